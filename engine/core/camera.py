@@ -1,0 +1,61 @@
+"""A posed camera: pinhole intrinsics in pixels, optional lens distortion, and its place in Blender's world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+"""Blender's and OpenGL's camera (looks along -Z, +Y up) to OpenCV's (looks along +Z, +Y down), and back."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One view of the scene.
+
+    `camera_to_world` is [4, 4] in Blender's convention (Z-up world, camera looks along its -Z).
+    Pixel (0, 0) is the top left corner of the image; pixel centres lie at +0.5.
+    `distortion` holds OpenCV's k1, k2, p1, p2, k3, k4 ...; empty for a perfect pinhole.
+    """
+
+    width: int
+    height: int
+    fl_x: float
+    fl_y: float
+    cx: float
+    cy: float
+    camera_to_world: np.ndarray  # [4, 4] float64
+    distortion: tuple[float, ...] = ()
+
+    @property
+    def viewmat(self) -> np.ndarray:
+        """World to OpenCV camera, [4, 4] float64: what rasterizers take."""
+        return FLIP_YZ @ np.linalg.inv(self.camera_to_world)
+
+    @property
+    def K(self) -> np.ndarray:
+        """Intrinsic matrix, [3, 3] float64."""
+        return np.array([[self.fl_x, 0.0, self.cx], [0.0, self.fl_y, self.cy], [0.0, 0.0, 1.0]])
+
+    @property
+    def position(self) -> np.ndarray:
+        """Camera centre in the world, [3]."""
+        return np.asarray(self.camera_to_world[:3, 3])
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view at another image size."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self, width=width, height=height,
+            fl_x=self.fl_x * sx, fl_y=self.fl_y * sy, cx=self.cx * sx, cy=self.cy * sy,
+        )
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Project world points [N, 3] without distortion -> pixels [N, 2] and depths [N] (negative: behind)."""
+        viewmat = self.viewmat
+        local = points @ viewmat[:3, :3].T + viewmat[:3, 3]
+        depth = local[:, 2]
+        safe = np.where(np.abs(depth) < 1e-12, 1e-12, depth)
+        pixels = local[:, :2] / safe[:, None] * [self.fl_x, self.fl_y] + [self.cx, self.cy]
+        return pixels, depth

@@ -1,0 +1,123 @@
+"""Every setting of a training and its default, once. Blender properties and command-line flags read them from here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from .errors import UserError
+
+Backend = Literal["auto", "cpu"]
+Background = Literal["random", "black", "white"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Learning rates are those that the field shares (3D Gaussian Splatting; MCMC; gsplat)."""
+
+    backend: Backend = "auto"
+    """which engine computes: auto picks the fastest that runs here"""
+    max_steps: int = 3000
+    """how many images are learned from, one a step"""
+    max_gaussians: int = 40_000
+    """hard limit on the number of Gaussians"""
+    resolution: int = 400
+    """longest image side in pixels that is trained on; larger images are reduced"""
+    sh_degree: int = 2
+    """detail of view-dependent colour, 0 (none) to 3"""
+    seed: int = 0
+    """same seed, same result"""
+    background: Background = "random"
+    """what lies behind transparent pixels while training"""
+
+    ssim_lambda: float = 0.2
+    """share of the structural term in the loss; the rest is the absolute difference"""
+    lr_means: float = 3.2e-4
+    """learning rate of positions, in units of the scene's scale; decays to a hundredth"""
+    lr_scales: float = 7.5e-3
+    """learning rate of log scales"""
+    lr_opacities: float = 7.5e-2
+    """learning rate of opacity logits"""
+    lr_quats: float = 1.5e-3
+    """learning rate of rotations"""
+    lr_sh0: float = 3.75e-3
+    """learning rate of base colours; view-dependent colour learns at a twentieth of it"""
+
+    opacity_regularisation: float = 0.01
+    """pressure towards transparent Gaussians, so that unused ones free themselves"""
+    scale_regularisation: float = 0.01
+    """pressure towards small Gaussians"""
+    noise: float = 5e5
+    """exploration noise on nearly transparent Gaussians"""
+    growth: float = 0.05
+    """share of new Gaussians at each refinement"""
+    refine_every: int = 100
+    """steps between refinements"""
+    refine_from: float = 0.05
+    """share of the run after which refinement starts"""
+    refine_until: float = 0.8
+    """share of the run after which refinement ends"""
+    quarter_until: float = 0.15
+    """share of the run that trains at a quarter of the resolution"""
+    half_until: float = 0.6
+    """share of the run that trains at no more than half of the resolution"""
+    full_sh_at: float = 0.5
+    """share of the run after which every SH degree is active"""
+    initial_opacity: float = 0.3
+    """opacity of start points"""
+
+    eval_every: int = 500
+    """steps between measurements on held-out views"""
+    preview_seconds: float = 2.0
+    """seconds between previews for the viewport"""
+    checkpoint_seconds: float = 10.0
+    """seconds between checkpoints"""
+    threads: int = 0
+    """CPU threads; 0 leaves one core free for Blender when there are more than two"""
+
+    def validate(self) -> TrainConfig:
+        """Return self, or raise UserError naming the first setting that is out of range."""
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name))
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} is {value}.", f"Set it between {low} and {high}.")
+        return self
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {"backend": get_args(Backend), "background": get_args(Background)}
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "max_steps": (1, 1_000_000), "max_gaussians": (1, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),
+    "seed": (0, 2**31 - 1), "ssim_lambda": (0, 1), "lr_means": (0, 1), "lr_scales": (0, 1), "lr_opacities": (0, 1),
+    "lr_quats": (0, 1), "lr_sh0": (0, 1), "opacity_regularisation": (0, 10), "scale_regularisation": (0, 10),
+    "noise": (0, 1e8), "growth": (0, 1), "refine_every": (1, 1_000_000), "refine_from": (0, 1), "refine_until": (0, 1),
+    "quarter_until": (0, 1), "half_until": (0, 1), "full_sh_at": (0, 1), "initial_opacity": (0.005, 0.99),
+    "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
+}
+
+
+def _check_type(name: str, value: Any) -> None:
+    if name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise UserError(f"{name} is {value!r}.", f"Choose one of: {', '.join(_CHOICES[name])}.")
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UserError(f"{name} is {value!r}, not a number.", "Give a number.")
+    elif isinstance(getattr(TrainConfig, name), int) and value != int(value):
+        raise UserError(f"{name} is {value}, not a whole number.", "Give a whole number.")
+
+
+def config_to_json(config: TrainConfig) -> dict[str, Any]:
+    """Plain values for job.json."""
+    return asdict(config)
+
+
+def config_from_json(values: dict[str, Any]) -> TrainConfig:
+    """The inverse of config_to_json. Unknown names and bad values raise UserError; missing names take their defaults."""
+    known = {field.name for field in fields(TrainConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"The training settings contain {', '.join(unknown)}, which this version does not know.",
+                        "Remove them, or use the version of Splatwright that wrote the file.")
+    return TrainConfig(**values).validate()

@@ -1,0 +1,12 @@
+"""The one exception that people see."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend: `message` says what is wrong, `hint` says what to do about it."""
+
+    def __init__(self, message: str, hint: str = ""):
+        super().__init__(f"{message} {hint}".strip())
+        self.message = message
+        self.hint = hint

@@ -1,0 +1,116 @@
+"""What a training tells whoever watches: frozen dataclasses, one JSON line each in events.jsonl.
+
+Heavy data never travels in an event: an event names a file of the job folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal, Union
+
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker begins or goes on with the job."""
+
+    backend: str
+    step: int
+    max_steps: int
+    train_views: int
+    eval_views: int
+    gaussians: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the training is. `loss` is a running mean."""
+
+    step: int
+    max_steps: int
+    loss: float
+    gaussians: int
+    steps_per_second: float
+    eta_seconds: float
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A new preview.ply lies in the job folder."""
+
+    step: int
+    gaussians: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing about the data or the training, with what to do about it."""
+
+    severity: Severity
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Quality on held-out views (`views` of them; psnr in dB)."""
+
+    step: int
+    psnr: float
+    ssim: float
+    views: int
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The worker waits for control to say run or stop."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """result.ply is written. `stopped` tells whether somebody ended the run early."""
+
+    step: int
+    gaussians: int
+    psnr: float | None
+    ssim: float | None
+    seconds: float
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job cannot go on as it is."""
+
+    message: str
+    hint: str = ""
+
+
+Event = Union[Started, Progress, Preview, Finding, Evaluated, Paused, Finished, Failed]
+
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in Event.__args__}
+
+
+def event_to_json(event: Event) -> str:
+    """One line of JSON, without the line end."""
+    return json.dumps({"event": type(event).__name__, **asdict(event)})
+
+
+def event_from_json(line: str) -> Event | None:
+    """The event of one line; None for a line that is no event of this protocol (torn, or written by hand)."""
+    try:
+        values = json.loads(line)
+        return _KINDS[values.pop("event")](**values)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def newest(events: list[Event]) -> list[Event]:
+    """Drop each Progress and Preview that a later one of its kind replaces; order is kept."""
+    last = {type(event): event for event in events}
+    return [event for event in events
+            if not isinstance(event, (Progress, Preview)) or event is last[type(event)]]

@@ -1,0 +1,55 @@
+"""Writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import UserError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success rename it into place, on failure remove it.
+
+    A full or read-only disk, a missing folder or forbidden access raises UserError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one piece (UTF-8, LF)."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents; UserError when that is not allowed."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    return path
+
+
+def disk_error(path: Path, error: OSError) -> UserError:
+    """The sentence for an operating-system error about `path`."""
+    if error.errno in _FULL:
+        return UserError(f"The disk is full: {path} could not be written.", "Free some space and try again.")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return UserError(f"{path} cannot be written: {error.strerror}.", "Choose a folder that you may write to.")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return UserError(f"{path} cannot be reached: {error.strerror}.", "Check that the folder exists.")
+    return UserError(f"{path} could not be used: {error.strerror or error}.", "Check the disk and try again.")

@@ -1,0 +1,74 @@
+"""The splats themselves, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+SH_C0 = 0.28209479177387814
+"""The constant spherical harmonic: colour = 0.5 + SH_C0 * sh0."""
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N Gaussians in Blender's world (Z-up, metres), float32, stored as trainers store them.
+
+    scales are natural logarithms, opacities are logits, quats are w x y z and need not be normalised,
+    shN holds the coefficients of degree 1 and up (0, 3, 8 or 15 of them).
+    """
+
+    means: np.ndarray  # [N, 3]
+    quats: np.ndarray  # [N, 4]
+    scales: np.ndarray  # [N, 3]
+    opacities: np.ndarray  # [N]
+    sh0: np.ndarray  # [N, 1, 3]
+    shN: np.ndarray  # [N, K-1, 3]
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def sh_degree(self) -> int:
+        """Degree of the spherical harmonics, 0 to 3."""
+        return int(round((1 + self.shN.shape[1]) ** 0.5)) - 1
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array by its name, in the order of declaration."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def take(self, rows: np.ndarray | slice) -> Gaussians:
+        """Some of the Gaussians: an index array, a mask or a slice."""
+        return Gaussians(**{name: array[rows] for name, array in self.arrays().items()})
+
+    def with_sh_degree(self, degree: int) -> Gaussians:
+        """The same Gaussians with their harmonics cut off, or padded with zeros, to `degree`."""
+        count = (degree + 1) ** 2 - 1
+        shN = np.zeros((len(self), count, 3), np.float32)
+        kept = min(count, self.shN.shape[1])
+        shN[:, :kept] = self.shN[:, :kept]
+        return Gaussians(**{**self.arrays(), "shN": shN})
+
+    def finite_rows(self) -> np.ndarray:
+        """Mask [N] of the rows without a NaN or an infinity."""
+        good = np.ones(len(self), bool)
+        for array in self.arrays().values():
+            good &= np.isfinite(array.reshape(len(self), -1)).all(axis=1)
+        return good
+
+
+def concatenate(parts: list[Gaussians]) -> Gaussians:
+    """Join several sets into one, padding the harmonics to the highest degree among them."""
+    degree = max(part.sh_degree for part in parts)
+    padded = [part.with_sh_degree(degree).arrays() for part in parts]
+    return Gaussians(**{name: np.concatenate([part[name] for part in padded]) for name in padded[0]})
+
+
+def rgb_to_sh0(rgb: np.ndarray) -> np.ndarray:
+    """Display colours in [0, 1] -> constant harmonic."""
+    return ((rgb - 0.5) / SH_C0).astype(np.float32)
+
+
+def sh0_to_rgb(sh0: np.ndarray) -> np.ndarray:
+    """Constant harmonic -> display colours, not clamped."""
+    return (sh0 * SH_C0 + 0.5).astype(np.float32)

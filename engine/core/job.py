@@ -1,0 +1,157 @@
+"""The job folder: the one interface between whoever asks for a training and the worker that does it.
+
+job.json (what to do), events.jsonl (what happened), control (run, pause, stop), heartbeat (the worker lives),
+preview.ply, checkpoint/, result.ply, report.json, engine.log. A worker needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .config import TrainConfig, config_from_json, config_to_json
+from .errors import UserError
+from .events import Event, event_from_json, event_to_json
+from .files import disk_error, make_folder, write_text
+
+PROTOCOL = 1
+"""Raised whenever a job folder of the other version could be misread."""
+
+HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_LOST_SECONDS = 30.0
+
+Control = Literal["run", "pause", "stop"]
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """job.json: the whole request."""
+
+    dataset: Path
+    config: TrainConfig
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Paths and small files of one job."""
+
+    path: Path
+
+    @property
+    def preview(self) -> Path:
+        return self.path / "preview.ply"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.ply"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "engine.log"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def write_spec(self, spec: JobSpec) -> None:
+        """Create the folder, if need be, and its job.json."""
+        make_folder(self.path)
+        values = {"protocol": PROTOCOL, "name": spec.name, "dataset": str(spec.dataset), "config": config_to_json(spec.config)}
+        write_text(self.path / "job.json", json.dumps(values, indent=2, ensure_ascii=False))
+
+    def read_spec(self) -> JobSpec:
+        """Read job.json; UserError when it is missing, damaged, or of another protocol."""
+        path = self.path / "job.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            protocol, dataset, config = values["protocol"], values["dataset"], values["config"]
+            name = str(values.get("name", ""))
+            if not isinstance(dataset, str) or not isinstance(config, dict):
+                raise TypeError
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is not a job folder: it has no job.json.", "Choose a job folder, or start a new training.") from None
+        except OSError as error:
+            raise disk_error(path, error) from error
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
+        if protocol != PROTOCOL:
+            raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
+                            "Use the same version of Splatwright on both sides, or start a new training.")
+        return JobSpec(Path(dataset), config_from_json(config), name)
+
+    def append_event(self, event: Event) -> None:
+        """Add one line to events.jsonl."""
+        try:
+            with open(self.events_file, "a", encoding="utf-8") as file:
+                file.write(event_to_json(event) + "\n")
+        except OSError as error:
+            raise disk_error(self.events_file, error) from error
+
+    def read_events(self, offset: int = 0) -> tuple[list[Event], int]:
+        """Events after byte `offset` and the offset to ask from next time. A line still being written waits."""
+        try:
+            with open(self.events_file, "rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except FileNotFoundError:
+            return [], 0
+        whole = data[: data.rfind(b"\n") + 1]
+        events = [event_from_json(line) for line in whole.decode("utf-8", "replace").splitlines()]
+        return [event for event in events if event is not None], offset + len(whole)
+
+    def set_control(self, control: Control) -> None:
+        """Ask the worker to run, pause or stop."""
+        write_text(self.path / "control", control)
+
+    def control(self) -> Control:
+        """What the worker is asked to do; anything unreadable means run."""
+        try:
+            text = (self.path / "control").read_text(encoding="utf-8").strip()
+        except OSError:
+            return "run"
+        return text if text in ("pause", "stop") else "run"
+
+    def beat(self) -> None:
+        """Say that this process works on the job."""
+        write_text(self.path / "heartbeat", json.dumps({"pid": os.getpid(), "time": time.time()}))
+
+    def rest(self) -> None:
+        """Say that nobody works on the job any more."""
+        (self.path / "heartbeat").unlink(missing_ok=True)
+
+    def worker_pid(self) -> int | None:
+        """Process id of the worker that beat last; None when nobody does or the file is unreadable."""
+        try:
+            return int(json.loads((self.path / "heartbeat").read_text(encoding="utf-8"))["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def heartbeat_age(self) -> float | None:
+        """Seconds since the worker's last beat, by the file's own clock; None without a heartbeat."""
+        try:
+            return max(0.0, time.time() - (self.path / "heartbeat").stat().st_mtime)
+        except OSError:
+            return None
+
+
+def find_jobs(root: Path) -> list[JobFolder]:
+    """Every job folder directly below `root`, oldest first."""
+    found = [path.parent for path in root.glob("*/job.json")] if root.is_dir() else []
+    return [JobFolder(path) for path in sorted(found, key=lambda path: (path / "job.json").stat().st_mtime)]
