@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from .core.errors import UserError
-from .core.events import Event, Failed, Finished, Paused, Progress
+from .core.events import Event, Failed, Finished, Paused, Progress, Started
 from .core.files import disk_error, make_folder
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, JobSpec, find_jobs
 
@@ -170,20 +170,20 @@ class LocalEngine(Engine):
         except OSError as error:
             raise UserError(f"The engine could not be started: {error.strerror or error}.",
                             f"Check that {self.python} exists and can run.") from error
-        folder.beat_for(self._processes[folder.name].pid)
+        folder.beat(self._processes[folder.name].pid)
 
     def _worker_alive(self, folder: JobFolder) -> bool:
         process = self._processes.get(folder.name)
         if process is not None and process.poll() is None:
             return True
         pid, age = folder.worker_pid(), folder.heartbeat_age()
-        return pid is not None and age is not None and age < HEARTBEAT_LOST_SECONDS and _process_exists(pid)
+        return pid is not None and age is not None and age < HEARTBEAT_LOST_SECONDS and process_exists(pid)
 
 
 def _last_word(events: list[Event]) -> Event | None:
     """The event that tells the state: the last one that is more than a measurement."""
     for event in reversed(events):
-        if isinstance(event, (Finished, Failed, Paused, Progress)) or type(event).__name__ == "Started":
+        if isinstance(event, (Started, Progress, Paused, Finished, Failed)):
             return event
     return None
 
@@ -195,7 +195,8 @@ def _detached() -> dict[str, int | bool]:
     return {"start_new_session": True}
 
 
-def _process_exists(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
+    """Whether a process of this number runs on this computer."""
     if os.name == "nt":
         return _windows_process_exists(pid)
     try:

@@ -6,9 +6,11 @@ preview.ply, checkpoint/, result.ply, report.json, engine.log. A worker needs no
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -97,10 +99,14 @@ class JobFolder:
         return JobSpec(Path(dataset), config_from_json(config), name)
 
     def append_event(self, event: Event) -> None:
-        """Add one line to events.jsonl."""
+        """Add one line to events.jsonl, whole or not at all."""
+        line = (event_to_json(event) + "\n").encode()
         try:
-            with open(self.events_file, "a", encoding="utf-8") as file:
-                file.write(event_to_json(event) + "\n")
+            with open(self.events_file, "ab", buffering=0) as file:
+                start = file.tell()
+                if file.write(line) != len(line):
+                    file.truncate(start)
+                    raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             raise disk_error(self.events_file, error) from error
 
@@ -128,9 +134,15 @@ class JobFolder:
             return "run"
         return text if text in ("pause", "stop") else "run"
 
-    def beat(self) -> None:
-        """Say that this process works on the job."""
-        write_text(self.path / "heartbeat", json.dumps({"pid": os.getpid(), "time": time.time()}))
+    def beat(self, pid: int | None = None) -> None:
+        """Say that a process (this one, or the worker just started) works on the job. A full disk does not hinder it."""
+        pid = pid or os.getpid()
+        path = self.path / "heartbeat"
+        if self.worker_pid() == pid:
+            with suppress(OSError):
+                os.utime(path)
+        else:
+            write_text(path, json.dumps({"pid": pid}))
 
     def rest(self) -> None:
         """Say that nobody works on the job any more."""

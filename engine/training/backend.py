@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from ..core.camera import Camera
+from ..core.config import TrainConfig
 from ..core.gaussians import Gaussians
 
 
@@ -89,3 +90,12 @@ class Model(Protocol):
     def close(self) -> None:
         """Free threads and memory."""
         ...
+
+
+def create_model(gaussians: Gaussians, config: TrainConfig) -> Model:
+    """A model on the backend that the settings ask for."""
+    match config.backend:
+        case "auto" | "cpu":
+            from .cpu.model import CpuModel
+
+            return CpuModel(gaussians, config.threads)

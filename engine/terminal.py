@@ -1,0 +1,108 @@
+"""How a training looks in a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, assert_never
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TaskID, TextColumn, TimeRemainingColumn
+
+from .client import Engine, JobState
+from .core.errors import UserError
+from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Started
+
+console = Console(stderr=True, soft_wrap=True)
+POLL_SECONDS = 0.2
+STYLES = {"info": "cyan", "warning": "yellow", "error": "bold red"}
+
+
+def print_error(error: UserError) -> None:
+    """One sentence and its fix."""
+    console.print(error.message, style=STYLES["error"], markup=False, highlight=False)
+    if error.hint:
+        console.print(error.hint, markup=False, highlight=False)
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """Each finding with its fix."""
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding.message} {finding.hint}", style=STYLES[finding.severity], markup=False)
+    if not findings:
+        console.print("nothing suspicious found", style="green")
+
+
+def follow(engine: Engine, job: str) -> Event | None:
+    """Show a job until its worker is gone; returns Finished, Failed, or None when it was cut off. Ctrl+C asks it to stop."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
+               TimeRemainingColumn())
+    with Bar(*columns, console=console) as bar:
+        view = _View(bar, bar.add_task("starting", total=None, figures=""))
+        cursor = len_before(engine, job)
+        while True:
+            alive = engine.state(job).alive
+            events, cursor = engine.events(job, cursor)
+            for event in events:
+                view.show(event)
+            if isinstance(view.last, (Finished, Failed)) or not alive:
+                return view.last
+            _wait(engine, job)
+
+
+def len_before(engine: Engine, job: str) -> int:
+    """Where this worker's events begin: after the last word of the worker before it."""
+    cursor, start = 0, 0
+    while True:
+        events, after = engine.events(job, cursor)
+        if after == cursor:
+            return start
+        if events and isinstance(events[-1], (Finished, Failed)):
+            start = after
+        cursor = after
+
+
+def _wait(engine: Engine, job: str) -> None:
+    try:
+        time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        if engine.state(job) is not JobState.FINISHED:
+            console.print("stopping: the result so far is being written …")
+            engine.control(job, "stop")
+
+
+class _View:
+    """Turns events into a progress bar and lines."""
+
+    def __init__(self, bar: Bar, task: TaskID):
+        self.bar, self.task = bar, task
+        self.last: Event | None = None
+        self.psnr = ""
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Started():
+                console.print(f"{event.train_views} views to train on, {event.eval_views} held out, {event.gaussians} Gaussians, "
+                              f"{event.backend}" + (f", going on from step {event.step}" if event.step else ""))
+                self._update(description="training", completed=event.step, total=event.max_steps)
+            case Progress():
+                figures = (f"loss {event.loss:.4f}  {self.psnr}{event.gaussians:,} Gaussians  {event.steps_per_second:.1f} it/s")
+                self._update(completed=event.step, figures=figures)
+            case Evaluated():
+                self.psnr = f"PSNR {event.psnr:.2f} dB  "
+                console.print(f"step {event.step}: PSNR {event.psnr:.2f} dB, SSIM {event.ssim:.4f} on {event.views} held-out views")
+            case Finding():
+                print_findings([event])
+            case Paused():
+                self._update(description="paused")
+            case Finished():
+                self._update(description="stopped" if event.stopped else "finished", completed=event.step)
+                self.last = event
+            case Failed():
+                self.last = event
+            case Preview():
+                pass
+            case _:
+                assert_never(event)
+
+    def _update(self, **fields: Any) -> None:
+        self.bar.update(self.task, **fields)

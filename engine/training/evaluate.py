@@ -1,0 +1,78 @@
+"""Quality on held-out views: PSNR and SSIM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .backend import Model, Target
+
+BLACK = (0.0, 0.0, 0.0)
+SSIM_RADIUS, SSIM_SIGMA = 5, 1.5
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over the views that were measured."""
+
+    psnr: float
+    ssim: float
+    views: int
+
+
+def evaluate(model: Model, targets: list[Target], sh_degree: int, tick: Callable[[], None] = lambda: None) -> Score | None:
+    """Render every target's camera over black and compare. None without targets."""
+    scores = []
+    for target in targets:
+        tick()
+        image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
+        truth = composed(target.image, BLACK)
+        scores.append((psnr(image, truth), ssim(image, truth)))
+    if not scores:
+        return None
+    mean = np.mean(scores, axis=0)
+    return Score(float(mean[0]), float(mean[1]), len(scores))
+
+
+def composed(image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
+    """uint8 [H, W, 3 or 4] with straight alpha -> float32 [H, W, 3] in [0, 1] over the background."""
+    color = image[..., :3].astype(np.float32) / 255.0
+    if image.shape[2] == 3:
+        return color
+    alpha = image[..., 3:].astype(np.float32) / 255.0
+    return color * alpha + np.asarray(background, np.float32) * (1.0 - alpha)
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of images in [0, 1]; 100 for equal ones."""
+    error = float(np.mean((image.astype(np.float64) - truth) ** 2))
+    return min(100.0, -10.0 * np.log10(error)) if error > 0 else 100.0
+
+
+def ssim(image: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity of images [H, W, 3] in [0, 1].
+
+    Wang et al. 2004: Gaussian window of 11 px and sigma 1.5, K1 0.01, K2 0.03, zeros beyond the border, mean over channels.
+    """
+    a, b = image.astype(np.float64), truth.astype(np.float64)
+    mean_a, mean_b = _blur(a), _blur(b)
+    var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
+    covariance = _blur(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return float((numerator / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean())
+
+
+def _blur(x: np.ndarray) -> np.ndarray:
+    """Separable Gaussian window over the first two axes."""
+    offsets = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
+    weights = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
+    weights /= weights.sum()
+    for axis in (0, 1):
+        padding = [(SSIM_RADIUS, SSIM_RADIUS) if i == axis else (0, 0) for i in range(x.ndim)]
+        padded = np.pad(x, padding)
+        length = x.shape[axis]
+        x = sum(w * padded.take(range(i, i + length), axis) for i, w in enumerate(weights))
+    return x

@@ -1,0 +1,82 @@
+"""What changes as a training goes on: learning rates, resolution, SH degree, view order, background.
+
+Everything depends on the step and the seed alone, so a resumed run repeats what an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.config import TrainConfig
+from .backend import StepSettings
+
+MEANS_DECAY = 0.01
+"""The learning rate of the means decays exponentially to this share of its start (3D Gaussian Splatting, section 7.1)."""
+
+SHN_RATE = 1 / 20
+"""View-dependent colour learns at this share of the base colour's rate."""
+
+
+def view_at(step: int, views: int, seed: int) -> int:
+    """Index of the view to learn from: every view once in each round, in a new order each round."""
+    order = np.random.default_rng([seed, 0, step // views]).permutation(views)
+    return int(order[step % views])
+
+
+def reduction_at(step: int, config: TrainConfig) -> int:
+    """How much smaller than full size the images are: 4, 2 or 1."""
+    if step < config.quarter_until * config.max_steps:
+        return 4
+    return 2 if step < config.half_until * config.max_steps else 1
+
+
+def sh_degree_at(step: int, config: TrainConfig) -> int:
+    """The active SH degree: grows by equal stretches until `full_sh_at`."""
+    stretch = config.full_sh_at * config.max_steps / max(1, config.sh_degree)
+    return min(config.sh_degree, int(step / max(1.0, stretch)))
+
+
+def refines_at(step: int, config: TrainConfig) -> bool:
+    """Whether the densification strategy acts after this step."""
+    inside = config.refine_from * config.max_steps <= step < config.refine_until * config.max_steps
+    return inside and step > 0 and step % config.refine_every == 0
+
+
+def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dict[str, float]:
+    """Learning rate of every parameter."""
+    return {
+        "means": config.lr_means * scene_scale * MEANS_DECAY ** (step / config.max_steps),
+        "scales": config.lr_scales,
+        "quats": config.lr_quats,
+        "opacities": config.lr_opacities,
+        "sh0": config.lr_sh0,
+        "shN": config.lr_sh0 * SHN_RATE,
+    }
+
+
+def background_at(step: int, config: TrainConfig) -> tuple[float, float, float]:
+    """What lies behind transparent pixels at this step."""
+    match config.background:
+        case "black":
+            return (0.0, 0.0, 0.0)
+        case "white":
+            return (1.0, 1.0, 1.0)
+        case "random":
+            red, green, blue = np.random.default_rng([config.seed, 1, step]).random(3)
+            return (float(red), float(green), float(blue))
+
+
+def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSettings:
+    """All that the backend needs for one step."""
+    rates = learning_rates_at(step, config, scene_scale)
+    exploring = step < config.refine_until * config.max_steps
+    return StepSettings(
+        learning_rates=rates,
+        sh_degree=sh_degree_at(step, config),
+        background=background_at(step, config),
+        ssim_lambda=config.ssim_lambda,
+        opacity_regularisation=config.opacity_regularisation,
+        scale_regularisation=config.scale_regularisation,
+        noise=config.noise * rates["means"] if exploring else 0.0,
+        noise_seed=config.seed * 1_000_003 + step,
+    )

@@ -1,0 +1,44 @@
+"""Clocks of a training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Every:
+    """Says due() at most once in so many seconds, by a clock that nobody can set back."""
+
+    def __init__(self, seconds: float, first: bool = True):
+        self.seconds = seconds
+        self.next = time.monotonic() + (0.0 if first else seconds)
+
+    def due(self) -> bool:
+        """True when the time has come; counts from this call on."""
+        now = time.monotonic()
+        if now < self.next:
+            return False
+        self.next = now + self.seconds
+        return True
+
+
+class Clock:
+    """Seconds of training, those before a resume included and pauses not."""
+
+    def __init__(self, seconds: float = 0.0):
+        self._before = seconds
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._since
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Time inside does not count."""
+        self._before = self.seconds
+        try:
+            yield
+        finally:
+            self._since = time.monotonic()

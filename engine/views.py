@@ -1,0 +1,55 @@
+"""Splat files seen through the cameras of a dataset: scores and pictures for the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .core.config import TrainConfig
+from .core.errors import UserError
+from .core.ply import read_ply
+from .core.png import write_png
+from .core.sources import read_dataset
+from .training.backend import Model, Target, create_model
+from .training.evaluate import BLACK, Score, evaluate
+from .training.images import load_targets
+
+
+def held_out_targets(dataset: Path, resolution: int) -> dict[str, Target]:
+    """The held-out images of a dataset by view name; UserError when it has none."""
+    views = read_dataset(dataset).eval_views
+    if not views:
+        raise UserError(f"{dataset} holds no views out.", "Measure on a dataset with at least three images.")
+    return dict(zip((view.name for view in views), (pyramid.full for pyramid in load_targets(views, resolution)), strict=True))
+
+
+def open_scene(scene: Path) -> tuple[Model, int]:
+    """A splat file as a model, and its SH degree."""
+    gaussians = read_ply(scene).gaussians
+    return create_model(gaussians, TrainConfig()), gaussians.sh_degree
+
+
+def score_views(scene: Path, targets: dict[str, Target]) -> dict[str, Score]:
+    """PSNR and SSIM of every target."""
+    model, degree = open_scene(scene)
+    scores = {name: evaluate(model, [target], degree) for name, target in targets.items()}
+    model.close()
+    return {name: score for name, score in scores.items() if score}
+
+
+def render_views(scene: Path, dataset: Path, output: Path, resolution: int, all_views: bool) -> list[Path]:
+    """Render the cameras of a dataset, held-out ones only unless told otherwise; returns the pictures written."""
+    found = read_dataset(dataset)
+    views = found.views if all_views or not found.eval_views else found.eval_views
+    model, degree = open_scene(scene)
+    written = []
+    for view in views:
+        longest = max(view.camera.width, view.camera.height)
+        factor = min(1.0, resolution / longest)
+        camera = view.camera.resized(max(1, round(view.camera.width * factor)), max(1, round(view.camera.height * factor)))
+        image = model.render(camera, degree, BLACK).rgb
+        written.append(output / f"{Path(view.name).stem}.png")
+        write_png(written[-1], (image.clip(0, 1) * 255 + 0.5).astype(np.uint8))
+    model.close()
+    return written

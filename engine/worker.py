@@ -1,0 +1,140 @@
+"""The process that trains one job: `python -m engine.worker FOLDER`. Needs the standard library, numpy and the kernels.
+
+Whatever happens is told in the job folder's events; nothing is printed but the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from .core.errors import UserError
+from .core.events import Event, Failed
+from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point. Exit status 0: finished or stopped as asked; 1: failed, the events say why; 2: wrong arguments."""
+    match arguments:
+        case ["--self-check"]:
+            print(json.dumps(self_check()))
+            return 0
+        case [folder]:
+            return work(JobFolder(Path(folder)))
+        case _:
+            print("usage: python -m engine.worker JOB_FOLDER | --self-check", file=sys.stderr)
+            return 2
+
+
+def self_check() -> dict[str, object]:
+    """Whether the built-in engine can run here, in one sentence."""
+    try:
+        from .training.cpu.library import load
+
+        load()
+    except UserError as error:
+        return {"ok": False, "backend": "cpu", "message": error.message, "hint": error.hint}
+    except ImportError as error:
+        return {"ok": False, "backend": "cpu", "message": f"The engine's Python lacks {error.name}.", "hint": "Reinstall the extension."}
+    return {"ok": True, "backend": "cpu", "message": "The built-in engine is ready.", "hint": ""}
+
+
+def work(job: JobFolder) -> int:
+    """Train the job; every failure becomes a Failed event."""
+    if taken(job):
+        print("another worker is at work on this job", file=sys.stderr)
+        return 1
+    be_polite()
+    interrupted = listen_for_signals()
+    voice = Voice(job)
+
+    def control() -> Control:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        return job.control()
+
+    try:
+        job.beat()
+        from .training.trainer import train
+
+        train(job, voice.say, control)
+    except KeyboardInterrupt:
+        return 1  # the checkpoint stays; the watcher sees an interrupted job
+    except UserError as error:
+        voice.say(Failed(error.message, error.hint))
+        return 1
+    except MemoryError:
+        voice.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        voice.say(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
+                         "Resume the job; if it happens again, report it with the file engine.log of the job folder."))
+        return 1
+    finally:
+        voice.flush()
+        rest(job)
+    return 0
+
+
+def taken(job: JobFolder) -> bool:
+    """Whether another live worker beats for this job. Our own launcher may have beaten for us."""
+    from .client import process_exists
+
+    pid, age = job.worker_pid(), job.heartbeat_age()
+    if pid is None or age is None or pid in (os.getpid(), os.getppid()):
+        return False
+    return age < HEARTBEAT_LOST_SECONDS and process_exists(pid)
+
+
+def rest(job: JobFolder) -> None:
+    """Remove the heartbeat, if the disk lets us."""
+    try:
+        job.rest()
+    except OSError:
+        traceback.print_exc()
+
+
+def be_polite() -> None:
+    """Leave the processor to Blender whenever it wants it."""
+    if hasattr(os, "nice"):
+        os.nice(5)
+
+
+def listen_for_signals() -> threading.Event:
+    """An event that is set when somebody asks this process to end."""
+    event = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: event.set())
+    return event
+
+
+class Voice:
+    """Writes events; keeps those that a full disk refuses and tries again with the next one."""
+
+    def __init__(self, job: JobFolder):
+        self.job = job
+        self.unsaid: list[Event] = []
+
+    def say(self, event: Event) -> None:
+        """Append an event to the job's events."""
+        self.unsaid.append(event)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is still unsaid."""
+        try:
+            while self.unsaid:
+                self.job.append_event(self.unsaid[0])
+                self.unsaid.pop(0)
+        except UserError as error:
+            print(error, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
