@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .client import JobState, LocalEngine
+from .client import LocalEngine
 from .core.config import TrainConfig
 from .core.errors import UserError
 from .core.events import Failed, Finished
@@ -47,8 +47,9 @@ def train(
     make_folder(output.parent)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     engine = LocalEngine(folder.path.parent)
+    cursor = engine.events(folder.name)[1]
     start(engine, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
-    last = follow(engine, folder.name)
+    last = follow(engine, folder.name, cursor)
     if isinstance(last, Finished):
         save_as(folder.result, output, axes)
         print(json.dumps({"output": str(output), "psnr": last.psnr, "ssim": last.ssim, "gaussians": last.gaussians,
@@ -67,12 +68,17 @@ def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
         before = folder.read_spec()
         if before.dataset != spec.dataset:
             raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
-        if engine.state(folder.name) is JobState.FINISHED and before.config.max_steps >= spec.config.max_steps:
+        if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
         spec = replace(spec, config=replace(before.config, max_steps=spec.config.max_steps))
     folder.write_spec(spec)
     engine.resume(folder.name)
+
+
+def steps_done(engine: LocalEngine, job: str) -> int:
+    """Steps of the last finished run of a job; 0 when it never finished."""
+    return max((event.step for event in engine.events(job)[0] if isinstance(event, Finished)), default=0)
 
 
 @app.command

@@ -113,7 +113,7 @@ class LocalEngine(Engine):
 
     def state(self, job: str) -> JobState:
         folder = self.folder(job)
-        last = _last_word(folder.read_events()[0])
+        last = _last_word(folder.last_events())
         if self._worker_alive(folder):
             return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
         match last:

@@ -32,13 +32,15 @@ def print_findings(findings: list[Finding]) -> None:
         console.print("nothing suspicious found", style="green")
 
 
-def follow(engine: Engine, job: str) -> Event | None:
-    """Show a job until its worker is gone; returns Finished, Failed, or None when it was cut off. Ctrl+C asks it to stop."""
+def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
+    """Show a job's events after `cursor` until its worker is gone. Ctrl+C asks it to stop and keep the result.
+
+    Returns Finished or Failed, or None when the worker was cut off.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
                TimeRemainingColumn())
     with Bar(*columns, console=console) as bar:
         view = _View(bar, bar.add_task("starting", total=None, figures=""))
-        cursor = len_before(engine, job)
         while True:
             alive = engine.state(job).alive
             events, cursor = engine.events(job, cursor)
@@ -47,18 +49,6 @@ def follow(engine: Engine, job: str) -> Event | None:
             if isinstance(view.last, (Finished, Failed)) or not alive:
                 return view.last
             _wait(engine, job)
-
-
-def len_before(engine: Engine, job: str) -> int:
-    """Where this worker's events begin: after the last word of the worker before it."""
-    cursor, start = 0, 0
-    while True:
-        events, after = engine.events(job, cursor)
-        if after == cursor:
-            return start
-        if events and isinstance(events[-1], (Finished, Failed)):
-            start = after
-        cursor = after
 
 
 def _wait(engine: Engine, job: str) -> None:

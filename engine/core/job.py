@@ -26,6 +26,9 @@ PROTOCOL = 1
 HEARTBEAT_SECONDS = 1.0
 HEARTBEAT_LOST_SECONDS = 30.0
 
+TAIL_BYTES = 16_384
+"""Enough of events.jsonl to hold the last events whole."""
+
 Control = Literal["run", "pause", "stop"]
 
 
@@ -121,6 +124,14 @@ class JobFolder:
         whole = data[: data.rfind(b"\n") + 1]
         events = [event_from_json(line) for line in whole.decode("utf-8", "replace").splitlines()]
         return [event for event in events if event is not None], offset + len(whole)
+
+    def last_events(self) -> list[Event]:
+        """The last few events, however long the file is."""
+        try:
+            size = self.events_file.stat().st_size
+        except OSError:
+            return []
+        return self.read_events(max(0, size - TAIL_BYTES))[0]
 
     def set_control(self, control: Control) -> None:
         """Ask the worker to run, pause or stop."""

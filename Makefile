@@ -1,0 +1,76 @@
+# Everything runs from a fresh clone: each target installs what it needs.
+PYTHON ?= python3.11
+PY313 ?= $(firstword $(wildcard $(shell command -v python3.13) $(HOME)/.pyenv/versions/3.13*/bin/python3.13))
+BIN := .venv/bin
+KERNELS := engine/training/cpu/lib/.host
+
+.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu kernels extension lint types clean
+
+setup: .venv/.ready $(KERNELS)
+
+.venv/.ready: pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv || python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[blender,dev,reference]'
+	touch $@
+
+$(KERNELS): .venv/.ready $(wildcard engine/training/cpu/*.c engine/training/cpu/*.h) engine/training/cpu/build.py
+	$(BIN)/python -m engine.training.cpu.build
+	touch $@
+
+# All platforms, cross-compiled; what `make extension` ships.
+kernels: .venv/.ready
+	$(BIN)/python -m engine.training.cpu.build --all
+
+extension: setup kernels
+	$(BIN)/python tools/extension.py
+
+demo: setup
+	$(BIN)/python -m demo
+
+test: lint types test-python test-blender
+
+# Everything on bpy 4.5; bpy stays in a process of its own, away from torch.
+test-python: setup extension
+	$(BIN)/python -m pytest tests --ignore=tests/blender --ignore=tests/end_to_end -m 'not gpu'
+	$(BIN)/python -m pytest tests/blender
+	$(BIN)/python -m pytest tests/end_to_end
+
+# The Blender tests on 5.0 and, where a Python 3.13 is found, on 5.2.
+test-blender: setup extension
+	$(MAKE) .venv-bpy50/.ready
+	.venv-bpy50/bin/python -m pytest tests/blender
+ifneq ($(PY313),)
+	$(MAKE) .venv-bpy52/.ready
+	.venv-bpy52/bin/python -m pytest tests/blender
+else
+	@echo 'bpy 5.2 not tested: no Python 3.13 found'
+endif
+
+.venv-bpy50/.ready: pyproject.toml
+	test -d .venv-bpy50 || $(BIN)/python -m venv .venv-bpy50
+	.venv-bpy50/bin/pip install --quiet --disable-pip-version-check bpy==5.0.1 plyfile==1.1.3 Pillow pytest pytest-timeout hypothesis
+	touch $@
+
+.venv-bpy52/.ready: pyproject.toml
+	test -d .venv-bpy52 || $(PY313) -m venv .venv-bpy52
+	.venv-bpy52/bin/pip install --quiet --disable-pip-version-check bpy==5.2.3 plyfile==1.1.3 Pillow pytest pytest-timeout hypothesis
+	touch $@
+
+# A real Blender window; skips with a reason where no windowed Blender is found.
+test-gui: extension
+	$(BIN)/python -m pytest tests/gui -m gui
+
+test-gpu: setup
+	$(BIN)/python -m pytest tests -m gpu --ignore=tests/blender
+
+bench bench-cpu: setup
+	$(BIN)/python -m tests.bench.bench_cpu
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+
+types: .venv/.ready
+	$(BIN)/pyright
+
+clean:
+	rm -rf out dist build engine/training/cpu/lib

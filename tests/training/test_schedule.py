@@ -1,0 +1,61 @@
+"""The schedule and the strategy's mathematics."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+
+from engine.core.config import TrainConfig
+from engine.training.initialise import neighbour_distance
+from engine.training.schedule import background_at, learning_rates_at, reduction_at, refines_at, sh_degree_at, view_at
+from engine.training.strategy import shared_opacity_and_scale
+
+
+@given(st.integers(1, 40), st.integers(0, 5), st.integers(0, 3))
+def test_every_view_is_seen_once_in_each_round(views: int, seed: int, turn: int) -> None:
+    seen = [view_at(step, views, seed) for step in range(turn * views, (turn + 1) * views)]
+    assert sorted(seen) == list(range(views))
+
+
+def test_schedule_grows_to_full() -> None:
+    config = TrainConfig(max_steps=1000)
+    assert [reduction_at(step, config) for step in (0, 149, 150, 599, 600, 999)] == [4, 4, 2, 2, 1, 1]
+    degrees = [sh_degree_at(step, config) for step in range(1000)]
+    assert degrees[0] == 0 and degrees[-1] == config.sh_degree and degrees == sorted(degrees)
+    assert not refines_at(0, config) and refines_at(100, config) and not refines_at(800, config)
+    assert learning_rates_at(1000, config, 2.0)["means"] == config.lr_means * 2.0 * 0.01
+
+
+def test_random_background_depends_on_step_and_seed_alone() -> None:
+    config = TrainConfig()
+    assert background_at(5, config) == background_at(5, config) != background_at(6, config)
+
+
+@given(st.floats(0.01, 0.99), st.integers(2, 20))
+def test_copies_together_are_as_opaque_as_the_one_they_replace(opacity: float, count: int) -> None:
+    shared, shrink = shared_opacity_and_scale(np.array([opacity]), np.array([count]))
+    assert np.isclose(1 - (1 - shared[0]) ** count, opacity)
+    assert 0 < shrink[0] <= 1.0001
+
+
+def test_neighbour_distance_is_close_to_exact() -> None:
+    rng = np.random.default_rng(1)
+    surface = rng.random((20_000, 3)) * [1, 1, 0.001]
+    dense = 0.01 * rng.random((5_000, 3))
+    points = np.concatenate([surface, dense]).astype(np.float32)
+    distances, _ = cKDTree(points).query(points, 4)
+    exact = np.sqrt((distances[:, 1:] ** 2).mean(axis=1))
+    ratio = neighbour_distance(points) / exact
+    assert np.median(ratio) < 1.1 and ratio.min() > 0.99 and np.percentile(ratio, 95) < 1.6
+
+
+def test_neighbour_distance_of_a_lattice_is_its_spacing() -> None:
+    lattice = np.stack(np.meshgrid(*[np.arange(8.0)] * 3), axis=-1).reshape(-1, 3)
+    assert np.median(neighbour_distance(lattice)) < 1.2
+
+
+def test_one_or_two_points_have_a_size() -> None:
+    assert np.isfinite(neighbour_distance(np.zeros((1, 3)))).all()
+    assert np.allclose(neighbour_distance(np.array([[0.0, 0, 0], [0, 0, 2]])), 2.0, rtol=1e-5)

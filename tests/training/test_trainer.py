@@ -1,0 +1,150 @@
+"""The training loop: learns, repeats itself, stops, pauses, resumes, goes on past its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.core.config import TrainConfig
+from engine.core.errors import UserError
+from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
+from engine.core.job import JobFolder, JobSpec
+from engine.core.ply import read_ply
+from engine.training.checkpoint import load_checkpoint
+from engine.training.trainer import train
+from tests.scenes import write_ball_dataset
+
+SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=20,
+                    checkpoint_seconds=0.1, threads=2)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball_dataset(tmp_path_factory.mktemp("a dataset ü")).folder
+
+
+def make_job(folder: Path, dataset: Path, **changes: object) -> JobFolder:
+    job = JobFolder(folder)
+    job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, **changes)))
+    return job
+
+
+def run(job: JobFolder, control=lambda: "run") -> list:
+    events: list = []
+    train(job, events.append, control)
+    return events
+
+
+def finished(events: list) -> Finished:
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+def test_learns_and_reports(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset)
+    events = run(job)
+    kinds = {type(event) for event in events}
+    assert {Started, Progress, Preview, Evaluated, Finished} <= kinds
+    scores = [event.psnr for event in events if isinstance(event, Evaluated)]
+    assert scores[-1] > 22 and scores[-1] > scores[0]
+    assert finished(events).gaussians == 500 == len(read_ply(job.result).gaussians)
+    assert finished(events).psnr == pytest.approx(scores[-1])
+    assert job.report.exists() and job.preview.exists()
+
+
+def test_same_seed_same_result(tmp_path: Path, dataset: Path) -> None:
+    jobs = [make_job(tmp_path / name, dataset, threads=threads) for name, threads in (("a", 1), ("b", 2))]
+    for job in jobs:
+        run(job)
+    assert jobs[0].result.read_bytes() == jobs[1].result.read_bytes()
+
+
+def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path) -> None:
+    whole, cut = make_job(tmp_path / "whole", dataset), make_job(tmp_path / "cut", dataset)
+    run(whole)
+    for after in (1, 37, 61):
+        with pytest.raises(KeyboardInterrupt):
+            run(cut, interrupt_after(after))
+    run(cut)
+    assert whole.result.read_bytes() == cut.result.read_bytes()
+
+
+def interrupt_after(calls: int):
+    left = [calls]
+
+    def control() -> str:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return "run"
+
+    return control
+
+
+def test_stop_keeps_the_result_and_can_go_on(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset)
+    early = finished(run(job, lambda: "stop"))
+    assert early.stopped and early.step == 1 and job.result.exists()
+    late = finished(run(job))
+    assert not late.stopped and late.step == SHORT.max_steps
+
+
+def test_goes_on_past_the_end(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset)
+    first = finished(run(job))
+    job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, max_steps=240)))
+    events = run(job)
+    assert isinstance(events[0], (Started, Finding))
+    assert next(event for event in events if isinstance(event, Started)).step == SHORT.max_steps
+    assert finished(events).psnr > first.psnr
+
+
+def test_pause_waits_and_says_so(tmp_path: Path, dataset: Path) -> None:
+    answers = iter(["pause", "pause", "run"])
+    job = make_job(tmp_path / "job", dataset)
+    events = run(job, lambda: next(answers, "run"))
+    assert any(isinstance(event, Paused) for event in events)
+    assert finished(events).step == SHORT.max_steps
+
+
+def test_damaged_newest_checkpoint_falls_back_to_the_previous(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(job, interrupt_after(20))
+    newest = job.checkpoint / "state.npz"
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    checkpoint = load_checkpoint(job.checkpoint)
+    assert checkpoint is not None and checkpoint.step > 0
+    (job.checkpoint / "previous.npz").write_bytes(b"")
+    with pytest.raises(UserError, match="damaged"):
+        run(job)
+
+
+def test_a_job_edited_so_that_the_checkpoint_does_not_fit_is_refused(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset)
+    with pytest.raises(KeyboardInterrupt):
+        run(job, interrupt_after(5))
+    job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, sh_degree=3)))
+    with pytest.raises(UserError, match="SH degree"):
+        run(job)
+
+
+def test_trains_without_start_points(tmp_path: Path) -> None:
+    folder = write_ball_dataset(tmp_path / "data", views=8).folder
+    (folder / "points3d.ply").unlink()
+    text = (folder / "transforms.json").read_text().replace('"ply_file_path"', '"unused"')
+    (folder / "transforms.json").write_text(text)
+    assert finished(run(make_job(tmp_path / "job", folder, max_steps=30))).psnr > 5
+
+
+def test_preview_has_no_harmonics_and_few_splats(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.training.trainer.PREVIEW_GAUSSIANS", 100)
+    job = make_job(tmp_path / "job", dataset, max_steps=3)
+    run(job)
+    preview = read_ply(job.preview).gaussians
+    assert preview.sh_degree == 0 and len(preview) == 100
+    assert np.isfinite(preview.means).all()
