@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -102,7 +103,7 @@ def _check_type(name: str, value: Any) -> None:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
             raise UserError(f"{name} is {value!r}.", f"Choose one of: {', '.join(_CHOICES[name])}.")
-    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+    elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise UserError(f"{name} is {value!r}, not a number.", "Give a number.")
     elif isinstance(getattr(TrainConfig, name), int) and value != int(value):
         raise UserError(f"{name} is {value}, not a whole number.", "Give a whole number.")
