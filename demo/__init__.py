@@ -1,0 +1,1 @@
+"""The sample scene and the demonstration of the whole way."""

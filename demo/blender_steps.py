@@ -1,0 +1,143 @@
+"""The steps of the demonstration that happen in Blender, through the extension's own operators."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+from mathutils import Vector
+
+from demo import pictures
+from demo.sample_scene import build_sample_scene
+from engine.core.events import Event, Finished, Preview, Progress
+from engine.core.sources import read_dataset
+from tools.session import MODULE
+
+LIMIT_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the training left."""
+
+    splats: bpy.types.Object
+    dataset: Path
+    result: Path
+    events: list[Event]
+    first_preview_seconds: float
+    psnr: float
+    ssim: float
+    gaussians: int
+
+
+def new_sample_scene() -> None:
+    """Build the sample scene and select what the capture rig turns around."""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    objects = build_sample_scene()
+    bpy.ops.object.select_all(action="DESELECT")
+    for made in objects:
+        made.select_set(True)
+    bpy.context.view_layer.objects.active = objects[0]
+
+
+def capture(folder: Path, cameras: int) -> None:
+    """Render the dataset from a dome of cameras."""
+    bpy.ops.splatwright.capture_dataset(directory=str(folder), source="DOME", cameras=cameras)
+
+
+def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
+    """Press Train and wait, turning the extension's timer by hand because none ticks without a window."""
+    jobs = extension("addon.jobs")
+    settings = bpy.context.scene.splatwright.train
+    settings.dataset = str(dataset)
+    settings.max_steps = steps
+    extension("addon.preferences").preferences().jobs_folder = str(jobs_folder)
+    start = time.monotonic()
+    bpy.ops.splatwright.train()
+    engine, job = jobs.engine(), bpy.context.scene.splatwright.job.name
+    first_preview = 0.0
+    said = 0.0
+    while True:
+        jobs.poll()
+        events = engine.events(job)[0]
+        if not first_preview and any(isinstance(event, Preview) for event in events) and splat_object(job):
+            first_preview = time.monotonic() - start
+        said = say(events, said)
+        if not engine.state(job).alive:
+            break
+        if time.monotonic() - start > LIMIT_SECONDS:
+            raise SystemExit("The training takes too long.")
+        time.sleep(0.1)
+    jobs.poll()
+    last = next((event for event in reversed(events) if isinstance(event, Finished)), None)
+    splats, result = splat_object(job), engine.file(job, "result.ply")
+    if last is None or last.psnr is None or last.ssim is None or splats is None or result is None:
+        raise SystemExit(f"The training failed: {events[-1]}")
+    return Outcome(splats, dataset, result, events, round(first_preview, 2), round(last.psnr, 2), round(last.ssim, 4), last.gaussians)
+
+
+def say(events: list[Event], said: float) -> float:
+    """Print the newest progress every few seconds."""
+    now = time.monotonic()
+    progress = next((event for event in reversed(events) if isinstance(event, Progress)), None)
+    if progress is None or now - said < 5:
+        return said
+    print(f"  step {progress.step}/{progress.max_steps}  loss {progress.loss:.4f}  {progress.gaussians:,} Gaussians  "
+          f"{progress.steps_per_second:.1f} it/s  {progress.eta_seconds:.0f} s left", flush=True)
+    return now
+
+
+def splat_object(job: str) -> bpy.types.Object | None:
+    """The splat object of a job."""
+    return next((found for found in bpy.data.objects if found.splatwright.job == job), None)
+
+
+def place_and_export(splats: bpy.types.Object, path: Path) -> None:
+    """Move, turn and scale the splats as an artist would, and write them where they stand now."""
+    splats.location = Vector((8.0, 0.0, 0.0))
+    splats.rotation_euler = (0.0, 0.0, math.radians(60))
+    splats.scale = (0.8, 0.8, 0.8)
+    bpy.context.view_layer.update()
+    bpy.ops.object.select_all(action="DESELECT")
+    splats.select_set(True)
+    bpy.context.view_layer.objects.active = splats
+    bpy.ops.splatwright.export_splats(filepath=str(path), axes="SUPERSPLAT")
+
+
+def draw_pictures(outcome: Outcome, out: Path) -> list[Path]:
+    """Contact sheet, truth beside render, training curve, and a Cycles render of the splats beside the meshes."""
+    dataset = read_dataset(outcome.dataset)
+    return [
+        pictures.contact_sheet(dataset, out / "contact_sheet.png"),
+        pictures.truth_beside_render(outcome.result, outcome.dataset, out / "truth_beside_render.png"),
+        pictures.training_curve(outcome.events, out / "training_curve.png"),
+        render_in_scene(outcome.splats, out / "splats_in_scene.png"),
+    ]
+
+
+def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
+    """Cycles sees the meshes on the left and the moved splats on the right."""
+    scene = bpy.context.scene
+    camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
+    scene.collection.objects.link(camera)
+    camera.location = (4.0, -11.5, 6.0)
+    camera.rotation_euler = (Vector((4.0, 0.0, 0.0)) - camera.location).to_track_quat("-Z", "Y").to_euler()
+    scene.camera = camera
+    extension("addon.preview").prepare_cycles(scene)
+    scene.view_settings.view_transform = "Standard"
+    scene.render.film_transparent = False
+    scene.render.resolution_x, scene.render.resolution_y = 800, 400
+    scene.cycles.samples = 4
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    return path
+
+
+def extension(name: str) -> Any:
+    """A module of the enabled extension."""
+    return importlib.import_module(f"{MODULE}.{name}")

@@ -1,0 +1,152 @@
+"""The command line as a user types it: real processes, real files, and one sentence for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.core.ply import read_ply
+from tests.scenes import write_ball_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+QUICK = ["--max-steps", "150", "--resolution", "64", "--max-gaussians", "500", "--refine-every", "20"]
+
+
+def splatwright(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run([sys.executable, "-m", "engine", *map(str, arguments)], capture_output=True, text=True,
+                          cwd=cwd, env=environment, timeout=240)
+
+
+def last_json(done: subprocess.CompletedProcess[str]) -> dict:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def assert_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "Traceback" not in said and all(word.lower() in said.lower() for word in words), said
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball_dataset(tmp_path_factory.mktemp("my photos – 写真")).folder
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("out put") / "ball.ply"
+    figures = last_json(splatwright("train", dataset, "-o", output, *QUICK))
+    assert figures["psnr"] > 20 and figures["gaussians"] == 500
+    return output
+
+
+def test_trained_file_measures_as_it_was_reported(trained: Path, dataset: Path) -> None:
+    report = json.loads((trained.with_suffix(".job") / "report.json").read_text())
+    measured = last_json(splatwright("evaluate", trained, dataset, "--resolution", 64))
+    assert measured["psnr"] == pytest.approx(report["psnr"], abs=0.01) and measured["held_out"]
+
+
+def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, dataset: Path) -> None:
+    assert_sentence(splatwright("train", dataset, "-o", trained, *QUICK), "trained to its end", "--max-steps")
+    longer = [*QUICK[:1], "200", *QUICK[2:]]
+    assert last_json(splatwright("train", dataset, "-o", trained, *longer))["steps"] == 200
+
+
+def test_render_and_convert(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    done = splatwright("render", trained, dataset, "-o", tmp_path / "pictures", "--resolution", 32)
+    assert done.returncode == 0, done.stderr
+    pictures = sorted((tmp_path / "pictures").glob("*.png"))
+    assert len(pictures) == 2 and Image.open(pictures[0]).size == (32, 32)
+    assert splatwright("convert", trained, tmp_path / "copy.ply", "--axes", "BLENDER").returncode == 0
+    assert len(read_ply(tmp_path / "copy.ply").gaussians) == len(read_ply(trained).gaussians)
+
+
+def test_check_is_content_with_a_good_dataset(dataset: Path) -> None:
+    done = splatwright("check", dataset)
+    assert done.returncode == 0 and "14 views" in done.stdout
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert_sentence(splatwright("train", tmp_path / "nowhere", "-o", tmp_path / "x.ply"), "nowhere")
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_sentence(splatwright("check", tmp_path / "empty"), "empty")
+
+
+def test_a_corrupt_image_is_named(tmp_path: Path) -> None:
+    folder = write_ball_dataset(tmp_path / "data", views=6).folder
+    image = folder / "images" / "view_003.png"
+    image.write_bytes(image.read_bytes()[:200])
+    assert_sentence(splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK), "view_003.png")
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    folder = write_ball_dataset(tmp_path / "data", views=6).folder
+    (folder / "images" / "view_002.png").unlink()
+    assert_sentence(splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK), "view_002.png")
+
+
+def test_a_pose_that_is_no_number_is_named(tmp_path: Path) -> None:
+    folder = write_ball_dataset(tmp_path / "data", views=6).folder
+    values = json.loads((folder / "transforms.json").read_text())
+    values["frames"][4]["transform_matrix"][0][3] = float("nan")
+    (folder / "transforms.json").write_text(json.dumps(values))
+    assert_sentence(splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK), "view_004.png")
+
+
+def test_an_output_that_is_no_ply(dataset: Path, tmp_path: Path) -> None:
+    assert_sentence(splatwright("train", dataset, "-o", tmp_path / "x.obj"), ".ply")
+
+
+def test_a_setting_out_of_range(dataset: Path, tmp_path: Path) -> None:
+    assert_sentence(splatwright("train", dataset, "-o", tmp_path / "x.ply", "--sh-degree", 7), "sh_degree")
+
+
+def test_a_missing_kernel_library(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLATWRIGHT_KERNELS", str(tmp_path / "none"))
+    assert_sentence(splatwright("train", dataset, "-o", tmp_path / "x.ply", *QUICK), "kernel")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs Unix permissions")
+def test_a_folder_that_may_not_be_written(dataset: Path) -> None:
+    assert_sentence(splatwright("train", dataset, "-o", "/proc/forbidden/x.ply", *QUICK), "/proc/forbidden")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def test_a_full_disk_loses_nothing_and_leaves_nothing_half_written(dataset: Path, small_disk: Path) -> None:
+    """The disk is too small for a checkpoint: the training goes on, says so, and what is written is whole."""
+    arguments = ["train", dataset, "-o", small_disk / "x.ply", *QUICK, "--checkpoint-seconds", 0.1]
+    done = splatwright(*arguments)
+    assert "disk is full" in " ".join((done.stdout + done.stderr).lower().split()) and "Traceback" not in done.stderr
+    for path in small_disk.rglob("*.ply"):
+        assert len(read_ply(path).gaussians) > 0
+    assert not list(small_disk.rglob("*.tmp"))
+
+
+@pytest.mark.skipif(not (DATA / "snowmiku").is_dir(), reason="the real photos are not beside the checkout")
+def test_real_photos_with_a_colmap_model(tmp_path: Path) -> None:
+    figures = last_json(splatwright("train", DATA / "banana", "-o", tmp_path / "banana.ply", "--max-steps", 200, "--resolution", 160,
+                                    "--max-gaussians", 8000))
+    assert figures["psnr"] > 12
