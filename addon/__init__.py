@@ -1,0 +1,31 @@
+"""The part of Splatwright that runs inside Blender. MODULES are registered in this order and unregistered in the reverse."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+MODULES = (
+    "properties",
+    "operators",
+)
+
+
+def register() -> None:
+    """Register every module; one that fails leaves nothing registered behind."""
+    done: list[ModuleType] = []
+    try:
+        for name in MODULES:
+            module = importlib.import_module(f".{name}", __package__)
+            module.register()
+            done.append(module)
+    except Exception:
+        for module in reversed(done):
+            module.unregister()
+        raise
+
+
+def unregister() -> None:
+    """Unregister every module."""
+    for name in reversed(MODULES):
+        importlib.import_module(f".{name}", __package__).unregister()

@@ -1,0 +1,85 @@
+"""Blender camera <-> core Camera: the only place that knows of sensor fit, shift, pixel aspect and axis conventions."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..engine.core.camera import Camera
+from ..engine.core.errors import UserError
+
+
+def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Camera:
+    """The camera as it renders in `scene` at its current frame and resolution.
+
+    Constraints, parents and animation are in it; the object's scale is not. Panoramic and orthographic cameras raise UserError.
+    """
+    depsgraph = depsgraph or bpy.context.evaluated_depsgraph_get()
+    evaluated = camera_object.evaluated_get(depsgraph)
+    check_camera(evaluated)
+    width, height = image_size(scene.render)
+    fl_x, fl_y, cx, cy = _intrinsics(scene.render, evaluated.data, width, height)
+    return Camera(width, height, fl_x, fl_y, cx, cy, rigid(evaluated.matrix_world))
+
+
+def check_camera(camera_object: bpy.types.Object) -> None:
+    """Raise UserError for a camera that no pinhole describes."""
+    kind = camera_object.data.type
+    if kind == "PERSP":
+        return
+    names = {"PANO": "panoramic", "ORTHO": "orthographic"}
+    raise UserError(f"The camera {camera_object.name} is {names.get(kind, kind.lower())}, which cannot be trained on.",
+                    "Set its lens type to Perspective, or deselect it.")
+
+
+def image_size(render: bpy.types.RenderSettings) -> tuple[int, int]:
+    """Width and height in pixels that a render has."""
+    percentage = render.resolution_percentage
+    return max(1, render.resolution_x * percentage // 100), max(1, render.resolution_y * percentage // 100)
+
+
+def rigid(matrix: Matrix) -> np.ndarray:
+    """`matrix` without its scale, [4, 4] float64."""
+    return np.array(matrix.normalized(), dtype=np.float64)
+
+
+def _intrinsics(render: bpy.types.RenderSettings, lens: bpy.types.Camera, width: int, height: int) -> tuple[float, float, float, float]:
+    """fl_x, fl_y, cx, cy in pixels. The sensor spans the fitted side; the shift is measured in it."""
+    aspect = render.pixel_aspect_y / render.pixel_aspect_x  # of one pixel, height over width
+    horizontal = _fits_width(lens.sensor_fit, width, height * aspect)
+    span = width if horizontal else height * aspect  # of the sensor, in pixel widths
+    sensor = lens.sensor_height if lens.sensor_fit == "VERTICAL" else lens.sensor_width
+    fl_x = lens.lens / sensor * span
+    return fl_x, fl_x / aspect, width / 2 - lens.shift_x * span, height / 2 + lens.shift_y * span / aspect
+
+
+def _fits_width(sensor_fit: str, width: float, height: float) -> bool:
+    return sensor_fit == "HORIZONTAL" or (sensor_fit == "AUTO" and width >= height)
+
+
+def blender_from_camera(name: str, camera: Camera) -> bpy.types.Object:
+    """A new Blender camera object, not yet in any collection, that sees what `camera` sees.
+
+    It is exact in a scene that renders at the camera's size with a pixel aspect of fl_y : fl_x (square for nearly every photo).
+    """
+    lens = bpy.data.cameras.new(name)
+    lens.sensor_fit = "HORIZONTAL"
+    lens.sensor_width = 36.0
+    lens.lens = camera.fl_x / camera.width * lens.sensor_width
+    lens.shift_x = (camera.width / 2 - camera.cx) / camera.width
+    lens.shift_y = (camera.cy - camera.height / 2) / camera.width * (camera.fl_x / camera.fl_y)
+    camera_object = bpy.data.objects.new(name, lens)
+    camera_object.matrix_world = Matrix(camera.camera_to_world.tolist())
+    return camera_object
+
+
+def lens_warnings(scene: bpy.types.Scene, camera_objects: list[bpy.types.Object]) -> list[str]:
+    """Sentences about blur that capture leaves out."""
+    warnings = []
+    blurred = sorted({camera.name for camera in camera_objects if camera.data.dof.use_dof})
+    if blurred:
+        warnings.append(f"Captured without depth of field, which training cannot use: {', '.join(blurred)}.")
+    if scene.render.use_motion_blur:
+        warnings.append("Captured without motion blur, which training cannot use.")
+    return warnings

@@ -1,0 +1,17 @@
+"""Operators, one file per subject. SUBJECTS are registered in this order and unregistered in the reverse."""
+
+from __future__ import annotations
+
+from . import capture
+
+SUBJECTS = (capture,)
+
+
+def register() -> None:
+    for subject in SUBJECTS:
+        subject.register()
+
+
+def unregister() -> None:
+    for subject in reversed(SUBJECTS):
+        subject.unregister()

@@ -1,0 +1,107 @@
+"""Capture Dataset: renders the scene from many cameras into a folder that a training reads."""
+
+from typing import ClassVar
+
+import bpy
+
+from ...engine.core.dataset import Dataset
+from ..cameras import lens_warnings
+from ..capture import CaptureProgress, capture, capture_steps
+from ..capture_request import CaptureRequest
+from ..properties import CaptureProperties
+from ..render_passes import RenderStopped, render_as_job
+from .reporting import reports_user_errors
+
+TICK_SECONDS = 0.1
+
+
+class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
+    """Render the chosen views with their cameras, alpha and start points into a dataset folder"""
+
+    bl_idname = "splatwright.capture_dataset"
+    bl_label = "Capture Dataset"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    progress: ClassVar[CaptureProgress | None] = None
+    """Of the capture that runs now; panels may show it."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if cls.progress is not None:
+            cls.poll_message_set("A capture is running: press Esc to stop it")
+        return cls.progress is None and context.scene is not None
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        request = self._request(context)
+        self._warn(context)
+        self._report_finished(capture(context, request))
+        return {"FINISHED"}
+
+    @reports_user_errors
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if bpy.app.background:
+            return self.execute(context)
+        self._steps = capture_steps(context, self._request(context), render_as_job)
+        self._show(context, next(self._steps))
+        self._warn(context)
+        self._stopping = False
+        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    @reports_user_errors
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._stopping |= event.type == "ESC"
+        if event.type != "TIMER":
+            return {"RUNNING_MODAL"}
+        try:
+            return self._step(context)
+        except BaseException:
+            self.cancel(context)
+            raise
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender calls this too, when it closes the window under a running capture."""
+        type(self).progress = None
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+        self._steps.close()
+
+    def _step(self, context: bpy.types.Context) -> set[str]:
+        """One turn of the timer. A render that is under way ends first: its settings must not change meanwhile."""
+        if self._stopping and not bpy.app.is_job_running("RENDER"):
+            return self._stop(context)
+        try:
+            self._show(context, next(self._steps))
+        except RenderStopped:
+            return self._stop(context)
+        except StopIteration as end:
+            self.cancel(context)
+            self._report_finished(end.value)
+            return {"FINISHED"}
+        return {"RUNNING_MODAL"}
+
+    def _stop(self, context: bpy.types.Context) -> set[str]:
+        done = self.progress.done if self.progress else 0
+        self.cancel(context)
+        self.report({"WARNING"}, f"Capture stopped: {done} views are kept as an incomplete dataset")
+        return {"CANCELLED"}
+
+    def _show(self, context: bpy.types.Context, progress: CaptureProgress) -> None:
+        type(self).progress = progress
+        context.workspace.status_text_set(f"Splatwright: {progress.sentence}  |  Esc: Stop")
+
+    def _request(self, context: bpy.types.Context) -> CaptureRequest:
+        return context.scene.splatwright.capture.to_request(self.properties)
+
+    def _warn(self, context: bpy.types.Context) -> None:
+        cameras = [item for item in context.scene.objects if item.type == "CAMERA" and item.select_get()]
+        for warning in lens_warnings(context.scene, cameras):
+            self.report({"WARNING"}, warning)
+
+    def _report_finished(self, dataset: Dataset) -> None:
+        self.report({"INFO"}, f"Captured {len(dataset.views)} views into {dataset.folder}")
+
+
+register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_capture_dataset,))

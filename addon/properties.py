@@ -1,0 +1,106 @@
+"""What Splatwright remembers in the scene: state only. Defaults come from the requests that the settings turn into."""
+
+import math
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from ..engine.core.errors import UserError
+from .capture_request import CaptureRequest
+
+SOURCES = (
+    ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
+    ("DOME", "Dome", "Generated cameras on a dome around the selected objects"),
+    ("ORBIT", "Orbit", "Generated cameras on a ring around the selected objects"),
+    ("ANIMATION", "Animated Camera", "The frames of the active camera, or of the scene's camera"),
+)
+
+
+class CaptureProperties:
+    """The settings of a capture, the same on the scene and on the operator."""
+
+    directory: StringProperty(
+        name="Dataset Folder", subtype="DIR_PATH", default="//splatwright/dataset",
+        description="Where images, cameras and start points are written. An empty or new folder, or an earlier dataset to replace",
+    )
+    source: EnumProperty(name="Cameras", items=SOURCES, default=CaptureRequest.source, description="Which views are captured")
+    count: IntProperty(
+        name="Count", min=2, soft_max=300, max=10_000, default=CaptureRequest.count, description="Number of generated cameras",
+    )
+    elevation: FloatProperty(
+        name="Elevation", subtype="ANGLE", min=math.radians(-80), max=math.radians(80), default=CaptureRequest.elevation,
+        description="Lowest cameras of a dome, or height of an orbit, above the horizon",
+    )
+    focal_length: FloatProperty(
+        name="Focal Length", subtype="DISTANCE_CAMERA", min=5, max=500, default=CaptureRequest.focal_length,
+        description="Lens of generated cameras",
+    )
+    margin: FloatProperty(
+        name="Margin", min=0.2, max=10, default=CaptureRequest.margin,
+        description="Room around the selection in generated views; 1 fits it tightly",
+    )
+    frame_step: IntProperty(
+        name="Frame Step", min=1, default=CaptureRequest.frame_step, description="Take every n-th frame of an animated camera",
+    )
+    resolution: IntProperty(
+        name="Longest Side", subtype="PIXEL", min=0, max=16_384, default=CaptureRequest.resolution,
+        description="Longest side of the images; 0 keeps the scene's resolution",
+    )
+    samples: IntProperty(
+        name="Samples", min=0, soft_max=1024, default=CaptureRequest.samples, description="Render samples; 0 keeps the scene's",
+    )
+    transparent: BoolProperty(
+        name="Transparent", default=CaptureRequest.transparent,
+        description="Leave the world out and keep alpha, so that only objects become splats",
+    )
+    depth: BoolProperty(
+        name="Depth", default=CaptureRequest.depth,
+        description="Also write depth maps (NumPy files, millimetres along the view axis)",
+    )
+    points: IntProperty(
+        name="Start Points", min=0, soft_max=200_000, default=CaptureRequest.points,
+        description="How many coloured points of the visible surfaces the training starts from; 0 writes none",
+    )
+
+
+class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
+    """Capture settings of a scene."""
+
+    def to_request(self, overrides: bpy.types.OperatorProperties | None = None) -> CaptureRequest:
+        """The request that these settings make; properties set on `overrides` win."""
+        values = {name: _chosen(name, self, overrides) for name in CaptureProperties.__annotations__}
+        return CaptureRequest(**values | {"directory": absolute_folder(values["directory"])})
+
+
+class SceneSettings(bpy.types.PropertyGroup):
+    """Everything that Splatwright keeps in a scene, as Scene.splatwright."""
+
+    capture: PointerProperty(type=CaptureSettings)
+
+
+def absolute_folder(path: str) -> Path:
+    """A folder as typed in Blender; UserError when it is relative to a file that was never saved."""
+    if path.startswith("//") and not bpy.data.filepath:
+        raise UserError("The dataset folder is relative to this file, which is not saved yet.", "Save the file, or choose a folder.")
+    if not path.strip():
+        raise UserError("No dataset folder is chosen.", "Choose a folder for the dataset.")
+    return Path(bpy.path.abspath(path)).resolve()
+
+
+def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.OperatorProperties | None) -> object:
+    chosen = overrides if overrides is not None and overrides.is_property_set(name) else settings
+    return getattr(chosen, name)
+
+
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory((CaptureSettings, SceneSettings))
+
+
+def register() -> None:
+    _register_classes()
+    bpy.types.Scene.splatwright = PointerProperty(type=SceneSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.splatwright
+    _unregister_classes()

@@ -1,0 +1,114 @@
+"""Renders the prepared scene to a file and reads its pixels back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..engine.core.errors import UserError
+from .exr import read_exr
+from .render_settings import multilayer_exr, overriding
+
+Render = Callable[[bpy.types.Scene], Iterator[None]]
+"""Renders the scene to its file path; yields while others have to wait for it."""
+
+class RenderStopped(Exception):
+    """Somebody stopped a render."""
+
+
+NOTHING = 1e9
+"""Blender's depth where a pixel sees nothing is at least this."""
+
+LITTLE_SPACE = 2**20
+
+
+def render_blocking(scene: bpy.types.Scene) -> Iterator[None]:
+    """Render at once."""
+    try:
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+    except RuntimeError as error:
+        raise _render_error(Path(scene.render.filepath), str(error)) from error
+    return iter(())
+
+
+def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
+    """Render in Blender's background job, which keeps the window alive; RenderStopped when somebody presses Esc."""
+    stopped: list[bool] = []
+
+    def note(*_: object) -> None:
+        stopped.append(True)
+
+    bpy.app.handlers.render_cancel.append(note)
+    try:
+        with overriding(bpy.context.preferences, {"view.render_display_type": "NONE"}):
+            bpy.ops.render.render("INVOKE_DEFAULT", write_still=True, scene=scene.name)
+        while bpy.app.is_job_running("RENDER"):
+            yield
+    except RuntimeError as error:
+        raise _render_error(Path(scene.render.filepath), str(error)) from error
+    finally:
+        bpy.app.handlers.render_cancel.remove(note)
+    if stopped:
+        raise RenderStopped
+
+
+def rendered(scene: bpy.types.Scene, image: Path, render: Render) -> Iterator[None]:
+    """Render the scene to `image`, waiting as `render` does; UserError when no image came of it."""
+    image.unlink(missing_ok=True)
+    scene.render.filepath = str(image)
+    yield from render(scene)
+    if not image.is_file() or not image.stat().st_size:
+        raise _render_error(image, "no image was written.")
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Display values of an image file, [H, W, 4] float32 in 0 to 1, alpha straight, top row first."""
+    image = bpy.data.images.load(str(path))
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+        width, height = image.size
+        pixels = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        return pixels.reshape(height, width, 4)[::-1]
+    finally:
+        bpy.data.images.remove(image)
+
+
+def read_depth(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> np.ndarray | None:
+    """Distance along the view axis of the last render, [H, W] float32, 0 where nothing is; None when the engine gives no depth."""
+    with _temporary_folder() as folder, overriding(scene, multilayer_exr()):
+        path = folder / "passes.exr"
+        bpy.data.images["Render Result"].save_render(str(path), scene=scene)
+        channels = read_exr(path)
+    names = [name for name in channels if name.startswith(f"{view_layer.name}.Depth.")]
+    if not names:
+        return None
+    depth = channels[names[0]].astype(np.float32)
+    return np.where(np.isfinite(depth) & (depth < NOTHING), depth, 0.0).astype(np.float32)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir or None) as folder:
+        yield Path(folder)
+
+
+def _render_error(image: Path, reason: str) -> UserError:
+    reason = reason.removeprefix("Error: ").strip()
+    if _free_space(image.parent) < LITTLE_SPACE:
+        return UserError(f"The disk is full: {image} could not be written.", "Free some space and try again.")
+    return UserError(f"{image.name} could not be rendered: {reason}", "Render one view with F12 to see what is wrong.")
+
+
+def _free_space(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return LITTLE_SPACE
