@@ -1,0 +1,96 @@
+"""Moving, turning, scaling, shearing and mirroring Gaussians exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .gaussians import Gaussians
+from .sh import rotate_sh
+
+PLY_TO_BLENDER = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+"""Trainers' PLY files are Y-down: Blender's (x, y, z) is written as (x, -z, y)."""
+
+SMALLEST_VARIANCE = 1e-26
+
+
+def transform_gaussians(gaussians: Gaussians, matrix: np.ndarray) -> Gaussians:
+    """Bake a 4x4 matrix into means, scales, quats and SH. Row order is kept.
+
+    A uniform scale s: log scales + ln s, quats turned. Anything else: Σ' = A Σ Aᵀ, decomposed again. SH turn by the
+    orthogonal factor of A's polar decomposition, which for a mirror is a reflection.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    if np.array_equal(matrix, np.eye(4)):
+        return gaussians
+    linear, shift = matrix[:3, :3], matrix[:3, 3]
+    orthogonal, size = polar(linear)
+    scales, quats = gaussians.scales, gaussians.quats
+    if size is not None and np.linalg.det(linear) > 0:
+        scales = (scales + np.float32(np.log(size))).astype(np.float32) if size != 1.0 else scales
+        quats = multiply_quats(quat_from_matrix(orthogonal), quats.astype(np.float64)).astype(np.float32)
+    else:
+        scales, quats = _decompose(linear, gaussians)
+    return Gaussians(
+        means=(gaussians.means.astype(np.float64) @ linear.T + shift).astype(np.float32),
+        quats=quats, scales=scales, opacities=gaussians.opacities, sh0=gaussians.sh0,
+        shN=rotate_sh(gaussians.shN, orthogonal),
+    )
+
+
+def polar(linear: np.ndarray) -> tuple[np.ndarray, float | None]:
+    """The nearest orthogonal matrix [3, 3], and the scale when it is the same in all directions (else None)."""
+    u, singular, vt = np.linalg.svd(linear)
+    mean = float(singular.mean())
+    uniform = bool(np.ptp(singular) <= 1e-6 * mean) and mean > 0
+    if uniform and abs(mean - 1.0) < 1e-7:
+        mean = 1.0
+    orthogonal = u @ vt
+    orthogonal[np.abs(orthogonal) < 1e-15] = 0.0
+    return orthogonal, mean if uniform else None
+
+
+def _decompose(linear: np.ndarray, gaussians: Gaussians) -> tuple[np.ndarray, np.ndarray]:
+    """Log scales [N, 3] and quats [N, 4] of the covariances after a linear map."""
+    axes = linear @ rotation_matrices(gaussians.quats) * np.exp(gaussians.scales.astype(np.float64))[:, None, :]  # [N, 3, 3]
+    u, singular, _ = np.linalg.svd(axes)
+    u[:, :, 2] *= np.sign(np.linalg.det(u))[:, None]
+    scales = np.log(np.maximum(singular, SMALLEST_VARIANCE**0.5))
+    return scales.astype(np.float32), quats_from_matrices(u).astype(np.float32)
+
+
+def rotation_matrices(quats: np.ndarray) -> np.ndarray:
+    """Rotation matrices [N, 3, 3] of quaternions w x y z [N, 4] of any length; float64."""
+    quats = np.asarray(quats, np.float64)
+    w, x, y, z = (quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-30)).T
+    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    return np.stack(rows, axis=1).reshape(-1, 3, 3)
+
+
+def quats_from_matrices(matrices: np.ndarray) -> np.ndarray:
+    """Unit quaternions w x y z [N, 4] of rotation matrices [N, 3, 3], by the largest component (Shepperd 1978)."""
+    m = np.asarray(matrices, np.float64)
+    trace = np.trace(m, axis1=1, axis2=2)
+    diagonal = np.stack([trace, m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]], axis=1)
+    squares = np.maximum(0.0, np.concatenate([1 + trace[:, None], 1 + 2 * diagonal[:, 1:] - trace[:, None]], axis=1))
+    products = np.empty((len(m), 4, 4))
+    products[:, range(4), range(4)] = squares
+    pairs = {(0, 1): m[:, 2, 1] - m[:, 1, 2], (0, 2): m[:, 0, 2] - m[:, 2, 0], (0, 3): m[:, 1, 0] - m[:, 0, 1],
+             (1, 2): m[:, 1, 0] + m[:, 0, 1], (1, 3): m[:, 0, 2] + m[:, 2, 0], (2, 3): m[:, 2, 1] + m[:, 1, 2]}
+    for (i, j), value in pairs.items():
+        products[:, i, j] = products[:, j, i] = value
+    chosen = products[np.arange(len(m)), squares.argmax(axis=1)]
+    return chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
+
+
+def quat_from_matrix(matrix: np.ndarray) -> np.ndarray:
+    """Unit quaternion w x y z [4] of a rotation matrix [3, 3]."""
+    return quats_from_matrices(matrix[None])[0]
+
+
+def multiply_quats(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Hamilton product of one quaternion [4] with many [N, 4]: first `right` turns, then `left`."""
+    w, x, y, z = left
+    matrix = np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
+    return right @ matrix.T
