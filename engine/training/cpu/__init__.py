@@ -1,0 +1,1 @@
+"""The built-in backend: C kernels, loaded with ctypes, that need nothing installed."""

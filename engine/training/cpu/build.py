@@ -1,0 +1,84 @@
+"""Compiles the kernels with zig's clang: `python -m engine.training.cpu.build` for this computer, `--all` for every platform.
+
+Needs the package ziglang and nothing else. A file is rebuilt only when a source is newer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .library import FOLDER, file_name, host_builds
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parents[2] / ".cache" / "zig"
+# No -ffast-math: it deletes the rounding in exp2_8 and the tests for NaN.
+FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra", "-shared", "-s"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One shared library: where it runs and how it is compiled."""
+
+    system: str
+    machine: str
+    variant: str
+    target: str
+    cpu: str
+
+    @property
+    def output(self) -> Path:
+        return FOLDER / file_name(self.system, self.machine, self.variant)
+
+    @property
+    def command(self) -> list[str]:
+        position = [] if self.system == "windows" else ["-fPIC", "-lm", "-lpthread"]
+        return [sys.executable, "-m", "ziglang", "cc", "-target", self.target, f"-mcpu={self.cpu}", *FLAGS, *position, str(HERE / "splat.c")]
+
+
+BUILDS = (
+    Build("linux", "x86_64", "", "x86_64-linux-gnu.2.17", "x86_64_v2"),
+    Build("linux", "x86_64", "avx2", "x86_64-linux-gnu.2.17", "x86_64_v3"),
+    Build("linux", "arm64", "", "aarch64-linux-gnu.2.17", "generic"),
+    Build("windows", "x86_64", "", "x86_64-windows-gnu", "x86_64_v2"),
+    Build("windows", "x86_64", "avx2", "x86_64-windows-gnu", "x86_64_v3"),
+    Build("windows", "arm64", "", "aarch64-windows-gnu", "generic"),
+    Build("macos", "x86_64", "", "x86_64-macos.11.0", "x86_64_v2"),
+    Build("macos", "x86_64", "avx2", "x86_64-macos.11.0", "x86_64_v3"),
+    Build("macos", "arm64", "", "aarch64-macos.11.0", "apple_m1"),
+)
+
+
+def is_current(build: Build) -> bool:
+    """Whether the library is newer than every source."""
+    sources = [*HERE.glob("*.c"), *HERE.glob("*.h"), HERE / "build.py"]
+    return build.output.exists() and build.output.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
+
+
+def compile_kernels(build: Build) -> None:
+    """Compile one library under a temporary name and rename it."""
+    FOLDER.mkdir(exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    temporary = build.output.with_suffix(".building")
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(CACHE), "ZIG_LOCAL_CACHE_DIR": str(CACHE)}
+    subprocess.run([*build.command, "-o", str(temporary)], check=True, env=environment)
+    os.replace(temporary, build.output)
+    for leftover in FOLDER.glob("*.building*"):  # zig leaves import libraries of Windows builds behind
+        leftover.unlink()
+
+
+def main(arguments: list[str]) -> int:
+    """Build what is out of date."""
+    wanted = BUILDS if "--all" in arguments else [build for build in BUILDS if build.output.name in host_builds()]
+    for build in wanted:
+        if not is_current(build):
+            print(f"compiling {build.output.name}", flush=True)
+            compile_kernels(build)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
