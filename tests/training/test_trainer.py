@@ -17,7 +17,7 @@ from engine.training.checkpoint import load_checkpoint
 from engine.training.trainer import train
 from tests.scenes import write_ball_dataset
 
-SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=20,
+SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=10,
                     checkpoint_seconds=0.1, threads=2)
 
 
