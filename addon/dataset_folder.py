@@ -42,7 +42,7 @@ class DatasetFolder:
             make_folder((self.target / path).parent)
             os.replace(self.work / path, self.target / path)
         _remove(self.target, old - new)
-        _remove(self.work, {Path(TRANSFORMS)})
+        _remove(self.work, new)
         return _written(moved, complete=True)
 
     def _moved(self, view: View) -> View:
@@ -120,6 +120,7 @@ def _remove(folder: Path, paths: set[Path]) -> None:
     """Delete files, and the folders that they leave empty."""
     for path in paths:
         (folder / path).unlink(missing_ok=True)
-    for parent in {folder / path.parent for path in paths} | {folder / "images", folder}:
+    parents = {folder / path.parent for path in paths} | {folder / "images", folder}
+    for parent in sorted(parents, key=lambda parent: len(parent.parts), reverse=True):
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()

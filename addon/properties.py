@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
@@ -21,7 +22,7 @@ class CaptureProperties:
     """The settings of a capture, the same on the scene and on the operator."""
 
     directory: StringProperty(
-        name="Dataset Folder", subtype="DIR_PATH", default="//splatwright/dataset",
+        name="Dataset Folder", subtype="DIR_PATH", default="//splatwright/dataset", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Where images, cameras and start points are written. An empty or new folder, or an earlier dataset to replace",
     )
     source: EnumProperty(name="Cameras", items=SOURCES, default=CaptureRequest.source, description="Which views are captured")
@@ -69,8 +70,9 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
 
     def to_request(self, overrides: bpy.types.OperatorProperties | None = None) -> CaptureRequest:
         """The request that these settings make; properties set on `overrides` win."""
-        values = {name: _chosen(name, self, overrides) for name in CaptureProperties.__annotations__}
-        return CaptureRequest(**values | {"directory": absolute_folder(values["directory"])})
+        values: dict[str, Any] = {name: _chosen(name, self, overrides) for name in CaptureProperties.__annotations__}
+        values["directory"] = absolute_folder(values["directory"])
+        return CaptureRequest(**values)
 
 
 class SceneSettings(bpy.types.PropertyGroup):
@@ -88,7 +90,7 @@ def absolute_folder(path: str) -> Path:
     return Path(bpy.path.abspath(path)).resolve()
 
 
-def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.OperatorProperties | None) -> object:
+def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.OperatorProperties | None) -> Any:
     chosen = overrides if overrides is not None and overrides.is_property_set(name) else settings
     return getattr(chosen, name)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
 import numpy as np
 
 from ..engine.core.errors import UserError
-from .exr import read_exr
+from ..engine.core.files import disk_error
+from .exr import read_channels
+from .plain_png import strip_metadata
 from .render_settings import multilayer_exr, overriding
 
 Render = Callable[[bpy.types.Scene], Iterator[None]]
@@ -60,11 +62,14 @@ def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
 
 def rendered(scene: bpy.types.Scene, image: Path, render: Render) -> Iterator[None]:
     """Render the scene to `image`, waiting as `render` does; UserError when no image came of it."""
-    image.unlink(missing_ok=True)
+    try:
+        image.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(image, error) from error
     scene.render.filepath = str(image)
     yield from render(scene)
-    if not image.is_file() or not image.stat().st_size:
-        raise _render_error(image, "no image was written.")
+    if not image.is_file() or not strip_metadata(image):
+        raise _render_error(image, "no whole image was written.")
 
 
 def read_pixels(path: Path) -> np.ndarray:
@@ -83,21 +88,22 @@ def read_pixels(path: Path) -> np.ndarray:
 
 def read_depth(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> np.ndarray | None:
     """Distance along the view axis of the last render, [H, W] float32, 0 where nothing is; None when the engine gives no depth."""
-    with _temporary_folder() as folder, overriding(scene, multilayer_exr()):
-        path = folder / "passes.exr"
-        bpy.data.images["Render Result"].save_render(str(path), scene=scene)
-        channels = read_exr(path)
-    names = [name for name in channels if name.startswith(f"{view_layer.name}.Depth.")]
-    if not names:
+    try:
+        channels = _render_passes(scene, f"{view_layer.name}.Depth.")
+    except (RuntimeError, OSError, ValueError, LookupError, struct.error) as error:
+        raise _render_error(Path(bpy.app.tempdir) / "passes.exr", str(error)) from error
+    if not channels:
         return None
-    depth = channels[names[0]].astype(np.float32)
+    depth = next(iter(channels.values()))
     return np.where(np.isfinite(depth) & (depth < NOTHING), depth, 0.0).astype(np.float32)
 
 
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir or None) as folder:
-        yield Path(folder)
+def _render_passes(scene: bpy.types.Scene, prefix: str) -> dict[str, np.ndarray]:
+    """Channels of the last render whose names start with `prefix`, each [H, W]. Blender gives them to files alone."""
+    with tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir) as folder, overriding(scene, multilayer_exr()):
+        path = Path(folder) / "passes.exr"
+        bpy.data.images["Render Result"].save_render(str(path), scene=scene)
+        return read_channels(path, prefix)
 
 
 def _render_error(image: Path, reason: str) -> UserError:

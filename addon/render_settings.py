@@ -36,9 +36,11 @@ PLAIN_OUTPUT: Settings = {
     "render.use_compositing": False,
     "render.use_sequencer": False,
     "render.use_motion_blur": False,
+    "render.use_single_layer": True,
     "render.use_lock_interface": True,
+    "render.use_persistent_data": True,
 }
-"""One unadorned, unblurred image of the whole frame from each render."""
+"""One unadorned, unblurred image of the whole frame from each render; the scene stays loaded between them."""
 
 
 def png(transparent: bool) -> Settings:
@@ -96,11 +98,16 @@ def _assign(owner: Any, name: str, value: Any) -> None:
 
 @contextmanager
 def restored_frame(scene: bpy.types.Scene) -> Iterator[None]:
-    """Go back to the current frame and camera on leaving."""
+    """Go back to the current frame and camera on leaving. Cameras bound to markers, which win over it, are unbound meanwhile."""
     frame, subframe, camera = scene.frame_current, scene.frame_subframe, scene.camera
+    bound = [(marker, marker.camera) for marker in scene.timeline_markers if marker.camera]
     try:
+        for marker, _ in bound:
+            marker.camera = None
         yield
     finally:
+        for marker, marker_camera in bound:
+            marker.camera = marker_camera
         if (scene.frame_current, scene.frame_subframe) != (frame, subframe):
             scene.frame_set(frame, subframe=subframe)
         scene.camera = camera

@@ -53,6 +53,11 @@ def pose(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shot: Shot) ->
     return camera_from_blender(scene, shot.camera, view_layer.depsgraph)
 
 
+def requested_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
+    """The existing cameras that `request` captures from."""
+    return [animated_camera(context)] if request.source == "ANIMATION" else selected_cameras(context)
+
+
 def selected_cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
     """Selected camera objects by name; UserError when there are none."""
     cameras = sorted((item for item in context.selected_objects if item.type == "CAMERA"), key=lambda item: item.name)

@@ -5,8 +5,7 @@ from typing import ClassVar
 import bpy
 
 from ...engine.core.dataset import Dataset
-from ..cameras import lens_warnings
-from ..capture import CaptureProgress, capture, capture_steps
+from ..capture import CaptureProgress, CaptureSteps, capture, capture_steps, capture_warnings
 from ..capture_request import CaptureRequest
 from ..properties import CaptureProperties
 from ..render_passes import RenderStopped, render_as_job
@@ -34,7 +33,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         request = self._request(context)
-        self._warn(context)
+        self._warn(context, request)
         self._report_finished(capture(context, request))
         return {"FINISHED"}
 
@@ -42,13 +41,17 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
-        self._steps = capture_steps(context, self._request(context), render_as_job)
-        self._show(context, next(self._steps))
-        self._warn(context)
-        self._stopping = False
+        request = self._request(context)
+        self._warn(context, request)
+        self.start(context, capture_steps(context, request, render_as_job))
+        return {"RUNNING_MODAL"}
+
+    def start(self, context: bpy.types.Context, steps: CaptureSteps) -> None:
+        """Let a timer drive `steps`."""
+        self._steps, self._stopping = steps, False
+        self._show(context, next(steps))
         self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
 
     @reports_user_errors
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -95,9 +98,8 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
     def _request(self, context: bpy.types.Context) -> CaptureRequest:
         return context.scene.splatwright.capture.to_request(self.properties)
 
-    def _warn(self, context: bpy.types.Context) -> None:
-        cameras = [item for item in context.scene.objects if item.type == "CAMERA" and item.select_get()]
-        for warning in lens_warnings(context.scene, cameras):
+    def _warn(self, context: bpy.types.Context, request: CaptureRequest) -> None:
+        for warning in capture_warnings(context, request):
             self.report({"WARNING"}, warning)
 
     def _report_finished(self, dataset: Dataset) -> None:

@@ -28,6 +28,7 @@ def _link_extension() -> None:
 _link_extension()
 
 import bpy  # noqa: E402
+from mathutils import Vector  # noqa: E402
 
 _exit_status = 0
 
@@ -54,25 +55,47 @@ def extension() -> str:
     return EXTENSION
 
 
-@pytest.fixture
-def addon(extension: str) -> ModuleType:
-    """Imports of the add-on as Blender sees it: `addon.cameras`, `addon.capture`."""
-    return importlib.import_module(f"{extension}.addon")
-
-
-@pytest.fixture
-def core(extension: str) -> ModuleType:
-    """engine.core as the add-on sees it."""
-    return importlib.import_module(f"{extension}.engine.core")
+def module(name: str) -> ModuleType:
+    """A module of the extension as Blender knows it: module("addon.cameras"), module("engine.core.dataset")."""
+    return importlib.import_module(f"{EXTENSION}.{name}")
 
 
 @pytest.fixture
 def fresh_scene() -> Iterator[bpy.types.Scene]:
     """An empty scene that renders tiny pictures quickly."""
+    yield empty_scene()
+
+
+def empty_scene() -> bpy.types.Scene:
+    """Reset Blender; Cycles at 96 x 64 pixels."""
     bpy.ops.wm.read_homefile(use_empty=True)
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 4
     scene.cycles.use_denoising = False
     scene.render.resolution_x, scene.render.resolution_y = 96, 64
-    yield scene
+    return scene
+
+
+def add_camera(scene: bpy.types.Scene, location: tuple[float, float, float] = (3, -4, 2), name: str = "Camera") -> bpy.types.Object:
+    """A selected camera that looks at the origin."""
+    camera = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    scene.collection.objects.link(camera)
+    camera.location = location
+    camera.rotation_euler = (-Vector(location)).to_track_quat("-Z", "Y").to_euler()
+    camera.select_set(True)
+    scene.camera = camera
+    bpy.context.view_layer.update()
+    return camera
+
+
+def glow(target: bpy.types.Object, color: tuple[float, float, float]) -> None:
+    """Give `target` a material that renders as exactly this linear colour."""
+    material = bpy.data.materials.new("Glow")
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
+    emission.inputs["Color"].default_value = (*color, 1.0)
+    tree.links.new(emission.outputs[0], output.inputs[0])
+    target.data.materials.append(material)
