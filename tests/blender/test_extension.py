@@ -1,0 +1,93 @@
+"""The extension as a whole: it registers cleanly, and the built zip installs into a fresh Blender."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import addon_utils
+import bpy
+import pytest
+
+from tools import extension as packaging
+
+from .conftest import EXTENSION, REPOSITORY, module
+
+CONTENT = {"__init__.py", "addon", "blender_manifest.toml", "engine", "wheels", "LICENSE"}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    packaging.fetch_wheels(REPOSITORY)
+    return packaging.build(REPOSITORY, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def cycle(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What install_cycle.py saw in a Blender of its own."""
+    environment = os.environ | {"BLENDER_USER_RESOURCES": str(tmp_path_factory.mktemp("resources"))}
+    script = Path(__file__).with_name("install_cycle.py")
+    process = subprocess.run([sys.executable, str(script), str(archive)], env=environment, text=True, capture_output=True, timeout=200)
+    answers = [line for line in process.stdout.splitlines() if line.startswith("ANSWERS ")]
+    assert process.returncode == 0 and answers, process.stdout + process.stderr
+    assert "Traceback" not in process.stderr, process.stderr
+    return json.loads(answers[0].removeprefix("ANSWERS "))
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert packaging.manifest(REPOSITORY)["version"] == project["version"]
+    assert packaging.manifest(REPOSITORY)["license"] == [f"SPDX:{project['license']}"]
+
+
+def test_zip_holds_the_extension_and_nothing_else(archive: Path) -> None:
+    names = [name for name in zipfile.ZipFile(archive).namelist() if not name.endswith("/")]
+    assert {name.split("/")[0] for name in names} == CONTENT
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/." in name]
+    shipped = {name for name in names if name.startswith("engine/training/cpu/lib/")}
+    built = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "engine/training/cpu/lib").glob("splat-*")}
+    assert shipped == built
+    assert [name for name in names if name.startswith("wheels/")] == ["wheels/plyfile-1.1.3-py3-none-any.whl"]
+
+
+def test_zip_installs(cycle: dict[str, Any]) -> None:
+    assert cycle["installed"] == [True, True]
+    assert cycle["plyfile"] == ["plyfile.py"]
+    assert "SPLATWRIGHT_OT_capture_dataset" in cycle["added"]["types"]
+    assert "Scene.splatwright" in cycle["added"]["properties"]
+
+
+def test_zip_enables_and_disables_without_a_trace(cycle: dict[str, Any]) -> None:
+    assert cycle["after disable"] == {}
+    assert cycle["enabled again"] == cycle["added"]
+    assert cycle["after second disable"] == {}
+
+
+def test_linked_extension_enables_and_disables() -> None:
+    addon_utils.disable(EXTENSION)
+    assert not hasattr(bpy.types, "SPLATWRIGHT_OT_capture_dataset") and not hasattr(bpy.types.Scene, "splatwright")
+    addon_utils.enable(EXTENSION)
+    assert hasattr(bpy.types, "SPLATWRIGHT_OT_capture_dataset") and hasattr(bpy.types.Scene, "splatwright")
+
+
+def test_a_failing_module_leaves_nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    addon = module("addon")
+    addon_utils.disable(EXTENSION)
+    monkeypatch.setattr(addon, "MODULES", (*addon.MODULES, "no_such_module"))
+    with pytest.raises(ModuleNotFoundError):
+        addon.register()
+    monkeypatch.undo()
+    assert not hasattr(bpy.types, "SPLATWRIGHT_OT_capture_dataset") and not hasattr(bpy.types.Scene, "splatwright")
+    addon_utils.enable(EXTENSION)
+
+
+def test_importing_the_root_imports_nothing_else() -> None:
+    code = "import sys, __init__; print([name for name in sys.modules if name.split('.')[0] in ('addon', 'engine', 'numpy', 'bpy')])"
+    process = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, cwd=REPOSITORY)
+    assert process.stdout.strip() == "[]", process.stderr
