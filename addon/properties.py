@@ -75,6 +75,14 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
+class SplatSettings(bpy.types.PropertyGroup):
+    """What a splat object knows about itself, as Object.splatwright."""
+
+    is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
+    job: StringProperty(name="Training", description="The training that made these splats")
+    source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
+
+
 class SceneSettings(bpy.types.PropertyGroup):
     """Everything that Splatwright keeps in a scene, as Scene.splatwright."""
 
@@ -95,14 +103,16 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
     return getattr(chosen, name)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((CaptureSettings, SceneSettings))
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory((CaptureSettings, SplatSettings, SceneSettings))
 
 
 def register() -> None:
     _register_classes()
     bpy.types.Scene.splatwright = PointerProperty(type=SceneSettings)
+    bpy.types.Object.splatwright = PointerProperty(type=SplatSettings)
 
 
 def unregister() -> None:
+    del bpy.types.Object.splatwright
     del bpy.types.Scene.splatwright
     _unregister_classes()

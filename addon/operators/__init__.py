@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture
+from . import capture, splats
 
-SUBJECTS = (capture,)
+SUBJECTS = (capture, splats)
 
 
 def register() -> None:
