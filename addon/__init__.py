@@ -6,8 +6,11 @@ import importlib
 from types import ModuleType
 
 MODULES = (
+    "preferences",
     "properties",
     "operators",
+    "panels",
+    "jobs",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ..engine.core.config import TrainConfig, limits
 from ..engine.core.errors import UserError
 from .capture_request import CaptureRequest
 
@@ -16,6 +17,12 @@ SOURCES = (
     ("ORBIT", "Orbit", "Generated cameras on a ring around the selected objects"),
     ("ANIMATION", "Animated Camera", "The frames of the active camera, or of the scene's camera"),
 )
+
+
+def setting(name: str) -> dict[str, int]:
+    """Default and limits of a whole-number setting of TrainConfig."""
+    low, high = limits(name)
+    return {"default": getattr(TrainConfig, name), "min": int(low), "max": int(high)}
 
 
 class CaptureProperties:
@@ -75,6 +82,30 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
+class TrainSettings(bpy.types.PropertyGroup):
+    """Settings of the next training. Defaults and limits are TrainConfig's."""
+
+    dataset: StringProperty(
+        name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+        description="Folder with images and cameras. Empty: the dataset that was captured last",
+    )
+    max_steps: IntProperty(name="Steps", **setting("max_steps"), description="How many images are learned from, one a step. More is better and takes longer")
+    max_gaussians: IntProperty(name="Splats", **setting("max_gaussians"), description="Most splats that the result may have. More show finer detail")
+    resolution: IntProperty(name="Resolution", subtype="PIXEL", **setting("resolution"), description="Longest image side that is trained on; larger images are reduced")
+    sh_degree: IntProperty(name="View Dependence", **setting("sh_degree"), description="How finely colours change with the viewing direction: 0 not at all, 3 most")
+    background: EnumProperty(
+        name="Background", default=TrainConfig.background, description="What lies behind transparent pixels while training",
+        items=(("random", "Random", "Keeps transparent parts free of splats"), ("black", "Black", "Black"), ("white", "White", "White")),
+    )
+    seed: IntProperty(name="Seed", **setting("seed"), description="The same seed gives the same result")
+    threads: IntProperty(name="Threads", **setting("threads"), description="Processor threads; 0 leaves one for Blender")
+
+    def to_config(self) -> TrainConfig:
+        """The training request that these settings make."""
+        names = (name for name in TrainSettings.__annotations__ if name != "dataset")
+        return TrainConfig(**{name: getattr(self, name) for name in names}).validate()
+
+
 class SplatSettings(bpy.types.PropertyGroup):
     """What a splat object knows about itself, as Object.splatwright."""
 
@@ -87,6 +118,15 @@ class SceneSettings(bpy.types.PropertyGroup):
     """Everything that Splatwright keeps in a scene, as Scene.splatwright."""
 
     capture: PointerProperty(type=CaptureSettings)
+    train: PointerProperty(type=TrainSettings)
+    job: StringProperty(name="Training", description="The training that the Train panel shows")
+    imported_job: StringProperty(name="Imported Training", description="The training whose result was brought into this scene")
+
+
+def dataset_folder(scene: bpy.types.Scene) -> Path:
+    """The dataset to train on: the chosen one, else the one that Capture writes."""
+    settings = scene.splatwright
+    return absolute_folder(settings.train.dataset or settings.capture.directory)
 
 
 def absolute_folder(path: str) -> Path:
@@ -103,7 +143,7 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
     return getattr(chosen, name)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((CaptureSettings, SplatSettings, SceneSettings))
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory((CaptureSettings, TrainSettings, SplatSettings, SceneSettings))
 
 
 def register() -> None:

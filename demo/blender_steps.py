@@ -47,7 +47,7 @@ def new_sample_scene() -> None:
 
 def capture(folder: Path, cameras: int) -> None:
     """Render the dataset from a dome of cameras."""
-    bpy.ops.splatwright.capture_dataset(directory=str(folder), source="DOME", cameras=cameras)
+    bpy.ops.splatwright.capture_dataset(directory=str(folder), source="DOME", count=cameras, transparent=True)
 
 
 def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
@@ -59,7 +59,7 @@ def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
     extension("addon.preferences").preferences().jobs_folder = str(jobs_folder)
     start = time.monotonic()
     bpy.ops.splatwright.train()
-    engine, job = jobs.engine(), bpy.context.scene.splatwright.job.name
+    engine, job = jobs.engine(), bpy.context.scene.splatwright.job
     first_preview = 0.0
     said = 0.0
     while True:

@@ -143,6 +143,13 @@ class LocalEngine(Engine):
         if process:
             process.wait(timeout=10)
 
+    def worker_command(self, argument: str) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment of a worker on a job folder, or of its --self-check."""
+        package = Path(__file__).resolve().parent
+        paths = [str(package.parent), *(str(path) for path in self.import_paths)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+        return [str(self.python), "-m", f"{package.name}.worker", argument], environment
+
     def _new_folder(self, name: str) -> JobFolder:
         make_folder(self.root)
         stem = re.sub(r"[^\w-]+", "-", name).strip("-") or "job"
@@ -159,10 +166,7 @@ class LocalEngine(Engine):
         raise UserError(f"{self.root} holds too many jobs of the same name.", "Delete old jobs.")
 
     def _start(self, folder: JobFolder) -> None:
-        package = Path(__file__).resolve().parent
-        paths = [str(package.parent), *(str(path) for path in self.import_paths)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-        command = [str(self.python), "-m", f"{package.name}.worker", str(folder.path)]
+        command, environment = self.worker_command(str(folder.path))
         try:
             with open(folder.log, "ab") as log:
                 self._processes[folder.name] = subprocess.Popen(

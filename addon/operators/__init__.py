@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, splats
+from . import capture, engine, splats, training
 
-SUBJECTS = (capture, splats)
+SUBJECTS = (capture, training, splats, engine)
 
 
 def register() -> None:

@@ -99,6 +99,11 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
+def limits(name: str) -> tuple[float, float]:
+    """Smallest and largest value of a setting."""
+    return _RANGES[name]
+
+
 def _check_type(name: str, value: Any) -> None:
     if name in _CHOICES:
         if value not in _CHOICES[name]:

@@ -1,0 +1,61 @@
+"""The engine: check it, look into a job's folder, convert images that it cannot read."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+
+from ...engine.core.sources import read_dataset
+from ...engine.core.transforms_json import write_transforms
+from .. import jobs, preferences
+from ..convert_images import convert_to_png
+from ..properties import dataset_folder
+from .reporting import reports_user_errors
+
+
+class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
+    """Start the engine once and ask whether everything it needs is there"""
+
+    bl_idname = "splatwright.check_engine"
+    bl_label = "Check Engine"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        preferences.check_engine(*jobs.engine().worker_command("--self-check"))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
+    """Show the training's folder with its log, checkpoint and result"""
+
+    bl_idname = "splatwright.open_job_folder"
+    bl_label = "Open Training Folder"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return jobs.current(context.scene) is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return bpy.ops.wm.path_open(filepath=str(jobs.engine().folder(context.scene.splatwright.job).path))
+
+
+class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
+    """Write the dataset's images as PNG files, which the built-in engine reads, into a dataset beside it"""
+
+    bl_idname = "splatwright.convert_images"
+    bl_label = "Convert Images"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        dataset = convert_to_png(read_dataset(dataset_folder(context.scene)))
+        write_transforms(dataset)
+        context.scene.splatwright.train.dataset = str(dataset.folder)
+        self.report({"INFO"}, f"Wrote {len(dataset.views)} PNG images to {dataset.folder}")
+        return {"FINISHED"}
+
+
+register, unregister = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_OT_check_engine, SPLATWRIGHT_OT_open_job_folder, SPLATWRIGHT_OT_convert_images))
