@@ -45,14 +45,18 @@ def sh_rotation(degree: int, rotation: np.ndarray) -> np.ndarray:
 
 
 def rotate_sh(shN: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Turn the coefficients of degree 1 and up, [N, K-1, 3], with an orthogonal matrix [3, 3]."""
-    turned = np.array(shN, np.float32)
+    """Turn the coefficients of degree 1 and up, [N, K-1, 3] float32, with an orthogonal matrix [3, 3]; degree 3 at most."""
+    count = shN.shape[1]
+    if not count:
+        return shN
+    whole = np.zeros((count, count))
     for degree in range(1, MAX_DEGREE + 1):
         own = slice(degree * degree - 1, (degree + 1) ** 2 - 1)
-        if shN.shape[1] < own.stop:
-            break
-        turned[:, own] = np.einsum("ij,njc->nic", sh_rotation(degree, rotation), shN[:, own].astype(np.float64))
-    return turned
+        if own.stop <= count:
+            whole[own, own] = sh_rotation(degree, rotation)
+    # All coefficients of a row in one product: rows of 3 (K-1) numbers times a matrix that treats the channels alike.
+    matrix = np.kron(whole.T, np.eye(3)).astype(np.float32)
+    return (np.ascontiguousarray(shN, np.float32).reshape(len(shN), 3 * count) @ matrix).reshape(shN.shape)
 
 
 @lru_cache(maxsize=1)

@@ -10,24 +10,28 @@ from .sh import rotate_sh
 PLY_TO_BLENDER = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """Trainers' PLY files are Y-down: Blender's (x, y, z) is written as (x, -z, y)."""
 
-SMALLEST_VARIANCE = 1e-26
+BLENDER_TO_PLY = PLY_TO_BLENDER.T
+
+SMALLEST_SCALE = 1e-13
+UNIFORM = 1e-5
+"""Relative difference of scales that Blender's float32 matrices of a chain of parents may show."""
 
 
 def transform_gaussians(gaussians: Gaussians, matrix: np.ndarray) -> Gaussians:
-    """Bake a 4x4 matrix into means, scales, quats and SH. Row order is kept.
+    """Bake a 4x4 matrix into means, scales, quats and SH. Row order is kept; all values must be finite.
 
-    A uniform scale s: log scales + ln s, quats turned. Anything else: Σ' = A Σ Aᵀ, decomposed again. SH turn by the
-    orthogonal factor of A's polar decomposition, which for a mirror is a reflection.
+    A uniform scale s, mirrored or not: log scales + ln s, quats turned. Anything else: Σ' = A Σ Aᵀ, decomposed again.
+    SH turn by the orthogonal factor of A's polar decomposition, which for a mirror is a reflection.
     """
     matrix = np.asarray(matrix, np.float64)
     if np.array_equal(matrix, np.eye(4)):
         return gaussians
     linear, shift = matrix[:3, :3], matrix[:3, 3]
     orthogonal, size = polar(linear)
-    scales, quats = gaussians.scales, gaussians.quats
-    if size is not None and np.linalg.det(linear) > 0:
-        scales = (scales + np.float32(np.log(size))).astype(np.float32) if size != 1.0 else scales
-        quats = multiply_quats(quat_from_matrix(orthogonal), quats.astype(np.float64)).astype(np.float32)
+    if size is not None:
+        rotation = orthogonal * np.sign(np.linalg.det(orthogonal))  # a Gaussian looks the same after x -> -x
+        scales = gaussians.scales + np.float32(np.log(size)) if size != 1.0 else gaussians.scales
+        quats = multiply_quats(quat_from_matrix(rotation), gaussians.quats.astype(np.float64)).astype(np.float32)
     else:
         scales, quats = _decompose(linear, gaussians)
     return Gaussians(
@@ -41,7 +45,7 @@ def polar(linear: np.ndarray) -> tuple[np.ndarray, float | None]:
     """The nearest orthogonal matrix [3, 3], and the scale when it is the same in all directions (else None)."""
     u, singular, vt = np.linalg.svd(linear)
     mean = float(singular.mean())
-    uniform = bool(np.ptp(singular) <= 1e-6 * mean) and mean > 0
+    uniform = bool(np.ptp(singular) <= UNIFORM * mean) and mean > 0
     if uniform and abs(mean - 1.0) < 1e-7:
         mean = 1.0
     orthogonal = u @ vt
@@ -54,7 +58,7 @@ def _decompose(linear: np.ndarray, gaussians: Gaussians) -> tuple[np.ndarray, np
     axes = linear @ rotation_matrices(gaussians.quats) * np.exp(gaussians.scales.astype(np.float64))[:, None, :]  # [N, 3, 3]
     u, singular, _ = np.linalg.svd(axes)
     u[:, :, 2] *= np.sign(np.linalg.det(u))[:, None]
-    scales = np.log(np.maximum(singular, SMALLEST_VARIANCE**0.5))
+    scales = np.log(np.maximum(singular, SMALLEST_SCALE))
     return scales.astype(np.float32), quats_from_matrices(u).astype(np.float32)
 
 
