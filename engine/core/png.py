@@ -1,10 +1,11 @@
-"""PNG without any package: what Blender renders (8 bits, grey, RGB, RGBA, palette), and writing RGB and RGBA."""
+"""PNG without any package: reading 8 and 16 bits of every colour type, writing grey, RGB and RGBA of 8 bits."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from .files import replacing
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
+AVERAGE, PAETH = 3, 4
+LARGEST_SIDE = 1 << 16
+"""No camera has more pixels in a row; a header that says so is damaged."""
 
 Unfilter = Callable[[np.ndarray, int, int, int], np.ndarray]
 """(raw bytes, height, stride, bytes per pixel) -> [height, stride] uint8. The kernels have a fast one."""
@@ -25,81 +29,129 @@ def decode_png(data: bytes, unfilter: Unfilter | None = None) -> np.ndarray:
 
     ValueError for what is damaged, UserError for what is a valid PNG of a kind that is not read here.
     """
-    if not data.startswith(SIGNATURE):
-        raise ValueError("not a PNG")
-    header, palette, transparency, packed = _chunks(data)
-    width, height, depth, kind, _, _, interlace = header
-    if interlace or depth not in (8, 16) or kind not in CHANNELS or (kind == PALETTE and depth != 8):
-        raise UserError("This kind of PNG (interlaced, or fewer than 8 bits) is not read by the built-in engine.", "Save it again as a plain 8-bit PNG.")
-    wide = depth // 8
-    stride = width * CHANNELS[kind] * wide
-    raw = np.frombuffer(zlib.decompress(packed), np.uint8)
-    if raw.size != height * (stride + 1):
-        raise ValueError("the pixels are cut off")
-    pixels = (unfilter or unfilter_rows)(raw, height, stride, CHANNELS[kind] * wide)
-    pixels = pixels.reshape(height, width, CHANNELS[kind], wide)[..., 0]
-    return _to_rgb(pixels, kind, palette, transparency)
+    file = _PngFile.parse(data)
+    file.refuse_other_kinds()
+    channels, wide = CHANNELS[file.kind], file.depth // 8
+    stride = file.width * channels * wide
+    raw = _inflated(file.packed, file.height * (stride + 1))
+    rows = (unfilter or unfilter_rows)(raw, file.height, stride, channels * wide)
+    return _to_rgb(rows.reshape(file.height, file.width, channels, wide), file)
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """uint8 [H, W, 3 or 4] -> PNG bytes."""
+    """uint8 [H, W] or [H, W, 1, 3 or 4] -> PNG bytes."""
+    image = np.ascontiguousarray(image if image.ndim == 3 else image[..., None])
     height, width, channels = image.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, {3: RGB, 4: RGBA}[channels], 0, 0, 0)
+    if image.dtype != np.uint8 or not image.size or channels not in (1, 3, 4):
+        raise ValueError(f"expected uint8 [H, W, 1, 3 or 4], got {image.dtype} {image.shape}")
+    header = struct.pack(">IIBBBBB", width, height, 8, {1: GREY, 3: RGB, 4: RGBA}[channels], 0, 0, 0)
     rows = np.zeros((height, 1 + width * channels), np.uint8)
-    rows[:, 1:] = np.ascontiguousarray(image).reshape(height, -1)
+    rows[:, 1:] = image.reshape(height, -1)
     rows[1:, 1:] -= rows[:-1, 1:].copy()
     rows[1:, 0] = 2  # every row but the first as the difference to the one above
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b""))
-    return SIGNATURE + b"".join(struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts)
+    return SIGNATURE + b"".join(struct.pack(">I", len(body)) + name + body + _checksum(name, body) for name, body in parts)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write uint8 [H, W, 3 or 4] in one piece."""
+    """Write uint8 [H, W] or [H, W, 1, 3 or 4] in one piece."""
     with replacing(path) as temporary:
         temporary.write_bytes(encode_png(image))
 
 
-def _chunks(data: bytes) -> tuple[tuple[int, ...], bytes, bytes, bytes]:
-    header, palette, transparency, packed, offset = None, b"", b"", [], len(SIGNATURE)
-    while offset + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, offset)
-        body = data[offset + 8 : offset + 8 + length]
-        if len(body) < length or data[offset + 8 + length : offset + 12 + length] != struct.pack(">I", zlib.crc32(name + body)):
-            raise ValueError("the file is damaged")
-        offset += 12 + length
-        match name:
-            case b"IHDR":
-                header = struct.unpack(">IIBBBBB", body)
-            case b"PLTE":
-                palette = body
-            case b"tRNS":
-                transparency = body
-            case b"IDAT":
-                packed.append(body)
-            case b"IEND":
-                break
-    if header is None or not packed or 0 in header[:2]:
-        raise ValueError("the file is cut off")
-    return header, palette, transparency, b"".join(packed)
+@dataclass(frozen=True)
+class _PngFile:
+    """The chunks of a PNG that matter."""
+
+    width: int
+    height: int
+    depth: int
+    kind: int
+    interlaced: bool
+    palette: np.ndarray  # [n, 3] uint8
+    transparency: bytes
+    packed: bytes
+
+    @staticmethod
+    def parse(data: bytes) -> _PngFile:
+        if not data.startswith(SIGNATURE):
+            raise ValueError("not a PNG")
+        chunks: dict[bytes, bytes] = {}
+        offset = len(SIGNATURE)
+        while offset + 12 <= len(data) and b"IEND" not in chunks:
+            length, name = struct.unpack_from(">I4s", data, offset)
+            body = data[offset + 8 : offset + 8 + length]
+            if data[offset + 8 + length : offset + 12 + length] != _checksum(name, body):
+                raise ValueError("the file is damaged")
+            chunks[name] = chunks.get(name, b"") + body if name == b"IDAT" else body
+            offset += 12 + length
+        return _PngFile._from_chunks(chunks)
+
+    @staticmethod
+    def _from_chunks(chunks: dict[bytes, bytes]) -> _PngFile:
+        if len(chunks.get(b"IHDR", b"")) != 13 or b"IDAT" not in chunks:
+            raise ValueError("the file is cut off")
+        width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+        palette = np.frombuffer(chunks.get(b"PLTE", b""), np.uint8).reshape(-1, 3)
+        possible = 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE and kind in CHANNELS
+        if not possible or len(palette) > 256 or (kind == PALETTE and depth == 16):
+            raise ValueError("the header is damaged")
+        return _PngFile(width, height, depth, kind, bool(interlaced), palette, chunks.get(b"tRNS", b""), chunks[b"IDAT"])
+
+    def refuse_other_kinds(self) -> None:
+        if self.interlaced:
+            raise UserError("Interlaced PNG is not read by the built-in engine.", "Save it again without interlacing (Adam7).")
+        if self.depth not in (8, 16):
+            raise UserError(f"PNG with {self.depth} bits a channel is not read by the built-in engine.", "Save it again with 8 bits.")
 
 
-def _to_rgb(pixels: np.ndarray, kind: int, palette: bytes, transparency: bytes) -> np.ndarray:
-    """Any colour type -> RGB or RGBA."""
-    if kind == PALETTE:
-        table = np.zeros((256, 3), np.uint8)
-        colors = np.frombuffer(palette, np.uint8).reshape(-1, 3)
-        table[: len(colors)] = colors
-        rgb = table[pixels[..., 0]]
-        if not transparency:
-            return rgb
-        alpha = np.full(256, 255, np.uint8)
-        alpha[: len(transparency)] = np.frombuffer(transparency, np.uint8)
-        return np.concatenate([rgb, alpha[pixels]], axis=2)
-    if kind == GREY:
-        return np.repeat(pixels, 3, axis=2)
-    if kind == GREY_ALPHA:
-        return np.concatenate([np.repeat(pixels[..., :1], 3, axis=2), pixels[..., 1:]], axis=2)
-    return np.ascontiguousarray(pixels)
+def _checksum(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(body, zlib.crc32(name)))
+
+
+def _inflated(packed: bytes, size: int) -> np.ndarray:
+    """Exactly `size` bytes [size] uint8, never more memory than that; ValueError when the stream is damaged or holds fewer."""
+    try:
+        raw = zlib.decompressobj().decompress(packed, size)
+    except zlib.error as error:
+        raise ValueError("the pixels are damaged") from error
+    if len(raw) != size:
+        raise ValueError("the pixels are cut off")
+    return np.frombuffer(raw, np.uint8)
+
+
+def _to_rgb(pixels: np.ndarray, file: _PngFile) -> np.ndarray:
+    """Pixels of any colour type uint8 [H, W, C, bytes] -> RGB or RGBA."""
+    plain = pixels[..., 0]
+    if file.kind == PALETTE:
+        return _from_palette(plain[..., 0], file)
+    if file.kind == GREY_ALPHA:
+        return plain[..., [0, 0, 0, 1]]
+    if file.kind == RGBA:
+        return np.ascontiguousarray(plain)
+    rgb = np.repeat(plain, 3, axis=2) if file.kind == GREY else plain
+    return np.concatenate([rgb, _colour_key(pixels, file.transparency)], axis=2) if file.transparency else np.ascontiguousarray(rgb)
+
+
+def _from_palette(indices: np.ndarray, file: _PngFile) -> np.ndarray:
+    """Palette indices [H, W] -> RGB, or RGBA when the palette has transparent colours."""
+    if indices.max() >= len(file.palette):
+        raise ValueError("a pixel has a colour that the palette lacks")
+    if not file.transparency:
+        return file.palette[indices]
+    alpha = np.full((len(file.palette), 1), 255, np.uint8)
+    known = np.frombuffer(file.transparency[: len(alpha)], np.uint8)
+    alpha[: len(known), 0] = known
+    return np.concatenate([file.palette, alpha], axis=1)[indices]
+
+
+def _colour_key(pixels: np.ndarray, key: bytes) -> np.ndarray:
+    """Alpha [H, W, 1] of an image in which one exact colour (16 bits a channel in tRNS) stands for transparency."""
+    _, _, channels, wide = pixels.shape
+    if len(key) != 2 * channels:
+        raise ValueError("the transparent colour is damaged")
+    colour = np.frombuffer(key, np.uint8).reshape(channels, 2)[:, 2 - wide :]
+    return np.where((pixels == colour).all(axis=(2, 3)), 0, 255).astype(np.uint8)[..., None]
 
 
 def unfilter_rows(raw: np.ndarray, height: int, stride: int, pixel: int) -> np.ndarray:
@@ -123,12 +175,12 @@ def unfilter_rows(raw: np.ndarray, height: int, stride: int, pixel: int) -> np.n
 
 
 def _sequential(line: list[int], above: list[int], pixel: int, kind: int) -> list[int]:
-    """Average (3) and Paeth (4), where each byte depends on the one before."""
+    """Average and Paeth, where each byte depends on the one before."""
     out = [0] * len(line)
     for i, value in enumerate(line):
         left = out[i - pixel] if i >= pixel else 0
         up, corner = above[i], above[i - pixel] if i >= pixel else 0
-        out[i] = (value + ((left + up) // 2 if kind == 3 else _paeth(left, up, corner))) & 255
+        out[i] = (value + ((left + up) // 2 if kind == AVERAGE else _paeth(left, up, corner))) & 255
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,35 @@ from .camera import Camera
 from .dataset import Dataset, PointCloud, View, held_out_names
 from .errors import UserError
 from .files import disk_error, write_text
+from .image_size import image_size
 
 FILE = "transforms.json"
 POINTS = "points3d.ply"
+LENS = ("w", "h", "fl_x", "fl_y", "cx", "cy")
 DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+RATIONAL = ("k4", "k5", "k6")
+"""Only FULL_OPENCV divides by these; nerfstudio's OPENCV has a k4 of another meaning."""
+
+MODELS = ("OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
 EVAL_LISTS = ("val_filenames", "test_filenames")
+TRAIN_LIST = "train_filenames"
 MEND = "Mend transforms.json, or make the dataset again."
 
 
 def write_transforms(dataset: Dataset) -> Path:
-    """Write the dataset's transforms.json, and points3d.ply when it has points; returns the JSON's path."""
+    """Write the dataset's transforms.json, and points3d.ply when it has points; returns the JSON's path.
+
+    nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test.
+    """
     from .ply import write_points
 
-    values: dict[str, Any] = {"camera_model": "OPENCV", "splatwright": {"complete": dataset.complete}}
+    rational = any(any(view.camera.distortion[5:]) for view in dataset.views)
+    values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": {"complete": dataset.complete}}
     if dataset.points is not None:
         write_points(dataset.folder / POINTS, dataset.points)
         values["ply_file_path"] = POINTS
-    values["train_filenames"] = [_relative(view.image, dataset.folder) for view in dataset.train_views]
+    values[TRAIN_LIST] = [_relative(view.image, dataset.folder) for view in dataset.train_views]
     for name in EVAL_LISTS:
         values[name] = [_relative(view.image, dataset.folder) for view in dataset.eval_views]
     values["frames"] = [_frame(view, dataset.folder) for view in dataset.views]
@@ -42,11 +54,9 @@ def write_transforms(dataset: Dataset) -> Path:
 
 def _frame(view: View, folder: Path) -> dict[str, Any]:
     camera = view.camera
-    frame: dict[str, Any] = {
-        "file_path": _relative(view.image, folder), "w": camera.width, "h": camera.height,
-        "fl_x": camera.fl_x, "fl_y": camera.fl_y, "cx": camera.cx, "cy": camera.cy,
-    }
-    frame |= dict(zip(DISTORTION, camera.distortion, strict=False))
+    frame: dict[str, Any] = {"file_path": _relative(view.image, folder), "w": int(camera.width), "h": int(camera.height)}
+    frame |= {name: float(getattr(camera, name)) for name in ("fl_x", "fl_y", "cx", "cy")}
+    frame |= {name: float(value) for name, value in zip(DISTORTION, camera.distortion, strict=False)}
     if view.depth:
         frame["depth_file_path"] = _relative(view.depth, folder)
     if view.mask:
@@ -63,135 +73,186 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def read_transforms(path: Path) -> Dataset:
-    """Read a folder with transforms.json, or the file itself. UserError names the frames and what is wrong with them."""
+    """Read a folder with transforms.json, or the file itself. UserError names the frames and what is wrong with them.
+
+    Intrinsics may be global or each frame's own, a camera_angle_x, or follow from the image's size. A view is held out when
+    val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
+    """
     file = path / FILE if path.is_dir() else path
     values = _load(file)
-    frames = values.get("frames")
-    if not isinstance(frames, list) or not frames:
-        raise UserError(f"{file} names no images.", "Choose a dataset with at least one frame.")
-    raw = [_RawFrame.read(values, frame, index, file) for index, frame in enumerate(frames)]
-    _refuse([frame.name for frame in raw if not frame.image.exists()], "is named in transforms.json and not there",
+    _refuse_other_lenses(values, file)
+    raw = _raw_frames(values, file)
+    _refuse([frame.path for frame in raw if not frame.image.is_file()], len(raw), "named in transforms.json but not there",
             f"Copy the missing images into {file.parent}, or remove their frames.")
-    _refuse([frame.name for frame in raw if not frame.pose_is_sound()], "has a pose that is no proper rotation and place",
+    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
             "Remove these frames, or make the poses again.")
-    _refuse([frame.name for frame in raw if not frame.lens_is_sound()], "has impossible intrinsics",
-            "Give fl_x, fl_y, w and h as positive numbers.")
-    held_out = _held_out(values, [frame.name for frame in raw])
-    views = tuple(frame.view(frame.name in held_out) for frame in raw)
+    _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
+            "Give w, h, fl_x and fl_y as positive numbers.")
+    held_out = _held_out(values, [frame.path for frame in raw])
+    names = _names([frame.image for frame in raw])
+    views = tuple(frame.view(name, frame.path in held_out) for name, frame in zip(names, raw, strict=True))
     return Dataset(file.parent, views, _points(values, file.parent), _complete(values))
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise disk_error(file, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is not valid JSON: {error}.", MEND) from None
     if not isinstance(values, dict):
         raise UserError(f"{file} holds no dataset.", MEND)
     return values
 
 
+def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
+    """UserError for lenses that OpenCV's pinhole model does not describe."""
+    frames = values.get("frames")
+    parts = [values, *(frame for frame in (frames if isinstance(frames, list) else []) if isinstance(frame, dict))]
+    for part in parts:
+        model = part.get("camera_model", values.get("camera_model", MODELS[0]))
+        model = "fisheye" if part.get("is_fisheye") else model
+        if model not in MODELS:
+            raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.")
+        if model != "FULL_OPENCV" and any(part.get(name) for name in RATIONAL):
+            raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
+                            'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.')
+
+
+def _raw_frames(values: dict[str, Any], file: Path) -> list[_RawFrame]:
+    frames = values.get("frames")
+    if not isinstance(frames, list):
+        raise UserError(f"{file} has no list of frames.", MEND)
+    if not frames:
+        why = "the capture was interrupted before its first image" if not _complete(values) else "its list of frames is empty"
+        raise UserError(f"{file} names no images: {why}.", "Capture the dataset again.")
+    return [_RawFrame.read(values, frame, index, file) for index, frame in enumerate(frames)]
+
+
 @dataclass(frozen=True)
 class _RawFrame:
     """One frame before it is known to be sound."""
 
-    name: str
+    path: str  # as in the file, without ./
     image: Path
     depth: Path | None
     mask: Path | None
-    numbers: dict[str, float]
+    numbers: dict[str, float]  # LENS; NaN where the file says nothing
     distortion: tuple[float, ...]
-    pose: np.ndarray
+    pose: np.ndarray  # [4, 4] when it is sound
 
     @staticmethod
     def read(values: dict[str, Any], frame: Any, index: int, file: Path) -> _RawFrame:
         try:
-            name = str(frame["file_path"]).removeprefix("./")
-            numbers = {key: float(frame.get(key, values.get(key, math.nan))) for key in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
-            angle = frame.get("camera_angle_x", values.get("camera_angle_x"))
-            distortion = [float(frame.get(key, values.get(key, 0.0))) for key in DISTORTION]
-            pose = np.array(frame["transform_matrix"], float)
+            path = _plain(frame["file_path"])
+            merged = {**values, **frame}
+            numbers = {key: float(merged.get(key, math.nan)) for key in LENS}
+            angles = {key: float(merged.get(key) or 0.0) for key in ("camera_angle_x", "camera_angle_y")}
+            distortion = [float(merged.get(key, 0.0)) for key in DISTORTION]
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise UserError(f"Frame {index} of {file} lacks its file_path or transform_matrix, or holds text where numbers belong.", MEND) from None
-        image = _existing(file.parent / name)
-        _complete_lens(numbers, angle, image)
+            raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND) from None
+        image = _existing(file.parent, path)
+        _complete_lens(numbers, angles, image)
         while distortion and not distortion[-1]:
             distortion.pop()
-        return _RawFrame(name, image, _optional(file.parent, frame.get("depth_file_path")), _optional(file.parent, frame.get("mask_path")),
-                         numbers, tuple(distortion), pose)
+        depth, mask = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path"))
+        return _RawFrame(path, image, depth, mask, numbers, tuple(distortion), _matrix(frame.get("transform_matrix")))
 
     def pose_is_sound(self) -> bool:
+        """Whether the pose is a rotation, a place and perhaps a scale."""
         if self.pose.shape != (4, 4) or not np.isfinite(self.pose).all():
             return False
         rotation = self.pose[:3, :3]
-        size = np.linalg.det(rotation)
-        return bool(size > 1e-9 and np.allclose(rotation @ rotation.T, size ** (2 / 3) * np.eye(3), atol=1e-2 * size ** (2 / 3)))
+        volume = np.linalg.det(rotation)
+        area = abs(volume) ** (2 / 3)
+        return bool(volume > 1e-9 and np.allclose(rotation @ rotation.T, area * np.eye(3), atol=1e-2 * area)
+                    and np.allclose(self.pose[3], [0, 0, 0, 1]))
 
     def lens_is_sound(self) -> bool:
-        return all(math.isfinite(value) for value in self.numbers.values()) and all(
-            self.numbers[key] > 0 for key in ("w", "h", "fl_x", "fl_y"))
+        """Whether all intrinsics are numbers, and sizes and focal lengths positive."""
+        return (all(math.isfinite(value) for value in (*self.numbers.values(), *self.distortion))
+                and min(self.numbers["w"], self.numbers["h"]) >= 1 and min(self.numbers["fl_x"], self.numbers["fl_y"]) > 0)
 
-    def view(self, held_out: bool) -> View:
+    def view(self, name: str, held_out: bool) -> View:
+        """The view of a sound frame; a scale in the pose is dropped."""
         n = self.numbers
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
-        camera = Camera(int(n["w"]), int(n["h"]), n["fl_x"], n["fl_y"], n["cx"], n["cy"], pose, self.distortion)
-        return View(self.image.name, self.image, camera, held_out, self.depth, self.mask)
+        camera = Camera(round(n["w"]), round(n["h"]), n["fl_x"], n["fl_y"], n["cx"], n["cy"], pose, self.distortion)
+        return View(name, self.image, camera, held_out, self.depth, self.mask)
 
 
-def _complete_lens(numbers: dict[str, float], angle: Any, image: Path) -> None:
-    """Fill in what a frame leaves out: size from the PNG, focal length from the angle, centre from the size."""
+def _matrix(rows: Any) -> np.ndarray:
+    """The numbers of a pose, of whatever shape; empty when they are no numbers."""
+    try:
+        return np.array(rows, float)
+    except (TypeError, ValueError):
+        return np.empty(0)
+
+
+def _complete_lens(numbers: dict[str, float], angles: dict[str, float], image: Path) -> None:
+    """Fill in what a frame leaves out: size from the image, focal lengths from the angles, centre from the size."""
     if math.isnan(numbers["w"]) or math.isnan(numbers["h"]):
-        numbers["w"], numbers["h"] = _png_size(image)
-    if math.isnan(numbers["fl_x"]) and isinstance(angle, (int, float)) and 0 < angle < math.pi:
-        numbers["fl_x"] = 0.5 * numbers["w"] / math.tan(0.5 * angle)
-    for key, fallback in (("fl_y", numbers["fl_x"]), ("cx", numbers["w"] / 2), ("cy", numbers["h"] / 2)):
+        numbers["w"], numbers["h"] = image_size(image) or (math.nan, math.nan)
+    for key, side, angle in (("fl_x", "w", angles["camera_angle_x"]), ("fl_y", "h", angles["camera_angle_y"])):
+        if math.isnan(numbers[key]) and 0 < angle < math.pi:
+            numbers[key] = 0.5 * numbers[side] / math.tan(0.5 * angle)
+    for key, fallback in (("fl_y", numbers["fl_x"]), ("fl_x", numbers["fl_y"]), ("cx", numbers["w"] / 2), ("cy", numbers["h"] / 2)):
         if math.isnan(numbers[key]):
             numbers[key] = fallback
 
 
-def _png_size(image: Path) -> tuple[float, float]:
-    try:
-        head = image.open("rb").read(24)
-    except OSError:
-        return math.nan, math.nan
-    if head[12:16] != b"IHDR":
-        return math.nan, math.nan
-    return float(int.from_bytes(head[16:20], "big")), float(int.from_bytes(head[20:24], "big"))
+def _plain(path: str) -> str:
+    """A path of the file in one spelling: forward slashes, no leading ./"""
+    return path.replace("\\", "/").removeprefix("./")
 
 
-def _existing(path: Path) -> Path:
+def _existing(folder: Path, path: str) -> Path:
     """The image, with the ending that its path leaves out."""
-    if path.suffix and path.exists():
-        return path
-    return next((found for ending in IMAGE_ENDINGS if (found := path.with_name(path.name + ending)).exists()), path)
+    image = folder / path
+    if image.is_file():
+        return image
+    return next((found for ending in IMAGE_ENDINGS if (found := image.with_name(image.name + ending)).is_file()), image)
 
 
 def _optional(folder: Path, name: Any) -> Path | None:
-    return folder / name if isinstance(name, str) and name else None
+    return folder / _plain(name) if isinstance(name, str) and name else None
 
 
-def _refuse(names: list[str], what: str, hint: str) -> None:
+def _refuse(names: list[str], total: int, what: str, hint: str) -> None:
+    """UserError that says how many images are wrong and names the first three; nothing when none is."""
     if names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise UserError(f"{', '.join(names[:3])}{more} {what}.", hint)
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise UserError(f"{len(names)} of {total} images {'is' if len(names) == 1 else 'are'} {what}: {shown}.", hint)
 
 
-def _held_out(values: dict[str, Any], names: list[str]) -> set[str]:
+def _held_out(values: dict[str, Any], paths: list[str]) -> set[str]:
     """Held-out views by the lists of the file; without lists every eighth."""
-    lists = [values[key] for key in EVAL_LISTS if isinstance(values.get(key), list)]
-    if not lists:
-        return held_out_names(names)
-    return {str(name).removeprefix("./") for found in lists for name in found}
+    lists = {name: {_plain(str(path)) for path in values[name]} for name in (*EVAL_LISTS, TRAIN_LIST) if isinstance(values.get(name), list)}
+    trained = lists.pop(TRAIN_LIST, None)
+    if lists:
+        return set().union(*lists.values()) - (trained or set())
+    return held_out_names(paths) if trained is None else set(paths) - trained
+
+
+def _names(images: list[Path]) -> list[str]:
+    """Short names of the images: their paths below the folder that they share."""
+    shared = os.path.commonpath([image.parent.absolute() for image in images])
+    return [image.absolute().relative_to(shared).as_posix() for image in images]
 
 
 def _points(values: dict[str, Any], folder: Path) -> PointCloud | None:
+    """The start points; UserError when they are named and not there."""
     from .ply import read_points
 
-    name = values.get("ply_file_path")
-    return read_points(folder / name) if isinstance(name, str) and name and (folder / name).exists() else None
+    path = _optional(folder, values.get("ply_file_path"))
+    if path is None:
+        return None
+    if not path.is_file():
+        raise UserError(f"The start points {path.name}, named in transforms.json, are not there.",
+                        f"Copy the file into {folder}, or remove ply_file_path.")
+    return read_points(path)
 
 
 def _complete(values: dict[str, Any]) -> bool:

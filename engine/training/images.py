@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from ..core.camera import Camera
 from ..core.dataset import View
-from ..core.distortion import undistort_image, undistorted_camera
+from ..core.distortion import forget_samples, undistort_image, undistorted_camera
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.png import SIGNATURE, Unfilter, decode_png
 from .backend import Target
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 REDUCTIONS = (1, 2, 4)
 SMALLEST_SIDE = 8
+JPEG = b"\xff\xd8"
+MOST_READERS = 4
+"""Images decoded at a time: each may need some hundred megabytes."""
+
+DAMAGED = (ValueError, OSError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error)
+"""What decoders raise about files that are not what they claim to be."""
 
 
 @dataclass(frozen=True)
@@ -36,108 +51,155 @@ class TargetPyramid:
 
 
 def load_targets(views: Sequence[View], resolution: int, tick: Callable[[], None] = lambda: None) -> list[TargetPyramid]:
-    """Read every view at no more than `resolution` pixels on the longest side. `tick` is called for each."""
+    """Read every view at no more than `resolution` pixels on the longest side. `tick` is called for each, in the caller's thread."""
     pyramids = []
-    for view in views:
-        tick()
-        pyramids.append(load_pyramid(view, resolution))
+    with closing(each_in_threads(partial(load_pyramid, resolution=resolution), views)) as loaded:
+        for pyramid in loaded:
+            tick()
+            pyramids.append(pyramid)
+    forget_samples()
     return pyramids
+
+
+def each_in_threads(work: Callable[[T], R], items: Sequence[T]) -> Generator[R, None, None]:
+    """The results in order. Decoders and numpy leave Python's lock to others. An error ends the rest."""
+    with ThreadPoolExecutor(min(MOST_READERS, os.cpu_count() or 1)) as pool:
+        yield from pool.map(work, items)
 
 
 def load_pyramid(view: View, resolution: int) -> TargetPyramid:
     """Read one view; UserError names the file when it is damaged or does not fit its camera."""
     image = read_image(view.image)
-    camera = _fitted(view, image)
-    linear = _premultiplied(image)
+    camera = fitted_camera(view, image)
+    pixels = _premultiplied(image)
     factor = min(1.0, resolution / max(camera.width, camera.height))
-    sizes = [(max(SMALLEST_SIDE, round(camera.width * factor / n)), max(SMALLEST_SIDE, round(camera.height * factor / n))) for n in REDUCTIONS]
-    if camera.distortion:
-        ideal = undistorted_camera(camera, camera.width, camera.height)
-        linear, camera = undistort_image(linear, camera, ideal), ideal
-    return TargetPyramid(*(Target(camera.resized(*size), _straight(_reduced(linear, *size))) for size in sizes))
+    width, height = round(camera.width * factor), round(camera.height * factor)
+    sizes = [(max(SMALLEST_SIDE, width // n), max(SMALLEST_SIDE, height // n)) for n in REDUCTIONS]
+    target = undistorted_camera(camera)
+    full = undistort_image(pixels, camera, target.resized(*sizes[0])) if camera.distortion else area_average(pixels, *sizes[0])
+    return TargetPyramid(*(Target(target.resized(*size), _straight(area_average(full, *size))) for size in sizes))
 
 
 def read_image(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3 or 4] of an image file. PNG needs no package, everything else needs Pillow."""
+    """uint8 [H, W, 3 or 4] of an image file as it is stored (cameras count stored pixels, so no EXIF turn is applied).
+
+    PNG needs no package, everything else needs Pillow. UserError names the file.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise disk_error(path, error) from error
     try:
-        return decode_png(data, _fast_unfilter()) if data.startswith(SIGNATURE) else _with_pillow(path, data)
+        return _decoded(path, data)
     except UserError as error:
-        raise UserError(f"{path.name}: {error.message}", error.hint) from None
-    except (ValueError, zlib.error, OSError, SyntaxError, OverflowError):
+        raise UserError(error.message if path.name in error.message else f"{path.name}: {error.message}", error.hint) from None
+    except DAMAGED:
         raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.") from None
 
 
-def _with_pillow(path: Path, data: bytes) -> np.ndarray:
+def _decoded(path: Path, data: bytes) -> np.ndarray:
+    if not data.startswith(SIGNATURE):
+        return _with_pillow(path, data)
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        return decode_png(data, _fast_unfilter())
+    except UserError:  # a rare kind of PNG
+        if _pillow_is_there():
+            return _with_pillow(path, data)
+        raise
+
+
+def _pillow_is_there() -> bool:
+    try:
+        import PIL.Image  # noqa: F401
     except ImportError:
-        raise UserError("The built-in engine reads PNG images only.", "Convert the images to PNG (in Blender: button Convert Images), or install the full engine.") from None
+        return False
+    return True
+
+
+def _with_pillow(path: Path, data: bytes) -> np.ndarray:
+    if not _pillow_is_there():
+        raise UserError(f"{_kind(path, data)}, and the built-in engine reads PNG only.",
+                        "Install the full engine, or convert the photos through Blender (button Convert Images).")
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            upright = ImageOps.exif_transpose(opened) or opened
-            mode = "RGBA" if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info else "RGB"
-            return np.asarray(upright.convert(mode))
+            if opened.mode.startswith(("I", "F")):
+                return _from_wide(np.asarray(opened))
+            transparent = opened.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in opened.info
+            return np.asarray(opened.convert("RGBA" if transparent else "RGB"))
     except UnidentifiedImageError:
-        raise UserError("This is no image.", "Remove it from the dataset.") from None
+        raise UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.") from None
+    except Image.DecompressionBombError:
+        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.") from None
+
+
+def _from_wide(values: np.ndarray) -> np.ndarray:
+    """Grey values of 16 bits [H, W] -> uint8 [H, W, 3]; UserError for floating point, which has no white."""
+    if values.dtype.kind == "f" or values.ndim != 2:
+        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.")
+    return np.repeat((values.clip(0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _kind(path: Path, data: bytes) -> str:
+    return f"{path.name} is {'a JPEG' if data.startswith(JPEG) else 'no PNG'}"
 
 
 def _fast_unfilter() -> Unfilter | None:
     """The kernels' PNG unfilter; None (plain Python) where there are no kernels."""
     try:
-        from .cpu.library import png_unfilter
-    except ImportError:
+        from .cpu.library import load, png_unfilter
+
+        load()
+    except (ImportError, UserError):
         return None
     return png_unfilter
 
 
-def _fitted(view: View, image: np.ndarray) -> Camera:
-    """The view's camera at the size of its image; UserError when the proportions differ."""
+def fitted_camera(view: View, image: np.ndarray) -> Camera:
+    """The view's camera at the size of its image [H, W, C]; UserError when the proportions differ by more than a pixel."""
     height, width = image.shape[:2]
     camera = view.camera
     if (width, height) == (camera.width, camera.height):
         return camera
-    if abs(width * camera.height / camera.width - height) > 1.5:
+    if abs(width * camera.height / camera.width - height) > 1 and abs(height * camera.width / camera.height - width) > 1:
         raise UserError(f"{view.image.name} is {width} x {height} pixels, its camera says {camera.width} x {camera.height}.",
-                        "Use the images that the poses were made with.")
+                        "Use the images that the poses were made with, neither cropped nor turned.")
     return camera.resized(width, height)
 
 
 def _premultiplied(image: np.ndarray) -> np.ndarray:
-    """uint8 straight alpha -> float32 in [0, 255] with colours multiplied by alpha, so that averages are right."""
-    out = image.astype(np.float32)
-    if image.shape[2] == 4:
-        out[..., :3] *= out[..., 3:] / 255.0
-    return out
+    """Straight alpha uint8 -> uint16 times alpha, so that averages are right and nothing is rounded. Opaque images lose their alpha."""
+    if image.shape[2] < 4 or (image[..., 3] == 255).all():
+        return image[..., :3]
+    alpha = image[..., 3:].astype(np.uint16)
+    return np.concatenate([image[..., :3] * alpha, alpha * np.uint16(255)], axis=2)
 
 
 def _straight(image: np.ndarray) -> np.ndarray:
-    """The inverse of _premultiplied, rounded to uint8. A picture without any transparency loses its alpha."""
+    """The inverse of _premultiplied for averages float32 [H, W, C], rounded to uint8."""
     if image.shape[2] == 4:
-        if (image[..., 3] >= 254.5).all():
-            image = image[..., :3]
-        else:
-            image = image.copy()
-            image[..., :3] *= 255.0 / np.maximum(image[..., 3:], 1e-3)
-    return np.ascontiguousarray((image + 0.5).clip(0, 255).astype(np.uint8))
+        alpha = image[..., 3:] / 255
+        image = np.concatenate([image[..., :3] / np.maximum(alpha, 1e-6), alpha], axis=2)
+    return (image + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def _reduced(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Area average of [H, W, C] to a smaller size."""
-    return _reduced_rows(_reduced_rows(image, height).swapaxes(0, 1), width).swapaxes(0, 1)
+def area_average(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Average [H, W, C] over the area of each pixel of a smaller size, fractions of pixels included: float32 [height, width, C]."""
+    rows = _average_rows(image, height)
+    return np.ascontiguousarray(_average_rows(np.ascontiguousarray(rows.swapaxes(0, 1)), width).swapaxes(0, 1))
 
 
-def _reduced_rows(image: np.ndarray, count: int) -> np.ndarray:
-    """Area average along the first axis, by differences of the running sum at fractional borders."""
+def _average_rows(image: np.ndarray, count: int) -> np.ndarray:
+    """Area average along the first axis. Sizes that grow repeat pixels."""
     length = len(image)
+    borders = np.arange(count + 1) * (length / count)
+    first = np.minimum(borders.astype(int), length - 1)
+    share = (borders - first).astype(np.float32).reshape(-1, *(1,) * (image.ndim - 1))  # of pixel `first` that lies before the border
+    split = image[first] * share  # [count + 1, ...] float32
     if count >= length:
-        return image
-    borders = np.linspace(0, length, count + 1)
-    whole = np.minimum(borders.astype(int), length - 1)
-    share = (borders - whole).astype(np.float32).reshape(-1, *(1,) * (image.ndim - 1))
-    sums = np.concatenate([np.zeros_like(image[:1], np.float64), np.cumsum(image, axis=0, dtype=np.float64)])
-    at_borders = sums[whole] + share * image[whole]
-    return (np.diff(at_borders, axis=0) * (count / length)).astype(np.float32)
+        return image[first[:-1]].astype(np.float32)
+    sums = np.add.reduceat(image, first[:-1], axis=0, dtype=np.float32)  # the last one also counts the last pixel
+    sums += split[1:] - split[:-1]
+    sums[-1] -= split[-1]
+    return sums * np.float32(count / length)
