@@ -61,7 +61,7 @@ def _fits_width(sensor_fit: str, width: float, height: float) -> bool:
 def blender_from_camera(name: str, camera: Camera) -> bpy.types.Object:
     """A new Blender camera object, not yet in any collection, that sees what `camera` sees.
 
-    It is exact in a scene that renders at the camera's size with a pixel aspect of fl_y : fl_x (square for nearly every photo).
+    It is exact in a scene that renders at the camera's size with pixels of width : height = fl_y : fl_x (square for nearly every photo).
     """
     lens = bpy.data.cameras.new(name)
     lens.sensor_fit = "HORIZONTAL"

@@ -66,17 +66,18 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender calls this too, when it closes the window under a running capture."""
-        type(self).progress = None
-        context.window_manager.event_timer_remove(self._timer)
-        context.workspace.status_text_set(None)
-        self._steps.close()
+        if type(self).progress is not None:
+            type(self).progress = None
+            context.window_manager.event_timer_remove(self._timer)
+            context.workspace.status_text_set(None)
+            self._steps.close()
 
     def _step(self, context: bpy.types.Context) -> set[str]:
         """One turn of the timer. A render that is under way ends first: its settings must not change meanwhile."""
         if self._stopping and not bpy.app.is_job_running("RENDER"):
             return self._stop(context)
         try:
-            self._show(context, next(self._steps))
+            self._show(context, self._advance())
         except RenderStopped:
             return self._stop(context)
         except StopIteration as end:
@@ -84,6 +85,11 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
             self._report_finished(end.value)
             return {"FINISHED"}
         return {"RUNNING_MODAL"}
+
+    def _advance(self) -> CaptureProgress:
+        """The next step; when it ends a view, the one after it too, so that the next render starts in the same turn."""
+        before, progress = self.progress, next(self._steps)
+        return next(self._steps) if before and progress.done > before.done else progress
 
     def _stop(self, context: bpy.types.Context) -> set[str]:
         done = self.progress.done if self.progress else 0

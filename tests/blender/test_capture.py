@@ -433,24 +433,24 @@ TICK, ESCAPE, CLICK = (SimpleNamespace(type=kind) for kind in ("TIMER", "ESC", "
 
 
 def test_modal_runs_to_the_end(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
-    ball_scene()
+    ball_scene(cameras=3)
     operator, context, manager = start_modal(tmp_path)
     assert operator.modal(context, CLICK) == {"RUNNING_MODAL"}
-    results = [operator.modal(context, TICK) for _ in range(3)]
-    assert results == [{"RUNNING_MODAL"}, {"RUNNING_MODAL"}, {"FINISHED"}]
+    results = [operator.modal(context, TICK) for _ in range(2)]
+    assert results == [{"RUNNING_MODAL"}, {"FINISHED"}]
     assert operator.reports[-1][0] == "INFO" and type(operator).progress is None
-    assert manager.timers == 0 and manager.status[-1] is None and "1 of 2" in manager.status[1]
+    assert manager.timers == 0 and manager.status[-1] is None and "2 of 3" in manager.status[1]
     assert transforms(tmp_path)["splatwright"] == {"complete": True}
 
 
 def test_escape_stops_the_modal(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
-    ball_scene()
+    ball_scene(cameras=4)
     before = snapshot()
     operator, context, manager = start_modal(tmp_path)
     operator.modal(context, TICK)
     assert operator.modal(context, ESCAPE) == {"RUNNING_MODAL"}
     assert operator.modal(context, TICK) == {"CANCELLED"}
-    assert operator.reports[-1] == ("WARNING", "Capture stopped: 1 views are kept as an incomplete dataset")
+    assert operator.reports[-1] == ("WARNING", "Capture stopped: 2 views are kept as an incomplete dataset")
     assert manager.timers == 0 and manager.status[-1] is None
     assert snapshot() == before
     assert transforms(tmp_path)["splatwright"] == {"complete": False}
