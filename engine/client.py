@@ -63,12 +63,20 @@ class Engine(ABC):
         """What the job is doing."""
 
     @abstractmethod
-    def events(self, job: str, after: int = 0) -> tuple[list[Event], int]:
-        """Events after a cursor, and the cursor to ask from next time."""
+    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        """Events after a cursor, and the cursor to ask from next time; with a `limit`, of about so many bytes at once."""
 
     @abstractmethod
     def control(self, job: str, control: Control) -> None:
         """Ask for run, pause or stop."""
+
+    @abstractmethod
+    def silence(self, job: str) -> float:
+        """Seconds since the worker's last sign of life; 0 when none is at work."""
+
+    @abstractmethod
+    def kill(self, job: str) -> None:
+        """End the worker at once; its last checkpoint stays."""
 
     @abstractmethod
     def file(self, job: str, name: str) -> Path | None:
@@ -124,8 +132,8 @@ class LocalEngine(Engine):
             case _:
                 return JobState.INTERRUPTED
 
-    def events(self, job: str, after: int = 0) -> tuple[list[Event], int]:
-        return self.folder(job).read_events(after)
+    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        return self.folder(job).read_events(after, limit)
 
     def control(self, job: str, control: Control) -> None:
         self.folder(job).set_control(control)
@@ -134,8 +142,10 @@ class LocalEngine(Engine):
         path = self.folder(job).path / name
         return path if path.exists() else None
 
+    def silence(self, job: str) -> float:
+        return self.folder(job).heartbeat_age() or 0.0
+
     def kill(self, job: str) -> None:
-        """End the worker at once; its last checkpoint stays."""
         pid = self.folder(job).worker_pid()
         if pid is not None and self._worker_alive(self.folder(job)):
             os.kill(pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, Union
+from typing import Any, Literal, Union, get_args, get_type_hints
 
 Severity = Literal["info", "warning", "error"]
 
@@ -92,7 +92,8 @@ class Failed:
 
 Event = Union[Started, Progress, Preview, Finding, Evaluated, Paused, Finished, Failed]
 
-_KINDS: dict[str, type] = {kind.__name__: kind for kind in Event.__args__}
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
+_HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in _KINDS.values()}
 
 
 def event_to_json(event: Event) -> str:
@@ -104,9 +105,22 @@ def event_from_json(line: str) -> Event | None:
     """The event of one line; None for a line that is no event of this protocol (torn, or written by hand)."""
     try:
         values = json.loads(line)
-        return _KINDS[values.pop("event")](**values)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        kind = _KINDS[values.pop("event")]
+        event = kind(**values)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return event if all(_fits(value, _HINTS[kind][name]) for name, value in values.items()) else None
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value of JSON is what a field of an event holds."""
+    if hint is float:
+        return type(value) in (int, float)
+    if isinstance(hint, type):
+        return type(value) is hint
+    if type(None) in get_args(hint):
+        return value is None or _fits(value, float)
+    return value in get_args(hint)
 
 
 def newest(events: list[Event]) -> list[Event]:

@@ -113,15 +113,18 @@ class JobFolder:
         except OSError as error:
             raise disk_error(self.events_file, error) from error
 
-    def read_events(self, offset: int = 0) -> tuple[list[Event], int]:
-        """Events after byte `offset` and the offset to ask from next time. A line still being written waits."""
+    def read_events(self, offset: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        """Events after byte `offset` and the offset to ask from next time. A line still being written waits.
+
+        With a `limit` no more than so many bytes are read at once; a line that is longer is no event and is passed over.
+        """
         try:
             with open(self.events_file, "rb") as file:
                 file.seek(offset)
-                data = file.read()
+                data = file.read(limit)
         except FileNotFoundError:
             return [], 0
-        whole = data[: data.rfind(b"\n") + 1]
+        whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == limit else b"")
         events = [event_from_json(line) for line in whole.decode("utf-8", "replace").splitlines()]
         return [event for event in events if event is not None], offset + len(whole)
 

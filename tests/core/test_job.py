@@ -57,9 +57,26 @@ def test_events_come_back_as_they_were(event: Event) -> None:
     assert "\n" not in line and event_from_json(line) == event
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"event": "Nonsense"}', '{"event": "Progress"}', '{"event": ["x"]}'])
+@pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"event": "Nonsense"}', '{"event": "Progress"}', '{"event": ["x"]}',
+                                  '{"event": "Preview", "step": "one", "gaussians": 2}', '{"event": "Preview", "step": true, "gaussians": 2}',
+                                  '{"event": "Evaluated", "step": 1, "psnr": "high", "ssim": 1, "views": 1}',
+                                  '{"event": "Finding", "severity": "dreadful", "message": "a"}', '{"event": "Failed", "message": ["a"]}'])
 def test_lines_that_are_no_events_are_passed_over(line: str) -> None:
     assert event_from_json(line) is None
+
+
+def test_events_are_read_in_parts(job: JobFolder) -> None:
+    written = [Preview(step, step) for step in range(100)]
+    for event in written:
+        job.append_event(event)
+    with open(job.events_file, "ab") as file:
+        file.write(b"x" * 500 + b"\n")
+    job.append_event(Failed("last"))
+    found, offset = [], 0
+    while (part := job.read_events(offset, 200))[1] != offset:
+        assert len(part[0]) < 10
+        found, offset = found + part[0], part[1]
+    assert found == [*written, Failed("last")]
 
 
 def test_newer_progress_and_previews_replace_older_ones() -> None:
