@@ -7,17 +7,41 @@ from pathlib import Path
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .errors import UserError
-from .transforms_json import FILE, read_transforms
+from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
+
+COLMAP_FILES = ("cameras", "images")
 
 
-def read_dataset(path: Path) -> Dataset:
-    """Read a folder with transforms.json or a COLMAP model, or a transforms.json itself; UserError names what is missing."""
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path} does not exist.", "Choose the folder of a dataset.")
-    if path.is_file() and path.suffix == ".json" or (path / FILE).is_file():
-        return read_transforms(path)
-    if path.is_dir() and find_model(path):
-        return read_colmap(path)
-    raise UserError(f"{path} holds no dataset: there is neither transforms.json nor a COLMAP model (sparse/0).",
-                    "Capture a dataset in Blender, or choose the folder that holds images and poses.")
+def read_dataset(folder: Path) -> Dataset:
+    """Read a folder with transforms.json or a COLMAP model, or a transforms.json itself; UserError names what is missing.
+
+    Where both lie, transforms.json wins: it is what our own tools write beside a model.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.")
+    if folder.suffix == ".json" or (folder / FILE).is_file():
+        return read_transforms(folder)
+    if folder.is_dir() and find_model(folder):
+        return read_colmap(folder)
+    raise _nothing_to_read(folder)
+
+
+def _nothing_to_read(path: Path) -> UserError:
+    """What is missing, by what is there."""
+    if path.is_file():
+        return UserError(f"{path} is no dataset.", f"Choose its folder, or a {FILE}.")
+    halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]
+    if halves:
+        missing = " and ".join(f"{name}.bin" for name in COLMAP_FILES if not _has(halves[0], name))
+        return UserError(f"The COLMAP model in {halves[0]} lacks {missing}.", "Export the model again, binary or text.")
+    images = sum(found.suffix in IMAGE_ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
+    if images:
+        return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0).",
+                         "Find the cameras first, for example with COLMAP, or capture a dataset in Blender.")
+    return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0).",
+                     "Capture a dataset in Blender, or choose the folder that holds images and cameras.")
+
+
+def _has(folder: Path, name: str) -> bool:
+    return any((folder / f"{name}{ending}").is_file() for ending in (".bin", ".txt"))
