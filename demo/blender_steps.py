@@ -15,6 +15,7 @@ from mathutils import Vector
 from demo import pictures
 from demo.sample_scene import build_sample_scene
 from engine.core.events import Event, Finished, Preview, Progress
+from engine.core.job import JobFolder
 from engine.core.sources import read_dataset
 from tools.session import MODULE
 
@@ -60,11 +61,12 @@ def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
     start = time.monotonic()
     bpy.ops.splatwright.train()
     engine, job = jobs.engine(), bpy.context.scene.splatwright.job
+    folder = JobFolder(jobs_folder / job)
     first_preview = 0.0
     said = 0.0
     while True:
         jobs.poll()
-        events = engine.events(job)[0]
+        events = folder.read_events()[0]
         if not first_preview and any(isinstance(event, Preview) for event in events) and splat_object(job):
             first_preview = time.monotonic() - start
         said = say(events, said)
@@ -75,10 +77,10 @@ def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
         time.sleep(0.1)
     jobs.poll()
     last = next((event for event in reversed(events) if isinstance(event, Finished)), None)
-    splats, result = splat_object(job), engine.file(job, "result.ply")
-    if last is None or last.psnr is None or last.ssim is None or splats is None or result is None:
+    splats = splat_object(job)
+    if last is None or last.psnr is None or last.ssim is None or splats is None:
         raise SystemExit(f"The training failed: {events[-1]}")
-    return Outcome(splats, dataset, result, events, round(first_preview, 2), round(last.psnr, 2), round(last.ssim, 4), last.gaussians)
+    return Outcome(splats, dataset, folder.result, events, round(first_preview, 2), round(last.psnr, 2), round(last.ssim, 4), last.gaussians)
 
 
 def say(events: list[Event], said: float) -> float:
