@@ -75,7 +75,8 @@ class Recorder:
         if depth is None:
             return None
         if self.request.points:
-            self.clouds.append(sample_points(camera, depth, read_pixels(image), self._points_a_view, self._rng))
+            count = min(self._points_a_view, self.request.points - sum(map(len, self.clouds)))
+            self.clouds.append(sample_points(camera, depth, read_pixels(image), count, self._rng))
         return self._write_depth(image.stem, depth) if self.request.depth else None
 
     def _write_depth(self, stem: str, depth: np.ndarray) -> Path:

@@ -84,7 +84,7 @@ def overriding(root: Any, settings: Settings) -> Iterator[None]:
 def _resolve(root: Any, path: str) -> tuple[Any, str]:
     *parents, name = path.split(".")
     for parent in parents:
-        root = getattr(root, parent)
+        root = getattr(root, parent, None)
     return root, name
 
 

@@ -92,7 +92,8 @@ def add_camera(scene: bpy.types.Scene, location: tuple[float, float, float] = (3
 def glow(target: bpy.types.Object, color: tuple[float, float, float]) -> None:
     """Give `target` a material that renders as exactly this linear colour."""
     material = bpy.data.materials.new("Glow")
-    material.use_nodes = True
+    if material.node_tree is None:  # always there from 5.0 on
+        material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()
     emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
