@@ -100,7 +100,8 @@ def _check(command: list[str], environment: dict[str, str]) -> None:
         state = EngineState.READY if answer["ok"] else EngineState.BROKEN
         _status = EngineStatus(state, str(answer["message"]), str(answer["hint"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError):
-        _status = EngineStatus(EngineState.BROKEN, "The engine does not start.", "Check Engine Python in the preferences, or reinstall the extension.")
+        _status = EngineStatus(EngineState.BROKEN, "The engine does not start.",
+                               "Check Engine Python in the preferences, or reinstall the extension.")
 
 
 def draw_status(layout: bpy.types.UILayout) -> None:

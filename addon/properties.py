@@ -89,10 +89,20 @@ class TrainSettings(bpy.types.PropertyGroup):
         name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Folder with images and cameras. Empty: the dataset that was captured last",
     )
-    max_steps: IntProperty(name="Steps", **setting("max_steps"), description="How many images are learned from, one a step. More is better and takes longer")
-    max_gaussians: IntProperty(name="Splats", **setting("max_gaussians"), description="Most splats that the result may have. More show finer detail")
-    resolution: IntProperty(name="Resolution", subtype="PIXEL", **setting("resolution"), description="Longest image side that is trained on; larger images are reduced")
-    sh_degree: IntProperty(name="View Dependence", **setting("sh_degree"), description="How finely colours change with the viewing direction: 0 not at all, 3 most")
+    max_steps: IntProperty(
+        name="Steps", **setting("max_steps"), description="How many images are learned from, one a step. More is better and takes longer",
+    )
+    max_gaussians: IntProperty(
+        name="Splats", **setting("max_gaussians"), description="Most splats that the result may have. More show finer detail",
+    )
+    resolution: IntProperty(
+        name="Resolution", subtype="PIXEL", **setting("resolution"),
+        description="Longest image side that is trained on; larger images are reduced",
+    )
+    sh_degree: IntProperty(
+        name="View Dependence", **setting("sh_degree"),
+        description="How finely colours change with the viewing direction: 0 not at all, 3 most",
+    )
     background: EnumProperty(
         name="Background", default=TrainConfig.background, description="What lies behind transparent pixels while training",
         items=(("random", "Random", "Keeps transparent parts free of splats"), ("black", "Black", "Black"), ("white", "White", "White")),
@@ -106,12 +116,23 @@ class TrainSettings(bpy.types.PropertyGroup):
         return TrainConfig(**{name: getattr(self, name) for name in names}).validate()
 
 
+def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    from . import preview, splat_object
+
+    if splat_object.is_splat_object(settings.id_data):
+        preview.show(settings.id_data)
+
+
 class SplatSettings(bpy.types.PropertyGroup):
     """What a splat object knows about itself, as Object.splatwright."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
     source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
+    display: EnumProperty(
+        name="Display", default="SPLATS", update=_display_changed, description="How the splats are drawn where Blender has no splats of its own",
+        items=(("SPLATS", "Splats", "Soft ellipsoids with all their colours, as renders need them"), ("POINTS", "Points", "Small dots, quick to draw")),
+    )
 
 
 class SceneSettings(bpy.types.PropertyGroup):

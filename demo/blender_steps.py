@@ -80,7 +80,8 @@ def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
     splats = splat_object(job)
     if last is None or last.psnr is None or last.ssim is None or splats is None:
         raise SystemExit(f"The training failed: {events[-1]}")
-    return Outcome(splats, dataset, folder.result, events, round(first_preview, 2), round(last.psnr, 2), round(last.ssim, 4), last.gaussians)
+    return Outcome(splats, dataset, folder.result, events, round(first_preview, 2), round(last.psnr, 2), round(last.ssim, 4),
+                   last.gaussians)
 
 
 def say(events: list[Event], said: float) -> float:

@@ -96,7 +96,9 @@ def _coordinates(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     return tree.nodes.new("ShaderNodeTexCoord").outputs["Generated"]
 
 
-def _checker(tree: bpy.types.NodeTree, scale: float, dark: tuple = (0.12, 0.14, 0.2), light: tuple = (0.75, 0.72, 0.65)) -> bpy.types.NodeSocket:
+def _checker(
+    tree: bpy.types.NodeTree, scale: float, dark: tuple = (0.12, 0.14, 0.2), light: tuple = (0.75, 0.72, 0.65),
+) -> bpy.types.NodeSocket:
     node = tree.nodes.new("ShaderNodeTexChecker")
     node.inputs["Scale"].default_value = scale
     node.inputs["Color1"].default_value = (*dark, 1)

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from .core.errors import UserError
 from .core.events import Event, Failed, Finished, Paused, Progress, Started
@@ -94,7 +95,7 @@ class LocalEngine(Engine):
     root: Path
     python: Path = Path(sys.executable)
     import_paths: tuple[Path, ...] = ()
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _processes: dict[str, subprocess.Popen[Any]] = field(default_factory=dict)
 
     def folder(self, job: str) -> JobFolder:
         """The folder of a job."""
@@ -202,7 +203,7 @@ def _last_word(events: list[Event]) -> Event | None:
     return None
 
 
-def _detached() -> dict[str, int | bool]:
+def _detached() -> dict[str, Any]:
     """Arguments that let a worker outlive the process that starts it, without a console window."""
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ class Gaussians:
     @property
     def sh_degree(self) -> int:
         """Degree of the spherical harmonics, 0 to 3."""
-        return int(round((1 + self.shN.shape[1]) ** 0.5)) - 1
+        return round((1 + self.shN.shape[1]) ** 0.5) - 1
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array by its name, in the order of declaration."""

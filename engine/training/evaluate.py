@@ -74,5 +74,5 @@ def _blur(x: np.ndarray) -> np.ndarray:
         padding = [(SSIM_RADIUS, SSIM_RADIUS) if i == axis else (0, 0) for i in range(x.ndim)]
         padded = np.pad(x, padding)
         length = x.shape[axis]
-        x = sum(w * padded.take(range(i, i + length), axis) for i, w in enumerate(weights))
+        x = np.sum([w * padded.take(range(i, i + length), axis) for i, w in enumerate(weights)], axis=0)
     return x

@@ -32,7 +32,7 @@ def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
         means=points.positions.astype(np.float32),
         quats=quats,
         scales=np.repeat(np.log(size).astype(np.float32)[:, None], 3, axis=1),
-        opacities=np.full(count, logit(np.float64(config.initial_opacity)), np.float32),
+        opacities=logit(np.full(count, config.initial_opacity)).astype(np.float32),
         sh0=rgb_to_sh0(points.colors.astype(np.float32) / 255.0)[:, None],
         shN=np.zeros((count, (config.sh_degree + 1) ** 2 - 1, 3), np.float32),
     )

@@ -35,8 +35,9 @@ class Build:
 
     @property
     def command(self) -> list[str]:
-        position = [] if self.system == "windows" else ["-fPIC", "-lm", "-lpthread"]
-        return [sys.executable, "-m", "ziglang", "cc", "-target", self.target, f"-mcpu={self.cpu}", *FLAGS, *position, str(HERE / "splat.c")]
+        system_flags = [] if self.system == "windows" else ["-fPIC", "-lm", "-lpthread"]
+        compiler = [sys.executable, "-m", "ziglang", "cc", "-target", self.target, f"-mcpu={self.cpu}"]
+        return [*compiler, *FLAGS, *system_flags, str(HERE / "splat.c")]
 
 
 BUILDS = (

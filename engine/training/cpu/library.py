@@ -164,7 +164,9 @@ class Kernels:
         self._frame = (dict(parameters), images, shapes)  # C keeps pointers into these
         return images
 
-    def backward(self, rgb_gradient: np.ndarray, gradients: dict[str, np.ndarray], transmittance_gradient: np.ndarray | None = None) -> None:
+    def backward(
+        self, rgb_gradient: np.ndarray, gradients: dict[str, np.ndarray], transmittance_gradient: np.ndarray | None = None,
+    ) -> None:
         """Gradients of the last forward() into arrays shaped like the parameters."""
         _, images, shapes = self._frame
         assert isinstance(images, Images) and isinstance(shapes, dict)
@@ -198,7 +200,8 @@ class Kernels:
 
 def parameter_shapes(count: int, rest: int) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter array."""
-    return {"means": (count, 3), "quats": (count, 4), "scales": (count, 3), "opacities": (count,), "sh0": (count, 1, 3), "shN": (count, rest, 3)}
+    return {"means": (count, 3), "quats": (count, 4), "scales": (count, 3), "opacities": (count,),
+            "sh0": (count, 1, 3), "shN": (count, rest, 3)}
 
 
 def png_unfilter(raw: np.ndarray, height: int, stride: int, pixel: int) -> np.ndarray:

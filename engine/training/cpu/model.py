@@ -74,7 +74,8 @@ class CpuModel:
         return Gaussians(**{name: array.copy() for name, array in self._parameters.items()})
 
     def state(self) -> dict[str, np.ndarray]:
-        moments = {f"{prefix}_{name}": arrays[name] for prefix, arrays in (("first", self._first), ("second", self._second)) for name in NAMES}
+        both = (("first", self._first), ("second", self._second))
+        moments = {f"{prefix}_{name}": arrays[name] for prefix, arrays in both for name in NAMES}
         return {**self._parameters, **moments, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
@@ -131,7 +132,8 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
     """The camera as C wants it; UserError for one that cannot draw."""
     lens = (camera.fl_x, camera.fl_y, camera.cx, camera.cy)
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
-        raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.", f"Use sides from 1 to {LARGEST_SIDE} pixels.")
+        raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
+                        f"Use sides from 1 to {LARGEST_SIDE} pixels.")
     viewmat = camera.viewmat if np.isfinite(camera.camera_to_world).all() else np.full((4, 4), np.nan)
     if not (np.isfinite(lens).all() and np.isfinite(viewmat).all() and camera.fl_x > 0 and camera.fl_y > 0):
         raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
