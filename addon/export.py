@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import bpy
 import numpy as np
 
 from ..engine.core.errors import UserError
 from ..engine.core.gaussians import Gaussians, concatenate
-from ..engine.core.ply import Axes, SplatFile, read_ply, write_ply
+from ..engine.core.ply import Axes, SplatFile, drawable, read_ply, write_ply
 from ..engine.core.transform import transform_gaussians
 from .splat_object import create_splat_object, gaussians_from_object, is_splat_object
 
 SMALLEST_VOLUME = 1e-18
 
 
-def world_gaussians(targets: Sequence[bpy.types.Object]) -> Gaussians:
-    """All splats of the objects with their transforms and parents baked in; UserError when there is nothing to bake."""
+@dataclass(frozen=True)
+class WorldGaussians:
+    """What splat objects show, in the scene's frame."""
+
+    gaussians: Gaussians
+    dropped: int  # rows that could not be drawn, because of a NaN or an infinity
+
+
+def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
+    """All splats of the objects, one object after the other, as their modifiers leave them and with transforms and parents baked in."""
     if not targets:
         raise UserError("No splat object is selected.", "Select the splat objects to export.")
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    parts = []
-    for target in targets:
-        matrix = np.array(target.evaluated_get(depsgraph).matrix_world, float)
-        if abs(np.linalg.det(matrix[:3, :3])) < SMALLEST_VOLUME:
-            raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
-        parts.append(transform_gaussians(gaussians_from_object(target, depsgraph), matrix))
-    return concatenate(parts)
+    found = [gaussians_from_object(target, depsgraph) for target in targets]
+    kept = [drawable(gaussians) for gaussians in found]
+    baked = [transform_gaussians(part, _matrix(target, depsgraph)) for part, target in zip(kept, targets, strict=True)]
+    return WorldGaussians(concatenate(baked), sum(map(len, found)) - sum(map(len, kept)))
 
 
-def export_splats(targets: Sequence[bpy.types.Object], path: Path, axes: Axes) -> int:
-    """Write the objects into one PLY; returns the number of Gaussians."""
-    gaussians = world_gaussians(targets)
-    if not len(gaussians):
+def export_splats(targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT") -> WorldGaussians:
+    """Write the objects into one PLY; returns what was written. UserError when there is nothing to write."""
+    world = world_gaussians(targets)
+    if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_ply(path, gaussians, axes)
-    return len(gaussians)
+    write_ply(path, world.gaussians, axes)
+    return world
 
 
-def import_splats(path: Path, axes: Axes | str = "AUTO") -> tuple[bpy.types.Object, SplatFile]:
-    """A new splat object of a PLY, at identity; the inverse of export_splats."""
-    found = read_ply(path, axes)  # type: ignore[arg-type]
+def import_splats(path: Path, axes: Axes | Literal["AUTO"] = "AUTO") -> tuple[bpy.types.Object, SplatFile]:
+    """A new splat object of a PLY, at identity in the active collection; the inverse of export_splats."""
+    found = read_ply(path, axes)
     if not len(found.gaussians):
         raise UserError(f"{path.name} holds no usable splats.", "Choose another file.")
     made = create_splat_object(path.stem, found.gaussians, bpy.context.collection)
@@ -51,6 +58,14 @@ def import_splats(path: Path, axes: Axes | str = "AUTO") -> tuple[bpy.types.Obje
 
 
 def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """The selected splat objects; the active one where the selection holds none."""
+    """The selected splat objects; all that are visible where none is selected."""
     selected = [found for found in context.selected_objects if is_splat_object(found)]
-    return selected or [found for found in (context.active_object,) if found is not None and is_splat_object(found)]
+    return selected or [found for found in context.visible_objects if is_splat_object(found)]
+
+
+def _matrix(target: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
+    """Where the object stands, [4, 4]; UserError when it is flat."""
+    matrix = np.array(target.evaluated_get(depsgraph).matrix_world, float)
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < SMALLEST_VOLUME:
+        raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
+    return matrix

@@ -116,6 +116,12 @@ class TrainSettings(bpy.types.PropertyGroup):
         return TrainConfig(**{name: getattr(self, name) for name in names}).validate()
 
 
+DISPLAYS = (
+    ("SPLATS", "Splats", "Soft ellipsoids with all their colours, as renders need them"),
+    ("POINTS", "Points", "Small dots, quick to draw"),
+)
+
+
 def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from . import preview, splat_object
 
@@ -130,8 +136,8 @@ class SplatSettings(bpy.types.PropertyGroup):
     job: StringProperty(name="Training", description="The training that made these splats")
     source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
     display: EnumProperty(
-        name="Display", default="SPLATS", update=_display_changed, description="How the splats are drawn where Blender has no splats of its own",
-        items=(("SPLATS", "Splats", "Soft ellipsoids with all their colours, as renders need them"), ("POINTS", "Points", "Small dots, quick to draw")),
+        name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
+        description="How the splats are drawn where Blender has no splats of its own",
     )
 
 

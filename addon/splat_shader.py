@@ -1,0 +1,167 @@
+"""The material that draws Gaussians on the spheres of a point cloud, built from the attributes of the splat schema.
+
+A ray hits a sphere around the Gaussian. In the Gaussian's own frame (turned back, divided by its scale) alpha is
+opacity * exp(-d²/2), where d is the distance of the ray's line from the centre: what 3D Gaussian Splatting draws, without
+its low-pass filter. Colour: spherical harmonics in the ray's direction, + 0.5, sRGB to linear, as emission. All vectors are
+taken in the object's space, so the object may be moved, turned and scaled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ..engine.core.gaussians import SH_C0
+
+VERSION = 1
+"""Raised when the nodes change, so that files with older ones get new ones."""
+
+NAMES = {"SPLATS": "Splatwright Splats", "POINTS": "Splatwright Points"}
+
+Socket = bpy.types.NodeSocket
+Value = Socket | float | tuple[float, float, float]
+
+# Real spherical harmonics as products: factor, powers of (x, y, z) and, where needed, the bracket (see engine/core/sh.py)
+C1 = 0.4886025119029199
+C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
+C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
+
+
+def material(display: str, sh_degree: int) -> bpy.types.Material:
+    """The shared material for a way of display and a degree of harmonics, made at first use."""
+    degree = sh_degree if display == "SPLATS" else 0
+    name = f"{NAMES[display]} SH{degree}" if degree else NAMES[display]
+    found = bpy.data.materials.get(name)
+    if found is not None and found.get("splatwright") == VERSION:
+        return found
+    made = found or bpy.data.materials.new(name)
+    made["splatwright"] = VERSION
+    _build(made, display, degree)
+    return made
+
+
+def is_ours(found: bpy.types.Material) -> bool:
+    """Whether this module made the material."""
+    return "splatwright" in found
+
+
+def _build(made: bpy.types.Material, display: str, degree: int) -> None:
+    if made.node_tree is None:
+        made.use_nodes = True  # Blender 5 makes materials with nodes and warns of this
+    made.node_tree.nodes.clear()
+    nodes = Nodes(made.node_tree)
+    emission = nodes.add("ShaderNodeEmission", {"Color": _linear(nodes, _color(nodes, degree))}).outputs[0]
+    surface = emission
+    if display == "SPLATS":
+        clear = nodes.add("ShaderNodeBsdfTransparent").outputs[0]
+        surface = nodes.add("ShaderNodeMixShader", {0: _alpha(nodes), 1: clear, 2: emission}).outputs[0]
+        made.surface_render_method = "BLENDED"
+    nodes.add("ShaderNodeOutputMaterial", {"Surface": surface})
+
+
+class Nodes:
+    """A node tree written as arithmetic."""
+
+    def __init__(self, tree: bpy.types.NodeTree):
+        self._tree = tree
+
+    def add(self, kind: str, inputs: dict[int | str, Any] | None = None, **settings: Any) -> bpy.types.Node:
+        """A node with its settings and inputs; a socket is linked, a value is set."""
+        node = self._tree.nodes.new(kind)
+        for name, value in settings.items():
+            setattr(node, name, value)
+        for key, value in (inputs or {}).items():
+            if isinstance(value, bpy.types.NodeSocket):
+                self._tree.links.new(value, node.inputs[key])
+            else:
+                node.inputs[key].default_value = value
+        return node
+
+    def number(self, operation: str, *values: Value) -> Socket:
+        """A Math node."""
+        return self.add("ShaderNodeMath", dict(enumerate(values)), operation=operation).outputs[0]
+
+    def vector(self, operation: str, *values: Value) -> Socket:
+        """A Vector Math node; its number for DOT_PRODUCT, else its vector."""
+        node = self.add("ShaderNodeVectorMath", dict(enumerate(values)), operation=operation)
+        return node.outputs["Value" if operation == "DOT_PRODUCT" else "Vector"]
+
+    def scaled(self, vector: Socket, factor: Value) -> Socket:
+        """A vector times a number."""
+        return self.add("ShaderNodeVectorMath", {0: vector, "Scale": factor}, operation="SCALE").outputs["Vector"]
+
+    def attribute(self, name: str, output: str = "Vector") -> Socket:
+        """An attribute of the point that was hit."""
+        return self.add("ShaderNodeAttribute", attribute_type="GEOMETRY", attribute_name=name).outputs[output]
+
+    def in_object_space(self, world: Socket) -> Socket:
+        """A vector of the world in the object's axes and unit."""
+        return self.add("ShaderNodeVectorTransform", {0: world}, vector_type="VECTOR", convert_from="WORLD", convert_to="OBJECT").outputs[0]
+
+
+def _alpha(nodes: Nodes) -> Socket:
+    """How much of the light this Gaussian stops on the ray."""
+    geometry = nodes.add("ShaderNodeNewGeometry")
+    center = nodes.add("ShaderNodePointInfo").outputs["Position"]
+    offset = _to_own_frame(nodes, nodes.in_object_space(nodes.vector("SUBTRACT", geometry.outputs["Position"], center)))
+    ray = _to_own_frame(nodes, nodes.in_object_space(geometry.outputs["Incoming"]))
+    # The area of the parallelogram over its base: flat Gaussians would lose all digits in the difference of two squares.
+    height = nodes.vector("CROSS_PRODUCT", offset, nodes.vector("NORMALIZE", ray))
+    falloff = nodes.number("EXPONENT", nodes.number("MULTIPLY", nodes.vector("DOT_PRODUCT", height, height), -0.5))
+    front = nodes.number("SUBTRACT", 1.0, geometry.outputs["Backfacing"])
+    return nodes.number("MULTIPLY", nodes.number("MULTIPLY", nodes.attribute("radiance:base", "Alpha"), falloff), front)
+
+
+def _to_own_frame(nodes: Nodes, vector: Socket) -> Socket:
+    """Turn back by the rotation, divide by the scale. v' = v + 2 u x (u x v - w v) for the quaternion (w, u)."""
+    # The attribute node gives w, x, y as its vector and z as its alpha.
+    first = nodes.add("ShaderNodeSeparateXYZ", {0: nodes.attribute("rotation")}).outputs
+    axis = nodes.add("ShaderNodeCombineXYZ", {0: first[1], 1: first[2], 2: nodes.attribute("rotation", "Alpha")}).outputs[0]
+    inner = nodes.vector("SUBTRACT", nodes.vector("CROSS_PRODUCT", axis, vector), nodes.scaled(vector, first[0]))
+    turned = nodes.vector("ADD", vector, nodes.scaled(nodes.vector("CROSS_PRODUCT", axis, inner), 2.0))
+    return nodes.vector("DIVIDE", turned, nodes.attribute("scale"))
+
+
+def _color(nodes: Nodes, degree: int) -> Socket:
+    """Display colour: 0.5 + the harmonics in the direction from the viewer to the splat, not below 0."""
+    color = nodes.vector("MULTIPLY_ADD", nodes.attribute("radiance:base"), (SH_C0,) * 3, (0.5,) * 3)
+    if degree:
+        away = nodes.scaled(nodes.add("ShaderNodeNewGeometry").outputs["Incoming"], -1.0)
+        for index, value in enumerate(_harmonics(nodes, nodes.vector("NORMALIZE", nodes.in_object_space(away)), degree)):
+            color = nodes.vector("ADD", color, nodes.scaled(nodes.attribute(f"radiance:sh_{index}"), value))
+    return nodes.vector("MAXIMUM", color, (0.0, 0.0, 0.0))
+
+
+def _harmonics(nodes: Nodes, direction: Socket, degree: int) -> list[Socket]:
+    """The basis functions of degree 1 to `degree`, in the order of the coefficients."""
+    x, y, z = nodes.add("ShaderNodeSeparateXYZ", {0: direction}).outputs
+    times = lambda *values: _product(nodes, *values)  # noqa: E731
+    minus = lambda left, right: nodes.number("SUBTRACT", left, right)  # noqa: E731
+    found = [times(-C1, y), times(C1, z), times(-C1, x)]
+    if degree == 1:
+        return found
+    xx, yy, zz = times(x, x), times(y, y), times(z, z)
+    xy, across = times(x, y), minus(xx, yy)
+    found += [times(C2[0], xy), times(-C2[0], y, z), times(C2[1], minus(times(3.0, zz), 1.0)), times(-C2[0], x, z), times(C2[2], across)]
+    if degree == 2:
+        return found
+    five = minus(times(5.0, zz), 1.0)
+    return [*found, times(-C3[0], y, minus(times(3.0, xx), yy)), times(C3[1], xy, z), times(-C3[2], y, five),
+            times(C3[3], z, minus(times(5.0, zz), 3.0)), times(-C3[2], x, five), times(C3[4], z, across),
+            times(-C3[0], x, minus(xx, times(3.0, yy)))]
+
+
+def _product(nodes: Nodes, first: Value, *others: Value) -> Any:
+    for other in others:
+        first = nodes.number("MULTIPLY", first, other)
+    return first
+
+
+def _linear(nodes: Nodes, color: Socket) -> Socket:
+    """sRGB to linear (IEC 61966-2-1) for each channel: c / 12.92 up to 0.04045, ((c + 0.055) / 1.055)^2.4 above."""
+    low = nodes.scaled(color, 1 / 12.92)
+    shifted = nodes.vector("MULTIPLY_ADD", color, (1 / 1.055,) * 3, (0.055 / 1.055,) * 3)
+    high = nodes.vector("POWER", shifted, (2.4,) * 3)
+    is_high = nodes.vector("SIGN", nodes.vector("MAXIMUM", nodes.vector("SUBTRACT", color, (0.04045,) * 3), (0.0,) * 3))
+    return nodes.vector("MULTIPLY_ADD", nodes.vector("SUBTRACT", high, low), is_high, low)
