@@ -24,8 +24,8 @@ class RenderStopped(Exception):
     """Somebody stopped a render."""
 
 
-NOTHING = 1e9
-"""Blender's depth where a pixel sees nothing is at least this."""
+FAR = 0.999
+"""Share of the camera's clipping distance from which on there is nothing: Cycles says 1e10 there, EEVEE the distance itself."""
 
 LITTLE_SPACE = 2**20
 
@@ -95,7 +95,8 @@ def read_depth(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> np.nd
     if not channels:
         return None
     depth = next(iter(channels.values()))
-    return np.where(np.isfinite(depth) & (depth < NOTHING), depth, 0.0).astype(np.float32)
+    limit = FAR * scene.camera.data.clip_end
+    return np.where(np.isfinite(depth) & (depth < limit), depth, 0.0).astype(np.float32)
 
 
 def _render_passes(scene: bpy.types.Scene, prefix: str) -> dict[str, np.ndarray]:

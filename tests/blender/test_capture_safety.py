@@ -152,3 +152,20 @@ def test_full_disk(fresh_scene: bpy.types.Scene, small_disk: Path) -> None:
     assert values["splatwright"] == {"complete": False}
     for frame in values["frames"]:
         assert pixels(small_disk / "dataset" / frame["file_path"]).shape[:2] == (256, 256)
+
+
+def test_a_cut_off_image_is_noticed(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    ball_scene(cameras=1)
+    image = capture(tmp_path, points=0).views[0].image
+    strip = module("addon.plain_png").strip_metadata
+    whole = image.read_bytes()
+    assert strip(image) and image.read_bytes() == whole
+    assert not any(text in whole for text in (b"tEXt", b"tIME", b"eXIf"))
+    image.write_bytes(whole[:-20])
+    assert not strip(image)
+
+
+def test_passes_that_cannot_be_read(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    (tmp_path / "passes.exr").write_bytes(b"no such thing")
+    with pytest.raises(module("engine.core.errors").UserError, match="not an EXR"):
+        module("addon.exr").read_channels(tmp_path / "passes.exr", "")
