@@ -158,7 +158,7 @@ def _border(lens: _Lens, directions: np.ndarray, farthest: np.ndarray) -> np.nda
 
 def _prereduced(image: np.ndarray, camera: Camera, target: Camera) -> tuple[np.ndarray, Camera]:
     """Average whole blocks of a photo that is much larger than the target, to three pixels or more for each of the target's."""
-    block = int(camera.width / target.width / 3)
+    block = int(min(camera.width / target.width, camera.height / target.height) / 3)
     if block < 2:
         return image, camera
     height, width = image.shape[0] // block, image.shape[1] // block
