@@ -25,6 +25,9 @@ SYSTEMS = {"linux": ("linux", "so"), "win32": ("windows", "dll"), "darwin": ("ma
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 REINSTALL = "Reinstall the extension, or run `make kernels` in a checkout."
 
+STAGES = ("project", "sort", "bin", "raster", "loss", "raster back", "project back", "adam", "compose")
+"""Stages of a step, in the order of enum Stage in splat.c."""
+
 FloatPointer = ctypes.POINTER(ctypes.c_float)
 
 
@@ -108,6 +111,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_loss": (integer, [pointer, integer, integer, floats, floats, real, floats, doubles]),
         "splat_adam": (None, [pointer, long, floats, floats, floats, floats, real, real, real, real, long]),
         "splat_compose": (None, [pointer, pointer, integer, integer, integer, real * 3, floats]),
+        "splat_take_seconds": (integer, [pointer, doubles]),
         "splat_png_unfilter": (integer, [pointer, integer, integer, integer, pointer]),
     }
     for name, (result, arguments) in signatures.items():
@@ -149,6 +153,12 @@ class Kernels:
         if self._handle:
             self._library.splat_free(self._handle)
             self._handle = None
+
+    def take_seconds(self) -> dict[str, float]:
+        """Seconds spent in each stage since the last call."""
+        seconds = (ctypes.c_double * len(STAGES))()
+        self._library.splat_take_seconds(self._handle, seconds)
+        return dict(zip(STAGES, seconds, strict=True))
 
     def forward(self, parameters: dict[str, np.ndarray], sh_degree: int, view: ViewStruct, with_depth: bool) -> Images:
         """Rasterize. The parameters must not move until backward()."""

@@ -42,9 +42,14 @@ static void blur_row(const float* row, float* out, int width, const float* windo
 // A ring of the last WINDOW blurred rows; row r lies in slot r mod WINDOW.
 INLINE float* ring_row(float* ring, int row, int rows_each, int pitch) { return ring + (size_t)((row + WINDOW) % WINDOW) * rows_each * pitch; }
 
-INLINE Float8 blur_column(float* ring, int y, int which, int each, int pitch, int x, const float* window) {
-    Float8 sum = 0;
-    for (int k = -RADIUS; k <= RADIUS; k++) sum += load8(ring_row(ring, y + k, each, pitch) + which * pitch + x) * window[k + RADIUS];
+// The rows of the window around row y.
+INLINE void window_rows(float* ring, int y, int each, int pitch, const float** rows) {
+    for (int k = 0; k < WINDOW; k++) rows[k] = ring_row(ring, y + k - RADIUS, each, pitch);
+}
+
+INLINE Float8 blur_column(const float** rows, int offset, const float* window) {
+    Float8 sum = load8(rows[RADIUS] + offset) * window[RADIUS];
+    for (int k = 1; k <= RADIUS; k++) sum += (load8(rows[RADIUS - k] + offset) + load8(rows[RADIUS + k] + offset)) * window[RADIUS + k];
     return sum;
 }
 
@@ -102,9 +107,11 @@ static void job_ssim(void* context, int thread, int first, int last) {
             int y = row - RADIUS;
             if (y < top) continue;
             Float8 line = 0;
+            const float* near[WINDOW];
+            window_rows(ring, y, STATISTICS, pitch, near);
             for (int x = 0; x < width; x += 8) {
                 Float8 s[STATISTICS];
-                for (int i = 0; i < STATISTICS; i++) s[i] = blur_column(ring, y, i, STATISTICS, pitch, x, l->window);
+                for (int i = 0; i < STATISTICS; i++) s[i] = blur_column(near, i * pitch + x, l->window);
                 Float8 mean_a = s[0], mean_b = s[1];
                 Float8 variance = s[2] - mean_a * mean_a + s[3] - mean_b * mean_b, covariance = s[4] - mean_a * mean_b;
                 Float8 n1 = 2 * mean_a * mean_b + SSIM_C1, n2 = 2 * covariance + SSIM_C2;
@@ -150,10 +157,12 @@ static void job_loss_gradient(void* context, int thread, int first, int last) {
             int y = row - RADIUS;
             if (y < top) continue;
             Float8 line = 0;
+            const float* near[WINDOW];
+            window_rows(ring, y, MAPS, pitch, near);
             for (int x = 0; x < width; x += 8) {
-                Float8 by_mean = blur_column(ring, y, 0, MAPS, pitch, x, l->window);
-                Float8 by_variance = blur_column(ring, y, 1, MAPS, pitch, x, l->window);
-                Float8 by_covariance = blur_column(ring, y, 2, MAPS, pitch, x, l->window);
+                Float8 by_mean = blur_column(near, x, l->window);
+                Float8 by_variance = blur_column(near, pitch + x, l->window);
+                Float8 by_covariance = blur_column(near, 2 * pitch + x, l->window);
                 size_t at = channel * plane + (size_t)y * width + x;
                 int count = width - x;
                 Float8 a = load_part(l->image + at, count), b = load_part(l->target + at, count), difference = a - b;

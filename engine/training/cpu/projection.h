@@ -42,10 +42,14 @@ typedef struct {
     float reach2, inverse_a, determinant;  // extent of alpha >= 1/255: reach2 = 2 ln(255 opacity)
     float extent_x, extent_y, half_width;
     float depth;
-    int32_t row;  // in the scene; -1: not seen
-    int32_t tiles[4];  // bounding rectangle: first and last + 1 column, first and last + 1 row
-    int32_t clipped;   // bit c: colour channel c was negative and is drawn as zero
-} Projected;
+} Projected;  // one cache line
+
+// What binning and the way back need to know besides.
+typedef struct {
+    int16_t tiles[4];  // bounding rectangle: first and last + 1 column, first and last + 1 row
+    uint8_t seen;
+    uint8_t clipped;  // bit c: colour channel c was negative and is drawn as zero
+} Bounds;
 
 // Camera constants that every Gaussian needs.
 typedef struct {
@@ -182,38 +186,38 @@ static void view_direction(const Lens* lens, const float* mean, float* d, float*
     for (int i = 0; i < 3; i++) d[i] *= *inverse_distance;
 }
 
-static void shade(const Scene* scene, const Lens* lens, int64_t row, Projected* g) {
+static void shade(const Scene* scene, const Lens* lens, int64_t row, Projected* g, Bounds* bounds) {
     float d[3], inverse_distance, basis[MAX_SH];
     view_direction(lens, scene->means + 3 * row, d, &inverse_distance);
     sh_basis(scene->sh_degree, d, basis);
     const float *sh0 = scene->sh0 + 3 * row, *shN = scene->shN + 3 * (scene->sh_count - 1) * row;
     int active = (scene->sh_degree + 1) * (scene->sh_degree + 1);
-    g->clipped = 0;
+    bounds->clipped = 0;
     for (int c = 0; c < 3; c++) {
         float color = 0.5f + basis[0] * sh0[c];
         for (int k = 1; k < active; k++) color += basis[k] * shN[3 * (k - 1) + c];
         if (color < 0) {
             color = 0;
-            g->clipped |= 1 << c;
+            bounds->clipped |= 1 << c;
         }
         g->color[c] = color;
     }
 }
 
 // The tiles that the ellipse's bounding box touches. Comparisons are written so that a NaN counts as unseen.
-static int touched_tiles(const Lens* lens, Projected* g) {
+static int touched_tiles(const Lens* lens, const Projected* g, Bounds* bounds) {
     float left = g->x - g->extent_x, right = g->x + g->extent_x, top = g->y - g->extent_y, bottom = g->y + g->extent_y;
     if (!(right > 0 && left < lens->view->width && bottom > 0 && top < lens->view->height)) return 0;
-    g->tiles[0] = clamped_int(floorf(left / TILE), 0, lens->columns - 1);
-    g->tiles[1] = clamped_int(floorf(right / TILE), 0, lens->columns - 1) + 1;
-    g->tiles[2] = clamped_int(floorf(top / TILE), 0, lens->rows - 1);
-    g->tiles[3] = clamped_int(floorf(bottom / TILE), 0, lens->rows - 1) + 1;
+    bounds->tiles[0] = clamped_int(floorf(left / TILE), 0, lens->columns - 1);
+    bounds->tiles[1] = clamped_int(floorf(right / TILE), 0, lens->columns - 1) + 1;
+    bounds->tiles[2] = clamped_int(floorf(top / TILE), 0, lens->rows - 1);
+    bounds->tiles[3] = clamped_int(floorf(bottom / TILE), 0, lens->rows - 1) + 1;
     return 1;
 }
 
-static void project_one(const Scene* scene, const Lens* lens, int64_t row, Projected* g) {
+static void project_one(const Scene* scene, const Lens* lens, int64_t row, Projected* g, Bounds* bounds) {
     const View* v = lens->view;
-    g->row = -1;
+    bounds->seen = 0;
     Shape s;
     local_position(v, scene->means + 3 * row, s.local);
     float z = s.local[2];
@@ -236,7 +240,7 @@ static void project_one(const Scene* scene, const Lens* lens, int64_t row, Proje
     g->reach2 = 2 * reach;
     g->extent_x = sqrtf(g->reach2 * xx);
     g->extent_y = sqrtf(g->reach2 * yy);
-    if (!touched_tiles(lens, g)) return;
+    if (!touched_tiles(lens, g, bounds)) return;
     g->half_a = 0.5f * LOG2_E * a;
     g->slope = -b / a;
     g->half_d = 0.5f * LOG2_E / yy;
@@ -245,8 +249,8 @@ static void project_one(const Scene* scene, const Lens* lens, int64_t row, Proje
     g->half_width = sqrtf(g->reach2 / a);
     g->log2_opacity = log2f(opacity);
     g->depth = z;
-    shade(scene, lens, row, g);
-    g->row = (int32_t)row;
+    shade(scene, lens, row, g, bounds);
+    bounds->seen = 1;
 }
 
 // Sums of the loss gradient over a Gaussian's pixels, from the rasterizer: of 1, dx, dy, dx², dx dy, dy² each times
@@ -282,11 +286,10 @@ static void quat_backward(const Shape* s, const float* r, float* out) {
 }
 
 // Colour to harmonics, and through the viewing direction to the mean.
-static void shade_backward(const Scene* scene, const Lens* lens, const Projected* g, const Moments* m, const Gradients* out, float* mean) {
-    int64_t row = g->row;
+static void shade_backward(const Scene* scene, const Lens* lens, int64_t row, int clipped, const Moments* m, const Gradients* out, float* mean) {
     int active = (scene->sh_degree + 1) * (scene->sh_degree + 1), extra = scene->sh_count - 1;
     float d[3], inverse_distance, basis[MAX_SH], q[MAX_SH], color[3];
-    for (int c = 0; c < 3; c++) color[c] = g->clipped >> c & 1 ? 0 : m->color[c];
+    for (int c = 0; c < 3; c++) color[c] = clipped >> c & 1 ? 0 : m->color[c];
     view_direction(lens, scene->means + 3 * row, d, &inverse_distance);
     sh_basis(scene->sh_degree, d, basis);
     for (int c = 0; c < 3; c++) out->sh0[3 * row + c] = basis[0] * color[c];
@@ -305,10 +308,10 @@ static void shade_backward(const Scene* scene, const Lens* lens, const Projected
     for (int i = 0; i < 3; i++) mean[i] += (direction[i] - along * d[i]) * inverse_distance;
 }
 
-static void project_backward_one(const Scene* scene, const Lens* lens, const Projected* g, const Moments* m, const Gradients* out) {
+static void project_backward_one(const Scene* scene, const Lens* lens, int64_t row, const Projected* g, int clipped, const Moments* m,
+                                 const Gradients* out) {
     const View* v = lens->view;
     const float* R = v->rotation;
-    int64_t row = g->row;
     Shape s;
     local_position(v, scene->means + 3 * row, s.local);
     project_shape(lens, scene->quats + 4 * row, scene->scales + 3 * row, &s);
@@ -341,7 +344,7 @@ static void project_backward_one(const Scene* scene, const Lens* lens, const Pro
     local[2] -= (v->fl_x * s.local[0] * gx + v->fl_y * s.local[1] * gy) * iz2;
     float mean[3];
     for (int i = 0; i < 3; i++) mean[i] = R[i] * local[0] + R[3 + i] * local[1] + R[6 + i] * local[2];
-    shade_backward(scene, lens, g, m, out, mean);
+    shade_backward(scene, lens, row, clipped, m, out, mean);
     memcpy(out->means + 3 * row, mean, sizeof mean);
 }
 

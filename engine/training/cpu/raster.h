@@ -15,6 +15,7 @@ typedef struct {
     Lens lens;
     int seen;                   // number of Gaussians on the image
     Projected* projected;       // [count], in the scene's order
+    Bounds* bounds;             // [count]
     Projected* sorted;          // [seen], by depth
     int32_t* rank;              // [count]: place in `sorted`
     uint32_t *keys, *keys_other;
@@ -36,14 +37,14 @@ typedef struct {
 static void job_project(void* context, int thread, int first, int last) {
     Frame* f = context;
     (void)thread;
-    for (int row = first; row < last; row++) project_one(f->scene, &f->lens, row, &f->projected[row]);
+    for (int row = first; row < last; row++) project_one(f->scene, &f->lens, row, &f->projected[row], &f->bounds[row]);
 }
 
 // Stable radix sort by depth: positive floats sort like their bits. The result lands in `order_other`.
 static void sort_by_depth(Frame* f) {
     f->seen = 0;
     for (int64_t row = 0; row < f->scene->count; row++) {
-        if (f->projected[row].row < 0) continue;
+        if (!f->bounds[row].seen) continue;
         memcpy(&f->keys[f->seen], &f->projected[row].depth, 4);
         f->order[f->seen++] = (int32_t)row;
     }
@@ -83,7 +84,7 @@ static void job_reorder(void* context, int thread, int first, int last) {
 }
 
 // Columns of tiles that the ellipse itself (not its box) touches in one row of tiles.
-static void touched_columns(const Projected* g, int tile_row, int* first, int* last) {
+static void touched_columns(const Projected* g, const Bounds* bounds, int tile_row, int* first, int* last) {
     float top = tile_row * TILE + 0.5f - g->y, bottom = top + (TILE - 1);
     top = fmaxf(top, -g->extent_y);
     bottom = fminf(bottom, g->extent_y);
@@ -95,16 +96,16 @@ static void touched_columns(const Projected* g, int tile_row, int* first, int* l
         float half = half2 > 0 ? sqrtf(half2) : 0;
         reach[side] = g->slope * dy + (side ? half : -half);
     }
-    *first = clamped_int(floorf((g->x + reach[0] - 0.5f) / TILE - 1e-4f), g->tiles[0], g->tiles[1]);
-    *last = clamped_int(floorf((g->x + reach[1] - 0.5f) / TILE + 1e-4f) + 1, g->tiles[0], g->tiles[1]);
+    *first = clamped_int(floorf((g->x + reach[0] - 0.5f) / TILE - 1e-4f), bounds->tiles[0], bounds->tiles[1]);
+    *last = clamped_int(floorf((g->x + reach[1] - 0.5f) / TILE + 1e-4f) + 1, bounds->tiles[0], bounds->tiles[1]);
 }
 
-static int is_thin(const Projected* g) { return g->tiles[1] - g->tiles[0] == 1 || g->tiles[3] - g->tiles[2] == 1; }
+static int is_thin(const Bounds* b) { return b->tiles[1] - b->tiles[0] == 1 || b->tiles[3] - b->tiles[2] == 1; }
 
-INLINE void tile_span(const Projected* g, int thin, int tile_row, int* first, int* last) {
-    *first = g->tiles[0];
-    *last = g->tiles[1];
-    if (!thin) touched_columns(g, tile_row, first, last);
+INLINE void tile_span(const Projected* g, const Bounds* bounds, int thin, int tile_row, int* first, int* last) {
+    *first = bounds->tiles[0];
+    *last = bounds->tiles[1];
+    if (!thin) touched_columns(g, bounds, tile_row, first, last);
 }
 
 static void part_range(const Frame* f, int part, int* first, int* last) {
@@ -122,11 +123,11 @@ static void job_count(void* context, int thread, int first_part, int last_part) 
         int32_t* counts = f->counts + (size_t)part * tiles;
         memset(counts, 0, tiles * sizeof *counts);
         for (int i = begin; i < end; i++) {
-            const Projected* g = &f->sorted[i];
-            int thin = is_thin(g), total = 0;
-            for (int row = g->tiles[2]; row < g->tiles[3]; row++) {
+            const Bounds* bounds = &f->bounds[f->order_other[i]];
+            int thin = is_thin(bounds), total = 0;
+            for (int row = bounds->tiles[2]; row < bounds->tiles[3]; row++) {
                 int first, last;
-                tile_span(g, thin, row, &first, &last);
+                tile_span(&f->sorted[i], bounds, thin, row, &first, &last);
                 for (int column = first; column < last; column++) counts[row * f->lens.columns + column]++;
                 total += last > first ? last - first : 0;
             }
@@ -165,12 +166,12 @@ static void job_fill(void* context, int thread, int first_part, int last_part) {
         part_range(f, part, &begin, &end);
         int32_t* places = f->counts + (size_t)part * tiles;
         for (int i = begin; i < end; i++) {
-            const Projected* g = &f->sorted[i];
-            int thin = is_thin(g);
+            const Bounds* bounds = &f->bounds[f->order_other[i]];
+            int thin = is_thin(bounds);
             int32_t* slot = f->slots + f->gaussian_first[i];
-            for (int row = g->tiles[2]; row < g->tiles[3]; row++) {
+            for (int row = bounds->tiles[2]; row < bounds->tiles[3]; row++) {
                 int first, last;
-                tile_span(g, thin, row, &first, &last);
+                tile_span(&f->sorted[i], bounds, thin, row, &first, &last);
                 for (int column = first; column < last; column++) {
                     int32_t place = places[row * f->lens.columns + column]++;
                     f->pair_gaussian[place] = i;
@@ -421,17 +422,25 @@ static void job_raster_back(void* context, int thread, int first, int last) {
     }
 }
 
+// Memory that is needed a few Gaussians later: the slots lie scattered, and waiting for each would cost half of the time.
+INLINE void fetch_ahead(const Frame* f, int row, int last) {
+    if (row + 8 < last && f->bounds[row + 8].seen) __builtin_prefetch(f->slots + f->gaussian_first[f->rank[row + 8]]);
+    if (row + 4 >= last || !f->bounds[row + 4].seen) return;
+    int rank = f->rank[row + 4];
+    for (int i = f->gaussian_first[rank]; i < f->gaussian_first[rank + 1]; i++) __builtin_prefetch(f->moments + f->slots[i]);
+}
+
 // A Gaussian's moments lie in as many slots as it touches tiles; adding them in that order needs no atomics and gives the
 // same sum for any number of threads.
 static void job_project_back(void* context, int thread, int first, int last) {
     Frame* f = context;
     (void)thread;
     for (int row = first; row < last; row++) {
-        const Projected* g = &f->projected[row];
-        if (g->row < 0) {
+        if (!f->bounds[row].seen) {
             zero_gradient(f->scene, row, f->gradients);
             continue;
         }
+        fetch_ahead(f, row, last);
         Moments sum = {0};
         float* to = (float*)&sum;
         int rank = f->rank[row];
@@ -439,6 +448,6 @@ static void job_project_back(void* context, int thread, int first, int last) {
             const float* from = (const float*)&f->moments[f->slots[i]];
             for (int k = 0; k < MOMENTS; k++) to[k] += from[k];
         }
-        project_backward_one(f->scene, &f->lens, g, &sum, f->gradients);
+        project_backward_one(f->scene, &f->lens, row, &f->projected[row], f->bounds[row].clipped, &sum, f->gradients);
     }
 }

@@ -16,14 +16,18 @@
 
 enum { ABI = 1, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2 };
 
+// Where the time of a step goes; library.py names them.
+enum Stage { PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BACK, ADAM, COMPOSE, STAGES };
+
 typedef struct {
+    double seconds[STAGES];  // since the last splat_take_seconds
     Pool pool;
     Frame frame;
     View view;
     Scene scene;
     int64_t pairs;
     float window[WINDOW];
-    Buffer projected, sorted, rank, keys, keys_other, order, order_other, counts, tile_first, pair_gaussian, gaussian_first, slots, tile_last,
+    Buffer projected, bounds, sorted, rank, keys, keys_other, order, order_other, counts, tile_first, pair_gaussian, gaussian_first, slots, tile_last,
         moments, maps, loss_scratch, band_sums;
 } Splat;
 
@@ -51,9 +55,22 @@ API Splat* splat_new(int threads) {
     return s;
 }
 
+static double note(Splat* s, enum Stage stage, double since) {
+    double until = now();
+    s->seconds[stage] += until - since;
+    return until;
+}
+
+// Copies the seconds spent in each stage and starts counting anew.
+API int splat_take_seconds(Splat* s, double* seconds) {
+    memcpy(seconds, s->seconds, sizeof s->seconds);
+    memset(s->seconds, 0, sizeof s->seconds);
+    return STAGES;
+}
+
 API void splat_free(Splat* s) {
     pool_stop(&s->pool);
-    Buffer* all[] = {&s->projected, &s->sorted, &s->rank, &s->keys, &s->keys_other, &s->order, &s->order_other, &s->counts, &s->tile_first,
+    Buffer* all[] = {&s->projected, &s->bounds, &s->sorted, &s->rank, &s->keys, &s->keys_other, &s->order, &s->order_other, &s->counts, &s->tile_first,
                      &s->pair_gaussian, &s->gaussian_first, &s->slots, &s->tile_last, &s->moments, &s->maps, &s->loss_scratch, &s->band_sums};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) buffer_free(all[i]);
     free(s);
@@ -70,6 +87,7 @@ static int reserve_for_gaussians(Splat* s) {
     int64_t count = s->scene.count;
     int tiles = f->lens.columns * f->lens.rows;
     RESERVE(projected, projected, count);
+    RESERVE(bounds, bounds, count);
     RESERVE(sorted, sorted, count);
     RESERVE(rank, rank, count);
     RESERVE(keys, keys, count);
@@ -99,16 +117,21 @@ API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float*
     *f = (Frame){.scene = &s->scene, .lens = make_lens(&s->view), .parts = s->pool.threads, .rgb = rgb, .transmittance = transmittance, .depth = depth};
     int error = reserve_for_gaussians(s);
     if (error) return error;
+    double start = now();
     parallel_for(&s->pool, job_project, f, (int)scene->count, 1024);
+    start = note(s, PROJECT, start);
     sort_by_depth(f);
     parallel_for(&s->pool, job_reorder, f, f->seen, 4096);
+    start = note(s, SORT, start);
     parallel_for(&s->pool, job_count, f, f->parts, 1);
     s->pairs = place_pairs(f);
     if (s->pairs < 0) return TOO_MANY_PAIRS;
     error = reserve_for_pairs(s);
     if (error) return error;
     parallel_for(&s->pool, job_fill, f, f->parts, 1);
+    start = note(s, BIN, start);
     parallel_for(&s->pool, job_raster, f, f->lens.columns * f->lens.rows, 4);
+    note(s, RASTER, start);
     return s->pairs;
 }
 
@@ -119,8 +142,11 @@ API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmi
     f->rgb_gradient = rgb_gradient;
     f->transmittance_gradient = transmittance_gradient;
     f->gradients = gradients;
+    double start = now();
     parallel_for(&s->pool, job_raster_back, f, f->lens.columns * f->lens.rows, 4);
+    start = note(s, RASTER_BACK, start);
     parallel_for(&s->pool, job_project_back, f, (int)s->scene.count, 1024);
+    note(s, PROJECT_BACK, start);
     return 0;
 }
 
@@ -137,6 +163,7 @@ API int splat_loss(Splat* s, int width, int height, const float* image, const fl
     l.ssim = reserve(&s->band_sums, sizeof(double) * 2 * bands);
     if (!l.maps || !l.scratch || !l.ssim) return OUT_OF_MEMORY;
     l.l1 = l.ssim + bands;
+    double start = now();
     parallel_for(&s->pool, job_ssim, &l, bands, 1);
     parallel_for(&s->pool, job_loss_gradient, &l, bands, 1);
     double ssim = 0, l1 = 0;
@@ -144,6 +171,7 @@ API int splat_loss(Splat* s, int width, int height, const float* image, const fl
         ssim += l.ssim[i];
         l1 += l.l1[i];
     }
+    note(s, LOSS, start);
     *loss = (1 - lambda) * l1 / (3.0 * plane) + lambda * (1 - ssim / (3.0 * plane));
     return 0;
 }
@@ -177,7 +205,9 @@ API void splat_adam(Splat* s, int64_t count, float* values, const float* gradien
                     float beta2, float epsilon, int64_t step) {
     Adam a = {values, first, second, gradient, (float)(rate / (1 - pow(beta1, (double)step))), beta1, beta2, epsilon,
               (float)(1 / sqrt(1 - pow(beta2, (double)step))), count};
+    double start = now();
     parallel_for(&s->pool, job_adam, &a, (int)((count + ADAM_BLOCK - 1) / ADAM_BLOCK), 4);
+    note(s, ADAM, start);
 }
 
 typedef struct {
@@ -201,7 +231,9 @@ static void job_compose(void* context, int thread, int first, int last) {
 // uint8 [H, W, 3 or 4], straight alpha, over a background -> planar floats [3, H, W] in [0, 1].
 API void splat_compose(Splat* s, const uint8_t* image, int width, int height, int channels, const float* background, float* planar) {
     Compose c = {image, width, height, channels, {background[0], background[1], background[2]}, planar};
+    double start = now();
     parallel_for(&s->pool, job_compose, &c, height, 16);
+    note(s, COMPOSE, start);
 }
 
 static int paeth(int left, int up, int corner) {

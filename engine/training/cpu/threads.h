@@ -20,6 +20,7 @@ static int thread_start(Thread* t, LPTHREAD_START_ROUTINE f, void* a) { return (
 static void thread_join(Thread t) { WaitForSingleObject(t, INFINITE); CloseHandle(t); }
 #else
 #include <pthread.h>
+#include <time.h>
 typedef pthread_t Thread;
 typedef pthread_mutex_t Mutex;
 typedef pthread_cond_t Condition;
@@ -33,6 +34,20 @@ static void condition_wake_all(Condition* c) { pthread_cond_broadcast(c); }
 static int thread_start(Thread* t, void* (*f)(void*), void* a) { return pthread_create(t, 0, f, a) == 0; }
 static void thread_join(Thread t) { pthread_join(t, 0); }
 #endif
+
+// Seconds of a clock that only goes forward.
+static double now(void) {
+#ifdef _WIN32
+    LARGE_INTEGER frequency, count;
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&count);
+    return (double)count.QuadPart / frequency.QuadPart;
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + 1e-9 * t.tv_nsec;
+#endif
+}
 
 enum { MAX_THREADS = 256 };
 
