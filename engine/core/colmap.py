@@ -101,11 +101,12 @@ def _camera(lenses: dict[int, _Lens], pose: _Pose) -> Camera:
     fl_x, fl_y, cx, cy, distortion = _intrinsics(lens)
     if not np.isfinite(lens.params).all() or min(fl_x, fl_y) <= 0 or min(lens.width, lens.height) < 1:
         raise UserError(f"Camera {pose.camera_id} of the COLMAP model has impossible intrinsics.", REDO)
+    size = max(map(abs, pose.quat))
+    if not (np.isfinite((*pose.quat, *pose.translation)).all() and 1e-3 < size < 1e3):
+        raise UserError(f"{pose.name} has a pose that is no number.", REDO)
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation
-    if not np.isfinite(world_to_camera).all() or not np.any(pose.quat):
-        raise UserError(f"{pose.name} has a pose that is no number.", REDO)
     return Camera(lens.width, lens.height, fl_x, fl_y, cx, cy, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ, distortion)
 
 
@@ -256,15 +257,21 @@ def _points_text(lines: list[list[str]]) -> PointCloud:
 
 def _cleaned(positions: np.ndarray, colors: np.ndarray, errors: np.ndarray) -> PointCloud:
     """Points in Blender's world, without infinite and badly reconstructed ones."""
-    good = np.isfinite(positions).all(axis=1) & ~(errors > LARGEST_ERROR)
-    return PointCloud((positions[good] @ PLY_TO_BLENDER[:3, :3].T).astype(np.float32), colors[good])
+    with np.errstate(over="ignore", invalid="ignore"):
+        ours = (positions @ PLY_TO_BLENDER[:3, :3].T).astype(np.float32)
+    good = np.isfinite(ours).all(axis=1) & ~(errors > LARGEST_ERROR)
+    return PointCloud(ours[good], colors[good])
 
 
 def write_colmap_text(dataset: Dataset, folder: Path) -> Path:
     """Write a dataset as a COLMAP text model below `folder`/sparse/0; returns that folder. The images are not copied.
 
     Poses and points turn into COLMAP's frame (Y down); names are those of the views. Read back, it is the same dataset.
+    UserError for names with blanks: COLMAP's text files end a name there.
     """
+    blank = next((view.name for view in dataset.views if len(view.name.split()) != 1), None)
+    if blank is not None:
+        raise UserError(f'COLMAP\'s text files cannot hold the name "{blank}".', "Rename the image so that its name has no blanks.")
     model = make_folder(folder / "sparse" / "0")
     lenses = list(dict.fromkeys(_lens_words(view.camera) for view in dataset.views))
     numbers = {words: number for number, words in enumerate(lenses, 1)}

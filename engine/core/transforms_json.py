@@ -223,7 +223,7 @@ def _optional(folder: Path, name: Any) -> Path | None:
 def _refuse(names: list[str], total: int, what: str, hint: str) -> None:
     """UserError that says how many images are wrong and names the first three; nothing when none is."""
     if names:
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise UserError(f"{len(names)} of {total} images {'is' if len(names) == 1 else 'are'} {what}: {shown}.", hint)
 
 

@@ -18,7 +18,8 @@ from engine.core.errors import UserError
 
 LENSES = {
     "barrel": (-0.12,), "pincushion": (0.15,), "two": (-0.2, 0.05), "mixed": (-0.007, 0.149, 0.0013, -0.0005),
-    "tangential": (0.0, 0.0, 0.01, -0.02), "full": (0.1, -0.05, 0.001, -0.002, 0.03, 0.08, -0.02, 0.01), "strong barrel": (-0.35, 0.12), "folding": (-0.3,),
+    "tangential": (0.0, 0.0, 0.01, -0.02), "full": (0.1, -0.05, 0.001, -0.002, 0.03, 0.08, -0.02, 0.01),
+    "strong barrel": (-0.35, 0.12), "folding": (-0.3,),
 }
 
 
