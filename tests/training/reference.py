@@ -1,0 +1,124 @@
+"""The rasterizer's mathematics in plain torch: slow, readable, differentiated by autograd. The measure of the kernels.
+
+Every Gaussian against every pixel, in depth order; the same constants as the kernels and gsplat's classic mode.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from engine.core.camera import Camera
+
+NEAREST_DEPTH, LOW_PASS, FOV_MARGIN = 0.01, 0.3, 0.3
+ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
+
+Parameters = dict[str, torch.Tensor]
+
+
+def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
+    """Quaternions w x y z [N, 4] of any length -> [N, 3, 3]."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=1).unbind(1)
+    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
+
+
+def sh_basis(degree: int, d: torch.Tensor) -> torch.Tensor:
+    """Real spherical harmonics at unit directions [N, 3] -> [N, (degree + 1)²]."""
+    x, y, z = d.unbind(1)
+    basis = [torch.full_like(x, 0.28209479177387814)]
+    if degree >= 1:
+        basis += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
+    if degree >= 2:
+        basis += [1.0925484305920792 * x * y, -1.0925484305920792 * y * z, 0.31539156525252005 * (3 * z * z - 1),
+                  -1.0925484305920792 * x * z, 0.5462742152960396 * (x * x - y * y)]
+    if degree >= 3:
+        basis += [-0.5900435899266435 * y * (3 * x * x - y * y), 2.890611442640554 * x * y * z,
+                  -0.4570457994644658 * y * (5 * z * z - 1), 0.3731763325901154 * z * (5 * z * z - 3),
+                  -0.4570457994644658 * x * (5 * z * z - 1), 1.445305721320277 * z * (x * x - y * y),
+                  -0.5900435899266435 * x * (x * x - 3 * y * y)]
+    return torch.stack(basis, dim=1)
+
+
+def project(p: Parameters, camera: Camera) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Centres [N, 2], covariances [N, 2, 2], depths [N], and which are drawn [N]. EWA splatting (Zwicker et al. 2002)."""
+    viewmat = torch.from_numpy(camera.viewmat).to(p["means"])
+    local = p["means"] @ viewmat[:3, :3].T + viewmat[:3, 3]
+    z = local[:, 2]
+    in_front = z > NEAREST_DEPTH
+    z = torch.where(in_front, z, torch.ones_like(z))
+    x, y = local[:, 0] / z, local[:, 1] / z
+    limit_x, limit_y = FOV_MARGIN * 0.5 * camera.width / camera.fl_x, FOV_MARGIN * 0.5 * camera.height / camera.fl_y
+    tx = z * x.clamp(-camera.cx / camera.fl_x - limit_x, (camera.width - camera.cx) / camera.fl_x + limit_x)
+    ty = z * y.clamp(-camera.cy / camera.fl_y - limit_y, (camera.height - camera.cy) / camera.fl_y + limit_y)
+    zero = torch.zeros_like(z)
+    jacobian = torch.stack([camera.fl_x / z, zero, -camera.fl_x * tx / z**2, zero, camera.fl_y / z, -camera.fl_y * ty / z**2], dim=1)
+    axes = jacobian.reshape(-1, 2, 3) @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
+    covariance = axes @ axes.transpose(1, 2) + LOW_PASS * torch.eye(2, dtype=z.dtype)
+    center = torch.stack([camera.fl_x * x + camera.cx, camera.fl_y * y + camera.cy], dim=1)
+    return center, covariance, z, in_front
+
+
+def colors(p: Parameters, camera: Camera, degree: int) -> torch.Tensor:
+    """RGB [N, 3] as seen from the camera; negative ones are zero."""
+    position = torch.from_numpy(camera.position).to(p["means"])
+    direction = torch.nn.functional.normalize(p["means"] - position, dim=1)
+    coefficients = torch.cat([p["sh0"], p["shN"]], dim=1)[:, : (degree + 1) ** 2]
+    return (torch.einsum("nk,nkc->nc", sh_basis(degree, direction), coefficients) + 0.5).clamp_min(0)
+
+
+def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """RGB [3, H, W], transmittance [H, W], expected depth [H, W]."""
+    center, covariance, depth, in_front = project(p, camera)
+    rows = torch.nonzero(in_front)[:, 0]
+    rows = rows[torch.argsort(depth[rows].detach(), stable=True)]
+    color, opacity = colors(p, camera, degree)[rows], p["opacities"][rows].sigmoid()
+    y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
+    pixels = torch.stack([x, y], dim=-1).to(center) + 0.5
+    offset = pixels[None] - center[rows, None, None]  # [N, H, W, 2]
+    inverse = torch.linalg.inv(covariance[rows])
+    power = -0.5 * torch.einsum("nhwi,nij,nhwj->nhw", offset, inverse, offset)
+    alpha = (opacity[:, None, None] * power.exp()).clamp_max(ALPHA_MAX)
+    alpha = torch.where(alpha >= ALPHA_MIN, alpha, torch.zeros_like(alpha))
+    alpha = torch.where(_open(alpha.detach()), alpha, torch.zeros_like(alpha))
+    before = torch.cumprod(torch.cat([alpha.new_ones(1, camera.height, camera.width), 1 - alpha]), dim=0)
+    weight, rest = alpha * before[:-1], before[-1]
+    image = torch.einsum("nhw,nc->chw", weight, color) + background[:, None, None] * rest
+    mean_depth = (weight * depth[rows, None, None]).sum(0) / (1 - rest).clamp_min(1e-12)
+    return image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest))
+
+
+def _open(alpha: torch.Tensor) -> torch.Tensor:
+    """Where light still gets through: a pixel ends at the Gaussian that would take it below the smallest transmittance."""
+    kept = torch.zeros_like(alpha, dtype=torch.bool)
+    rest = alpha.new_ones(alpha.shape[1:])
+    done = torch.zeros_like(rest, dtype=torch.bool)
+    for i in range(len(alpha)):
+        after = rest * (1 - alpha[i])
+        done = done | (after <= TRANSMITTANCE_MIN)
+        kept[i] = ~done
+        rest = torch.where(done, rest, after)
+    return kept
+
+
+def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Mean structural similarity of [3, H, W]: Gaussian window of 11 and sigma 1.5, zeros beyond the border (Wang et al. 2004)."""
+    offsets = torch.arange(11, dtype=a.dtype) - 5
+    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    line = line / line.sum()
+    window = (line[:, None] * line[None])[None, None].expand(3, 1, 11, 11)
+
+    def blur(image: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(image[None], window, padding=5, groups=3)[0]
+
+    mean_a, mean_b = blur(a), blur(b)
+    variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    top = (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4)
+    return (top / ((mean_a**2 + mean_b**2 + 1e-4) * (variance_a + variance_b + 9e-4))).mean()
+
+
+def loss(image: torch.Tensor, target: torch.Tensor, ssim_lambda: float) -> torch.Tensor:
+    """(1 - λ) L1 + λ (1 - SSIM)."""
+    return (1 - ssim_lambda) * (image - target).abs().mean() + ssim_lambda * (1 - ssim(image, target))
