@@ -218,7 +218,8 @@ def test_text_with_blank_lines_and_names_with_blanks(tmp_path: Path) -> None:
 
 def test_infinite_and_wild_points_are_left_out(tmp_path: Path) -> None:
     put_text(tmp_path, "1 PINHOLE 8 6 7 7 4 3", "1 1 0 0 0 0 0 0 1 a.png\n",
-             "1 1 2 3 10 20 30 0.5 1 0\n6 1e300 0 0 0 0 0 1\n2 nan 0 0 0 0 0 0.5\n3 0 inf 0 0 0 0 0.5\n4 0 0 0 0 0 0 1000\n5 4 5 6 300 0 0 -1")
+             "1 1 2 3 10 20 30 0.5 1 0\n6 1e300 0 0 0 0 0 1\n2 nan 0 0 0 0 0 0.5\n3 0 inf 0 0 0 0 0.5\n"
+             "4 0 0 0 0 0 0 1000\n5 4 5 6 300 0 0 -1")
     points = read_colmap(tmp_path).points
     assert points and points.positions.tolist() == [[1, 3, -2], [4, 6, -5]]
     assert points.colors.tolist() == [[10, 20, 30], [255, 0, 0]]
