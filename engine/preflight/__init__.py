@@ -63,7 +63,7 @@ def _incomplete(dataset: Dataset) -> Finding:
     if not (dataset.folder / FILE).is_file() and find_model(dataset.folder):
         names = missing_images(dataset.folder)
         total = len(names) + len(dataset.views)
-        return Finding("warning", f"{len(names)} of {total} images of the COLMAP model are not there: {_named(names)}.",
+        return Finding("warning", f"Images of the COLMAP model that are not there ({len(names)} of {total}): {_named(names)}.",
                        "Copy them beside the others, or train without them.")
     return Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
                    "Train with what is there, or capture it again.")
@@ -75,7 +75,7 @@ def check_poses(views: tuple[View, ...]) -> list[Finding]:
         return []
     improper = [view.name for view in views if not _is_pose(view.camera.camera_to_world)]
     if improper:
-        return [Finding("error", f"{len(improper)} of {len(views)} images have no proper pose: {_named(improper)}.",
+        return [Finding("error", f"Images without a proper pose ({len(improper)} of {len(views)}): {_named(improper)}.",
                         "Remove these images, or make the poses again.")]
     positions = np.stack([view.camera.position for view in views])
     size = max(1e-9, float(np.abs(positions).max()))
@@ -83,8 +83,9 @@ def check_poses(views: tuple[View, ...]) -> list[Finding]:
     if len(views) >= FEWEST_VIEWS and spread < SAME_PLACE * size:
         return [Finding("error", "All cameras stand on one spot, so there is no depth to learn.", "Move the camera between the images.")]
     twins = _twins(views, SAME_PLACE * size)
-    return [Finding("warning", f"{len(twins)} images have the same camera as another one: {_named(twins)}.",
-                    "Check that nothing was captured twice; if the scene moved in between, the result will be blurred.")] if twins else []
+    message = f"Images with the same camera as another one ({len(twins)} of {len(views)}): {_named(twins)}."
+    hint = "Check that nothing was captured twice; if the scene moved in between, the result will be blurred."
+    return [Finding("warning", message, hint)] if twins else []
 
 
 def _is_pose(pose: np.ndarray) -> bool:
@@ -151,7 +152,7 @@ def check_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: Non
     dark = [look.view.name for look in looks if look.mean < DARKEST_MEAN]
     if dark:
         severity = "error" if len(dark) == len(views) else "warning"
-        findings.append(Finding(severity, f"{len(dark)} of {len(views)} images are black or empty: {_named(dark)}.",
+        findings.append(Finding(severity, f"Black or empty images ({len(dark)} of {len(views)}): {_named(dark)}.",
                                 "Check lights and exposure, then capture again, or remove these images."))
     return findings
 
