@@ -49,7 +49,8 @@ def ours(gaussians: Gaussians, view: Camera, degree: int, gradient: np.ndarray, 
     kernels = Kernels(threads)
     parameters = gaussians.arrays()
     images = kernels.forward(parameters, degree, view_struct(view, (0.1, 0.5, 0.9)), with_depth=True)
-    gradients = {name: np.full(shape, np.nan, np.float32) for name, shape in parameter_shapes(len(gaussians), gaussians.shN.shape[1]).items()}
+    shapes = parameter_shapes(len(gaussians), gaussians.shN.shape[1])
+    gradients = {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
     kernels.backward(np.ascontiguousarray(gradient[:3]), gradients, np.ascontiguousarray(gradient[3]))
     kernels.close()
     return {"rgb": images.rgb, "transmittance": images.transmittance, "depth": images.depth}, gradients
@@ -107,8 +108,8 @@ def test_images_and_gradients_agree_with_the_reference(degree: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from([0.01, 0.1, 0.6]), st.integers(0, 3), st.integers(3, 50), st.integers(3, 50),
-       st.sampled_from([0.0, 3.0]))
+@given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from([0.01, 0.1, 0.6]), st.integers(0, 3), st.integers(3, 50),
+       st.integers(3, 50), st.sampled_from([0.0, 3.0]))
 def test_random_scenes_agree(count: int, seed: int, scale: float, degree: int, width: int, height: int, opacity: float) -> None:
     assert_agree(scene(count, seed, scale, 3, opacity), camera(width, height), degree, seed)
 
@@ -271,7 +272,8 @@ def test_a_broken_color_is_named() -> None:
 
 
 @pytest.mark.parametrize("change", [
-    {"width": 0}, {"height": -3}, {"width": 10**6}, {"fl_x": 0.0}, {"fl_y": np.nan}, {"cx": np.inf}, {"camera_to_world": np.full((4, 4), np.nan)},
+    {"width": 0}, {"height": -3}, {"width": 10**6}, {"fl_x": 0.0}, {"fl_y": np.nan}, {"cx": np.inf},
+    {"camera_to_world": np.full((4, 4), np.nan)},
 ])
 def test_impossible_cameras_are_one_sentence(change: dict) -> None:
     from dataclasses import replace
