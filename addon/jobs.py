@@ -1,13 +1,9 @@
-"""Trainings as Blender sees them: one timer drains the engine's events, shows previews and brings results home.
-
-Nothing here keeps a reference to Blender's data: objects are found by the job that they name, so undo, deletion and reopened
-files do no harm.
-"""
+"""Trainings as Blender follows them: one timer reads what engines say, keeps panels fresh and brings splats into the scene."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
@@ -16,53 +12,20 @@ import plyfile
 
 from ..engine.client import JobState, LocalEngine
 from ..engine.core.errors import UserError
-from ..engine.core.events import Evaluated, Event, Failed, Finding, Finished, Preview, Progress, Started, newest
 from ..engine.core.job import JobSpec
-from ..engine.core.ply import read_ply
+from .job_splats import bring_home, is_home, leave_home, show_preview, splat_object
 from .preferences import jobs_folder, python_path
-from .splat_object import create_splat_object, update_splat_object
+from .redraw import redraw_sidebars
+from .watched_job import WatchedJob
 
 INTERVAL = 0.25
-BUDGET_SECONDS = 0.02
-"""Time that one tick may spend on events; what is left waits for the next."""
-
-PREVIEW_SHARE = 0.2
-"""Previews may cost no more than this share of the time, so that Blender stays quick with millions of splats."""
-
-KEPT_FINDINGS = 20
-
-
-@dataclass
-class WatchedJob:
-    """What panels show of one training."""
-
-    name: str
-    state: JobState = JobState.STARTING
-    step: int = 0
-    max_steps: int = 0
-    loss: float | None = None
-    gaussians: int = 0
-    rate: float = 0.0
-    eta: float | None = None
-    psnr: float | None = None
-    ssim: float | None = None
-    findings: list[Finding] = field(default_factory=list)
-    failure: Failed | None = None
-    cursor: int = 0
-    waiting: list[Event] = field(default_factory=list)
-    preview_due: bool = False
-    next_preview: float = 0.0
-    has_object: bool = False
-    imported: bool = False
-
-    @property
-    def fraction(self) -> float:
-        """Share of the training that is done."""
-        return self.step / self.max_steps if self.max_steps else 0.0
-
+BUDGET_SECONDS = 0.01
+"""Time that one tick may spend on reading events; what is left waits for the next."""
 
 _watched: dict[str, WatchedJob] = {}
 _engine: LocalEngine | None = None
+_before_undo: tuple[dict[int, str], set[str]] = ({}, set())
+_last_preview: tuple[WatchedJob, float] | None = None
 
 
 def engine() -> LocalEngine:
@@ -89,56 +52,77 @@ def current(scene: bpy.types.Scene) -> WatchedJob | None:
     return _watched.get(scene.splatwright.job)
 
 
+def required(scene: bpy.types.Scene) -> WatchedJob:
+    """The job of the scene's Train panel; UserError when there is none."""
+    job = current(scene)
+    if job is None:
+        raise UserError("This scene has no training.", "Press Train to begin one.")
+    return job
+
+
 def submit(scene: bpy.types.Scene, spec: JobSpec) -> WatchedJob:
     """Start a training and follow it."""
-    job = engine().submit(spec)
+    place = engine()
+    job = place.submit(spec)
     scene.splatwright.job = job
+    _watched.pop(job, None)
     return watch(job)
 
 
 def watch(name: str) -> WatchedJob:
     """Follow a job from its first event on."""
     if name not in _watched:
-        _watched[name] = WatchedJob(name)
+        job = WatchedJob(name, engine())
+        job.has_object, job.imported = splat_object(name) is not None, is_home(job)
+        _watched[name] = job
     start_timer()
     return _watched[name]
 
 
-def forget(name: str) -> None:
-    """Stop following a job; it goes on."""
+def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
+    """Let a scene be about an earlier job; its result comes in once more."""
     _watched.pop(name, None)
+    scene.splatwright.job = name
+    leave_home(name)
+    return watch(name)
+
+
+def resume(job: WatchedJob) -> None:
+    """Let a paused, interrupted, failed or stopped job go on."""
+    if not job.state.alive:
+        leave_home(job.name)
+        job.begin_again()
+    job.engine.resume(job.name)
+    start_timer()
+
+
+def stop(job: WatchedJob) -> None:
+    """End a job early and keep its splats; a worker that does not answer any more is ended at once."""
+    if job.lost:
+        job.engine.kill(job.name)
+    else:
+        job.engine.control(job.name, "stop")
+        job.stopping = True
 
 
 def attach() -> None:
     """Follow the jobs that this file knows: after opening it, and when the extension is enabled."""
     wanted = {scene.splatwright.job for scene in bpy.data.scenes} | {found.splatwright.job for found in bpy.data.objects}
-    wanted.discard("")
-    if not wanted:
-        return
-    try:
-        known = set(engine().jobs())
-    except UserError:
-        return
-    imported_before = {scene.splatwright.imported_job for scene in bpy.data.scenes}
-    for name in sorted(wanted & known):
-        job = watch(name)
-        job.has_object = splat_object(name) is not None
-        job.imported = name in imported_before or _object_is_result(name)
+    with suppress(UserError, OSError):
+        for name in sorted(wanted & set(engine().jobs())):
+            watch(name)
 
 
 def poll() -> float | None:
     """One tick: read events, show what is new. Returns the seconds to the next tick, None when nothing is left to follow."""
+    _weigh_last_preview()
     end = time.monotonic() + BUDGET_SECONDS
     busy = False
     for job in watched():
-        busy |= _follow(job, end)
-    redraw()
+        with suppress(UserError, OSError):
+            busy |= _follow(job, end)
+    redraw_sidebars()
     return INTERVAL if busy else None
-
-
-def splat_object(job: str) -> bpy.types.Object | None:
-    """The object that shows a job's splats."""
-    return next((found for found in bpy.data.objects if found.splatwright.job == job), None)
 
 
 def start_timer() -> None:
@@ -147,104 +131,32 @@ def start_timer() -> None:
         bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
 
 
-def redraw() -> None:
-    """Let every sidebar and viewport draw what is new."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-
-
 def _follow(job: WatchedJob, end: float) -> bool:
     """Bring one job up to date; whether it needs another tick."""
-    alive_before = engine().state(job.name)
-    fresh, job.cursor = engine().events(job.name, job.cursor)
-    job.waiting = newest(job.waiting + fresh)
-    while job.waiting and time.monotonic() < end:
-        _note(job, job.waiting.pop(0))
-    if job.preview_due and time.monotonic() >= job.next_preview and not job.imported:
-        _show_preview(job)
-    job.state = alive_before
-    if not job.waiting and job.state is JobState.FINISHED and not job.imported:
-        _bring_home(job)
-    return job.state.alive or bool(job.waiting)
-
-
-def _note(job: WatchedJob, event: Event) -> None:
-    match event:
-        case Started():
-            job.step, job.max_steps, job.gaussians = event.step, event.max_steps, event.gaussians
-            job.failure, job.imported = None, False
-        case Progress():
-            job.step, job.max_steps, job.loss, job.gaussians = event.step, event.max_steps, event.loss, event.gaussians
-            job.rate, job.eta = event.steps_per_second, event.eta_seconds
-        case Evaluated():
-            job.psnr, job.ssim = event.psnr, event.ssim
-        case Preview():
-            job.preview_due = True
-        case Finding():
-            job.findings = [*job.findings, event][-KEPT_FINDINGS:]
-        case Finished():
-            job.step, job.gaussians, job.psnr, job.ssim = event.step, event.gaussians, event.psnr, event.ssim
-        case Failed():
-            job.failure = event
-        case _:
-            pass
+    read_all = job.follow(end)
+    finished = read_all and job.state is JobState.FINISHED and not job.imported
+    if not bpy.app.is_job_running("RENDER"):  # a render reads the scene from another thread
+        if finished:
+            bring_home(job)
+        elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:
+            _show_preview(job)
+    return job.state.alive or not read_all or finished or time.monotonic() < job.watch_until
 
 
 def _show_preview(job: WatchedJob) -> None:
-    """Rewrite the splats of the job's object; make the object with the first preview. No undo step."""
+    global _last_preview
     start = time.monotonic()
-    job.preview_due = False
-    path = engine().file(job.name, "preview.ply")
-    found = splat_object(job.name)
-    if path is None or (found is None and job.has_object):
-        return  # the user deleted the object: the result will come back all the same
-    try:
-        gaussians = read_ply(path).gaussians
-    except UserError:
-        return  # the next one will do
-    if found is None:
-        _create(job, gaussians)
-    else:
-        update_splat_object(found, gaussians)
-    job.next_preview = time.monotonic() + (time.monotonic() - start) / PREVIEW_SHARE
+    show_preview(job)
+    _last_preview = (job, start)
 
 
-def _bring_home(job: WatchedJob) -> None:
-    """Replace the preview by the result, in one undo step."""
-    job.imported = True
-    path = engine().file(job.name, "result.ply")
-    if path is None:
-        return
-    try:
-        gaussians = read_ply(path).gaussians
-    except UserError as error:
-        job.findings.append(Finding("error", error.message, error.hint))
-        return
-    found = splat_object(job.name)
-    if found is None:
-        found = _create(job, gaussians)
-    else:
-        update_splat_object(found, gaussians)
-    found.splatwright.source = str(path)
-    for scene in bpy.data.scenes:
-        if scene.splatwright.job == job.name:
-            scene.splatwright.imported_job = job.name
-    bpy.ops.ed.undo_push(message="Train Splats")
-
-
-def _create(job: WatchedJob, gaussians: object) -> bpy.types.Object:
-    made = create_splat_object(engine().spec(job.name).name or "Splats", gaussians)  # type: ignore[arg-type]
-    made.splatwright.job = job.name
-    job.has_object = True
-    return made
-
-
-def _object_is_result(name: str) -> bool:
-    """Whether the job's object already holds the final splats."""
-    found, path = splat_object(name), engine().file(name, "result.ply")
-    return found is not None and path is not None and found.splatwright.source == str(path)
+def _weigh_last_preview() -> None:
+    """What Blender needed to draw the last preview shows in how late this tick comes."""
+    global _last_preview
+    if _last_preview is not None:
+        job, start = _last_preview
+        _last_preview = None
+        job.preview_took(max(0.0, time.monotonic() - start - INTERVAL))
 
 
 @bpy.app.handlers.persistent
@@ -253,18 +165,44 @@ def _on_load(*_: object) -> None:
     attach()
 
 
+@bpy.app.handlers.persistent
+def _on_undo_begins(*_: object) -> None:
+    """Remember what undo must not take back: trainings go on outside of Blender's history."""
+    global _before_undo
+    _before_undo = ({scene.session_uid: scene.splatwright.job for scene in bpy.data.scenes},
+                    {job.name for job in watched() if splat_object(job.name)})
+
+
+@bpy.app.handlers.persistent
+def _on_undo_ended(*_: object) -> None:
+    shown, objects = _before_undo
+    for scene in bpy.data.scenes:
+        if shown.get(scene.session_uid, scene.splatwright.job) != scene.splatwright.job:
+            scene.splatwright.job = shown[scene.session_uid]
+    for job in watched():
+        present = splat_object(job.name) is not None
+        if present or job.name in objects:  # lost by undo, not deleted: the next preview makes it anew
+            job.has_object = present
+
+
 def _attach_later() -> None:
-    """Registering happens before Blender lets anybody look at its data."""
+    """While Blender registers an extension it lets nobody look at its data."""
     attach()
 
 
+_HANDLERS = (("load_post", _on_load), ("undo_pre", _on_undo_begins), ("redo_pre", _on_undo_begins),
+             ("undo_post", _on_undo_ended), ("redo_post", _on_undo_ended))
+
+
 def register() -> None:
-    bpy.app.handlers.load_post.append(_on_load)
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
     bpy.app.timers.register(_attach_later, first_interval=0.1)
 
 
 def unregister() -> None:
-    bpy.app.handlers.load_post.remove(_on_load)
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(handler)
     for timer in (poll, _attach_later):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)

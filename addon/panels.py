@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import bpy
 
 from ..engine.client import JobState
-from . import jobs, preferences
-from .jobs import WatchedJob
+from ..engine.core.events import Finding
+from . import jobs
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
+from .operators.engine import SPLATWRIGHT_OT_convert_images
+from .sentences import draw_sentence, draw_status
 from .splat_object import is_splat_object
+from .watched_job import WatchedJob
 
-ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
-SHOWN_FINDINGS = 4
-LINE = 46
-"""Characters that fit a line of the sidebar."""
+FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
+MOST_SHOWN = 3
+BUTTON_HEIGHT = 1.4
 
 
 class SidebarPanel:
@@ -34,9 +38,8 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "source")
-        generated = settings.source in ("DOME", "ORBIT")
         column = layout.column(align=True)
-        if generated:
+        if settings.source in ("DOME", "ORBIT"):
             for name in ("count", "elevation", "focal_length", "margin"):
                 column.prop(settings, name)
         elif settings.source == "ANIMATION":
@@ -48,12 +51,7 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "transparent")
         column.prop(settings, "depth")
         layout.prop(settings, "directory", text="Folder")
-        progress = SPLATWRIGHT_OT_capture_dataset.progress
-        if progress is not None:
-            layout.progress(factor=progress.done / max(1, progress.total), text=progress.sentence)
-        row = layout.row()
-        row.scale_y = 1.4
-        row.operator("splatwright.capture_dataset", icon="RENDER_STILL")
+        _draw_capture_button(layout)
 
 
 class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
@@ -62,45 +60,22 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
     bl_label = "Train"
 
     def draw(self, context: bpy.types.Context) -> None:
-        job = jobs.current(context.scene)
-        self.layout.use_property_split = True
-        self.layout.use_property_decorate = False
-        if job is None or not job.state.alive:
-            self._draw_start(context, job)
+        layout, job = self.layout, jobs.current(context.scene)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        if job is not None and job.state.alive:
+            draw_running(layout, job)
         else:
-            self._draw_running(job)
+            _draw_settings(layout, context.scene)
+            _draw_train_button(layout, job)
+            if job is not None:
+                draw_outcome(layout, job)
         if job is not None:
-            _draw_findings(self.layout, job)
-        preferences.draw_status(self.layout)
-
-    def _draw_start(self, context: bpy.types.Context, job: WatchedJob | None) -> None:
-        layout, settings = self.layout, context.scene.splatwright.train
-        layout.prop(settings, "dataset")
-        column = layout.column(align=True)
-        for name in ("max_steps", "max_gaussians", "resolution"):
-            column.prop(settings, name)
-        if job is not None:
-            _draw_end(layout, job)
-        row = layout.row(align=True)
-        row.scale_y = 1.4
-        row.operator("splatwright.train", icon="PLAY")
-        if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
-            row.operator("splatwright.resume", icon="FILE_REFRESH")
-
-    def _draw_running(self, job: WatchedJob) -> None:
-        layout = self.layout
-        layout.progress(factor=job.fraction, text=_progress_text(job))
-        _draw_figures(layout, job)
-        row = layout.row(align=True)
-        row.scale_y = 1.4
-        if job.state is JobState.PAUSED:
-            row.operator("splatwright.resume", icon="PLAY")
-        else:
-            row.operator("splatwright.pause", icon="PAUSE")
-        row.operator("splatwright.stop", icon="SNAP_FACE")
+            draw_findings(layout, job)
+        draw_status(layout)
 
 
-class SPLATWRIGHT_PT_train_details(SidebarPanel, bpy.types.Panel):
+class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
     """Settings that most trainings leave alone"""
 
     bl_label = "More"
@@ -111,10 +86,13 @@ class SPLATWRIGHT_PT_train_details(SidebarPanel, bpy.types.Panel):
         layout, settings = self.layout, context.scene.splatwright.train
         layout.use_property_split = True
         layout.use_property_decorate = False
+        column = layout.column(align=True)
         for name in ("sh_degree", "background", "seed", "threads"):
-            layout.prop(settings, name)
-        layout.operator("splatwright.convert_images", icon="IMAGE_DATA")
-        layout.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
+            column.prop(settings, name)
+        column = layout.column(align=True)
+        column.operator("splatwright.watch", icon="RECOVER_LAST")
+        column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
+        column.operator("splatwright.convert_images", icon="IMAGE_DATA")
 
 
 class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
@@ -124,81 +102,145 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, active = self.layout, context.active_object
-        if is_splat_object(active):
-            layout.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
-            layout.label(text=f"{len(active.data.points):,} splats, {_harmonics(active)}")
+        if active is not None and is_splat_object(active):
+            _draw_splats(layout, active)
         else:
-            layout.label(text="Select a splat object", icon="INFO")
+            draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
         row = layout.row(align=True)
         row.operator("splatwright.import_splats", text="Import", icon="IMPORT")
         row.operator("splatwright.export_splats", text="Export", icon="EXPORT")
 
 
-def _harmonics(target: bpy.types.Object) -> str:
-    attributes = target.data.attributes
-    degree = next((degree for degree, last in ((3, 14), (2, 7), (1, 2)) if f"radiance:sh_{last}" in attributes), 0)
-    return f"view dependence {degree}" if degree else "no view dependence"
+def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """Progress, figures, and the buttons of a training at work."""
+    layout.progress(factor=job.fraction, text=progress_text(job))
+    _draw_figures(layout, job)
+    if job.lost:
+        sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
+        draw_sentence(layout, sentence, "ERROR", alert=True)
+    row = layout.row(align=True)
+    row.scale_y = BUTTON_HEIGHT
+    if job.state is JobState.PAUSED:
+        row.operator("splatwright.resume", icon="PLAY")
+    else:
+        row.operator("splatwright.pause", icon="PAUSE")
+    row.operator("splatwright.stop", icon="SNAP_FACE")
 
 
-def _progress_text(job: WatchedJob) -> str:
+def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """How the last training ended, and the way on."""
     match job.state:
-        case JobState.STARTING:
-            return "Reading images"
+        case JobState.FINISHED:
+            draw_sentence(layout, finished_text(job), "CHECKMARK")
+        case JobState.FAILED if job.failure:
+            draw_sentence(layout, f"{job.failure.message} {job.failure.hint}", "CANCEL", alert=True)
+            if SPLATWRIGHT_OT_convert_images.bl_label in job.failure.hint:
+                layout.operator("splatwright.convert_images", icon="IMAGE_DATA")
+        case JobState.INTERRUPTED:
+            where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
+            draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)
+
+
+def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """The newest things worth knowing; those that made the training fail are told by its outcome."""
+    findings = shown_findings(job)
+    for finding in findings[-MOST_SHOWN:]:
+        draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])
+    if len(findings) > MOST_SHOWN:
+        draw_sentence(layout, f"and {len(findings) - MOST_SHOWN} more in the training's folder", "BLANK1")
+
+
+def shown_findings(job: WatchedJob) -> list[Finding]:
+    """Findings that the panel does not tell otherwise."""
+    return [found for found in job.findings if job.state is not JobState.FAILED or found.severity != "error"]
+
+
+def progress_text(job: WatchedJob) -> str:
+    """What stands in the progress bar."""
+    match job.state:
+        case _ if job.stopping:
+            return "Finishing …"
         case JobState.PAUSED:
-            return f"Paused at step {job.step:,}"
+            return f"Paused at step {job.step:,} of {job.max_steps:,}"
+        case JobState.STARTING:
+            return "Reading images …"
+        case _ if not job.max_steps or job.eta is None:
+            return "Reading images …" if not job.step else f"Step {job.step:,} of {job.max_steps:,}"
         case _:
-            left = f", {duration(job.eta)} left" if job.eta is not None else ""
-            return f"Step {job.step:,} of {job.max_steps:,}{left}" if job.max_steps else "Reading images"
+            return f"Step {job.step:,} of {job.max_steps:,}, {duration(job.eta)} left"
 
 
-def duration(seconds: float) -> str:
+def finished_text(job: WatchedJob) -> str:
+    """One sentence about a training that has ended."""
+    quality = f", PSNR {job.psnr:.1f} dB on views it never saw" if job.psnr is not None else ""
+    return f"{'Stopped' if job.stopped else 'Finished'} after {job.step:,} steps: {job.gaussians:,} splats{quality}."
+
+
+def duration(seconds: float | None) -> str:
     """Seconds as people say them."""
-    minutes, rest = divmod(int(seconds + 0.5), 60)
+    if seconds is None or not math.isfinite(seconds):
+        return "some time"
+    minutes, rest = divmod(int(max(0.0, seconds) + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
-    grid = layout.grid_flow(columns=2, even_columns=True, align=True)
-    grid.label(text=f"{job.gaussians:,} splats")
-    grid.label(text=f"{job.rate:.0f} steps/s" if job.rate else "")
-    grid.label(text=f"PSNR {job.psnr:.1f} dB" if job.psnr is not None else "PSNR –")
-    grid.label(text=f"Loss {job.loss:.4f}" if job.loss is not None else "Loss –")
+def _draw_capture_button(layout: bpy.types.UILayout) -> None:
+    progress = SPLATWRIGHT_OT_capture_dataset.progress
+    if progress is not None:
+        layout.progress(factor=progress.done / max(1, progress.total), text=progress.sentence.capitalize())
+    row = layout.row()
+    row.scale_y = BUTTON_HEIGHT
+    row.operator("splatwright.capture_dataset", icon="RENDER_STILL")
 
 
-def _draw_end(layout: bpy.types.UILayout, job: WatchedJob) -> None:
-    """How the last training ended."""
-    match job.state:
-        case JobState.FINISHED:
-            quality = f", PSNR {job.psnr:.1f} dB" if job.psnr is not None else ""
-            _lines(layout, f"Finished: {job.gaussians:,} splats{quality}", "CHECKMARK")
-        case JobState.FAILED if job.failure:
-            _lines(layout, job.failure.message, "CANCEL", alert=True)
-            _lines(layout, job.failure.hint, "BLANK1")
-        case JobState.INTERRUPTED:
-            _lines(layout, "The training was interrupted. Resume goes on from its last checkpoint.", "ERROR", alert=True)
-
-
-def _draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
-    for finding in job.findings[-SHOWN_FINDINGS:]:
-        _lines(layout, f"{finding.message} {finding.hint}", ICONS[finding.severity])
-
-
-def _lines(layout: bpy.types.UILayout, text: str, icon: str, alert: bool = False) -> None:
-    """A sentence over as many lines as it needs."""
+def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+    settings = scene.splatwright.train
+    layout.prop(settings, "dataset", placeholder=scene.splatwright.capture.directory)
     column = layout.column(align=True)
-    column.alert = alert
-    column.scale_y = 0.8
-    line = ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > LINE:
-            column.label(text=line, icon=icon)
-            icon, line = "BLANK1", word
-        else:
-            line = f"{line} {word}".strip()
-    if line:
-        column.label(text=line, icon=icon)
+    for name in ("max_steps", "max_gaussians", "resolution"):
+        column.prop(settings, name)
+
+
+def _draw_train_button(layout: bpy.types.UILayout, job: WatchedJob | None) -> None:
+    row = layout.row(align=True)
+    row.scale_y = BUTTON_HEIGHT
+    if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
+        row.operator("splatwright.resume", icon="FILE_REFRESH")
+    row.operator("splatwright.train", icon="PLAY")
+
+
+def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+    grid.label(text=f"Splats: {job.gaussians:,}")
+    grid.label(text=f"Speed: {job.rate:.0f} steps/s" if job.rate >= 10 else f"Speed: {job.rate:.1f} steps/s")
+    grid.label(text=f"PSNR: {job.psnr:.1f} dB" if job.psnr is not None else "PSNR: not yet")
+    grid.label(text=f"Loss: {job.loss:.4f}" if job.loss is not None else "Loss: not yet")
+
+
+def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
+    column = layout.column(align=True)
+    column.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
+    column.label(text=f"{len(active.data.points):,} splats", icon="BLANK1")
+    column.label(text=_harmonics(active), icon="BLANK1")
+    origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
+    if origin:
+        column.label(text=f"From {origin}", icon="BLANK1")
+    if not _native(active):
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(active.splatwright, "display", expand=True)
+
+
+def _native(active: bpy.types.Object) -> bool:
+    return getattr(active.data, "type", "") == "GAUSSIAN_SPLAT"
+
+
+def _harmonics(active: bpy.types.Object) -> str:
+    attributes = active.data.attributes
+    degree = next((degree for degree, last in ((3, 14), (2, 7), (1, 2)) if f"radiance:sh_{last}" in attributes), 0)
+    return f"View dependence: {degree}" if degree else "View dependence: none"
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_PT_capture, SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_details, SPLATWRIGHT_PT_splats))
+    (SPLATWRIGHT_PT_capture, SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_more, SPLATWRIGHT_PT_splats))

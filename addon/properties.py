@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..engine.core.config import TrainConfig, limits
+from ..engine.core.config import TrainConfig, describe, limits
 from ..engine.core.errors import UserError
 from .capture_request import CaptureRequest
 
@@ -19,10 +19,16 @@ SOURCES = (
 )
 
 
-def setting(name: str) -> dict[str, int]:
-    """Default and limits of a whole-number setting of TrainConfig."""
+def setting(name: str) -> dict[str, Any]:
+    """Default, limits and description of a whole-number setting of TrainConfig."""
     low, high = limits(name)
-    return {"default": getattr(TrainConfig, name), "min": int(low), "max": int(high)}
+    return {"default": getattr(TrainConfig, name), "min": int(low), "max": int(high), "description": description(name)}
+
+
+def description(name: str) -> str:
+    """A setting's description as a tooltip."""
+    text = describe(name)
+    return text[:1].upper() + text[1:]
 
 
 class CaptureProperties:
@@ -83,32 +89,23 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
 
 
 class TrainSettings(bpy.types.PropertyGroup):
-    """Settings of the next training. Defaults and limits are TrainConfig's."""
+    """Settings of the next training. Defaults, limits and descriptions are TrainConfig's."""
 
     dataset: StringProperty(
         name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Folder with images and cameras. Empty: the dataset that was captured last",
     )
-    max_steps: IntProperty(
-        name="Steps", **setting("max_steps"), description="How many images are learned from, one a step. More is better and takes longer",
-    )
-    max_gaussians: IntProperty(
-        name="Splats", **setting("max_gaussians"), description="Most splats that the result may have. More show finer detail",
-    )
-    resolution: IntProperty(
-        name="Resolution", subtype="PIXEL", **setting("resolution"),
-        description="Longest image side that is trained on; larger images are reduced",
-    )
-    sh_degree: IntProperty(
-        name="View Dependence", **setting("sh_degree"),
-        description="How finely colours change with the viewing direction: 0 not at all, 3 most",
-    )
+    max_steps: IntProperty(name="Steps", **setting("max_steps"))
+    max_gaussians: IntProperty(name="Max Splats", **setting("max_gaussians"))
+    resolution: IntProperty(name="Resolution", subtype="PIXEL", **setting("resolution"))
+    sh_degree: IntProperty(name="View Dependence", **setting("sh_degree"))
     background: EnumProperty(
-        name="Background", default=TrainConfig.background, description="What lies behind transparent pixels while training",
-        items=(("random", "Random", "Keeps transparent parts free of splats"), ("black", "Black", "Black"), ("white", "White", "White")),
+        name="Background", default=TrainConfig.background, description=description("background"),
+        items=(("random", "Random", "Keeps transparent parts free of splats"), ("black", "Black", "Always black"),
+               ("white", "White", "Always white")),
     )
-    seed: IntProperty(name="Seed", **setting("seed"), description="The same seed gives the same result")
-    threads: IntProperty(name="Threads", **setting("threads"), description="Processor threads; 0 leaves one for Blender")
+    seed: IntProperty(name="Seed", **setting("seed"))
+    threads: IntProperty(name="Threads", **setting("threads"))
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make."""
@@ -154,6 +151,12 @@ def dataset_folder(scene: bpy.types.Scene) -> Path:
     """The dataset to train on: the chosen one, else the one that Capture writes."""
     settings = scene.splatwright
     return absolute_folder(settings.train.dataset or settings.capture.directory)
+
+
+def training_name(scene: bpy.types.Scene) -> str:
+    """A name that people know again: of the chosen dataset, else of the file that is open."""
+    chosen = scene.splatwright.train.dataset
+    return Path(bpy.path.abspath(chosen)).name if chosen else Path(bpy.data.filepath).stem or dataset_folder(scene).name
 
 
 def absolute_folder(path: str) -> Path:

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import bpy
 
+from ...engine.core.errors import UserError
 from ...engine.core.sources import read_dataset
 from ...engine.core.transforms_json import write_transforms
-from .. import jobs, preferences
+from .. import engine_status, jobs
 from ..convert_images import convert_to_png
 from ..properties import dataset_folder
 from .reporting import reports_user_errors
@@ -22,7 +23,7 @@ class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        preferences.check_engine(*jobs.engine().worker_command("--self-check"))
+        engine_status.check_engine(*jobs.engine().worker_command("--self-check"))
         return {"FINISHED"}
 
 
@@ -37,8 +38,13 @@ class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return jobs.current(context.scene) is not None
 
+    @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return bpy.ops.wm.path_open(filepath=str(jobs.engine().folder(context.scene.splatwright.job).path))
+        job = jobs.required(context.scene)
+        folder = job.engine.file(job.name, "")
+        if folder is None:
+            raise UserError("The training's folder is gone.", "Start a new training.")
+        return bpy.ops.wm.path_open(filepath=str(folder))
 
 
 class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):

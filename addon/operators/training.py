@@ -1,35 +1,50 @@
-"""Train, pause, resume, stop."""
+"""Train, pause, resume, stop, and come back to an earlier training."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 import bpy
+from bpy.props import EnumProperty
 
 from ...engine.client import JobState
+from ...engine.core.errors import UserError
 from ...engine.core.job import JobSpec
 from ...engine.core.sources import read_dataset
 from .. import jobs
-from ..properties import dataset_folder
+from ..jobs import WatchedJob
+from ..properties import dataset_folder, training_name
 from .reporting import reports_user_errors
 
 
-def start_training(scene: bpy.types.Scene) -> jobs.WatchedJob:
+def start_training(scene: bpy.types.Scene) -> WatchedJob:
     """Look at the scene's dataset and start a training on it; UserError before anything is written when it cannot work."""
     folder = dataset_folder(scene)
     config = scene.splatwright.train.to_config()
     read_dataset(folder)
-    return jobs.submit(scene, JobSpec(folder, config, folder.name))
+    return jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
 
 
-def running(context: bpy.types.Context) -> jobs.WatchedJob | None:
+def running(context: bpy.types.Context) -> WatchedJob | None:
     """The scene's job while it is alive."""
     job = jobs.current(context.scene)
     return job if job is not None and job.state.alive else None
 
 
+def problem(scene: bpy.types.Scene) -> str:
+    """Why Train cannot be pressed; empty when it can."""
+    job = jobs.current(scene)
+    if job is not None and job.state.alive:
+        return "A training is running: stop it first."
+    try:
+        folder = dataset_folder(scene)
+    except UserError as error:
+        return f"{error.message} {error.hint}"
+    return "" if folder.exists() else f"There is no dataset at {folder}: capture one, or choose its folder."
+
+
 class SPLATWRIGHT_OT_train(bpy.types.Operator):
-    """Train splats from the dataset. Training goes on in a process of its own, also when Blender is closed"""
+    """Train splats from the dataset. Training runs beside Blender and goes on even when Blender is closed"""
 
     bl_idname = "splatwright.train"
     bl_label = "Train"
@@ -37,20 +52,20 @@ class SPLATWRIGHT_OT_train(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if running(context):
-            cls.poll_message_set("A training is running: stop it first")
-            return False
-        return True
+        reason = problem(context.scene)
+        if reason:
+            cls.poll_message_set(reason.replace("%", "%%"))
+        return not reason
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job = start_training(context.scene)
-        self.report({"INFO"}, f"Training {job.name}")
+        start_training(context.scene)
+        self.report({"INFO"}, "Training has begun")
         return {"FINISHED"}
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):
-    """Let the training rest; its memory and state are kept"""
+    """Let the training rest. Nothing is lost, and the processor is free"""
 
     bl_idname = "splatwright.pause"
     bl_label = "Pause"
@@ -59,16 +74,17 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         job = running(context)
-        return job is not None and job.state is not JobState.PAUSED
+        return job is not None and job.state is not JobState.PAUSED and not job.stopping
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        jobs.engine().control(context.scene.splatwright.job, "pause")
+        job = jobs.required(context.scene)
+        job.engine.control(job.name, "pause")
         return {"FINISHED"}
 
 
 class SPLATWRIGHT_OT_resume(bpy.types.Operator):
-    """Go on with a paused, stopped or interrupted training from where it was"""
+    """Go on with the training from where it was"""
 
     bl_idname = "splatwright.resume"
     bl_label = "Resume"
@@ -81,9 +97,7 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        name = context.scene.splatwright.job
-        jobs.engine().resume(name)
-        jobs.watch(name)
+        jobs.resume(jobs.required(context.scene))
         return {"FINISHED"}
 
 
@@ -96,13 +110,46 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return running(context) is not None
+        job = running(context)
+        return job is not None and (job.lost or not job.stopping)
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        jobs.engine().control(context.scene.splatwright.job, "stop")
+        jobs.stop(jobs.required(context.scene))
+        return {"FINISHED"}
+
+
+_items: list[tuple[str, str, str]] = []
+"""Blender keeps no copy of the strings of a menu that is made on the fly."""
+
+
+def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+    _items[:] = [(name, name, f"Show the training {name} here") for name in reversed(jobs.engine().jobs())]
+    return _items
+
+
+class SPLATWRIGHT_OT_watch(bpy.types.Operator):
+    """Show an earlier training in this scene, with its splats: also one that began in another or an unsaved file"""
+
+    bl_idname = "splatwright.watch"
+    bl_label = "Earlier Trainings"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+    bl_property = "job"
+
+    job: EnumProperty(name="Training", items=_earlier)
+
+    @reports_user_errors
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not jobs.engine().jobs():
+            raise UserError("There are no trainings yet.", "Press Train to begin one.")
+        context.window_manager.invoke_search_popup(self)
+        return {"FINISHED"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        jobs.show(context.scene, self.job)
         return {"FINISHED"}
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop))
+    (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop, SPLATWRIGHT_OT_watch))

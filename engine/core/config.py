@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
 from dataclasses import asdict, dataclass, fields
+from functools import cache
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from .errors import UserError
@@ -19,9 +23,9 @@ class TrainConfig:
     backend: Backend = "auto"
     """which engine computes: auto picks the fastest that runs here"""
     max_steps: int = 3000
-    """how many images are learned from, one a step"""
+    """how many images are learned from, one a step; more is better and takes longer"""
     max_gaussians: int = 40_000
-    """hard limit on the number of Gaussians"""
+    """most Gaussians that the result may have; more show finer detail and take longer"""
     resolution: int = 400
     """longest image side in pixels that is trained on; larger images are reduced"""
     sh_degree: int = 2
@@ -102,6 +106,17 @@ _RANGES: dict[str, tuple[float, float]] = {
 def limits(name: str) -> tuple[float, float]:
     """Smallest and largest value of a setting."""
     return _RANGES[name]
+
+
+@cache
+def describe(name: str) -> str:
+    """The sentence under a setting of TrainConfig."""
+    body = next(node.body for node in ast.walk(ast.parse(inspect.getsource(TrainConfig))) if isinstance(node, ast.ClassDef))
+    for field, text in pairwise(body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=found)), ast.Expr(value=ast.Constant(value=str(sentence))) if found == name:
+                return sentence
+    raise KeyError(name)
 
 
 def _check_type(name: str, value: Any) -> None:

@@ -91,7 +91,8 @@ class JobFolder:
             if not isinstance(dataset, str) or not isinstance(config, dict):
                 raise TypeError
         except FileNotFoundError:
-            raise UserError(f"{self.path} is not a job folder: it has no job.json.", "Choose a job folder, or start a new training.") from None
+            raise UserError(f"{self.path} is not a job folder: it has no job.json.",
+                            "Choose a job folder, or start a new training.") from None
         except OSError as error:
             raise disk_error(path, error) from error
         except (ValueError, KeyError, TypeError, AttributeError):

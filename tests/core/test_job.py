@@ -58,7 +58,8 @@ def test_events_come_back_as_they_were(event: Event) -> None:
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", "3", '{"event": "Nonsense"}', '{"event": "Progress"}', '{"event": ["x"]}',
-                                  '{"event": "Preview", "step": "one", "gaussians": 2}', '{"event": "Preview", "step": true, "gaussians": 2}',
+                                  '{"event": "Preview", "step": "one", "gaussians": 2}',
+                                  '{"event": "Preview", "step": true, "gaussians": 2}',
                                   '{"event": "Evaluated", "step": 1, "psnr": "high", "ssim": 1, "views": 1}',
                                   '{"event": "Finding", "severity": "dreadful", "message": "a"}', '{"event": "Failed", "message": ["a"]}'])
 def test_lines_that_are_no_events_are_passed_over(line: str) -> None:

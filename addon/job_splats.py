@@ -1,0 +1,106 @@
+"""The splats of a training in the scene: its preview while it runs, its result at the end.
+
+No reference to Blender's data is kept: an object is found by the job that it names, so undo, deletion and reopened files do no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import bpy
+
+from ..engine.core.errors import UserError
+from ..engine.core.events import Finding
+from ..engine.core.gaussians import Gaussians
+from ..engine.core.ply import read_ply
+from .splat_object import create_splat_object, update_splat_object
+from .watched_job import WatchedJob
+
+NAME = "Splats"
+
+
+def splat_object(job: str) -> bpy.types.Object | None:
+    """The object that shows a job's splats."""
+    return next((found for found in bpy.data.objects if found.splatwright.job == job), None)
+
+
+def scenes_of(job: str) -> list[bpy.types.Scene]:
+    """The scenes whose Train panel is about a job."""
+    return [scene for scene in bpy.data.scenes if scene.splatwright.job == job]
+
+
+def show_preview(job: WatchedJob) -> None:
+    """Rewrite the splats of the job's object; the first preview makes it. No undo step.
+
+    Once the user has deleted the object there are no more previews; the result comes back all the same.
+    """
+    job.preview_due = False
+    path = job.engine.file(job.name, "preview.ply")
+    if path is None or (job.has_object and splat_object(job.name) is None):
+        return
+    start = time.monotonic()
+    try:
+        gaussians = read_ply(path).gaussians
+    except UserError:
+        return  # the next one will do
+    if len(gaussians):
+        _show(job, gaussians)
+    job.preview_took(time.monotonic() - start)
+
+
+def bring_home(job: WatchedJob) -> None:
+    """Replace the preview by the result, in one undo step."""
+    job.imported, job.preview_due = True, False
+    path = job.engine.file(job.name, "result.ply")
+    if path is None:
+        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again."))
+        return
+    try:
+        gaussians = read_ply(path).gaussians
+    except UserError as error:
+        job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
+        return
+    found = _show(job, gaussians)
+    found.splatwright.source = str(path)
+    for scene in scenes_of(job.name):
+        scene.splatwright.imported_job = job.name
+    bpy.ops.ed.undo_push(message="Train Splats")
+
+
+def is_home(job: WatchedJob) -> bool:
+    """Whether the job's result was brought into this file before."""
+    found = splat_object(job.name)
+    if any(scene.splatwright.imported_job == job.name for scene in bpy.data.scenes):
+        return True
+    return found is not None and _same_file(found.splatwright.source, job.engine.file(job.name, "result.ply"))
+
+
+def leave_home(job: str) -> None:
+    """Forget that the result was brought in: another one will come."""
+    for scene in scenes_of(job):
+        scene.splatwright.imported_job = ""
+    found = splat_object(job)
+    if found is not None:
+        found.splatwright.source = ""
+
+
+def _show(job: WatchedJob, gaussians: Gaussians) -> bpy.types.Object:
+    found = splat_object(job.name)
+    if found is None:
+        found = create_splat_object(NAME, gaussians, _collection(job.name))
+        found.splatwright.job = job.name
+    else:
+        update_splat_object(found, gaussians)
+    job.has_object = True
+    return found
+
+
+def _collection(job: str) -> bpy.types.Collection:
+    """Where a new splat object goes: the job's scene, or the one that is open."""
+    scene = next(iter(scenes_of(job)), bpy.context.scene)
+    return scene.collection
+
+
+def _same_file(one: str, other: Path | None) -> bool:
+    return other is not None and bool(one) and Path(bpy.path.abspath(one)) == other
