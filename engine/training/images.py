@@ -127,7 +127,8 @@ def _with_pillow(path: Path, data: bytes) -> np.ndarray:
             if opened.mode.startswith(("I", "F")):
                 return _from_wide(np.asarray(opened))
             transparent = opened.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in opened.info
-            return np.asarray(opened.convert("RGBA" if transparent else "RGB"))
+            mode = "RGBA" if transparent else "RGB"
+            return np.asarray(opened if opened.mode == mode else opened.convert(mode))
     except UnidentifiedImageError:
         raise UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.") from None
     except Image.DecompressionBombError:
