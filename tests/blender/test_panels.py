@@ -1,0 +1,260 @@
+"""What panels say in every state: their draw() is run with a layout that writes down what it is asked to show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import bpy
+import pytest
+
+from tests.fakes.fake_engine import ball, fake_python
+
+from .conftest import EXTENSION, module
+from .training import Desk
+
+SETTINGS = ("max_steps", "max_gaussians", "resolution", "sh_degree", "seed", "threads")
+
+
+class Layout:
+    """Stands in for UILayout: remembers texts, properties and operators, refuses what does not exist."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.properties: list[str] = []
+        self.operators: list[str] = []
+        self.progress_factor: float | None = None
+
+    def _child(self, **options: Any) -> Layout:
+        child = object.__new__(Layout)
+        child.__dict__ = self.__dict__  # children write into the same book
+        return child
+
+    row = column = box = split = grid_flow = _child
+
+    def label(self, text: str = "", icon: str = "NONE") -> None:
+        assert icon in icons()
+        self.texts.append(text)
+
+    def prop(self, owner: Any, name: str, icon: str = "NONE", **options: Any) -> None:
+        assert name in owner.bl_rna.properties and icon in icons()
+        self.properties.append(name)
+
+    def operator(self, name: str, icon: str = "NONE", **options: Any) -> SimpleNamespace:
+        assert hasattr(bpy.types, name.replace("splatwright.", "SPLATWRIGHT_OT_")) and icon in icons()
+        self.operators.append(name.removeprefix("splatwright."))
+        return SimpleNamespace()
+
+    def progress(self, factor: float, text: str = "") -> None:
+        assert 0 <= factor <= 1
+        self.progress_factor = factor
+        self.texts.append(text)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.texts)
+
+
+def icons() -> set[str]:
+    return set(bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys())
+
+
+def drawn(name: str) -> Layout:
+    """The panel as it is drawn now."""
+    layout = Layout()
+    getattr(module("addon.panels"), f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+def test_every_panel_lies_in_the_splats_tab() -> None:
+    for name in ("capture", "train", "train_more", "splats"):
+        panel = getattr(bpy.types, f"SPLATWRIGHT_PT_{name}")
+        assert panel.bl_category == "Splats" and panel.bl_region_type == "UI" and panel.bl_space_type == "VIEW_3D"
+
+
+def test_drawing_changes_nothing(desk: Desk) -> None:
+    before = (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
+    for name in ("capture", "train", "train_more", "splats"):
+        drawn(name)
+    assert before == (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
+
+
+@pytest.mark.parametrize(("source", "shown"), [("SELECTED", set()), ("DOME", {"count", "elevation"}), ("ANIMATION", {"frame_step"})])
+def test_capture_shows_what_its_cameras_need(desk: Desk, source: str, shown: set[str]) -> None:
+    bpy.context.scene.splatwright.capture.source = source
+    layout = drawn("capture")
+    assert {"count", "elevation", "frame_step"} & set(layout.properties) == shown
+    assert layout.operators == ["capture_dataset"]
+
+
+def test_before_the_first_training(desk: Desk) -> None:
+    layout = drawn("train")
+    assert layout.properties == ["dataset", "max_steps", "max_gaussians", "resolution"]
+    assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
+
+
+def test_while_training(desk: Desk) -> None:
+    desk.train("slow")
+    assert drawn("train").texts[0] == "Reading images …"
+    desk.wait(lambda: desk.job.psnr is not None)
+    layout = drawn("train")
+    assert layout.operators == ["pause", "stop", "check_engine"] and layout.properties == []
+    assert 0 < layout.progress_factor < 1 and "Step " in layout.text and " left" in layout.text
+    assert "PSNR: 21.0 dB" in layout.text and "Loss: 0." in layout.text and "3 of 20 images are black." in layout.text
+    bpy.ops.splatwright.pause()
+    desk.wait(lambda: desk.job.state.value == "paused")
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "stop"] and "Paused at step" in layout.text
+    bpy.ops.splatwright.stop()
+    assert "Finishing" in drawn("train").text
+    desk.wait(lambda: desk.job.imported)
+    assert "Stopped after" in drawn("train").text
+
+
+def test_after_training(desk: Desk) -> None:
+    desk.train("happy")
+    desk.wait(lambda: desk.job.imported)
+    layout = drawn("train")
+    assert "Finished after 3,000 steps: 200 splats, PSNR 31.5 dB" in layout.text
+    assert layout.operators[0] == "train" and "resume" not in layout.operators
+
+
+def test_an_interrupted_training_offers_to_resume(desk: Desk) -> None:
+    desk.train("crashing")
+    desk.wait(lambda: desk.job.state.value == "interrupted")
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "train"] and "interrupted at step 1,500 of 3,000" in layout.text
+
+
+def test_a_failed_training_says_why(desk: Desk) -> None:
+    desk.train("failing")
+    desk.wait(lambda: desk.job.state.value == "failed")
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "train"]
+    assert "out of memory" in layout.text and "Lower the resolution" in layout.text
+
+
+def test_a_silent_worker_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("addon.watched_job"), "HEARTBEAT_LOST_SECONDS", 0.5)
+    desk.train("hanging")
+    desk.wait(lambda: desk.job.step > 0 and desk.job.lost)
+    assert "has not answered for" in drawn("train").text
+
+
+def test_a_hint_that_names_a_button_gets_the_button(desk: Desk) -> None:
+    desk.train("failing")
+    desk.wait(lambda: desk.job.state.value == "failed")
+    events = module("engine.core.events")
+    desk.job.failure = events.Failed("a.jpg is a JPEG.", "Convert the photos through Blender (button Convert Images).")
+    desk.job.findings = [events.Finding("error", f"{number}.jpg is a JPEG.", "") for number in range(9)]
+    layout = drawn("train")
+    assert "convert_images" in layout.operators and "3.jpg" not in layout.text
+
+
+def test_many_findings_are_counted(desk: Desk) -> None:
+    desk.train("happy")
+    desk.wait(lambda: desk.job.imported)
+    finding = module("engine.core.events").Finding
+    desk.job.findings = [finding("warning", f"Trouble {number}.", "") for number in range(9)]
+    layout = drawn("train")
+    assert "Trouble 8." in layout.text and "Trouble 5." not in layout.text and "and 6 more" in layout.text
+
+
+def test_a_splat_object_tells_what_it_holds(desk: Desk) -> None:
+    assert "Select a splat object" in drawn("splats").text
+    gaussians = ball(1234).with_sh_degree(2)
+    made = module("addon.splat_object").create_splat_object("Splats", gaussians)
+    bpy.context.view_layer.objects.active = made
+    layout = drawn("splats")
+    assert "1,234 splats" in layout.text and "View dependence: 2" in layout.text
+    assert layout.operators == ["import_splats", "export_splats"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_are_the_requests(name: str) -> None:
+    config = module("engine.core.config")
+    shown = bpy.context.scene.splatwright.train.bl_rna.properties[name]
+    assert shown.default == getattr(config.TrainConfig, name)
+    assert (shown.hard_min, shown.hard_max) == config.limits(name)
+    assert shown.description.lower() == config.describe(name).lower() and len(shown.description) > 10
+
+
+def test_background_is_the_requests() -> None:
+    config = module("engine.core.config")
+    shown = bpy.context.scene.splatwright.train.bl_rna.properties["background"]
+    assert shown.default == config.TrainConfig.background
+    assert tuple(shown.enum_items.keys()) == get_args(config.Background)
+
+
+def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
+    config = module("engine.core.config").TrainConfig
+    assert bpy.context.scene.splatwright.train.to_config() == config()
+    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset"}
+    assert shown <= {field.name for field in fields(config)}
+
+
+def test_every_operator_explains_itself() -> None:
+    names = dir(bpy.ops.splatwright)
+    assert len(names) > 8
+    for name in names:
+        kind = getattr(bpy.ops.splatwright, name).get_rna_type()
+        assert kind.name and len(kind.description) > 10 and not kind.description.endswith(".")
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 0 s"), (3700, "1 h 1 min"), (float("inf"), "some time"),
+                                               (None, "some time"), (-3, "0 s")])
+def test_durations(seconds: float | None, said: str) -> None:
+    assert module("addon.panels").duration(seconds) == said
+
+
+def test_sentences_break_between_words() -> None:
+    broken = module("addon.sentences").broken_lines
+    text = "The dataset is not complete: 12 images are there, and averyveryverylongword too."
+    assert " ".join(broken(text, 20)) == text and max(map(len, broken(text, 20))) <= 21
+    assert broken("", 20) == []
+
+
+@pytest.mark.parametrize(("behaviour", "state"), [("happy", "READY"), ("failing", "BROKEN")])
+def test_the_engine_is_checked_when_a_panel_wants_to_know(desk: Desk, behaviour: str, state: str) -> None:
+    status = module("addon.engine_status")
+    desk.use(fake_python(desk.root / "engines", behaviour))
+    assert status.status() is status.UNKNOWN
+    drawn("train")
+    assert bpy.app.timers.is_registered(status.tick)
+    while status.tick() is not None:
+        time.sleep(0.02)
+    assert status.status().state.name == state
+    assert ("Reinstall the extension." if state == "BROKEN" else "engine is ready") in drawn("train").text
+    status.unregister()
+    assert not bpy.app.timers.is_registered(status.tick)
+
+
+@pytest.mark.parametrize("command", [["no-such-program"], ["false"], ["echo", "hello"], ["echo", "[]"], ["echo", "{}"], ["true"]])
+def test_an_engine_that_says_nonsense_is_broken(command: list[str]) -> None:
+    status = module("addon.engine_status")
+    assert status.ask_worker(command, {}) == status.DOES_NOT_START
+
+
+def test_the_real_engine_is_ready(desk: Desk) -> None:
+    status = module("addon.engine_status")
+    answer = status.ask_worker(*desk.jobs.engine().worker_command("--self-check"))
+    assert answer.state is status.EngineState.READY, answer
+
+
+def test_preferences_draw(desk: Desk) -> None:
+    layout = Layout()
+    module("addon.preferences").SplatwrightPreferences.draw(
+        SimpleNamespace(layout=layout, bl_rna=desk.preferences.bl_rna), bpy.context)
+    assert layout.properties == ["jobs_folder", "python"]
+    assert module("addon.preferences").PACKAGE == EXTENSION
