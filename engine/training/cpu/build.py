@@ -67,7 +67,7 @@ def compile_kernels(build: Build) -> None:
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(CACHE), "ZIG_LOCAL_CACHE_DIR": str(CACHE)}
     subprocess.run([*build.command, "-o", str(temporary)], check=True, env=environment)
     os.replace(temporary, build.output)
-    for leftover in FOLDER.glob("*.building*"):  # zig leaves import libraries of Windows builds behind
+    for leftover in [*FOLDER.glob("*.lib"), *FOLDER.glob("*.pdb")]:  # what zig adds to a Windows library
         leftover.unlink()
 
 

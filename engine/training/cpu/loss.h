@@ -107,11 +107,11 @@ static void job_ssim(void* context, int thread, int first, int last) {
             int y = row - RADIUS;
             if (y < top) continue;
             Float8 line = 0;
-            const float* near[WINDOW];
-            window_rows(ring, y, STATISTICS, pitch, near);
+            const float* lines[WINDOW];
+            window_rows(ring, y, STATISTICS, pitch, lines);
             for (int x = 0; x < width; x += 8) {
                 Float8 s[STATISTICS];
-                for (int i = 0; i < STATISTICS; i++) s[i] = blur_column(near, i * pitch + x, l->window);
+                for (int i = 0; i < STATISTICS; i++) s[i] = blur_column(lines, i * pitch + x, l->window);
                 Float8 mean_a = s[0], mean_b = s[1];
                 Float8 variance = s[2] - mean_a * mean_a + s[3] - mean_b * mean_b, covariance = s[4] - mean_a * mean_b;
                 Float8 n1 = 2 * mean_a * mean_b + SSIM_C1, n2 = 2 * covariance + SSIM_C2;
@@ -157,12 +157,12 @@ static void job_loss_gradient(void* context, int thread, int first, int last) {
             int y = row - RADIUS;
             if (y < top) continue;
             Float8 line = 0;
-            const float* near[WINDOW];
-            window_rows(ring, y, MAPS, pitch, near);
+            const float* lines[WINDOW];
+            window_rows(ring, y, MAPS, pitch, lines);
             for (int x = 0; x < width; x += 8) {
-                Float8 by_mean = blur_column(near, x, l->window);
-                Float8 by_variance = blur_column(near, pitch + x, l->window);
-                Float8 by_covariance = blur_column(near, 2 * pitch + x, l->window);
+                Float8 by_mean = blur_column(lines, x, l->window);
+                Float8 by_variance = blur_column(lines, pitch + x, l->window);
+                Float8 by_covariance = blur_column(lines, 2 * pitch + x, l->window);
                 size_t at = channel * plane + (size_t)y * width + x;
                 int count = width - x;
                 Float8 a = load_part(l->image + at, count), b = load_part(l->target + at, count), difference = a - b;
