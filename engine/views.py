@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .core.config import TrainConfig
+from .core.distortion import undistorted_camera
 from .core.errors import UserError
 from .core.ply import read_ply
 from .core.png import write_png
@@ -45,9 +46,9 @@ def render_views(scene: Path, dataset: Path, output: Path, resolution: int, all_
     model, degree = open_scene(scene)
     written = []
     for view in views:
-        longest = max(view.camera.width, view.camera.height)
-        factor = min(1.0, resolution / longest)
-        camera = view.camera.resized(max(1, round(view.camera.width * factor)), max(1, round(view.camera.height * factor)))
+        pinhole = undistorted_camera(view.camera)
+        factor = min(1.0, resolution / max(pinhole.width, pinhole.height))
+        camera = pinhole.resized(max(1, round(pinhole.width * factor)), max(1, round(pinhole.height * factor)))
         image = model.render(camera, degree, BLACK).rgb
         written.append(output / f"{Path(view.name).stem}.png")
         write_png(written[-1], (image.clip(0, 1) * 255 + 0.5).astype(np.uint8))

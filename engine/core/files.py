@@ -49,8 +49,10 @@ def disk_error(path: Path, error: OSError) -> UserError:
     """The sentence for an operating-system error about `path`."""
     if error.errno in _FULL:
         return UserError(f"The disk is full: {path} could not be written.", "Free some space and try again.")
+    if error.errno is None and "written" in str(error):  # numpy's tofile on a full disk gives no number
+        return disk_error(path, OSError(errno.ENOSPC, "No space left on device"))
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return UserError(f"{path} cannot be written: {error.strerror}.", "Choose a folder that you may write to.")
+        return UserError(f"{path} may not be used: {error.strerror}.", "Choose a place that you may read and write.")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return UserError(f"{path} cannot be reached: {error.strerror}.", "Check that the folder exists.")
     return UserError(f"{path} could not be used: {error.strerror or error}.", "Check the disk and try again.")

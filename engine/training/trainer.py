@@ -90,7 +90,7 @@ def prepare(job: JobFolder, emit: Emit) -> Run:
     spec = job.read_spec()
     config = spec.config
     dataset = read_dataset(spec.dataset)
-    report_findings(dataset, emit)
+    report_findings(dataset, emit, job.beat)
     scale = scene_scale(dataset)
     checkpoint = load_checkpoint(job.checkpoint)
     model = create_model(initial_gaussians(dataset, config), config)
@@ -103,9 +103,9 @@ def prepare(job: JobFolder, emit: Emit) -> Run:
     return Run(job, config, model, pyramids, held_out, scale, step, Clock(seconds), emit)
 
 
-def report_findings(dataset: Dataset, emit: Emit) -> None:
+def report_findings(dataset: Dataset, emit: Emit, tick: Callable[[], None]) -> None:
     """Emit what the check finds; raise UserError for the first finding that makes training pointless."""
-    findings = check_dataset(dataset)
+    findings = check_dataset(dataset, tick)
     for finding in findings:
         emit(finding)
     for finding in findings:
