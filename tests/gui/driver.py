@@ -1,0 +1,160 @@
+"""Runs inside a real Blender: drives its window step by step from a timer, with simulated mouse and keys.
+
+arguments.json names a module beside this file; its `steps(driver)` is a generator that yields how many seconds Blender
+may go on before the next step.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+HERE = Path(__file__).resolve().parent
+MODULE = "bl_ext.user_default.splatwright"
+PATIENCE = 240.0
+EVENT_SECONDS = 0.06
+
+Steps = Generator[float, None, None]
+
+
+class Driver:
+    """The window and what can be done with it."""
+
+    def __init__(self, arguments: dict[str, Any]):
+        self.arguments = arguments
+        self.answers: dict[str, Any] = {"version": bpy.app.version_string}
+
+    @property
+    def window(self) -> bpy.types.Window:
+        return bpy.context.window_manager.windows[0]
+
+    @property
+    def viewport(self) -> bpy.types.Area:
+        return next(area for area in self.window.screen.areas if area.type == "VIEW_3D")
+
+    @property
+    def sidebar(self) -> bpy.types.Region:
+        return next(region for region in self.viewport.regions if region.type == "UI")
+
+    def install(self) -> Steps:
+        """Install the extension's zip and enable it."""
+        bpy.ops.extensions.package_install_files(filepath=str(HERE / "extension.zip"), repo="user_default", enable_on_install=True)
+        yield 0.5
+
+    def module(self, name: str) -> Any:
+        """A module of the extension."""
+        return importlib.import_module(f"{MODULE}.{name}")
+
+    def open_tab(self, name: str) -> Steps:
+        """Show the sidebar with a tab in front; Blender knows the tab only once the sidebar was drawn."""
+        self.viewport.spaces.active.show_region_ui = True
+        yield 0.5
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.viewport.tag_redraw()
+            yield 0.3
+            try:
+                self.sidebar.active_panel_category = name
+                break
+            except (TypeError, AttributeError):
+                continue
+        self.viewport.tag_redraw()
+        yield 1.0
+
+    def widen_sidebar(self, pixels: int) -> Steps:
+        """Drag the sidebar's edge."""
+        x, y = self.sidebar.x + 1, self.sidebar.y + self.sidebar.height // 3
+        yield from self.event("MOUSEMOVE", "NOTHING", x, y)
+        yield from self.event("LEFTMOUSE", "PRESS", x, y)
+        for part in (3, 2, 1):
+            yield from self.event("MOUSEMOVE", "NOTHING", x - pixels // part, y)
+        yield from self.event("LEFTMOUSE", "RELEASE", x - pixels, y)
+        yield 0.5
+
+    def event(self, kind: str, value: str, x: int, y: int, **options: Any) -> Steps:
+        self.window.event_simulate(type=kind, value=value, x=x, y=y, **options)
+        yield EVENT_SECONDS
+
+    def move(self, x: int, y: int) -> Steps:
+        """The mouse comes from beside the place, as hands move it."""
+        yield from self.event("MOUSEMOVE", "NOTHING", x - 3, y)
+        yield from self.event("MOUSEMOVE", "NOTHING", x, y)
+
+    def click(self, x: int, y: int) -> Steps:
+        yield from self.move(x, y)
+        yield from self.event("LEFTMOUSE", "PRESS", x, y)
+        yield from self.event("LEFTMOUSE", "RELEASE", x, y)
+        yield 0.3
+
+    def key(self, kind: str, x: int, y: int, **options: Any) -> Steps:
+        yield from self.event(kind, "PRESS", x, y, **options)
+        yield from self.event(kind, "RELEASE", x, y, **options)
+
+    def press(self, operator: str) -> Steps:
+        """Find a button of the sidebar by what it does, whatever the layout, and click it."""
+        found: list[tuple[int, int]] = []
+        yield from self._find(operator, found)
+        if not found:
+            raise AssertionError(f"the sidebar shows no enabled button for {operator}")
+        yield from self.click(*found[0])
+
+    def _find(self, operator: str, found: list[tuple[int, int]]) -> Steps:
+        """Ctrl+C over a button copies its Python command."""
+        region, manager = self.sidebar, bpy.context.window_manager
+        for share in (0.25, 0.7):
+            x = region.x + int(region.width * share)
+            for y in range(region.y + region.height - 20, region.y + 6, -11):
+                manager.clipboard = ""
+                yield from self.move(x, y)
+                yield from self.key("C", x, y, ctrl=True)
+                if manager.clipboard.startswith(f"bpy.ops.{operator}("):
+                    found.append((x, y))
+                    return
+
+    def picture(self, name: str) -> Steps:
+        """Ask for a picture of the screen."""
+        wish = HERE / f"{name}.wish"
+        wish.touch()
+        while wish.exists():
+            yield 0.1
+
+    def until(self, reached: Callable[[], object], what: str) -> Steps:
+        """Let Blender go on until something is so."""
+        end = time.monotonic() + PATIENCE
+        while not reached():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited in vain for {what}")
+            yield 0.1
+
+
+def main() -> None:
+    sys.path.insert(0, str(HERE))
+    arguments = json.loads((HERE / "arguments.json").read_text())
+    bpy.context.preferences.view.show_splash = False
+    driver = Driver(arguments)
+    steps = importlib.import_module(arguments["steps"]).steps(driver)
+
+    def drive() -> float | None:
+        try:
+            return next(steps)
+        except StopIteration:
+            pass
+        except BaseException:
+            driver.answers["error"] = traceback.format_exc()
+        (HERE / "answer.json").write_text(json.dumps(driver.answers))
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(drive, first_interval=1.0, persistent=True)
+
+
+if __name__ == "__main__":
+    main()
