@@ -64,8 +64,10 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        count = export_splats(exportable(context), Path(self.filepath), self.axes)
-        self.report({"INFO"}, f"Exported {count:,} splats to {Path(self.filepath).name}")
+        world = export_splats(exportable(context), Path(self.filepath), self.axes)
+        if world.dropped:
+            self.report({"WARNING"}, f"{world.dropped} splats without a place or size were left out")
+        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {Path(self.filepath).name}")
         return {"FINISHED"}
 
 

@@ -121,7 +121,7 @@ def test_export_bakes_transform_and_parent(splat_object) -> None:
     parent.location, parent.rotation_euler = (0, 0, 5), (0, 0, 1)
     made.scale, made.location = (0.5, 0.5, 0.5), (1, 0, 0)
     bpy.context.view_layer.update()
-    baked = module("addon.export").world_gaussians([made])
+    baked = module("addon.export").world_gaussians([made]).gaussians
     matrix = Matrix.Translation((0, 0, 5)) @ Euler((0, 0, 1)).to_matrix().to_4x4() @ Matrix.Translation((1, 0, 0)) @ Matrix.Scale(0.5, 4)
     expected = np.array([matrix @ Vector(point.tolist()) for point in gaussians.means])
     np.testing.assert_allclose(baked.means, expected, atol=1e-5)
@@ -131,7 +131,7 @@ def test_export_bakes_transform_and_parent(splat_object) -> None:
 def test_several_objects_become_one_file(splat_object) -> None:
     parts = [splat_object.create_splat_object("Splats", some_gaussians(count, degree)) for count, degree in ((10, 0), (20, 2))]
     bpy.context.view_layer.update()
-    joined = module("addon.export").world_gaussians(parts)
+    joined = module("addon.export").world_gaussians(parts).gaussians
     assert len(joined) == 30 and joined.sh_degree == 2
 
 
