@@ -151,7 +151,7 @@ def test_geometry_nodes_count(splat_object) -> None:
     group.links.new(delete.outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])
     made.modifiers.new("Delete", "NODES").node_group = group
     bpy.context.view_layer.update()
-    assert len(splat_object.gaussians_from_object(made)) == 40
+    assert len(splat_object.gaussians_from_object(made, bpy.context.evaluated_depsgraph_get())) == 40
 
 
 def test_export_without_splats_is_one_sentence(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
