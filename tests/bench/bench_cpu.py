@@ -84,8 +84,9 @@ def prototype_step(gaussians: Gaussians, size: int, threads: int) -> Step:
         library.splat_loss(handle, size, size, pointer(rgb), pointer(targets[number % VIEWS]), ctypes.c_float(0.2), pointer(back))
         library.splat_backward(handle, pointer(back), None, *map(pointer, gradients.values()), None)
         for name in NAMES:
-            library.splat_adam(handle, ctypes.c_longlong(parameters[name].size), pointer(parameters[name]), pointer(gradients[name]),
-                               pointer(first[name]), pointer(second[name]), *map(ctypes.c_float, (RATES[name], 0.9, 0.999, 1e-15)), number + 1)
+            arrays = (array[name] for array in (parameters, gradients, first, second))
+            rates = map(ctypes.c_float, (RATES[name], 0.9, 0.999, 1e-15))
+            library.splat_adam(handle, ctypes.c_longlong(parameters[name].size), *map(pointer, arrays), *rates, number + 1)
 
     return step
 
