@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from plyfile import PlyData, PlyElement, PlyHeaderParseError, PlyListProperty
+from plyfile import PlyData, PlyElement, PlyHeaderParseError, PlyListProperty, PlyParseError
 
 from .dataset import PointCloud
 from .errors import UserError
@@ -119,14 +119,17 @@ def drawable(gaussians: Gaussians) -> Gaussians:
 
 
 def read_points(path: Path) -> PointCloud:
-    """Read coloured points, in the frame they are in. Colours may be missing (grey), floats or 16-bit; NaN rows are left out."""
+    """Read coloured points, binary or ASCII (nerfstudio writes that), in the frame they are in.
+
+    Colours may be missing (grey), floats or 16-bit; NaN rows are left out.
+    """
     path = Path(path)
-    header = read_ply_header(path)
-    if any(name not in header.names for name in POSITION):
+    table = _read_ascii(path) if _is_ascii(path) else _read_table(path, read_ply_header(path))
+    found = table.dtype.names or ()
+    if any(name not in found for name in POSITION):
         raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.")
-    table = _read_table(path, header)
     positions = _columns(table, POSITION)
-    names = next((names for names in COLOR_NAMES if all(name in header.names for name in names)), None)
+    names = next((names for names in COLOR_NAMES if all(name in found for name in names)), None)
     colors = _bytes(np.stack([table[name] for name in names], axis=1)) if names else np.full(positions.shape, 128, np.uint8)
     good = np.isfinite(positions).all(axis=1)
     return PointCloud(positions[good], colors[good])
@@ -140,6 +143,22 @@ def write_points(path: Path, points: PointCloud) -> None:
         table[position] = points.positions[:, index]
         table[color] = points.colors[:, index]
     _write_table(Path(path), table, ())
+
+
+def _is_ascii(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return re.match(rb"ply\s+format ascii", file.read(64)) is not None
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def _read_ascii(path: Path) -> np.ndarray:
+    """The vertices of an ASCII PLY, by plyfile."""
+    try:
+        return PlyData.read(str(path))["vertex"].data
+    except (PlyHeaderParseError, PlyParseError, ValueError, KeyError, OverflowError) as error:
+        raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
 
 
 def read_ply_header(path: Path) -> PlyHeader:

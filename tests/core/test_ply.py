@@ -401,3 +401,16 @@ def test_a_million_rows_are_quick(tmp_path: Path) -> None:
     start = time.process_time()
     read_ply(tmp_path / "a.ply")
     assert time.process_time() - start < 1.0
+
+
+def test_ascii_points_are_read(tmp_path: Path) -> None:
+    """nerfstudio's own tools write them."""
+    path = tmp_path / "sparse_pc.ply"
+    header = ["ply", "format ascii 1.0", "element vertex 2", *(f"property float {name}" for name in "xyz"),
+              *(f"property uint8 {name}" for name in ("red", "green", "blue")), "end_header"]
+    path.write_text("\n".join([*header, "0.5 1 -2 255 128 0", "nan 0 0 1 2 3"]) + "\n")
+    points = read_points(path)
+    assert np.allclose(points.positions, [[0.5, 1, -2]]) and points.colors.tolist() == [[255, 128, 0]]
+    path.write_text("\n".join([*header, "0.5 1 -2 255 128 0"]) + "\n")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_points(path)
