@@ -124,10 +124,16 @@ def read_points(path: Path) -> PointCloud:
     Colours may be missing (grey), floats or 16-bit; NaN rows are left out.
     """
     path = Path(path)
-    table = _read_ascii(path) if _is_ascii(path) else _read_table(path, read_ply_header(path))
+    if _is_ascii(path):
+        return _points(path, _read_ascii(path))
+    header = read_ply_header(path)
+    _require_positions(path, header.names)
+    return _points(path, _read_table(path, header))
+
+
+def _points(path: Path, table: np.ndarray) -> PointCloud:
     found = table.dtype.names or ()
-    if any(name not in found for name in POSITION):
-        raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.")
+    _require_positions(path, found)
     positions = _columns(table, POSITION)
     names = next((names for names in COLOR_NAMES if all(name in found for name in names)), None)
     colors = _bytes(np.stack([table[name] for name in names], axis=1)) if names else np.full(positions.shape, 128, np.uint8)
@@ -143,6 +149,11 @@ def write_points(path: Path, points: PointCloud) -> None:
         table[position] = points.positions[:, index]
         table[color] = points.colors[:, index]
     _write_table(Path(path), table, ())
+
+
+def _require_positions(path: Path, names: tuple[str, ...]) -> None:
+    if any(name not in names for name in POSITION):
+        raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.")
 
 
 def _is_ascii(path: Path) -> bool:
