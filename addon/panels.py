@@ -9,8 +9,11 @@ import bpy
 from ..engine.client import JobState
 from ..engine.core.events import Finding
 from . import jobs
+from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .operators.engine import SPLATWRIGHT_OT_convert_images
+from .operators.training import problem
+from .properties import usual_dataset
 from .sentences import draw_sentence, draw_status
 from .splat_object import is_splat_object
 from .watched_job import WatchedJob
@@ -67,11 +70,14 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
             draw_running(layout, job)
         else:
             _draw_settings(layout, context.scene)
-            _draw_train_button(layout, job)
+            _draw_train_button(layout, context.scene, job)
             if job is not None:
                 draw_outcome(layout, job)
         if job is not None:
             draw_findings(layout, job)
+            if job.has_object:
+                _draw_color_button(layout, context, splat_object(job.name))
+        layout.separator(type="LINE")
         draw_status(layout)
 
 
@@ -104,6 +110,7 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
         layout, active = self.layout, context.active_object
         if active is not None and is_splat_object(active):
             _draw_splats(layout, active)
+            _draw_color_button(layout, context, active)
         else:
             draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
         row = layout.row(align=True)
@@ -114,7 +121,8 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
 def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     """Progress, figures, and the buttons of a training at work."""
     layout.progress(factor=job.fraction, text=progress_text(job))
-    _draw_figures(layout, job)
+    if job.max_steps:
+        _draw_figures(layout, job)
     if job.lost:
         sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
         draw_sentence(layout, sentence, "ERROR", alert=True)
@@ -122,7 +130,7 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     row.scale_y = BUTTON_HEIGHT
     if job.state is JobState.PAUSED:
         row.operator("splatwright.resume", icon="PLAY")
-    else:
+    elif not job.lost:
         row.operator("splatwright.pause", icon="PAUSE")
     row.operator("splatwright.stop", icon="SNAP_FACE")
 
@@ -172,7 +180,7 @@ def progress_text(job: WatchedJob) -> str:
 
 def finished_text(job: WatchedJob) -> str:
     """One sentence about a training that has ended."""
-    quality = f", PSNR {job.psnr:.1f} dB on views it never saw" if job.psnr is not None else ""
+    quality = f", PSNR {job.psnr:.1f} dB" if job.psnr is not None else ""
     return f"{'Stopped' if job.stopped else 'Finished'} after {job.step:,} steps: {job.gaussians:,} splats{quality}."
 
 
@@ -196,18 +204,28 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene.splatwright.train
-    layout.prop(settings, "dataset", placeholder=scene.splatwright.capture.directory)
+    layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
     column = layout.column(align=True)
     for name in ("max_steps", "max_gaussians", "resolution"):
         column.prop(settings, name)
 
 
-def _draw_train_button(layout: bpy.types.UILayout, job: WatchedJob | None) -> None:
+def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
     if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
         row.operator("splatwright.resume", icon="FILE_REFRESH")
     row.operator("splatwright.train", icon="PLAY")
+    reason = problem(scene)
+    if reason:
+        draw_sentence(layout, reason, "INFO")
+
+
+def _draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
+    """Solid view shows no colours of splats that are not Blender's own: offer the view that does."""
+    shading = getattr(context.space_data, "shading", None)
+    if target is not None and not _native(target) and shading is not None and shading.type in ("SOLID", "WIREFRAME"):
+        layout.operator("view3d.toggle_shading", text="Show Colors", icon="SHADING_TEXTURE").type = "MATERIAL"
 
 
 def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:

@@ -143,14 +143,28 @@ class SceneSettings(bpy.types.PropertyGroup):
 
     capture: PointerProperty(type=CaptureSettings)
     train: PointerProperty(type=TrainSettings)
+    captured: StringProperty(
+        name="Captured Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+        description="The dataset that was captured last",
+    )
     job: StringProperty(name="Training", description="The training that the Train panel shows")
     imported_job: StringProperty(name="Imported Training", description="The training whose result was brought into this scene")
 
 
 def dataset_folder(scene: bpy.types.Scene) -> Path:
-    """The dataset to train on: the chosen one, else the one that Capture writes."""
-    settings = scene.splatwright
-    return absolute_folder(settings.train.dataset or settings.capture.directory)
+    """The dataset to train on: the chosen one, else the one captured last, else the one that Capture would write."""
+    return absolute_folder(scene.splatwright.train.dataset or usual_dataset(scene))
+
+
+def usual_dataset(scene: bpy.types.Scene) -> str:
+    """The dataset where none is chosen."""
+    return scene.splatwright.captured or scene.splatwright.capture.directory
+
+
+def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
+    """What Train will use. Relative to the file where that is shorter, so that both can move together."""
+    beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
+    scene.splatwright.captured = bpy.path.relpath(str(folder)) if beside else str(folder)
 
 
 def training_name(scene: bpy.types.Scene) -> str:

@@ -7,7 +7,8 @@ import bpy
 from ...engine.core.dataset import Dataset
 from ..capture import CaptureProgress, CaptureSteps, capture, capture_steps, capture_warnings
 from ..capture_request import CaptureRequest
-from ..properties import CaptureProperties
+from ..properties import CaptureProperties, remember_captured
+from ..redraw import redraw_sidebars
 from ..render_passes import RenderStopped, render_as_job
 from .reporting import reports_user_errors
 
@@ -34,7 +35,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         request = self._request(context)
         self._warn(context, request)
-        self._report_finished(capture(context, request))
+        self._report_finished(context, capture(context, request))
         return {"FINISHED"}
 
     @reports_user_errors
@@ -68,6 +69,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
         """Blender calls this too, when it closes the window under a running capture."""
         if type(self).progress is not None:
             type(self).progress = None
+            redraw_sidebars()
             context.window_manager.event_timer_remove(self._timer)
             context.workspace.status_text_set(None)
             self._steps.close()
@@ -82,7 +84,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
             return self._stop(context)
         except StopIteration as end:
             self.cancel(context)
-            self._report_finished(end.value)
+            self._report_finished(context, end.value)
             return {"FINISHED"}
         return {"RUNNING_MODAL"}
 
@@ -99,6 +101,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
 
     def _show(self, context: bpy.types.Context, progress: CaptureProgress) -> None:
         type(self).progress = progress
+        redraw_sidebars()
         context.workspace.status_text_set(f"Splatwright: {progress.sentence}  |  Esc: Stop")
 
     def _request(self, context: bpy.types.Context) -> CaptureRequest:
@@ -108,7 +111,8 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
         for warning in capture_warnings(context, request):
             self.report({"WARNING"}, warning)
 
-    def _report_finished(self, dataset: Dataset) -> None:
+    def _report_finished(self, context: bpy.types.Context, dataset: Dataset) -> None:
+        remember_captured(context.scene, dataset.folder)
         self.report({"INFO"}, f"Captured {len(dataset.views)} views into {dataset.folder}")
 
 

@@ -40,7 +40,7 @@ def problem(scene: bpy.types.Scene) -> str:
         folder = dataset_folder(scene)
     except UserError as error:
         return f"{error.message} {error.hint}"
-    return "" if folder.exists() else f"There is no dataset at {folder}: capture one, or choose its folder."
+    return "" if folder.exists() else "There is no dataset yet: capture one, or choose its folder."
 
 
 class SPLATWRIGHT_OT_train(bpy.types.Operator):

@@ -45,7 +45,8 @@ class Layout:
         self.properties.append(name)
 
     def operator(self, name: str, icon: str = "NONE", **options: Any) -> SimpleNamespace:
-        assert hasattr(bpy.types, name.replace("splatwright.", "SPLATWRIGHT_OT_")) and icon in icons()
+        space, verb = name.split(".")
+        assert verb in dir(getattr(bpy.ops, space)) and icon in icons()
         self.operators.append(name.removeprefix("splatwright."))
         return SimpleNamespace()
 
@@ -53,6 +54,9 @@ class Layout:
         assert 0 <= factor <= 1
         self.progress_factor = factor
         self.texts.append(text)
+
+    def separator(self, **options: Any) -> None:
+        pass
 
     @property
     def text(self) -> str:
@@ -64,9 +68,11 @@ def icons() -> set[str]:
 
 
 def drawn(name: str) -> Layout:
-    """The panel as it is drawn now."""
+    """The panel as it is drawn now, in a viewport."""
     layout = Layout()
-    getattr(module("addon.panels"), f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
+        getattr(module("addon.panels"), f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
     return layout
 
 
@@ -102,6 +108,20 @@ def test_before_the_first_training(desk: Desk) -> None:
     layout = drawn("train")
     assert layout.properties == ["dataset", "max_steps", "max_gaussians", "resolution"]
     assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
+    bpy.context.scene.splatwright.train.dataset = str(desk.root / "nowhere")
+    assert "There is no dataset yet" in drawn("train").text
+
+
+def test_train_takes_the_dataset_that_was_captured_last(desk: Desk, tmp_path: Path) -> None:
+    properties, scene = module("addon.properties"), bpy.context.scene
+    scene.splatwright.train.dataset = ""
+    properties.remember_captured(scene, desk.dataset)
+    assert properties.dataset_folder(scene) == desk.dataset and scene.splatwright.captured == str(desk.dataset)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    properties.remember_captured(scene, desk.dataset)
+    assert scene.splatwright.captured == "//dataset" and properties.dataset_folder(scene) == desk.dataset
+    scene.splatwright.train.dataset = str(tmp_path)
+    assert properties.dataset_folder(scene) == tmp_path
 
 
 def test_while_training(desk: Desk) -> None:
@@ -109,7 +129,7 @@ def test_while_training(desk: Desk) -> None:
     assert drawn("train").texts[0] == "Reading images …"
     desk.wait(lambda: desk.job.psnr is not None)
     layout = drawn("train")
-    assert layout.operators == ["pause", "stop", "check_engine"] and layout.properties == []
+    assert layout.operators[:2] == ["pause", "stop"] and layout.operators[-1] == "check_engine" and layout.properties == []
     assert 0 < layout.progress_factor < 1 and "Step " in layout.text and " left" in layout.text
     assert "PSNR: 21.0 dB" in layout.text and "Loss: 0." in layout.text and "3 of 20 images are black." in layout.text
     bpy.ops.splatwright.pause()
@@ -178,7 +198,8 @@ def test_a_splat_object_tells_what_it_holds(desk: Desk) -> None:
     bpy.context.view_layer.objects.active = made
     layout = drawn("splats")
     assert "1,234 splats" in layout.text and "View dependence: 2" in layout.text
-    assert layout.operators == ["import_splats", "export_splats"]
+    assert layout.operators[-2:] == ["import_splats", "export_splats"]
+    assert ("view3d.toggle_shading" in layout.operators) == (getattr(made.data, "type", "") != "GAUSSIAN_SPLAT")
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -79,6 +79,11 @@ class Driver:
         yield from self.event("LEFTMOUSE", "RELEASE", x - pixels, y)
         yield 0.5
 
+    def fold_first_panel(self) -> Steps:
+        """Click on the header of the topmost panel."""
+        yield from self.click(self.sidebar.x + 60, self.sidebar.y + self.sidebar.height - 15)
+        yield 0.4
+
     def event(self, kind: str, value: str, x: int, y: int, **options: Any) -> Steps:
         self.window.event_simulate(type=kind, value=value, x=x, y=y, **options)
         yield EVENT_SECONDS
@@ -111,7 +116,7 @@ class Driver:
         region, manager = self.sidebar, bpy.context.window_manager
         for share in (0.25, 0.7):
             x = region.x + int(region.width * share)
-            for y in range(region.y + region.height - 20, region.y + 6, -11):
+            for y in range(region.y + region.height - 24, region.y + 6, -14):
                 manager.clipboard = ""
                 yield from self.move(x, y)
                 yield from self.key("C", x, y, ctrl=True)

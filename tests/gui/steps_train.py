@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import bpy
 from driver import HERE, Driver, Steps
@@ -15,21 +16,21 @@ def steps(driver: Driver) -> Steps:
     settings.max_steps, settings.max_gaussians, settings.resolution = driver.arguments["steps_to_train"], 2000, 96
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
-    driver.viewport.spaces.active.shading.type = "MATERIAL" if driver.arguments.get("material") else "SOLID"
     yield from driver.open_tab("Splats")
     yield from driver.widen_sidebar(60)
-    fold("capture", driver)
-    yield 0.5
+    yield from driver.fold_first_panel()
+    jobs = driver.module("addon.jobs")
+    ticks = measured_ticks(jobs)
     yield from driver.press("splatwright.train")
     began = time.monotonic()
     yield from driver.picture("train-starting")
-    jobs = driver.module("addon.jobs")
     yield from driver.until(lambda: splats(jobs), "a first preview")
     driver.answers["first_preview_seconds"] = round(time.monotonic() - began, 2)
     yield from driver.until(lambda: current(jobs).psnr is not None, "a measurement")
     yield 0.5
     yield from driver.picture("train-running")
     yield from driver.until(lambda: current(jobs).imported, "the result")
+    driver.answers |= {"slowest_tick": max(ticks), "share_of_time": sum(ticks) / (time.monotonic() - began)}
     yield 0.5
     yield from driver.picture("train-finished")
     found = splats(jobs)
@@ -43,7 +44,23 @@ def steps(driver: Driver) -> Steps:
     yield from driver.picture("train-selected")
 
 
-def undo_and_redo(driver: Driver, jobs: object) -> Steps:
+def measured_ticks(jobs: Any) -> list[float]:
+    """Seconds that each look at a job takes from now on."""
+    took: list[float] = []
+    follow = jobs._follow
+
+    def measured(*arguments: Any) -> bool:
+        start = time.perf_counter()
+        try:
+            return follow(*arguments)
+        finally:
+            took.append(time.perf_counter() - start)
+
+    jobs._follow = measured
+    return took
+
+
+def undo_and_redo(driver: Driver, jobs: Any) -> Steps:
     """One undo takes the splats away, one redo brings them back, and the panel stays with its training."""
     x, y = driver.viewport.x + 200, driver.viewport.y + 200
     yield from driver.move(x, y)
@@ -57,15 +74,10 @@ def undo_and_redo(driver: Driver, jobs: object) -> Steps:
     driver.answers["after_redo"] = len(found.data.points) if found else 0
 
 
-def current(jobs: object):
+def current(jobs: Any):
     return jobs.current(bpy.context.scene)
 
 
-def splats(jobs: object):
+def splats(jobs: Any):
     return jobs.splat_object(bpy.context.scene.splatwright.job)
 
-
-def fold(panel: str, driver: Driver) -> None:
-    """Panels cannot be folded from Python: hide one instead."""
-    kind = getattr(driver.module("addon.panels"), f"SPLATWRIGHT_PT_{panel}")
-    kind.poll = classmethod(lambda cls, context: False)

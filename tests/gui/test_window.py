@@ -53,8 +53,24 @@ def test_panels(desk: Desktop) -> None:
 
 @pytest.mark.gui
 @window
+def test_every_state_of_a_training_can_be_drawn(desk: Desktop) -> None:
+    desk.run("steps_states")
+    assert len([name for name in desk.seen if name.startswith("state-")]) == 9
+
+
+@pytest.mark.gui
+@window
+def test_a_training_outlives_blender_and_is_found_again(desk: Desktop) -> None:
+    left = desk.run("steps_leave")
+    found = desk.run("steps_return", keep_profile=True, step=left["step"])
+    assert found["job"] == left["job"] and found["step"] > left["step"]
+    assert found["splats"] > 100 and found["objects"] == 1
+
+
+@pytest.mark.gui
+@window
 def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     found = desk.run("steps_train", steps_to_train=1500)
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
-    assert found["first_preview_seconds"] < 30
+    assert found["first_preview_seconds"] < 30 and found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]

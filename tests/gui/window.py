@@ -55,15 +55,18 @@ class Desktop:
         """A path as Blender sees it."""
         return str(path if self.root is None else Path("/") / path.relative_to(self.root))
 
-    def run(self, steps: str, **arguments: Any) -> dict[str, Any]:
-        """Open a window, run the steps of a file beside this one inside Blender, and return what they found out."""
+    def run(self, steps: str, keep_profile: bool = False, **arguments: Any) -> dict[str, Any]:
+        """Open a window, run the steps of a file beside this one inside Blender, and return what they found out.
+
+        `keep_profile` starts with the preferences that an earlier window saved, else Blender is as it comes from the factory.
+        """
         for source in HERE.glob("*.py"):
             shutil.copy(source, self.folder)
         answer = self.folder / "answer.json"
         answer.unlink(missing_ok=True)
         (self.folder / "arguments.json").write_text(json.dumps({"steps": steps, **arguments}))
         with _screen() as (display, framebuffer), open(self.pictures / f"{steps}.log", "wb") as log:
-            process = subprocess.Popen(self._command(), env=self._environment(display), stdout=log, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(self._command(keep_profile), env=self._environment(display), stdout=log, stderr=subprocess.STDOUT)
             try:
                 self._attend(process, framebuffer)
             finally:
@@ -75,10 +78,12 @@ class Desktop:
         assert not found.get("error"), found["error"]
         return found
 
-    def _command(self) -> list[str]:
+    def _command(self, keep_profile: bool) -> list[str]:
         width, height = map(str, SIZE)
         script = self.inside(self.folder / "driver.py")
-        options = ["--factory-startup", "--enable-event-simulate", "-p", "0", "0", width, height, "--python", script]
+        options = ["--enable-event-simulate", "-p", "0", "0", width, height, "--python", script]
+        if not keep_profile:
+            options.insert(0, "--factory-startup")
         if self.root is None:
             return [os.environ["SPLATWRIGHT_BLENDER"], *options]
         return [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender", *options]

@@ -1,0 +1,47 @@
+"""A picture of the Train panel in every state that a training can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from driver import HERE, Driver, Steps
+
+
+def steps(driver: Driver) -> Steps:
+    yield from driver.install()
+    bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
+    jobs, client, events = (driver.module(name) for name in ("addon.jobs", "engine.client", "engine.core.events"))
+    jobs.attach = lambda: None
+    yield from driver.open_tab("Splats")
+    yield from driver.fold_first_panel()
+    for name, (state, changes) in states(events).items():
+        job = driver.module("addon.watched_job").WatchedJob("job", jobs.engine(), client.JobState(state))
+        for key, value in changes.items():
+            setattr(job, key, value)
+        jobs._watched["job"] = job
+        bpy.context.scene.splatwright.job = "job"
+        driver.viewport.tag_redraw()
+        yield 0.7
+        yield from driver.picture(f"state-{name}")
+
+
+def states(events: Any) -> dict[str, tuple[str, dict[str, Any]]]:
+    black = events.Finding("warning", "3 of 20 images are black: a.png, b.png, c.png.", "Check lights and exposure, then capture again.")
+    points = events.Finding("info", "The dataset has no start points; training starts from random ones and needs longer.")
+    figures = {"step": 1234, "max_steps": 3000, "loss": 0.0321, "gaussians": 23456, "rate": 14.2, "eta": 124.0, "psnr": 27.4}
+    memory = events.Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume.")
+    photos = events.Failed("IMG_0001.jpg is a JPEG, and the built-in engine reads PNG only.",
+                           "Install the full engine, or convert the photos through Blender (button Convert Images).")
+    return {
+        "starting": ("starting", {}),
+        "running": ("running", {**figures, "findings": [black, points]}),
+        "paused": ("paused", figures),
+        "stopping": ("running", {**figures, "stopping": True}),
+        "lost": ("running", {**figures, "silent": 75.0}),
+        "interrupted": ("interrupted", figures),
+        "failed": ("failed", {**figures, "failure": memory}),
+        "photos": ("failed", {"failure": photos}),
+        "finished": ("finished", {**figures, "step": 3000, "gaussians": 40000, "psnr": 31.2, "findings": [black]}),
+    }
+
