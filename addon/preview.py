@@ -15,7 +15,8 @@ TRANSPARENT_BOUNCES = 256
 """How many splats a ray may pass; fewer leave dark spots where many overlap."""
 
 NATIVE_TYPE = "GAUSSIAN_SPLAT"
-SMALLEST_ALPHA = 1 / 255
+SMALLEST_ALPHA = 0.02
+"""Where a Gaussian ends. Twice the cost at 1/255, for a difference that is hard to see."""
 
 
 def draws_natively() -> bool:
@@ -37,21 +38,22 @@ def show(target: bpy.types.Object) -> None:
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
     """Radius [N] of the spheres that carry the Gaussians.
 
-    SPLATS: where alpha falls to 1/255 along the longest axis. POINTS: their mean size, thinner where they are transparent.
+    SPLATS: where alpha falls to SMALLEST_ALPHA along the longest axis. POINTS: the middle axis, thinner where they are transparent.
     """
     scales, base = read_layer(points, "scale"), read_layer(points, "radiance:base")
     if scales is None or base is None:
         return np.zeros(len(points.points), np.float32)
     opacities = base[:, 3].clip(SMALLEST_ALPHA, 1.0)
     if display == "POINTS":
-        return np.cbrt(scales.prod(axis=1, dtype=np.float64)) * opacities
+        return np.median(scales, axis=1) * opacities
     return scales.max(axis=1, initial=0.0) * np.sqrt(2 * np.log(opacities / SMALLEST_ALPHA))
 
 
 def prepare_cycles(scene: bpy.types.Scene) -> None:
-    """Render with Cycles, with rays that may pass as many splats as overlap in a dense object."""
+    """Render with Cycles, with rays that pass as many splats as overlap in a dense object, none of them ended early by chance (noise)."""
     scene.render.engine = "CYCLES"
     scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
+    scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces
 
 
 def _sh_degree(points: bpy.types.PointCloud) -> int:

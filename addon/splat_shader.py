@@ -1,9 +1,10 @@
 """The material that draws Gaussians on the spheres of a point cloud, built from the attributes of the splat schema.
 
 A ray hits a sphere around the Gaussian. In the Gaussian's own frame (turned back, divided by its scale) alpha is
-opacity * exp(-d²/2), where d is the distance of the ray's line from the centre: what 3D Gaussian Splatting draws, without
-its low-pass filter. Colour: spherical harmonics in the ray's direction, + 0.5, sRGB to linear, as emission. All vectors are
-taken in the object's space, so the object may be moved, turned and scaled.
+opacity * exp(-d²/2), where d is the distance of the ray's line from the centre: what 3D Gaussian Splatting draws, but
+without its low-pass filter, mixed in linear light, and sorted by where rays enter the spheres instead of by centres. Colour:
+spherical harmonics in the ray's direction, + 0.5, sRGB to linear, as emission. All vectors are taken in the object's space,
+so the object may be moved, turned and scaled.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from ..engine.core.gaussians import SH_C0
 VERSION = 1
 """Raised when the nodes change, so that files with older ones get new ones."""
 
+EEVEE_DEGREE = 2
+"""EEVEE reads 15 attributes at most, and degree 3 needs 18."""
+
 NAMES = {"SPLATS": "Splatwright Splats", "POINTS": "Splatwright Points"}
 
 Socket = bpy.types.NodeSocket
 Value = Socket | float | tuple[float, float, float]
 
-# Real spherical harmonics as products: factor, powers of (x, y, z) and, where needed, the bracket (see engine/core/sh.py)
+# Factors of the real spherical harmonics, as in engine/core/sh.py
 C1 = 0.4886025119029199
 C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
 C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
@@ -51,13 +55,19 @@ def _build(made: bpy.types.Material, display: str, degree: int) -> None:
         made.use_nodes = True  # Blender 5 makes materials with nodes and warns of this
     made.node_tree.nodes.clear()
     nodes = Nodes(made.node_tree)
-    emission = nodes.add("ShaderNodeEmission", {"Color": _linear(nodes, _color(nodes, degree))}).outputs[0]
-    surface = emission
-    if display == "SPLATS":
+    alpha = _alpha(nodes) if display == "SPLATS" else None
+    _surface(nodes, alpha, degree, "CYCLES")
+    _surface(nodes, alpha, min(degree, EEVEE_DEGREE), "EEVEE")
+    made.surface_render_method = "DITHERED"  # EEVEE does not sort the points of one object
+
+
+def _surface(nodes: Nodes, alpha: Socket | None, degree: int, engine: str) -> None:
+    """What `engine` renders: light, and what lies behind where alpha is less than 1."""
+    surface = nodes.add("ShaderNodeEmission", {"Color": _linear(nodes, _color(nodes, degree))}).outputs[0]
+    if alpha is not None:
         clear = nodes.add("ShaderNodeBsdfTransparent").outputs[0]
-        surface = nodes.add("ShaderNodeMixShader", {0: _alpha(nodes), 1: clear, 2: emission}).outputs[0]
-        made.surface_render_method = "BLENDED"
-    nodes.add("ShaderNodeOutputMaterial", {"Surface": surface})
+        surface = nodes.add("ShaderNodeMixShader", {0: alpha, 1: clear, 2: surface}).outputs[0]
+    nodes.add("ShaderNodeOutputMaterial", {"Surface": surface}, target=engine)
 
 
 class Nodes:
@@ -109,8 +119,9 @@ def _alpha(nodes: Nodes) -> Socket:
     # The area of the parallelogram over its base: flat Gaussians would lose all digits in the difference of two squares.
     height = nodes.vector("CROSS_PRODUCT", offset, nodes.vector("NORMALIZE", ray))
     falloff = nodes.number("EXPONENT", nodes.number("MULTIPLY", nodes.vector("DOT_PRODUCT", height, height), -0.5))
-    front = nodes.number("SUBTRACT", 1.0, geometry.outputs["Backfacing"])
-    return nodes.number("MULTIPLY", nodes.number("MULTIPLY", nodes.attribute("radiance:base", "Alpha"), falloff), front)
+    alpha = nodes.number("MULTIPLY", nodes.attribute("radiance:base", "Alpha"), falloff)
+    # Cycles hits the near side of a sphere alone; EEVEE draws the far side as well.
+    return nodes.number("MULTIPLY", alpha, nodes.number("SUBTRACT", 1.0, geometry.outputs["Backfacing"]))
 
 
 def _to_own_frame(nodes: Nodes, vector: Socket) -> Socket:
