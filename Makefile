@@ -1,6 +1,6 @@
 # Everything runs from a fresh clone: each target installs what it needs.
 PYTHON ?= python3.11
-PY313 ?= $(firstword $(wildcard $(shell command -v python3.13) $(HOME)/.pyenv/versions/3.13*/bin/python3.13))
+PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.13; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
