@@ -74,3 +74,12 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
     assert found["first_preview_seconds"] < 30 and found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]
+
+
+@pytest.mark.gui
+@window
+def test_from_the_factory_scene_to_splats(desk: Desktop) -> None:
+    found = desk.run("steps_whole_loop")
+    assert found["views"] == 16 and found["rendering_restored"]
+    assert found["splats"] > 50 and found["psnr"] > 20
+    assert 0.8 < found["distance"] < 1.8, "the cube's splats lie where the cube is"

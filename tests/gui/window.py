@@ -74,6 +74,7 @@ class Desktop:
                 process.wait()
         if not answer.exists():
             raise AssertionError((self.pictures / f"{steps}.log").read_text(errors="replace")[-4000:])
+        shutil.copy(answer, self.pictures / f"{steps}.json")
         found = json.loads(answer.read_text())
         assert not found.get("error"), found["error"]
         return found
