@@ -21,8 +21,15 @@ NAME = "Splats"
 
 
 def splat_object(job: str) -> bpy.types.Object | None:
-    """The object that shows a job's splats."""
-    return next((found for found in bpy.data.objects if found.splatwright.job == job), None)
+    """The object that shows a job's splats; one that is linked from another file or was converted is left alone."""
+    return next((found for found in bpy.data.objects if found.splatwright.job == job and found.type == "POINTCLOUD"
+                 and found.library is None and found.data.library is None), None)
+
+
+def may_change(job: str) -> bool:
+    """Whether splats can be written now: a render reads them from another thread, and an editor holds a copy of its own."""
+    found = splat_object(job)
+    return not bpy.app.is_job_running("RENDER") and (found is None or found.mode == "OBJECT")
 
 
 def scenes_of(job: str) -> list[bpy.types.Scene]:

@@ -13,7 +13,7 @@ import plyfile
 from ..engine.client import JobState, LocalEngine
 from ..engine.core.errors import UserError
 from ..engine.core.job import JobSpec
-from .job_splats import bring_home, is_home, leave_home, show_preview, splat_object
+from .job_splats import bring_home, is_home, leave_home, may_change, show_preview, splat_object
 from .preferences import jobs_folder, python_path
 from .redraw import redraw_sidebars
 from .watched_job import WatchedJob
@@ -135,7 +135,7 @@ def _follow(job: WatchedJob, end: float) -> bool:
     """Bring one job up to date; whether it needs another tick."""
     read_all = job.follow(end)
     finished = read_all and job.state is JobState.FINISHED and not job.imported
-    if not bpy.app.is_job_running("RENDER"):  # a render reads the scene from another thread
+    if may_change(job.name):
         if finished:
             bring_home(job)
         elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:

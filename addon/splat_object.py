@@ -53,12 +53,12 @@ def update_splat_object(target: bpy.types.Object, gaussians: Gaussians) -> None:
 
 
 def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Gaussians:
-    """The Gaussians in the object's own frame; with a depsgraph as its modifiers leave them. UserError when it holds none."""
+    """The Gaussians in the object's own frame; with a depsgraph as its modifiers leave them. UserError for other objects."""
     if depsgraph is None:
         return _read(source.name, source.data)
     geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
     if geometry.pointcloud is None:
-        raise UserError(f"The modifiers of {source.name} leave no points.", "Disable the modifier that removes them.")
+        return _read(source.name, source.data).take(slice(0, 0))
     return _read(source.name, geometry.pointcloud)
 
 

@@ -1,10 +1,10 @@
 """The material that draws Gaussians on the spheres of a point cloud, built from the attributes of the splat schema.
 
 A ray hits a sphere around the Gaussian. In the Gaussian's own frame (turned back, divided by its scale) alpha is
-opacity * exp(-d²/2), where d is the distance of the ray's line from the centre: what 3D Gaussian Splatting draws, but
-without its low-pass filter, mixed in linear light, and sorted by where rays enter the spheres instead of by centres. Colour:
-spherical harmonics in the ray's direction, + 0.5, sRGB to linear, as emission. All vectors are taken in the object's space,
-so the object may be moved, turned and scaled.
+opacity * exp(-d²/2), where d is the distance of the ray's line from the centre: what 3D Gaussian Splatting draws, but mixed
+in linear light, and sorted by where rays enter the spheres instead of by centres. Colour: spherical harmonics in the ray's
+direction, + 0.5, sRGB to linear, as emission. All vectors are taken in the object's space, so the object may be moved,
+turned and scaled.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..engine.core.gaussians import SH_C0
 VERSION = 1
 """Raised when the nodes change, so that files with older ones get new ones."""
 
+LOW_PASS = 0.3  # px²
 EEVEE_DEGREE = 2
 """EEVEE reads 15 attributes at most, and degree 3 needs 18."""
 
@@ -105,6 +106,14 @@ class Nodes:
         """An attribute of the point that was hit."""
         return self.add("ShaderNodeAttribute", attribute_type="GEOMETRY", attribute_name=name).outputs[output]
 
+    def scene_value(self, path: str) -> Socket:
+        """A number of the scene, by its path in Blender's data; 0 where there is none."""
+        return self.add("ShaderNodeAttribute", attribute_type="VIEW_LAYER", attribute_name=path).outputs["Fac"]
+
+    def length(self, vector: Socket) -> Socket:
+        """The length of a vector."""
+        return self.add("ShaderNodeVectorMath", {0: vector}, operation="LENGTH").outputs["Value"]
+
     def in_object_space(self, world: Socket) -> Socket:
         """A vector of the world in the object's axes and unit."""
         return self.add("ShaderNodeVectorTransform", {0: world}, vector_type="VECTOR", convert_from="WORLD", convert_to="OBJECT").outputs[0]
@@ -114,24 +123,43 @@ def _alpha(nodes: Nodes) -> Socket:
     """How much of the light this Gaussian stops on the ray."""
     geometry = nodes.add("ShaderNodeNewGeometry")
     center = nodes.add("ShaderNodePointInfo").outputs["Position"]
-    offset = _to_own_frame(nodes, nodes.in_object_space(nodes.vector("SUBTRACT", geometry.outputs["Position"], center)))
-    ray = _to_own_frame(nodes, nodes.in_object_space(geometry.outputs["Incoming"]))
+    toward = nodes.in_object_space(geometry.outputs["Incoming"])
+    scale = _widened_scale(nodes, nodes.length(toward))
+    offset = _to_own_frame(nodes, nodes.in_object_space(nodes.vector("SUBTRACT", geometry.outputs["Position"], center)), scale)
+    ray = nodes.vector("NORMALIZE", _to_own_frame(nodes, toward, scale))
     # The area of the parallelogram over its base: flat Gaussians would lose all digits in the difference of two squares.
-    height = nodes.vector("CROSS_PRODUCT", offset, nodes.vector("NORMALIZE", ray))
+    height = nodes.vector("CROSS_PRODUCT", offset, ray)
     falloff = nodes.number("EXPONENT", nodes.number("MULTIPLY", nodes.vector("DOT_PRODUCT", height, height), -0.5))
     alpha = nodes.number("MULTIPLY", nodes.attribute("radiance:base", "Alpha"), falloff)
     # Cycles hits the near side of a sphere alone; EEVEE draws the far side as well.
     return nodes.number("MULTIPLY", alpha, nodes.number("SUBTRACT", 1.0, geometry.outputs["Backfacing"]))
 
 
-def _to_own_frame(nodes: Nodes, vector: Socket) -> Socket:
+def _widened_scale(nodes: Nodes, object_units: Socket) -> Socket:
+    """The scale with the low-pass filter of 3D Gaussian Splatting: 0.3 px² more variance at the Gaussian's depth.
+
+    The size of a pixel comes from the scene's camera and resolution, as they are when rendering. `object_units` is the
+    length of a world unit in the object's.
+    """
+    side = nodes.number("MAXIMUM", nodes.scene_value("render.resolution_x"), nodes.scene_value("render.resolution_y"))
+    pixels = nodes.number("MULTIPLY", side, nodes.number("MULTIPLY", nodes.scene_value("render.resolution_percentage"), 0.01))
+    half_view = nodes.number("TANGENT", nodes.number("MULTIPLY", nodes.scene_value("camera.data.angle"), 0.5))
+    pixel = nodes.number("DIVIDE", nodes.number("MULTIPLY", half_view, 2.0), pixels)
+    depth = nodes.number("MULTIPLY", nodes.add("ShaderNodeCameraData").outputs["View Z Depth"], object_units)
+    width = nodes.number("MULTIPLY", pixel, depth)
+    added = nodes.number("MULTIPLY", nodes.number("MULTIPLY", width, width), LOW_PASS)
+    scale = nodes.attribute("scale")
+    return nodes.vector("POWER", nodes.vector("ADD", nodes.vector("MULTIPLY", scale, scale), added), (0.5,) * 3)
+
+
+def _to_own_frame(nodes: Nodes, vector: Socket, scale: Socket) -> Socket:
     """Turn back by the rotation, divide by the scale. v' = v + 2 u x (u x v - w v) for the quaternion (w, u)."""
     # The attribute node gives w, x, y as its vector and z as its alpha.
     first = nodes.add("ShaderNodeSeparateXYZ", {0: nodes.attribute("rotation")}).outputs
     axis = nodes.add("ShaderNodeCombineXYZ", {0: first[1], 1: first[2], 2: nodes.attribute("rotation", "Alpha")}).outputs[0]
     inner = nodes.vector("SUBTRACT", nodes.vector("CROSS_PRODUCT", axis, vector), nodes.scaled(vector, first[0]))
     turned = nodes.vector("ADD", vector, nodes.scaled(nodes.vector("CROSS_PRODUCT", axis, inner), 2.0))
-    return nodes.vector("DIVIDE", turned, nodes.attribute("scale"))
+    return nodes.vector("DIVIDE", turned, scale)
 
 
 def _color(nodes: Nodes, degree: int) -> Socket:

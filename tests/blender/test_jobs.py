@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,8 @@ import pytest
 
 from tests.fakes.fake_engine import FINAL_SPLATS, FIRST_SPLATS, SPLATS_A_TURN
 
-from .conftest import EXTENSION, empty_scene, module
-from .training import Desk
+from .conftest import EXTENSION, REPOSITORY, empty_scene, module
+from .training import JOBS, Desk
 
 
 @pytest.fixture
@@ -193,6 +195,35 @@ def test_a_reopened_file_finds_its_training_again(desk: Desk, tmp_path: Path) ->
     assert len([found for found in bpy.data.objects if found.splatwright.job]) == 1
 
 
+def test_a_training_outlives_the_blender_that_began_it(desk: Desk, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.blender.leave_training", str(tmp_path / "other")]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=100)
+    assert process.returncode == 0, process.stderr
+    name, step = process.stdout.split("LEFT ")[1].split()
+    desk.preferences.jobs_folder = str(tmp_path / "other" / JOBS)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "other" / "scene.blend"))
+    assert desk.name == name
+    desk.wait(lambda: desk.job.step > int(step))
+    assert desk.job.state.value == "running" and len(desk.jobs.engine().jobs()) == 1
+    bpy.ops.splatwright.stop()
+    desk.wait(lambda: desk.job.imported)
+    assert splat_count(desk) == FINAL_SPLATS
+    assert len([found for found in bpy.data.objects if found.splatwright.job]) == 1
+
+
+def test_a_worker_that_died_while_blender_was_closed_is_an_interruption(desk: Desk, tmp_path: Path) -> None:
+    desk.train("slow")
+    desk.wait(lambda: splat_count(desk) > 0 and desk.job.step > 0)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    empty_scene()
+    desk.jobs.engine().kill(desk.name)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    desk.wait(lambda: desk.job.state.value == "interrupted" and desk.job.step > 0)
+    bpy.ops.splatwright.resume()
+    step = desk.job.step
+    desk.wait(lambda: desk.job.step > step)
+
+
 def test_a_result_comes_home_once(desk: Desk, tmp_path: Path) -> None:
     desk.train("happy")
     desk.wait(lambda: desk.job.imported)
@@ -243,13 +274,24 @@ def test_another_jobs_folder_does_not_lose_a_running_training(desk: Desk, tmp_pa
 
 def test_no_splats_change_under_a_render(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     rendering = True
-    app = SimpleNamespace(is_job_running=lambda kind: rendering, timers=bpy.app.timers)
-    monkeypatch.setattr(desk.jobs, "bpy", SimpleNamespace(app=app, context=bpy.context, data=bpy.data))
+    app = SimpleNamespace(is_job_running=lambda kind: rendering)
+    monkeypatch.setattr(module("addon.job_splats"), "bpy", SimpleNamespace(app=app, context=bpy.context, data=bpy.data, ops=bpy.ops))
     desk.train("happy")
     desk.wait(lambda: desk.job.state.value == "finished")
     assert desk.splats() is None and desk.jobs.poll() == desk.jobs.INTERVAL
     rendering = False
     desk.wait(lambda: desk.job.imported)
+
+
+def test_a_converted_object_is_left_alone(desk: Desk) -> None:
+    desk.train("slow")
+    desk.wait(lambda: splat_count(desk) > 0)
+    mesh = bpy.data.objects.new("Mine", bpy.data.meshes.new("Mine"))
+    mesh.splatwright.job = desk.name
+    bpy.data.objects.remove(desk.splats())
+    bpy.ops.splatwright.stop()
+    desk.wait(lambda: desk.job.imported)
+    assert splat_count(desk) == FINAL_SPLATS and mesh.type == "MESH"
 
 
 def test_previews_take_a_fifth_of_the_time_at_most(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from tests.fakes.fake_engine import fake_python
 from .conftest import empty_scene, module
 
 PATIENCE = 60.0
+JOBS = "jobs – 仕事"
 
 
 class Desk:
@@ -24,7 +25,7 @@ class Desk:
         empty_scene()
         self.root = folder
         self.jobs = module("addon.jobs")
-        self.preferences.jobs_folder = str(folder / "jobs – 仕事")
+        self.preferences.jobs_folder = str(folder / JOBS)
         self.dataset = write_dataset(folder / "dataset")
         bpy.context.scene.splatwright.train.dataset = str(self.dataset)
 
@@ -63,7 +64,7 @@ class Desk:
         self._name = bpy.context.scene.splatwright.job
 
     def splats(self) -> bpy.types.Object | None:
-        return next((found for found in bpy.data.objects if found.splatwright.job == self.name), None)
+        return next((found for found in bpy.data.objects if found.splatwright.job == self.name and found.type == "POINTCLOUD"), None)
 
     def wait(self, reached: Callable[[], bool]) -> None:
         """Let time pass until something is so."""

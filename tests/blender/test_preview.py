@@ -1,0 +1,172 @@
+"""How splat objects look where Blender draws none itself: Cycles renders against the engine's rasterizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+from tests.blender.conftest import add_camera, module
+from tests.blender.splat_samples import changed
+from tests.core.numpy_splats import draw, seen_colors
+from tests.scenes import colored_ball
+
+SIZE = 96
+
+
+@pytest.fixture
+def preview(fresh_scene: bpy.types.Scene) -> ModuleType:
+    found = module("addon.preview")
+    if found.draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    found.prepare_cycles(fresh_scene)
+    return found
+
+
+def sparse_ball(degree: int) -> Any:
+    """Gaussians that overlap little: Cycles sorts them by their near sides, the rasterizer by their centres."""
+    ball = colored_ball(150, sh_degree=degree)
+    return changed(ball, scales=ball.scales - 0.7)
+
+
+def show(gaussians: Any) -> bpy.types.Object:
+    return module("addon.splat_object").create_splat_object("Splats", gaussians)
+
+
+def render(scene: bpy.types.Scene, folder: Path) -> np.ndarray:
+    """Linear light and alpha [SIZE, SIZE, 4] as Cycles renders them."""
+    scene.render.resolution_x = scene.render.resolution_y = SIZE
+    scene.render.film_transparent = True
+    scene.cycles.samples, scene.cycles.use_adaptive_sampling, scene.cycles.pixel_filter_type = 4, False, "BOX"
+    settings = scene.render.image_settings
+    settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
+    scene.render.filepath = str(folder / "seen.exr")
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(scene.render.filepath)
+    pixels = np.empty((SIZE, SIZE, 4), np.float32)
+    image.pixels.foreach_get(pixels.ravel())
+    bpy.data.images.remove(image)
+    return pixels[::-1]
+
+
+def camera(scene: bpy.types.Scene) -> Any:
+    """A camera of the scene and the same one for rasterizers."""
+    made = add_camera(scene, (3, -2, 1.5))
+    made.data.sensor_width, made.data.lens = 36, 36 * 1.4
+    place = np.array(made.matrix_world, float)
+    return module("engine.core.camera").Camera(SIZE, SIZE, 1.4 * SIZE, 1.4 * SIZE, SIZE / 2, SIZE / 2, place)
+
+
+def expected(gaussians: Any, view: Any) -> np.ndarray:
+    """What 3D Gaussian Splatting shows when it mixes linear light, as a renderer must."""
+    colors = linear(seen_colors(gaussians, view.position))
+    sh0 = module("engine.core.gaussians").rgb_to_sh0(colors)[:, None]
+    return draw(changed(gaussians.with_sh_degree(0), sh0=sh0), view)
+
+
+def linear(color: np.ndarray) -> np.ndarray:
+    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((one - other) ** 2)))
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_cycles_draws_what_the_rasterizer_draws(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path, degree: int) -> None:
+    ball = sparse_ball(degree)
+    view = camera(fresh_scene)
+    show(ball)
+    seen = render(fresh_scene, tmp_path)
+    assert seen[..., 3].max() > 0.9
+    print("PSNR",psnr(seen,expected(ball,view)))
+    assert psnr(seen, expected(ball, view)) > 30
+
+
+@pytest.mark.parametrize("scale", [(0.8, 0.8, 0.8), (0.6, 1.1, 0.8), (-1, 1, 1)], ids=["uniform", "stretched", "mirrored"])
+def test_cycles_respects_the_object(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path, scale: tuple[float, ...]) -> None:
+    degree = 0 if len(set(scale)) == 3 else 2  # stretched: the SH's direction is defined by the polar rotation, which a shader lacks
+    ball = sparse_ball(degree)
+    view = camera(fresh_scene)
+    made = show(ball)
+    made.rotation_euler, made.location, made.scale = (0.4, 0.8, -0.3), (0.2, 0.1, -0.1), scale
+    bpy.context.view_layer.update()
+    baked = module("engine.core.transform").transform_gaussians(ball, np.array(made.matrix_world, float))
+    assert psnr(render(fresh_scene, tmp_path), expected(baked, view)) > 30
+
+
+def test_colours_are_exact(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """One huge opaque splat on each side of the sRGB curve's bend, and one that is brighter than white."""
+    colors = np.array([[0.5, 0.02, 1.2]])
+    blob = colored_ball(1)
+    blob = changed(blob, means=np.zeros((1, 3), np.float32), scales=np.zeros((1, 3), np.float32), opacities=np.array([30], np.float32),
+                   sh0=module("engine.core.gaussians").rgb_to_sh0(colors)[:, None])
+    camera(fresh_scene)
+    show(blob)
+    middle = render(fresh_scene, tmp_path)[SIZE // 2, SIZE // 2]
+    assert np.allclose(middle, [*linear(colors[0]), 1.0], atol=2e-3)
+
+
+def test_flat_splats_keep_their_digits(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """A thousand times flatter than wide, as trained surfaces are."""
+    ball = sparse_ball(0)
+    ball.scales[:, 0] = np.log(1e-4)
+    view = camera(fresh_scene)
+    show(ball)
+    assert psnr(render(fresh_scene, tmp_path), expected(ball, view)) > 30
+
+
+def test_points_are_opaque_and_have_the_right_colour(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    camera(fresh_scene)
+    blob = changed(colored_ball(1), means=np.zeros((1, 3), np.float32), scales=np.zeros((1, 3), np.float32))
+    made = show(blob)
+    made.splatwright.display = "POINTS"
+    seen = render(fresh_scene, tmp_path)
+    color = linear(module("engine.core.gaussians").sh0_to_rgb(blob.sh0[0, 0]))
+    assert np.allclose(seen[SIZE // 2, SIZE // 2], [*color, 1.0], atol=1e-3)
+    assert set(np.unique(seen[..., 3] > 0.5)) == {False, True}
+
+
+def test_display_is_chosen_by_the_object(preview: ModuleType) -> None:
+    made = show(colored_ball(20, sh_degree=2))
+    assert made.data.materials[0].name == "Splatwright Splats SH2"
+    soft = preview.radii(made.data, "SPLATS")
+    made.splatwright.display = "POINTS"
+    assert made.data.materials[0].name == "Splatwright Points" and len(made.data.materials) == 1
+    radius = module("addon.points").read_layer(made.data, "radius")[:, 0]
+    assert (radius < soft).all() and (radius > 0).all()
+    module("addon.splat_object").update_splat_object(made, colored_ball(30))
+    assert made.data.materials[0].name == "Splatwright Points"
+
+
+def test_materials_are_shared_and_replaced_when_old(preview: ModuleType) -> None:
+    first, second = show(colored_ball(20)), show(colored_ball(30))
+    material = first.data.materials[0]
+    assert second.data.materials[0] == material and len(bpy.data.materials) == 1
+    material["splatwright"] = -1
+    material.node_tree.nodes.clear()
+    show(colored_ball(10))
+    assert len(bpy.data.materials) == 1 and len(material.node_tree.nodes) > 10
+
+
+def test_display_of_other_objects_changes_nothing(preview: ModuleType) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.context.object.splatwright.display = "POINTS"
+    assert not bpy.context.object.data.materials
+
+
+def test_material_stays_within_what_eevee_reads(preview: ModuleType) -> None:
+    """More than 15 attributes make EEVEE draw everything in magenta."""
+    material = show(colored_ball(5, sh_degree=3)).data.materials[0]
+    output = next(node for node in material.node_tree.nodes if node.type == "OUTPUT_MATERIAL" and node.target == "EEVEE")
+    assert len(attributes_before(output)) <= 15
+
+
+def attributes_before(node: bpy.types.Node) -> set[str]:
+    """Names of the attributes that flow into a node."""
+    own = {node.attribute_name} if node.type == "ATTRIBUTE" and node.attribute_type == "GEOMETRY" else set()
+    return own.union(*(attributes_before(link.from_node) for socket in node.inputs for link in socket.links))
