@@ -78,5 +78,6 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSetti
         opacity_regularisation=config.opacity_regularisation,
         scale_regularisation=config.scale_regularisation,
         noise=config.noise * rates["means"] if exploring else 0.0,
+        reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
     )
