@@ -24,7 +24,7 @@ enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BAC
 
 enum Memory {
     PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
-    ABSOLUTE, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, IMAGE_GRADIENT, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
+    ABSOLUTE, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
 };
 
 typedef struct {
@@ -32,7 +32,7 @@ typedef struct {
     Frame frame;
     View view;
     Scene scene;
-    int64_t pairs;
+    int64_t pairs, room;  // pairs of Gaussian and tile; for how many there is memory
     float window[WINDOW];
     Buffer memory[MEMORIES];
     double seconds[STAGES];  // since the last splat_take_seconds
@@ -133,8 +133,9 @@ static int reserve_for_gaussians(Splat* s) {
 
 static int reserve_for_pairs(Splat* s) {
     Frame* f = &s->frame;
-    RESERVE(f->pair_row, PAIR_ROW, s->pairs);
-    RESERVE(f->slots, SLOTS, s->pairs);
+    if (s->pairs > s->room) s->room = s->pairs + s->pairs / 8;  // views differ
+    RESERVE(f->pair_row, PAIR_ROW, s->room);
+    RESERVE(f->slots, SLOTS, s->room);
     return 0;
 }
 
@@ -211,8 +212,8 @@ static int way_back(Splat* s, const Gradients* gradients, const Learning* learni
     Frame* f = &s->frame;
     WayBack b = {f, gradients, learning, NULL};
     int chunks = (block_count(&s->scene) + CHUNK - 1) / CHUNK;
-    RESERVE(f->moments, MOMENTS, s->pairs);
-    if (gradients->absolute) RESERVE(f->absolute, ABSOLUTE, s->pairs);
+    RESERVE(f->moments, MOMENTS, s->room);
+    if (gradients->absolute) RESERVE(f->absolute, ABSOLUTE, s->room);
     if (gradients->pose) RESERVE(b.pose_sums, POSE_SUMS, chunks);
     double start = now();
     parallel_for(&s->pool, job_raster_back, f, f->lens.columns * f->lens.rows, 4);
@@ -301,7 +302,7 @@ API int splat_step(Splat* s, const Scene* scene, const View* view, const Lesson*
     float *rgb, *transmittance, *gradient;
     RESERVE(rgb, RGB, 3 * plane);
     RESERVE(transmittance, TRANSMITTANCE, plane);
-    RESERVE(gradient, IMAGE_GRADIENT, 3 * plane);
+    RESERVE(gradient, TARGET, 3 * plane);  // which the loss reads pixel by pixel before it writes
     int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
     if (pairs < 0) return (int)pairs;
     int error = splat_loss(s, view, lesson->image, lesson->channels, rgb, lesson->ssim_lambda, gradient, loss);
