@@ -33,7 +33,7 @@ class TrainConfig:
     seed: int = 0
     """same seed, same result"""
     background: Background = "random"
-    """what lies behind transparent pixels while training"""
+    """what lies behind transparent pixels while training; random lies behind those alone"""
 
     ssim_lambda: float = 0.2
     """share of the structural term in the loss; the rest is the absolute difference"""

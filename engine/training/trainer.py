@@ -136,7 +136,7 @@ def learn(run: Run) -> float:
     """One step: choose a view at the size of the schedule and let the model learn from it."""
     pyramid = run.train[view_at(run.step, len(run.train), run.config.seed)]
     target = pyramid.at(reduction_at(run.step, run.config))
-    loss = run.model.step(target, settings_at(run.step, run.config, run.scene_scale))
+    loss = run.model.step(target, settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4))
     if not np.isfinite(loss):
         raise UserError(f"The loss is not a number at step {run.step}.",
                         "Resume from the checkpoint with lower learning rates, or check the images and poses.")

@@ -20,7 +20,7 @@ from engine.core.job import JobFolder, JobSpec
 from engine.core.sources import read_dataset
 from engine.core.transforms_json import write_transforms
 from engine.training.evaluate import BLACK, composed, evaluate
-from engine.training.images import load_pyramid
+from engine.training.images import load_pyramid, read_image
 from engine.training.schedule import refines_at, sh_degree_at
 from engine.training.strategy import MCMCStrategy
 from engine.training.trainer import Run, learn, prepare
@@ -47,7 +47,7 @@ def scenes() -> dict[str, Path]:
 
 
 def square_copy(source: Path, folder: Path) -> Path:
-    """The middle of every image at SIZE pixels over black, as a dataset; the same for the prototype in a folder within."""
+    """The middle of every image at SIZE pixels, as a dataset; the same over black, for it knows no alpha, for the prototype."""
     dataset = read_dataset(source)
     (folder / "images").mkdir(parents=True)
     copy = Dataset(folder, tuple(_square_view(view, folder) for view in dataset.views), dataset.points)
@@ -60,9 +60,8 @@ def _square_view(view: View, folder: Path) -> View:
     longest_to_shortest = max(view.camera.width, view.camera.height) / min(view.camera.width, view.camera.height)
     target = load_pyramid(view, math.ceil(SIZE * longest_to_shortest)).full
     left, top = (target.camera.width - SIZE) // 2, (target.camera.height - SIZE) // 2
-    pixels = composed(target.image, BLACK)[top : top + SIZE, left : left + SIZE] * 255 + 0.5
     path = folder / "images" / f"{Path(view.name).stem}.png"
-    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    Image.fromarray(target.image[top : top + SIZE, left : left + SIZE]).save(path)
     camera = replace(target.camera, width=SIZE, height=SIZE, cx=target.camera.cx - left, cy=target.camera.cy - top)
     return View(path.stem, path, camera, view.held_out)
 
@@ -72,7 +71,10 @@ def _write_for_prototype(dataset: Dataset, folder: Path) -> None:
     camera = dataset.views[0].camera
     lens = {name: getattr(camera, name) for name in ("fl_x", "fl_y", "cx", "cy")}
     for name, views in (("transforms.json", dataset.train_views), ("transforms_test.json", dataset.eval_views)):
-        frames = [{"file_path": f"../images/{view.image.name}", "transform_matrix": view.camera.camera_to_world.tolist()} for view in views]
+        frames = [{"file_path": view.image.name, "transform_matrix": view.camera.camera_to_world.tolist()} for view in views]
+        for view in views:
+            pixels = composed(read_image(view.image), BLACK) * 255 + 0.5
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / view.image.name)
         (folder / name).write_text(json.dumps(lens | {"frames": frames}))
     assert dataset.points is not None
     np.savez(folder / "pts.npz", p=dataset.points.positions.astype(np.float32), c=dataset.points.colors)
