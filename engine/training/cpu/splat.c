@@ -17,7 +17,7 @@
 #endif
 
 enum { ABI = 2, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
-enum { CHUNK = 64 /* blocks whose share of the pose's gradient is added up together */ };
+enum { CHUNK = 16 /* blocks that a thread takes at a time, whose share of the pose's gradient is added up together */ };
 
 // Where the time of a step goes; library.py names them.
 enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BACK, STAGES };
@@ -149,7 +149,7 @@ API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float*
     int error = reserve_for_gaussians(s);
     if (error) return error;
     double start = now();
-    parallel_for(&s->pool, job_project, f, block_count(scene), 64);
+    parallel_for(&s->pool, job_project, f, block_count(scene), CHUNK);
     start = note(s, PROJECT, start);
     sort_by_depth(&s->pool, f);
     start = note(s, SORT, start);
