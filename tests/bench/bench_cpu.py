@@ -20,8 +20,9 @@ import numpy as np
 from engine.core.camera import Camera
 from engine.core.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
+from engine.training.cpu.blocks import NAMES
 from engine.training.cpu.build import CACHE
-from engine.training.cpu.model import NAMES, CpuModel
+from engine.training.cpu.model import CpuModel
 from tests.scenes import look_at
 
 ROOT = Path(__file__).resolve().parents[2]
