@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #ifdef _WIN32
+#define NOGDI /* windows.h without the names of drawing, such as ABSOLUTE */
 #include <malloc.h>
 #include <windows.h>
 typedef HANDLE Thread;
