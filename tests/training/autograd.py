@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.training.cpu.library import Kernels, ViewStruct
-from engine.training.cpu.model import NAMES
+from engine.training.cpu.blocks import NAMES
+from engine.training.cpu.library import Drawing, Kernels, ViewStruct
+from engine.training.cpu.model import packed
 
 
 class _Rasterize(torch.autograd.Function):
@@ -17,14 +18,13 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, view: ViewStruct, sh_degree: int, *parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.kernels = Kernels(1)
-        ctx.arrays = {name: _array(values) for name, values in zip(NAMES, parameters, strict=True)}
-        images = ctx.kernels.forward(ctx.arrays, sh_degree, view, with_depth=False)
+        gaussians = packed({name: _array(values) for name, values in zip(NAMES, parameters, strict=True)})
+        images = ctx.kernels.forward(Drawing(gaussians, sh_degree), view)
         return torch.from_numpy(images.rgb).to(parameters[0]), torch.from_numpy(images.transmittance).to(parameters[0])
 
     @staticmethod
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradients = {name: np.empty_like(array) for name, array in ctx.arrays.items()}
-        ctx.kernels.backward(_array(upstream[0]), gradients, _array(upstream[1]))
+        gradients = ctx.kernels.backward(_array(upstream[0]), _array(upstream[1])).gaussians.unpack()
         ctx.kernels.close()
         return None, None, *(torch.from_numpy(gradients[name]).to(upstream[0]) for name in NAMES)
 

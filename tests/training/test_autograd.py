@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engine.core.camera import Camera  # noqa: E402
-from engine.training.cpu.model import NAMES, view_struct  # noqa: E402
+from engine.training.cpu.blocks import NAMES  # noqa: E402
+from engine.training.cpu.model import view_struct  # noqa: E402
 from tests.scenes import colored_ball, ring_cameras  # noqa: E402
 from tests.training import reference  # noqa: E402
 from tests.training.autograd import rasterize  # noqa: E402
@@ -35,15 +36,19 @@ def parameters() -> dict[str, torch.Tensor]:
 def gradients(draw: Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, ...]], name: str) -> dict[str, np.ndarray]:
     """Gradients of a loss through one of the two rasterizers."""
     variables = parameters()
-    rgb, rest = draw(variables)[:2]
-    LOSSES[name](rgb, rest).backward()
+    LOSSES[name](*draw(variables)).backward()
     return {name: variable.grad.numpy() for name, variable in variables.items() if variable.grad is not None}
+
+
+def by_the_reference(parameters: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    frame = reference.render(parameters, camera(), 2, torch.tensor(BACKGROUND, dtype=torch.double))
+    return frame.rgb, frame.transmittance
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_torch_losses_flow_through_the_kernels(name: str) -> None:
     ours = gradients(lambda p: rasterize(p, view_struct(camera(), BACKGROUND), 2), name)
-    truth = gradients(lambda p: reference.render(p, camera(), 2, torch.tensor(BACKGROUND, dtype=torch.double)), name)
+    truth = gradients(by_the_reference, name)
     assert np.linalg.norm(truth["opacities"]) > 0
     for parameter in NAMES:
         expected = truth.get(parameter, np.zeros_like(ours[parameter]))
