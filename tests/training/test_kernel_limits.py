@@ -97,11 +97,10 @@ def test_any_bits_as_parameters_leave_the_others_alone(seed: int, name: str, cou
     assert not np.isnan(transmittance).any() and transmittance.min() >= 0 and transmittance.max() <= 1
     if not name.startswith("sh"):  # a colour without bounds spoils every Gaussian of its pixels
         assert outcome.loss is not None and not any(np.isnan(gradient[:count]).any() for gradient in gradients.values())
+        assert all(np.isfinite(values[:count]).all() for values in outcome.learned.unpack().values())
     if outcome.loss is None:
         assert np.array_equal(outcome.learned.values, packed(arrays).values, equal_nan=True)
         assert not any(moment.values.any() for moment in outcome.moments)
-    else:
-        assert all(np.isfinite(values[:count]).all() for values in outcome.learned.unpack().values())
 
 
 @settings(max_examples=40, deadline=None)

@@ -288,27 +288,31 @@ def test_rebuild_copies_rows_and_forgets_their_moments() -> None:
     assert np.array_equal(after[1], before[3]) and not after[2].any()
 
 
-@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "sh0"])
+@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "sh0", "shN"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers_never_crash(name: str, value: float) -> None:
-    arrays = scene(50, 0, degree=0).arrays()
+def test_values_that_are_no_numbers_are_named_and_never_crash(name: str, value: float) -> None:
+    gaussians = scene(50, 0, degree=1)
+    model, arrays = CpuModel(gaussians, 2), gaussians.arrays()
     arrays[name][7] = value
-    model = CpuModel(Gaussians(**arrays), 2)
-    target = Target(camera(), np.zeros((35, 41, 3), np.uint8))
+    with pytest.raises(UserError, match=name):
+        CpuModel(Gaussians(**arrays), 2)
+    with pytest.raises(UserError, match=name):
+        model.load_state({**model.state(), **arrays})
+    model.write(name, np.array([7]), arrays[name][7:8])
     try:
-        model.step(target, SETTINGS)
+        model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
         model.render(camera(), 0, SETTINGS.background)
     except UserError as error:
         assert name in error.message and error.hint
     model.close()
 
 
-def test_a_broken_color_is_named() -> None:
-    arrays = scene(50, 0, degree=0).arrays()
-    arrays["sh0"][:] = np.nan
-    model = CpuModel(Gaussians(**arrays), 1)
+def test_colors_that_break_in_training_are_named() -> None:
+    model = CpuModel(scene(50, 0, degree=0), 1)
+    model.write("sh0", np.arange(50), np.full((50, 1, 3), np.nan, np.float32))
     with pytest.raises(UserError, match="sh0"):
         model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
+    model.close()
 
 
 @pytest.mark.parametrize("change", [

@@ -20,9 +20,9 @@ class CpuModel:
     """Gaussians under training on the CPU; see backend.Model for what each method does."""
 
     def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
+        self._gaussians = checked(gaussians.arrays())
         self._kernels = Kernels(threads or default_threads())
         self._antialiased = antialiased
-        self._gaussians = packed(gaussians.arrays())
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
 
@@ -76,7 +76,7 @@ class CpuModel:
         return {**self._gaussians.unpack(), **moments, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        self._gaussians = packed({name: state[name] for name in NAMES})
+        self._gaussians = checked({name: state[name] for name in NAMES})
         self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
         self._steps = int(state["steps"])
 
@@ -96,11 +96,24 @@ class CpuModel:
 
     def _not_finite(self) -> UserError:
         """Name the parameter that broke the loss."""
-        broken = [name for name in NAMES if not np.isfinite(self._gaussians.read(name)).all()]
+        broken = broken_names(self._gaussians.unpack())
         if broken:
-            return UserError(f"The Gaussians' {', '.join(broken)} contain values that are no numbers.",
+            return UserError(f"The Gaussians' {broken} contain values that are no numbers.",
                              "Resume from the checkpoint with lower learning rates.")
         return UserError("The loss is not a number.", "Resume from the checkpoint with lower learning rates, or check images and poses.")
+
+
+def broken_names(arrays: dict[str, np.ndarray]) -> str:
+    """The parameters that hold NaN or infinite values."""
+    return ", ".join(name for name in NAMES if not np.isfinite(arrays[name]).all())
+
+
+def checked(arrays: dict[str, np.ndarray]) -> Blocks:
+    """packed(); UserError for values that are no numbers, which would only be invisible in training."""
+    broken = broken_names(arrays)
+    if broken:
+        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from other Gaussians or an older checkpoint.")
+    return packed(arrays)
 
 
 def packed(arrays: dict[str, np.ndarray]) -> Blocks:
