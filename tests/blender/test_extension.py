@@ -90,15 +90,14 @@ def test_a_failing_module_leaves_nothing_registered(monkeypatch: pytest.MonkeyPa
 
 def test_the_kernels_draw_in_blenders_own_python() -> None:
     """A Gaussian right before the lens of a camera that looks along -Z."""
-    library, model = module("engine.training.cpu.library"), module("engine.training.cpu.model")
     camera = module("engine.core.camera").Camera(33, 17, 30.0, 30.0, 16.5, 8.5, np.eye(4))
-    parameters = {name: np.zeros(shape, np.float32) for name, shape in library.parameter_shapes(1, 0).items()}
-    parameters["means"][:], parameters["quats"][:], parameters["scales"][:] = (0, 0, -2), (1, 0, 0, 0), -1
-    kernels = library.Kernels(2)
-    images = kernels.forward(parameters, 0, model.view_struct(camera, (0, 0, 1)), with_depth=True)
-    kernels.close()
-    assert images.rgb[:, 8, 16] == pytest.approx([0.25, 0.25, 0.75], abs=1e-3) and images.depth[8, 16] == pytest.approx(2)
-    assert images.rgb[:, 0, 0] == pytest.approx([0, 0, 1])
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in module("engine.training.cpu.blocks").parameter_shapes(1, 0).items()}
+    arrays["means"][:], arrays["quats"][:], arrays["scales"][:] = (0, 0, -2), (1, 0, 0, 0), -1
+    model = module("engine.training.cpu.model").CpuModel(module("engine.core.gaussians").Gaussians(**arrays), 2)
+    seen = model.render(camera, 0, (0, 0, 1))
+    model.close()
+    assert seen.rgb[8, 16] == pytest.approx([0.25, 0.25, 0.75], abs=1e-3) and seen.depth[8, 16] == pytest.approx(2)
+    assert seen.rgb[0, 0] == pytest.approx([0, 0, 1])
 
 
 def test_importing_the_root_imports_nothing_else() -> None:

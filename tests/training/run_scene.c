@@ -1,4 +1,4 @@
-// Trains a scene for some steps and writes all that comes out, on platforms that have no Python at hand:
+// Draws a scene, trains it for some steps and writes all that comes out, on platforms that have no Python at hand:
 //     run_scene SCENE RESULT LIBRARY, or run_scene SCENE RESULT when the kernels are compiled in (-DLINKED).
 // The kernels' source is included for its types: a function whose signature changes does not compile here.
 #include <stdio.h>
@@ -28,13 +28,11 @@ static void* must_find(const char* name) {
 #define KERNEL(name) ((__typeof__(&name))must_find(#name))
 #endif
 
-enum { ARRAYS = 6 };
-
 typedef struct {
-    int32_t count, sh_count, sh_degree, steps, threads;
-    float rate, ssim_lambda;
+    int32_t count, sh_count, sh_degree, antialiased, steps, threads;
+    float rate, ssim_lambda, regularisation, noise;
     View view;
-} Task;  // begins the scene's file; the six parameters and the target image follow
+} Task;  // begins the scene's file; the Gaussians' values and the target image, uint8 [H, W, 4], follow
 
 static FILE* open_or_exit(const char* path, const char* mode) {
     FILE* file = fopen(path, mode);
@@ -43,49 +41,58 @@ static FILE* open_or_exit(const char* path, const char* mode) {
     exit(2);
 }
 
-static float* zeros(size_t count) { return calloc(count + 1, sizeof(float)); }
+static void* zeros(size_t size) { return calloc(size + 1, 1); }
 
-static float* read_floats(FILE* file, size_t count) {
-    float* values = zeros(count);
-    if (fread(values, sizeof(float), count, file) != count) exit(2);
-    return values;
+static void* read_or_exit(FILE* file, size_t size) {
+    void* memory = zeros(size);
+    if (fread(memory, 1, size, file) == size) return memory;
+    exit(2);
 }
 
-static void write_all(FILE* file, float** arrays, const size_t* sizes, int count) {
-    for (int i = 0; i < count; i++) fwrite(arrays[i], sizeof(float), sizes[i], file);
+static void write_floats(FILE* file, const float* values, size_t count) { fwrite(values, sizeof(float), count, file); }
+
+// Images, and the gradients of the loss.
+static int draw(Splat* s, const Task* t, const Scene* scene, const uint8_t* target, size_t size, FILE* output) {
+    size_t plane = (size_t)t->view.width * t->view.height;
+    float *images = zeros(5 * plane * sizeof(float)), *upstream = zeros(3 * plane * sizeof(float)), *values = zeros(size), pose[12];
+    float(*absolute)[2] = zeros(sizeof *absolute * t->count);
+    double loss;
+    if (KERNEL(splat_forward)(s, scene, &t->view, images, images + 3 * plane, images + 4 * plane) < 0) return 5;
+    if (KERNEL(splat_loss)(s, &t->view, target, 4, images, t->ssim_lambda, upstream, &loss) < 0) return 5;
+    if (KERNEL(splat_backward)(s, upstream, NULL, &(Gradients){values, absolute, pose}) < 0) return 5;
+    write_floats(output, images, 5 * plane);
+    write_floats(output, values, size / sizeof(float));
+    write_floats(output, pose, 12);
+    write_floats(output, absolute[0], 2 * t->count);
+    return 0;
+}
+
+// The loss of each step, and the Gaussians that come of it.
+static int train(Splat* s, const Task* t, const Scene* scene, const uint8_t* target, size_t size, FILE* output) {
+    Lesson lesson = {.image = target, .channels = 4, .ssim_lambda = t->ssim_lambda, .noise = t->noise, .seed = 7, .first = zeros(size), .second = zeros(size)};
+    lesson.opacity_regularisation = lesson.scale_regularisation = t->regularisation;
+    for (int i = 0; i < 6; i++) lesson.rates[i] = t->rate;
+    for (lesson.step = 1; lesson.step <= t->steps; lesson.step++) {
+        double loss;
+        if (KERNEL(splat_step)(s, scene, &t->view, &lesson, &loss) < 0) return 6;
+        write_floats(output, &(float){(float)loss}, 1);
+    }
+    write_floats(output, scene->values, size / sizeof(float));
+    return 0;
 }
 
 int main(int argc, char** argv) {
     open_library(argc > 3 ? argv[3] : NULL);
     if (KERNEL(splat_abi)() != ABI) return 4;
     FILE *input = open_or_exit(argv[1], "rb"), *output = open_or_exit(argv[2], "wb");
-    Task t;
-    if (fread(&t, sizeof t, 1, input) != 1) return 2;
-    size_t n = t.count, plane = (size_t)t.view.width * t.view.height;
-    size_t sizes[ARRAYS] = {3 * n, 4 * n, 3 * n, n, 3 * n, 3 * n * (t.sh_count - 1)}, image_sizes[3] = {3 * plane, plane, plane};
-    float *p[ARRAYS], *g[ARRAYS], *first[ARRAYS], *second[ARRAYS];
-    for (int i = 0; i < ARRAYS; i++) {
-        p[i] = read_floats(input, sizes[i]);
-        g[i] = zeros(sizes[i]);
-        first[i] = zeros(sizes[i]);
-        second[i] = zeros(sizes[i]);
-    }
-    float *target = read_floats(input, 3 * plane), *image_gradient = zeros(3 * plane);
-    float* images[3] = {zeros(3 * plane), zeros(plane), zeros(plane)};
-    Scene scene = {n, t.sh_count, t.sh_degree, p[0], p[1], p[2], p[3], p[4], p[5]};
-    Gradients gradients = {g[0], g[1], g[2], g[3], g[4], g[5]};
-    Splat* s = KERNEL(splat_new)(t.threads);
-    for (int step = 1; step <= t.steps; step++) {
-        double loss;
-        if (KERNEL(splat_forward)(s, &scene, &t.view, images[0], images[1], images[2]) < 0) return 5;
-        if (KERNEL(splat_loss)(s, t.view.width, t.view.height, images[0], target, t.ssim_lambda, image_gradient, &loss) < 0) return 5;
-        if (KERNEL(splat_backward)(s, image_gradient, NULL, &gradients) < 0) return 5;
-        if (step == 1) write_all(output, images, image_sizes, 3);
-        if (step == 1) write_all(output, g, sizes, ARRAYS);
-        fwrite(&(float){(float)loss}, sizeof(float), 1, output);
-        for (int i = 0; i < ARRAYS; i++)
-            KERNEL(splat_adam)(s, (int64_t)sizes[i], p[i], g[i], first[i], second[i], t.rate, 0.9f, 0.999f, 1e-15f, step);
-    }
+    Task* t = read_or_exit(input, sizeof *t);
+    Scene scene = {t->count, t->sh_count, t->sh_degree, t->antialiased, NULL};
+    size_t size = sizeof(float) * BLOCK * block_count(&scene) * components(&scene);
+    scene.values = read_or_exit(input, size);
+    const uint8_t* target = read_or_exit(input, (size_t)4 * t->view.width * t->view.height);
+    Splat* s = KERNEL(splat_new)(t->threads);
+    int error = draw(s, t, &scene, target, size, output);
+    if (!error) error = train(s, t, &scene, target, size, output);
     KERNEL(splat_free)(s);
-    return fclose(output);
+    return fclose(output) ? 2 : error;
 }

@@ -1,4 +1,4 @@
-"""The edges of what the kernels are asked for: image sizes, empty tiles, any bits as parameters, piles. Also run with bounds checking on."""
+"""The edges of what the kernels are asked for: image sizes, empty tiles, any bits as parameters, piles. Run with bounds checking too."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.core.camera import Camera
+from engine.core.errors import UserError
 from engine.core.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, LessonStruct, ViewStruct
+from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, LessonStruct, ViewStruct, png_unfilter
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
@@ -66,6 +68,12 @@ def test_every_size_agrees_with_the_reference(width: int, height: int) -> None:
     assert_agree(scene(40, width, scale=0.2), camera(width, height), 3)
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_size_is_learned_from(width: int, height: int) -> None:
+    outcome = draw(colored_ball(100, sh_degree=1), view_of(width, height))
+    assert outcome.loss is not None and all(np.isfinite(array).all() for array in outcome.arrays())
+
+
 def test_tiles_that_nothing_touches_show_the_background() -> None:
     dot = colored_ball(1).arrays() | {"means": np.zeros((1, 3), np.float32), "scales": np.full((1, 3), -5, np.float32)}
     outcome = draw(Gaussians(**dot), view_of(200, 120))
@@ -114,6 +122,26 @@ def test_extreme_sizes_and_distances(seed: int, log_scale: float, log_distance: 
     assert outcome.loss is not None and all(np.isfinite(array).all() for array in outcome.arrays())
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.05, 0.5, 1.0]), st.booleans())
+def test_any_bits_as_a_camera_are_drawn_or_refused(seed: int, share: float, powers: bool) -> None:
+    """Some of a camera's numbers are any float at all, or any power of ten that 32 bits hold, of either sign."""
+    rng, camera = np.random.default_rng(seed), ring_cameras(1, 64)[0]
+    wild = rng.integers(0, 2**64, 20, np.uint64).view(np.float64)
+    if powers:
+        wild = 10 ** rng.uniform(-40, 40, 20) * rng.choice([-1, 1], 20)
+    tame = np.array([camera.fl_x, camera.fl_y, camera.cx, camera.cy, *camera.camera_to_world.ravel()])
+    numbers = np.where(rng.random(20) < share, wild, tame)
+    try:
+        view = view_struct(Camera(37, 29, *numbers[:4].tolist(), numbers[4:].reshape(4, 4)), BACKGROUND)
+    except UserError as error:
+        assert "focal length, centre or pose" in error.message
+        return
+    outcome = draw(colored_ball(60, sh_degree=3), view)
+    transmittance = outcome.images.transmittance
+    assert not np.isnan(transmittance).any() and transmittance.min() >= 0 and transmittance.max() <= 1
+
+
 @pytest.mark.parametrize("opacity", [8.0, 0.0, -5.4])
 def test_a_pile_on_one_pixel(opacity: float) -> None:
     count = 20_000
@@ -130,3 +158,26 @@ def test_any_number_of_threads(threads: int) -> None:
     outcome, expected = draw(gaussians, view, threads), draw(gaussians, view, 1)
     assert outcome.loss == expected.loss
     assert all(np.array_equal(array, other) for array, other in zip(outcome.arrays(), expected.arrays(), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 9), st.integers(0, 40), st.integers(1, 8), st.integers(4, 5))
+def test_any_bytes_as_rows_of_a_png(seed: int, height: int, stride: int, pixel: int, highest_filter: int) -> None:
+    rows = np.random.default_rng(seed).integers(0, 256, (height, stride + 1), np.uint8)
+    rows[:, 0] %= highest_filter + 1
+    if (rows[:, 0] > 4).any():
+        with pytest.raises(ValueError, match="filter"):
+            png_unfilter(rows.ravel(), height, stride, pixel)
+    else:
+        assert np.array_equal(png_unfilter(rows.ravel(), height, stride, pixel), unfiltered(rows, pixel))
+
+
+def unfiltered(rows: np.ndarray, pixel: int) -> np.ndarray:
+    """The same by section 9 of the PNG specification, byte by byte."""
+    done = np.zeros((len(rows) + 1, rows.shape[1] - 1 + pixel), int)  # zeros above and to the left
+    for y, (kind, *row) in enumerate(rows.tolist(), start=1):
+        for x, byte in enumerate(row, start=pixel):
+            left, up, corner = int(done[y, x - pixel]), int(done[y - 1, x]), int(done[y - 1, x - pixel])
+            nearest = min((left, up, corner), key=lambda value: abs(left + up - corner - value))
+            done[y, x] = byte + (0, left, up, (left + up) // 2, nearest)[kind] & 255
+    return done[1:, pixel:]

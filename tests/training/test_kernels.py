@@ -317,7 +317,8 @@ def test_colors_that_break_in_training_are_named() -> None:
 
 @pytest.mark.parametrize("change", [
     {"width": 0}, {"height": -3}, {"width": 10**6}, {"fl_x": 0.0}, {"fl_y": np.nan}, {"cx": np.inf},
-    {"camera_to_world": np.full((4, 4), np.nan)},
+    {"camera_to_world": np.full((4, 4), np.nan)}, {"camera_to_world": np.zeros((4, 4))}, {"camera_to_world": 1e-60 * np.eye(4)},
+    {"fl_x": 1e-60}, {"fl_y": 1e60}, {"cy": -1e60},
 ])
 def test_impossible_cameras_are_one_sentence(change: dict) -> None:
     model = CpuModel(scene(5, 0), 1)
@@ -333,6 +334,18 @@ def test_many_gaussians_on_one_pixel() -> None:
     pile = Gaussians(**{name: np.repeat(array, count, axis=0) for name, array in base.arrays().items()})
     model = CpuModel(pile, 2)
     assert np.isfinite(model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS))
+    model.close()
+
+
+def test_backward_needs_a_frame_of_its_own() -> None:
+    model, view = CpuModel(scene(5, 0), 1), view_struct(camera(), (0, 0, 0))
+    kernels, rgb = model._kernels, np.zeros((3, 35, 41), np.float32)
+    with pytest.raises(ValueError, match="forward"):
+        kernels.backward(rgb)
+    kernels.forward(Drawing(packed(scene(50, 0).arrays()), 0), view)
+    model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
+    with pytest.raises(ValueError, match="forward"):
+        kernels.backward(rgb)
     model.close()
 
 

@@ -112,7 +112,7 @@ def checked(arrays: dict[str, np.ndarray]) -> Blocks:
     """packed(); UserError for values that are no numbers, which would only be invisible in training."""
     broken = broken_names(arrays)
     if broken:
-        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from other Gaussians or an older checkpoint.")
+        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from others or an older checkpoint.")
     return packed(arrays)
 
 
@@ -131,15 +131,24 @@ def default_threads() -> int:
 
 def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewStruct:
     """The camera as C wants it; UserError for one that cannot draw."""
-    lens = (camera.fl_x, camera.fl_y, camera.cx, camera.cy)
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
                         f"Use sides from 1 to {LARGEST_SIDE} pixels.")
-    viewmat = camera.viewmat if np.isfinite(camera.camera_to_world).all() else np.full((4, 4), np.nan)
-    if not (np.isfinite(lens).all() and np.isfinite(viewmat).all() and camera.fl_x > 0 and camera.fl_y > 0):
-        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
-    view = ViewStruct(camera.width, camera.height, *lens)
+    view = ViewStruct(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy)
+    viewmat = world_to_camera(camera)
     view.rotation[:] = viewmat[:3, :3].ravel().tolist()
     view.translation[:] = viewmat[:3, 3].tolist()
     view.background[:] = background
+    values = (view.fl_x, view.fl_y, view.cx, view.cy, *view.rotation, *view.translation)  # as C reads them, in 32 bits
+    if not (np.isfinite(values).all() and view.fl_x > 0 and view.fl_y > 0):
+        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
     return view
+
+
+def world_to_camera(camera: Camera) -> np.ndarray:
+    """Camera.viewmat [4, 4]; no numbers for a pose that cannot be inverted."""
+    try:
+        with np.errstate(all="ignore"):
+            return camera.viewmat
+    except np.linalg.LinAlgError:
+        return np.full((4, 4), np.nan)
