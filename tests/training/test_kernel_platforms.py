@@ -199,11 +199,26 @@ def windows() -> Iterator[tuple[Path, dict[str, str]]]:
     if not WINE:
         pytest.skip("wine is not installed (package wine64)")
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        environment = {"WINEPREFIX": f"{folder}/prefix", "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}
         compile_program(Path(folder), "x86_64-windows-gnu", "-mcpu=x86_64_v2")
+        environment = boot_windows(Path(folder) / "first") or boot_windows(Path(folder) / "second")
+        assert environment, "wine does not start"
         yield Path(folder), environment
-        server = shutil.which("wineserver") or str(Path(WINE).resolve().with_name("wineserver"))
-        subprocess.run([server, "-k"], env={**os.environ, **environment}, check=False)
+        end_windows(environment)
+
+
+def boot_windows(prefix: Path) -> dict[str, str] | None:
+    """Environment of a new Windows; None where wine itself fails, as it may when a server of an earlier one is still ending."""
+    environment = {"WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}
+    done = subprocess.run([str(WINE), "wineboot", "--init"], env={**os.environ, **environment}, capture_output=True, timeout=200)
+    if done.returncode == 0:
+        return environment
+    end_windows(environment)
+    return None
+
+
+def end_windows(environment: dict[str, str]) -> None:
+    server = shutil.which("wineserver") or str(Path(str(WINE)).resolve().with_name("wineserver"))
+    subprocess.run([server, "-k"], env={**os.environ, **environment}, capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDS if "windows-x86_64" in name])
