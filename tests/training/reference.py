@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from engine.core.camera import Camera
+from engine.training.cpu.library import CLASSIC, LowPass
 
-NEAREST_DEPTH, LOW_PASS, FOV_MARGIN = 0.01, 0.3, 0.3
+NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
 
 Parameters = dict[str, torch.Tensor]
@@ -51,10 +52,10 @@ class Projection:
     covariance: torch.Tensor  # [N, 2, 2]
     depth: torch.Tensor  # [N]
     drawn: torch.Tensor  # [N] bool
-    compensation: torch.Tensor  # [N], what the low-pass filter leaves of the opacity's integral
+    compensation: torch.Tensor  # [N], factor on the opacity that keeps its integral
 
 
-def project(p: Parameters, camera: Camera, viewmat: torch.Tensor) -> Projection:
+def project(p: Parameters, camera: Camera, viewmat: torch.Tensor, low_pass: LowPass) -> Projection:
     """EWA splatting (Zwicker et al. 2002) through a world-to-camera matrix [4, 4]."""
     local = p["means"] @ viewmat[:3, :3].T + viewmat[:3, 3]
     z = local[:, 2]
@@ -67,10 +68,10 @@ def project(p: Parameters, camera: Camera, viewmat: torch.Tensor) -> Projection:
     zero = torch.zeros_like(z)
     jacobian = torch.stack([camera.fl_x / z, zero, -camera.fl_x * tx / z**2, zero, camera.fl_y / z, -camera.fl_y * ty / z**2], dim=1)
     axes = jacobian.reshape(-1, 2, 3) @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
-    sharp = axes @ axes.transpose(1, 2)
-    covariance = sharp + LOW_PASS * torch.eye(2, dtype=z.dtype)
+    dilated = axes @ axes.transpose(1, 2) + low_pass.dilation * torch.eye(2, dtype=z.dtype)
+    covariance = dilated + low_pass.blur * torch.eye(2, dtype=z.dtype)
     center = torch.stack([camera.fl_x * x + camera.cx, camera.fl_y * y + camera.cy], dim=1)
-    ratio = torch.linalg.det(sharp) / torch.linalg.det(covariance)
+    ratio = torch.linalg.det(dilated) / torch.linalg.det(covariance)
     return Projection(center, covariance, z, in_front, ratio.clamp_min(1e-12).sqrt())
 
 
@@ -94,16 +95,15 @@ class Frame:
     alpha: torch.Tensor  # [M, H, W], before the limits
 
 
-def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, antialiased: bool = False,
+def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, low_pass: LowPass = CLASSIC,
            viewmat: torch.Tensor | None = None) -> Frame:
     """Draw; `viewmat` [4, 4] replaces the camera's."""
     viewmat = torch.from_numpy(camera.viewmat).to(p["means"]) if viewmat is None else viewmat
-    seen = project(p, camera, viewmat)
+    seen = project(p, camera, viewmat, low_pass)
     rows = torch.nonzero(seen.drawn)[:, 0]
     rows = rows[torch.argsort(seen.depth[rows].detach(), stable=True)]
     color, opacity, depth = colors(p, viewmat, degree)[rows], p["opacities"][rows].sigmoid(), seen.depth[rows, None, None]
-    if antialiased:
-        opacity = opacity * seen.compensation[rows]
+    opacity = opacity * seen.compensation[rows]
     y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     pixels = torch.stack([x, y], dim=-1).to(seen.center) + 0.5
     centers = seen.center[rows, None, None].repeat(1, camera.height, camera.width, 1)

@@ -29,8 +29,8 @@ static void* must_find(const char* name) {
 #endif
 
 typedef struct {
-    int32_t count, sh_count, sh_degree, antialiased, steps, threads;
-    float rate, ssim_lambda, regularisation, noise;
+    int32_t count, sh_count, sh_degree, steps, threads;
+    float dilation, blur, rate, ssim_lambda, regularisation, noise;
     View view;
 } Task;  // begins the scene's file; the Gaussians' values and the target image, uint8 [H, W, 4], follow
 
@@ -86,7 +86,7 @@ int main(int argc, char** argv) {
     if (KERNEL(splat_abi)() != ABI) return 4;
     FILE *input = open_or_exit(argv[1], "rb"), *output = open_or_exit(argv[2], "wb");
     Task* t = read_or_exit(input, sizeof *t);
-    Scene scene = {t->count, t->sh_count, t->sh_degree, t->antialiased, NULL};
+    Scene scene = {t->count, t->sh_count, t->sh_degree, t->dilation, t->blur, NULL};
     size_t size = sizeof(float) * BLOCK * block_count(&scene) * components(&scene);
     scene.values = read_or_exit(input, size);
     const uint8_t* target = read_or_exit(input, (size_t)4 * t->view.width * t->view.height);

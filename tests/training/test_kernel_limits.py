@@ -13,11 +13,23 @@ from engine.core.camera import Camera
 from engine.core.errors import UserError
 from engine.core.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, LessonStruct, ViewStruct, png_unfilter
+from engine.training.cpu.library import (
+    ANTIALIASED,
+    CLASSIC,
+    Drawing,
+    Gradients,
+    Images,
+    Kernels,
+    LessonStruct,
+    LowPass,
+    ViewStruct,
+    png_unfilter,
+)
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
 BACKGROUND = (0.1, 0.5, 0.9)
+LOW_PASSES = [CLASSIC, ANTIALIASED, CLASSIC.reduced(4)]
 SIZES = [(1, 1), (1, 40), (2, 300), (16, 16), (17, 33), (33, 17), (255, 1), (97, 65)]
 
 
@@ -46,10 +58,10 @@ class Outcome:
         return [*frame, *back, *self.learned.unpack().values()]
 
 
-def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, antialiased: bool = False) -> Outcome:
+def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, low_pass: LowPass = CLASSIC) -> Outcome:
     """Everything that the kernels do, once."""
     kernels, learned = Kernels(threads), packed(gaussians.arrays())
-    drawing = Drawing(learned, gaussians.sh_degree, antialiased)
+    drawing = Drawing(learned, gaussians.sh_degree, low_pass)
     images = kernels.forward(drawing, view, with_depth=True)
     gradients = kernels.backward(np.ones_like(images.rgb), np.ones_like(images.transmittance), absolute=True)
     lesson = LessonStruct(ssim_lambda=0.2, opacity_regularisation=0.01, scale_regularisation=0.01, noise=1.0, seed=7, step=1)
@@ -84,23 +96,23 @@ def test_tiles_that_nothing_touches_show_the_background() -> None:
     assert np.abs(outcome.gradients.gaussians.read("sh0")).max() > 0
 
 
-@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize("low_pass", LOW_PASSES)
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1025])
-def test_every_count_of_gaussians(count: int, antialiased: bool) -> None:
-    outcome = draw(colored_ball(count, sh_degree=2), view_of(40, 40), antialiased=antialiased)
+def test_every_count_of_gaussians(count: int, low_pass: LowPass) -> None:
+    outcome = draw(colored_ball(count, sh_degree=2), view_of(40, 40), low_pass=low_pass)
     assert outcome.learned.read("shN").shape == (count, 8, 3) and all(np.isfinite(array).all() for array in outcome.arrays())
     assert (outcome.images.transmittance.min() < 0.1) == (count > 0)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(NAMES), st.integers(1, 60), st.booleans())
-def test_any_bits_as_parameters_leave_the_others_alone(seed: int, name: str, count: int, antialiased: bool) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from(NAMES), st.integers(1, 60), st.sampled_from(LOW_PASSES))
+def test_any_bits_as_parameters_leave_the_others_alone(seed: int, name: str, count: int, low_pass: LowPass) -> None:
     """Half of the Gaussians hold any float at all: NaN, infinities, denormals, the largest ones."""
     rng = np.random.default_rng(seed)
     arrays = colored_ball(2 * count, sh_degree=3).arrays()
     bits = rng.integers(0, 2**32, arrays[name][count:].shape, np.uint32)
     arrays[name][count:] = bits.view(np.float32)
-    outcome = draw(Gaussians(**arrays), view_of(37, 29), antialiased=antialiased)
+    outcome = draw(Gaussians(**arrays), view_of(37, 29), low_pass=low_pass)
     transmittance, gradients = outcome.images.transmittance, outcome.gradients.gaussians.unpack()
     assert not np.isnan(transmittance).any() and transmittance.min() >= 0 and transmittance.max() <= 1
     if not name.startswith("sh"):  # a colour without bounds spoils every Gaussian of its pixels
@@ -112,13 +124,13 @@ def test_any_bits_as_parameters_leave_the_others_alone(seed: int, name: str, cou
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(-45, 45), st.floats(-40, 40), st.booleans())
-def test_extreme_sizes_and_distances(seed: int, log_scale: float, log_distance: float, antialiased: bool) -> None:
+@given(st.integers(0, 2**32 - 1), st.floats(-45, 45), st.floats(-40, 40), st.sampled_from(LOW_PASSES))
+def test_extreme_sizes_and_distances(seed: int, log_scale: float, log_distance: float, low_pass: LowPass) -> None:
     rng = np.random.default_rng(seed)
     arrays = colored_ball(40, seed % 1000).arrays()
     arrays["scales"] = (arrays["scales"] + log_scale * rng.random((40, 3))).astype(np.float32)
     arrays["means"] = (arrays["means"] * np.exp(log_distance * rng.random((40, 1)))).astype(np.float32)
-    outcome = draw(Gaussians(**arrays), view_of(50, 50), antialiased=antialiased)
+    outcome = draw(Gaussians(**arrays), view_of(50, 50), low_pass=low_pass)
     assert outcome.loss is not None and all(np.isfinite(array).all() for array in outcome.arrays())
 
 

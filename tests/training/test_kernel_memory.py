@@ -90,7 +90,7 @@ print(kernels.memory(), peak() - before, sep="\\n")
 
 
 @linux_only
-@pytest.mark.parametrize("megabytes", [0, 20, 60, 120, 200])
+@pytest.mark.parametrize("megabytes", [0, 60, 100, 160, 240])
 def test_a_step_without_memory_is_a_sentence_and_changes_nothing(megabytes: int) -> None:
     answer, unchanged, lives_on = child(f"""
 drawing, kernels = pile(1_000_000), Kernels(2)

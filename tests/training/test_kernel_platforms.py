@@ -18,7 +18,7 @@ import pytest
 
 from engine.training.cpu import build, library
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import Drawing, Kernels, LessonStruct, ViewStruct
+from engine.training.cpu.library import CLASSIC, Drawing, Kernels, LessonStruct, ViewStruct
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
@@ -47,7 +47,7 @@ def scene() -> tuple[Drawing, ViewStruct, np.ndarray]:
     target = np.random.default_rng(5).integers(0, 256, (camera.height, camera.width, 4), np.uint8)
     arrays = colored_ball(300, sh_degree=SH_DEGREE).arrays()
     arrays["opacities"][::10] = -7
-    return Drawing(packed(arrays), SH_DEGREE, antialiased=True), view_struct(camera, (0.1, 0.5, 0.9)), target
+    return Drawing(packed(arrays), SH_DEGREE, CLASSIC.reduced(2)), view_struct(camera, (0.1, 0.5, 0.9)), target
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def zeros_like(blocks: Blocks) -> Blocks:
 def write_scene(path: Path) -> None:
     """The scene as run_scene.c reads it."""
     drawing, view, target = scene()
-    numbers = (drawing.gaussians.count, 1 + drawing.gaussians.rest, drawing.sh_degree, drawing.antialiased, STEPS, THREADS)
-    header = struct.pack("<6i4f", *numbers, RATE, SSIM_LAMBDA, REGULARISATION, NOISE)
+    whole = (drawing.gaussians.count, 1 + drawing.gaussians.rest, drawing.sh_degree, STEPS, THREADS)
+    header = struct.pack("<5i6f", *whole, drawing.low_pass.dilation, drawing.low_pass.blur, RATE, SSIM_LAMBDA, REGULARISATION, NOISE)
     path.write_bytes(header + bytes(view) + drawing.gaussians.values.tobytes() + target.tobytes())
 
 
