@@ -111,7 +111,10 @@ API int64_t splat_memory(const Splat* s) {
 #define RESERVE(pointer, name, count)                                                  \
     do {                                                                               \
         pointer = reserve(&s->memory[name], sizeof *(pointer) * (size_t)(count));      \
-        if (!(pointer)) return OUT_OF_MEMORY;                                          \
+        if (!(pointer)) {                                                              \
+            s->room = 0; /* the next frame may need less */                            \
+            return OUT_OF_MEMORY;                                                      \
+        }                                                                              \
     } while (0)
 
 static int reserve_for_gaussians(Splat* s) {
@@ -133,7 +136,7 @@ static int reserve_for_gaussians(Splat* s) {
 
 static int reserve_for_pairs(Splat* s) {
     Frame* f = &s->frame;
-    if (s->pairs > s->room) s->room = s->pairs + s->pairs / 8;  // views differ
+    if (s->pairs > s->room) s->room = with_spare(s->pairs);
     RESERVE(f->pair_row, PAIR_ROW, s->room);
     RESERVE(f->slots, SLOTS, s->room);
     return 0;

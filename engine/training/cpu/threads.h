@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #ifdef _WIN32
+#define NOGDI /* windows.h without the names of drawing, such as ABSOLUTE */
 #include <malloc.h>
 #include <windows.h>
 typedef HANDLE Thread;
@@ -169,6 +170,9 @@ static void buffer_free(Buffer* buffer) {
 #endif
     *buffer = (Buffer){0, 0};
 }
+
+// Room for a few more, because views differ.
+static int64_t with_spare(int64_t count) { return count + count / 8; }
 
 // At least `size` bytes, or NULL when the system has no more.
 static void* reserve(Buffer* buffer, size_t size) {
