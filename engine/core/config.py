@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from .errors import UserError
 
-Backend = Literal["auto", "cpu"]
+Backend = Literal["auto", "cuda", "cpu"]
 Background = Literal["random", "black", "white"]
 
 
@@ -21,7 +21,7 @@ class TrainConfig:
     """One training run. Learning rates are those that the field shares (3D Gaussian Splatting; MCMC; gsplat)."""
 
     backend: Backend = "auto"
-    """which engine computes: auto picks the fastest that runs here"""
+    """which engine computes: auto picks the fastest that runs here, cuda is an NVIDIA GPU, cpu is every processor"""
     max_steps: int = 3000
     """how many images are learned from, one a step; more is better and takes longer"""
     max_gaussians: int = 40_000
@@ -34,6 +34,8 @@ class TrainConfig:
     """same seed, same result"""
     background: Background = "random"
     """what lies behind transparent pixels while training"""
+    antialiased: bool = False
+    """draw small Gaussians without thickening them; for viewers that do the same"""
 
     ssim_lambda: float = 0.2
     """share of the structural term in the loss; the rest is the absolute difference"""
@@ -77,6 +79,12 @@ class TrainConfig:
     """seconds between previews for the viewport"""
     checkpoint_seconds: float = 10.0
     """seconds between checkpoints"""
+    gpus: int = 1
+    """graphics cards that learn from different photos at the same time"""
+    gpu_memory: float = 0.0
+    """gigabytes of a graphics card's memory that may be used; 0: nearly all that is free"""
+    image_memory: float = 0.0
+    """gigabytes of the computer's memory for decoded photos, others are read again when needed; 0: half of what is free"""
     threads: int = 0
     """CPU threads; 0 leaves one core free for Blender when there are more than two"""
 
@@ -100,6 +108,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "noise": (0, 1e8), "growth": (0, 1), "refine_every": (1, 1_000_000), "refine_from": (0, 1), "refine_until": (0, 1),
     "quarter_until": (0, 1), "half_until": (0, 1), "full_sh_at": (0, 1), "initial_opacity": (0.005, 0.99),
     "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
+    "gpus": (1, 64), "gpu_memory": (0, 10_000), "image_memory": (0, 100_000),
 }
 
 

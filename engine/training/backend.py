@@ -7,13 +7,16 @@ inside the backend; what crosses is numpy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from ..core.camera import Camera
 from ..core.config import TrainConfig
 from ..core.gaussians import Gaussians
+
+MaskMeaning = Literal["ignore", "empty"]
+Engine = Literal["cuda", "cpu"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ class Target:
 
     camera: Camera
     image: np.ndarray  # [H, W, 3] or [H, W, 4] uint8, straight alpha
+    view: int = -1  # number of the photo among those trained on, for its exposure and pose; -1: none
+    mask: np.ndarray | None = None  # [H, W] uint8, 255: learn from it, 0: not
+    depth: np.ndarray | None = None  # [H, W] float32, along the camera's axis, 0: unknown
+    normals: np.ndarray | None = None  # [H, W, 3] float32, unit vectors in Blender's world, 0: unknown
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What one optimisation step needs to know beyond its target."""
+    """What one optimisation step needs to know beyond its target. A weight or a rate of 0 turns its term off."""
 
     learning_rates: dict[str, float]  # by parameter name: means quats scales opacities sh0 shN
     sh_degree: int
@@ -45,6 +52,36 @@ class StepSettings:
     scale_regularisation: float
     noise: float  # standard deviation factor of MCMC's exploration noise on the means, 0: none
     noise_seed: int  # the noise of a step depends on this alone, so a resumed run repeats it
+    gather: bool = False  # collect what take_statistics returns
+    alpha_weight: float = 0.0  # of the difference between rendered alpha and the image's
+    depth_weight: float = 0.0  # of the difference between expected depth and the target's
+    normal_weight: float = 0.0  # of the angle between rendered normals and the target's
+    mask_meaning: MaskMeaning = "ignore"  # what masked pixels are: not looked at, or empty space
+    distortion_weight: float = 0.0  # against floaters: the variance of depth along each ray
+    transmittance_weight: float = 0.0  # against fog: the entropy of each ray's alpha
+    needle_weight: float = 0.0  # against needles: the ratio of the largest axis to the middle one
+    exposure_rate: float = 0.0  # learning rate of each photo's exposure
+    pose_rate: float = 0.0  # learning rate of each photo's pose
+    sky_rate: float = 0.0  # learning rate of a background that lies infinitely far away
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How much the image wants each Gaussian to move, summed over the steps since the last take_statistics."""
+
+    gradient: np.ndarray  # [N] float32: length of the loss's gradient by the projected centre, in units of half an image
+    seen: np.ndarray  # [N] int32: in how many steps the Gaussian was drawn
+    radius: np.ndarray  # [N] float32: its largest radius on the image, as a share of the longer side
+
+
+class Loss(Protocol):
+    """A number, or one that still lies on the device: float() waits for it, arithmetic does not."""
+
+    def __float__(self) -> float: ...
+
+    def __rmul__(self, factor: float, /) -> Any: ...
+
+    def __add__(self, other: Any, /) -> Any: ...
 
 
 class Model(Protocol):
@@ -55,8 +92,15 @@ class Model(Protocol):
         """Number of Gaussians."""
         ...
 
-    def step(self, target: Target, settings: StepSettings) -> float:
-        """Render, compare, go back, update every parameter. Returns the loss before the update."""
+    def expect(self, target: Target) -> None:
+        """A step will learn from this target soon: a device may fetch it ahead."""
+        ...
+
+    def step(self, target: Target, settings: StepSettings) -> Loss:
+        """Render, compare, go back, update every parameter. Returns the loss before the update.
+
+        Raises OutOfMemory, with nothing changed, when there is no room for it.
+        """
         ...
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
@@ -75,6 +119,14 @@ class Model(Protocol):
         """Row i becomes a copy of old row source_rows[i] [M]; the moments of the new rows `reset_rows` start at zero."""
         ...
 
+    def forget(self, name: str) -> None:
+        """The moments of one parameter start at zero."""
+        ...
+
+    def take_statistics(self) -> Statistics:
+        """What steps with `gather` collected since the last call or rebuild."""
+        ...
+
     def gaussians(self) -> Gaussians:
         """A copy of all Gaussians."""
         ...
@@ -84,7 +136,11 @@ class Model(Protocol):
         ...
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go back to a state."""
+        """Go back to a state, also to one that another backend made."""
+        ...
+
+    def release(self) -> None:
+        """Give back memory that can be had again, at the price of time."""
         ...
 
     def close(self) -> None:
@@ -92,10 +148,36 @@ class Model(Protocol):
         ...
 
 
-def create_model(gaussians: Gaussians, config: TrainConfig) -> Model:
-    """A model on the backend that the settings ask for."""
-    match config.backend:
-        case "auto" | "cpu":
+@dataclass(frozen=True)
+class Choice:
+    """Which engine trains, and why it is this one."""
+
+    engine: Engine
+    reason: str
+
+
+def choose_engine(config: TrainConfig) -> Choice:
+    """The engine that the settings ask for; `auto` takes the GPU where it can run. UserError when `cuda` is asked for and cannot run."""
+    from .cuda.availability import unavailable
+
+    if config.backend == "cpu":
+        return Choice("cpu", "The settings ask for the processor.")
+    problem = unavailable()
+    if problem is None:
+        return Choice("cuda", "The GPU is ready.")
+    if config.backend == "cuda":
+        raise problem
+    return Choice("cpu", problem.message)
+
+
+def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", views: int = 0) -> Model:
+    """A model on an engine; `views` is how many photos have an exposure and a pose of their own."""
+    match engine:
+        case "cpu":
             from .cpu.model import CpuModel
 
-            return CpuModel(gaussians, config.threads)
+            return CpuModel(gaussians, config.threads, config.antialiased)
+        case "cuda":
+            from .cuda.model import cuda_model
+
+            return cuda_model(gaussians, config, views)

@@ -9,8 +9,8 @@ import numpy as np
 from ...core.camera import Camera
 from ...core.errors import UserError
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, StepSettings, Target
-from .blocks import NAMES, Blocks
+from ..backend import Rendering, Statistics, StepSettings, Target
+from .blocks import COLUMNS, NAMES, Blocks
 from .library import Drawing, Kernels, LessonStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
@@ -29,6 +29,9 @@ class CpuModel:
     @property
     def count(self) -> int:
         return self._gaussians.count
+
+    def expect(self, target: Target) -> None:
+        pass  # images lie in memory already
 
     def step(self, target: Target, settings: StepSettings) -> float:
         lesson = LessonStruct(
@@ -67,6 +70,13 @@ class CpuModel:
         for blocks in (self._first, self._second):
             blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
 
+    def forget(self, name: str) -> None:
+        for blocks in (self._first, self._second):
+            blocks.values[:, COLUMNS[name]] = 0.0
+
+    def take_statistics(self) -> Statistics:
+        raise UserError("The built-in engine does not measure how far Gaussians want to move.", "Choose the strategy mcmc.")
+
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())
 
@@ -87,6 +97,9 @@ class CpuModel:
     def take_seconds(self) -> dict[str, float]:
         """Seconds that each stage of the steps took since the last call."""
         return self._kernels.take_seconds()
+
+    def release(self) -> None:
+        pass
 
     def close(self) -> None:
         self._kernels.close()
@@ -122,6 +135,8 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
                         f"Use sides from 1 to {LARGEST_SIDE} pixels.")
+    if camera.orthographic:
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.")
     viewmat = camera.viewmat if np.isfinite(camera.camera_to_world).all() else np.full((4, 4), np.nan)
     if not (np.isfinite(lens).all() and np.isfinite(viewmat).all() and camera.fl_x > 0 and camera.fl_y > 0):
         raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
