@@ -14,6 +14,8 @@ from .errors import UserError
 
 Backend = Literal["auto", "cuda", "cpu"]
 Background = Literal["random", "black", "white"]
+StrategyName = Literal["mcmc", "default"]
+MaskMeaning = Literal["ignore", "empty"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,16 @@ class TrainConfig:
     """pressure towards small Gaussians"""
     noise: float = 5e5
     """exploration noise on nearly transparent Gaussians"""
+    strategy: StrategyName = "mcmc"
+    """where Gaussians are added: mcmc moves unused ones to where they help, default splits those that the images pull at"""
     growth: float = 0.05
-    """share of new Gaussians at each refinement"""
+    """share of new Gaussians at each refinement of the strategy mcmc"""
+    grow_gradient: float = 8e-4
+    """mean absolute gradient on the image beyond which the strategy default makes two Gaussians of one"""
+    reach_limit: float = 0.0
+    """reach of a Gaussian as a share of the image beyond which the strategy default splits it; 0: no limit"""
+    reset_every: int = 3000
+    """steps between the strategy default's resets of all opacities"""
     refine_every: int = 100
     """steps between refinements"""
     refine_from: float = 0.05
@@ -72,6 +82,27 @@ class TrainConfig:
     """share of the run after which every SH degree is active"""
     initial_opacity: float = 0.3
     """opacity of start points"""
+    sky: int = 0
+    """start points on a far dome that become the sky and everything distant; 0: none"""
+
+    mask_meaning: MaskMeaning = "ignore"
+    """what masks hide: ignore leaves those pixels out, empty says that nothing is there"""
+    alpha_weight: float = 0.0
+    """weight of the difference to the images' transparency, beside what the random background teaches"""
+    depth_weight: float = 0.0
+    """weight of the relative difference to the dataset's depth maps"""
+    normal_weight: float = 0.0
+    """weight of the angle between the depth's slope and the dataset's normal maps"""
+    distortion_weight: float = 0.0
+    """pressure against floaters: the spread of depth along each ray"""
+    transmittance_weight: float = 0.0
+    """pressure against haze: every pixel is either covered or empty"""
+    needle_weight: float = 0.0
+    """pressure against Gaussians whose largest axis is more than ten times the middle one"""
+    lr_exposure: float = 0.0
+    """learning rate of a brightness and tint of its own for each photo; 0: all photos have the same exposure"""
+    lr_poses: float = 0.0
+    """learning rate of small corrections to the photos' poses, in units of the scene's scale; 0: the poses are right"""
 
     eval_every: int = 500
     """steps between measurements on held-out views"""
@@ -99,7 +130,8 @@ class TrainConfig:
         return self
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {"backend": get_args(Backend), "background": get_args(Background)}
+_CHOICES: dict[str, tuple[str, ...]] = {"backend": get_args(Backend), "background": get_args(Background),
+                                        "strategy": get_args(StrategyName), "mask_meaning": get_args(MaskMeaning)}
 
 _RANGES: dict[str, tuple[float, float]] = {
     "max_steps": (1, 1_000_000), "max_gaussians": (1, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),
@@ -107,7 +139,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "lr_quats": (0, 1), "lr_sh0": (0, 1), "opacity_regularisation": (0, 10), "scale_regularisation": (0, 10),
     "noise": (0, 1e8), "growth": (0, 1), "refine_every": (1, 1_000_000), "refine_from": (0, 1), "refine_until": (0, 1),
     "quarter_until": (0, 1), "half_until": (0, 1), "full_sh_at": (0, 1), "initial_opacity": (0.005, 0.99),
-    "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
+    "grow_gradient": (0, 1), "reach_limit": (0, 1), "reset_every": (1, 1_000_000), "sky": (0, 1_000_000),
+    "alpha_weight": (0, 100), "depth_weight": (0, 100), "normal_weight": (0, 100), "distortion_weight": (0, 100),
+    "transmittance_weight": (0, 100), "needle_weight": (0, 100), "lr_exposure": (0, 1), "lr_poses": (0, 1), "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
     "gpus": (1, 64), "gpu_memory": (0, 10_000), "image_memory": (0, 100_000),
 }
 
@@ -132,6 +166,9 @@ def _check_type(name: str, value: Any) -> None:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
             raise UserError(f"{name} is {value!r}.", f"Choose one of: {', '.join(_CHOICES[name])}.")
+    elif isinstance(getattr(TrainConfig, name), bool):
+        if not isinstance(value, bool):
+            raise UserError(f"{name} is {value!r}.", "Set it to true or false.")
     elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise UserError(f"{name} is {value!r}, not a number.", "Give a number.")
     elif isinstance(getattr(TrainConfig, name), int) and value != int(value):

@@ -10,7 +10,7 @@ from ..core.camera import Camera
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, PointCloud
 from ..core.gaussians import Gaussians, rgb_to_sh0
-from .strategy import logit
+from .strategies.mcmc import logit
 
 RANDOM_POINTS = 10_000
 """Start points where the dataset has none."""

@@ -69,6 +69,7 @@ def background_at(step: int, config: TrainConfig) -> tuple[float, float, float]:
 def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSettings:
     """All that the backend needs for one step."""
     rates = learning_rates_at(step, config, scene_scale)
+    decay = MEANS_DECAY ** (step / config.max_steps)
     exploring = step < config.refine_until * config.max_steps
     return StepSettings(
         learning_rates=rates,
@@ -77,6 +78,15 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSetti
         ssim_lambda=config.ssim_lambda,
         opacity_regularisation=config.opacity_regularisation,
         scale_regularisation=config.scale_regularisation,
-        noise=config.noise * rates["means"] if exploring else 0.0,
+        noise=config.noise * rates["means"] if exploring and config.strategy == "mcmc" else 0.0,
         noise_seed=config.seed * 1_000_003 + step,
+        gather=exploring and config.strategy == "default",
+        alpha_weight=config.alpha_weight,
+        depth_weight=config.depth_weight,
+        normal_weight=config.normal_weight,
+        distortion_weight=config.distortion_weight,
+        transmittance_weight=config.transmittance_weight,
+        needle_weight=config.needle_weight,
+        exposure_rate=config.lr_exposure * decay,
+        pose_rate=config.lr_poses * decay,
     )

@@ -26,7 +26,7 @@ from .evaluate import Score, evaluate
 from .images import TargetPyramid, load_targets
 from .initialise import initial_gaussians, scene_scale
 from .schedule import reduction_at, refines_at, settings_at, sh_degree_at, view_at
-from .strategy import MCMCStrategy
+from .strategies import create_strategy
 from .watch import Clock, Every
 
 PREVIEW_GAUSSIANS = 200_000
@@ -58,7 +58,7 @@ def train(job: JobFolder, emit: Emit, control: AskControl) -> None:
     Emits events; leaves result.ply and report.json. Raises UserError for everything that people can mend.
     """
     run = prepare(job, emit)
-    strategy = MCMCStrategy(run.config.max_gaussians, run.config.growth)
+    strategy = create_strategy(run.config, run.scene_scale)
     previews = Every(run.config.preview_seconds)
     checkpoints = Every(run.config.checkpoint_seconds, first=False)
     progress = Progression(run)
@@ -69,7 +69,7 @@ def train(job: JobFolder, emit: Emit, control: AskControl) -> None:
                 save_preview(run)
             loss = learn(run)
             if refines_at(run.step, run.config):
-                strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, run.step]))
+                strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, run.step]), run.step)
             run.step += 1
             progress.count(loss)
             if run.step % run.config.eval_every == 0 and run.step < run.config.max_steps:

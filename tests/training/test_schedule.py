@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from engine.core.config import TrainConfig
 from engine.training.initialise import neighbour_distance
 from engine.training.schedule import background_at, learning_rates_at, reduction_at, refines_at, sh_degree_at, view_at
-from engine.training.strategy import shared_opacity_and_scale
+from engine.training.strategies.mcmc import shared_opacity_and_scale
 
 
 @given(st.integers(1, 40), st.integers(0, 5), st.integers(0, 3))

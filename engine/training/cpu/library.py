@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent / "lib"
 OVERRIDE = "SPLATWRIGHT_KERNELS"
 """Environment variable that names another folder of kernels."""
 
-ABI = 2
+ABI = 3
 OUT_OF_MEMORY, TOO_MANY_PAIRS, NOT_FINITE = -1, -2, -3
 
 SYSTEMS = {"linux": ("linux", "so"), "win32": ("windows", "dll"), "darwin": ("macos", "dylib")}
@@ -58,7 +58,8 @@ class LessonStruct(ctypes.Structure):
 
     _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
                 *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
-                ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer)]
+                ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer),
+                ("mask", ctypes.c_void_p), ("sights", FloatPointer)]
 
 
 def file_name(system: str, machine: str, variant: str = "") -> str:
@@ -232,14 +233,16 @@ class Kernels:
                                         floats(gradient, *shape), value))
         return value.value
 
-    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, lesson: LessonStruct,
-             moments: tuple[Blocks, Blocks]) -> float | None:
+    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, lesson: LessonStruct, moments: tuple[Blocks, Blocks],
+             mask: np.ndarray | None = None, sights: np.ndarray | None = None) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
-        Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
+        Nothing is learned where `mask`, uint8 [H, W], is 0. `sights` [N, 3] are updated: struct Sight in splat.c. Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
         """
         value, shape = ctypes.c_double(), drawing.gaussians.values.shape
         lesson.image, lesson.channels = image_pointer(image, view), image.shape[2]
+        lesson.mask = None if mask is None else mask_pointer(mask, view)
+        lesson.sights = floats(sights, drawing.gaussians.count, 3)
         lesson.first, lesson.second = (floats(moment.values, *shape) for moment in moments)
         code = self._library.splat_step(self._handle, drawing.struct(), view, lesson, value)
         if code == NOT_FINITE:
@@ -253,6 +256,13 @@ def image_pointer(image: np.ndarray, view: ViewStruct) -> int:
     if image.dtype != np.uint8 or not image.flags.c_contiguous or image.shape not in [(view.height, view.width, n) for n in (3, 4)]:
         raise ValueError(f"expected contiguous uint8 [{view.height}, {view.width}, 3 or 4], got {image.dtype} {image.shape}")
     return image.ctypes.data
+
+
+def mask_pointer(mask: np.ndarray, view: ViewStruct) -> int:
+    """Address of a contiguous uint8 mask [H, W] of the view's size."""
+    if mask.dtype != np.uint8 or not mask.flags.c_contiguous or mask.shape != (view.height, view.width):
+        raise ValueError(f"expected a contiguous uint8 mask [{view.height}, {view.width}], got {mask.dtype} {mask.shape}")
+    return mask.ctypes.data
 
 
 def png_unfilter(raw: np.ndarray, height: int, stride: int, pixel: int) -> np.ndarray:

@@ -25,6 +25,7 @@ class CpuModel:
         self._gaussians = packed(gaussians.arrays())
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
+        self._sights: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
 
     @property
     def count(self) -> int:
@@ -40,7 +41,10 @@ class CpuModel:
             step=self._steps + 1)
         lesson.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
-        loss = self._kernels.step(self._drawing(settings.sh_degree), view, target.image, lesson, (self._first, self._second))
+        if settings.gather and self._sights is None:
+            self._sights = np.zeros((self.count, 3), np.float32)
+        loss = self._kernels.step(self._drawing(settings.sh_degree), view, target.image, lesson, (self._first, self._second),
+                                  target.mask, self._sights if settings.gather else None)
         if loss is None:
             raise self._not_finite()
         self._steps += 1
@@ -67,6 +71,7 @@ class CpuModel:
             made.append(blocks)
         self._gaussians, self._first, self._second = made
         self._gaussians.hide_padding()
+        self._sights = None
         for blocks in (self._first, self._second):
             blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
 
@@ -75,7 +80,9 @@ class CpuModel:
             blocks.values[:, COLUMNS[name]] = 0.0
 
     def take_statistics(self) -> Statistics:
-        raise UserError("The built-in engine does not measure how far Gaussians want to move.", "Choose the strategy mcmc.")
+        sights = np.zeros((self.count, 3), np.float32) if self._sights is None else self._sights
+        self._sights = None
+        return Statistics(sights[:, 0], sights[:, 1].astype(np.int32), sights[:, 2])
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())
@@ -83,11 +90,13 @@ class CpuModel:
     def state(self) -> dict[str, np.ndarray]:
         moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))
                    for name, array in blocks.unpack().items()}
-        return {**self._gaussians.unpack(), **moments, "steps": np.array(self._steps)}
+        sights = {} if self._sights is None else {"sights": self._sights.copy()}
+        return {**self._gaussians.unpack(), **moments, **sights, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self._gaussians = packed({name: state[name] for name in NAMES})
         self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
+        self._sights = state["sights"].copy() if "sights" in state else None
         self._steps = int(state["steps"])
 
     def memory(self) -> int:
