@@ -6,6 +6,7 @@ inside the backend; what crosses is numpy.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from ..core.camera import Camera
 from ..core.config import TrainConfig
+from ..core.errors import UserError
 from ..core.gaussians import Gaussians
+from .distributed import SOLO, Group
 
 MaskMeaning = Literal["ignore", "empty"]
 Engine = Literal["cuda", "cpu"]
@@ -62,7 +65,6 @@ class StepSettings:
     needle_weight: float = 0.0  # against needles: the ratio of the largest axis to the middle one
     exposure_rate: float = 0.0  # learning rate of each photo's exposure
     pose_rate: float = 0.0  # learning rate of each photo's pose
-    sky_rate: float = 0.0  # learning rate of a background that lies infinitely far away
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Statistics:
     gradient: np.ndarray  # [N] float32: length of the loss's gradient by the projected centre, in units of half an image
     seen: np.ndarray  # [N] int32: in how many steps the Gaussian was drawn
     radius: np.ndarray  # [N] float32: its largest radius on the image, as a share of the longer side
+
+
+class OutOfMemory(UserError):
+    """There is no room for a step; the model is as it was before."""
 
 
 class Loss(Protocol):
@@ -105,6 +111,10 @@ class Model(Protocol):
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
         """Render without learning."""
+        ...
+
+    def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
+        """PSNR in dB and SSIM of what a camera sees over black against its image."""
         ...
 
     def read(self, name: str) -> np.ndarray:
@@ -154,24 +164,30 @@ class Choice:
 
     engine: Engine
     reason: str
+    hint: str = ""
 
 
-def choose_engine(config: TrainConfig) -> Choice:
-    """The engine that the settings ask for; `auto` takes the GPU where it can run. UserError when `cuda` is asked for and cannot run."""
-    from .cuda.availability import unavailable
+def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
+    """The engine that the settings ask for; `auto` takes the graphics card where it can train.
 
+    Compiles gsplat's kernels the first time, which takes minutes; `tick` is called meanwhile. UserError when `cuda` is asked
+    for and cannot train.
+    """
     if config.backend == "cpu":
-        return Choice("cpu", "The settings ask for the processor.")
-    problem = unavailable()
+        return Choice("cpu", "Training on the processor, as set.")
+    from .cuda.availability import prepare_kernels, unavailable
+
+    problem = unavailable() or prepare_kernels(tick)
     if problem is None:
-        return Choice("cuda", "The GPU is ready.")
+        return Choice("cuda", "Training on the graphics card.")
     if config.backend == "cuda":
         raise problem
-    return Choice("cpu", problem.message)
+    return Choice("cpu", f"Training on the processor: {problem.message[0].lower()}{problem.message[1:]}", problem.hint)
 
 
-def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", views: int = 0) -> Model:
-    """A model on an engine; `views` is how many photos have an exposure and a pose of their own."""
+def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),
+                 group: Group = SOLO) -> Model:
+    """A model on an engine. `cameras` are those of the photos, `group` the processes that train together."""
     match engine:
         case "cpu":
             from .cpu.model import CpuModel
@@ -180,4 +196,4 @@ def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cp
         case "cuda":
             from .cuda.model import cuda_model
 
-            return cuda_model(gaussians, config, views)
+            return cuda_model(gaussians, config, cameras, group)

@@ -60,24 +60,40 @@ def project(p: Parameters, camera: Camera, viewmat: torch.Tensor) -> Projection:
     z = local[:, 2]
     in_front = z > NEAREST_DEPTH
     z = torch.where(in_front, z, torch.ones_like(z))
+    if camera.orthographic:
+        return _project_parallel(p, camera, viewmat, local, in_front)
     x, y = local[:, 0] / z, local[:, 1] / z
     limit_x, limit_y = FOV_MARGIN * 0.5 * camera.width / camera.fl_x, FOV_MARGIN * 0.5 * camera.height / camera.fl_y
     tx = z * x.clamp(-camera.cx / camera.fl_x - limit_x, (camera.width - camera.cx) / camera.fl_x + limit_x)
     ty = z * y.clamp(-camera.cy / camera.fl_y - limit_y, (camera.height - camera.cy) / camera.fl_y + limit_y)
     zero = torch.zeros_like(z)
     jacobian = torch.stack([camera.fl_x / z, zero, -camera.fl_x * tx / z**2, zero, camera.fl_y / z, -camera.fl_y * ty / z**2], dim=1)
-    axes = jacobian.reshape(-1, 2, 3) @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
-    sharp = axes @ axes.transpose(1, 2)
-    covariance = sharp + LOW_PASS * torch.eye(2, dtype=z.dtype)
     center = torch.stack([camera.fl_x * x + camera.cx, camera.fl_y * y + camera.cy], dim=1)
+    return _through(jacobian.reshape(-1, 2, 3), p, viewmat, center, z, in_front)
+
+
+def _project_parallel(p: Parameters, camera: Camera, viewmat: torch.Tensor, local: torch.Tensor, drawn: torch.Tensor) -> Projection:
+    """Along parallel rays: fl_x and fl_y are pixels for each metre."""
+    focal = torch.tensor([camera.fl_x, camera.fl_y], dtype=local.dtype)
+    center = local[:, :2] * focal + torch.tensor([camera.cx, camera.cy], dtype=local.dtype)
+    jacobian = torch.nn.functional.pad(torch.diag(focal), (0, 1))
+    return _through(jacobian.expand(len(local), 2, 3), p, viewmat, center, local[:, 2], drawn)
+
+
+def _through(jacobian: torch.Tensor, p: Parameters, viewmat: torch.Tensor, center: torch.Tensor, depth: torch.Tensor,
+             drawn: torch.Tensor) -> Projection:
+    axes = jacobian @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
+    sharp = axes @ axes.transpose(1, 2)
+    covariance = sharp + LOW_PASS * torch.eye(2, dtype=depth.dtype)
     ratio = torch.linalg.det(sharp) / torch.linalg.det(covariance)
-    return Projection(center, covariance, z, in_front, ratio.clamp_min(1e-12).sqrt())
+    return Projection(center, covariance, depth, drawn, ratio.clamp_min(1e-12).sqrt())
 
 
-def colors(p: Parameters, viewmat: torch.Tensor, degree: int) -> torch.Tensor:
+def colors(p: Parameters, viewmat: torch.Tensor, degree: int, orthographic: bool = False) -> torch.Tensor:
     """RGB [N, 3] as seen from the camera; negative ones are zero."""
     position = -viewmat[:3, :3].T @ viewmat[:3, 3]
-    direction = torch.nn.functional.normalize(p["means"] - position, dim=1)
+    ray = viewmat[2, :3].expand_as(p["means"]) if orthographic else p["means"] - position
+    direction = torch.nn.functional.normalize(ray, dim=1)
     coefficients = torch.cat([p["sh0"], p["shN"]], dim=1)[:, : (degree + 1) ** 2]
     return (torch.einsum("nk,nkc->nc", sh_basis(degree, direction), coefficients) + 0.5).clamp_min(0)
 
@@ -92,6 +108,8 @@ class Frame:
     rows: torch.Tensor  # [M]: the Gaussians in front of the camera, by depth
     centers: torch.Tensor  # [M, H, W, 2]: their centres, once for each pixel
     alpha: torch.Tensor  # [M, H, W], before the limits
+    weight: torch.Tensor  # [M, H, W]: share of each in each pixel
+    covariance: torch.Tensor  # [M, 2, 2] on the image
 
 
 def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, antialiased: bool = False,
@@ -101,7 +119,8 @@ def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor,
     seen = project(p, camera, viewmat)
     rows = torch.nonzero(seen.drawn)[:, 0]
     rows = rows[torch.argsort(seen.depth[rows].detach(), stable=True)]
-    color, opacity, depth = colors(p, viewmat, degree)[rows], p["opacities"][rows].sigmoid(), seen.depth[rows, None, None]
+    color, depth = colors(p, viewmat, degree, camera.orthographic)[rows], seen.depth[rows, None, None]
+    opacity = p["opacities"][rows].sigmoid()
     if antialiased:
         opacity = opacity * seen.compensation[rows]
     y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
@@ -111,25 +130,15 @@ def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor,
     power = -0.5 * torch.einsum("nhwi,nij,nhwj->nhw", offset, torch.linalg.inv(seen.covariance[rows]), offset)
     free = opacity[:, None, None] * power.exp()
     alpha = torch.where(free >= ALPHA_MIN, free.clamp_max(ALPHA_MAX), torch.zeros_like(free))
-    alpha = torch.where(_open(alpha.detach()), alpha, torch.zeros_like(alpha))
+    # A pixel ends at the Gaussian that would take it below the smallest transmittance.
+    still_open = torch.cumprod(1 - alpha.detach(), dim=0) > TRANSMITTANCE_MIN
+    alpha = torch.where(still_open, alpha, torch.zeros_like(alpha))
     before = torch.cumprod(torch.cat([alpha.new_ones(1, camera.height, camera.width), 1 - alpha]), dim=0)
     weight, rest = alpha * before[:-1], before[-1]
     image = torch.einsum("nhw,nc->chw", weight, color) + background[:, None, None] * rest
     mean_depth = (weight * depth).sum(0) / (1 - rest).clamp_min(1e-12)
-    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free)
-
-
-def _open(alpha: torch.Tensor) -> torch.Tensor:
-    """Where light still gets through: a pixel ends at the Gaussian that would take it below the smallest transmittance."""
-    kept = torch.zeros_like(alpha, dtype=torch.bool)
-    rest = alpha.new_ones(alpha.shape[1:])
-    done = torch.zeros_like(rest, dtype=torch.bool)
-    for i in range(len(alpha)):
-        after = rest * (1 - alpha[i])
-        done = done | (after <= TRANSMITTANCE_MIN)
-        kept[i] = ~done
-        rest = torch.where(done, rest, after)
-    return kept
+    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free, weight,
+                 seen.covariance[rows])
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

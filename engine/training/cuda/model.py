@@ -1,0 +1,180 @@
+"""The full engine's model: Gaussians and their Adam moments as tensors. A step never waits for the device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.camera import Camera
+from ...core.config import TrainConfig
+from ...core.gaussians import Gaussians
+from ..backend import Rendering, Statistics, StepSettings, Target
+from ..distributed import SOLO, Group
+from .compose import Wanted, compose, features
+from .failures import plain_errors
+from .geometry import explore_
+from .losses import shape_loss, view_loss
+from .memory import GIGABYTE, plan_memory
+from .optimise import Adam, to_numpy
+from .photos import PHOTO_NAMES, PhotoTerms, photo_rates
+from .quality import quality
+from .residency import DevicePhotos, truth_of
+from .statistics import Gathered
+from .tensors import Drawn, Parameters, Rasterize, Request, TensorCamera, tensor_camera, upload
+
+NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
+"""Parameters of Gaussians, as in core.gaussians."""
+
+FREE_SHARE = 0.9
+"""Of the free memory that is used unless the settings say how much."""
+
+
+class TorchModel:
+    """Gaussians under training with torch; see backend.Model for what each method does.
+
+    `rasterize` draws: cuda.rasterize.draw on a GPU. `cameras` are those of the photos, for exposures and poses of their own;
+    `photo_budget` bytes of photos stay on the device. `group`: the processes that train together, each on other views.
+    """
+
+    def __init__(self, gaussians: Gaussians, device: torch.device, rasterize: Rasterize, *, antialiased: bool = False,
+                 cameras: Sequence[Camera] = (), photo_budget: int = 0, group: Group = SOLO):
+        self._device = device
+        self._rasterize = rasterize
+        self._antialiased = antialiased
+        self._group = group
+        self._learned = Adam(batch=group.size)
+        for name, array in gaussians.arrays().items():
+            self._learned.add(name, torch.tensor(np.asarray(array, np.float32), device=device))
+        self._terms = PhotoTerms(self._learned, list(cameras), device)
+        self._photos = DevicePhotos(device, photo_budget)
+        self._gathered = Gathered(self.count, device)
+        self._generator = torch.Generator(device)
+
+    @property
+    def count(self) -> int:
+        return len(self._learned.tensors["means"])
+
+    @property
+    def parameters(self) -> Parameters:
+        """The Gaussians' tensors by name."""
+        return {name: self._learned.tensors[name] for name in NAMES}
+
+    def expect(self, target: Target) -> None:
+        self._photos.expect(target)
+
+    def step(self, target: Target, settings: StepSettings) -> Tensor:
+        self._learned.drop_gradients()
+        with plain_errors():
+            loss = self._learn_from(target, settings)
+            self._group.average([*self._learned.gradients(), loss])
+            self._learned.step({**settings.learning_rates, **photo_rates(settings)}, unusable=(~loss.isfinite()).float())
+            self._terms.settle(settings)
+            if settings.noise > 0:
+                explore_(self.parameters, settings.noise, self._generator.manual_seed(settings.noise_seed))
+        return loss
+
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
+        wanted = Wanted(depth=True)
+        with torch.no_grad(), plain_errors():
+            drawn = self._draw(tensor_camera(camera, self._device), sh_degree, wanted)
+            seen = compose(drawn, torch.tensor(background, device=self._device), wanted)
+            assert seen.depth is not None
+            return Rendering(to_numpy(seen.rgb), to_numpy(seen.alpha), to_numpy(seen.depth))
+
+    def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
+        with torch.no_grad(), plain_errors():
+            drawn = self._draw(tensor_camera(target.camera, self._device), sh_degree, Wanted())
+            truth = truth_of(self._photos.get(target), torch.zeros(3, device=self._device))
+            return quality(drawn.rgb, truth.image)
+
+    def read(self, name: str) -> np.ndarray:
+        with plain_errors():
+            return to_numpy(self._learned.tensors[name])
+
+    @torch.no_grad()
+    def write(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
+        found = torch.tensor(np.asarray(values, np.float32), device=self._device)
+        self._learned.tensors[name].index_copy_(0, self._rows(rows), found)
+
+    def rebuild(self, source_rows: np.ndarray, reset_rows: np.ndarray) -> None:
+        self._learned.drop_gradients()
+        with plain_errors():
+            rows, fresh = self._rows(source_rows), self._rows(reset_rows)
+            self._learned.take(NAMES, rows, fresh)
+            self._gathered = Gathered(self.count, self._device)
+
+    def forget(self, name: str) -> None:
+        self._learned.forget(name)
+
+    def take_statistics(self) -> Statistics:
+        gathered, self._gathered = self._gathered, Gathered(self.count, self._device)
+        return gathered.result(self._group)
+
+    def gaussians(self) -> Gaussians:
+        return Gaussians(**{name: self.read(name) for name in NAMES})
+
+    def state(self) -> dict[str, np.ndarray]:
+        with plain_errors():
+            return self._learned.state()
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        with plain_errors():
+            self._learned.load_state(state, NAMES + PHOTO_NAMES, self._device)
+            self._gathered = Gathered(self.count, self._device)
+
+    def release(self) -> None:
+        self._learned.drop_gradients()
+        self._photos.release()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        self._photos.close()
+        self._learned.clear()
+
+    def _rows(self, rows: np.ndarray) -> Tensor:
+        return torch.tensor(np.asarray(rows, np.int64), device=self._device)
+
+    def _draw(self, camera: TensorCamera, sh_degree: int, wanted: Wanted, absolute: bool = False) -> Drawn:
+        request = Request(sh_degree, self._antialiased, features(self.parameters, camera, wanted), absolute)
+        return self._rasterize(self.parameters, camera, request)
+
+    def _learn_from(self, target: Target, settings: StepSettings) -> Tensor:
+        """The difference between the photo and what is drawn through its camera; every tensor gets its gradient."""
+        self._terms.begin(settings)
+        camera = self._terms.posed(tensor_camera(target.camera, self._device), target, settings)
+        wanted = Wanted.by(settings)
+        drawn = self._draw(camera, settings.sh_degree, wanted, settings.gather)
+        background = upload(torch.tensor(settings.background), self._device)
+        seen = compose(self._terms.exposed(drawn, target, settings), background, wanted)
+        loss = view_loss(seen, truth_of(self._photos.get(target), background), settings)
+        (loss + shape_loss(self.parameters, settings)).backward()
+        if settings.gather:
+            self._gathered.add(drawn.footprint, target.camera)
+        return loss.detach()
+
+
+def cuda_model(gaussians: Gaussians, config: TrainConfig, cameras: Sequence[Camera], group: Group) -> TorchModel:
+    """The model on this process's NVIDIA GPU, within the memory that the settings allow; UserError when it does not suffice."""
+    from .rasterize import draw
+
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # the set of Gaussians grows bit by bit
+    torch.set_float32_matmul_precision("high")
+    device = torch.device("cuda", torch.cuda.current_device())
+    with plain_errors():
+        free, total = torch.cuda.mem_get_info(device)
+        limit = min(free, int(config.gpu_memory * GIGABYTE)) if config.gpu_memory else int(FREE_SHARE * free)
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
+        most = max(config.max_gaussians, len(gaussians))
+        plan = plan_memory(limit, most, config.sh_degree, largest_picture(cameras, config.resolution))
+        return TorchModel(gaussians, device, draw, antialiased=config.antialiased, cameras=cameras, photo_budget=plan.photos, group=group)
+
+
+def largest_picture(cameras: Sequence[Camera], resolution: int) -> int:
+    """Pixels of the largest photo that is trained on."""
+    sizes = [(camera, min(1.0, resolution / max(camera.width, camera.height))) for camera in cameras]
+    return max((round(camera.width * factor) * round(camera.height * factor) for camera, factor in sizes), default=0)
