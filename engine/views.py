@@ -14,7 +14,7 @@ from .core.png import write_png
 from .core.sources import read_dataset
 from .training.backend import Model, Target, create_model
 from .training.evaluate import BLACK, Score, evaluate
-from .training.images import load_targets
+from .training.targets import load_targets
 
 
 def held_out_targets(dataset: Path, resolution: int) -> dict[str, Target]:

@@ -61,6 +61,8 @@ def _frame(view: View, folder: Path) -> dict[str, Any]:
         frame["depth_file_path"] = _relative(view.depth, folder)
     if view.mask:
         frame["mask_path"] = _relative(view.mask, folder)
+    if view.normals:
+        frame["normal_file_path"] = _relative(view.normals, folder)
     frame["transform_matrix"] = np.asarray(camera.camera_to_world, float).tolist()
     return frame
 
@@ -138,6 +140,7 @@ class _RawFrame:
     image: Path
     depth: Path | None
     mask: Path | None
+    normals: Path | None
     numbers: dict[str, float]  # LENS; NaN where the file says nothing
     distortion: tuple[float, ...]
     pose: np.ndarray  # [4, 4] when it is sound
@@ -156,8 +159,8 @@ class _RawFrame:
         _complete_lens(numbers, angles, image)
         while distortion and not distortion[-1]:
             distortion.pop()
-        depth, mask = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path"))
-        return _RawFrame(path, image, depth, mask, numbers, tuple(distortion), _matrix(frame.get("transform_matrix")))
+        maps = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path", "normal_file_path"))
+        return _RawFrame(path, image, *maps, numbers, tuple(distortion), _matrix(frame.get("transform_matrix")))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -180,7 +183,7 @@ class _RawFrame:
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
         camera = Camera(round(n["w"]), round(n["h"]), n["fl_x"], n["fl_y"], n["cx"], n["cy"], pose, self.distortion)
-        return View(name, self.image, camera, held_out, self.depth, self.mask)
+        return View(name, self.image, camera, held_out, self.depth, self.mask, self.normals)
 
 
 def _matrix(rows: Any) -> np.ndarray:
