@@ -175,14 +175,14 @@ def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) 
     """
     if config.backend == "cpu":
         return Choice("cpu", "Training on the processor, as set.")
-    from .cuda.availability import prepare_kernels, unavailable
+    from .cuda.availability import has_card, prepare_kernels, unavailable
 
     problem = unavailable() or prepare_kernels(tick)
     if problem is None:
         return Choice("cuda", "Training on the graphics card.")
     if config.backend == "cuda":
         raise problem
-    return Choice("cpu", f"Training on the processor: {problem.message[0].lower()}{problem.message[1:]}", problem.hint)
+    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
 
 
 def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),

@@ -7,11 +7,13 @@ Every process refines with the same random numbers on the same Gaussians, so rep
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ..core.errors import UserError
 from ..core.job import Control
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ class Group:
 
         kind = getattr(dist.ReduceOp, operation)
         for work in [dist.all_reduce(tensor, kind, async_op=True) for tensor in tensors]:
-            work.wait()  # on a GPU this orders the streams and holds up nothing
+            if work is not None:
+                work.wait()  # on a GPU this orders the streams and holds up nothing
 
 
 SOLO = Group()
@@ -81,6 +84,23 @@ SOLO = Group()
 def launched() -> bool:
     """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def launch_command(processes: int, module: list[str]) -> list[str]:
+    """Command line of torchrun for a module and its arguments; UserError where that many processes cannot train."""
+    from .cuda.availability import unavailable
+
+    if os.name == "nt":
+        raise UserError(f"gpus is {processes}, but on Windows one graphics card trains.", "Set gpus to 1.")
+    problem = unavailable()
+    if problem is not None:
+        raise UserError(f"gpus is {processes}, but no training can run on a graphics card here: {problem.message}", "Set gpus to 1.")
+    import torch
+
+    found = torch.cuda.device_count()
+    if found < processes:
+        raise UserError(f"gpus is {processes}, but graphics cards here: {found}.", f"Set gpus to {found} or less.")
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", *module]
 
 
 def join() -> Group:

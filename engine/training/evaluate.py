@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,18 +22,23 @@ class Score:
     views: int
 
 
-def evaluate(model: Model, targets: list[Target], sh_degree: int, tick: Callable[[], None] = lambda: None) -> Score | None:
+def evaluate(model: Model, targets: Iterable[Target], sh_degree: int, tick: Callable[[], None] = lambda: None) -> Score | None:
     """Render every target's camera over black and compare. None without targets."""
     scores = []
     for target in targets:
         tick()
-        image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
-        truth = composed(target.image, BLACK)
-        scores.append((psnr(image, truth), ssim(image, truth)))
+        scores.append(model.score(target, sh_degree))
     if not scores:
         return None
     mean = np.mean(scores, axis=0)
     return Score(float(mean[0]), float(mean[1]), len(scores))
+
+
+def compare(model: Model, target: Target, sh_degree: int) -> tuple[float, float]:
+    """PSNR and SSIM of what a camera sees over black, computed with numpy."""
+    image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
+    truth = composed(target.image, BLACK)
+    return psnr(image, truth), ssim(image, truth)
 
 
 def composed(image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:

@@ -5,6 +5,8 @@ Everything depends on the step and the seed alone, so a resumed run repeats what
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..core.config import TrainConfig
@@ -19,8 +21,12 @@ SHN_RATE = 1 / 20
 
 def view_at(step: int, views: int, seed: int) -> int:
     """Index of the view to learn from: every view once in each round, in a new order each round."""
-    order = np.random.default_rng([seed, 0, step // views]).permutation(views)
-    return int(order[step % views])
+    return int(_round(step // views, views, seed)[step % views])
+
+
+@lru_cache(maxsize=4)
+def _round(number: int, views: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, 0, number]).permutation(views)
 
 
 def reduction_at(step: int, config: TrainConfig) -> int:
@@ -36,10 +42,17 @@ def sh_degree_at(step: int, config: TrainConfig) -> int:
     return min(config.sh_degree, int(step / max(1.0, stretch)))
 
 
-def refines_at(step: int, config: TrainConfig) -> bool:
-    """Whether the densification strategy acts after this step."""
+def multiple_within(start: int, count: int, every: int) -> int | None:
+    """The multiple of `every` among the `count` numbers from `start` on; None where there is none."""
+    multiple = -(-start // every) * every
+    return multiple if multiple < start + count else None
+
+
+def refinement_at(step: int, config: TrainConfig, stride: int = 1) -> int | None:
+    """The step at which the densification strategy acts after an iteration that begins at `step` and takes `stride` steps at once."""
+    due = multiple_within(step, stride, config.refine_every)
     inside = config.refine_from * config.max_steps <= step < config.refine_until * config.max_steps
-    return inside and step > 0 and step % config.refine_every == 0
+    return due if inside and due else None
 
 
 def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dict[str, float]:

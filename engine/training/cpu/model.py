@@ -10,6 +10,7 @@ from ...core.camera import Camera
 from ...core.errors import UserError
 from ...core.gaussians import Gaussians
 from ..backend import Rendering, Statistics, StepSettings, Target
+from ..evaluate import compare
 from .blocks import COLUMNS, NAMES, Blocks
 from .library import Drawing, Kernels, LessonStruct, ViewStruct
 
@@ -54,6 +55,9 @@ class CpuModel:
         images = self._kernels.forward(self._drawing(sh_degree), view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
+
+    def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
+        return compare(self, target, sh_degree)
 
     def read(self, name: str) -> np.ndarray:
         return self._gaussians.read(name)

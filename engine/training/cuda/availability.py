@@ -78,6 +78,11 @@ def inspect() -> Machine:
     return Machine(driver, code, devices, torch.__version__, torch.version.cuda, True, torch.cuda.get_device_name(), _runs())
 
 
+def has_card() -> bool:
+    """Whether there is an NVIDIA card at all, so that a hint how to use it is worth its place."""
+    return ask_driver()[2] > 0
+
+
 def ask_driver() -> tuple[int | None, int, int]:
     """CUDA version of the NVIDIA driver (None: there is none), its answer to the first call, and the number of cards."""
     try:

@@ -11,6 +11,7 @@ from ...core.errors import UserError
 from ..backend import OutOfMemory
 
 LOST = ("CUDA error", "CUDA driver error", "NCCL error", "cuDNN error")
+RESUME = "Resume the job: its checkpoint is kept. If it happens again, update the driver, or set backend to cpu."
 CPU_ALLOCATION = "DefaultCPUAllocator"
 
 
@@ -26,8 +27,7 @@ def plain_errors() -> Iterator[None]:
         if CPU_ALLOCATION in text:
             raise out_of_memory() from error
         if any(sign in text for sign in LOST):
-            raise UserError(f"The graphics card stopped working: {text.splitlines()[0]}.",
-                            "Resume the job: its checkpoint is kept. Update the driver, or set backend to cpu, if it happens again.") from error
+            raise UserError(f"The graphics card stopped working: {text.splitlines()[0]}.", RESUME) from error
         raise
 
 
