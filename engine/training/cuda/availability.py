@@ -18,6 +18,9 @@ from ...core.errors import UserError
 
 INSTALL = "Install the full engine (pip install 'splatwright[cuda]'), or set backend to cpu."
 OR_CPU = ", or set backend to cpu."
+TOOLKIT = "/usr/local/cuda"
+"""Where Linux keeps it."""
+
 NO_DEVICE = 100
 """CUDA_ERROR_NO_DEVICE of the driver's interface."""
 
@@ -130,7 +133,7 @@ def _load_kernels() -> UserError | None:
 
 def compile_problem(text: str) -> UserError:
     """A sentence for what a failed compilation of the kernels said; looks for the tools that it needs."""
-    homes = (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda")
+    homes = (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), TOOLKIT)
     places = os.pathsep.join([os.environ.get("PATH", ""), *(os.path.join(home, "bin") for home in homes if home)])
     if not shutil.which("nvcc", path=places):
         return UserError("gsplat's kernels cannot be compiled: there is no CUDA toolkit (nvcc).",

@@ -1,0 +1,210 @@
+"""The torch model against the kernels on the same scenes, on CPU tensors: steps, renderings, states that change engines, failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.core.camera import Camera
+from engine.core.config import TrainConfig
+from engine.core.errors import UserError
+from engine.core.gaussians import Gaussians
+from engine.training.backend import OutOfMemory, StepSettings, Target
+from engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from engine.training.cpu.model import CpuModel
+from tests.scenes import look_at, ring_cameras
+
+torch = pytest.importorskip("torch")
+
+from engine.training.cuda.model import NAMES, TorchModel  # noqa: E402
+from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera  # noqa: E402
+from tests.training import torch_rasterizer  # noqa: E402
+from tests.training.test_kernels import camera, scene  # noqa: E402
+from tests.training.torch_models import CPU, torch_model  # noqa: E402
+
+RATES = {"means": 1e-3, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh0": 5e-3, "shN": 1e-3}
+SETTINGS = StepSettings(RATES, 2, (0.2, 0.4, 0.6), 0.2, 0.01, 0.01, 0.0, 7)
+STILL = dict.fromkeys(RATES, 0.0)
+BOTH = pytest.mark.parametrize("make", [CpuModel, torch_model], ids=["kernels", "torch"])
+
+
+def target(view: int = 0, alpha: bool = True, size: tuple[int, int] = (41, 35)) -> Target:
+    rng = np.random.default_rng(view)
+    return Target(camera(*size), rng.integers(0, 256, (size[1], size[0], 4 if alpha else 3)).astype(np.uint8), view)
+
+
+def assert_same(one: CpuModel | TorchModel, other: CpuModel | TorchModel, tolerance: float) -> None:
+    mine, theirs = one.state(), other.state()
+    assert int(mine["steps"]) == int(theirs["steps"])
+    for name in NAMES:
+        np.testing.assert_allclose(mine[name], theirs[name], atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(mine[f"second_{name}"], theirs[f"second_{name}"], rtol=1e-2, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize("degree", [0, 2])
+def test_steps_as_the_kernels_do(antialiased: bool, degree: int) -> None:
+    gaussians, settings = scene(100, 1), replace(SETTINGS, sh_degree=degree)
+    kernels, torched = CpuModel(gaussians, antialiased=antialiased), torch_model(gaussians, TrainConfig(antialiased=antialiased))
+    for view in range(4):
+        expected = float(kernels.step(target(view), settings))
+        assert float(torched.step(target(view), settings)) == pytest.approx(expected, rel=1e-5)
+    assert_same(kernels, torched, tolerance=2e-5)
+
+
+def test_renders_and_scores_as_the_kernels_do() -> None:
+    kernels, torched = (make(scene(100, 3)) for make in (CpuModel, torch_model))
+    one, other = (model.render(camera(), 3, (0.1, 0.5, 0.9)) for model in (kernels, torched))
+    np.testing.assert_allclose(one.rgb, other.rgb, atol=1e-5)
+    np.testing.assert_allclose(one.alpha, other.alpha, atol=1e-5)
+    np.testing.assert_allclose(one.depth, other.depth, atol=1e-3)
+    assert torched.score(target(), 3) == pytest.approx(kernels.score(target(), 3), rel=1e-4)
+
+
+def test_gathers_as_the_kernels_do() -> None:
+    kernels, torched = (make(scene(80, 5)) for make in (CpuModel, torch_model))
+    settings = replace(SETTINGS, learning_rates=STILL, gather=True)
+    for view in range(3):
+        kernels.step(target(view), settings)
+        torched.step(target(view), settings)
+    mine, theirs = torched.take_statistics(), kernels.take_statistics()
+    np.testing.assert_allclose(mine.gradient, theirs.gradient, rtol=1e-3, atol=1e-7)
+    assert mine.seen.max() == 3 and (mine.seen == theirs.seen).mean() > 0.95
+    assert not torched.take_statistics().gradient.any()
+
+
+def test_a_training_changes_engines_by_its_checkpoint(tmp_path: Path) -> None:
+    gaussians = scene(60, 2)
+    stayed, first = CpuModel(gaussians), CpuModel(gaussians)
+    moved, last = torch_model(gaussians), CpuModel(scene(10, 0))
+    for number, (model, following) in enumerate([(first, moved), (moved, last)]):
+        for view in range(3):
+            stayed.step(target(view), SETTINGS)
+            model.step(target(view), SETTINGS)
+        save_checkpoint(tmp_path / "checkpoint", Checkpoint(number, 0.0, model.state()))
+        checkpoint = load_checkpoint(tmp_path / "checkpoint")
+        assert checkpoint is not None
+        following.load_state(checkpoint.state)
+    assert_same(stayed, last, tolerance=2e-5)
+
+
+def test_resumes_with_exposures_and_poses() -> None:
+    settings = replace(SETTINGS, exposure_rate=1e-2, pose_rate=1e-4)
+    cameras = ring_cameras(3)
+    whole, cut = (torch_model(scene(50, 4), cameras=cameras) for _ in range(2))
+    for view in (0, 1, 2):
+        whole.step(target(view), settings)
+        cut.step(target(view), settings)
+    resumed = torch_model(scene(5, 0), cameras=cameras)
+    resumed.load_state(cut.state())
+    for view in (2, 0):
+        assert float(whole.step(target(view), settings)) == float(resumed.step(target(view), settings))
+    assert np.array_equal(whole.state()["exposure"], resumed.state()["exposure"])
+    assert whole.state()["exposure"].any() and whole.state()["poses"].any()
+
+
+@BOTH
+def test_rebuild_copies_rows_and_resets_moments(make) -> None:
+    model = make(scene(30, 6))
+    model.step(target(), SETTINGS)
+    before = model.state()
+    rows = np.concatenate([np.arange(30), [4, 4, 9]])
+    model.rebuild(rows, np.array([4, 30, 31]))
+    after = model.state()
+    for name in NAMES:
+        assert np.array_equal(after[name], before[name][rows]), name
+        assert not after[f"second_{name}"][[4, 30, 31]].any()
+        assert np.array_equal(after[f"first_{name}"][32], before[f"first_{name}"][9])
+    model.rebuild(np.array([2, 7]), np.array([], np.int64))
+    assert model.count == 2 and np.array_equal(model.read("means"), before["means"][[2, 7]])
+    model.step(target(), SETTINGS)
+
+
+@BOTH
+def test_write_and_forget(make) -> None:
+    model = make(scene(20, 7))
+    model.step(target(), SETTINGS)
+    model.write("opacities", np.array([3, 5]), np.array([-1.0, 2.0], np.float32))
+    assert model.read("opacities")[[3, 5]].tolist() == [-1.0, 2.0]
+    model.forget("opacities")
+    state = model.state()
+    assert not state["first_opacities"].any() and not state["second_opacities"].any() and state["second_means"].any()
+
+
+@BOTH
+def test_explores_along_the_own_axes_where_nothing_is_seen(make) -> None:
+    count = 4000
+    gaussians = Gaussians(np.zeros((count, 3), np.float32), np.tile(np.float32([0.5, 0.5, 0.5, 0.5]), (count, 1)),
+                          np.tile(np.log(np.float32([0.1, 0.2, 0.4])), (count, 1)),
+                          np.where(np.arange(count) % 2, 3.0, -9.0).astype(np.float32), np.zeros((count, 1, 3), np.float32),
+                          np.zeros((count, 0, 3), np.float32))
+    model = make(gaussians)
+    far = Target(Camera(8, 8, 8.0, 8.0, 4.0, 4.0, look_at(np.array([0.0, -50.0, 0.1]))), np.zeros((8, 8, 3), np.uint8))
+    lesson = replace(SETTINGS, learning_rates=STILL, sh_degree=0, noise=2.0)
+    model.step(far, lesson)
+    moved = model.read("means")
+    assert not moved[1::2].any()
+    gate = 1 / (1 + np.exp(-100 * (0.005 - 1 / (1 + np.exp(9.0)))))
+    # The rotation takes x to y, y to z, z to x: variances of the axes move along.
+    np.testing.assert_allclose(moved[::2].std(axis=0), 2.0 * gate * np.array([0.16, 0.01, 0.04]), rtol=0.1)
+    again = make(gaussians)
+    again.step(far, lesson)
+    assert np.array_equal(again.read("means"), moved)
+
+
+def test_draws_orthographic_cameras() -> None:
+    """A Gaussian lies where its camera projects it, as large at every distance."""
+    flat = Camera(64, 48, 10.0, 10.0, 30.0, 20.0, look_at(np.array([0.0, -5.0, 1.0])), orthographic=True)
+    for distance in (0.0, 2.0):
+        point = np.array([[0.7, distance, 0.4]])
+        one = Gaussians(point.astype(np.float32), np.float32([[1, 0, 0, 0]]), np.full((1, 3), np.log(0.2), np.float32), np.float32([4.0]),
+                        np.ones((1, 1, 3), np.float32), np.zeros((1, 0, 3), np.float32))
+        seen = torch_model(one).render(flat, 0, (0.0, 0.0, 0.0))
+        pixel, depth = flat.project(point)
+        y, x = np.mgrid[:48, :64] + 0.5
+        middle = np.array([(x * seen.alpha).sum(), (y * seen.alpha).sum()]) / seen.alpha.sum()
+        np.testing.assert_allclose(middle, pixel[0], atol=0.05)
+        assert seen.depth[seen.alpha > 0.1] == pytest.approx(depth[0], rel=1e-4)
+        assert seen.alpha.sum() == pytest.approx(2 * np.pi * (0.2**2 * 100 + 0.3) * 0.98, rel=0.1)
+    with pytest.raises(UserError, match="orthographic"):
+        CpuModel(scene(5, 0)).render(flat, 0, (0.0, 0.0, 0.0))
+
+
+def test_a_loss_that_is_no_number_changes_nothing() -> None:
+    def broken(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+        drawn = torch_rasterizer.draw(parameters, camera, request)
+        return replace(drawn, rgb=drawn.rgb * float("nan"))
+
+    model = TorchModel(scene(30, 8), CPU, broken)
+    before = model.state()
+    assert np.isnan(float(model.step(target(), SETTINGS)))
+    for name in NAMES:
+        assert np.array_equal(model.state()[name], before[name]), name
+
+
+@pytest.mark.parametrize(("error", "kind", "words"), [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), OutOfMemory, "ran out of memory"),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), OutOfMemory, "ran out of memory"),
+    (RuntimeError("CUDA error: unspecified launch failure\nmore"), UserError, "stopped working: CUDA error: unspecified launch failure"),
+])
+def test_failures_of_the_card_are_sentences(error: Exception, kind: type[UserError], words: str) -> None:
+    def failing(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+        raise error
+
+    model = TorchModel(scene(10, 9), CPU, failing)
+    before = model.state()
+    with pytest.raises(kind, match=words) as caught:
+        model.step(target(), SETTINGS)
+    assert caught.value.hint and type(caught.value) is kind
+    assert all(np.array_equal(before[name], model.state()[name]) for name in before)
+
+
+def test_other_errors_are_not_hidden() -> None:
+    def wrong(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        TorchModel(scene(10, 9), CPU, wrong).step(target(), SETTINGS)
