@@ -59,7 +59,8 @@ def executable(folder: Path, name: str) -> None:
     (["nvcc", "c++"], "Ninja is required to load C++ extensions", "ninja is missing"),
     (["nvcc", "c++"], "step 1\nfatal error: unsupported GNU version! gcc versions later than 14\n", "unsupported GNU version"),
 ])
-def test_compilation_fails_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: list[str], text: str, words: str) -> None:
+def test_compilation_fails_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: list[str], text: str,
+                                           words: str) -> None:
     for tool in tools:
         executable(tmp_path / "bin", tool)
     for name in ("CUDA_HOME", "CUDA_PATH", "CXX"):
