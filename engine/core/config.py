@@ -83,7 +83,7 @@ class TrainConfig:
     initial_opacity: float = 0.3
     """opacity of start points"""
     sky: int = 0
-    """start points on a far dome that become the sky and everything distant; 0: none"""
+    """start points on a far dome that become the sky and everything distant; 0: none. With them scale_regularisation is off"""
 
     mask_meaning: MaskMeaning = "ignore"
     """what masks hide: ignore leaves those pixels out, empty says that nothing is there"""
@@ -141,7 +141,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "quarter_until": (0, 1), "half_until": (0, 1), "full_sh_at": (0, 1), "initial_opacity": (0.005, 0.99),
     "grow_gradient": (0, 1), "reach_limit": (0, 1), "reset_every": (1, 1_000_000), "sky": (0, 1_000_000),
     "alpha_weight": (0, 100), "depth_weight": (0, 100), "normal_weight": (0, 100), "distortion_weight": (0, 100),
-    "transmittance_weight": (0, 100), "needle_weight": (0, 100), "lr_exposure": (0, 1), "lr_poses": (0, 1), "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
+    "transmittance_weight": (0, 100), "needle_weight": (0, 100), "lr_exposure": (0, 1), "lr_poses": (0, 1),
+    "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
     "gpus": (1, 64), "gpu_memory": (0, 10_000), "image_memory": (0, 100_000),
 }
 

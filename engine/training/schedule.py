@@ -90,7 +90,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSetti
         background=background_at(step, config),
         ssim_lambda=config.ssim_lambda,
         opacity_regularisation=config.opacity_regularisation,
-        scale_regularisation=config.scale_regularisation,
+        scale_regularisation=0.0 if config.sky else config.scale_regularisation,  # a sky of small Gaussians has holes
         noise=config.noise * rates["means"] if exploring and config.strategy == "mcmc" else 0.0,
         noise_seed=config.seed * 1_000_003 + step,
         gather=exploring and config.strategy == "default",

@@ -149,7 +149,8 @@ def test_a_mask_goes_through_the_lens_with_its_photo(tmp_path: Path, meaning: st
 
 
 @pytest.mark.parametrize("kind, file, content, sentence", [
-    ("mask", "m.png", b"no image", "m.png"), ("depth", "d.npy", b"no array", "d.npy is damaged"), ("depth", "d.png", b"\x89PNG\r\n\x1a\n", "d.png"),
+    ("mask", "m.png", b"no image", "m.png"), ("depth", "d.npy", b"no array", "d.npy is damaged"),
+    ("depth", "d.png", b"\x89PNG\r\n\x1a\n", "d.png"),
     ("depth", "d.npy", None, "d.npy"), ("normals", "n.npy", np.zeros((24, 32), np.float32), "n.npy holds float32"),
     ("depth", "d.npy", np.array(["a", "b"]), "d.npy holds"), ("depth", "d.npy", np.zeros((10, 32), np.float32), "d.npy is 32 x 10"),
     ("mask", "m.png", np.zeros((24, 30), np.uint8), "m.png is 30 x 24"),

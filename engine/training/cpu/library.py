@@ -237,7 +237,8 @@ class Kernels:
              mask: np.ndarray | None = None, sights: np.ndarray | None = None) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
-        Nothing is learned where `mask`, uint8 [H, W], is 0. `sights` [N, 3] are updated: struct Sight in splat.c. Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
+        Nothing is learned where `mask`, uint8 [H, W], is 0. `sights` [N, 3] are updated: struct Sight in sights.h.
+        Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
         """
         value, shape = ctypes.c_double(), drawing.gaussians.values.shape
         lesson.image, lesson.channels = image_pointer(image, view), image.shape[2]

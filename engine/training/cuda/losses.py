@@ -75,7 +75,7 @@ def alpha_loss(alpha: Tensor, truth: Tensor, learned: Tensor | None = None) -> T
 
 
 def depth_loss(depth: Tensor, truth: Tensor, learned: Tensor | None = None) -> Tensor:
-    """Relative L1 of expected depth [H, W] where the true one is known (not 0) and something is drawn: the same in metres and millimetres."""
+    """Relative L1 of expected depth [H, W], so the same in every unit, where the true one is known (not 0) and something is drawn."""
     known = (truth > 0) & (depth > 0)
     return _mean((depth - truth).abs() / truth.clamp_min(SMALLEST_DEPTH), _both(known, learned))
 

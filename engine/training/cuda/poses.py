@@ -20,7 +20,7 @@ def spread(positions: Tensor) -> float:
 
 
 def refined(viewmat: Tensor, corrections: Tensor, view: int, unit: float) -> Tensor:
-    """The world-to-camera matrix [4, 4] of a photo whose camera turns about its own centre and is shifted by `unit` times its correction."""
+    """The world-to-camera matrix [4, 4] of a photo: its camera turned about its own centre, and shifted by `unit` times its correction."""
     turn, shift = corrections[view, :3], corrections[view, 3:] * unit
     rotation = viewmat[:3, :3] @ rotation_matrix(turn).T
     position = -viewmat[:3, :3].T @ viewmat[:3, 3] + shift
