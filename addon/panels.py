@@ -205,6 +205,7 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene.splatwright.train
     layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "preset")
     column = layout.column(align=True)
     for name in ("max_steps", "max_gaussians", "resolution"):
         column.prop(settings, name)

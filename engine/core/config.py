@@ -26,8 +26,8 @@ class TrainConfig:
     """which engine computes: auto picks the fastest that runs here, cuda is an NVIDIA GPU, cpu is every processor"""
     max_steps: int = 3000
     """how many images are learned from, one a step; more is better and takes longer"""
-    max_gaussians: int = 40_000
-    """most Gaussians that the result may have; more show finer detail and take longer"""
+    max_gaussians: int = 0
+    """most Gaussians that the result may have; more show finer detail and take longer; 0: as many as suit this computer and the images"""
     resolution: int = 400
     """longest image side in pixels that is trained on; larger images are reduced"""
     sh_degree: int = 2
@@ -134,7 +134,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {"backend": get_args(Backend), "backgroun
                                         "strategy": get_args(StrategyName), "mask_meaning": get_args(MaskMeaning)}
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "max_steps": (1, 1_000_000), "max_gaussians": (1, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),
+    "max_steps": (1, 1_000_000), "max_gaussians": (0, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),
     "seed": (0, 2**31 - 1), "ssim_lambda": (0, 1), "lr_means": (0, 1), "lr_scales": (0, 1), "lr_opacities": (0, 1),
     "lr_quats": (0, 1), "lr_sh0": (0, 1), "opacity_regularisation": (0, 10), "scale_regularisation": (0, 10),
     "noise": (0, 1e8), "growth": (0, 1), "refine_every": (1, 1_000_000), "refine_from": (0, 1), "refine_until": (0, 1),
@@ -144,6 +144,23 @@ _RANGES: dict[str, tuple[float, float]] = {
     "transmittance_weight": (0, 100), "needle_weight": (0, 100), "lr_exposure": (0, 1), "lr_poses": (0, 1),
     "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
     "gpus": (1, 64), "gpu_memory": (0, 10_000), "image_memory": (0, 100_000),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that go together, beside the defaults."""
+
+    label: str
+    sentence: str
+    settings: dict[str, Any]
+
+
+PresetName = Literal["quick-look", "preview"]
+
+PRESETS: dict[PresetName, Preset] = {
+    "quick-look": Preset("Quick Look", "a first impression within seconds", {"max_steps": 1000, "resolution": 320, "refine_every": 50}),
+    "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {}),
 }
 
 

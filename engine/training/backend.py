@@ -18,8 +18,10 @@ from ..core.errors import UserError
 from ..core.gaussians import Gaussians
 from .distributed import SOLO, Group
 
-MaskMeaning = Literal["ignore", "empty"]
 Engine = Literal["cuda", "cpu"]
+
+GPU_GAUSSIANS = 1_000_000
+"""What scenes of the usual benchmarks need for full detail, and every graphics card has room for."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ class StepSettings:
     opacity_regularisation: float
     scale_regularisation: float
     noise: float  # standard deviation factor of MCMC's exploration noise on the means, 0: none
+    reduction: int  # how much smaller than the full image the target is, 1, 2 or 4
     noise_seed: int  # the noise of a step depends on this alone, so a resumed run repeats it
     gather: bool = False  # collect what take_statistics returns
     alpha_weight: float = 0.0  # of the difference between rendered alpha and the image's
     depth_weight: float = 0.0  # of the difference between expected depth and the target's
     normal_weight: float = 0.0  # of the angle between rendered normals and the target's
-    mask_meaning: MaskMeaning = "ignore"  # what masked pixels are: not looked at, or empty space
     distortion_weight: float = 0.0  # against floaters: the variance of depth along each ray
     transmittance_weight: float = 0.0  # against fog: the entropy of each ray's alpha
     needle_weight: float = 0.0  # against needles: the ratio of the largest axis to the middle one
@@ -183,6 +185,17 @@ def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) 
     if config.backend == "cuda":
         raise problem
     return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
+
+
+def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> int:
+    """How many Gaussians suit the engine and images of so many pixels."""
+    match engine:
+        case "cpu":
+            from .cpu.model import affordable_gaussians, default_threads
+
+            return affordable_gaussians(pixels, config.threads or default_threads())
+        case "cuda":
+            return GPU_GAUSSIANS
 
 
 def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),

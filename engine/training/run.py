@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset
@@ -13,7 +15,7 @@ from ..core.events import Event, Finding, Started
 from ..core.job import JobFolder
 from ..core.sources import read_dataset
 from ..preflight import check_dataset
-from .backend import Engine, Model, choose_engine
+from .backend import Engine, Model, affordable_gaussians, choose_engine
 from .checkpoint import Checkpoint, load_checkpoint
 from .demands import check_demands
 from .distributed import SOLO, Group
@@ -63,11 +65,14 @@ class Run:
 def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> Run:
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
     tick = job.beat if group.leads else lambda: None
-    config = job.read_spec().config
-    dataset = read_dataset(job.read_spec().dataset)
+    spec = job.read_spec()
+    dataset = read_dataset(spec.dataset)
     if group.leads:
         report_findings(dataset, emit, tick)
-    choice = choose_engine(config, tick)
+    choice = choose_engine(spec.config, tick)
+    config = settled(spec.config, dataset, choice.engine)
+    if group.leads:
+        job.write_spec(replace(spec, config=config))
     emit(Finding("info", choice.reason, choice.hint))
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
@@ -82,6 +87,15 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> 
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
                Progression(step, config.max_steps), emit, group)
+
+
+def settled(config: TrainConfig, dataset: Dataset, engine: Engine) -> TrainConfig:
+    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
+    if config.max_gaussians:
+        return config
+    sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]
+    reduced = sides * np.minimum(1, config.resolution / sides.max(axis=1, keepdims=True))
+    return replace(config, max_gaussians=affordable_gaussians(config, engine, int(np.median(reduced.prod(axis=1)))))
 
 
 def close(run: Run) -> None:

@@ -92,6 +92,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSetti
         opacity_regularisation=config.opacity_regularisation,
         scale_regularisation=0.0 if config.sky else config.scale_regularisation,  # a sky of small Gaussians has holes
         noise=config.noise * rates["means"] if exploring and config.strategy == "mcmc" else 0.0,
+        reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
         gather=exploring and config.strategy == "default",
         alpha_weight=config.alpha_weight,

@@ -19,7 +19,8 @@ MOST = 95
 def sky_points(cameras: list[Camera], near: np.ndarray, count: int) -> PointCloud:
     """About `count` grey points on a dome far behind cameras and near points [N, 3], in the directions that cameras see.
 
-    They become the sky and what is distant. Without them the sky is painted with floaters close to the cameras. As Gaussians they are part of the file and of every viewer.
+    They become the sky and what is distant. Without them the sky is painted with floaters close to the cameras. As Gaussians they
+    are part of the file and of every viewer.
     """
     if not count:
         return PointCloud(np.empty((0, 3), np.float32), np.empty((0, 3), np.uint8))

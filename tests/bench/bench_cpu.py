@@ -62,7 +62,7 @@ def our_step(gaussians: Gaussians, size: int, threads: int) -> Step:
     model = CpuModel(gaussians, threads)
     rng = np.random.default_rng(1)
     targets = [Target(camera, rng.integers(0, 256, (size, size, 3), np.uint8)) for camera in cameras(size)]
-    settings = StepSettings(RATES, 3, (0.0, 0.0, 0.0), 0.2, 0.0, 0.0, 0.0, 0)
+    settings = StepSettings(RATES, 3, (0.0, 0.0, 0.0), 0.2, 0.0, 0.0, 0.0, 1, 0)
     return lambda number: (model.step(targets[number % VIEWS], settings), None)[1]
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from engine.core.camera import Camera
+from engine.training.cpu.library import CLASSIC, LowPass
 
-NEAREST_DEPTH, LOW_PASS, FOV_MARGIN = 0.01, 0.3, 0.3
+NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
 
 Parameters = dict[str, torch.Tensor]
@@ -51,17 +52,17 @@ class Projection:
     covariance: torch.Tensor  # [N, 2, 2]
     depth: torch.Tensor  # [N]
     drawn: torch.Tensor  # [N] bool
-    compensation: torch.Tensor  # [N], what the low-pass filter leaves of the opacity's integral
+    compensation: torch.Tensor  # [N], factor on the opacity that keeps its integral
 
 
-def project(p: Parameters, camera: Camera, viewmat: torch.Tensor) -> Projection:
+def project(p: Parameters, camera: Camera, viewmat: torch.Tensor, low_pass: LowPass) -> Projection:
     """EWA splatting (Zwicker et al. 2002) through a world-to-camera matrix [4, 4]."""
     local = p["means"] @ viewmat[:3, :3].T + viewmat[:3, 3]
     z = local[:, 2]
     in_front = z > NEAREST_DEPTH
     z = torch.where(in_front, z, torch.ones_like(z))
     if camera.orthographic:
-        return _project_parallel(p, camera, viewmat, local, in_front)
+        return _project_parallel(p, camera, viewmat, local, in_front, low_pass)
     x, y = local[:, 0] / z, local[:, 1] / z
     limit_x, limit_y = FOV_MARGIN * 0.5 * camera.width / camera.fl_x, FOV_MARGIN * 0.5 * camera.height / camera.fl_y
     tx = z * x.clamp(-camera.cx / camera.fl_x - limit_x, (camera.width - camera.cx) / camera.fl_x + limit_x)
@@ -69,23 +70,24 @@ def project(p: Parameters, camera: Camera, viewmat: torch.Tensor) -> Projection:
     zero = torch.zeros_like(z)
     jacobian = torch.stack([camera.fl_x / z, zero, -camera.fl_x * tx / z**2, zero, camera.fl_y / z, -camera.fl_y * ty / z**2], dim=1)
     center = torch.stack([camera.fl_x * x + camera.cx, camera.fl_y * y + camera.cy], dim=1)
-    return _through(jacobian.reshape(-1, 2, 3), p, viewmat, center, z, in_front)
+    return _through(jacobian.reshape(-1, 2, 3), p, viewmat, center, z, in_front, low_pass)
 
 
-def _project_parallel(p: Parameters, camera: Camera, viewmat: torch.Tensor, local: torch.Tensor, drawn: torch.Tensor) -> Projection:
+def _project_parallel(p: Parameters, camera: Camera, viewmat: torch.Tensor, local: torch.Tensor, drawn: torch.Tensor,
+                      low_pass: LowPass) -> Projection:
     """Along parallel rays: fl_x and fl_y are pixels for each metre."""
     focal = torch.tensor([camera.fl_x, camera.fl_y], dtype=local.dtype)
     center = local[:, :2] * focal + torch.tensor([camera.cx, camera.cy], dtype=local.dtype)
     jacobian = torch.nn.functional.pad(torch.diag(focal), (0, 1))
-    return _through(jacobian.expand(len(local), 2, 3), p, viewmat, center, local[:, 2], drawn)
+    return _through(jacobian.expand(len(local), 2, 3), p, viewmat, center, local[:, 2], drawn, low_pass)
 
 
 def _through(jacobian: torch.Tensor, p: Parameters, viewmat: torch.Tensor, center: torch.Tensor, depth: torch.Tensor,
-             drawn: torch.Tensor) -> Projection:
+             drawn: torch.Tensor, low_pass: LowPass) -> Projection:
     axes = jacobian @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
-    sharp = axes @ axes.transpose(1, 2)
-    covariance = sharp + LOW_PASS * torch.eye(2, dtype=depth.dtype)
-    ratio = torch.linalg.det(sharp) / torch.linalg.det(covariance)
+    dilated = axes @ axes.transpose(1, 2) + low_pass.dilation * torch.eye(2, dtype=depth.dtype)
+    covariance = dilated + low_pass.blur * torch.eye(2, dtype=depth.dtype)
+    ratio = torch.linalg.det(dilated) / torch.linalg.det(covariance)
     return Projection(center, covariance, depth, drawn, ratio.clamp_min(1e-12).sqrt())
 
 
@@ -108,24 +110,24 @@ class Frame:
     rows: torch.Tensor  # [M]: the Gaussians in front of the camera, by depth
     centers: torch.Tensor  # [M, H, W, 2]: their centres, once for each pixel
     alpha: torch.Tensor  # [M, H, W], before the limits
+    projected: torch.Tensor  # [1, N, 2]: centres of all
     weight: torch.Tensor  # [M, H, W]: share of each in each pixel
     covariance: torch.Tensor  # [M, 2, 2] on the image
 
 
-def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, antialiased: bool = False,
+def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, low_pass: LowPass = CLASSIC,
            viewmat: torch.Tensor | None = None) -> Frame:
     """Draw; `viewmat` [4, 4] replaces the camera's."""
     viewmat = torch.from_numpy(camera.viewmat).to(p["means"]) if viewmat is None else viewmat
-    seen = project(p, camera, viewmat)
+    seen = project(p, camera, viewmat, low_pass)
     rows = torch.nonzero(seen.drawn)[:, 0]
     rows = rows[torch.argsort(seen.depth[rows].detach(), stable=True)]
     color, depth = colors(p, viewmat, degree, camera.orthographic)[rows], seen.depth[rows, None, None]
-    opacity = p["opacities"][rows].sigmoid()
-    if antialiased:
-        opacity = opacity * seen.compensation[rows]
+    opacity = p["opacities"][rows].sigmoid() * seen.compensation[rows]
     y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     pixels = torch.stack([x, y], dim=-1).to(seen.center) + 0.5
-    centers = seen.center[rows, None, None].repeat(1, camera.height, camera.width, 1)
+    projected = seen.center[None]
+    centers = projected[0, rows, None, None].repeat(1, camera.height, camera.width, 1)
     offset = pixels[None] - centers
     power = -0.5 * torch.einsum("nhwi,nij,nhwj->nhw", offset, torch.linalg.inv(seen.covariance[rows]), offset)
     free = opacity[:, None, None] * power.exp()
@@ -137,8 +139,8 @@ def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor,
     weight, rest = alpha * before[:-1], before[-1]
     image = torch.einsum("nhw,nc->chw", weight, color) + background[:, None, None] * rest
     mean_depth = (weight * depth).sum(0) / (1 - rest).clamp_min(1e-12)
-    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free, weight,
-                 seen.covariance[rows])
+    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free,
+                 projected, weight, seen.covariance[rows])
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ from tests.training.test_kernels import camera, scene  # noqa: E402
 from tests.training.torch_models import CPU, torch_model  # noqa: E402
 
 RATES = {"means": 1e-3, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh0": 5e-3, "shN": 1e-3}
-SETTINGS = StepSettings(RATES, 2, (0.2, 0.4, 0.6), 0.2, 0.01, 0.01, 0.0, 7)
+SETTINGS = StepSettings(RATES, 2, (0.2, 0.4, 0.6), 0.2, 0.01, 0.01, 0.0, 1, 7)
 STILL = dict.fromkeys(RATES, 0.0)
 BOTH = pytest.mark.parametrize("make", [CpuModel, torch_model], ids=["kernels", "torch"])
 

@@ -16,7 +16,7 @@ from engine.core.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu import library
 from engine.training.cpu.blocks import Blocks
-from engine.training.cpu.library import Drawing, Kernels
+from engine.training.cpu.library import ANTIALIASED, CLASSIC, Drawing, Kernels, LowPass
 from engine.training.cpu.model import CpuModel, packed, view_struct
 from tests.scenes import colored_ball, look_at
 
@@ -27,7 +27,7 @@ from tests.training import reference  # noqa: E402
 IMAGE_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-3
 RATES = {"means": 1e-3, "quats": 1e-3, "scales": 5e-3, "opacities": 5e-2, "sh0": 5e-3, "shN": 1e-3}
 BACKGROUND = (0.1, 0.5, 0.9)
-SETTINGS = StepSettings(RATES, 0, (0.2, 0.4, 0.6), 0.2, 0.01, 0.01, 1.0, 7)
+SETTINGS = StepSettings(RATES, 0, (0.2, 0.4, 0.6), 0.2, 0.01, 0.01, 1.0, 1, 7)
 
 
 def scene(count: int, seed: int, scale: float = 0.08, degree: int = 3, opacity: float = 0.0) -> Gaussians:
@@ -57,19 +57,19 @@ class Outcome:
     absolute: np.ndarray
 
 
-def ours(gaussians: Gaussians, view: Camera, degree: int, gradient: np.ndarray, antialiased: bool = False, threads: int = 2) -> Outcome:
+def ours(gaussians: Gaussians, view: Camera, degree: int, gradient: np.ndarray, low_pass: LowPass = CLASSIC, threads: int = 2) -> Outcome:
     kernels = Kernels(threads)
-    images = kernels.forward(Drawing(packed(gaussians.arrays()), degree, antialiased), view_struct(view, BACKGROUND), with_depth=True)
+    images = kernels.forward(Drawing(packed(gaussians.arrays()), degree, low_pass), view_struct(view, BACKGROUND), with_depth=True)
     back = kernels.backward(np.ascontiguousarray(gradient[:3]), np.ascontiguousarray(gradient[3]), absolute=True)
     kernels.close()
     pictures = {"rgb": images.rgb, "transmittance": images.transmittance, "depth": images.depth}
     return Outcome(pictures, back.gaussians.unpack(), back.pose, back.absolute)
 
 
-def theirs(gaussians: Gaussians, view: Camera, degree: int, gradient: np.ndarray, antialiased: bool = False) -> Outcome:
+def theirs(gaussians: Gaussians, view: Camera, degree: int, gradient: np.ndarray, low_pass: LowPass = CLASSIC) -> Outcome:
     parameters = {name: torch.from_numpy(array).double().requires_grad_() for name, array in gaussians.arrays().items()}
     viewmat = torch.from_numpy(view.viewmat).double().requires_grad_()
-    frame = reference.render(parameters, view, degree, torch.tensor(BACKGROUND, dtype=torch.double), antialiased, viewmat)
+    frame = reference.render(parameters, view, degree, torch.tensor(BACKGROUND, dtype=torch.double), low_pass, viewmat)
     weights = torch.from_numpy(gradient).double()
     value = (frame.rgb * weights[:3]).sum() + (frame.transmittance * weights[3]).sum()
     if len(frame.rows):
@@ -87,11 +87,11 @@ def gradient_of(value: torch.Tensor) -> np.ndarray:
     return (value.grad if value.grad is not None else torch.zeros_like(value)).numpy()
 
 
-def assert_agree(gaussians: Gaussians, view: Camera, degree: int, seed: int = 0, antialiased: bool = False,
+def assert_agree(gaussians: Gaussians, view: Camera, degree: int, seed: int = 0, low_pass: LowPass = CLASSIC,
                  tolerance: float = IMAGE_TOLERANCE) -> None:
     gradient = np.random.default_rng(seed).standard_normal((4, view.height, view.width)).astype(np.float32)
-    found, truth = ours(gaussians, view, degree, gradient, antialiased), theirs(gaussians, view, degree, gradient, antialiased)
-    near_threshold = borderline(gaussians, view, antialiased)
+    found, truth = ours(gaussians, view, degree, gradient, low_pass), theirs(gaussians, view, degree, gradient, low_pass)
+    near_threshold = borderline(gaussians, view, low_pass)
     for name in ("rgb", "transmittance"):
         error = np.abs(found.images[name] - truth.images[name])[..., ~near_threshold]
         assert error.size == 0 or error.max() < tolerance * max(1.0, np.abs(truth.images[name]).max()), name
@@ -106,29 +106,46 @@ def assert_agree(gaussians: Gaussians, view: Camera, degree: int, seed: int = 0,
         assert np.linalg.norm(getattr(found, name) - getattr(truth, name)) <= GRADIENT_TOLERANCE * size, name
 
 
-def borderline(gaussians: Gaussians, view: Camera, antialiased: bool = False) -> np.ndarray:
+def borderline(gaussians: Gaussians, view: Camera, low_pass: LowPass = CLASSIC) -> np.ndarray:
     """Pixels [H, W] where float32 and float64 may decide differently: an alpha or a transmittance within 1e-4 of its limit."""
     with torch.no_grad():
         parameters = {name: torch.from_numpy(array).double() for name, array in gaussians.arrays().items()}
-        alpha = reference.render(parameters, view, 0, torch.zeros(3, dtype=torch.double), antialiased).alpha
+        alpha = reference.render(parameters, view, 0, torch.zeros(3, dtype=torch.double), low_pass).alpha
         close = ((alpha * 255 - 1).abs() < 1e-4).any(0) | ((alpha - reference.ALPHA_MAX).abs() < 1e-5).any(0)
         drawn = torch.where(alpha >= reference.ALPHA_MIN, alpha.clamp_max(reference.ALPHA_MAX), torch.zeros_like(alpha))
         rest = torch.cumprod(1 - drawn, dim=0)
         return (close | ((rest / reference.TRANSMITTANCE_MIN - 1).abs() < 1e-3).any(0)).numpy()
 
 
-@pytest.mark.parametrize("antialiased", [False, True])
+LOW_PASSES = [CLASSIC, ANTIALIASED, CLASSIC.reduced(4), ANTIALIASED.reduced(2)]
+
+
+@pytest.mark.parametrize("low_pass", LOW_PASSES)
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_images_and_gradients_agree_with_the_reference(degree: int, antialiased: bool) -> None:
-    assert_agree(scene(60, degree, degree=degree), camera(), degree, antialiased=antialiased)
+def test_images_and_gradients_agree_with_the_reference(degree: int, low_pass: LowPass) -> None:
+    assert_agree(scene(60, degree, degree=degree), camera(), degree, low_pass=low_pass)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 10**6), st.sampled_from([0.01, 0.1, 0.6]), st.integers(0, 3), st.integers(3, 50),
-       st.integers(3, 50), st.sampled_from([0.0, 3.0]), st.booleans())
+       st.integers(3, 50), st.sampled_from([0.0, 3.0]), st.sampled_from(LOW_PASSES))
 def test_random_scenes_agree(count: int, seed: int, scale: float, degree: int, width: int, height: int, opacity: float,
-                             antialiased: bool) -> None:
-    assert_agree(scene(count, seed, scale, 3, opacity), camera(width, height), degree, seed, antialiased)
+                             low_pass: LowPass) -> None:
+    assert_agree(scene(count, seed, scale, 3, opacity), camera(width, height), degree, seed, low_pass)
+
+
+@pytest.mark.parametrize("low_pass", [CLASSIC, ANTIALIASED])
+@pytest.mark.parametrize("reduction", [2, 4])
+def test_a_reduced_image_shows_what_the_full_one_averages_to(reduction: int, low_pass: LowPass) -> None:
+    gaussians, view = scene(300, 5, scale=0.02), camera(96, 96)
+    averaged = picture(gaussians, view, low_pass).reshape(3, 96 // reduction, reduction, 96 // reduction, reduction).mean((2, 4))
+    small = view.resized(96 // reduction, 96 // reduction)
+    error, unaware = (np.abs(picture(gaussians, small, each) - averaged).mean() for each in (low_pass.reduced(reduction), low_pass))
+    assert error < 0.4 * unaware
+
+
+def picture(gaussians: Gaussians, view: Camera, low_pass: LowPass) -> np.ndarray:
+    return ours(gaussians, view, 0, np.zeros((4, view.height, view.width), np.float32), low_pass).images["rgb"]
 
 
 def test_expected_depth_agrees() -> None:

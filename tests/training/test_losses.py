@@ -32,7 +32,7 @@ from tests.training.torch_rasterizer import draw  # noqa: E402
 SIZE = 20
 CAMERA = Camera(SIZE, SIZE, 24.0, 24.0, SIZE / 2, SIZE / 2, look_at(np.array([0.0, -4.0, 0.0])))
 RATES = {"means": 0.02, "quats": 0.02, "scales": 0.02, "opacities": 0.1, "sh0": 0.02, "shN": 0.0}
-PLAIN = StepSettings(RATES, 0, (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 0)
+PLAIN = StepSettings(RATES, 0, (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 1, 0)
 GREY = np.full((SIZE, SIZE, 3), 128, np.uint8)
 
 
@@ -220,7 +220,8 @@ def test_fused_ssim_in_the_interpreter() -> None:
     if torch.cuda.is_available():
         pytest.skip("runs on the GPU instead")
     lines = ["import torch", "from tests.training.test_losses import compare_fused",
-             "from engine.training.cuda.ssim_triton import fused_ssim", "for shape in ((30, 41, 3), (7, 45, 3)): compare_fused(fused_ssim, shape, torch.device('cpu'))"]
+             "from engine.training.cuda.ssim_triton import fused_ssim",
+             "for shape in ((30, 41, 3), (7, 45, 3)): compare_fused(fused_ssim, shape, torch.device('cpu'))"]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=root, capture_output=True, text=True,
                           env={**os.environ, "TRITON_INTERPRET": "1"})

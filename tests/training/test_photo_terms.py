@@ -30,7 +30,7 @@ from engine.training.cuda.model import TorchModel  # noqa: E402
 from tests.training.torch_rasterizer import draw  # noqa: E402
 
 RATES = {"means": 2e-3, "quats": 2e-3, "scales": 5e-3, "opacities": 0.05, "sh0": 0.02, "shN": 0.0}
-PLAIN = StepSettings(RATES, 0, (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 0)
+PLAIN = StepSettings(RATES, 0, (0.0, 0.0, 0.0), 0.0, 0.0, 0.0, 0.0, 1, 0)
 CPU = torch.device("cpu")
 
 

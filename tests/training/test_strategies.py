@@ -23,7 +23,7 @@ from tests.scenes import colored_ball, look_at, write_ball_dataset
 from tests.training.test_trainer import finished, interrupt_after, make_job, run
 
 STILL = StepSettings({name: 0.0 for name in ("means", "quats", "scales", "opacities", "sh0", "shN")}, 0, (0.0, 0.0, 0.0), 1.0, 0.0, 0.0,
-                     0.0, 0, gather=True)
+                     0.0, 1, 0, gather=True)
 """Steps that look and learn nothing."""
 
 PULLED = 0.06

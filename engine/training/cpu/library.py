@@ -35,8 +35,8 @@ FloatPointer = ctypes.POINTER(ctypes.c_float)
 class SceneStruct(ctypes.Structure):
     """Scene in projection.h."""
 
-    _fields_ = [("count", ctypes.c_int64), ("sh_count", ctypes.c_int32), ("sh_degree", ctypes.c_int32), ("antialiased", ctypes.c_int32),
-                ("values", FloatPointer)]
+    _fields_ = [("count", ctypes.c_int64), ("sh_count", ctypes.c_int32), ("sh_degree", ctypes.c_int32),
+                ("dilation", ctypes.c_float), ("blur", ctypes.c_float), ("values", FloatPointer)]
 
 
 class ViewStruct(ctypes.Structure):
@@ -151,19 +151,39 @@ class Images:
 
 
 @dataclass(frozen=True)
+class LowPass:
+    """What is added to the projected covariance, in px²."""
+
+    dilation: float  # as if the Gaussian were larger: gsplat's "classic" mode
+    blur: float  # lowering the opacity such that its integral stays: gsplat's "antialiased" mode (Yu et al. 2024, Mip-Splatting)
+
+    def reduced(self, reduction: int) -> LowPass:
+        """The filter of an image `reduction` times smaller that shows what the pixels of the full one average to.
+
+        Both shrink with the image, and the average over reduction² pixels blurs by its own variance.
+        """
+        shrink = 1 / reduction**2
+        return LowPass(self.dilation * shrink, self.blur * shrink + (1 - shrink) / 12)
+
+
+CLASSIC, ANTIALIASED = LowPass(0.3, 0.0), LowPass(0.0, 0.3)
+
+
+@dataclass(frozen=True)
 class Drawing:
     """Gaussians and how they are drawn."""
 
     gaussians: Blocks
     sh_degree: int
-    antialiased: bool = False
+    low_pass: LowPass = CLASSIC
 
     def struct(self) -> SceneStruct:
         """As C wants it."""
         values = self.gaussians.values
         if not 0 <= self.sh_degree <= 3 or (self.sh_degree + 1) ** 2 > 1 + self.gaussians.rest:
             raise ValueError(f"degree {self.sh_degree} of {1 + self.gaussians.rest} coefficients")
-        return SceneStruct(self.gaussians.count, 1 + self.gaussians.rest, self.sh_degree, self.antialiased, floats(values, *values.shape))
+        return SceneStruct(self.gaussians.count, 1 + self.gaussians.rest, self.sh_degree, self.low_pass.dilation, self.low_pass.blur,
+                           floats(values, *values.shape))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from ...core.gaussians import Gaussians
 from ..backend import Rendering, Statistics, StepSettings, Target
 from ..evaluate import compare
 from .blocks import COLUMNS, NAMES, Blocks
-from .library import Drawing, Kernels, LessonStruct, ViewStruct
+from .library import ANTIALIASED, CLASSIC, Drawing, Kernels, LessonStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
+PIXELS_A_GAUSSIAN = 8
+FEWEST_GAUSSIANS = 10_000
 
 
 class CpuModel:
@@ -22,7 +24,7 @@ class CpuModel:
 
     def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
         self._kernels = Kernels(threads or default_threads())
-        self._antialiased = antialiased
+        self._low_pass = ANTIALIASED if antialiased else CLASSIC
         self._gaussians = packed(gaussians.arrays())
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
@@ -42,17 +44,19 @@ class CpuModel:
             step=self._steps + 1)
         lesson.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
+        drawing = Drawing(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
         if settings.gather and self._sights is None:
             self._sights = np.zeros((self.count, 3), np.float32)
-        loss = self._kernels.step(self._drawing(settings.sh_degree), view, target.image, lesson, (self._first, self._second),
-                                  target.mask, self._sights if settings.gather else None)
+        loss = self._kernels.step(drawing, view, target.image, lesson, (self._first, self._second), target.mask,
+                                  self._sights if settings.gather else None)
         if loss is None:
             raise self._not_finite()
         self._steps += 1
         return loss
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
-        images = self._kernels.forward(self._drawing(sh_degree), view_struct(camera, background), with_depth=True)
+        drawing = Drawing(self._gaussians, sh_degree, self._low_pass)
+        images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
 
@@ -117,9 +121,6 @@ class CpuModel:
     def close(self) -> None:
         self._kernels.close()
 
-    def _drawing(self, sh_degree: int) -> Drawing:
-        return Drawing(self._gaussians, sh_degree, self._antialiased)
-
     def _not_finite(self) -> UserError:
         """Name the parameter that broke the loss."""
         broken = [name for name in NAMES if not np.isfinite(self._gaussians.read(name)).all()]
@@ -140,6 +141,11 @@ def default_threads() -> int:
     """All cores but one, which Blender keeps; both of two."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if cores <= 2 else cores - 1
+
+
+def affordable_gaussians(pixels: int, threads: int) -> int:
+    """A Gaussian for every eight pixels and thread, so that a step takes about as long on any computer, and no more than pixels."""
+    return max(FEWEST_GAUSSIANS, min(pixels, pixels * threads // PIXELS_A_GAUSSIAN))
 
 
 def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewStruct:

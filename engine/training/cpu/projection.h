@@ -8,7 +8,6 @@ enum { TILE = 16, BLOCK = 16, MAX_SH = 16 };
 enum { MEAN = 0, QUAT = 3, SCALE = 7, OPACITY = 10, SH = 11, MAX_COMPONENTS = SH + 3 * MAX_SH };
 
 #define NEAREST_DEPTH 0.01f
-#define LOW_PASS 0.3f /* px², added to the projected covariance */
 #define FOV_MARGIN 0.3f /* the Jacobian is taken no farther outside the image than this share of its half */
 #define LOG2_255 7.99435344f
 
@@ -18,7 +17,7 @@ typedef struct {
     int64_t count;
     int32_t sh_count;   // coefficients a Gaussian has, the constant one included
     int32_t sh_degree;  // degree that is active
-    int32_t antialiased;
+    float dilation, blur;  // px², added to the projected covariance: as if the Gaussian were larger; keeping its opacity's integral
     const float* values;
 } Scene;
 
@@ -106,8 +105,8 @@ typedef struct {
     Mask inside_x, inside_y;
     Vec to_image[2][3];    // Jacobian times world-to-camera rotation
     Vec axes[2][3];        // the Gaussian's scaled axes on the image plane
-    Vec xx, xy, yy;        // covariance there, low-pass included
-    Vec determinant, compensation;  // what the low-pass leaves of the opacity's integral (Yu et al. 2024, Mip-Splatting)
+    Vec xx, xy, yy;        // covariance there, dilated and blurred
+    Vec determinant, compensation;  // factor on the opacity that keeps its integral (Yu et al. 2024, Mip-Splatting)
     Vec opacity;           // before compensation
     Mask drawable;
 } Shape;
@@ -141,16 +140,18 @@ INLINE void jacobian(const Lens* lens, Shape* s) {
 }
 
 // The covariance, and its determinant as a sum of squares, which rounding cannot make negative (Cauchy-Binet).
-INLINE void covariance(Shape* s) {
+INLINE void covariance(const Scene* scene, Shape* s) {
     const Vec *a = s->axes[0], *b = s->axes[1];
     Vec xx = a[0] * a[0] + a[1] * a[1] + a[2] * a[2], yy = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
     Vec c0 = a[1] * b[2] - a[2] * b[1], c1 = a[2] * b[0] - a[0] * b[2], c2 = a[0] * b[1] - a[1] * b[0];
     Vec sharp = c0 * c0 + c1 * c1 + c2 * c2;
     s->xy = a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-    s->determinant = sharp + LOW_PASS * (xx + yy) + LOW_PASS * LOW_PASS;
-    s->compensation = vsqrt(sharp / s->determinant);
-    s->xx = xx + LOW_PASS;
-    s->yy = yy + LOW_PASS;
+    float dilation = scene->dilation, low_pass = dilation + scene->blur;
+    Vec dilated = sharp + dilation * (xx + yy) + dilation * dilation;
+    s->determinant = sharp + low_pass * (xx + yy) + low_pass * low_pass;
+    s->compensation = scene->blur > 0 ? vsqrt(dilated / s->determinant) : 1.f;
+    s->xx = xx + low_pass;
+    s->yy = yy + low_pass;
 }
 
 // Comparisons are written so that a NaN cannot be drawn; exp_vec hides one, so what it reads is tested by itself.
@@ -171,8 +172,7 @@ INLINE void find_shape(const Scene* scene, const Lens* lens, const float* block,
             const Vec* to = s->to_image[a];
             s->axes[a][k] = (to[0] * s->rotation[k] + to[1] * s->rotation[3 + k] + to[2] * s->rotation[6 + k]) * s->scale[k];
         }
-    covariance(s);
-    if (!scene->antialiased) s->compensation = 1.f;
+    covariance(scene, s);
     s->opacity = sigmoid(logit);
     Mask numbers = (log_scale[0] + log_scale[1] + log_scale[2] + logit) * 0.f == 0.f;
     s->drawable = numbers & (s->local[2] > NEAREST_DEPTH) & (s->determinant < 1e30f);

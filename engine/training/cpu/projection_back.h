@@ -73,19 +73,18 @@ static void add_moments(const Frame* f, int first_row, int rows, MomentLanes* ou
 }
 
 // Through the conic, the covariance and the compensation; fills by_axes: gradients of the scaled axes on the image plane.
-// Returns the gradient of log compensation, which is that of log opacity.
 INLINE void covariance_back(const Scene* scene, const Shape* s, const MomentLanes* m, Vec by_axes[2][3]) {
     Vec inverse = 1.f / s->determinant, a = s->yy * inverse, b = -s->xy * inverse, c = s->xx * inverse, d = 1.f / s->yy, slope = s->xy * d;
     // d log alpha / d covariance = w wᵀ / 2 with w = conic (dx, dy) = (a across, d dy - slope a across), which cancels little
     // even for needles.
     Vec by_xx = 0.5f * a * a * m->across2, cross = 0.5f * a * d * m->across_y, by_xy = cross - slope * by_xx;
     Vec by_yy = 0.5f * d * d * m->yy - slope * (cross + by_xy);
-    if (scene->antialiased) {
-        // compensation² = |covariance - low-pass| / |covariance|; m->one is the gradient of its logarithm.
+    if (scene->blur > 0) {
+        // compensation² = |covariance - blur| / |covariance|; m->one is the gradient of its logarithm.
         Vec square = s->compensation * s->compensation, half = 0.5f * m->one / square;
-        by_xx += half * ((1.f - square) * a - LOW_PASS * inverse);
+        by_xx += half * ((1.f - square) * a - scene->blur * inverse);
         by_xy += half * (1.f - square) * b;
-        by_yy += half * ((1.f - square) * c - LOW_PASS * inverse);
+        by_yy += half * ((1.f - square) * c - scene->blur * inverse);
     }
     for (int k = 0; k < 3; k++) {
         by_axes[0][k] = 2.f * (by_xx * s->axes[0][k] + by_xy * s->axes[1][k]);

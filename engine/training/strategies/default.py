@@ -106,6 +106,6 @@ def share_opacity(model: Model, rows: np.ndarray) -> None:
 
 def reset_opacities(model: Model) -> None:
     """Make everything nearly transparent, so that only what the images need comes back (3D Gaussian Splatting, section 5.2)."""
-    opacities = np.minimum(model.read("opacities"), np.float32(logit(np.float64(RESET_OPACITY))))
+    opacities = np.minimum(model.read("opacities"), logit(np.array(RESET_OPACITY)).astype(np.float32))
     model.write("opacities", np.arange(model.count), opacities)
     model.forget("opacities")
