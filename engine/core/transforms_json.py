@@ -159,8 +159,8 @@ class _RawFrame:
         _complete_lens(numbers, angles, image)
         while distortion and not distortion[-1]:
             distortion.pop()
-        maps = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path", "normal_file_path"))
-        return _RawFrame(path, image, *maps, numbers, tuple(distortion), _matrix(frame.get("transform_matrix")))
+        depth, mask, normals = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path", "normal_file_path"))
+        return _RawFrame(path, image, depth, mask, normals, numbers, tuple(distortion), _matrix(frame.get("transform_matrix")))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""

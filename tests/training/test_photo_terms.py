@@ -18,6 +18,7 @@ from engine.core.png import write_png
 from engine.core.transforms_json import write_transforms
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu.model import CpuModel
+from engine.training.evaluate import evaluate
 from engine.training.initialise import initial_gaussians
 from engine.training.sky import DOME, even_directions, seen_by_any, sky_points
 from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
@@ -226,3 +227,20 @@ def test_the_dome_counts_towards_the_cap() -> None:
     far = np.linalg.norm(made.means, axis=1) > 20
     assert len(made) <= 500 and 150 < far.sum() <= 260
     assert np.exp(made.scales[far]).min() > np.exp(made.scales[~far]).max()
+
+
+def test_held_out_views_are_measured_where_their_mask_keeps_them() -> None:
+    camera = ring_cameras(3, 32)[0]
+    truth = as_bytes(photos(small_ball(), [camera])[0])
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:, :20] = 255
+    spoilt = np.where(mask[..., None] == 255, truth, 255 - truth)
+    kernels, torched = CpuModel(small_ball(), 1), TorchModel(small_ball(), CPU, draw)
+    for model in (kernels, torched):
+        clean, dirty = model.score(Target(camera, truth, mask=mask), 0), model.score(Target(camera, spoilt, mask=mask), 0)
+        assert dirty[0] == pytest.approx(clean[0], abs=1e-6) and abs(dirty[1] - clean[1]) < 2e-3
+        assert model.score(Target(camera, spoilt), 0)[0] < 20 < clean[0]
+    noise = np.random.default_rng(0).integers(0, 256, truth.shape, np.uint8)
+    found = [model.score(Target(camera, noise, mask=mask), 0) for model in (kernels, torched)]
+    assert found[0] == pytest.approx(found[1], abs=1e-3)
+    assert evaluate(kernels, [Target(camera, noise, mask=0 * mask)], 0) is None

@@ -89,7 +89,7 @@ class TorchModel:
         with torch.no_grad(), plain_errors():
             drawn = self._draw(tensor_camera(target.camera, self._device), sh_degree, Wanted())
             truth = truth_of(self._photos.get(target), torch.zeros(3, device=self._device))
-            return quality(drawn.rgb, truth.image)
+            return quality(drawn.rgb, truth.image, truth.mask)
 
     def read(self, name: str) -> np.ndarray:
         with plain_errors():
