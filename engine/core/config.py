@@ -156,11 +156,23 @@ class Preset:
     settings: dict[str, Any]
 
 
-PresetName = Literal["quick-look", "preview"]
+PresetName = Literal["quick-look", "preview", "gpu-preview", "standard", "full", "outdoor", "object"]
+
+LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_opacities": 5e-2, "lr_quats": 1e-3, "lr_sh0": 2.5e-3,
+        "eval_every": 2500, "checkpoint_seconds": 60.0}
+"""What trainings for a graphics card share: many steps, so the learning rates of the papers."""
 
 PRESETS: dict[PresetName, Preset] = {
     "quick-look": Preset("Quick Look", "a first impression within seconds", {"max_steps": 1000, "resolution": 320, "refine_every": 50}),
     "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {}),
+    "gpu-preview": Preset("GPU Preview", "a few minutes on a graphics card", {**LONG, "max_steps": 7_000, "max_gaussians": 500_000}),
+    "standard": Preset("Standard", "for most scenes, on a graphics card", {**LONG, "max_steps": 15_000, "max_gaussians": 1_000_000}),
+    "full": Preset("Full", "all detail that the images hold, on a graphics card",
+                   {**LONG, "max_steps": 30_000, "max_gaussians": 2_000_000, "resolution": 3200}),
+    "outdoor": Preset("Outdoor", "photos of large places with sky and changing light, on a graphics card",
+                      {**LONG, "max_steps": 30_000, "max_gaussians": 3_000_000, "sky": 50_000, "lr_exposure": 1e-3, "lr_poses": 1e-5}),
+    "object": Preset("Object", "one thing before white or before nothing, on a graphics card",
+                     {**LONG, "max_steps": 15_000, "max_gaussians": 500_000, "background": "white", "alpha_weight": 0.1}),
 }
 
 
