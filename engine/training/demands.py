@@ -31,7 +31,8 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: Engine) -> None
     """UserError for the first setting that `engine` cannot follow, or for which the dataset holds nothing to learn from."""
     for name, what in ONLY_ON_GPU.items():
         if engine == "cpu" and getattr(config, name):
-            raise UserError(f"The built-in engine does not {what}.", f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.")
+            raise UserError(f"The built-in engine does not {what}.",
+                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.")
     for name, (kind, path) in MAPS.items():
         if getattr(config, name) and not any(path(view) for view in dataset.train_views):
             raise UserError(f"{name} is {getattr(config, name)}, but the dataset has no {kind} maps.",

@@ -26,8 +26,9 @@ def test_normals_of_a_ball_point_away_from_its_middle(fresh_scene: bpy.types.Sce
         normals, depth = maps.read_normals(view.normals), maps.read_depth(view.depth)
         y, x = np.nonzero((np.linalg.norm(normals, axis=2) > 0) & (depth > 0))
         assert len(x) > 300
-        rays = np.stack([(x + 0.5 - view.camera.cx) / view.camera.fl_x, (y + 0.5 - view.camera.cy) / view.camera.fl_y, np.ones(len(x))], axis=1)
-        points = (rays * depth[y, x, None]) @ view.camera.viewmat[:3, :3] + view.camera.position
+        camera = view.camera
+        rays = np.stack([(x + 0.5 - camera.cx) / camera.fl_x, (y + 0.5 - camera.cy) / camera.fl_y, np.ones(len(x))], axis=1)
+        points = (rays * depth[y, x, None]) @ camera.viewmat[:3, :3] + camera.position
         cosine = (normals[y, x] * points / np.linalg.norm(points, axis=1, keepdims=True)).sum(axis=1)
         assert np.median(cosine) > 0.995 and np.percentile(cosine, 5) > 0.9
 

@@ -16,13 +16,16 @@ from engine.core.camera import Camera
 from engine.core.config import TrainConfig
 from engine.core.dataset import Dataset, View
 from engine.core.errors import UserError
+from engine.core.ply import read_ply
 from engine.core.png import write_png
 from engine.core.transforms_json import read_transforms, write_transforms
+from engine.training.backend import create_model
 from engine.training.demands import check_demands
+from engine.training.images import read_image
 from engine.training.maps import Wanted, read_depth, read_mask, read_normals, reduced_depth, reduced_mask, reduced_normals, wanted_maps
 from engine.training.targets import load_pyramid, load_targets
 from tests.scenes import look_at, write_ball_dataset
-from tests.training.test_trainer import make_job, run
+from tests.training.test_trainer import finished, make_job, run
 
 ALL = Wanted(depth=True, normals=True)
 IMAGE = np.full((24, 32, 3), 200, np.uint8)
@@ -203,3 +206,25 @@ def test_what_the_built_in_engine_cannot_do_is_said_before_training(tmp_path: Pa
     with pytest.raises(UserError, match="no depth maps"):
         check_demands(TrainConfig(depth_weight=0.1), dataset, "cuda")
     check_demands(TrainConfig(lr_poses=0.1, needle_weight=1.0), dataset, "cuda")
+
+
+def test_what_masks_call_empty_becomes_empty(tmp_path: Path) -> None:
+    """The ball before a bright wall in every photo, and start points in mid air: masks of the ball keep the rest free."""
+    folder = write_ball_dataset(tmp_path / "data", views=10, size=32, alpha=True).folder
+    for path in (folder / "images").iterdir():
+        image = read_image(path)
+        saved(folder / "masks" / path.name, np.where(image[..., 3] > 128, 255, 0).astype(np.uint8))
+        write_png(path, np.where(image[..., 3:] > 128, image[..., :3], 230))
+    dataset = read_transforms(folder)
+    write_transforms(replace(dataset, views=tuple(replace(view, mask=folder / "masks" / view.image.name) for view in dataset.views)))
+    outside = []
+    for meaning in ("ignore", "empty"):
+        job = make_job(tmp_path / meaning, folder, max_steps=300, mask_meaning=meaning, backend="cpu", max_gaussians=900, resolution=32)
+        events = run(job)
+        model = create_model(read_ply(job.result).gaussians, TrainConfig())
+        alphas = [model.render(pyramid.full.camera, 0, (0.0, 0.0, 0.0)).alpha[pyramid.full.mask == 0]
+                  for pyramid in load_targets(read_transforms(folder).views, 32)]
+        model.close()
+        outside.append(np.concatenate(alphas).mean())
+        assert finished(events).psnr > 20
+    assert outside[1] < 0.1 and outside[1] < 0.5 * outside[0]
