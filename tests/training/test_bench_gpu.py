@@ -1,0 +1,98 @@
+"""The GPU benchmark's own parts, run on CPU tensors with the reference in gsplat's place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.core.camera import Camera
+from engine.core.config import TrainConfig
+from engine.core.dataset import Dataset
+from engine.core.sources import read_dataset
+from engine.training.backend import Choice
+from tests.scenes import write_ball_dataset
+
+torch = pytest.importorskip("torch")
+gsplat = pytest.importorskip("gsplat")
+
+from tests.bench.bench_gpu import Bench, Curve, Point, compare, parse, show, stretches  # noqa: E402
+from tests.bench.peer import PeerDefaults, scene_scale, shortened  # noqa: E402
+from tests.training import reference  # noqa: E402
+from tests.training.torch_models import CPU, torch_model  # noqa: E402
+from tests.training.torch_rasterizer import footprint  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return read_dataset(write_ball_dataset(tmp_path_factory.mktemp("data"), views=9, size=24).folder)
+
+
+def rasterization(means: Any, quats: Any, scales: Any, opacities: Any, colors: Any, viewmats: Any, Ks: Any, width: int, height: int,
+                  sh_degree: int, **_: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """The reference, called like gsplat."""
+    (fl_x, _, cx), (_, fl_y, cy), _ = Ks[0].tolist()
+    parameters = {"means": means, "quats": quats, "scales": scales.log(), "opacities": opacities.logit(), "sh0": colors[:, :1],
+                  "shN": colors[:, 1:]}
+    camera = Camera(width, height, fl_x, fl_y, cx, cy, np.eye(4))
+    frame = reference.render(parameters, camera, sh_degree, torch.zeros(3), viewmat=viewmats[0])
+    radii = torch.zeros(1, len(means), 2)
+    radii[0, frame.rows] = footprint(frame).radius[:, None]
+    info = {"means2d": frame.projected, "radii": radii, "width": width, "height": height, "n_cameras": 1, "gaussian_ids": None}
+    return frame.rgb.permute(1, 2, 0)[None], (1 - frame.transmittance)[None, ..., None], info
+
+
+def test_both_trainers_learn_and_are_compared(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: Choice("cuda", "On tensors."))
+    sizes: list[int] = []
+
+    class Watched(gsplat.DefaultStrategy):
+        def step_post_backward(self, params: Any, *arguments: Any, **options: Any) -> None:
+            super().step_post_backward(params, *arguments, **options)
+            sizes.append(len(params["means"]))
+
+    def strategy() -> Watched:
+        return Watched(refine_start_iter=5000, refine_stop_iter=20_000, refine_every=7000, reset_every=10**7, grow_grad2d=4e-4)
+
+    bench = Bench(CPU, torch_model, rasterization, strategy)
+    line = compare(bench, dataset, TrainConfig(max_steps=90, resolution=24, max_gaussians=500, sh_degree=1, background="black"), 3)
+    assert line["peer_psnr"] > 15 and line["our_psnr"] > 15
+    assert len(sizes) == 90 and max(sizes) > sizes[0] == 400
+    assert line["peer_gaussians"] == sizes[-1] and line["our_gaussians"] <= 500
+    assert [point["step"] for point in line["our_curve"]] == [30, 60, 90] == [point["step"] for point in line["peer_curve"]]
+    assert line["our_seconds"] > 0 and line["peer_seconds"] > 0
+    show("ball", line)
+    assert "peer's PSNR" in capsys.readouterr().out
+
+
+def test_time_to_a_quality_lies_between_measurements() -> None:
+    curve = Curve((Point(10.0, 1, 20.0, 0.5), Point(20.0, 2, 30.0, 0.6)), 1, 0.0)
+    assert curve.seconds_to(25.0) == pytest.approx(15.0)
+    assert curve.seconds_to(20.0) == pytest.approx(10.0)
+    assert curve.seconds_to(30.1) is None
+
+
+def test_the_recipe_at_another_length() -> None:
+    assert PeerDefaults().at_length(3000).sh_degree_interval == 100
+    strategy = shortened(gsplat.DefaultStrategy(), 0.1)
+    assert (strategy.refine_start_iter, strategy.refine_stop_iter, strategy.reset_every, strategy.refine_every) == (50, 1500, 300, 10)
+    assert [part.stop for part in stretches(10, 3)] == [3, 6, 10]
+
+
+def test_scene_scale_is_the_peers(dataset: Dataset) -> None:
+    cameras = [view.camera for view in dataset.views]
+    positions = np.stack([camera.position for camera in cameras])
+    assert scene_scale(cameras) == pytest.approx(1.1 * max(np.linalg.norm(positions - positions.mean(0), axis=1)))
+
+
+def test_the_command_line_parses_and_says_why_it_cannot_run() -> None:
+    assert parse(["--steps", "100", "--scenes", "demo", "--guides"]).steps == 100
+    if torch.cuda.is_available():
+        pytest.skip("a graphics card is here: the benchmark would run")
+    done = subprocess.run([sys.executable, "-m", "tests.bench.bench_gpu"], capture_output=True, text=True, timeout=100,
+                          cwd=Path(__file__).resolve().parents[2])
+    assert done.returncode == 1 and "NVIDIA" in done.stderr and "Traceback" not in done.stderr
