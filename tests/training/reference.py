@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.core.camera import Camera
-from engine.training.cpu.library import CLASSIC, LowPass
+from engine.training.low_pass import CLASSIC, LowPass
 
 NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4

@@ -45,9 +45,9 @@ def assert_same(one: CpuModel | TorchModel, other: CpuModel | TorchModel, tolera
 
 
 @pytest.mark.parametrize("antialiased", [False, True])
-@pytest.mark.parametrize("degree", [0, 2])
-def test_steps_as_the_kernels_do(antialiased: bool, degree: int) -> None:
-    gaussians, settings = scene(100, 1), replace(SETTINGS, sh_degree=degree)
+@pytest.mark.parametrize(("degree", "reduction"), [(0, 1), (2, 1), (2, 4)])
+def test_steps_as_the_kernels_do(antialiased: bool, degree: int, reduction: int) -> None:
+    gaussians, settings = scene(100, 1), replace(SETTINGS, sh_degree=degree, reduction=reduction)
     kernels, torched = CpuModel(gaussians, antialiased=antialiased), torch_model(gaussians, TrainConfig(antialiased=antialiased))
     for view in range(4):
         expected = float(kernels.step(target(view), settings))

@@ -6,15 +6,13 @@ import numpy as np
 import torch
 
 from engine.core.camera import Camera
-from engine.training.cpu.library import ANTIALIASED, CLASSIC
 from engine.training.cuda.tensors import Drawn, Footprint, Parameters, Request, TensorCamera
 from tests.training import reference
 
 
 def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
     """See engine.training.cuda.tensors.Rasterize."""
-    frame = reference.render(parameters, on_the_image(camera), request.sh_degree, torch.zeros(3),
-                             ANTIALIASED if request.antialiased else CLASSIC, camera.viewmat)
+    frame = reference.render(parameters, on_the_image(camera), request.sh_degree, torch.zeros(3), request.low_pass, camera.viewmat)
     drawn_features = torch.zeros(camera.height, camera.width, 0)
     if request.features is not None:
         drawn_features = torch.einsum("mhw,mf->hwf", frame.weight, request.features[frame.rows])

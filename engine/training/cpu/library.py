@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import UserError
+from ..low_pass import CLASSIC, LowPass
 from .blocks import Blocks
 
 FOLDER = Path(__file__).resolve().parent / "lib"
@@ -148,25 +149,6 @@ class Images:
     rgb: np.ndarray  # [3, H, W]
     transmittance: np.ndarray  # [H, W]
     depth: np.ndarray | None  # [H, W]
-
-
-@dataclass(frozen=True)
-class LowPass:
-    """What is added to the projected covariance, in px²."""
-
-    dilation: float  # as if the Gaussian were larger: gsplat's "classic" mode
-    blur: float  # lowering the opacity such that its integral stays: gsplat's "antialiased" mode (Yu et al. 2024, Mip-Splatting)
-
-    def reduced(self, reduction: int) -> LowPass:
-        """The filter of an image `reduction` times smaller that shows what the pixels of the full one average to.
-
-        Both shrink with the image, and the average over reduction² pixels blurs by its own variance.
-        """
-        shrink = 1 / reduction**2
-        return LowPass(self.dilation * shrink, self.blur * shrink + (1 - shrink) / 12)
-
-
-CLASSIC, ANTIALIASED = LowPass(0.3, 0.0), LowPass(0.0, 0.3)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from ...core.errors import UserError
 from ...core.gaussians import Gaussians
 from ..backend import Rendering, Statistics, StepSettings, Target
 from ..evaluate import compare
+from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
-from .library import ANTIALIASED, CLASSIC, Drawing, Kernels, LessonStruct, ViewStruct
+from .library import Drawing, Kernels, LessonStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 8

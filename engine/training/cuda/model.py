@@ -14,6 +14,7 @@ from ...core.config import TrainConfig
 from ...core.gaussians import Gaussians
 from ..backend import Rendering, Statistics, StepSettings, Target
 from ..distributed import SOLO, Group
+from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import Wanted, compose, features
 from .failures import plain_errors
 from .geometry import explore_
@@ -44,7 +45,7 @@ class TorchModel:
                  cameras: Sequence[Camera] = (), photo_budget: int = 0, group: Group = SOLO):
         self._device = device
         self._rasterize = rasterize
-        self._antialiased = antialiased
+        self._low_pass = ANTIALIASED if antialiased else CLASSIC
         self._group = group
         self._learned = Adam(batch=group.size)
         for name, array in gaussians.arrays().items():
@@ -139,8 +140,8 @@ class TorchModel:
     def _rows(self, rows: np.ndarray) -> Tensor:
         return torch.tensor(np.asarray(rows, np.int64), device=self._device)
 
-    def _draw(self, camera: TensorCamera, sh_degree: int, wanted: Wanted, absolute: bool = False) -> Drawn:
-        request = Request(sh_degree, self._antialiased, features(self.parameters, camera, wanted), absolute)
+    def _draw(self, camera: TensorCamera, sh_degree: int, wanted: Wanted, reduction: int = 1, absolute: bool = False) -> Drawn:
+        request = Request(sh_degree, self._low_pass.reduced(reduction), features(self.parameters, camera, wanted), absolute)
         return self._rasterize(self.parameters, camera, request)
 
     def _learn_from(self, target: Target, settings: StepSettings) -> Tensor:
@@ -148,7 +149,7 @@ class TorchModel:
         self._terms.begin(settings)
         camera = self._terms.posed(tensor_camera(target.camera, self._device), target, settings)
         wanted = Wanted.by(settings)
-        drawn = self._draw(camera, settings.sh_degree, wanted, settings.gather)
+        drawn = self._draw(camera, settings.sh_degree, wanted, settings.reduction, settings.gather)
         background = upload(torch.tensor(settings.background), self._device)
         seen = compose(self._terms.exposed(drawn, target, settings), background, wanted)
         loss = view_loss(seen, truth_of(self._photos.get(target), background), settings)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..low_pass import LowPass
 from .geometry import view_directions
 from .tensors import Drawn, Footprint, Parameters, Request, TensorCamera
+
+NEAREST = 0.01
+"""Distance before which nothing is drawn, gsplat's and the kernels'."""
 
 PACKED_FROM = 3_000_000
 """From so many Gaussians on, those outside the view get no memory of their own; costs a little time."""
@@ -17,16 +21,33 @@ def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Draw
     from gsplat import rasterization
 
     means = parameters["means"]
+    scales, added, mode = filtered(parameters, camera, request.low_pass)
     channels = colors(parameters, camera, request.sh_degree)
     if request.features is not None:
         channels = torch.cat([channels, request.features], dim=1)
     image, alpha, meta = rasterization(
-        means, parameters["quats"], parameters["scales"].exp(), parameters["opacities"].sigmoid(), channels,
+        means, parameters["quats"], scales, parameters["opacities"].sigmoid(), channels,
         camera.viewmat[None], camera.K[None], camera.width, camera.height,
-        packed=len(means) >= PACKED_FROM, absgrad=request.absolute,
-        rasterize_mode="antialiased" if request.antialiased else "classic",
+        eps2d=added, packed=len(means) >= PACKED_FROM, absgrad=request.absolute, rasterize_mode=mode,
         camera_model="ortho" if camera.orthographic else "pinhole")
     return Drawn(image[0, ..., :3], alpha[0, ..., 0], image[0, ..., 3:], footprint(meta))
+
+
+def filtered(parameters: Parameters, camera: TensorCamera, low_pass: LowPass) -> tuple[Tensor, float, str]:
+    """Axes [N, 3], and what gsplat adds to the covariance on the image in which of its modes.
+
+    gsplat dilates or blurs. For both, as photos at a part of their size need it, the axes themselves are made longer by what
+    the dilation is at each Gaussian's distance.
+    """
+    axes = parameters["scales"].exp()
+    if not low_pass.blur:
+        return axes, low_pass.dilation, "classic"
+    if low_pass.dilation:
+        pixel = (camera.K[0, 0] * camera.K[1, 1]).rsqrt()  # one pixel at distance 1, or in an orthographic view
+        if not camera.orthographic:
+            pixel = pixel * camera.depth(parameters["means"]).detach().clamp_min(NEAREST)[:, None]
+        axes = (axes.square() + low_pass.dilation * pixel.square()).sqrt()
+    return axes, low_pass.blur, "antialiased"
 
 
 def colors(parameters: Parameters, camera: TensorCamera, degree: int) -> Tensor:

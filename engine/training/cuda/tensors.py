@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core.camera import Camera
+from ..low_pass import CLASSIC, LowPass
 
 Parameters = dict[str, Tensor]
 """Arrays of Gaussians by name, stored as in core.gaussians: log scales, logit opacities."""
@@ -40,7 +41,7 @@ class Request:
     """How to draw. `features` are drawn like colours; `absolute` asks for the footprint's gradient."""
 
     sh_degree: int
-    antialiased: bool = False
+    low_pass: LowPass = CLASSIC
     features: Tensor | None = None  # [N, F]
     absolute: bool = False
 
