@@ -53,16 +53,16 @@ class TrainConfig:
     """learning rate of base colours; view-dependent colour learns at a twentieth of it"""
 
     opacity_regularisation: float = 0.01
-    """pressure towards transparent Gaussians, so that unused ones free themselves"""
+    """pressure towards transparent Gaussians, so that unused ones free themselves for the strategy mcmc"""
     scale_regularisation: float = 0.01
-    """pressure towards small Gaussians"""
+    """pressure towards small Gaussians in the strategy mcmc; none where there is a sky"""
     noise: float = 5e5
-    """exploration noise on nearly transparent Gaussians"""
+    """exploration noise of the strategy mcmc on nearly transparent Gaussians"""
     strategy: StrategyName = "mcmc"
     """where Gaussians are added: mcmc moves unused ones to where they help, default splits those that the images pull at"""
     growth: float = 0.05
     """share of new Gaussians at each refinement of the strategy mcmc"""
-    grow_gradient: float = 8e-4
+    grow_gradient: float = 4e-4
     """mean absolute gradient on the image beyond which the strategy default makes two Gaussians of one"""
     reach_limit: float = 0.0
     """reach of a Gaussian as a share of the image beyond which the strategy default splits it; 0: no limit"""
@@ -83,7 +83,7 @@ class TrainConfig:
     initial_opacity: float = 0.3
     """opacity of start points"""
     sky: int = 0
-    """start points on a far dome that become the sky and everything distant; 0: none. With them scale_regularisation is off"""
+    """start points on a far dome that become the sky and everything distant; 0: none"""
 
     mask_meaning: MaskMeaning = "ignore"
     """what masks hide: ignore leaves those pixels out, empty says that nothing is there"""

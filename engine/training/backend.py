@@ -143,6 +143,10 @@ class Model(Protocol):
         """A copy of all Gaussians."""
         ...
 
+    def sample(self, most: int) -> Gaussians:
+        """At most so many of them, spread evenly over the rows, without view-dependent colour."""
+        ...
+
     def state(self) -> dict[str, np.ndarray]:
         """Parameters, moments and step counts: all that load_state needs to go on as if never interrupted."""
         ...
@@ -158,6 +162,11 @@ class Model(Protocol):
     def close(self) -> None:
         """Free threads and memory."""
         ...
+
+
+def sampled_rows(count: int, most: int) -> np.ndarray:
+    """At most so many of `count` rows, spread evenly."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,8 @@ def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cp
         case "cpu":
             from .cpu.model import CpuModel
 
+            if group.size > 1:
+                raise UserError("Several processes train together on graphics cards alone.", "Start one process, or set backend to cuda.")
             return CpuModel(gaussians, config.threads, config.antialiased)
         case "cuda":
             from .cuda.model import cuda_model

@@ -83,18 +83,18 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSetti
     """All that the backend needs for one step."""
     rates = learning_rates_at(step, config, scene_scale)
     decay = MEANS_DECAY ** (step / config.max_steps)
-    exploring = step < config.refine_until * config.max_steps
+    exploring, sampling = step < config.refine_until * config.max_steps, config.strategy == "mcmc"
     return StepSettings(
         learning_rates=rates,
         sh_degree=sh_degree_at(step, config),
         background=background_at(step, config),
         ssim_lambda=config.ssim_lambda,
-        opacity_regularisation=config.opacity_regularisation,
-        scale_regularisation=0.0 if config.sky else config.scale_regularisation,  # a sky of small Gaussians has holes
-        noise=config.noise * rates["means"] if exploring and config.strategy == "mcmc" else 0.0,
+        opacity_regularisation=config.opacity_regularisation if sampling else 0.0,
+        scale_regularisation=config.scale_regularisation if sampling and not config.sky else 0.0,  # a sky of small Gaussians has holes
+        noise=config.noise * rates["means"] if sampling and exploring else 0.0,
         reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
-        gather=exploring and config.strategy == "default",
+        gather=exploring and not sampling,
         alpha_weight=config.alpha_weight,
         depth_weight=config.depth_weight,
         normal_weight=config.normal_weight,

@@ -15,7 +15,7 @@ from ..core.events import Evaluated, Finding, Finished, Paused, Preview, Started
 from ..core.files import write_text
 from ..core.gaussians import Gaussians
 from ..core.job import Control, JobFolder
-from ..core.ply import read_ply, write_ply
+from ..core.ply import ANTIALIASED_COMMENT, read_ply, write_ply
 from .backend import Loss, OutOfMemory, create_model
 from .checkpoint import Checkpoint, save_checkpoint
 from .distributed import SOLO, Group, SharedControl
@@ -27,6 +27,8 @@ from .watch import Every
 
 PREVIEW_GAUSSIANS = 200_000
 RETRY_SECONDS = 5.0
+CHECKPOINT_SHARE = 0.03
+"""Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
 
 AskControl = Callable[[], Control]
 
@@ -51,7 +53,9 @@ def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, 
             run.step += run.stride
             tell(run, loss)
             if group.leads and checkpoints.due():
+                started = time.monotonic()
                 save_state(run)
+                checkpoints.rest((time.monotonic() - started) / CHECKPOINT_SHARE)
             stopped = pause_or_stop(run, ask)
         if group.leads:
             finish(run, stopped, control, make_model)
@@ -135,9 +139,7 @@ def measure(run: Run) -> Score | None:
 
 def save_preview(run: Run) -> None:
     """Write preview.ply for the viewport: no view-dependent colour, a sample of at most PREVIEW_GAUSSIANS."""
-    gaussians = run.model.gaussians().with_sh_degree(0)
-    if len(gaussians) > PREVIEW_GAUSSIANS:
-        gaussians = gaussians.take(np.linspace(0, len(gaussians) - 1, PREVIEW_GAUSSIANS).astype(int))
+    gaussians = run.model.sample(PREVIEW_GAUSSIANS)
     if without_disk_trouble(run, lambda: write_ply(run.job.preview, gaussians)):
         run.emit(Preview(run.step, len(gaussians)))
 
@@ -177,7 +179,8 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     """Checkpoint, write the result, measure the very file that was written, and report."""
     save_state(run)
     result = exportable(run.model.gaussians())
-    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result)):
+    comments = (ANTIALIASED_COMMENT,) if run.config.antialiased else ()
+    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, comments=comments)):
         if control() == "stop" and stopped:
             raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
         stopped = stopped or control() == "stop"
@@ -211,6 +214,6 @@ def exportable(gaussians: Gaussians) -> Gaussians:
 def report(run: Run, finished: Finished) -> dict[str, object]:
     """What report.json says."""
     return {"step": finished.step, "gaussians": finished.gaussians, "psnr": finished.psnr, "ssim": finished.ssim,
-            "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
+            "engine": run.engine, "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
             "train_views": len(run.train), "eval_views": len(run.held_out)}
 

@@ -124,6 +124,27 @@ def test_rebuild_copies_rows_and_resets_moments(make) -> None:
 
 
 @BOTH
+def test_a_sample_is_small_even_and_without_harmonics(make) -> None:
+    model = make(scene(101, 7))
+    few = model.sample(11)
+    assert np.array_equal(few.means, model.read("means")[::10]) and few.shN.shape == (11, 0, 3)
+    assert len(model.sample(1000)) == 101
+
+
+@pytest.mark.parametrize("makers", [(CpuModel, torch_model), (torch_model, CpuModel), (torch_model, torch_model)])
+def test_what_was_gathered_survives_a_checkpoint(makers) -> None:
+    first, second = (make(scene(40, 3)) for make in makers)
+    settings = replace(SETTINGS, gather=True)
+    first.step(target(), settings)
+    second.load_state(first.state())
+    for model in (first, second):
+        model.step(target(1), settings)
+    mine, theirs = first.take_statistics(), second.take_statistics()
+    np.testing.assert_allclose(mine.gradient, theirs.gradient, rtol=1e-3, atol=1e-7)
+    assert mine.seen.max() == theirs.seen.max() == 2 and "sights" not in second.state()
+
+
+@BOTH
 def test_write_and_forget(make) -> None:
     model = make(scene(20, 7))
     model.step(target(), SETTINGS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine.core.config import TrainConfig
-from engine.core.events import Finished, Started
+from engine.core.events import Failed, Finished, Started
 from engine.core.job import JobFolder, JobSpec
 from engine.training.distributed import AGREE_EVERY, Group, SharedControl
 from engine.training.schedule import multiple_within, refinement_at
@@ -64,7 +64,17 @@ def test_the_first_process_stops_all(tmp_path: Path, dataset: Path) -> None:
     last = events[-1]
     assert isinstance(last, Finished) and last.stopped and 0 < last.step < SHORT.max_steps
     first, second = states(tmp_path / "stopped", 2)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
+    shared = set(first) - {"sights"}  # what each has gathered is its own until it is summed
+    assert all(np.array_equal(first[name], second[name]) for name in shared)
+
+
+def test_workers_on_processors_do_not_train_apart(tmp_path: Path, dataset: Path) -> None:
+    job = JobFolder(tmp_path / "job")
+    job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, backend="cpu", lr_exposure=0.0)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "engine.worker", str(job.path)]
+    assert subprocess.run(command, capture_output=True, timeout=200, cwd=ROOT).returncode != 0
+    failures = [event for event in job.read_events()[0] if isinstance(event, Failed)]
+    assert failures and all("graphics cards alone" in event.message for event in failures)
 
 
 def test_alone_every_question_is_answered() -> None:

@@ -253,6 +253,8 @@ def test_settings_choose_the_strategy() -> None:
     assert isinstance(create_strategy(TrainConfig(), 2.0), MCMCStrategy)
     assert settings_at(5, config, 1.0).gather and not settings_at(5, TrainConfig(), 1.0).gather
     assert not settings_at(config.max_steps - 1, config, 1.0).gather
-    assert settings_at(5, config, 1.0).noise == 0 < settings_at(5, TrainConfig(), 1.0).noise
+    for name in ("noise", "opacity_regularisation", "scale_regularisation"):
+        assert getattr(settings_at(5, config, 1.0), name) == 0 < getattr(settings_at(5, TrainConfig(), 1.0), name)
+    assert settings_at(5, TrainConfig(sky=9), 1.0).scale_regularisation == 0 < settings_at(5, TrainConfig(sky=9), 1.0).opacity_regularisation
     with pytest.raises(UserError, match="strategy"):
         TrainConfig(strategy="mcmd").validate()  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import numpy as np
 from ...core.camera import Camera
 from ...core.errors import UserError
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, Statistics, StepSettings, Target
+from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
@@ -95,6 +95,9 @@ class CpuModel:
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())
+
+    def sample(self, most: int) -> Gaussians:
+        return self.gaussians().with_sh_degree(0).take(sampled_rows(self.count, most))
 
     def state(self) -> dict[str, np.ndarray]:
         moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))

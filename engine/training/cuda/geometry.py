@@ -38,7 +38,8 @@ def explore_(parameters: Parameters, noise: float, generator: torch.Generator) -
 def facing_normals(parameters: Parameters, camera: TensorCamera) -> Tensor:
     """Unit normals [N, 3] in the world: each Gaussian's shortest axis, on the side that the camera sees."""
     quats = torch.nn.functional.normalize(parameters["quats"], dim=1)
-    shortest = torch.nn.functional.one_hot(parameters["scales"].detach().argmin(dim=1), 3).to(quats)
+    axes = torch.arange(3, device=quats.device)
+    shortest = (axes == parameters["scales"].detach().argmin(dim=1, keepdim=True)).to(quats)
     normals = rotated(quats, shortest)
     away = (normals.detach() * view_directions(parameters["means"].detach(), camera)).sum(dim=1, keepdim=True) > 0
     return torch.where(away, -normals, normals)

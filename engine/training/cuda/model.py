@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.camera import Camera
 from ...core.config import TrainConfig
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, Statistics, StepSettings, Target
+from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..distributed import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import Wanted, compose, features
@@ -52,7 +52,7 @@ class TorchModel:
             self._learned.add(name, torch.tensor(np.asarray(array, np.float32), device=device))
         self._terms = PhotoTerms(self._learned, list(cameras), device)
         self._photos = DevicePhotos(device, photo_budget)
-        self._gathered = Gathered(self.count, device)
+        self._gathered: Gathered | None = None  # since a step first gathered
         self._generator = torch.Generator(device)
 
     @property
@@ -106,26 +106,35 @@ class TorchModel:
         with plain_errors():
             rows, fresh = self._rows(source_rows), self._rows(reset_rows)
             self._learned.take(NAMES, rows, fresh)
-            self._gathered = Gathered(self.count, self._device)
+            self._gathered = None
 
     def forget(self, name: str) -> None:
         self._learned.forget(name)
 
     def take_statistics(self) -> Statistics:
-        gathered, self._gathered = self._gathered, Gathered(self.count, self._device)
+        gathered, self._gathered = self._gathered or Gathered(self.count, self._device), None
         return gathered.result(self._group)
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**{name: self.read(name) for name in NAMES})
 
+    def sample(self, most: int) -> Gaussians:
+        """Only what is shown leaves the device."""
+        with torch.no_grad(), plain_errors():
+            rows = self._rows(sampled_rows(self.count, most))
+            arrays = {name: to_numpy(self._learned.tensors[name].index_select(0, rows)) for name in NAMES if name != "shN"}
+        return Gaussians(**arrays, shN=np.zeros((len(rows), 0, 3), np.float32))
+
     def state(self) -> dict[str, np.ndarray]:
         with plain_errors():
-            return self._learned.state()
+            sights = {} if self._gathered is None else {"sights": self._gathered.sights()}
+            return {**self._learned.state(), **sights}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         with plain_errors():
             self._learned.load_state(state, NAMES + PHOTO_NAMES, self._device)
-            self._gathered = Gathered(self.count, self._device)
+            mine = "sights" in state and self._group.leads  # the others would count them again
+            self._gathered = Gathered.restored(state["sights"], self._device) if mine else None
 
     def release(self) -> None:
         self._learned.drop_gradients()
@@ -155,6 +164,7 @@ class TorchModel:
         loss = view_loss(seen, truth_of(self._photos.get(target), background), settings)
         (loss + shape_loss(self.parameters, settings)).backward()
         if settings.gather:
+            self._gathered = self._gathered or Gathered(self.count, self._device)
             self._gathered.add(drawn.footprint, target.camera)
         return loss.detach()
 

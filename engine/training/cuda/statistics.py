@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ...core.camera import Camera
 from ..backend import Statistics
 from ..distributed import Group
-from .optimise import to_numpy
+from .optimise import from_numpy, to_numpy
 from .tensors import Footprint
 
 
@@ -16,7 +17,18 @@ class Gathered:
     """Sums of footprints over steps; see backend.Statistics."""
 
     def __init__(self, count: int, device: torch.device):
-        self._gradient, self._seen, self._radius = (torch.zeros(count, device=device) for _ in range(3))
+        self._gradient, self._seen, self._radius = torch.zeros(3, count, device=device).unbind()
+
+    @staticmethod
+    def restored(sights: np.ndarray, device: torch.device) -> Gathered:
+        """What `sights` wrote."""
+        made = Gathered(0, device)
+        made._gradient, made._seen, made._radius = from_numpy(sights.T, device).unbind()
+        return made
+
+    def sights(self) -> np.ndarray:
+        """As both engines keep it in a state: gradient, number of sights and radius [N, 3]."""
+        return to_numpy(torch.stack([self._gradient, self._seen, self._radius], dim=1))
 
     @torch.no_grad()
     def add(self, footprint: Footprint, camera: Camera) -> None:

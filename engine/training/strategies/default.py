@@ -39,7 +39,7 @@ class DefaultStrategy:
 
     max_gaussians: int
     scene_scale: float
-    grow_gradient: float = 8e-4
+    grow_gradient: float = 4e-4
     reach_limit: float = 0.0
     reset_every: int = 3000
     refine_every: int = 100
