@@ -93,8 +93,8 @@ def test_training_needs_numpy_alone_until_a_gpu_is_chosen() -> None:
     """Torch is imported by the functions that need it, never by a module of the trainer."""
     for path in sources("engine/training"):
         if "cuda" not in path.parts:
-            at_the_top = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-            assert not [node.lineno for node in at_the_top if "torch" in ast.unparse(node)], path
+            top = ast.parse(path.read_text(encoding="utf-8")).body
+            assert not [node.lineno for node in top if isinstance(node, (ast.Import, ast.ImportFrom)) and "torch" in ast.unparse(node)], path
 
 
 @pytest.mark.parametrize("name", ["utils.py", "helpers.py", "manager.py", "misc.py", "common.py"])

@@ -7,6 +7,7 @@ inside the backend; what crosses is numpy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -205,6 +206,15 @@ def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> in
             return affordable_gaussians(pixels, config.threads or default_threads())
         case "cuda":
             return GPU_GAUSSIANS
+
+
+def device_errors(engine: Engine) -> AbstractContextManager[None]:
+    """Inside, what goes wrong on the engine's device becomes a UserError."""
+    if engine == "cpu":
+        return nullcontext()
+    from .cuda.failures import plain_errors
+
+    return plain_errors()
 
 
 def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),

@@ -111,7 +111,10 @@ def join() -> Group:
     import torch.distributed as dist
 
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        mine, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if mine >= found:
+            raise UserError(f"More processes were started than there are graphics cards ({found}).", "Start one process for each card.")
+        torch.cuda.set_device(mine)
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     return Group(dist.get_rank(), dist.get_world_size())
 

@@ -16,7 +16,7 @@ from ..core.files import write_text
 from ..core.gaussians import Gaussians
 from ..core.job import Control, JobFolder
 from ..core.ply import ANTIALIASED_COMMENT, read_ply, write_ply
-from .backend import Loss, OutOfMemory, create_model
+from .backend import Loss, OutOfMemory, create_model, device_errors
 from .checkpoint import Checkpoint, save_checkpoint
 from .distributed import SOLO, Group, SharedControl
 from .evaluate import Score, evaluate
@@ -40,31 +40,37 @@ def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, 
     processes the first one alone emits, writes and is asked.
     """
     run = prepare(job, emit if group.leads else lambda event: None, group, make_model)
-    ask = SharedControl(control, group)
-    previews = Every(run.config.preview_seconds)
-    checkpoints = Every(run.config.checkpoint_seconds, first=False)
-    stopped = False
     try:
-        while run.step < run.config.max_steps and not stopped:
-            if group.leads and previews.due():
-                save_preview(run)
-            loss = learn(run)
-            refine(run)
-            run.step += run.stride
-            tell(run, loss)
-            if group.leads and checkpoints.due():
-                started = time.monotonic()
-                save_state(run)
-                checkpoints.rest((time.monotonic() - started) / CHECKPOINT_SHARE)
-            stopped = pause_or_stop(run, ask)
-        if group.leads:
-            finish(run, stopped, control, make_model)
+        with device_errors(run.engine):
+            stopped = loop(run, SharedControl(control, group))
+            if group.leads:
+                finish(run, stopped, control, make_model)
     except KeyboardInterrupt:
         if group.leads:
             save_state(run)
         raise
     finally:
         close(run)
+
+
+def loop(run: Run, ask: AskControl) -> bool:
+    """Step after step, with previews and checkpoints when they are due. True when it was asked to stop before the end."""
+    previews = Every(run.config.preview_seconds)
+    checkpoints = Every(run.config.checkpoint_seconds, first=False)
+    while run.step < run.config.max_steps:
+        if run.group.leads and previews.due():
+            save_preview(run)
+        loss = learn(run)
+        refine(run)
+        run.step += run.stride
+        tell(run, loss)
+        if run.group.leads and checkpoints.due():
+            started = time.monotonic()
+            save_state(run)
+            checkpoints.rest((time.monotonic() - started) / CHECKPOINT_SHARE)
+        if pause_or_stop(run, ask):
+            return True
+    return False
 
 
 def learn(run: Run) -> Loss:

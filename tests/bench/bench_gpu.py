@@ -248,7 +248,7 @@ def main() -> int:
     try:
         choose_engine(config)
     except UserError as error:
-        print(f"No benchmark without a graphics card. {error}", file=sys.stderr)
+        print(f"No benchmark without a graphics card. {error.message}", file=sys.stderr)
         return 1
     bench, figures = card(), {"card": torch.cuda.get_device_name(), "torch": torch.__version__}
     for name in options.scenes:

@@ -148,6 +148,34 @@ def test_a_loss_that_is_no_number_ends_it_with_the_last_good_checkpoint(tmp_path
     assert (job.checkpoint / "state.npz").read_bytes() == before
 
 
+class LostLoss:
+    """A loss on a card that has gone."""
+
+    def __add__(self, other: object) -> LostLoss:
+        return self
+
+    __radd__ = __mul__ = __rmul__ = __add__
+
+    def __float__(self) -> float:
+        raise RuntimeError("CUDA error: the launch timed out and was terminated\nFor debugging consider ...")
+
+
+def test_a_card_that_is_lost_is_a_sentence(tmp_path: Path, dataset: Path) -> None:
+    class Lost(TorchModel):
+        def step(self, target: Target, settings: StepSettings) -> LostLoss:  # type: ignore[override]
+            super().step(target, settings)
+            return LostLoss()
+
+    def make(*arguments):
+        model = torch_model(*arguments)
+        model.__class__ = Lost
+        return model
+
+    with pytest.raises(UserError, match=r"stopped working: CUDA error: the launch timed out and was terminated\.") as caught:
+        run(make_job(tmp_path / "job", dataset), make_model=make)
+    assert "checkpoint is kept" in caught.value.hint
+
+
 def test_photos_that_do_not_fit_change_nothing(tmp_path: Path, dataset: Path) -> None:
     roomy, narrow = make_job(tmp_path / "roomy", dataset), make_job(tmp_path / "narrow", dataset, image_memory=1.5e-5)
     for job in (roomy, narrow):

@@ -14,6 +14,7 @@ import pytest
 from engine.core.config import TrainConfig
 from engine.core.events import Failed, Finished, Started
 from engine.core.job import JobFolder, JobSpec
+from engine.training.cuda.availability import ask_driver
 from engine.training.distributed import AGREE_EVERY, Group, SharedControl
 from engine.training.schedule import multiple_within, refinement_at
 from tests.scenes import write_ball_dataset
@@ -75,6 +76,15 @@ def test_workers_on_processors_do_not_train_apart(tmp_path: Path, dataset: Path)
     assert subprocess.run(command, capture_output=True, timeout=200, cwd=ROOT).returncode != 0
     failures = [event for event in job.read_events()[0] if isinstance(event, Failed)]
     assert failures and all("graphics cards alone" in event.message for event in failures)
+
+
+@pytest.mark.skipif(ask_driver()[2] > 1, reason="several NVIDIA cards are here")
+def test_more_cards_than_there_are_is_a_sentence(tmp_path: Path, dataset: Path) -> None:
+    job = JobFolder(tmp_path / "job")
+    job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, gpus=2)))
+    assert subprocess.run([sys.executable, "-m", "engine.worker", str(job.path)], capture_output=True, timeout=100, cwd=ROOT).returncode == 1
+    last = job.read_events()[0][-1]
+    assert isinstance(last, Failed) and "gpus is 2" in last.message and "Set gpus to" in last.hint
 
 
 def test_alone_every_question_is_answered() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -145,6 +146,9 @@ class TorchModel:
     def close(self) -> None:
         self._photos.close()
         self._learned.clear()
+        if self._device.type == "cuda":
+            with suppress(RuntimeError):  # the card may be lost
+                torch.cuda.empty_cache()
 
     def _rows(self, rows: np.ndarray) -> Tensor:
         return torch.tensor(np.asarray(rows, np.int64), device=self._device)
