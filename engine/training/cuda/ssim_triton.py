@@ -1,7 +1,7 @@
-"""Structural similarity and its gradient in one kernel each.
+"""Structural similarity and its gradient in two kernels each: under the window along rows, then along columns.
 
-A window of 11 pixels that is applied to a square of 32 is two products with a banded 32 x 32 matrix, and leaves 22 x 22 pixels. So a
-program loads each pixel about twice, keeps everything in registers, and writes only what the way back needs.
+An image [H, W, C] is read as rows of W C numbers, of which neighbours lie C apart: so all channels are one, and every access is
+contiguous. Between the kernels four maps pass forth (mean of both, squares, product) and three pass back.
 """
 
 from __future__ import annotations
@@ -15,118 +15,126 @@ from torch import Tensor
 
 from .ssim import C1, C2, RADIUS, window
 
-SIDE = 32
-INNER = SIDE - 2 * RADIUS
+TAPS = 2 * RADIUS + 1
+BLOCK = 256
 
 
 def fused_ssim(image: Tensor, truth: Tensor) -> Tensor:
     """Mean similarity of two float32 images [H, W, C] on one device; differentiable by the first."""
-    return _FusedSsim.apply(image, truth)
+    return _FusedSsim.apply(image.contiguous(), truth.contiguous())
 
 
 class _FusedSsim(torch.autograd.Function):
     @staticmethod
     def forward(ctx, image: Tensor, truth: Tensor) -> Tensor:
-        height, width, channels = image.shape
-        grid = (triton.cdiv(width, INNER), triton.cdiv(height, INNER), channels)
-        slopes = image.new_empty((3, channels, height, width))
-        sums = image.new_empty(grid)
-        _forward[grid](image, truth, slopes, sums, band(image.device), height, width, channels, *image.stride(), *truth.stride(),
-                       C1, C2, SIDE, INNER)
+        grid, sizes = _grid(image)
+        maps, slopes, sums = image.new_empty((4, *image.shape)), image.new_empty((3, *image.shape)), image.new_empty(grid[::-1])
+        line = _line(image.device)
+        _maps_along_rows[grid](image, truth, maps, line, *sizes, TAPS, BLOCK)
+        _similarity[grid](maps, slopes, sums, line, *sizes, C1, C2, TAPS, BLOCK)
         ctx.save_for_backward(image, truth, slopes)
         return sums.sum() / image.numel()
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         image, truth, slopes = ctx.saved_tensors
-        height, width, channels = image.shape
-        grid = (triton.cdiv(width, INNER), triton.cdiv(height, INNER), channels)
-        result = torch.empty_like(image, memory_format=torch.contiguous_format)
-        _backward[grid](image, truth, slopes, (gradient / image.numel()).contiguous(), result, band(image.device), height, width, channels,
-                        *image.stride(), *truth.stride(), SIDE, INNER)
+        grid, sizes = _grid(image)
+        maps, result, line = torch.empty_like(slopes), torch.empty_like(image), _line(image.device)
+        _slopes_along_rows[grid](slopes, maps, line, *sizes, TAPS, BLOCK)
+        _gradient[grid](maps, image, truth, (gradient / image.numel()).contiguous(), result, line, *sizes, TAPS, BLOCK)
         return result, None
 
 
+def _grid(image: Tensor) -> tuple[tuple[int, int], tuple[int, int, int]]:
+    """Programs by column and row, and what kernels are told: rows, numbers in a row, distance of neighbours."""
+    height, width, channels = image.shape
+    return (triton.cdiv(width * channels, BLOCK), height), (height, width * channels, channels)
+
+
 @lru_cache(maxsize=8)
-def band(device: torch.device) -> Tensor:
-    """The window as a matrix [32, 32]: column j weighs pixels j to j + 10; columns beyond 22 are zero."""
-    line = window(torch.float32, device)
-    matrix = torch.zeros(SIDE, SIDE, device=device)
-    for column in range(INNER):
-        matrix[column : column + len(line), column] = line
-    return matrix
+def _line(device: torch.device) -> Tensor:
+    """The window [11] in single precision."""
+    return window(torch.float64, device).float()
 
 
 @triton.jit
-def _blur(values, matrix):
-    """Rows, then columns."""
-    along = tl.dot(values, matrix, input_precision="ieee")
-    return tl.dot(tl.trans(matrix), along, input_precision="ieee")
+def _place(length, BLOCK: tl.constexpr):
+    """This program's row, and its numbers in the row."""
+    return tl.program_id(1), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
 
 
 @triton.jit
-def _square(SIDE: tl.constexpr, INNER: tl.constexpr):
-    """Rows [32, 1] and columns [1, 32] of the square that this program loads."""
-    across = tl.arange(0, SIDE)
-    margin: tl.constexpr = (SIDE - INNER) // 2
-    return (tl.program_id(1) * INNER - margin + across)[:, None], (tl.program_id(0) * INNER - margin + across)[None, :]
+def _maps_along_rows(image, truth, maps, line, height, length, step, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+    row, at = _place(length, BLOCK)
+    mean_x = tl.zeros((BLOCK,), tl.float32)
+    mean_y, squares, product = mean_x, mean_x, mean_x
+    for tap in tl.static_range(TAPS):
+        near = at + (tap - TAPS // 2) * step
+        inside = (near >= 0) & (near < length)
+        x = tl.load(image + row * length + near, mask=inside, other=0.0)
+        y = tl.load(truth + row * length + near, mask=inside, other=0.0)
+        weight = tl.load(line + tap)
+        mean_x += weight * x
+        mean_y += weight * y
+        squares += weight * (x * x + y * y)
+        product += weight * (x * y)
+    to, plane = maps + row * length + at, height * length
+    tl.store(to, mean_x, mask=at < length)
+    tl.store(to + plane, mean_y, mask=at < length)
+    tl.store(to + 2 * plane, squares, mask=at < length)
+    tl.store(to + 3 * plane, product, mask=at < length)
 
 
 @triton.jit
-def _result(height, width, SIDE: tl.constexpr, INNER: tl.constexpr):
-    """Rows, columns and mask of what this program computes."""
-    across = tl.arange(0, SIDE)
-    rows, columns = (tl.program_id(1) * INNER + across)[:, None], (tl.program_id(0) * INNER + across)[None, :]
-    inside = (across < INNER)[:, None] & (across < INNER)[None, :] & (rows < height) & (columns < width)
-    return rows, columns, inside
+def _along_columns(map, line, row, at, height, length, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+    """A map under the window, from the rows above and below."""
+    total = tl.zeros((BLOCK,), tl.float32)
+    for tap in tl.static_range(TAPS):
+        near = row + tap - TAPS // 2
+        total += tl.load(line + tap) * tl.load(map + near * length + at, mask=(near >= 0) & (near < height) & (at < length), other=0.0)
+    return total
 
 
 @triton.jit
-def _matrix(band, SIDE: tl.constexpr):
-    across = tl.arange(0, SIDE)
-    return tl.load(band + across[:, None] * SIDE + across[None, :])
-
-
-@triton.jit
-def _forward(image, truth, slopes, sums, band, height, width, channels, image_row, image_column, image_channel,
-             truth_row, truth_column, truth_channel, C1, C2, SIDE: tl.constexpr, INNER: tl.constexpr):
-    channel = tl.program_id(2)
-    rows, columns = _square(SIDE, INNER)
-    loaded = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    x = tl.load(image + channel * image_channel + rows * image_row + columns * image_column, mask=loaded, other=0.0)
-    y = tl.load(truth + channel * truth_channel + rows * truth_row + columns * truth_column, mask=loaded, other=0.0)
-    matrix = _matrix(band, SIDE)
-    mean_x, mean_y = _blur(x, matrix), _blur(y, matrix)
+def _similarity(maps, slopes, sums, line, height, length, step, C1, C2, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+    row, at = _place(length, BLOCK)
+    plane = height * length
+    mean_x = _along_columns(maps, line, row, at, height, length, TAPS, BLOCK)
+    mean_y = _along_columns(maps + plane, line, row, at, height, length, TAPS, BLOCK)
     both, means = 2 * mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-    covariance = 2 * _blur(x * y, matrix) - both + C2
-    variances = _blur(x * x + y * y, matrix) - means + C2
+    variances = _along_columns(maps + 2 * plane, line, row, at, height, length, TAPS, BLOCK) - means + C2
+    covariance = 2 * _along_columns(maps + 3 * plane, line, row, at, height, length, TAPS, BLOCK) - both + C2
     value = (both + C1) * covariance / ((means + C1) * variances)
-    rows, columns, inside = _result(height, width, SIDE, INNER)
-    place = (tl.num_programs(1) * tl.program_id(0) + tl.program_id(1)) * channels + channel
-    tl.store(sums + place, tl.sum(tl.where(inside, value, 0.0)))
-    # By the blurred x, x², and xy, from which the means are taken out of the variances again.
-    plane = height * width
-    at = slopes + channel * plane + rows * width + columns
+    tl.store(sums + row * tl.num_programs(0) + tl.program_id(0), tl.sum(tl.where(at < length, value, 0.0)))
+    # By the blurred x, x² and x y; the means are part of the variances too.
     by_product = 2 * (both + C1) / ((means + C1) * variances)
     by_mean = 2 * mean_y * (covariance - both - C1) / ((means + C1) * variances) + 2 * mean_x * value * (1 / variances - 1 / (means + C1))
-    tl.store(at, by_mean, mask=inside)
-    tl.store(at + channels * plane, -value / variances, mask=inside)
-    tl.store(at + 2 * channels * plane, by_product, mask=inside)
+    to = slopes + row * length + at
+    tl.store(to, by_mean, mask=at < length)
+    tl.store(to + plane, -value / variances, mask=at < length)
+    tl.store(to + 2 * plane, by_product, mask=at < length)
 
 
 @triton.jit
-def _backward(image, truth, slopes, gradient, result, band, height, width, channels, image_row, image_column, image_channel,
-              truth_row, truth_column, truth_channel, SIDE: tl.constexpr, INNER: tl.constexpr):
-    channel, plane = tl.program_id(2), height * width
-    rows, columns = _square(SIDE, INNER)
-    loaded = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    at = slopes + channel * plane + rows * width + columns
-    matrix = _matrix(band, SIDE)
-    by_mean = _blur(tl.load(at, mask=loaded, other=0.0), matrix)
-    by_square = _blur(tl.load(at + channels * plane, mask=loaded, other=0.0), matrix)
-    by_product = _blur(tl.load(at + 2 * channels * plane, mask=loaded, other=0.0), matrix)
-    rows, columns, inside = _result(height, width, SIDE, INNER)
-    x = tl.load(image + channel * image_channel + rows * image_row + columns * image_column, mask=inside, other=0.0)
-    y = tl.load(truth + channel * truth_channel + rows * truth_row + columns * truth_column, mask=inside, other=0.0)
-    slope = tl.load(gradient) * (by_mean + 2 * x * by_square + y * by_product)
-    tl.store(result + (rows * width + columns) * channels + channel, slope, mask=inside)
+def _slopes_along_rows(slopes, maps, line, height, length, step, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+    row, at = _place(length, BLOCK)
+    plane = height * length
+    for number in tl.static_range(3):
+        total = tl.zeros((BLOCK,), tl.float32)
+        for tap in tl.static_range(TAPS):
+            near = at + (tap - TAPS // 2) * step
+            inside = (near >= 0) & (near < length)
+            total += tl.load(line + tap) * tl.load(slopes + number * plane + row * length + near, mask=inside, other=0.0)
+        tl.store(maps + number * plane + row * length + at, total, mask=at < length)
+
+
+@triton.jit
+def _gradient(maps, image, truth, gradient, result, line, height, length, step, TAPS: tl.constexpr, BLOCK: tl.constexpr):
+    row, at = _place(length, BLOCK)
+    plane = height * length
+    by_mean = _along_columns(maps, line, row, at, height, length, TAPS, BLOCK)
+    by_square = _along_columns(maps + plane, line, row, at, height, length, TAPS, BLOCK)
+    by_product = _along_columns(maps + 2 * plane, line, row, at, height, length, TAPS, BLOCK)
+    x = tl.load(image + row * length + at, mask=at < length, other=0.0)
+    y = tl.load(truth + row * length + at, mask=at < length, other=0.0)
+    tl.store(result + row * length + at, tl.load(gradient) * (by_mean + 2 * x * by_square + y * by_product), mask=at < length)
