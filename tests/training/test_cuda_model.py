@@ -19,6 +19,8 @@ from tests.scenes import look_at, ring_cameras
 
 torch = pytest.importorskip("torch")
 
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes  # noqa: E402
+
 from engine.training.cuda.model import NAMES, TorchModel  # noqa: E402
 from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera  # noqa: E402
 from tests.training import torch_rasterizer  # noqa: E402
@@ -192,6 +194,45 @@ def test_draws_orthographic_cameras() -> None:
         assert seen.alpha.sum() == pytest.approx(2 * np.pi * (0.2**2 * 100 + 0.3) * 0.98, rel=0.1)
     with pytest.raises(UserError, match="orthographic"):
         CpuModel(scene(5, 0)).render(flat, 0, (0.0, 0.0, 0.0))
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would make a processor wait for its graphics card: values, or sizes that depend on values."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique2", "_unique2", "repeat_interleave")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        masks = [index for index in (args[1] if name in ("index", "index_put_") else ()) if index is not None and index.dtype == torch.bool]
+        assert name not in self.WAITING and not masks, f"{func} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+def drawn_outside(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+    """The reference may look at values."""
+    with _disable_current_modes():
+        return torch_rasterizer.draw(parameters, camera, request)
+
+
+@pytest.mark.parametrize("changes", [
+    {"noise": 1.0, "exposure_rate": 1e-3, "pose_rate": 1e-4},
+    {"gather": True, "alpha_weight": 0.1, "distortion_weight": 0.1, "needle_weight": 0.1, "transmittance_weight": 0.1},
+    {"depth_weight": 0.1, "normal_weight": 0.1},
+])
+def test_a_step_asks_for_no_values(changes: dict[str, float]) -> None:
+    """On a card each question would cost the time until everything before it is done."""
+    rng = np.random.default_rng(0)
+    normals = rng.standard_normal((35, 41, 3)).astype(np.float32)
+    full = replace(target(1), mask=rng.integers(0, 2, (35, 41)).astype(np.uint8) * 255, depth=rng.random((35, 41)).astype(np.float32),
+                   normals=normals / np.linalg.norm(normals, axis=2, keepdims=True))
+    model = TorchModel(scene(40, 5), CPU, drawn_outside, cameras=ring_cameras(3))
+    settings = replace(SETTINGS, **changes)
+    model.step(full, settings)
+    with NoWaiting():
+        loss = model.step(full, settings)
+        mean = 0.98 * loss + 0.02 * loss
+        with pytest.raises(AssertionError, match="waits"):
+            float(mean)
 
 
 def test_a_loss_that_is_no_number_changes_nothing() -> None:
