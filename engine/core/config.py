@@ -35,7 +35,7 @@ class TrainConfig:
     seed: int = 0
     """same seed, same result"""
     background: Background = "random"
-    """what lies behind transparent pixels while training"""
+    """what lies behind transparent pixels while training; random lies behind those alone"""
     antialiased: bool = False
     """draw small Gaussians without thickening them; for viewers that do the same"""
 

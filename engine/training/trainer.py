@@ -77,7 +77,7 @@ def learn(run: Run) -> Loss:
     """One step: choose a view at the size of the schedule and let the model learn from it."""
     target = run.train.at(next_view(run, 0), reduction_at(run.step, run.config))
     look_ahead(run)
-    settings = settings_at(run.step, run.config, run.scene_scale)
+    settings = settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4)
     try:
         return run.model.step(target, settings)
     except OutOfMemory as error:

@@ -82,7 +82,8 @@ def test_workers_on_processors_do_not_train_apart(tmp_path: Path, dataset: Path)
 def test_more_cards_than_there_are_is_a_sentence(tmp_path: Path, dataset: Path) -> None:
     job = JobFolder(tmp_path / "job")
     job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, gpus=2)))
-    assert subprocess.run([sys.executable, "-m", "engine.worker", str(job.path)], capture_output=True, timeout=100, cwd=ROOT).returncode == 1
+    done = subprocess.run([sys.executable, "-m", "engine.worker", str(job.path)], capture_output=True, timeout=100, cwd=ROOT)
+    assert done.returncode == 1
     last = job.read_events()[0][-1]
     assert isinstance(last, Failed) and "gpus is 2" in last.message and "Set gpus to" in last.hint
 

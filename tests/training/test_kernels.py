@@ -306,32 +306,37 @@ def test_rebuild_copies_rows_and_forgets_their_moments() -> None:
     assert np.array_equal(after[1], before[3]) and not after[2].any()
 
 
-@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "sh0"])
+@pytest.mark.parametrize("name", ["means", "quats", "scales", "opacities", "sh0", "shN"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers_never_crash(name: str, value: float) -> None:
-    arrays = scene(50, 0, degree=0).arrays()
+def test_values_that_are_no_numbers_are_named_and_never_crash(name: str, value: float) -> None:
+    gaussians = scene(50, 0, degree=1)
+    model, arrays = CpuModel(gaussians, 2), gaussians.arrays()
     arrays[name][7] = value
-    model = CpuModel(Gaussians(**arrays), 2)
-    target = Target(camera(), np.zeros((35, 41, 3), np.uint8))
+    with pytest.raises(UserError, match=name):
+        CpuModel(Gaussians(**arrays), 2)
+    with pytest.raises(UserError, match=name):
+        model.load_state({**model.state(), **arrays})
+    model.write(name, np.array([7]), arrays[name][7:8])
     try:
-        model.step(target, SETTINGS)
+        model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
         model.render(camera(), 0, SETTINGS.background)
     except UserError as error:
         assert name in error.message and error.hint
     model.close()
 
 
-def test_a_broken_color_is_named() -> None:
-    arrays = scene(50, 0, degree=0).arrays()
-    arrays["sh0"][:] = np.nan
-    model = CpuModel(Gaussians(**arrays), 1)
+def test_colors_that_break_in_training_are_named() -> None:
+    model = CpuModel(scene(50, 0, degree=0), 1)
+    model.write("sh0", np.arange(50), np.full((50, 1, 3), np.nan, np.float32))
     with pytest.raises(UserError, match="sh0"):
         model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
+    model.close()
 
 
 @pytest.mark.parametrize("change", [
     {"width": 0}, {"height": -3}, {"width": 10**6}, {"fl_x": 0.0}, {"fl_y": np.nan}, {"cx": np.inf},
-    {"camera_to_world": np.full((4, 4), np.nan)},
+    {"camera_to_world": np.full((4, 4), np.nan)}, {"camera_to_world": np.zeros((4, 4))}, {"camera_to_world": 1e-60 * np.eye(4)},
+    {"fl_x": 1e-60}, {"fl_y": 1e60}, {"cy": -1e60},
 ])
 def test_impossible_cameras_are_one_sentence(change: dict) -> None:
     model = CpuModel(scene(5, 0), 1)
@@ -347,6 +352,18 @@ def test_many_gaussians_on_one_pixel() -> None:
     pile = Gaussians(**{name: np.repeat(array, count, axis=0) for name, array in base.arrays().items()})
     model = CpuModel(pile, 2)
     assert np.isfinite(model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS))
+    model.close()
+
+
+def test_backward_needs_a_frame_of_its_own() -> None:
+    model, view = CpuModel(scene(5, 0), 1), view_struct(camera(), (0, 0, 0))
+    kernels, rgb = model._kernels, np.zeros((3, 35, 41), np.float32)
+    with pytest.raises(ValueError, match="forward"):
+        kernels.backward(rgb)
+    kernels.forward(Drawing(packed(scene(50, 0).arrays()), 0), view)
+    model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
+    with pytest.raises(ValueError, match="forward"):
+        kernels.backward(rgb)
     model.close()
 
 

@@ -251,10 +251,11 @@ def test_settings_choose_the_strategy() -> None:
     config = TrainConfig(strategy="default", max_gaussians=77)
     assert create_strategy(config, 2.0) == DefaultStrategy(77, 2.0, config.grow_gradient)
     assert isinstance(create_strategy(TrainConfig(), 2.0), MCMCStrategy)
-    assert settings_at(5, config, 1.0).gather and not settings_at(5, TrainConfig(), 1.0).gather
-    assert not settings_at(config.max_steps - 1, config, 1.0).gather
+    assert settings_at(5, config, 1.0, False).gather and not settings_at(5, TrainConfig(), 1.0, False).gather
+    assert not settings_at(config.max_steps - 1, config, 1.0, False).gather
     for name in ("noise", "opacity_regularisation", "scale_regularisation"):
-        assert getattr(settings_at(5, config, 1.0), name) == 0 < getattr(settings_at(5, TrainConfig(), 1.0), name)
-    assert settings_at(5, TrainConfig(sky=9), 1.0).scale_regularisation == 0 < settings_at(5, TrainConfig(sky=9), 1.0).opacity_regularisation
+        assert getattr(settings_at(5, config, 1.0, False), name) == 0 < getattr(settings_at(5, TrainConfig(), 1.0, False), name)
+    outdoors = settings_at(5, TrainConfig(sky=9), 1.0, False)
+    assert outdoors.scale_regularisation == 0 < outdoors.opacity_regularisation
     with pytest.raises(UserError, match="strategy"):
         TrainConfig(strategy="mcmd").validate()  # type: ignore[arg-type]

@@ -67,6 +67,11 @@ def test_a_cap_that_is_left_open_suits_cores_and_pixels_and_is_written_down(tmp_
     assert job.read_spec().config.max_gaussians == 10_000
 
 
+def test_black_surroundings_without_alpha_are_learned_too(tmp_path: Path) -> None:
+    opaque = write_ball_dataset(tmp_path / "opaque", alpha=False).folder
+    assert finished(run(make_job(tmp_path / "job", opaque))).psnr > 22
+
+
 def test_same_seed_same_result(tmp_path: Path, dataset: Path) -> None:
     jobs = [make_job(tmp_path / name, dataset, threads=threads) for name, threads in (("a", 1), ("b", 2))]
     for job in jobs:

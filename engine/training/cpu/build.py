@@ -52,7 +52,6 @@ BUILDS = (
     Build("windows", "arm64", "", "aarch64-windows-gnu", "generic"),
     Build("macos", "x86_64", "", "x86_64-macos.11.0", "x86_64_v2"),
     Build("macos", "x86_64", "avx2", "x86_64-macos.11.0", "x86_64_v3"),
-    Build("macos", "x86_64", "avx512", "x86_64-macos.11.0", "x86_64_v4"),
     Build("macos", "arm64", "", "aarch64-macos.11.0", "apple_m1"),
 )
 

@@ -208,14 +208,16 @@ class Kernels:
         height, width = view.height, view.width
         images = Images(np.empty((3, height, width), np.float32), np.empty((height, width), np.float32),
                         np.empty((height, width), np.float32) if with_depth else None)
-        self._frame = drawing, images  # C keeps pointers into these
+        self._frame = None
         _check(self._library.splat_forward(self._handle, drawing.struct(), view, floats(images.rgb, 3, height, width),
                                            floats(images.transmittance, height, width), floats(images.depth, height, width)))
+        self._frame = drawing, images  # C keeps pointers into these
         return images
 
     def backward(self, rgb_gradient: np.ndarray, transmittance_gradient: np.ndarray | None = None, absolute: bool = False) -> Gradients:
-        """Gradients of the last forward(), given those of its images [3, H, W] and [H, W]."""
-        assert self._frame
+        """Gradients of the last forward(), given those of its images [3, H, W] and [H, W]; ValueError when another frame came since."""
+        if not self._frame:
+            raise ValueError("backward() follows forward()")
         drawing, images = self._frame
         gaussians = drawing.gaussians
         made = Gradients(Blocks.zeros(gaussians.count, gaussians.rest), np.zeros((3, 4), np.float32),
@@ -243,6 +245,7 @@ class Kernels:
         Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
         """
         value, shape = ctypes.c_double(), drawing.gaussians.values.shape
+        self._frame = None
         lesson.image, lesson.channels = image_pointer(image, view), image.shape[2]
         lesson.mask = None if mask is None else mask_pointer(mask, view)
         lesson.sights = floats(sights, drawing.gaussians.count, 3)

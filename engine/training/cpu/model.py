@@ -24,9 +24,9 @@ class CpuModel:
     """Gaussians under training on the CPU; see backend.Model for what each method does."""
 
     def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
+        self._gaussians = checked(gaussians.arrays())
         self._kernels = Kernels(threads or default_threads())
         self._low_pass = ANTIALIASED if antialiased else CLASSIC
-        self._gaussians = packed(gaussians.arrays())
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
         self._sights: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
@@ -106,7 +106,7 @@ class CpuModel:
         return {**self._gaussians.unpack(), **moments, **sights, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        self._gaussians = packed({name: state[name] for name in NAMES})
+        self._gaussians = checked({name: state[name] for name in NAMES})
         self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
         self._sights = state["sights"].copy() if "sights" in state else None
         self._steps = int(state["steps"])
@@ -127,11 +127,24 @@ class CpuModel:
 
     def _not_finite(self) -> UserError:
         """Name the parameter that broke the loss."""
-        broken = [name for name in NAMES if not np.isfinite(self._gaussians.read(name)).all()]
+        broken = broken_names(self._gaussians.unpack())
         if broken:
-            return UserError(f"The Gaussians' {', '.join(broken)} contain values that are no numbers.",
+            return UserError(f"The Gaussians' {broken} contain values that are no numbers.",
                              "Resume from the checkpoint with lower learning rates.")
         return UserError("The loss is not a number.", "Resume from the checkpoint with lower learning rates, or check images and poses.")
+
+
+def broken_names(arrays: dict[str, np.ndarray]) -> str:
+    """The parameters that hold NaN or infinite values."""
+    return ", ".join(name for name in NAMES if not np.isfinite(arrays[name]).all())
+
+
+def checked(arrays: dict[str, np.ndarray]) -> Blocks:
+    """packed(); UserError for values that are no numbers, which would only be invisible in training."""
+    broken = broken_names(arrays)
+    if broken:
+        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from others or an older checkpoint.")
+    return packed(arrays)
 
 
 def packed(arrays: dict[str, np.ndarray]) -> Blocks:
@@ -154,17 +167,26 @@ def affordable_gaussians(pixels: int, threads: int) -> int:
 
 def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewStruct:
     """The camera as C wants it; UserError for one that cannot draw."""
-    lens = (camera.fl_x, camera.fl_y, camera.cx, camera.cy)
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
                         f"Use sides from 1 to {LARGEST_SIDE} pixels.")
     if camera.orthographic:
         raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.")
-    viewmat = camera.viewmat if np.isfinite(camera.camera_to_world).all() else np.full((4, 4), np.nan)
-    if not (np.isfinite(lens).all() and np.isfinite(viewmat).all() and camera.fl_x > 0 and camera.fl_y > 0):
-        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
-    view = ViewStruct(camera.width, camera.height, *lens)
+    view = ViewStruct(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy)
+    viewmat = world_to_camera(camera)
     view.rotation[:] = viewmat[:3, :3].ravel().tolist()
     view.translation[:] = viewmat[:3, 3].tolist()
     view.background[:] = background
+    values = (view.fl_x, view.fl_y, view.cx, view.cy, *view.rotation, *view.translation)  # as C reads them, in 32 bits
+    if not (np.isfinite(values).all() and view.fl_x > 0 and view.fl_y > 0):
+        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
     return view
+
+
+def world_to_camera(camera: Camera) -> np.ndarray:
+    """Camera.viewmat [4, 4]; no numbers for a pose that cannot be inverted."""
+    try:
+        with np.errstate(all="ignore"):
+            return camera.viewmat
+    except np.linalg.LinAlgError:
+        return np.full((4, 4), np.nan)

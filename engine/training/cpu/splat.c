@@ -19,14 +19,14 @@
 #endif
 
 enum { ABI = 3, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
-enum { CHUNK = 64 /* blocks whose share of the pose's gradient is added up together */ };
+enum { CHUNK = 16 /* blocks that a thread takes at a time, whose share of the pose's gradient is added up together */ };
 
 // Where the time of a step goes; library.py names them.
 enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BACK, STAGES };
 
 enum Memory {
     PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
-    ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, IMAGE_GRADIENT, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
+    ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
 };
 
 typedef struct {
@@ -34,7 +34,7 @@ typedef struct {
     Frame frame;
     View view;
     Scene scene;
-    int64_t pairs;
+    int64_t pairs, room;  // pairs of Gaussian and tile; for how many there is memory
     float window[WINDOW];
     Buffer memory[MEMORIES];
     double seconds[STAGES];  // since the last splat_take_seconds
@@ -115,7 +115,10 @@ API int64_t splat_memory(const Splat* s) {
 #define RESERVE(pointer, name, count)                                                  \
     do {                                                                               \
         pointer = reserve(&s->memory[name], sizeof *(pointer) * (size_t)(count));      \
-        if (!(pointer)) return OUT_OF_MEMORY;                                          \
+        if (!(pointer)) {                                                              \
+            s->room = 0; /* the next frame may need less */                            \
+            return OUT_OF_MEMORY;                                                      \
+        }                                                                              \
     } while (0)
 
 static int reserve_for_gaussians(Splat* s) {
@@ -137,8 +140,9 @@ static int reserve_for_gaussians(Splat* s) {
 
 static int reserve_for_pairs(Splat* s) {
     Frame* f = &s->frame;
-    RESERVE(f->pair_row, PAIR_ROW, s->pairs);
-    RESERVE(f->slots, SLOTS, s->pairs);
+    if (s->pairs > s->room) s->room = with_spare(s->pairs);
+    RESERVE(f->pair_row, PAIR_ROW, s->room);
+    RESERVE(f->slots, SLOTS, s->room);
     return 0;
 }
 
@@ -152,7 +156,7 @@ API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float*
     int error = reserve_for_gaussians(s);
     if (error) return error;
     double start = now();
-    parallel_for(&s->pool, job_project, f, block_count(scene), 64);
+    parallel_for(&s->pool, job_project, f, block_count(scene), CHUNK);
     start = note(s, PROJECT, start);
     sort_by_depth(&s->pool, f);
     start = note(s, SORT, start);
@@ -215,8 +219,8 @@ static int way_back(Splat* s, const Gradients* gradients, const Learning* learni
     Frame* f = &s->frame;
     WayBack b = {f, gradients, learning, NULL};
     int chunks = (block_count(&s->scene) + CHUNK - 1) / CHUNK;
-    RESERVE(f->moments, MOMENTS, s->pairs);
-    if (gradients->absolute) RESERVE(f->absolute, ABSOLUTE, s->pairs);
+    RESERVE(f->moments, MOMENTS, s->room);
+    if (gradients->absolute) RESERVE(f->absolute, ABSOLUTE, s->room);
     if (gradients->pose) RESERVE(b.pose_sums, POSE_SUMS, chunks);
     double start = now();
     parallel_for(&s->pool, job_raster_back, f, f->lens.columns * f->lens.rows, 4);
@@ -322,7 +326,7 @@ API int splat_step(Splat* s, const Scene* scene, const View* view, const Lesson*
     float *rgb, *transmittance, *gradient;
     RESERVE(rgb, RGB, 3 * plane);
     RESERVE(transmittance, TRANSMITTANCE, plane);
-    RESERVE(gradient, IMAGE_GRADIENT, 3 * plane);
+    RESERVE(gradient, TARGET, 3 * plane);  // which the loss reads pixel by pixel before it writes
     int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
     if (pairs < 0) return (int)pairs;
     int error = masked_loss(s, view, lesson->image, lesson->channels, lesson->mask, rgb, lesson->ssim_lambda, gradient, loss);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #ifdef _WIN32
+#define NOGDI /* windows.h without the names of drawing, such as ABSOLUTE */
 #include <malloc.h>
 #include <windows.h>
 typedef HANDLE Thread;
@@ -155,7 +156,7 @@ static void parallel_for(Pool* pool, Job job, void* context, int total, int chun
     mutex_unlock(&pool->mutex);
 }
 
-// A growing block of memory, aligned for vectors. Its content is lost when it grows.
+// A block of memory, aligned for vectors. Its content is lost when it grows.
 typedef struct {
     void* memory;
     size_t size;
@@ -170,11 +171,14 @@ static void buffer_free(Buffer* buffer) {
     *buffer = (Buffer){0, 0};
 }
 
+// Room for a few more, because views differ.
+static int64_t with_spare(int64_t count) { return count + count / 8; }
+
 // At least `size` bytes, or NULL when the system has no more.
 static void* reserve(Buffer* buffer, size_t size) {
     if (buffer->size >= size && buffer->memory) return buffer->memory;
     buffer_free(buffer);
-    size_t wanted = (size + size / 8 + 127) & ~(size_t)63;
+    size_t wanted = (size + 127) & ~(size_t)63;
 #ifdef _WIN32
     buffer->memory = _aligned_malloc(wanted, 64);
 #else
