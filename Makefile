@@ -74,7 +74,7 @@ bench bench-cpu: setup
 
 # Our trainer against gsplat's on one card; ARGS='--steps 30000 --guides' for more.
 bench-gpu: setup
-	test -d out/dataset || $(MAKE) demo
+	test -d out/dataset || $(BIN)/python -m demo capture
 	test -d out/thicket || $(BIN)/python -m demo.thicket out/thicket
 	$(BIN)/python -m tests.bench.bench_gpu $(ARGS)
 

@@ -52,9 +52,9 @@ class TrainConfig:
     lr_sh0: float = 3.75e-3
     """learning rate of base colours; view-dependent colour learns at a twentieth of it"""
 
-    opacity_regularisation: float = 0.01
+    opacity_regularisation: float = 0.001
     """pressure towards transparent Gaussians, so that unused ones free themselves for the strategy mcmc"""
-    scale_regularisation: float = 0.01
+    scale_regularisation: float = 0.001
     """pressure towards small Gaussians in the strategy mcmc; none where there is a sky"""
     noise: float = 5e5
     """exploration noise of the strategy mcmc on nearly transparent Gaussians"""
@@ -159,8 +159,8 @@ class Preset:
 PresetName = Literal["quick-look", "preview", "gpu-preview", "standard", "full", "outdoor", "object"]
 
 LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_opacities": 5e-2, "lr_quats": 1e-3, "lr_sh0": 2.5e-3,
-        "eval_every": 2500, "checkpoint_seconds": 60.0}
-"""What trainings for a graphics card share: many steps, so the learning rates of the papers."""
+        "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500, "checkpoint_seconds": 60.0}
+"""What trainings for a graphics card share: many steps, so the learning rates and the regularisation of the papers."""
 
 PRESETS: dict[PresetName, Preset] = {
     "quick-look": Preset("Quick Look", "a first impression within seconds", {"max_steps": 1000, "resolution": 320, "refine_every": 50}),

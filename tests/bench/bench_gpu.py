@@ -39,7 +39,7 @@ from tests.bench.peer import Peer, PeerDefaults, Rasterization, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = {
-    "demo": (ROOT / "out" / "dataset", "make demo"),
+    "demo": (ROOT / "out" / "dataset", "python -m demo capture"),
     "thicket": (ROOT / "out" / "thicket", "python -m demo.thicket out/thicket"),
     "snowmiku": (ROOT.parent / "shared" / "data" / "snowmiku", ""),
 }
