@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.core.config import TrainConfig
+from engine.core.config import PRESETS, TrainConfig
 from engine.core.dataset import Dataset
 from engine.core.errors import UserError
 from engine.core.job import JobFolder, JobSpec
 from engine.core.sources import read_dataset
-from engine.training.backend import Target, create_model
+from engine.training.backend import Target, choose_engine, create_model
 from engine.training.cuda.quality import quality
 from engine.training.cuda.residency import DevicePhotos, truth_of
 from engine.training.distributed import SOLO
@@ -218,13 +218,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", nargs="*", default=list(SCENES), help="names, or folders of datasets")
-    parser.add_argument("--steps", type=int, default=7000)
-    parser.add_argument("--resolution", type=int, default=1600)
-    parser.add_argument("--max-gaussians", type=int, default=1_000_000, help="our cap; the peer has none")
+    parser.add_argument("--preset", choices=PRESETS, default="gpu-preview", help="our settings, one for all scenes")
+    parser.add_argument("--steps", type=int, help="of both, in place of the preset's")
+    parser.add_argument("--resolution", type=int, help="of both, in place of the preset's")
+    parser.add_argument("--max-gaussians", type=int, help="our cap, in place of the preset's; the peer has none")
     parser.add_argument("--measures", type=int, default=20, help="how often quality is measured")
     parser.add_argument("--guides", action="store_true", help="also the gain by depth, normals and transparency")
     parser.add_argument("--output", type=Path, help="file for all figures, as JSON")
     return parser.parse_args(arguments)
+
+
+def settings_of(options: argparse.Namespace) -> TrainConfig:
+    """Our settings: a preset, and what the command line puts in its place."""
+    asked = {"max_steps": options.steps, "resolution": options.resolution, "max_gaussians": options.max_gaussians}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    return TrainConfig(**{**PRESETS[options.preset].settings, **changes, "backend": "cuda"}).validate()
 
 
 def show(name: str, line: dict[str, Any]) -> None:
@@ -241,16 +249,13 @@ def show(name: str, line: dict[str, Any]) -> None:
 def main() -> int:
     """Run all scenes that are there."""
     options = parse()
-    from engine.training.backend import choose_engine
-
-    config = TrainConfig(backend="cuda", max_steps=options.steps, resolution=options.resolution, max_gaussians=options.max_gaussians,
-                         sh_degree=3, background="black").validate()
+    config = settings_of(options)
     try:
         choose_engine(config)
     except UserError as error:
         print(f"No benchmark without a graphics card. {error.message}", file=sys.stderr)
         return 1
-    bench, figures = card(), {"card": torch.cuda.get_device_name(), "torch": torch.__version__}
+    bench, figures = card(), {"card": torch.cuda.get_device_name(), "torch": torch.__version__, "settings": asdict(config)}
     for name in options.scenes:
         path, command = SCENES.get(name, (Path(name), ""))
         if not path.is_dir():

@@ -20,7 +20,7 @@ from tests.scenes import write_ball_dataset
 torch = pytest.importorskip("torch")
 gsplat = pytest.importorskip("gsplat")
 
-from tests.bench.bench_gpu import Bench, Curve, Point, compare, parse, show, stretches  # noqa: E402
+from tests.bench.bench_gpu import Bench, Curve, Point, compare, parse, settings_of, show, stretches  # noqa: E402
 from tests.bench.peer import PeerDefaults, scene_scale, shortened  # noqa: E402
 from tests.training import reference  # noqa: E402
 from tests.training.torch_models import CPU, torch_model  # noqa: E402
@@ -90,7 +90,8 @@ def test_scene_scale_is_the_peers(dataset: Dataset) -> None:
 
 
 def test_the_command_line_parses_and_says_why_it_cannot_run() -> None:
-    assert parse(["--steps", "100", "--scenes", "demo", "--guides"]).steps == 100
+    config = settings_of(parse(["--preset", "standard", "--steps", "100", "--scenes", "demo", "--guides"]))
+    assert config.max_steps == 100 and config.backend == "cuda" and config.max_gaussians == 1_000_000
     if torch.cuda.is_available():
         pytest.skip("a graphics card is here: the benchmark would run")
     done = subprocess.run([sys.executable, "-m", "tests.bench.bench_gpu"], capture_output=True, text=True, timeout=100,
