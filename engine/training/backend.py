@@ -132,6 +132,10 @@ class Model(Protocol):
         """Row i becomes a copy of old row source_rows[i] [M]; the moments of the new rows `reset_rows` start at zero."""
         ...
 
+    def arrange(self) -> None:
+        """Put the rows in whatever order suits the device's memory; nothing else changes."""
+        ...
+
     def forget(self, name: str) -> None:
         """The moments of one parameter start at zero."""
         ...

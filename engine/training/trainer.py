@@ -107,6 +107,7 @@ def refine(run: Run) -> None:
         return
     try:
         run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
+        run.model.arrange()
     except OutOfMemory as error:
         make_room(run, error)
 

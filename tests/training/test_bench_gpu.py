@@ -22,6 +22,7 @@ gsplat = pytest.importorskip("gsplat")
 
 from tests.bench.bench_gpu import Bench, Curve, Point, compare, parse, settings_of, show, stretches  # noqa: E402
 from tests.bench.peer import PeerDefaults, scene_scale, shortened  # noqa: E402
+from tests.bench.step_profile import look  # noqa: E402
 from tests.training import reference  # noqa: E402
 from tests.training.torch_models import CPU, torch_model  # noqa: E402
 from tests.training.torch_rasterizer import footprint  # noqa: E402
@@ -67,6 +68,14 @@ def test_both_trainers_learn_and_are_compared(dataset: Dataset, monkeypatch: pyt
     assert line["our_seconds"] > 0 and line["peer_seconds"] > 0
     show("ball", line)
     assert "peer's PSNR" in capsys.readouterr().out
+
+
+def test_a_profile_tells_operations_and_waits(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: Choice("cuda", "On tensors."))
+    monkeypatch.setattr("tests.bench.step_profile.LOOKED_AT", 5)
+    found = look(TrainConfig(max_steps=90, resolution=24, max_gaussians=500, sh_degree=1), dataset.folder, 5, torch_model)
+    assert found.steps_per_second > 0 and found.gaussians == 400
+    assert "aten::" in found.table and found.waits > 0  # the reference looks at values
 
 
 def test_time_to_a_quality_lies_between_measurements() -> None:

@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes  # noqa: E402
 
+from engine.training.cuda.geometry import order_of_places  # noqa: E402
 from engine.training.cuda.model import NAMES, TorchModel  # noqa: E402
 from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera  # noqa: E402
 from tests.training import torch_rasterizer  # noqa: E402
@@ -144,6 +145,30 @@ def test_what_was_gathered_survives_a_checkpoint(makers) -> None:
     mine, theirs = first.take_statistics(), second.take_statistics()
     np.testing.assert_allclose(mine.gradient, theirs.gradient, rtol=1e-3, atol=1e-7)
     assert mine.seen.max() == theirs.seen.max() == 2 and "sights" not in second.state()
+
+
+@BOTH
+def test_arranging_changes_the_order_alone(make) -> None:
+    model, left = make(scene(200, 12)), make(scene(200, 12))
+    settings = replace(SETTINGS, gather=True)
+    for each in (model, left):
+        each.step(target(), settings)
+    model.arrange()
+    for each in (model, left):
+        each.step(target(1), settings)
+    one, other = (each.render(camera(), 2, (0.0, 0.0, 0.0)).rgb for each in (model, left))
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    assert sorted(model.read("means")[:, 0]) == pytest.approx(sorted(left.read("means")[:, 0]), abs=1e-5)
+    assert np.sort(model.take_statistics().gradient) == pytest.approx(np.sort(left.take_statistics().gradient), rel=1e-3, abs=1e-7)
+
+
+def test_neighbours_in_space_become_neighbours_in_memory() -> None:
+    means = torch.rand(5000, 3, generator=torch.Generator().manual_seed(0))
+    ordered = means[order_of_places(means)]
+    assert (ordered[1:] - ordered[:-1]).norm(dim=1).mean() < 0.15 * (means[1:] - means[:-1]).norm(dim=1).mean()
+    broken = torch.cat([means, torch.full((1, 3), torch.nan)])
+    assert sorted(order_of_places(broken).tolist()) == list(range(5001))
+    assert order_of_places(torch.ones(3, 3)).tolist() == [0, 1, 2]
 
 
 @BOTH

@@ -10,6 +10,12 @@ from .tensors import Parameters, TensorCamera
 EXPLORING_OPACITY, GATE_STEEPNESS, GATE_CLOSED = 0.005, 100.0, 1e-4
 """Exploration fades in below this opacity (3DGS-MCMC, equation 9); the same constants as the built-in kernels'."""
 
+BITS = 21
+"""Of each coordinate in a place's number of 63 bits."""
+
+SPREADING = ((32, 0x1F00000000FFFF), (16, 0x1F0000FF0000FF), (8, 0x100F00F00F00F00F), (4, 0x10C30C30C30C30C3), (2, 0x1249249249249249))
+"""Puts two zero bits between the bits of a number."""
+
 
 def rotated(quats: Tensor, vectors: Tensor) -> Tensor:
     """Vectors [N, 3] turned by unit quaternions w x y z [N, 4]."""
@@ -21,6 +27,17 @@ def rotated(quats: Tensor, vectors: Tensor) -> Tensor:
 def conjugate(quats: Tensor) -> Tensor:
     """The inverse rotations of unit quaternions [N, 4]."""
     return torch.cat([quats[:, :1], -quats[:, 1:]], dim=1)
+
+
+@torch.no_grad()
+def order_of_places(means: Tensor) -> Tensor:
+    """Rows [N] along a Z-order curve through points [N, 3] (Morton 1966): neighbours in space become neighbours in memory."""
+    finite = means.nan_to_num(0.0, 0.0, 0.0)
+    low, high = finite.amin(dim=0), finite.amax(dim=0)
+    cells = ((finite - low) / (high - low).amax().clamp_min(1e-12) * (2**BITS - 1)).long()  # [N, 3]
+    for shift, mask in SPREADING:
+        cells = (cells | (cells << shift)) & mask
+    return torch.argsort(cells[:, 0] | (cells[:, 1] << 1) | (cells[:, 2] << 2), stable=True)
 
 
 @torch.no_grad()

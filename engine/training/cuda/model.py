@@ -18,7 +18,7 @@ from ..distributed import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import Wanted, compose, features
 from .failures import plain_errors
-from .geometry import explore_
+from .geometry import explore_, order_of_places
 from .losses import shape_loss, view_loss
 from .memory import GIGABYTE, plan_memory
 from .optimise import Adam, to_numpy
@@ -108,6 +108,14 @@ class TorchModel:
             rows, fresh = self._rows(source_rows), self._rows(reset_rows)
             self._learned.take(NAMES, rows, fresh)
             self._gathered = None
+
+    def arrange(self) -> None:
+        self._learned.drop_gradients()
+        with plain_errors():
+            rows = order_of_places(self._learned.tensors["means"])
+            self._learned.take(NAMES, rows, rows[:0])
+            if self._gathered is not None:
+                self._gathered.take(rows)
 
     def forget(self, name: str) -> None:
         self._learned.forget(name)

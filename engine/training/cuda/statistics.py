@@ -26,6 +26,10 @@ class Gathered:
         made._gradient, made._seen, made._radius = from_numpy(sights.T, device).unbind()
         return made
 
+    def take(self, rows: Tensor) -> None:
+        """Row i becomes old row rows[i]."""
+        self._gradient, self._seen, self._radius = (sums.index_select(0, rows) for sums in (self._gradient, self._seen, self._radius))
+
     def sights(self) -> np.ndarray:
         """As both engines keep it in a state: gradient, number of sights and radius [N, 3]."""
         return to_numpy(torch.stack([self._gradient, self._seen, self._radius], dim=1))
