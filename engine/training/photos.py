@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 from ..core.config import TrainConfig
 from ..core.dataset import View
 from ..core.distortion import forget_samples
 from .backend import Target
+from .host_memory import free_memory
 from .images import MOST_READERS, each_in_threads
 from .maps import wanted_maps
 from .targets import TargetPyramid, load_pyramid
@@ -22,8 +20,6 @@ AHEAD = 2 * MOST_READERS
 """Photos that are being decoded before their step, where they cannot all be kept."""
 
 GIGABYTE = 1e9
-UNKNOWN_MEMORY = 4 * GIGABYTE
-"""Taken as free where the system does not tell."""
 
 
 class Photos:
@@ -113,31 +109,3 @@ def open_photos(views: Sequence[View], config: TrainConfig, share: float, tick: 
     photos = Photos(views, config, share * allowed, numbered)
     photos.fill(tick)
     return photos
-
-
-def free_memory() -> float:
-    """Bytes that programs may still use; a guess where the system does not tell."""
-    try:
-        if sys.platform == "linux":
-            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-            return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-        if sys.platform == "win32":
-            return _windows_free_memory()
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
-    except (OSError, ValueError, StopIteration):
-        return UNKNOWN_MEMORY
-
-
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of Windows."""
-
-    _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
-                *((name, ctypes.c_ulonglong) for name in ("total", "available", "page_total", "page_available", "virtual_total",
-                                                         "virtual_available", "extended"))]
-
-
-def _windows_free_memory() -> float:
-    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]
-        return UNKNOWN_MEMORY
-    return float(status.available)

@@ -14,7 +14,8 @@ from engine.core.dataset import Dataset
 from engine.core.errors import UserError
 from engine.core.sources import read_dataset
 from engine.training.backend import Target
-from engine.training.photos import AHEAD, Photos, bytes_of, free_memory, open_photos
+from engine.training.host_memory import container_free, free_memory
+from engine.training.photos import AHEAD, Photos, bytes_of, open_photos
 from engine.training.targets import load_targets
 from tests.scenes import write_ball_dataset
 
@@ -126,6 +127,15 @@ def test_a_damaged_photo_read_ahead_is_a_sentence(tmp_path: Path) -> None:
 
 def test_free_memory_is_told() -> None:
     assert 1e7 < free_memory() < 1e14
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    assert container_free(tmp_path) == float("inf")
+    for name, text in (("memory.max", "max"), ("memory.current", "300"), ("memory.stat", "anon 5\ninactive_file 100\n")):
+        (tmp_path / name).write_text(text)
+    assert container_free(tmp_path) == float("inf")
+    (tmp_path / "memory.max").write_text("1000\n")
+    assert container_free(tmp_path) == 800
 
 
 def test_the_plan_shares_out_all_that_may_be_used() -> None:
