@@ -155,6 +155,18 @@ def test_huge_gaussians_are_given_up_after_the_first_reset(step: int, left: int)
     model.close()
 
 
+def test_what_is_far_away_may_be_huge() -> None:
+    gaussians = blobs([0.0, 0.3, 0.0], [0.05, 0.05, 3.0])
+    gaussians.means[2] = [0, 30, 0]
+    model = seen(gaussians, picture(gaussians))
+    DefaultStrategy(10, 1.0, 9.0).refine(model, RNG(0), 3100)
+    assert model.count == 3
+    model.write("means", np.array([2]), np.float32([[0, 3, 0]]))
+    DefaultStrategy(10, 1.0, 9.0).refine(model, RNG(0), 3200)
+    assert model.count == 2
+    model.close()
+
+
 def test_what_covers_the_image_is_split_and_what_covers_far_too_much_is_given_up() -> None:
     gaussians = blobs([-0.9, 0.9], [0.1, 0.9], [0.5, 0.5])
     strategy = DefaultStrategy(10, 100.0, 9.0, reach_limit=0.2)

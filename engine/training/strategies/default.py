@@ -16,6 +16,9 @@ SMALL = 0.01
 HUGE = 0.1
 """Gaussians larger than this share of the scene are given up once opacities were reset for the first time."""
 
+FAR = 5.0
+"""Farther away than this many times the scene's length they may be as large as they like: sky and mountains are."""
+
 SHRINK = 1.6
 """Halves of a split Gaussian are smaller by this factor (3D Gaussian Splatting, section 5.2)."""
 
@@ -67,7 +70,9 @@ class DefaultStrategy:
         """Mask [N] of what is given up: transparent, and once opacities were reset also what is huge in space or on the image."""
         doomed = sigmoid(model.read("opacities")) < DEAD_OPACITY
         if step >= self.reset_every:
-            doomed |= np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale
+            means = model.read("means")
+            near = np.linalg.norm(means - np.median(means, axis=0), axis=1) < FAR * self.scene_scale
+            doomed |= near & (np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale)
             if self.reach_limit:
                 doomed |= statistics.radius > HOPELESS * self.reach_limit
         return doomed
