@@ -16,8 +16,9 @@ gsplat = pytest.importorskip("gsplat")
 
 from engine.training.cuda import rasterize  # noqa: E402
 from engine.training.cuda.compose import Wanted, features  # noqa: E402
+from engine.training.cuda.geometry import view_directions  # noqa: E402
 from engine.training.cuda.tensors import Drawn, Parameters, Request, tensor_camera  # noqa: E402
-from tests.training import gsplat_stand_in, torch_rasterizer  # noqa: E402
+from tests.training import gsplat_stand_in, reference, torch_rasterizer  # noqa: E402
 from tests.training.test_kernels import camera, scene  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -73,6 +74,31 @@ def test_reduced_photos_are_drawn_nearly_as_by_the_kernels(view: Camera, reducti
         error = (rasterize.draw(learned(), small, Request(2, CLASSIC.reduced(reduction))).rgb - expected).abs().mean()
         unaware = (rasterize.draw(learned(), small, Request(2, CLASSIC)).rgb - expected).abs().mean()
     assert error < 0.05 * unaware
+
+
+@pytest.mark.parametrize("view", [camera(), FLAT], ids=["pinhole", "orthographic"])
+def test_the_reference_projects_and_colours_as_gsplat_does(view: Camera) -> None:
+    """gsplat's own projection and harmonics in plain torch, which it checks its kernels against."""
+    from gsplat.cuda import _torch_impl as theirs
+
+    parameters = {name: torch.from_numpy(array) for name, array in scene(200, 4, degree=3).arrays().items()}
+    viewmat, K = torch.from_numpy(view.viewmat).float(), torch.from_numpy(view.K).float()
+    covariances, _ = theirs._quat_scale_to_covar_preci(parameters["quats"], parameters["scales"].exp(), compute_preci=False, triu=False)
+    radii, centers, depths, conics, compensations = theirs._fully_fused_projection(
+        parameters["means"], covariances, viewmat[None], K[None], view.width, view.height, calc_compensations=True,
+        camera_model="ortho" if view.orthographic else "pinhole")
+    seen = reference.project(parameters, view, viewmat, ANTIALIASED)
+    drawn = radii[0, :, 0] > 0
+    assert drawn.sum() > 50
+    inverse = torch.linalg.inv(seen.covariance)
+    for mine, told in ((seen.center, centers), (seen.depth, depths), (seen.compensation, compensations),
+                       (torch.stack([inverse[:, 0, 0], inverse[:, 0, 1], inverse[:, 1, 1]], dim=1), conics)):
+        torch.testing.assert_close(mine[drawn], told[0, drawn], rtol=1e-3, atol=1e-3)
+    directions = view_directions(parameters["means"], tensor_camera(view, CPU))
+    for degree in range(4):
+        coefficients = torch.cat([parameters["sh0"], parameters["shN"]], dim=1)[:, : (degree + 1) ** 2]
+        told = theirs._spherical_harmonics(degree, directions, coefficients)
+        torch.testing.assert_close(reference.colors(parameters, viewmat, degree, view.orthographic), (told + 0.5).clamp_min(0))
 
 
 def test_poses_get_gradients() -> None:
