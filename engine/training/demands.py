@@ -33,6 +33,8 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: Engine) -> None
         if engine == "cpu" and getattr(config, name):
             raise UserError(f"The built-in engine does not {what}.",
                             f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.")
+    if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.")
     for name, (kind, path) in MAPS.items():
         if getattr(config, name) and not any(path(view) for view in dataset.train_views):
             raise UserError(f"{name} is {getattr(config, name)}, but the dataset has no {kind} maps.",

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from engine.core.config import TrainConfig
+from engine.core.dataset import Dataset, PointCloud, View
 from engine.core.errors import UserError
 from engine.core.events import Evaluated, Finding, Finished, Progress, Started
+from engine.core.gaussians import sh0_to_rgb
 from engine.core.job import JobFolder, JobSpec
+from engine.core.png import write_png
+from engine.core.transforms_json import write_transforms
 from engine.training.backend import Choice, StepSettings, Target, create_model
 from engine.training.trainer import train
-from tests.scenes import write_ball_dataset
+from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
 
 torch = pytest.importorskip("torch")
 
@@ -174,6 +178,20 @@ def test_a_card_that_is_lost_is_a_sentence(tmp_path: Path, dataset: Path) -> Non
     with pytest.raises(UserError, match=r"stopped working: CUDA error: the launch timed out and was terminated\.") as caught:
         run(make_job(tmp_path / "job", dataset), make_model=make)
     assert "checkpoint is kept" in caught.value.hint
+
+
+def test_learns_from_orthographic_views(tmp_path: Path) -> None:
+    truth, folder = colored_ball(), tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    cameras = [dataclasses.replace(camera, fl_x=10.0, fl_y=10.0, orthographic=True) for camera in ring_cameras(10, size=32)]
+    views = []
+    for index, camera in enumerate(cameras):
+        path = folder / "images" / f"{index}.png"
+        write_png(path, (torch_model(truth).render(camera, 0, (0.0, 0.0, 0.0)).rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8))
+        views.append(View(path.name, path, camera, index % 5 == 0))
+    colors = (sh0_to_rgb(truth.sh0[:, 0]).clip(0, 1) * 255).astype(np.uint8)
+    write_transforms(Dataset(folder, tuple(views), PointCloud(truth.means, colors)))
+    assert finished(run(make_job(tmp_path / "job", folder, max_gaussians=400))).psnr > 22
 
 
 def test_photos_that_do_not_fit_change_nothing(tmp_path: Path, dataset: Path) -> None:

@@ -203,6 +203,9 @@ def test_what_the_built_in_engine_cannot_do_is_said_before_training(tmp_path: Pa
         with pytest.raises(UserError, match="built-in engine does not") as caught:
             run(make_job(tmp_path / setting, dataset.folder, backend="cpu", **{setting: 0.1}))
         assert setting in caught.value.hint
+    flat = replace(dataset, views=tuple(replace(view, camera=replace(view.camera, orthographic=True)) for view in dataset.views))
+    with pytest.raises(UserError, match="orthographic"):
+        check_demands(TrainConfig(), flat, "cpu")
     with pytest.raises(UserError, match="no depth maps"):
         check_demands(TrainConfig(depth_weight=0.1), dataset, "cuda")
     check_demands(TrainConfig(lr_poses=0.1, needle_weight=1.0), dataset, "cuda")
