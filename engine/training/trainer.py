@@ -81,8 +81,9 @@ def learn(run: Run) -> Loss:
     try:
         return run.model.step(target, settings)
     except OutOfMemory as error:
-        make_room(run, error)
-        return run.model.step(target, settings)
+        problem = OutOfMemory(error.message, error.hint)
+    make_room(run, problem)  # out here nothing holds what the failed step had
+    return run.model.step(target, settings)
 
 
 def next_view(run: Run, iterations: int) -> int:
@@ -108,18 +109,20 @@ def refine(run: Run) -> None:
     try:
         run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
         run.model.arrange()
+        return
     except OutOfMemory as error:
-        make_room(run, error)
+        problem = OutOfMemory(error.message, error.hint)
+    make_room(run, problem)
 
 
-def make_room(run: Run, error: OutOfMemory) -> None:
-    """Once in a training: go on with what fits. The second time, and among several processes, raise the error."""
+def make_room(run: Run, problem: OutOfMemory) -> None:
+    """Once in a training: go on with what fits. The second time, and among several processes, raise it."""
     if run.cramped or run.stride > 1:
-        raise error
+        raise problem
     run.cramped = True
     run.model.release()
     run.strategy = replace(run.strategy, max_gaussians=run.model.count)  # type: ignore[type-var]
-    run.emit(Finding("warning", f"{error.message} The training goes on with {run.model.count:,} Gaussians and adds no more.",
+    run.emit(Finding("warning", f"{problem.message} The training goes on with {run.model.count:,} Gaussians and adds no more.",
                      "For more detail set gpu_memory and max_gaussians to what the card has room for."))
 
 

@@ -1,6 +1,7 @@
 // The built-in engine's kernels: a differentiable Gaussian rasterizer, its loss and its optimiser, for any CPU.
 // Nothing here reads or writes outside the arrays it is given, allocates per step once sizes are settled, or depends on
 // the number of threads. Compile without -ffast-math: rounding tricks and NaN tests rely on IEEE arithmetic.
+#include "compose.h"
 #include "loss.h"
 #include "optimise.h"
 #include "png.h"
@@ -240,35 +241,6 @@ API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmi
     s->frame.rgb_gradient = rgb_gradient;
     s->frame.transmittance_gradient = transmittance_gradient;
     return way_back(s, gradients, NULL);
-}
-
-typedef struct {
-    const uint8_t *image, *mask;
-    int width, channels;
-    size_t plane;
-    const float *background, *rgb;
-    float *planar, *gradient;
-} Compose;
-
-static void job_compose(void* context, int thread, int first, int last) {
-    Compose* c = context;
-    (void)thread;
-    for (size_t i = (size_t)first * c->width; i < (size_t)last * c->width; i++) {
-        const uint8_t* pixel = c->image + i * c->channels;
-        float alpha = c->channels == 4 ? pixel[3] * (1 / 255.f) : 1.f;
-        for (int k = 0; k < 3; k++) c->planar[k * c->plane + i] = pixel[k] * (1 / 255.f) * alpha + c->background[k] * (1 - alpha);
-        if (c->mask && !c->mask[i])
-            for (int k = 0; k < 3; k++) c->planar[k * c->plane + i] = c->rgb[k * c->plane + i];
-    }
-}
-
-// Where the mask is 0 the target is what is drawn, and nothing is learned: windows of SSIM reach across its border.
-static void job_ignore(void* context, int thread, int first, int last) {
-    Compose* c = context;
-    (void)thread;
-    for (size_t i = (size_t)first * c->width; i < (size_t)last * c->width; i++)
-        for (int k = 0; k < 3; k++)
-            if (!c->mask[i]) c->gradient[k * c->plane + i] = 0;
 }
 
 static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, float lambda,

@@ -74,6 +74,8 @@ def inspect() -> Machine:
         return Machine(driver, code, devices)
     if find_spec("torch") is None or find_spec("gsplat") is None:
         return Machine(driver, code, devices, "found" if find_spec("torch") else None)
+    if sys.platform == "linux":  # before torch touches the card: the set of Gaussians grows bit by bit
+        os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     import torch
 
     if torch.version.cuda is None or not torch.cuda.is_available():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -185,8 +184,6 @@ def cuda_model(gaussians: Gaussians, config: TrainConfig, cameras: Sequence[Came
     """The model on this process's NVIDIA GPU, within the memory that the settings allow; UserError when it does not suffice."""
     from .rasterize import draw
 
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")  # the set of Gaussians grows bit by bit
-    torch.set_float32_matmul_precision("high")
     device = torch.device("cuda", torch.cuda.current_device())
     with plain_errors():
         free, total = torch.cuda.mem_get_info(device)

@@ -120,4 +120,4 @@ def from_numpy(array: np.ndarray, device: torch.device) -> Tensor:
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
     """A copy in the computer's memory; waits for the device."""
-    return tensor.detach().cpu().numpy().copy()
+    return tensor.detach().to("cpu", copy=True).numpy()
