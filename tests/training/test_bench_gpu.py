@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from engine.core.camera import Camera
 from engine.core.config import TrainConfig
 from engine.core.dataset import Dataset
 from engine.core.sources import read_dataset
+from engine.core.transforms_json import write_transforms
 from engine.training.backend import Choice
-from tests.scenes import write_ball_dataset
+from tests.scenes import colored_ball, write_ball_dataset
 
 torch = pytest.importorskip("torch")
 gsplat = pytest.importorskip("gsplat")
 
-from tests.bench.bench_gpu import Bench, Curve, Point, compare, parse, settings_of, show, stretches  # noqa: E402
+from tests.bench.bench_gpu import Bench, Curve, Point, compare, gain_of_guides, has_guides, parse, settings_of, show, stretches  # noqa: E402
 from tests.bench.peer import PeerDefaults, scene_scale, shortened  # noqa: E402
 from tests.bench.step_profile import look  # noqa: E402
 from tests.training import reference  # noqa: E402
@@ -76,6 +78,37 @@ def test_a_profile_tells_operations_and_waits(dataset: Dataset, monkeypatch: pyt
     found = look(TrainConfig(max_steps=90, resolution=24, max_gaussians=500, sh_degree=1), dataset.folder, 5, torch_model)
     assert found.steps_per_second > 0 and found.gaussians == 400
     assert "aten::" in found.table and found.waits > 0  # the reference looks at values
+
+
+def with_guides(dataset: Dataset, folder: Path) -> Dataset:
+    """Depth and normals of the ball beside its photos, as Blender's passes would be."""
+    views, model = [], torch_model(colored_ball())
+    for view in dataset.views:
+        camera = view.camera
+        seen = model.render(camera, 0, (0.0, 0.0, 0.0))
+        y, x = np.mgrid[: camera.height, : camera.width] + 0.5 - np.array([camera.cy, camera.cx])[:, None, None]
+        depth = np.where(seen.alpha > 0.9, seen.depth, 0.0).astype(np.float32)
+        local = np.stack([x / camera.fl_x, y / camera.fl_y, np.ones_like(x)], axis=2) * depth[..., None]
+        normals = (local @ camera.viewmat[:3, :3] + camera.position).astype(np.float32)  # of the ball around the origin
+        normals = np.where(depth[..., None] > 0, normals / np.linalg.norm(normals, axis=2, keepdims=True), 0.0).astype(np.float32)
+        paths = [folder / f"{view.image.stem}_{kind}.npy" for kind in ("depth", "normals")]
+        for path, array in zip(paths, (depth, normals), strict=True):
+            np.save(path, array)
+        views.append(replace(view, depth=paths[0], normals=paths[1]))
+    guided = replace(dataset, views=tuple(views))
+    write_transforms(guided)
+    return guided
+
+
+def test_the_gain_of_guides_is_measured_in_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: Choice("cuda", "On tensors."))
+    plain = write_ball_dataset(tmp_path / "data", views=6, size=24)
+    dataset = with_guides(plain, plain.folder)
+    assert has_guides(dataset) and not has_guides(plain)
+    bench = Bench(CPU, torch_model, rasterization, gsplat.DefaultStrategy)
+    found = gain_of_guides(bench, dataset, TrainConfig(max_steps=40, resolution=24, max_gaussians=400, sh_degree=0), 4)
+    assert found["guided"] - found["images_alone"] == found["gain"] and min(found["guided"], found["images_alone"]) > 10
+    assert 0 < found["guided_steps"] <= 40 and found["seconds"] > 0
 
 
 def test_time_to_a_quality_lies_between_measurements() -> None:

@@ -184,6 +184,7 @@ def cuda_model(gaussians: Gaussians, config: TrainConfig, cameras: Sequence[Came
     """The model on this process's NVIDIA GPU, within the memory that the settings allow; UserError when it does not suffice."""
     from .rasterize import draw
 
+    torch.backends.cudnn.allow_tf32 = False  # SSIM is a difference of squares and needs all digits
     device = torch.device("cuda", torch.cuda.current_device())
     with plain_errors():
         free, total = torch.cuda.mem_get_info(device)
