@@ -74,9 +74,15 @@ def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
         if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
-        spec = replace(spec, config=replace(before.config, max_steps=spec.config.max_steps))
+        spec = replace(spec, config=gone_on(before.config, spec.config))
     folder.write_spec(spec)
     engine.resume(folder.name)
+
+
+def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
+    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads")}
+    return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
 def steps_done(engine: LocalEngine, job: str) -> int:

@@ -26,6 +26,9 @@ Axes = Literal["SUPERSPLAT", "BLENDER"]
 BLENDER_COMMENT = "splatwright axes BLENDER"
 """Marks a file in Blender's own axes, so that it comes back as it left."""
 
+ANTIALIASED_COMMENT = "SplatRenderMode: mip"
+"""Marks splats that were trained antialiased, so that viewers draw them so."""
+
 REST_COUNTS = (0, 9, 24, 45)
 POSITION, NORMAL, SCALE = ("x", "y", "z"), ("nx", "ny", "nz"), ("scale_0", "scale_1", "scale_2")
 ROTATION, BASE = ("rot_0", "rot_1", "rot_2", "rot_3"), ("f_dc_0", "f_dc_1", "f_dc_2")
