@@ -22,7 +22,7 @@ from tests.scenes import write_ball_dataset
 pytest.importorskip("torch")
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = TrainConfig(max_steps=240, max_gaussians=150, resolution=24, sh_degree=1, eval_every=120, refine_every=20, refine_until=0.7,
+SHORT = TrainConfig(max_steps=160, max_gaussians=150, resolution=24, sh_degree=1, eval_every=80, refine_every=20, refine_until=0.7,
                     quarter_until=0.0, half_until=0.3, lr_exposure=1e-3)
 
 
