@@ -11,8 +11,7 @@ import bpy
 import numpy as np
 
 from ..engine.core.errors import UserError
-from ..engine.core.gaussians import Gaussians
-from ..engine.core.ply import LARGEST_LOGIT, drawable
+from ..engine.core.gaussians import LARGEST_LOGIT, Gaussians, drawable
 from . import preview
 from .points import Layer, can_resize, has_float4, new_points, read_layer, write_layers
 

@@ -9,7 +9,7 @@ import numpy as np
 from .core.config import TrainConfig
 from .core.distortion import undistorted_camera
 from .core.errors import UserError
-from .core.ply import read_ply
+from .core.formats import read_splats
 from .core.png import write_png
 from .core.sources import read_dataset
 from .training.backend import Model, Target, create_model
@@ -27,7 +27,7 @@ def held_out_targets(dataset: Path, resolution: int) -> dict[str, Target]:
 
 def open_scene(scene: Path) -> tuple[Model, int]:
     """A splat file as a model, and its SH degree."""
-    gaussians = read_ply(scene).gaussians
+    gaussians = read_splats(scene).gaussians
     return create_model(gaussians, TrainConfig()), gaussians.sh_degree
 
 
