@@ -132,6 +132,7 @@ class SplatSettings(bpy.types.PropertyGroup):
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
     source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
+    antialiased: BoolProperty(name="Antialiased", description="Trained with an antialiased rasterizer, which exported files say as well")
     display: EnumProperty(
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",

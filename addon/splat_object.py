@@ -1,8 +1,9 @@
 """Gaussians as a Blender point cloud and back, in the attributes of Blender 5.3's own splats on every version.
 
 `position`; `rotation` (w x y z, normalised); `scale` (linear); `radiance:base` (f_dc raw, opacity after sigmoid);
-`radiance:sh_0` and on (RGB of one coefficient each). Ours besides: `radius` for drawing, and `splatwright:logit`, because
-an opacity near 1 does not hold the digits of its logit.
+`radiance:sh_0` and on (RGB of one coefficient each). Ours besides: `radius` for drawing, and what these numbers cannot hold:
+`splatwright:logit`, because an opacity near 1 does not hold the digits of its logit, and where they are needed
+`splatwright:log_scale`, because a scale near 1 does not hold those of its logarithm, and `splatwright:length` of quaternions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from .points import Layer, can_resize, has_float4, new_points, read_layer, write
 
 POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:base"
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
-LOGIT = "splatwright:logit"
+LOGIT, LOG_SCALE, LENGTH = "splatwright:logit", "splatwright:log_scale", "splatwright:length"
+BLURRED_LOG_SCALE = 0.1
+"""Logarithms nearer to 0 lose more than a millionth of themselves in a float32 scale."""
+
 HARMONIC = "radiance:sh_{}"
 MOST_HARMONICS = 15
 LARGEST_LOG_SCALE = 80.0  # float32 ends at e^88
@@ -73,10 +77,19 @@ def write_gaussians(points: bpy.types.PointCloud, gaussians: Gaussians) -> None:
     }
     count = gaussians.shN.shape[1]
     layers |= {HARMONIC.format(index): Layer("FLOAT_VECTOR", gaussians.shN[:, index]) for index in range(count)}
-    for index in range(count, MOST_HARMONICS):  # readers go on until the first name that is missing
-        if (stale := points.attributes.get(HARMONIC.format(index))) is not None:
+    layers |= _digits(gaussians)
+    # readers go on until the first harmonic that is missing
+    for name in (LOG_SCALE, LENGTH, *(HARMONIC.format(index) for index in range(count, MOST_HARMONICS))):
+        if name not in layers and (stale := points.attributes.get(name)) is not None:
             points.attributes.remove(stale)
     write_layers(points, layers)
+
+
+def _digits(gaussians: Gaussians) -> dict[str, Layer]:
+    """What scales and unit quaternions do not hold of these splats."""
+    lengths = _lengths(gaussians.quats)
+    scales = {LOG_SCALE: Layer("FLOAT_VECTOR", gaussians.scales)} if (np.abs(gaussians.scales) < BLURRED_LOG_SCALE).any() else {}
+    return scales | ({LENGTH: Layer("FLOAT", lengths)} if (np.abs(lengths - 1) > 2e-7).any() else {})
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -90,9 +103,11 @@ def _read(name: str, points: bpy.types.PointCloud) -> Gaussians:
     if wrong:
         raise UserError(f"{name} holds no splats: {', '.join(wrong)} is missing or of a wrong type.", "Choose a splat object.")
     means, quats, scales, base = (rows for rows in layers.values() if rows is not None)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_scales = np.log(scales.astype(np.float64)).astype(np.float32)
     logits = _logits(base[:, 3], read_layer(points, LOGIT))
+    log_scales = _log_scales(scales, read_layer(points, LOG_SCALE))
+    lengths = read_layer(points, LENGTH)
+    if lengths is not None and lengths.shape[1] == 1:
+        quats = quats * np.where(lengths > 0, lengths, 1)
     return Gaussians(means, quats, log_scales, logits, base[:, None, :3].copy(), _read_harmonics(points))
 
 
@@ -106,6 +121,15 @@ def _logits(opacities: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
     return np.where(np.abs(sigmoid(kept[:, 0]) - opacities) <= 1e-7, kept[:, 0], logits)
 
 
+def _log_scales(scales: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    """Logarithms [N, 3]: as they were kept, where nobody changed the scale since."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        logarithms = np.log(scales.astype(np.float64)).astype(np.float32)
+        if kept is None or kept.shape[1] != 3:
+            return logarithms
+        return np.where(np.abs(np.exp(kept) - scales) <= 1e-6 * scales, kept, logarithms)
+
+
 def _read_harmonics(points: bpy.types.PointCloud) -> np.ndarray:
     """Coefficients [N, K-1, 3] up to the first missing one, cut to whole degrees."""
     found: list[np.ndarray] = []
@@ -115,9 +139,12 @@ def _read_harmonics(points: bpy.types.PointCloud) -> np.ndarray:
     return np.stack(found[:whole], axis=1) if whole else np.zeros((len(points.points), 0, 3), np.float32)
 
 
+def _lengths(quats: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("nk,nk->n", quats, quats, dtype=np.float64))
+
+
 def _normalised(quats: np.ndarray) -> np.ndarray:
-    lengths = np.sqrt(np.einsum("nk,nk->n", quats, quats, dtype=np.float64))
-    return quats / lengths[:, None]
+    return quats / _lengths(quats)[:, None]
 
 
 def _resize(target: bpy.types.Object, count: int) -> None:

@@ -16,7 +16,7 @@ from .core.config import TrainConfig
 from .core.errors import UserError
 from .core.events import Failed, Finished
 from .core.files import make_folder
-from .core.formats import format_named, format_of, read_splats, write_splats
+from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
 from .core.splat_file import left_behind
 from .terminal import follow, print_error, print_findings
@@ -121,9 +121,9 @@ def convert(
     chosen = format_named(format) or format_of(output)
     found = read_splats(source, source_axes)
     write_splats(output, found.gaussians, axes, found.antialiased, chosen)
-    if found.gaussians.sh_degree > chosen.sh_degree:
-        print(f"{chosen.label} cannot hold view-dependent colour: it was left out.")
-    for note in left_behind(found):
+    if found.extra_names:
+        print(f"Left out, for splats do not have it: {', '.join(found.extra_names)}.")
+    for note in (*left_behind(found), *lost_in(chosen, found.gaussians)):
         print(note)
     print(f"{len(found.gaussians)} Gaussians written to {output}")
     return 0

@@ -62,6 +62,13 @@ def format_named(name: str) -> Format | None:
     return next((found for found in FORMATS if found.name == name), None)
 
 
+def lost_in(chosen: Format, gaussians: Gaussians) -> tuple[str, ...]:
+    """Sentences for people about what the format cannot hold of these splats."""
+    if gaussians.sh_degree <= chosen.sh_degree:
+        return ()
+    return (f"{chosen.label} cannot hold colour that changes with the view: it was left out.",)
+
+
 def read_splats(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     """Read a splat file of any format into Blender's world; AUTO trusts the file, and else takes its format's usual axes.
 

@@ -57,6 +57,4 @@ def taken_out(gaussians: Gaussians, axes: str) -> Gaussians:
 
 def left_behind(found: SplatFile) -> tuple[str, ...]:
     """Sentences for people about what a file held that no splat can be made of."""
-    dropped = (f"{found.dropped:,} splats without a place or size were left out.",) if found.dropped else ()
-    extra = (f"Properties that splats do not have: {', '.join(found.extra_names)}.",) if found.extra_names else ()
-    return (*dropped, *extra, *found.notes)
+    return (*([f"{found.dropped:,} splats without a place or size were left out."] if found.dropped else []), *found.notes)
