@@ -1,4 +1,8 @@
-"""The bytes of an SPZ file: header, extensions and six streams. Versions 2 and 3 are one gzip stream, 4 has a Zstandard frame each."""
+"""The bytes of an SPZ file: header, extensions and six streams. Versions 2 and 3 are one gzip stream, 4 has a Zstandard frame each.
+
+The axes stand in an extension record, in version 3 after the streams and without the flag that announces extensions:
+readers that know no records there pass over the bytes, but some of those that see the flag look for records elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ LARGEST_RATIO = 1032
 """Deflate cannot shrink more; a Zstandard file that claims more is refused, as other readers do."""
 
 LARGEST_UNPACKED = 4 * 2**30
+MOST_EXTENSIONS = 64 * 1024
 AGAIN = "Export or download it again."
 
 
@@ -93,7 +98,7 @@ def pack_spz(path: Path, streams: SpzStreams) -> None:
     """Write an SPZ file of version 3 or 4 in one piece."""
     arrays = [np.ascontiguousarray(array).data.cast("B") if array.size else b"" for array in streams.arrays()]
     count, degree = len(streams.alphas), round((1 + streams.sh.shape[1]) ** 0.5) - 1
-    flags = EXTENDED | (ANTIALIASED if streams.antialiased else 0)
+    flags = (EXTENDED if streams.version == 4 else 0) | (ANTIALIASED if streams.antialiased else 0)
     head = HEADER.pack(MAGIC, streams.version, count, degree, streams.fractional_bits, flags, 0)
     extension = struct.pack("<III", COORDINATE_SYSTEM, 4, COORDINATE_SYSTEMS.index(LETTERS.get(streams.axes, streams.axes)))
     pieces = [head, *arrays, extension]
@@ -135,8 +140,7 @@ def _unpack_gzip(path: Path, data: bytes) -> SpzStreams:
         header = _header(path, head, len(data))
         if header.version == 4:
             raise UserError(f"{path.name} is SPZ of version 4 in gzip, which is not known.", AGAIN)
-        room = sum(header.sizes) + (64 * 1024 if header.flags & EXTENDED else 0)
-        body = unpacker.decompress(unpacker.unconsumed_tail, room)
+        body = unpacker.decompress(unpacker.unconsumed_tail, sum(header.sizes) + MOST_EXTENSIONS)
     except zlib.error as error:
         raise UserError(f"{path.name} is damaged: {error}.", AGAIN) from None
     return _legacy(path, header, head + body)
@@ -149,7 +153,7 @@ def _legacy(path: Path, header: SpzHeader, data: bytes) -> SpzStreams:
         raise _cut_off(path, header)
     ends = np.cumsum((HEADER.size, *header.sizes))
     streams = [np.frombuffer(data, np.uint8, size, start) for size, start in zip(header.sizes, ends, strict=False)]
-    return _streams(header, streams, _axes(path, header, data[end:]))
+    return _streams(header, streams, _axes(path, data[end : end + MOST_EXTENSIONS]))
 
 
 def _unpack_4(path: Path, header: SpzHeader, data: bytes) -> SpzStreams:
@@ -173,7 +177,7 @@ def _unpack_4(path: Path, header: SpzHeader, data: bytes) -> SpzStreams:
         start += packed
     if len(sizes) < 6:
         streams.append(np.empty(0, np.uint8))
-    return _streams(header, streams, _axes(path, header, data[HEADER_4:table]))
+    return _streams(header, streams, _axes(path, data[HEADER_4:table]))
 
 
 def _streams(header: SpzHeader, streams: list[np.ndarray], axes: str) -> SpzStreams:
@@ -181,10 +185,10 @@ def _streams(header: SpzHeader, streams: list[np.ndarray], axes: str) -> SpzStre
     return SpzStreams(header.version, header.fractional_bits, bool(header.flags & ANTIALIASED), axes, *shaped)
 
 
-def _axes(path: Path, header: SpzHeader, records: bytes) -> str:
+def _axes(path: Path, records: bytes) -> str:
     """The axes that the extension records name, empty where none does; unknown records are passed over."""
     position, found = 0, 0
-    while header.flags & EXTENDED and position + 8 <= len(records):
+    while position + 8 <= len(records):
         kind, length = struct.unpack_from("<II", records, position)
         if kind == COORDINATE_SYSTEM and length == 4 and position + 12 <= len(records):
             found = struct.unpack_from("<I", records, position + 8)[0]
