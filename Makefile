@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu kernels extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats kernels extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -65,6 +65,10 @@ test-gpu: setup
 
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu
+
+# Reading and writing every splat format.
+bench-formats: setup
+	$(BIN)/python -m tests.bench.bench_formats
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -87,7 +87,8 @@ def _vertices_and_chunks(path: Path, header: PlyHeader) -> tuple[np.ndarray, np.
     """The packed rows [N] and the chunk of each [N]; UserError when one of them is missing."""
     vertex, chunk = header.part("vertex"), header.part("chunk")
     names = [f"{end}_{name}" for triple in BOUNDS[:2] for end in ("min", "max") for name in triple]
-    if vertex is None or chunk is None or not {*PACKED} <= {*vertex.names} or not {*names} <= {*chunk.names}:
+    if vertex is None or chunk is None or not {*PACKED} <= {*vertex.names} or not {*names} <= {*chunk.names} \
+            or any(vertex.dtype[name].newbyteorder("=") != np.uint32 for name in PACKED):
         raise UserError(f"{path.name} is no compressed PLY: its chunks or packed properties are missing.",
                         "Export it again with SuperSplat, or as a plain PLY.")
     if chunk.count * CHUNK < vertex.count:

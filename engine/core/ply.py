@@ -45,11 +45,7 @@ def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     if missing:
         raise UserError(f"{path.name} holds no splats: it lacks {', '.join(missing)}.",
                         "Choose a PLY that a splat trainer or SuperSplat wrote.")
-    rest = rest_names(path, part.names)
-    table = read_part(path, header, part)
-    extra = _without(table, {*REQUIRED, *NORMAL, *rest})
-    axes_found, antialiased = read_comments(header.comments)
-    return brought_in(Stored(_from_columns(table, rest), axes_found, antialiased, extra, comments=header.comments), axes)
+    return brought_in(_stored(path, header, part), axes)
 
 
 def write_ply(
@@ -106,6 +102,15 @@ def write_points(path: Path, points: PointCloud) -> None:
         table[position] = points.positions[:, index]
         table[color] = points.colors[:, index]
     write_parts(Path(path), {"vertex": table}, ())
+
+
+def _stored(path: Path, header: PlyHeader, part: PlyPart) -> Stored:
+    """The file's content; the table that it was read into is gone when this returns."""
+    rest = rest_names(path, part.names)
+    table = read_part(path, header, part)
+    axes, antialiased = read_comments(header.comments)
+    extra = _without(table, {*REQUIRED, *NORMAL, *rest})
+    return Stored(_from_columns(table, rest), axes, antialiased, extra, comments=header.comments)
 
 
 def _vertices(path: Path, header: PlyHeader) -> PlyPart:

@@ -20,6 +20,7 @@ from .files import disk_error, replacing
 
 MAGIC = b"NGSP"
 GZIP = b"\x1f\x8b"
+GZIP_LEVEL = 4
 HEADER = struct.Struct("<4sIIBBBB")
 TABLE = struct.Struct("<QQ")
 HEADER_4 = 32
@@ -108,7 +109,7 @@ def pack_spz(path: Path, streams: SpzStreams) -> None:
         start = struct.pack("<I12x", HEADER_4 + len(extension))
         pieces = [head[:-1] + bytes([len(frames)]), start, extension, table, *(frame for frame, _ in frames)]
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        packer = zlib.compressobj(wbits=31) if streams.version < 4 else None
+        packer = zlib.compressobj(GZIP_LEVEL, wbits=31) if streams.version < 4 else None
         for piece in pieces:
             file.write(packer.compress(piece) if packer else piece)
         if packer:
