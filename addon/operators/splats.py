@@ -67,7 +67,7 @@ class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
     bl_idname = "SPLATWRIGHT_FH_splats"
     bl_label = "Gaussian Splats"
     bl_import_operator = "splatwright.import_splats"
-    bl_file_extensions = ";".join(sorted({Path(suffix).suffix for suffix in SUFFIXES}))
+    bl_file_extensions = ";".join(sorted({"." + suffix.rpartition(".")[2] for suffix in SUFFIXES}))
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:

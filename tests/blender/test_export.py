@@ -179,8 +179,8 @@ def test_failed_export_keeps_the_old_file(export: ModuleType, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("content", "word"), [
-    (b"", "not a PLY"), (b"hello", "not a PLY"), (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n", "ASCII"),
-    (b"ply\nformat binary_big_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n0000", "big-endian"),
+    (b"", "not a PLY"), (b"hello", "not a PLY"), (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n", "lacks"),
+    (b"ply\nformat binary_big_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n000", "cut off"),
     (b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n00", "cut off"),
     (b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n0000", "lacks"),
 ])
