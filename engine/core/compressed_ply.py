@@ -99,7 +99,7 @@ def _vertices_and_chunks(path: Path, header: PlyHeader) -> tuple[np.ndarray, np.
 
 def _bounds(chunks: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Least and largest values [N, 3]; early files have none for colours, which are then in 0 ... 1."""
-    if f"min_{names[0]}" not in (chunks.dtype.names or ()):
+    if not {f"{end}_{name}" for name in names for end in ("min", "max")} <= {*(chunks.dtype.names or ())}:
         return np.zeros((len(chunks), 3), np.float32), np.ones((len(chunks), 3), np.float32)
     low, high = (np.stack([chunks[f"{end}_{name}"] for name in names], axis=1).astype(np.float32) for end in ("min", "max"))
     return low, high

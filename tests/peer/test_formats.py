@@ -78,11 +78,12 @@ def test_antialiasing_survives_them(tmp_path: Path, chosen: Format) -> None:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-@pytest.mark.parametrize("axes", ["SUPERSPLAT", "OPENGL", "BLENDER"])
-def test_the_reference_reads_our_axes(tmp_path: Path, axes: str, degree: int) -> None:
-    """SPZ's own implementation turns the file into Blender's axes by what the file says about itself."""
+@pytest.mark.parametrize(("axes", "chosen"), [("SUPERSPLAT", SPZ), ("OPENGL", SPZ), ("BLENDER", SPZ), ("OPENGL", SPZ_3)],
+                         ids=["SUPERSPLAT", "OPENGL", "BLENDER", "version 3"])
+def test_the_reference_reads_our_axes(tmp_path: Path, axes: str, chosen: Format, degree: int) -> None:
+    """SPZ's own implementation turns the file into Blender's axes by what the file says about itself; version 3 can say nothing to it."""
     original = scene(degree, 300)
-    write_splats(tmp_path / "a.spz", original, axes, antialiased=True)  # type: ignore[arg-type]
+    write_splats(tmp_path / "a.spz", original, axes, antialiased=True, chosen=chosen)  # type: ignore[arg-type]
     cloud = read_spz(tmp_path / "a.spz", "RFU")
     assert (cloud["count"], cloud["degree"], cloud["antialiased"]) == (300, degree, True)
     rotations = np.array(cloud["rotations"], np.float32).reshape(-1, 4)[:, [3, 0, 1, 2]]
