@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats kernels extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-blender kernels wheel extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -20,6 +20,11 @@ $(KERNELS): .venv/.ready $(wildcard engine/training/cpu/*.c engine/training/cpu/
 # All platforms, cross-compiled; what `make extension` ships.
 kernels: .venv/.ready
 	$(BIN)/python -m engine.training.cpu.build --all
+
+# One wheel for every platform; without an old build folder, whose files would get in.
+wheel: setup kernels
+	rm -rf build
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 extension: setup kernels
 	$(BIN)/python tools/extension.py

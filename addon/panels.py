@@ -205,9 +205,11 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene.splatwright.train
     layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "preset")
     column = layout.column(align=True)
-    for name in ("max_steps", "max_gaussians", "resolution"):
-        column.prop(settings, name)
+    column.prop(settings, "max_steps")
+    column.prop(settings, "max_gaussians", text="Max Splats" if settings.max_gaussians else "Max Splats (Auto)")
+    column.prop(settings, "resolution")
 
 
 def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:

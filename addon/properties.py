@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..engine.core.config import TrainConfig, describe, limits
+from ..engine.core.config import PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
 from .capture_request import CaptureRequest
 
@@ -88,12 +88,21 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
+def _preset_chosen(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
+        setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
+
+
 class TrainSettings(bpy.types.PropertyGroup):
     """Settings of the next training. Defaults, limits and descriptions are TrainConfig's."""
 
     dataset: StringProperty(
         name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Folder with images and cameras. Empty: the dataset that was captured last",
+    )
+    preset: EnumProperty(
+        name="Preset", default="preview", update=_preset_chosen, description="Settings that go together; each can be changed after",
+        items=tuple((name, preset.label, preset.sentence[0].upper() + preset.sentence[1:]) for name, preset in PRESETS.items()),
     )
     max_steps: IntProperty(name="Steps", **setting("max_steps"))
     max_gaussians: IntProperty(name="Max Splats", **setting("max_gaussians"))
@@ -109,8 +118,8 @@ class TrainSettings(bpy.types.PropertyGroup):
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make."""
-        names = (name for name in TrainSettings.__annotations__ if name != "dataset")
-        return TrainConfig(**{name: getattr(self, name) for name in names}).validate()
+        shown = {name: getattr(self, name) for name in TrainSettings.__annotations__ if name not in ("dataset", "preset")}
+        return TrainConfig(**(PRESETS[self.preset].settings | shown)).validate()
 
 
 DISPLAYS = (

@@ -128,6 +128,7 @@ def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     scene = bpy.context.scene
     camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
     scene.collection.objects.link(camera)
+    camera.data.lens = 36
     camera.location = (4.0, -11.5, 6.0)
     camera.rotation_euler = (Vector((4.0, 0.0, 0.0)) - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera

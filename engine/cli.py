@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import tyro
 
 from .client import LocalEngine
 from .core.axes import Axes, AxesOrAuto
-from .core.config import TrainConfig
+from .core.config import PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
 from .core.events import Failed, Finished
 from .core.files import make_folder
@@ -32,6 +33,7 @@ app = tyro.extras.SubcommandApp()
 def train(
     dataset: Positional[Path],
     config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
+    preset: PresetName = "preview",
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
@@ -40,6 +42,7 @@ def train(
 
     Args:
         dataset: folder with the images and their cameras
+        preset: settings that go together; flags that are given beside it count more
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
         job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
@@ -172,10 +175,19 @@ def render(
     return 0
 
 
+def with_preset(arguments: list[str]) -> list[str]:
+    """The flags that a preset stands for, before all others, so that those win."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", default="")
+    preset = PRESETS.get(parser.parse_known_args(arguments)[0].preset)
+    flags = [word for name, value in (preset.settings if preset else {}).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return [*arguments[:1], *flags, *arguments[1:]]
+
+
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
     try:
-        return app.cli(args=arguments, prog="splatwright", description="Trains 3D Gaussian splats.") or 0
+        return app.cli(args=with_preset(arguments), prog="splatwright", description="Trains 3D Gaussian splats.") or 0
     except UserError as error:
         print_error(error)
         return 1

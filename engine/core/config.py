@@ -24,8 +24,8 @@ class TrainConfig:
     """which engine computes: auto picks the fastest that runs here"""
     max_steps: int = 3000
     """how many images are learned from, one a step; more is better and takes longer"""
-    max_gaussians: int = 40_000
-    """most Gaussians that the result may have; more show finer detail and take longer"""
+    max_gaussians: int = 0
+    """most Gaussians that the result may have; more show finer detail and take longer; 0: as many as suit this computer and the images"""
     resolution: int = 400
     """longest image side in pixels that is trained on; larger images are reduced"""
     sh_degree: int = 2
@@ -33,7 +33,7 @@ class TrainConfig:
     seed: int = 0
     """same seed, same result"""
     background: Background = "random"
-    """what lies behind transparent pixels while training"""
+    """what lies behind transparent pixels while training; random lies behind those alone"""
 
     ssim_lambda: float = 0.2
     """share of the structural term in the loss; the rest is the absolute difference"""
@@ -94,12 +94,29 @@ class TrainConfig:
 _CHOICES: dict[str, tuple[str, ...]] = {"backend": get_args(Backend), "background": get_args(Background)}
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "max_steps": (1, 1_000_000), "max_gaussians": (1, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),
+    "max_steps": (1, 1_000_000), "max_gaussians": (0, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),
     "seed": (0, 2**31 - 1), "ssim_lambda": (0, 1), "lr_means": (0, 1), "lr_scales": (0, 1), "lr_opacities": (0, 1),
     "lr_quats": (0, 1), "lr_sh0": (0, 1), "opacity_regularisation": (0, 10), "scale_regularisation": (0, 10),
     "noise": (0, 1e8), "growth": (0, 1), "refine_every": (1, 1_000_000), "refine_from": (0, 1), "refine_until": (0, 1),
     "quarter_until": (0, 1), "half_until": (0, 1), "full_sh_at": (0, 1), "initial_opacity": (0.005, 0.99),
     "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that go together, beside the defaults."""
+
+    label: str
+    sentence: str
+    settings: dict[str, Any]
+
+
+PresetName = Literal["quick-look", "preview"]
+
+PRESETS: dict[PresetName, Preset] = {
+    "quick-look": Preset("Quick Look", "a first impression within seconds", {"max_steps": 1000, "resolution": 320, "refine_every": 50}),
+    "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {}),
 }
 
 

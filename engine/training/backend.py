@@ -44,6 +44,7 @@ class StepSettings:
     opacity_regularisation: float
     scale_regularisation: float
     noise: float  # standard deviation factor of MCMC's exploration noise on the means, 0: none
+    reduction: int  # how much smaller than the full image the target is, 1, 2 or 4
     noise_seed: int  # the noise of a step depends on this alone, so a resumed run repeats it
 
 
@@ -90,6 +91,15 @@ class Model(Protocol):
     def close(self) -> None:
         """Free threads and memory."""
         ...
+
+
+def affordable_gaussians(config: TrainConfig, pixels: int) -> int:
+    """How many Gaussians suit the backend and images of so many pixels."""
+    match config.backend:
+        case "auto" | "cpu":
+            from .cpu.model import affordable_gaussians, default_threads
+
+            return affordable_gaussians(pixels, config.threads or default_threads())
 
 
 def create_model(gaussians: Gaussians, config: TrainConfig) -> Model:

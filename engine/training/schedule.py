@@ -54,29 +54,33 @@ def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dic
     }
 
 
-def background_at(step: int, config: TrainConfig) -> tuple[float, float, float]:
-    """What lies behind transparent pixels at this step."""
+def background_at(step: int, config: TrainConfig, transparent: bool) -> tuple[float, float, float]:
+    """What lies behind transparent pixels at this step.
+
+    Random colours alone would make Gaussians paint the black surroundings of an image that has no transparent pixels.
+    """
     match config.background:
-        case "black":
-            return (0.0, 0.0, 0.0)
         case "white":
             return (1.0, 1.0, 1.0)
-        case "random":
+        case "random" if transparent:
             red, green, blue = np.random.default_rng([config.seed, 1, step]).random(3)
             return (float(red), float(green), float(blue))
+        case _:
+            return (0.0, 0.0, 0.0)
 
 
-def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSettings:
-    """All that the backend needs for one step."""
+def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent: bool) -> StepSettings:
+    """All that the backend needs for one step, from an image with transparent pixels or without."""
     rates = learning_rates_at(step, config, scene_scale)
     exploring = step < config.refine_until * config.max_steps
     return StepSettings(
         learning_rates=rates,
         sh_degree=sh_degree_at(step, config),
-        background=background_at(step, config),
+        background=background_at(step, config, transparent),
         ssim_lambda=config.ssim_lambda,
         opacity_regularisation=config.opacity_regularisation,
         scale_regularisation=config.scale_regularisation,
         noise=config.noise * rates["means"] if exploring else 0.0,
+        reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
     )

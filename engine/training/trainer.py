@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..core.job import Control, JobFolder
 from ..core.ply import read_ply, write_ply
 from ..core.sources import read_dataset
 from ..preflight import check_dataset
-from .backend import Model, Target, create_model
+from .backend import Model, Target, affordable_gaussians, create_model
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .evaluate import Score, evaluate
 from .images import TargetPyramid, load_targets
@@ -88,9 +88,10 @@ def train(job: JobFolder, emit: Emit, control: AskControl) -> None:
 def prepare(job: JobFolder, emit: Emit) -> Run:
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
     spec = job.read_spec()
-    config = spec.config
     dataset = read_dataset(spec.dataset)
     report_findings(dataset, emit, job.beat)
+    config = settled(spec.config, dataset)
+    job.write_spec(replace(spec, config=config))
     scale = scene_scale(dataset)
     checkpoint = load_checkpoint(job.checkpoint)
     model = create_model(initial_gaussians(dataset, config), config)
@@ -101,6 +102,15 @@ def prepare(job: JobFolder, emit: Emit) -> Run:
     held_out = [pyramid.full for pyramid in load_targets(dataset.eval_views, config.resolution, tick=job.beat)]
     emit(Started("cpu", step, config.max_steps, len(pyramids), len(held_out), model.count))
     return Run(job, config, model, pyramids, held_out, scale, step, Clock(seconds), emit)
+
+
+def settled(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
+    if config.max_gaussians:
+        return config
+    sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]
+    reduced = sides * np.minimum(1, config.resolution / sides.max(axis=1, keepdims=True))
+    return replace(config, max_gaussians=affordable_gaussians(config, int(np.median(reduced.prod(axis=1)))))
 
 
 def report_findings(dataset: Dataset, emit: Emit, tick: Callable[[], None]) -> None:
@@ -126,7 +136,7 @@ def learn(run: Run) -> float:
     """One step: choose a view at the size of the schedule and let the model learn from it."""
     pyramid = run.train[view_at(run.step, len(run.train), run.config.seed)]
     target = pyramid.at(reduction_at(run.step, run.config))
-    loss = run.model.step(target, settings_at(run.step, run.config, run.scene_scale))
+    loss = run.model.step(target, settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4))
     if not np.isfinite(loss):
         raise UserError(f"The loss is not a number at step {run.step}.",
                         "Resume from the checkpoint with lower learning rates, or check the images and poses.")

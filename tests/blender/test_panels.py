@@ -106,7 +106,7 @@ def test_capture_shows_what_its_cameras_need(desk: Desk, source: str, shown: set
 
 def test_before_the_first_training(desk: Desk) -> None:
     layout = drawn("train")
-    assert layout.properties == ["dataset", "max_steps", "max_gaussians", "resolution"]
+    assert layout.properties == ["dataset", "preset", "max_steps", "max_gaussians", "resolution"]
     assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
     bpy.context.scene.splatwright.train.dataset = str(desk.root / "nowhere")
     assert "There is no dataset yet" in drawn("train").text
@@ -221,7 +221,7 @@ def test_background_is_the_requests() -> None:
 def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
     config = module("engine.core.config").TrainConfig
     assert bpy.context.scene.splatwright.train.to_config() == config()
-    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset"}
+    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset", "preset"}
     assert shown <= {field.name for field in fields(config)}
 
 

@@ -58,6 +58,14 @@ def test_trained_file_measures_as_it_was_reported(trained: Path, dataset: Path) 
     assert measured["psnr"] == pytest.approx(report["psnr"], abs=0.01) and measured["held_out"]
 
 
+def test_a_preset_sets_what_no_flag_sets(dataset: Path, tmp_path: Path) -> None:
+    last_json(splatwright("train", dataset, "-o", tmp_path / "a.ply", "--preset", "quick-look", "--resolution", 48, "--max-steps", 30))
+    config = json.loads((tmp_path / "a.job" / "job.json").read_text())["config"]
+    assert (config["refine_every"], config["resolution"], config["max_steps"]) == (50, 48, 30) and config["max_gaussians"] == 10_000
+    refused = splatwright("train", dataset, "--preset", "instant")
+    assert refused.returncode == 2 and "quick-look" in refused.stdout + refused.stderr
+
+
 def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, dataset: Path) -> None:
     assert_sentence(splatwright("train", dataset, "-o", trained, *QUICK), "trained to its end", "--max-steps")
     longer = [*QUICK[:1], "200", *QUICK[2:]]

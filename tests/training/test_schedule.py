@@ -30,7 +30,8 @@ def test_schedule_grows_to_full() -> None:
 
 def test_random_background_depends_on_step_and_seed_alone() -> None:
     config = TrainConfig()
-    assert background_at(5, config) == background_at(5, config) != background_at(6, config)
+    assert background_at(5, config, True) == background_at(5, config, True) != background_at(6, config, True)
+    assert background_at(5, config, False) == (0, 0, 0)
 
 
 @given(st.floats(0.01, 0.99), st.integers(2, 20))

@@ -14,6 +14,7 @@ from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Pr
 from engine.core.job import JobFolder, JobSpec
 from engine.core.ply import read_ply
 from engine.training.checkpoint import load_checkpoint
+from engine.training.cpu.model import affordable_gaussians
 from engine.training.trainer import train
 from tests.scenes import write_ball_dataset
 
@@ -53,6 +54,19 @@ def test_learns_and_reports(tmp_path: Path, dataset: Path) -> None:
     assert finished(events).gaussians == 500 == len(read_ply(job.result).gaussians)
     assert finished(events).psnr == pytest.approx(scores[-1])
     assert job.report.exists() and job.preview.exists()
+
+
+def test_a_cap_that_is_left_open_suits_cores_and_pixels_and_is_written_down(tmp_path: Path, dataset: Path) -> None:
+    assert affordable_gaussians(400 * 400, 2) == 40_000 and affordable_gaussians(400 * 400, 64) == 400 * 400
+    assert affordable_gaussians(64 * 64, 1) == 10_000
+    job = make_job(tmp_path / "job", dataset, max_gaussians=0, resolution=10_000, threads=3, max_steps=10)
+    run(job)
+    assert job.read_spec().config.max_gaussians == 10_000
+
+
+def test_black_surroundings_without_alpha_are_learned_too(tmp_path: Path) -> None:
+    opaque = write_ball_dataset(tmp_path / "opaque", alpha=False).folder
+    assert finished(run(make_job(tmp_path / "job", opaque))).psnr > 22
 
 
 def test_same_seed_same_result(tmp_path: Path, dataset: Path) -> None:
