@@ -137,8 +137,8 @@ class SplatSettings(bpy.types.PropertyGroup):
         description="How the splats are drawn where Blender has no splats of its own",
     )
     viewport: BoolProperty(
-        name="True Splats", default=True, update=_display_changed,
-        description="Draw sorted, soft splats in Solid view. Off: the points that carry them",
+        name="Viewport Splats", default=True, update=_display_changed,
+        description="Draw soft, sorted splats in Solid and Wireframe view. Off: the points that carry them",
     )
     most_shown: IntProperty(
         name="Most Shown", default=2_000_000, min=1000, soft_max=5_000_000, max=16_000_000, step=10_000, update=_display_changed,

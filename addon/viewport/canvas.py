@@ -93,54 +93,36 @@ class Canvas:
         self.marked = gpu.types.GPUTexture(self.size, format="RG8")
         self.framebuffer = gpu.types.GPUFrameBuffer(color_slots=(self.painted, self.marked))
 
-    def pixels(self) -> np.ndarray:
-        """Premultiplied display colours, float32 [H, W, 4], the first row at the top."""
-        width, height = self.size
-        with self.framebuffer.bind():
-            buffer = gpu.state.active_framebuffer_get().read_color(0, 0, width, height, 4, 0, "FLOAT")
-        buffer.dimensions = width * height * 4
-        return np.array(buffer, np.float32).reshape(height, width, 4)[::-1]
-
 
 class Painter:
     """The shaders, compiled at first use."""
 
-    def paint(self, canvas: Canvas, scenery: Scenery, order: Order, order_texture: gpu.types.GPUTexture, eye: Eye,
+    def paint(self, canvas: Canvas, scenery: Scenery, count: int, entries: gpu.types.GPUTexture, eye: Eye,
               depth: gpu.types.GPUTexture) -> None:
-        """Clear the canvas and paint all splats in their order, but for those behind the scene's depth."""
+        """Clear the canvas and paint `count` splats in the order of the entries, but for what lies behind the scene's depth."""
         shader, batch = self._splats
-        placements = texture(scenery.rows(eye), "RGBA32F")  # a sampler keeps no texture alive
+        placements = texture(scenery.rows(eye), "RGBA32F")
+        textures = {"shapes": scenery.cloud.shapes, "harmonics": scenery.cloud.harmonics, "placements": placements, "order": entries,
+                    "scene_depth": depth}
         with canvas.framebuffer.bind():
             gpu.state.active_framebuffer_get().clear(color=(0.0, 0.0, 0.0, 0.0))
-            gpu.state.blend_set("ALPHA_PREMULT")
-            gpu.state.depth_test_set("NONE")
-            gpu.state.depth_mask_set(False)
+            _blend_over()
             shader.bind()
-            shader.uniform_float("projection", Matrix(eye.projection.tolist()))
-            shader.uniform_float("limits", eye.limits)
-            shader.uniform_float("viewport", (eye.width, eye.height))
-            shader.uniform_float("focal", eye.focal)
+            _look_through(shader, eye)
             shader.uniform_int("sh_degree", scenery.cloud.sh_degree)
-            shader.uniform_bool("perspective", [eye.perspective])
-            shader.uniform_sampler("shapes", scenery.cloud.shapes)
-            shader.uniform_sampler("harmonics", scenery.cloud.harmonics)
-            shader.uniform_sampler("placements", placements)
-            shader.uniform_sampler("order", order_texture)
-            shader.uniform_sampler("scene_depth", depth)
-            batch.draw_instanced(shader, instance_start=0, instance_count=len(order.entries))
+            _use_textures(shader, textures)
+            batch.draw_instanced(shader, instance_start=0, instance_count=count)
             gpu.state.blend_set("NONE")
 
     def composite(self, canvas: Canvas, outline: Outline) -> None:
         """Lay the canvas over the framebuffer that is bound."""
         shader, batch = self._composite
-        gpu.state.blend_set("ALPHA_PREMULT")
-        gpu.state.depth_test_set("NONE")
+        _blend_over()
         shader.bind()
         shader.uniform_float("selected_color", outline.selected)
         shader.uniform_float("active_color", outline.active)
         shader.uniform_int("outline_width", outline.width)
-        shader.uniform_sampler("painted", canvas.painted)
-        shader.uniform_sampler("marked", canvas.marked)
+        _use_textures(shader, {"painted": canvas.painted, "marked": canvas.marked})
         batch.draw(shader)
         gpu.state.blend_set("NONE")
 
@@ -158,10 +140,29 @@ def entries_texture(order: Order) -> gpu.types.GPUTexture:
     return texture(order.entries, "RG32F")
 
 
-def depth_texture(depths: np.ndarray | gpu.types.Buffer, width: int, height: int) -> gpu.types.GPUTexture:
-    """Depths of the scene, 0 near to 1 far, the first row at the bottom."""
-    buffer = gpu.types.Buffer("FLOAT", width * height, depths.ravel()) if isinstance(depths, np.ndarray) else depths
-    return gpu.types.GPUTexture((width, height), format="R32F", data=buffer)
+def depth_texture(depths: gpu.types.Buffer, eye: Eye) -> gpu.types.GPUTexture:
+    """Depths of the scene as a framebuffer tells them, 0 near to 1 far."""
+    return gpu.types.GPUTexture((eye.width, eye.height), format="R32F", data=depths)
+
+
+def _blend_over() -> None:
+    gpu.state.blend_set("ALPHA_PREMULT")
+    gpu.state.depth_test_set("NONE")
+    gpu.state.depth_mask_set(False)
+
+
+def _look_through(shader: gpu.types.GPUShader, eye: Eye) -> None:
+    shader.uniform_float("projection", Matrix(eye.projection.tolist()))
+    shader.uniform_float("limits", eye.limits)
+    shader.uniform_float("viewport", (eye.width, eye.height))
+    shader.uniform_float("focal", eye.focal)
+    shader.uniform_bool("perspective", [eye.perspective])
+
+
+def _use_textures(shader: gpu.types.GPUShader, textures: dict[str, gpu.types.GPUTexture]) -> None:
+    """The caller keeps the textures until the drawing is done: the shader does not."""
+    for name, found in textures.items():
+        shader.uniform_sampler(name, found)
 
 
 def _with_quad(shader: gpu.types.GPUShader) -> tuple[gpu.types.GPUShader, gpu.types.GPUBatch]:

@@ -63,21 +63,24 @@ class DepthSorter:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a sort is under way or its result was not taken yet."""
+        """Whether a sort is under way, or finished and not taken yet."""
         return self._pending is not None
 
-    @property
-    def has_news(self) -> bool:
-        """Whether a newer order can be had."""
-        return self._pending is not None and self._pending.done()
+    def take(self) -> bool:
+        """Take over the order that the thread has finished; whether there was one."""
+        if self._pending is None or not self._pending.done():
+            return False
+        found, self._pending = self._pending.result(), None
+        if self._order is None or found.request.layout == self._order.request.layout:
+            self._order = found
+        return True
 
     def newest(self, request: SortRequest) -> Order:
         """The newest order that fits the request; a fresher one is begun where things have moved.
 
         Without an order that fits, one is made at once: to wait for the thread would make the splats vanish for a moment.
         """
-        if self._pending is not None and self._pending.done():
-            self._order, self._pending = self._pending.result(), None
+        self.take()
         order = self._order
         if order is None or order.request.layout != request.layout:
             self._order = order = sort(request)

@@ -106,12 +106,12 @@ void main()
 }
 """
 
-# Blender's viewport holds linear light, splats hold display colours.
+# Blender lays its overlays over the picture after the view transform, in light of the display, and encodes the sum
+# with a gamma of 2.2.
 COMPOSITE_FRAGMENT = """
-vec3 linear(vec3 c) /* IEC 61966-2-1 */
+vec3 light(vec3 color)
 {
-  c = clamp(c, 0.0, 1.0);
-  return mix(c / 12.92, pow((c + 0.055) / 1.055, vec3(2.4)), step(0.04045, c));
+  return pow(clamp(color, 0.0, 1.0), vec3(2.2));
 }
 
 /* How much of the selected (r) and the active (g) object's splats lies around a pixel. */
@@ -131,10 +131,10 @@ void main()
 {
   ivec2 at = ivec2(gl_FragCoord.xy);
   vec4 splats = texelFetch(painted, at, 0);
-  result = splats.a > 0.0 ? vec4(linear(splats.rgb / splats.a) * splats.a, splats.a) : vec4(0.0);
+  result = splats.a > 0.0 ? vec4(light(splats.rgb / splats.a) * splats.a, splats.a) : vec4(0.0);
   if (outline_width > 0 && texelFetch(marked, at, 0).r < 0.5) {
     vec2 near = around(at);
-    if (near.r >= 0.5) result = vec4(linear(near.g >= 0.5 ? active_color : selected_color), 1.0);
+    if (near.r >= 0.5) result = vec4(light(near.g >= 0.5 ? active_color : selected_color), 1.0);
   }
 }
 """

@@ -47,7 +47,7 @@ class Changes:
         """Take notice of an update."""
         for update in depsgraph.updates:
             if update.is_updated_geometry:
-                uid = update.id.session_uid
+                uid = update.id.original.session_uid  # evaluated copies have none
                 self._counts[uid] = self._counts.get(uid, 0) + 1
 
     def forget(self) -> None:
