@@ -109,5 +109,5 @@ def depth_order(depths: np.ndarray, perspective: bool) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return np.arange(len(depths))
-    keys = ((np.float32(high) - values) * np.float32(LEVELS / (high - low))).clip(0, LEVELS).astype(np.uint16)
+    keys = ((np.float32(high) - values) / np.float32(high - low) * LEVELS).astype(np.uint16)
     return np.argsort(keys, kind="stable")

@@ -102,10 +102,12 @@ def test_other_splats_are_sorted_at_once_and_late_orders_are_dropped(order: Modu
     assert sorter.take() and sorter.newest(request(order, 1.0, "others", (30,))) is other
 
 
-def test_the_thread_sorts(order: ModuleType) -> None:
+def test_the_thread_sorts(order: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    sort, threads = order.sort, []
+    monkeypatch.setattr(order, "sort", lambda asked: (threads.append(threading.get_ident()), sort(asked))[1])
     with ThreadPoolExecutor(1) as executor:
-        sorter, here = order.DepthSorter(executor), threading.get_ident()
+        sorter = order.DepthSorter(executor)
         sorter.newest(request(order))
-        assert executor.submit(threading.get_ident).result() != here
         sorter.newest(request(order, 1.0))
+    assert threads[0] == threading.get_ident() != threads[1]
     assert sorter.take() and sorter.newest(request(order, 1.0)).request.has_same_depths(request(order, 1.0))
