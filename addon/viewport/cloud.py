@@ -11,11 +11,13 @@ import gpu
 import numpy as np
 
 from ..points import read_layer
-from ..splat_object import BASE, HARMONIC, MOST_HARMONICS, POSITION, ROTATION, SCALE
+from ..splat_object import BASE, HARMONIC, POSITION, ROTATION, SCALE
 from .shaders import WIDTH
 
 MOST_SPLATS = 16_000_000
 """Rows are counted in float32, which is exact up to 2^24."""
+
+CHUNK = 16_384
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def upload(sources: Sequence[Source]) -> Cloud:
     shown = [_shown(source, MOST_SPLATS // len(sources)) for source in sources]
     total = sum(part.count for part in shown)
     degree = _common_degree(shown, total)
-    shapes, harmonics = np.zeros((total, 3, 4), np.float32), np.zeros((total, (degree + 1) ** 2, 4), np.float32)
+    lines = -(-max(1, total) // WIDTH)  # whole lines of texels, which spares a copy
+    shapes, harmonics = (np.zeros((lines * WIDTH, texels, 4), np.float32) for texels in (3, (degree + 1) ** 2))
     blocks, first = [], 0
     for part in shown:
         own = slice(first, first + part.count)
@@ -89,11 +92,12 @@ def upload(sources: Sequence[Source]) -> Cloud:
 
 
 def texture(numbers: np.ndarray, kind: str) -> gpu.types.GPUTexture:
-    """A texture of WIDTH texels a line from numbers [..., channels]."""
-    channels = numbers.shape[-1]
-    height = max(1, -(-numbers.size // (channels * WIDTH)))
-    flat = np.zeros(height * WIDTH * channels, np.float32)
-    flat[: numbers.size] = numbers.ravel()
+    """A texture of WIDTH texels a line from float32 numbers [..., channels], filled up with zeros."""
+    line = WIDTH * numbers.shape[-1]
+    height = max(1, -(-numbers.size // line))
+    flat = np.ascontiguousarray(numbers).ravel()
+    if len(flat) != height * line:
+        flat = np.concatenate([flat, np.zeros(height * line - len(flat), np.float32)])
     return gpu.types.GPUTexture((WIDTH, height), format=kind, data=gpu.types.Buffer("FLOAT", len(flat), flat))
 
 
@@ -125,6 +129,9 @@ def _read(part: Shown, shapes: np.ndarray, harmonics: np.ndarray) -> None:
     shapes[:, 2, :3] = part.layer(SCALE, 3)
     shapes[~np.isfinite(shapes).all(axis=(1, 2))] = 0.0  # invisible; modifiers may write anything
     harmonics[:, 0, :3] = base[:, :3]
-    own_count = (part.sh_degree + 1) ** 2
-    for index in range(1, min(own_count, harmonics.shape[1], MOST_HARMONICS + 1)):
-        harmonics[:, index, :3] = part.layer(HARMONIC.format(index - 1), 3)
+    count = min((part.sh_degree + 1) ** 2, harmonics.shape[1])
+    layers = [part.layer(HARMONIC.format(index), 3) for index in range(count - 1)]
+    for start in range(0, len(harmonics), CHUNK):  # the whole once for each layer would leave the cache each time
+        rows = slice(start, start + CHUNK)
+        for index, layer in enumerate(layers, start=1):
+            harmonics[rows, index, :3] = layer[rows]

@@ -95,7 +95,9 @@ def sort(request: SortRequest) -> Order:
     rows = np.concatenate([np.arange(part.first_row, part.first_row + len(part.means), dtype=np.float32) for part in request.parts])
     owners = np.repeat(np.arange(len(request.parts), dtype=np.float32), [len(part.means) for part in request.parts])
     order = depth_order(depths, request.perspective)
-    return Order(request, np.stack([rows[order], owners[order]], axis=1))
+    entries = np.empty((len(order), 2), np.float32)
+    entries[:, 0], entries[:, 1] = rows[order], owners[order]
+    return Order(request, entries)
 
 
 def depth_order(depths: np.ndarray, perspective: bool) -> np.ndarray:
