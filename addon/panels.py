@@ -16,6 +16,8 @@ from .operators.training import problem
 from .properties import usual_dataset
 from .sentences import draw_sentence, draw_status
 from .splat_object import is_splat_object
+from .viewport import failure
+from .viewport.stage import is_drawn
 from .watched_job import WatchedJob
 
 FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
@@ -224,9 +226,11 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
 
 
 def _draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
-    """Solid view shows no colours of splats that are not Blender's own: offer the view that does."""
+    """Solid view shows no colours of points: offer the view that does."""
     shading = getattr(context.space_data, "shading", None)
-    if target is not None and not _native(target) and shading is not None and shading.type in ("SOLID", "WIREFRAME"):
+    if target is None or _native(target) or is_drawn(target):
+        return
+    if shading is not None and shading.type in ("SOLID", "WIREFRAME"):
         layout.operator("view3d.toggle_shading", text="Show Colors", icon="SHADING_TEXTURE").type = "MATERIAL"
 
 
@@ -249,7 +253,18 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     if not _native(active):
         layout.use_property_split = True
         layout.use_property_decorate = False
-        layout.prop(active.splatwright, "display", expand=True)
+        _draw_display(layout, active.splatwright)
+
+
+def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "display", expand=True)
+    if settings.display != "SPLATS":
+        return
+    layout.prop(settings, "viewport")
+    if settings.viewport:
+        layout.prop(settings, "most_shown")
+        if failure():
+            draw_sentence(layout, failure(), "ERROR", alert=True)
 
 
 def _native(active: bpy.types.Object) -> bool:

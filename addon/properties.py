@@ -146,6 +146,14 @@ class SplatSettings(bpy.types.PropertyGroup):
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",
     )
+    viewport: BoolProperty(
+        name="Viewport Splats", default=True, update=_display_changed,
+        description="Draw soft, sorted splats in Solid and Wireframe view. Off: the points that carry them",
+    )
+    most_shown: IntProperty(
+        name="Most Shown", default=2_000_000, min=1000, soft_max=5_000_000, max=16_000_000, step=10_000, update=_display_changed,
+        description="Viewports draw no more splats of this object than this. Renders and exports have them all",
+    )
 
 
 class SceneSettings(bpy.types.PropertyGroup):
