@@ -12,6 +12,7 @@ MODULES = (
     "panels",
     "viewport",
     "jobs",
+    "linked",
 )
 
 

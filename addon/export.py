@@ -1,4 +1,4 @@
-"""Splat objects to a file and back, where they stand in the scene."""
+"""Splat objects to a file, where they stand in the scene."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..engine.core.axes import Axes, AxesOrAuto
+from ..engine.core.axes import Axes
 from ..engine.core.errors import UserError
-from ..engine.core.formats import Format, read_splats, write_splats
+from ..engine.core.formats import Format, write_splats
 from ..engine.core.gaussians import Gaussians, concatenate, drawable
-from ..engine.core.splat_file import SplatFile
 from ..engine.core.transform import transform_gaussians
-from .points import Layer, write_layers
-from .splat_object import create_splat_object, gaussians_from_object, is_splat_object
+from .splat_object import gaussians_from_object, is_splat_object
 
 SMALLEST_VOLUME = 1e-18
-EXTRA = "ply:{}"
-"""What an attribute is called that was a property of a PLY which splats do not have."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,6 @@ def export_splats(
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
     write_splats(path, world.gaussians, axes, all(target.splatwright.antialiased for target in targets), chosen)
     return world
-
-
-def import_splats(path: Path, axes: AxesOrAuto = "AUTO") -> tuple[bpy.types.Object, SplatFile]:
-    """A new splat object of a splat file, at identity in the active collection; the inverse of export_splats.
-
-    Properties of a PLY that splats do not have become attributes of the points, in floats.
-    """
-    found = read_splats(path, axes)
-    made = create_splat_object(path.stem, found.gaussians, bpy.context.collection)
-    made.splatwright.source, made.splatwright.antialiased = str(path), found.antialiased
-    if found.extra is not None:
-        write_layers(made.data, {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})
-    return made, found
 
 
 def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:

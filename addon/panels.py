@@ -12,6 +12,7 @@ from . import jobs
 from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .operators.engine import SPLATWRIGHT_OT_convert_images
+from .operators.load import SPLATWRIGHT_OT_load_splats
 from .operators.training import problem
 from .properties import usual_dataset
 from .sentences import draw_sentence, draw_status
@@ -115,6 +116,8 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
             _draw_color_button(layout, context, active)
         else:
             draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
+        if SPLATWRIGHT_OT_load_splats.progress is not None:
+            layout.progress(factor=SPLATWRIGHT_OT_load_splats.progress, text="Importing")
         row = layout.row(align=True)
         row.operator("splatwright.import_splats", text="Import", icon="IMPORT")
         row.operator("splatwright.export_splats", text="Export", icon="EXPORT")
@@ -250,10 +253,23 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
     if origin:
         column.label(text=f"From {origin}", icon="BLANK1")
+    if active.splatwright.source:
+        _draw_link(layout, active.splatwright)
+    layout.use_property_split = True
+    layout.use_property_decorate = False
     if not _native(active):
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         _draw_display(layout, active.splatwright)
+    column = layout.column(align=True)
+    column.prop(active.splatwright, "stride")
+    column.prop(active.splatwright, "most_shown")
+
+
+def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "linked", text="Keep in File")
+    if settings.linked:
+        layout.prop(settings, "source", text="")
+        if settings.problem:
+            draw_sentence(layout, settings.problem, "ERROR", alert=True)
 
 
 def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
@@ -261,10 +277,8 @@ def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup)
     if settings.display != "SPLATS":
         return
     layout.prop(settings, "viewport")
-    if settings.viewport:
-        layout.prop(settings, "most_shown")
-        if failure():
-            draw_sentence(layout, failure(), "ERROR", alert=True)
+    if settings.viewport and failure():
+        draw_sentence(layout, failure(), "ERROR", alert=True)
 
 
 def _native(active: bpy.types.Object) -> bool:

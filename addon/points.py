@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import bpy
@@ -77,11 +77,18 @@ def read_layer(points: bpy.types.PointCloud, name: str) -> np.ndarray | None:
 
 def write_layers(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> None:
     """Write attributes in place, making those that are missing or of another type. Pushes no undo step."""
+    for _ in layer_steps(points, layers):
+        pass
+
+
+def layer_steps(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> Generator[float, None, None]:
+    """As write_layers, yielding after each attribute the share that is done."""
     for name, layer in layers.items():
         _prepare(points, name, layer.data_type)
-    for name, layer in layers.items():
+    for index, (name, layer) in enumerate(layers.items(), start=1):
         if len(layer.rows):
             points.attributes[name].data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
+        yield index / len(layers)
     points.update_tag()
 
 

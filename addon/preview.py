@@ -8,7 +8,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from . import splat_shader
+from . import detail, splat_shader
 from .points import Layer, read_layer, write_layers
 
 TRANSPARENT_BOUNCES = 256
@@ -27,6 +27,7 @@ def draws_natively() -> bool:
 
 def show(target: bpy.types.Object) -> None:
     """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
+    detail.thin(target)
     if draws_natively():
         target.data.type = NATIVE_TYPE
         return

@@ -8,13 +8,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import TypeVar
+
 import bpy
 import numpy as np
 
 from ..engine.core.errors import UserError
 from ..engine.core.gaussians import LARGEST_LOGIT, Gaussians, drawable
 from . import preview
-from .points import Layer, can_resize, has_float4, new_points, read_layer, write_layers
+from .detail import all_splats
+from .points import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
 
 POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:base"
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
@@ -26,6 +30,8 @@ HARMONIC = "radiance:sh_{}"
 MOST_HARMONICS = 15
 LARGEST_LOG_SCALE = 80.0  # float32 ends at e^88
 
+Result = TypeVar("Result")
+
 
 def is_splat_object(item: bpy.types.ID | None) -> bool:
     """Whether an object holds Gaussians: a point cloud with rotation, scale and radiance."""
@@ -36,14 +42,44 @@ def is_splat_object(item: bpy.types.ID | None) -> bool:
 
 def create_splat_object(name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None) -> bpy.types.Object:
     """A new splat object at the origin, linked to `collection` or the scene's; selection and mode stay as they are."""
+    return finish(creation_steps(name, gaussians, collection))
+
+
+def creation_steps(
+    name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None,
+) -> Generator[float, None, bpy.types.Object]:
+    """As create_splat_object, attribute by attribute: yields the share that is done; closed early it leaves nothing behind."""
     gaussians = drawable(gaussians)
     points = new_points(name, len(gaussians))
-    write_gaussians(points, gaussians)
+    try:
+        yield from layer_steps(points, _layers(gaussians))
+    except BaseException:
+        bpy.data.pointclouds.remove(points)
+        raise
     made = bpy.data.objects.new(name, points)
     (collection or bpy.context.scene.collection).objects.link(made)
     made.splatwright.is_splat = True
     preview.show(made)
     return made
+
+
+def finish(steps: Generator[float, None, Result]) -> Result:
+    """Take all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def make_empty(like: bpy.types.PointCloud) -> bpy.types.PointCloud:
+    """A point cloud of no splats that looks like another one."""
+    empty = bpy.data.pointclouds.new(like.name)
+    for material in like.materials:
+        empty.materials.append(material)
+    rows = np.zeros((0, 3), np.float32)
+    write_gaussians(empty, Gaussians(rows, np.zeros((0, 4), np.float32), rows, rows[:, 0], rows[:, None], np.zeros((0, 0, 3), np.float32)))
+    return empty
 
 
 def update_splat_object(target: bpy.types.Object, gaussians: Gaussians) -> None:
@@ -59,14 +95,24 @@ def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgra
     """The Gaussians in the object's own frame; with a depsgraph as its modifiers leave them. UserError for other objects."""
     if depsgraph is None:
         return _read(source.name, source.data)
-    geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
-    if geometry.pointcloud is None:
-        return _read(source.name, source.data).take(slice(0, 0))
-    return _read(source.name, geometry.pointcloud)
+    with all_splats(source, depsgraph):
+        geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
+        if geometry.pointcloud is None:
+            return _read(source.name, source.data).take(slice(0, 0))
+        return _read(source.name, geometry.pointcloud)
 
 
 def write_gaussians(points: bpy.types.PointCloud, gaussians: Gaussians) -> None:
     """Write the schema's attributes; `points` has as many points as there are Gaussians."""
+    layers = _layers(gaussians)
+    # readers go on until the first harmonic that is missing
+    for name in (LOG_SCALE, LENGTH, *(HARMONIC.format(index) for index in range(MOST_HARMONICS))):
+        if name not in layers and (stale := points.attributes.get(name)) is not None:
+            points.attributes.remove(stale)
+    write_layers(points, layers)
+
+
+def _layers(gaussians: Gaussians) -> dict[str, Layer]:
     base = np.concatenate([gaussians.sh0[:, 0], sigmoid(gaussians.opacities)[:, None]], axis=1)
     layers = {
         POSITION: Layer("FLOAT_VECTOR", gaussians.means),
@@ -75,14 +121,8 @@ def write_gaussians(points: bpy.types.PointCloud, gaussians: Gaussians) -> None:
         BASE: Layer("FLOAT4" if has_float4() else "FLOAT_COLOR", base),
         LOGIT: Layer("FLOAT", gaussians.opacities),
     }
-    count = gaussians.shN.shape[1]
-    layers |= {HARMONIC.format(index): Layer("FLOAT_VECTOR", gaussians.shN[:, index]) for index in range(count)}
-    layers |= _digits(gaussians)
-    # readers go on until the first harmonic that is missing
-    for name in (LOG_SCALE, LENGTH, *(HARMONIC.format(index) for index in range(count, MOST_HARMONICS))):
-        if name not in layers and (stale := points.attributes.get(name)) is not None:
-            points.attributes.remove(stale)
-    write_layers(points, layers)
+    harmonics = {HARMONIC.format(index): Layer("FLOAT_VECTOR", gaussians.shN[:, index]) for index in range(gaussians.shN.shape[1])}
+    return layers | harmonics | _digits(gaussians)
 
 
 def _digits(gaussians: Gaussians) -> dict[str, Layer]:

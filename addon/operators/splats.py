@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import CollectionProperty, EnumProperty, StringProperty
+from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ...engine.core.errors import UserError
 from ...engine.core.formats import SUFFIXES
-from ...engine.core.splat_file import left_behind
-from ..export import EXTRA, import_splats
-from .export import AXES, GLOB, LABEL
-from .reporting import report_error
-
-AUTO = ("AUTO", "Automatic", "As the file says; where it says nothing SuperSplat's axes, for SPZ OpenGL's")
+from ..splat_object import finish
+from .export import GLOB, LABEL
+from .load import ImportProperties, finish_import, loading_steps
 
 
-class SPLATWRIGHT_OT_import_splats(bpy.types.Operator, ImportHelper):
+class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportHelper):
     """Load Gaussian splats from PLY, SPZ or .splat files as splat objects"""
 
     bl_idname = "splatwright.import_splats"
@@ -27,38 +22,22 @@ class SPLATWRIGHT_OT_import_splats(bpy.types.Operator, ImportHelper):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     filename_ext = ".ply"
-    filepath: StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
-    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
-    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
-    axes: EnumProperty(name="Axes", items=(AUTO, *AXES), default="AUTO", description="Orientation of the file")
+    asked = False
+    """Whether somebody sits before the dialog; scripts get their objects at once."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
+        self.asked = True
         return self.invoke_popup(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        made = [found for path in self._paths() if (found := self._import(path))]
-        if made and context.mode == "OBJECT":
-            _select_alone(context, made)
-        return {"FINISHED"} if made else {"CANCELLED"}
-
-    def _paths(self) -> list[Path]:
-        names = [found.name for found in self.files if found.name]
-        return [Path(bpy.path.abspath(self.directory)) / name for name in names] or [Path(bpy.path.abspath(self.filepath))]
-
-    def _import(self, path: Path) -> bpy.types.Object | None:
-        """One file's object; None after saying why there is none."""
-        try:
-            made, found = import_splats(path, self.axes)
-        except UserError as error:
-            report_error(self, error)
-            return None
-        for sentence in left_behind(found):
-            self.report({"WARNING"}, sentence)
-        kept = f", with attributes {', '.join(EXTRA.format(name) for name in found.extra_names)}" if found.extra_names else ""
-        self.report({"INFO"}, f"Imported {len(found.gaussians):,} splats{kept}")
-        return made
+        if not self.asked or bpy.app.background:
+            return finish_import(context, finish(loading_steps(self, self.paths(), self.axes, self.link)))
+        self.asked = False  # redo repeats this in one go
+        files = [{"name": str(path)} for path in self.paths()]
+        bpy.ops.splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)
+        return {"CANCELLED"}  # nothing to undo yet: the loading takes its own undo step
 
 
 class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
@@ -72,14 +51,6 @@ class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
-
-
-def _select_alone(context: bpy.types.Context, made: list[bpy.types.Object]) -> None:
-    for other in context.selected_objects:
-        other.select_set(False)
-    for found in made:
-        found.select_set(True)
-    context.view_layer.objects.active = made[-1]
 
 
 def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

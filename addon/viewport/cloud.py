@@ -26,7 +26,6 @@ class Source:
 
     key: Hashable
     target: bpy.types.Object  # evaluated
-    most: int  # how many to show at most
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def texture(numbers: np.ndarray, kind: str) -> gpu.types.GPUTexture:
 
 def _shown(source: Source, most: int) -> Shown:
     geometry = source.target.evaluated_geometry()
-    return Shown(geometry, max(1, -(-_count(geometry) // max(1, min(most, source.most)))))
+    return Shown(geometry, max(1, -(-_count(geometry) // max(1, most))))
 
 
 def _count(geometry: Any) -> int:

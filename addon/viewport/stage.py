@@ -76,10 +76,10 @@ def set_stage(depsgraph: bpy.types.Depsgraph, changes: Changes) -> Stage:
         if target.type != "POINTCLOUD" or not is_drawn(target.original):
             continue
         original = target.original
-        key = (changes.of(original), original.splatwright.most_shown)
+        key = changes.of(original)
         if key not in sources:
             sources[key] = len(found)
-            found.append(Source(key, original.evaluated_get(depsgraph), original.splatwright.most_shown))
+            found.append(Source(key, original.evaluated_get(depsgraph)))
         placed = _placement(instance, sources[key])
         if placed is not None:
             placements.append(placed)

@@ -63,7 +63,7 @@ def test_export_operator_does_what_the_function_does(export: ModuleType, tmp_pat
 
 def test_import_operator_does_what_the_function_does(export: ModuleType, tmp_path: Path) -> None:
     module("engine.core.ply").write_ply(tmp_path / "a.ply", some_gaussians())
-    from_function, found = export.import_splats(tmp_path / "a.ply")
+    from_function, found = module("addon.loading").import_splats(tmp_path / "a.ply")
     bpy.ops.splatwright.import_splats(filepath=str(tmp_path / "a.ply"))
     from_operator = bpy.context.object
     assert found.axes == "SUPERSPLAT" and from_operator != from_function
