@@ -75,6 +75,10 @@ bench bench-cpu: setup
 bench-formats: setup
 	$(BIN)/python -m tests.bench.bench_formats
 
+# Import, export, reload, live preview and sorting in Blender, beside its stock import and splat-transform.
+bench-blender: setup
+	$(BIN)/python -m tests.bench.bench_blender
+
 lint: .venv/.ready
 	$(BIN)/ruff check .
 
