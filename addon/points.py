@@ -82,14 +82,20 @@ def write_layers(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> N
 
 
 def layer_steps(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> Generator[float, None, None]:
-    """As write_layers, yielding after each attribute the share that is done."""
+    """As write_layers, yielding after each attribute the share that is done. Rows that nobody else holds are freed once written."""
     for name, layer in layers.items():
         _prepare(points, name, layer.data_type)
-    for index, (name, layer) in enumerate(layers.items(), start=1):
-        if len(layer.rows):
-            points.attributes[name].data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
-        yield index / len(layers)
+    total, layers = len(layers), dict(layers)
+    while layers:
+        name = next(iter(layers))
+        _write(points, name, layers.pop(name))
+        yield 1 - len(layers) / total
     points.update_tag()
+
+
+def _write(points: bpy.types.PointCloud, name: str, layer: Layer) -> None:
+    if len(layer.rows):
+        points.attributes[name].data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
 
 
 def _prepare(points: bpy.types.PointCloud, name: str, data_type: str) -> None:

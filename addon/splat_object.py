@@ -117,7 +117,7 @@ def _layers(gaussians: Gaussians) -> dict[str, Layer]:
     layers = {
         POSITION: Layer("FLOAT_VECTOR", gaussians.means),
         ROTATION: Layer("QUATERNION", _normalised(gaussians.quats)),
-        SCALE: Layer("FLOAT_VECTOR", np.exp(np.minimum(gaussians.scales, LARGEST_LOG_SCALE), dtype=np.float64)),
+        SCALE: Layer("FLOAT_VECTOR", _linear(gaussians.scales)),
         BASE: Layer("FLOAT4" if has_float4() else "FLOAT_COLOR", base),
         LOGIT: Layer("FLOAT", gaussians.opacities),
     }
@@ -184,7 +184,13 @@ def _lengths(quats: np.ndarray) -> np.ndarray:
 
 
 def _normalised(quats: np.ndarray) -> np.ndarray:
-    return quats / _lengths(quats)[:, None]
+    normalised = np.empty(quats.shape, np.float32)  # the division in float64, its result never as a whole
+    return np.divide(quats, _lengths(quats)[:, None], out=normalised, casting="same_kind")
+
+
+def _linear(scales: np.ndarray) -> np.ndarray:
+    linear = np.empty(scales.shape, np.float32)
+    return np.exp(np.minimum(scales, LARGEST_LOG_SCALE), out=linear, dtype=np.float64, casting="same_kind")
 
 
 def _resize(target: bpy.types.Object, count: int) -> None:
