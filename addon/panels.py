@@ -56,6 +56,7 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
         column = layout.column(heading="Output", align=True)
         column.prop(settings, "transparent")
         column.prop(settings, "depth")
+        column.prop(settings, "normals")
         layout.prop(settings, "directory", text="Folder")
         _draw_capture_button(layout)
 

@@ -72,6 +72,10 @@ class CaptureProperties:
         name="Depth", default=CaptureRequest.depth,
         description="Also write depth maps (NumPy files, millimetres along the view axis)",
     )
+    normals: BoolProperty(
+        name="Normals", default=CaptureRequest.normals,
+        description="Also write normal maps (NumPy files, vectors in the world)",
+    )
     points: IntProperty(
         name="Start Points", min=0, soft_max=200_000, default=CaptureRequest.points,
         description="How many coloured points of the visible surfaces the training starts from; 0 writes none",

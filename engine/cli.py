@@ -56,7 +56,8 @@ def train(
     start(engine, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
     last = follow(engine, folder.name, cursor)
     if isinstance(last, Finished):
-        write_splats(output, read_splats(folder.result).gaussians, axes, chosen=chosen)
+        result = read_splats(folder.result)
+        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
         print(json.dumps({"output": str(output), "psnr": last.psnr, "ssim": last.ssim, "gaussians": last.gaussians,
                           "steps": last.step, "seconds": last.seconds}))
         return 0
@@ -76,9 +77,15 @@ def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
         if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
-        spec = replace(spec, config=replace(before.config, max_steps=spec.config.max_steps))
+        spec = replace(spec, config=gone_on(before.config, spec.config))
     folder.write_spec(spec)
     engine.resume(folder.name)
+
+
+def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
+    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads")}
+    return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
 def steps_done(engine: LocalEngine, job: str) -> int:

@@ -19,11 +19,14 @@ from engine.core.dataset import Dataset, View
 from engine.core.job import JobFolder, JobSpec
 from engine.core.sources import read_dataset
 from engine.core.transforms_json import write_transforms
+from engine.training.backend import create_model
+from engine.training.distributed import SOLO
 from engine.training.evaluate import BLACK, composed, evaluate
-from engine.training.images import load_pyramid, read_image
-from engine.training.schedule import refines_at, sh_degree_at
-from engine.training.strategy import MCMCStrategy
-from engine.training.trainer import Run, learn, prepare
+from engine.training.images import read_image
+from engine.training.run import Run, close, prepare
+from engine.training.schedule import sh_degree_at
+from engine.training.targets import load_pyramid
+from engine.training.trainer import learn, refine
 from tests.bench import cores, prototype
 from tests.bench.prototype import Curve
 
@@ -35,7 +38,7 @@ PROTOTYPE: dict[PresetName, dict[str, float]] = {
     "quick-look": {"steps": 700, "cap": 30_000, "quarter": 0.3, "half": 0.4},
     "preview": {"steps": 2500, "cap": 50_000, "quarter": 0.15, "half": 0.45},
 }
-"""What its notes call the best for these times."""
+"""Presets of the built-in engine, and what the prototype's notes call the best for these times."""
 
 
 def scenes() -> dict[str, Path]:
@@ -82,28 +85,27 @@ def _write_for_prototype(dataset: Dataset, folder: Path) -> None:
 
 def our_curve(data: Path, preset: PresetName) -> Curve:
     """Train as the trainer does, measuring with the clock stopped; over black, which is all that the prototype can."""
-    config = TrainConfig(background="black", **PRESETS[preset].settings)
+    config = TrainConfig(**{**PRESETS[preset].settings, "background": "black", "backend": "cpu"})
     job = JobFolder(Path(tempfile.mkdtemp(prefix="splatwright-bench-")) / "job")
     job.write_spec(JobSpec(data, config))
     with cores.first():
         with cores.one_each():
-            run = prepare(job, lambda event: None)
+            run = prepare(job, lambda event: None, SOLO, create_model)
         curve = list(_measured(run))
-        run.model.close()
+        close(run)
     return curve
 
 
 def _measured(run: Run) -> Curve:
-    strategy, seconds, curve = MCMCStrategy(run.config.max_gaussians, run.config.growth), 0.0, []
+    seconds, curve = 0.0, []
     while run.step < run.config.max_steps:
         start = time.perf_counter()
         learn(run)
-        if refines_at(run.step, run.config):
-            strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, run.step]))
+        refine(run)
         run.step += 1
         seconds += time.perf_counter() - start
         if run.step % (run.config.max_steps // MEASUREMENTS) == 0:
-            score = evaluate(run.model, run.held_out, sh_degree_at(run.step, run.config))
+            score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config))
             curve.append((seconds, score.psnr if score else 0.0))
     return curve
 
@@ -120,10 +122,11 @@ def compare() -> dict[str, Curve]:
     with tempfile.TemporaryDirectory(prefix="splatwright-bench-") as folder:
         for scene, source in scenes().items():
             data = square_copy(source, Path(folder) / scene)
-            for preset, label in ((name, f"{scene}, {made.label.lower()}") for name, made in PRESETS.items()):
+            for preset in PROTOTYPE:
+                label = f"{scene}, {PRESETS[preset].label.lower()}"
                 curves[label] = our_curve(data, preset)
                 _print_curve(label, curves[label])
-                if prototype.is_there() and preset in PROTOTYPE:
+                if prototype.is_there():
                     curves[f"{label}, prototype"] = prototype.training_curve(data / "prototype", **PROTOTYPE[preset])
                     _print_curve("  prototype", curves[f"{label}, prototype"])
     return curves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from engine.core.formats import read_splats
+from engine.core.job import JobFolder
 from engine.core.ply import read_ply, write_ply
 from tests.scenes import colored_ball, write_ball_dataset
 
@@ -69,7 +71,10 @@ def test_a_preset_sets_what_no_flag_sets(dataset: Path, tmp_path: Path) -> None:
 def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, dataset: Path) -> None:
     assert_sentence(splatwright("train", dataset, "-o", trained, *QUICK), "trained to its end", "--max-steps")
     longer = [*QUICK[:1], "200", *QUICK[2:]]
-    assert last_json(splatwright("train", dataset, "-o", trained, *longer))["steps"] == 200
+    before = JobFolder(trained.with_suffix(".job")).read_spec().config
+    assert last_json(splatwright("train", dataset, "-o", trained, *longer, "--backend", "cpu", "--threads", 1, "--seed", 5))["steps"] == 200
+    after = JobFolder(trained.with_suffix(".job")).read_spec().config
+    assert after == dataclasses.replace(before, max_steps=200, backend="cpu", threads=1)
 
 
 def test_render_and_convert(trained: Path, dataset: Path, tmp_path: Path) -> None:

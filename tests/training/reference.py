@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.core.camera import Camera
-from engine.training.cpu.library import CLASSIC, LowPass
+from engine.training.low_pass import CLASSIC, LowPass
 
 NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
@@ -61,24 +61,41 @@ def project(p: Parameters, camera: Camera, viewmat: torch.Tensor, low_pass: LowP
     z = local[:, 2]
     in_front = z > NEAREST_DEPTH
     z = torch.where(in_front, z, torch.ones_like(z))
+    if camera.orthographic:
+        return _project_parallel(p, camera, viewmat, local, in_front, low_pass)
     x, y = local[:, 0] / z, local[:, 1] / z
     limit_x, limit_y = FOV_MARGIN * 0.5 * camera.width / camera.fl_x, FOV_MARGIN * 0.5 * camera.height / camera.fl_y
     tx = z * x.clamp(-camera.cx / camera.fl_x - limit_x, (camera.width - camera.cx) / camera.fl_x + limit_x)
     ty = z * y.clamp(-camera.cy / camera.fl_y - limit_y, (camera.height - camera.cy) / camera.fl_y + limit_y)
     zero = torch.zeros_like(z)
     jacobian = torch.stack([camera.fl_x / z, zero, -camera.fl_x * tx / z**2, zero, camera.fl_y / z, -camera.fl_y * ty / z**2], dim=1)
-    axes = jacobian.reshape(-1, 2, 3) @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
-    dilated = axes @ axes.transpose(1, 2) + low_pass.dilation * torch.eye(2, dtype=z.dtype)
-    covariance = dilated + low_pass.blur * torch.eye(2, dtype=z.dtype)
     center = torch.stack([camera.fl_x * x + camera.cx, camera.fl_y * y + camera.cy], dim=1)
+    return _through(jacobian.reshape(-1, 2, 3), p, viewmat, center, z, in_front, low_pass)
+
+
+def _project_parallel(p: Parameters, camera: Camera, viewmat: torch.Tensor, local: torch.Tensor, drawn: torch.Tensor,
+                      low_pass: LowPass) -> Projection:
+    """Along parallel rays: fl_x and fl_y are pixels for each metre."""
+    focal = torch.tensor([camera.fl_x, camera.fl_y], dtype=local.dtype)
+    center = local[:, :2] * focal + torch.tensor([camera.cx, camera.cy], dtype=local.dtype)
+    jacobian = torch.nn.functional.pad(torch.diag(focal), (0, 1))
+    return _through(jacobian.expand(len(local), 2, 3), p, viewmat, center, local[:, 2], drawn, low_pass)
+
+
+def _through(jacobian: torch.Tensor, p: Parameters, viewmat: torch.Tensor, center: torch.Tensor, depth: torch.Tensor,
+             drawn: torch.Tensor, low_pass: LowPass) -> Projection:
+    axes = jacobian @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
+    dilated = axes @ axes.transpose(1, 2) + low_pass.dilation * torch.eye(2, dtype=depth.dtype)
+    covariance = dilated + low_pass.blur * torch.eye(2, dtype=depth.dtype)
     ratio = torch.linalg.det(dilated) / torch.linalg.det(covariance)
-    return Projection(center, covariance, z, in_front, ratio.clamp_min(1e-12).sqrt())
+    return Projection(center, covariance, depth, drawn, ratio.clamp_min(1e-12).sqrt())
 
 
-def colors(p: Parameters, viewmat: torch.Tensor, degree: int) -> torch.Tensor:
+def colors(p: Parameters, viewmat: torch.Tensor, degree: int, orthographic: bool = False) -> torch.Tensor:
     """RGB [N, 3] as seen from the camera; negative ones are zero."""
     position = -viewmat[:3, :3].T @ viewmat[:3, 3]
-    direction = torch.nn.functional.normalize(p["means"] - position, dim=1)
+    ray = viewmat[2, :3].expand_as(p["means"]) if orthographic else p["means"] - position
+    direction = torch.nn.functional.normalize(ray, dim=1)
     coefficients = torch.cat([p["sh0"], p["shN"]], dim=1)[:, : (degree + 1) ** 2]
     return (torch.einsum("nk,nkc->nc", sh_basis(degree, direction), coefficients) + 0.5).clamp_min(0)
 
@@ -93,6 +110,9 @@ class Frame:
     rows: torch.Tensor  # [M]: the Gaussians in front of the camera, by depth
     centers: torch.Tensor  # [M, H, W, 2]: their centres, once for each pixel
     alpha: torch.Tensor  # [M, H, W], before the limits
+    projected: torch.Tensor  # [1, N, 2]: centres of all
+    weight: torch.Tensor  # [M, H, W]: share of each in each pixel
+    covariance: torch.Tensor  # [M, 2, 2] on the image
 
 
 def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, low_pass: LowPass = CLASSIC,
@@ -102,34 +122,25 @@ def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor,
     seen = project(p, camera, viewmat, low_pass)
     rows = torch.nonzero(seen.drawn)[:, 0]
     rows = rows[torch.argsort(seen.depth[rows].detach(), stable=True)]
-    color, opacity, depth = colors(p, viewmat, degree)[rows], p["opacities"][rows].sigmoid(), seen.depth[rows, None, None]
-    opacity = opacity * seen.compensation[rows]
+    color, depth = colors(p, viewmat, degree, camera.orthographic)[rows], seen.depth[rows, None, None]
+    opacity = p["opacities"][rows].sigmoid() * seen.compensation[rows]
     y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     pixels = torch.stack([x, y], dim=-1).to(seen.center) + 0.5
-    centers = seen.center[rows, None, None].repeat(1, camera.height, camera.width, 1)
+    projected = seen.center[None]
+    centers = projected[0, rows, None, None].repeat(1, camera.height, camera.width, 1)
     offset = pixels[None] - centers
     power = -0.5 * torch.einsum("nhwi,nij,nhwj->nhw", offset, torch.linalg.inv(seen.covariance[rows]), offset)
     free = opacity[:, None, None] * power.exp()
     alpha = torch.where(free >= ALPHA_MIN, free.clamp_max(ALPHA_MAX), torch.zeros_like(free))
-    alpha = torch.where(_open(alpha.detach()), alpha, torch.zeros_like(alpha))
+    # A pixel ends at the Gaussian that would take it below the smallest transmittance.
+    still_open = torch.cumprod(1 - alpha.detach(), dim=0) > TRANSMITTANCE_MIN
+    alpha = torch.where(still_open, alpha, torch.zeros_like(alpha))
     before = torch.cumprod(torch.cat([alpha.new_ones(1, camera.height, camera.width), 1 - alpha]), dim=0)
     weight, rest = alpha * before[:-1], before[-1]
     image = torch.einsum("nhw,nc->chw", weight, color) + background[:, None, None] * rest
     mean_depth = (weight * depth).sum(0) / (1 - rest).clamp_min(1e-12)
-    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free)
-
-
-def _open(alpha: torch.Tensor) -> torch.Tensor:
-    """Where light still gets through: a pixel ends at the Gaussian that would take it below the smallest transmittance."""
-    kept = torch.zeros_like(alpha, dtype=torch.bool)
-    rest = alpha.new_ones(alpha.shape[1:])
-    done = torch.zeros_like(rest, dtype=torch.bool)
-    for i in range(len(alpha)):
-        after = rest * (1 - alpha[i])
-        done = done | (after <= TRANSMITTANCE_MIN)
-        kept[i] = ~done
-        rest = torch.where(done, rest, after)
-    return kept
+    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free,
+                 projected, weight, seen.covariance[rows])
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -13,19 +13,9 @@ from engine.core.camera import Camera
 from engine.core.errors import UserError
 from engine.core.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import (
-    ANTIALIASED,
-    CLASSIC,
-    Drawing,
-    Gradients,
-    Images,
-    Kernels,
-    LessonStruct,
-    LowPass,
-    ViewStruct,
-    png_unfilter,
-)
+from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, LessonStruct, ViewStruct, png_unfilter
 from engine.training.cpu.model import packed, view_struct
+from engine.training.low_pass import ANTIALIASED, CLASSIC, LowPass
 from tests.scenes import colored_ball, ring_cameras
 
 BACKGROUND = (0.1, 0.5, 0.9)

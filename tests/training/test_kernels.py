@@ -16,8 +16,9 @@ from engine.core.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu import library
 from engine.training.cpu.blocks import Blocks
-from engine.training.cpu.library import ANTIALIASED, CLASSIC, Drawing, Kernels, LowPass
+from engine.training.cpu.library import Drawing, Kernels
 from engine.training.cpu.model import CpuModel, packed, view_struct
+from engine.training.low_pass import ANTIALIASED, CLASSIC, LowPass
 from tests.scenes import colored_ball, look_at
 
 torch = pytest.importorskip("torch")

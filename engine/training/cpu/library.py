@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import UserError
+from ..low_pass import CLASSIC, LowPass
 from .blocks import Blocks
 
 FOLDER = Path(__file__).resolve().parent / "lib"
 OVERRIDE = "SPLATWRIGHT_KERNELS"
 """Environment variable that names another folder of kernels."""
 
-ABI = 2
+ABI = 3
 OUT_OF_MEMORY, TOO_MANY_PAIRS, NOT_FINITE = -1, -2, -3
 
 SYSTEMS = {"linux": ("linux", "so"), "win32": ("windows", "dll"), "darwin": ("macos", "dylib")}
@@ -58,7 +59,8 @@ class LessonStruct(ctypes.Structure):
 
     _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
                 *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
-                ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer)]
+                ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer),
+                ("mask", ctypes.c_void_p), ("sights", FloatPointer)]
 
 
 def file_name(system: str, machine: str, variant: str = "") -> str:
@@ -150,25 +152,6 @@ class Images:
 
 
 @dataclass(frozen=True)
-class LowPass:
-    """What is added to the projected covariance, in px²."""
-
-    dilation: float  # as if the Gaussian were larger: gsplat's "classic" mode
-    blur: float  # lowering the opacity such that its integral stays: gsplat's "antialiased" mode (Yu et al. 2024, Mip-Splatting)
-
-    def reduced(self, reduction: int) -> LowPass:
-        """The filter of an image `reduction` times smaller that shows what the pixels of the full one average to.
-
-        Both shrink with the image, and the average over reduction² pixels blurs by its own variance.
-        """
-        shrink = 1 / reduction**2
-        return LowPass(self.dilation * shrink, self.blur * shrink + (1 - shrink) / 12)
-
-
-CLASSIC, ANTIALIASED = LowPass(0.3, 0.0), LowPass(0.0, 0.3)
-
-
-@dataclass(frozen=True)
 class Drawing:
     """Gaussians and how they are drawn."""
 
@@ -254,15 +237,18 @@ class Kernels:
                                         floats(gradient, *shape), value))
         return value.value
 
-    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, lesson: LessonStruct,
-             moments: tuple[Blocks, Blocks]) -> float | None:
+    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, lesson: LessonStruct, moments: tuple[Blocks, Blocks],
+             mask: np.ndarray | None = None, sights: np.ndarray | None = None) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
+        Nothing is learned where `mask`, uint8 [H, W], is 0. `sights` [N, 3] are updated: struct Sight in sights.h.
         Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
         """
         value, shape = ctypes.c_double(), drawing.gaussians.values.shape
         self._frame = None
         lesson.image, lesson.channels = image_pointer(image, view), image.shape[2]
+        lesson.mask = None if mask is None else mask_pointer(mask, view)
+        lesson.sights = floats(sights, drawing.gaussians.count, 3)
         lesson.first, lesson.second = (floats(moment.values, *shape) for moment in moments)
         code = self._library.splat_step(self._handle, drawing.struct(), view, lesson, value)
         if code == NOT_FINITE:
@@ -276,6 +262,13 @@ def image_pointer(image: np.ndarray, view: ViewStruct) -> int:
     if image.dtype != np.uint8 or not image.flags.c_contiguous or image.shape not in [(view.height, view.width, n) for n in (3, 4)]:
         raise ValueError(f"expected contiguous uint8 [{view.height}, {view.width}, 3 or 4], got {image.dtype} {image.shape}")
     return image.ctypes.data
+
+
+def mask_pointer(mask: np.ndarray, view: ViewStruct) -> int:
+    """Address of a contiguous uint8 mask [H, W] of the view's size."""
+    if mask.dtype != np.uint8 or not mask.flags.c_contiguous or mask.shape != (view.height, view.width):
+        raise ValueError(f"expected a contiguous uint8 mask [{view.height}, {view.width}], got {mask.dtype} {mask.shape}")
+    return mask.ctypes.data
 
 
 def png_unfilter(raw: np.ndarray, height: int, stride: int, pixel: int) -> np.ndarray:

@@ -9,9 +9,11 @@ import numpy as np
 from ...core.camera import Camera
 from ...core.errors import UserError
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, StepSettings, Target
-from .blocks import NAMES, Blocks
-from .library import ANTIALIASED, CLASSIC, Drawing, Kernels, LessonStruct, ViewStruct
+from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..evaluate import compare
+from ..low_pass import ANTIALIASED, CLASSIC
+from .blocks import COLUMNS, NAMES, Blocks
+from .library import Drawing, Kernels, LessonStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 8
@@ -27,10 +29,14 @@ class CpuModel:
         self._low_pass = ANTIALIASED if antialiased else CLASSIC
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
+        self._sights: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
 
     @property
     def count(self) -> int:
         return self._gaussians.count
+
+    def expect(self, target: Target) -> None:
+        pass  # images lie in memory already
 
     def step(self, target: Target, settings: StepSettings) -> float:
         lesson = LessonStruct(
@@ -40,7 +46,10 @@ class CpuModel:
         lesson.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
         drawing = Drawing(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
-        loss = self._kernels.step(drawing, view, target.image, lesson, (self._first, self._second))
+        if settings.gather and self._sights is None:
+            self._sights = np.zeros((self.count, 3), np.float32)
+        loss = self._kernels.step(drawing, view, target.image, lesson, (self._first, self._second), target.mask,
+                                  self._sights if settings.gather else None)
         if loss is None:
             raise self._not_finite()
         self._steps += 1
@@ -51,6 +60,9 @@ class CpuModel:
         images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
+
+    def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
+        return compare(self, target, sh_degree)
 
     def read(self, name: str) -> np.ndarray:
         return self._gaussians.read(name)
@@ -68,20 +80,38 @@ class CpuModel:
             made.append(blocks)
         self._gaussians, self._first, self._second = made
         self._gaussians.hide_padding()
+        self._sights = None
         for blocks in (self._first, self._second):
             blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
+
+    def arrange(self) -> None:
+        pass  # the kernels sort by depth and tile anyway: measured, an order gains nothing that is worth the copy
+
+    def forget(self, name: str) -> None:
+        for blocks in (self._first, self._second):
+            blocks.values[:, COLUMNS[name]] = 0.0
+
+    def take_statistics(self) -> Statistics:
+        sights = np.zeros((self.count, 3), np.float32) if self._sights is None else self._sights
+        self._sights = None
+        return Statistics(sights[:, 0], sights[:, 1].astype(np.int32), sights[:, 2])
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())
 
+    def sample(self, most: int) -> Gaussians:
+        return self.gaussians().with_sh_degree(0).take(sampled_rows(self.count, most))
+
     def state(self) -> dict[str, np.ndarray]:
         moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))
                    for name, array in blocks.unpack().items()}
-        return {**self._gaussians.unpack(), **moments, "steps": np.array(self._steps)}
+        sights = {} if self._sights is None else {"sights": self._sights.copy()}
+        return {**self._gaussians.unpack(), **moments, **sights, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self._gaussians = checked({name: state[name] for name in NAMES})
         self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
+        self._sights = state["sights"].copy() if "sights" in state else None
         self._steps = int(state["steps"])
 
     def memory(self) -> int:
@@ -91,6 +121,9 @@ class CpuModel:
     def take_seconds(self) -> dict[str, float]:
         """Seconds that each stage of the steps took since the last call."""
         return self._kernels.take_seconds()
+
+    def release(self) -> None:
+        pass
 
     def close(self) -> None:
         self._kernels.close()
@@ -140,6 +173,8 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
                         f"Use sides from 1 to {LARGEST_SIDE} pixels.")
+    if camera.orthographic:
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.")
     view = ViewStruct(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy)
     viewmat = world_to_camera(camera)
     view.rotation[:] = viewmat[:3, :3].ravel().tolist()

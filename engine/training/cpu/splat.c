@@ -1,10 +1,13 @@
 // The built-in engine's kernels: a differentiable Gaussian rasterizer, its loss and its optimiser, for any CPU.
 // Nothing here reads or writes outside the arrays it is given, allocates per step once sizes are settled, or depends on
 // the number of threads. Compile without -ffast-math: rounding tricks and NaN tests rely on IEEE arithmetic.
+#include "compose.h"
 #include "loss.h"
 #include "optimise.h"
+#include "png.h"
 #include "projection_back.h"
 #include "raster.h"
+#include "sights.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -16,7 +19,7 @@
 #define API __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 2, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
+enum { ABI = 3, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
 enum { CHUNK = 16 /* blocks that a thread takes at a time, whose share of the pose's gradient is added up together */ };
 
 // Where the time of a step goes; library.py names them.
@@ -24,7 +27,7 @@ enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BAC
 
 enum Memory {
     PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
-    ABSOLUTE, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
+    ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
 };
 
 typedef struct {
@@ -55,6 +58,8 @@ typedef struct {
     uint32_t seed;         // of the noise
     int64_t step;          // counts from 1
     float *first, *second; // Adam's moments, laid out as Scene.values, which are updated
+    const uint8_t* mask;   // [H, W], 0 where nothing is to be learned; or NULL
+    Sight* sights;         // [count], which are updated; or NULL
 } Lesson;
 
 API int splat_abi(void) { return ABI; }
@@ -238,30 +243,12 @@ API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmi
     return way_back(s, gradients, NULL);
 }
 
-typedef struct {
-    const uint8_t* image;
-    int width, channels;
-    size_t plane;
-    const float* background;
-    float* planar;
-} Compose;
-
-static void job_compose(void* context, int thread, int first, int last) {
-    Compose* c = context;
-    (void)thread;
-    for (size_t i = (size_t)first * c->width; i < (size_t)last * c->width; i++) {
-        const uint8_t* pixel = c->image + i * c->channels;
-        float alpha = c->channels == 4 ? pixel[3] * (1 / 255.f) : 1.f;
-        for (int k = 0; k < 3; k++) c->planar[k * c->plane + i] = pixel[k] * (1 / 255.f) * alpha + c->background[k] * (1 - alpha);
-    }
-}
-
-// Loss of `rgb` [3, H, W] against an image over the view's background, and its gradient.
-API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channels, const float* rgb, float lambda, float* gradient, double* loss) {
+static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, float lambda,
+                       float* gradient, double* loss) {
     int width = view->width, height = view->height;
     size_t plane = (size_t)width * height;
     Loss l = {.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = (width + LANES - 1) / LANES * LANES + 16, .lambda = lambda};
-    Compose c = {image, width, channels, plane, view->background, NULL};
+    Compose c = {image, mask, width, channels, plane, view->background, rgb, NULL, gradient};
     memcpy(l.window, s->window, sizeof l.window);
     l.scratch_size = loss_scratch_size(l.pitch);
     RESERVE(c.planar, TARGET, 3 * plane);
@@ -283,9 +270,15 @@ API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channel
             l1 += l.l1[i];
         }
     }
+    if (mask) parallel_for(&s->pool, job_ignore, &c, height, 16);
     note(s, LOSS, start);
     *loss = (1 - lambda) * l1 / (3.0 * plane) + lambda * (1 - ssim / (3.0 * plane));
     return 0;
+}
+
+// Loss of `rgb` [3, H, W] against an image over the view's background, and its gradient.
+API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channels, const float* rgb, float lambda, float* gradient, double* loss) {
+    return masked_loss(s, view, image, channels, NULL, rgb, lambda, gradient, loss);
 }
 
 static Learning learning_of(const Scene* scene, const Lesson* lesson) {
@@ -308,33 +301,20 @@ API int splat_step(Splat* s, const Scene* scene, const View* view, const Lesson*
     RESERVE(gradient, TARGET, 3 * plane);  // which the loss reads pixel by pixel before it writes
     int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
     if (pairs < 0) return (int)pairs;
-    int error = splat_loss(s, view, lesson->image, lesson->channels, rgb, lesson->ssim_lambda, gradient, loss);
+    int error = masked_loss(s, view, lesson->image, lesson->channels, lesson->mask, rgb, lesson->ssim_lambda, gradient, loss);
     if (error) return error;
     if (!isfinite(*loss)) return NOT_FINITE;
     Learning learning = learning_of(scene, lesson);
+    Gradients gradients = {0};
     s->frame.rgb_gradient = gradient;
-    return way_back(s, &(Gradients){0}, &learning);
+    if (lesson->sights) RESERVE(gradients.absolute, ABSOLUTE_SUMS, scene->count);
+    error = way_back(s, &gradients, &learning);
+    Seeing seeing = {&s->frame, gradients.absolute, lesson->sights};
+    if (!error && lesson->sights) parallel_for(&s->pool, job_see, &seeing, (int)scene->count, 4096);
+    return error;
 }
 
-static int paeth(int left, int up, int corner) {
-    int guess = left + up - corner, a = abs(guess - left), b = abs(guess - up), c = abs(guess - corner);
-    return a <= b && a <= c ? left : b <= c ? up : corner;
-}
-
-// Undo the filters of PNG rows (PNG specification, section 9): height rows of a filter byte and `stride` bytes.
 // Returns -1, or the number of the first row with an unknown filter.
 API int splat_png_unfilter(const uint8_t* raw, int height, int stride, int pixel, uint8_t* out) {
-    for (int y = 0; y < height; y++) {
-        const uint8_t* from = raw + (size_t)y * (stride + 1) + 1;
-        uint8_t* to = out + (size_t)y * stride;
-        const uint8_t* above = y ? to - stride : NULL;
-        int filter = from[-1];
-        if (filter > 4) return y;
-        for (int i = 0; i < stride; i++) {
-            int left = i >= pixel ? to[i - pixel] : 0, up = above ? above[i] : 0, corner = above && i >= pixel ? above[i - pixel] : 0;
-            int guess = filter == 0 ? 0 : filter == 1 ? left : filter == 2 ? up : filter == 3 ? (left + up) / 2 : paeth(left, up, corner);
-            to[i] = (uint8_t)(from[i] + guess);
-        }
-    }
-    return -1;
+    return png_unfilter(raw, height, stride, pixel, out);
 }
