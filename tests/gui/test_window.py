@@ -105,3 +105,14 @@ def test_the_viewport_draws_what_the_trainer_sees(desk: Desktop) -> None:
     difference = np.abs(seen["plane-middle"][center].astype(int) - seen["ball"][center])
     assert 0 < difference.mean() < 10, "the near half hides the mesh behind it, all but a little"
     assert (seen["hidden"] != seen["selected"]).any(axis=2).sum() > 5000
+
+
+@pytest.mark.gui
+@window
+def test_imports_show_progress_and_can_be_stopped(desk: Desktop) -> None:
+    for name, count in (("big", 300_000), ("one", 500), ("two", 700)):
+        write_ply(desk.folder / f"{name}.ply", colored_ball(count, sh_degree=3 if name == "big" else 1))
+    found = desk.run("steps_import")
+    assert found["splats"] == 300_000 and not found["after_undo"] and found["after_escape"] == [False, 0]
+    assert found["pause"] < 1.0, "the window stands still"
+    assert found["linked"] == [500, 700]
