@@ -69,7 +69,8 @@ def bring_home(job: WatchedJob) -> None:
         job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
         return
     found = _show(job, result.gaussians)
-    found.splatwright.source, found.splatwright.antialiased = str(path), result.antialiased
+    settings = found.splatwright
+    settings.source, settings.antialiased, settings.checksum = str(path), result.antialiased, ""
     for scene in scenes_of(job.name):
         scene.splatwright.imported_job = job.name
     bpy.ops.ed.undo_push(message="Train Splats")

@@ -2,7 +2,8 @@
 
 While Blender saves, an empty point cloud stands in for the splats, and points without a user are not written. After opening,
 and whenever the file on the disk has changed, the splats are read again. Undo and appending need no care of their own: the
-object remembers which state of the file it shows (`stamp`), and the next look finds that it shows another one.
+object remembers which state of the file it shows (`stamp`), and the next look finds that it shows another one. Splats that
+were edited in Blender (`checksum`) are nowhere else: they end the link and are saved.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import bpy
 
 from ..engine.core.errors import UserError
 from ..engine.core.formats import read_splats
-from .loading import fill_splat_object, stamp_of
+from .loading import checksum_of, fill_splat_object, remember_state, stamp_of
 from .redraw import redraw_sidebars
 from .splat_object import is_splat_object, make_empty
 
+EDITED = "These splats were edited, so the .blend holds them. Keep in File reads them from their file again."
 INTERVAL = 1.0
 """Seconds between two looks at the files."""
 
@@ -30,7 +32,7 @@ class Aside:
     points: bpy.types.PointCloud
     stand_in: bpy.types.PointCloud
     kept: bool  # by a fake user
-    stamps: tuple[tuple[bpy.types.Object, str], ...]
+    states: tuple[tuple[bpy.types.Object, str, str], ...]  # stamp and checksum of each user
 
 
 _aside: list[Aside] = []
@@ -69,23 +71,33 @@ def refresh(target: bpy.types.Object) -> bool:
     """
     settings, path = target.splatwright, source_of(target)
     stamp = stamp_of(path)
-    if stamp == settings.stamp:
+    if stamp == settings.stamp or _end_if_edited(target):
         return False
     try:
         fill_splat_object(target, read_splats(path, settings.axes))
+        remember_state(target, stamp)
         settings.problem = ""
     except UserError as error:
-        settings.problem = f"{error.message} {error.hint}"
-    settings.stamp = stamp
+        settings.stamp, settings.problem = stamp, f"{error.message} {error.hint}"
     redraw_sidebars()
     return not settings.problem
+
+
+def _end_if_edited(target: bpy.types.Object) -> bool:
+    """End the link of an object whose splats are no longer those of its file; whether it was so."""
+    settings = target.splatwright
+    if not settings.checksum or settings.checksum == checksum_of(target.data):
+        return False
+    settings.linked, settings.stamp, settings.checksum, settings.problem = False, "", "", EDITED
+    redraw_sidebars()
+    return True
 
 
 @bpy.app.handlers.persistent
 def _before_saving(*_: Any) -> None:
     """Splats whose file is there are not written; where it is missing the .blend is their last place."""
     _after_saving()
-    targets = linked_objects()
+    targets = [found for found in linked_objects() if not _end_if_edited(found)]
     for points in {target.data for target in targets if is_splat_object(target)}:
         users = [found for found in bpy.data.objects if found.data == points]
         if points.library is None and all(found in targets and source_of(found).is_file() for found in users):
@@ -94,10 +106,11 @@ def _before_saving(*_: Any) -> None:
 
 def _put_aside(points: bpy.types.PointCloud, users: list[bpy.types.Object]) -> None:
     stand_in = make_empty(points)
-    _aside.append(Aside(points, stand_in, points.use_fake_user, tuple((user, user.splatwright.stamp) for user in users)))
+    states = tuple((user, user.splatwright.stamp, user.splatwright.checksum) for user in users)
+    _aside.append(Aside(points, stand_in, points.use_fake_user, states))
     points.use_fake_user = False
     for user in users:
-        user.splatwright.stamp = ""  # who opens or appends this shows nothing yet
+        user.splatwright.stamp = user.splatwright.checksum = ""  # who opens or appends this shows nothing yet
     _swap(points, stand_in)
 
 
@@ -108,8 +121,8 @@ def _after_saving(*_: Any) -> None:
         _swap(found.stand_in, found.points)
         bpy.data.pointclouds.remove(found.stand_in)
         found.points.use_fake_user = found.kept
-        for user, stamp in found.stamps:
-            user.splatwright.stamp = stamp
+        for user, stamp, checksum in found.states:
+            user.splatwright.stamp, user.splatwright.checksum = stamp, checksum
 
 
 def _swap(old: bpy.types.PointCloud, new: bpy.types.PointCloud) -> None:

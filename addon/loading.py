@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +12,8 @@ import bpy
 from ..engine.core.axes import AxesOrAuto
 from ..engine.core.formats import read_splats
 from ..engine.core.splat_file import SplatFile
-from .points import Layer, write_layers
-from .splat_object import creation_steps, finish, update_splat_object
+from .points import Layer, read_layer, write_layers
+from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
 
 EXTRA = "ply:{}"
 """What an attribute is called that was a property of a PLY which splats do not have."""
@@ -35,8 +36,10 @@ def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) ->
     """
     made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection)
     settings = made.splatwright
-    settings.source, settings.axes, settings.linked, settings.stamp = str(path), axes, bool(stamp), stamp
+    settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
     _remember_extras(made, found)
+    if stamp:
+        remember_state(made, stamp)
     return made
 
 
@@ -46,6 +49,20 @@ def stamp_of(path: Path) -> str:
         state = path.stat()
         return f"{state.st_mtime_ns} {state.st_size} {path}"
     return f"missing {path}"
+
+
+def remember_state(target: bpy.types.Object, stamp: str) -> None:
+    """Note which state of its file an object shows, and how its splats were read."""
+    target.splatwright.stamp, target.splatwright.checksum = stamp, checksum_of(target.data)
+
+
+def checksum_of(points: bpy.types.PointCloud) -> str:
+    """Changes with the places, shapes, colours and opacities of splats."""
+    total = 0
+    for name in WIDTHS:
+        if (rows := read_layer(points, name)) is not None:
+            total = zlib.crc32(rows, total)
+    return f"{total:08x}"
 
 
 def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:

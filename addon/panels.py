@@ -269,8 +269,8 @@ def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) ->
     layout.prop(settings, "linked", text="Keep in File")
     if settings.linked:
         layout.prop(settings, "source", text="")
-        if settings.problem:
-            draw_sentence(layout, settings.problem, "ERROR", alert=True)
+    if settings.problem:
+        draw_sentence(layout, settings.problem, "ERROR", alert=settings.linked)
 
 
 def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:

@@ -148,9 +148,10 @@ class SplatSettings(bpy.types.PropertyGroup):
     axes: StringProperty(name="Axes", default="AUTO", description="Orientation in which the source was read")
     linked: BoolProperty(
         name="Linked", description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
-        "Edits of single splats are not kept",
+        "Editing splats ends this",
     )
     stamp: StringProperty(name="Stamp", description="State of the source that these splats show")
+    checksum: StringProperty(name="Checksum", description="Of these splats as they were read from the source")
     problem: StringProperty(name="Problem", description="Why the source could not be read")
     antialiased: BoolProperty(name="Antialiased", description="Trained with an antialiased rasterizer, which exported files say as well")
     display: EnumProperty(

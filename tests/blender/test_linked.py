@@ -196,3 +196,41 @@ def test_a_link_in_chosen_axes_stays_in_them(linked: ModuleType, tmp_path: Path)
     before = read(bpy.context.object)
     after = read(reopen(save(tmp_path / "a.blend")))
     assert np.array_equal(before.means, after.means)
+
+
+def edit(target: bpy.types.Object) -> Any:
+    """What layout tools do: other Gaussians in the same object."""
+    edited = some_gaussians(80, seed=9)
+    module("addon.splat_object").update_splat_object(target, edited)
+    return edited
+
+
+def test_edited_splats_are_saved_and_no_longer_linked(linked: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "a.ply", 100)
+    made = link(tmp_path / "a.ply")
+    edited = edit(made)
+    again = reopen(save(tmp_path / "a.blend"))
+    assert_same(read(again), edited)
+    assert not again.splatwright.linked and "edited" in again.splatwright.problem
+
+
+def test_a_changed_file_does_not_replace_edited_splats(linked: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "a.ply", 100)
+    made = link(tmp_path / "a.ply")
+    edited = edit(made)
+    gaussians = write(tmp_path / "a.ply", 150, seed=4, age=3)
+    linked.look()
+    assert_same(read(made), edited)
+    assert not made.splatwright.linked and "edited" in made.splatwright.problem
+    made.splatwright.linked = True  # on purpose
+    linked.look()
+    assert_same(read(made), gaussians)
+    assert made.splatwright.linked and not made.splatwright.problem
+
+
+def test_moving_an_object_is_no_edit(linked: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "a.ply", 100)
+    made = link(tmp_path / "a.ply")
+    made.location, made.scale, made.splatwright.display, made.splatwright.stride = (1, 2, 3), (2, 2, 2), "POINTS", 3
+    save(tmp_path / "a.blend")
+    assert made.splatwright.linked and made.splatwright.checksum
