@@ -31,6 +31,7 @@ def ours(path: Path) -> Figures:
     figures["export with stretching"] = best(lambda: exported(path), 1)
     target.splatwright.linked = True
     figures["reload of a changed file"] = best(lambda: reloaded(target))
+    figures["save while linked"] = best(lambda: saved(path))
     figures["depth order for the viewport"] = best(sorting(target))
     return figures | preview()
 
@@ -60,6 +61,11 @@ def exported(path: Path) -> None:
 def reloaded(target: bpy.types.Object) -> None:
     target.splatwright.stamp = ""
     assert module("addon.linked").refresh(target)
+
+
+def saved(path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(path.with_suffix(".blend")), copy=True)
+    assert path.with_suffix(".blend").stat().st_size < 2e6
 
 
 def sorting(target: bpy.types.Object) -> Callable[[], object]:
