@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-gpu kernels wheel extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-gpu bench-blender kernels wheel extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -71,6 +71,14 @@ test-gpu: setup
 
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu
+
+# Reading and writing every splat format.
+bench-formats: setup
+	$(BIN)/python -m tests.bench.bench_formats
+
+# Import, export, reload, live preview and sorting in Blender, beside its stock import and splat-transform.
+bench-blender: setup
+	$(BIN)/python -m tests.bench.bench_blender
 
 # Our trainer against gsplat's on one card; ARGS='--steps 30000 --guides' for more.
 bench-gpu: setup

@@ -10,7 +10,9 @@ MODULES = (
     "properties",
     "operators",
     "panels",
+    "viewport",
     "jobs",
+    "linked",
 )
 
 

@@ -1,20 +1,20 @@
-"""Splat objects to a file and back, where they stand in the scene."""
+"""Splat objects to a file, where they stand in the scene."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import bpy
 import numpy as np
 
+from ..engine.core.axes import Axes
 from ..engine.core.errors import UserError
-from ..engine.core.gaussians import Gaussians, concatenate
-from ..engine.core.ply import Axes, SplatFile, drawable, read_ply, write_ply
+from ..engine.core.formats import Format, write_splats
+from ..engine.core.gaussians import Gaussians, concatenate, drawable
 from ..engine.core.transform import transform_gaussians
-from .splat_object import create_splat_object, gaussians_from_object, is_splat_object
+from .splat_object import gaussians_from_object, is_splat_object
 
 SMALLEST_VOLUME = 1e-18
 
@@ -38,23 +38,18 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     return WorldGaussians(concatenate(baked), sum(map(len, found)) - sum(map(len, kept)))
 
 
-def export_splats(targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT") -> WorldGaussians:
-    """Write the objects into one PLY; returns what was written. UserError when there is nothing to write."""
+def export_splats(
+    targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT", chosen: Format | None = None,
+) -> WorldGaussians:
+    """Write the objects into one file, in a chosen format or the one its name asks for; returns what was written.
+
+    UserError when there is nothing to write.
+    """
     world = world_gaussians(targets)
     if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_ply(path, world.gaussians, axes)
+    write_splats(path, world.gaussians, axes, all(target.splatwright.antialiased for target in targets), chosen)
     return world
-
-
-def import_splats(path: Path, axes: Axes | Literal["AUTO"] = "AUTO") -> tuple[bpy.types.Object, SplatFile]:
-    """A new splat object of a PLY, at identity in the active collection; the inverse of export_splats."""
-    found = read_ply(path, axes)
-    if not len(found.gaussians):
-        raise UserError(f"{path.name} holds no usable splats.", "Choose another file.")
-    made = create_splat_object(path.stem, found.gaussians, bpy.context.collection)
-    made.splatwright.source = str(path)
-    return made, found
 
 
 def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:

@@ -145,9 +145,30 @@ class SplatSettings(bpy.types.PropertyGroup):
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
     source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
+    axes: StringProperty(name="Axes", default="AUTO", description="Orientation in which the source was read")
+    linked: BoolProperty(
+        name="Linked", description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
+        "Editing splats ends this",
+    )
+    stamp: StringProperty(name="Stamp", description="State of the source that these splats show")
+    checksum: StringProperty(name="Checksum", description="Of these splats as they were read from the source")
+    problem: StringProperty(name="Problem", description="Why the source could not be read")
+    antialiased: BoolProperty(name="Antialiased", description="Trained with an antialiased rasterizer, which exported files say as well")
     display: EnumProperty(
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",
+    )
+    viewport: BoolProperty(
+        name="Viewport Splats", default=True, update=_display_changed,
+        description="Draw soft, sorted splats in Solid and Wireframe view. Off: the points that carry them",
+    )
+    stride: IntProperty(
+        name="Show Every", default=1, min=1, soft_max=100, max=10_000, update=_display_changed,
+        description="Viewports show every n-th splat of this object alone, for layout. Renders and exports have them all",
+    )
+    most_shown: IntProperty(
+        name="Most Shown", default=2_000_000, min=1000, soft_max=5_000_000, max=16_000_000, step=10_000, update=_display_changed,
+        description="Viewports show no more splats of this object than this. Renders and exports have them all",
     )
 
 

@@ -12,15 +12,17 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import LocalEngine
+from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
 from .core.events import Failed, Finished
 from .core.files import make_folder
-from .core.gaussians import Gaussians
+from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
+from .core.splat_file import left_behind
 from .terminal import follow, print_error, print_findings
 
-Axes = Literal["SUPERSPLAT", "BLENDER"]
+FormatName = Literal["AUTO", "PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3", "SPLAT"]
 Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 Positional = tyro.conf.Positional
 
@@ -41,12 +43,12 @@ def train(
     Args:
         dataset: folder with the images and their cameras
         preset: settings that go together; flags that are given beside it count more
-        output: where the splats go
-        axes: orientation of the file: SuperSplat's (Y down, as trainers write) or Blender's own (Z up)
+        output: where the splats go: .ply, .compressed.ply, .spz or .splat
+        axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
         job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
             past its end when --max-steps is larger now
     """
-    refuse_other_than_ply(output)
+    chosen = format_of(output)
     make_folder(output.parent)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     engine = LocalEngine(folder.path.parent)
@@ -54,7 +56,8 @@ def train(
     start(engine, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
     last = follow(engine, folder.name, cursor)
     if isinstance(last, Finished):
-        save_as(folder.result, output, axes)
+        result = read_splats(folder.result)
+        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
         print(json.dumps({"output": str(output), "psnr": last.psnr, "ssim": last.ssim, "gaussians": last.gaussians,
                           "steps": last.step, "seconds": last.seconds}))
         return 0
@@ -109,17 +112,30 @@ def check(dataset: Positional[Path]) -> int:
 
 
 @app.command
-def convert(source: Positional[Path], output: Positional[Path], axes: Axes = "SUPERSPLAT") -> int:
-    """Write a splat file anew: repaired, in the properties that every viewer reads, in the chosen axes.
+def convert(
+    source: Positional[Path],
+    output: Positional[Path],
+    axes: Axes = "SUPERSPLAT",
+    source_axes: AxesOrAuto = "AUTO",
+    format: FormatName = "AUTO",
+) -> int:
+    """Write a splat file anew: in another format, in the chosen axes, without what no viewer can draw.
 
     Args:
-        source: a splat PLY
-        output: where the copy goes
+        source: a splat file: PLY, compressed PLY, SPZ or .splat
+        output: where the copy goes; its name chooses the format
         axes: orientation of the copy
+        source_axes: orientation of the source, where the file does not say it or says it wrongly
+        format: of the copy, where its name does not say it
     """
-    refuse_other_than_ply(output)
-    gaussians = save_as(source, output, axes)
-    print(f"{len(gaussians)} Gaussians written to {output}")
+    chosen = format_named(format) or format_of(output)
+    found = read_splats(source, source_axes)
+    write_splats(output, found.gaussians, axes, found.antialiased, chosen)
+    if found.extra_names:
+        print(f"Left out, for splats do not have it: {', '.join(found.extra_names)}.")
+    for note in (*left_behind(found), *lost_in(chosen, found.gaussians)):
+        print(note)
+    print(f"{len(found.gaussians)} Gaussians written to {output}")
     return 0
 
 
@@ -128,7 +144,7 @@ def evaluate(scene: Positional[Path], dataset: Positional[Path], resolution: int
     """Measure a splat file on the held-out views of a dataset.
 
     Args:
-        scene: a splat PLY
+        scene: a splat file
         dataset: folder with the images and their cameras
         resolution: longest image side in pixels
     """
@@ -153,7 +169,7 @@ def render(
     """Render a splat file through the cameras of a dataset.
 
     Args:
-        scene: a splat PLY
+        scene: a splat file
         dataset: folder with the cameras
         output: folder for the pictures
         resolution: longest image side in pixels
@@ -164,21 +180,6 @@ def render(
     written = render_views(scene, dataset, make_folder(output), resolution, all_views)
     print(f"{len(written)} pictures written to {output}")
     return 0
-
-
-def refuse_other_than_ply(path: Path) -> None:
-    """UserError unless the path ends in .ply."""
-    if path.suffix.lower() != ".ply":
-        raise UserError(f"{path} does not end in .ply.", "Give the output a name that ends in .ply.")
-
-
-def save_as(source: Path, output: Path, axes: Axes) -> Gaussians:
-    """Copy a splat file in the chosen axes."""
-    from .core.ply import read_ply, write_ply
-
-    gaussians = read_ply(source).gaussians
-    write_ply(output, gaussians, axes=axes)
-    return gaussians
 
 
 def with_preset(arguments: list[str]) -> list[str]:

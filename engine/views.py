@@ -9,7 +9,7 @@ import numpy as np
 from .core.config import TrainConfig
 from .core.distortion import undistorted_camera
 from .core.errors import UserError
-from .core.ply import ANTIALIASED_COMMENT, read_ply
+from .core.formats import read_splats
 from .core.png import write_png
 from .core.sources import read_dataset
 from .training.backend import Model, Target, choose_engine, create_model
@@ -27,8 +27,8 @@ def held_out_targets(dataset: Path, resolution: int) -> dict[str, Target]:
 
 def open_scene(scene: Path) -> tuple[Model, int]:
     """A splat file as a model, drawn as it was trained, and its SH degree."""
-    file = read_ply(scene)
-    config = TrainConfig(antialiased=ANTIALIASED_COMMENT in file.comments, max_gaussians=max(1, len(file.gaussians)))
+    file = read_splats(scene)
+    config = TrainConfig(antialiased=file.antialiased, max_gaussians=max(1, len(file.gaussians)))
     return create_model(file.gaussians, config, choose_engine(config).engine), file.gaussians.sh_degree
 
 

@@ -14,7 +14,7 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 
 # folder or file -> (third-party packages, other rooms of the engine) that it may import
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
-    "engine/core": ({"numpy", "plyfile"}, set()),
+    "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
     "engine/worker.py": (set(), {"core", "client", "training"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),

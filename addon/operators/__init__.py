@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, engine, export, splats, training
+from . import capture, engine, export, load, splats, training
 
-SUBJECTS = (capture, training, splats, export, engine)
+SUBJECTS = (capture, training, load, splats, export, engine)
 
 
 def register() -> None:

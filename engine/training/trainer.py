@@ -15,7 +15,7 @@ from ..core.events import Evaluated, Finding, Finished, Paused, Preview, Started
 from ..core.files import write_text
 from ..core.gaussians import Gaussians
 from ..core.job import Control, JobFolder
-from ..core.ply import ANTIALIASED_COMMENT, read_ply, write_ply
+from ..core.ply import read_ply, write_ply
 from .backend import Loss, OutOfMemory, create_model, device_errors
 from .checkpoint import Checkpoint, save_checkpoint
 from .distributed import SOLO, Group, SharedControl
@@ -189,8 +189,7 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     """Checkpoint, write the result, measure the very file that was written, and report."""
     save_state(run)
     result = exportable(run.model.gaussians())
-    comments = (ANTIALIASED_COMMENT,) if run.config.antialiased else ()
-    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, comments=comments)):
+    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased)):
         if control() == "stop" and stopped:
             raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
         stopped = stopped or control() == "stop"
