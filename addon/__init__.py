@@ -10,6 +10,7 @@ MODULES = (
     "properties",
     "operators",
     "panels",
+    "layout_panel",
     "jobs",
 )
 

@@ -1,8 +1,8 @@
 """Gaussians as a Blender point cloud and back, in the attributes of Blender 5.3's own splats on every version.
 
 `position`; `rotation` (w x y z, normalised); `scale` (linear); `radiance:base` (f_dc raw, opacity after sigmoid);
-`radiance:sh_0` and on (RGB of one coefficient each). Ours besides: `radius` for drawing, and `splatwright:logit`, because
-an opacity near 1 does not hold the digits of its logit.
+`radiance:sh_0` and on (RGB of one coefficient each). Ours besides: `radius` for drawing, `splatwright:logit`, because
+an opacity near 1 does not hold the digits of its logit, and `splatwright:rest`, the position once more.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from .points import Layer, can_resize, has_float4, new_points, read_layer, write
 POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:base"
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
 LOGIT = "splatwright:logit"
+REST = "splatwright:rest"
+"""Where the points were when their rotations and scales were written: tells of a Blender that moved the points alone."""
+
 HARMONIC = "radiance:sh_{}"
 MOST_HARMONICS = 15
 LARGEST_LOG_SCALE = 80.0  # float32 ends at e^88
@@ -47,7 +50,7 @@ def update_splat_object(target: bpy.types.Object, gaussians: Gaussians) -> None:
     """Replace the Gaussians of a splat object; its transform, name and materials stay. Pushes no undo step."""
     gaussians = drawable(gaussians)
     if len(target.data.points) != len(gaussians):
-        _resize(target, len(gaussians))
+        resize(target, len(gaussians))
     write_gaussians(target.data, gaussians)
     preview.show(target)
 
@@ -67,6 +70,7 @@ def write_gaussians(points: bpy.types.PointCloud, gaussians: Gaussians) -> None:
     base = np.concatenate([gaussians.sh0[:, 0], sigmoid(gaussians.opacities)[:, None]], axis=1)
     layers = {
         POSITION: Layer("FLOAT_VECTOR", gaussians.means),
+        REST: Layer("FLOAT_VECTOR", gaussians.means),
         ROTATION: Layer("QUATERNION", _normalised(gaussians.quats)),
         SCALE: Layer("FLOAT_VECTOR", np.exp(np.minimum(gaussians.scales, LARGEST_LOG_SCALE), dtype=np.float64)),
         BASE: Layer("FLOAT4" if has_float4() else "FLOAT_COLOR", base),
@@ -121,7 +125,7 @@ def _normalised(quats: np.ndarray) -> np.ndarray:
     return quats / lengths[:, None]
 
 
-def _resize(target: bpy.types.Object, count: int) -> None:
+def resize(target: bpy.types.Object, count: int) -> None:
     """Give the object's point cloud another number of points, for all objects that share it."""
     old = target.data
     if can_resize():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, engine, export, splats, training
+from . import capture, cleaning, engine, export, placing, splats, training, transforms
 
-SUBJECTS = (capture, training, splats, export, engine)
+SUBJECTS = (capture, training, splats, export, placing, cleaning, transforms, engine)
 
 
 def register() -> None:

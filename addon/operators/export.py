@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ..export import export_splats, exportable
+from ..export import WorldGaussians, export_each, export_splats, exportable
+from ..placed import may_show_splats
+from ..stale import is_stale
 from .reporting import reports_user_errors
 
 AXES = (
@@ -29,22 +31,29 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
     filename_ext = ".ply"
     filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
     axes: EnumProperty(name="Axes", items=AXES, default="SUPERSPLAT", description="Orientation of the file")
+    each: BoolProperty(name="One File Each", description="Write every object into a file of its own, named after the file and the object")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if exportable(context):
+        if any(may_show_splats(found) for found in context.visible_objects):
             return True
         cls.poll_message_set("There is no visible splat object")
         return False
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        path = Path(bpy.path.abspath(self.filepath))
-        world = export_splats(exportable(context), path, self.axes)
+        path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
+        written = export_each(targets, path, ".ply", self.axes) if self.each else {path: export_splats(targets, path, self.axes)}
+        for target in filter(is_stale, targets):
+            self.report({"WARNING"}, f"{target.name} was moved by Blender's own Apply Transform, which turns no splats: press Mend Splats")
+        for file, world in written.items():
+            self._report(file, world)
+        return {"FINISHED"}
+
+    def _report(self, file: Path, world: WorldGaussians) -> None:
         if world.dropped:
             self.report({"WARNING"}, f"{world.dropped:,} splats without a place or size were left out")
-        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {path.name}")
-        return {"FINISHED"}
+        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
 
 
 def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -42,7 +42,8 @@ def test_each_limit_finds_its_own(ball: Gaussians) -> None:
 def test_the_scale_of_the_scene_does_not_matter(ball: Gaussians) -> None:
     ball.means[7], ball.scales[5] = [4, 4, 4], np.log(1.5)
     for factor in (1e-3, 1e3):
-        larger = Gaussians(**{**ball.arrays(), "means": ball.means * np.float32(factor), "scales": ball.scales + np.float32(np.log(factor))})
+        arrays = {"means": ball.means * np.float32(factor), "scales": ball.scales + np.float32(np.log(factor))}
+        larger = Gaussians(**{**ball.arrays(), **arrays})
         assert np.flatnonzero(floaters(larger, FloaterLimits())).tolist() == [5, 7]
 
 
