@@ -7,7 +7,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..engine.core.errors import UserError
-from ..engine.core.transform import transform_gaussians
+from ..engine.core.transform import rebase_gaussians
 from .placed import SMALLEST_VOLUME
 from .preview import draws_natively, show
 from .splat_object import gaussians_from_object, update_splat_object
@@ -18,14 +18,15 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
 
     Points that other objects share are copied first. UserError for an object that is flat.
     """
-    before = target.matrix_basis.copy()
-    if abs(before.to_3x3().determinant()) < SMALLEST_VOLUME:
+    before, stood = target.matrix_basis.copy(), target.matrix_world.copy()
+    if abs(stood.to_3x3().determinant()) < SMALLEST_VOLUME:
         raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
     if target.data.users > 1:
         target.data = target.data.copy()
     _clear(target, location, rotation, scale)
     moved = target.matrix_basis.inverted_safe() @ before
-    update_splat_object(target, transform_gaussians(gaussians_from_object(target), np.array(moved, float)))
+    stands = np.array(stood, float) @ np.linalg.inv(np.array(moved, float))
+    update_splat_object(target, rebase_gaussians(gaussians_from_object(target), np.array(stood, float), stands))
     for child in target.children:
         if child.parent_type == "OBJECT":
             child.matrix_parent_inverse = moved @ child.matrix_parent_inverse

@@ -11,7 +11,7 @@ from ..engine.core.errors import UserError
 from ..engine.core.floaters import FloaterLimits, floaters
 from ..engine.core.gaussians import Gaussians, concatenate
 from ..engine.core.ply import drawable
-from ..engine.core.transform import transform_gaussians
+from ..engine.core.transform import rebase_gaussians
 from . import preview
 from .placed import placed_splats
 from .point_rows import copy_points, keep_points, select_points, selected_points
@@ -56,9 +56,8 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
         raise UserError("There is nothing to merge.", "Select two splat objects or more.")
     others = [target for target in targets if target != into]
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    frame = np.linalg.inv(np.array(into.evaluated_get(depsgraph).matrix_world, float))
-    placed = [part for target in (into, *others) for part in placed_splats([target], depsgraph)]
-    parts = [transform_gaussians(drawable(part.gaussians), _clean(frame @ part.matrix)) for part in placed]
+    placed = placed_splats([into, *others], depsgraph)
+    parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]
     made = create_splat_object(into.name, concatenate(parts), (into.users_collection or (None,))[0])
     _stand_like(made, into)
     name = into.name
@@ -89,11 +88,6 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
 def split_selection(target: bpy.types.Object) -> bpy.types.Object:
     """Split off what is selected in Edit Mode."""
     return split(target, selected_points(target.data))
-
-
-def _clean(matrix: np.ndarray) -> np.ndarray:
-    """The identity without the last digits that an inverse leaves."""
-    return np.eye(4) if np.abs(matrix - np.eye(4)).max() < 1e-6 else matrix
 
 
 def _stand_like(made: bpy.types.Object, model: bpy.types.Object) -> None:

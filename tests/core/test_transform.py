@@ -18,6 +18,7 @@ from engine.core.transform import (
     PLY_TO_BLENDER,
     multiply_quats,
     quats_from_matrices,
+    rebase_gaussians,
     rotation_matrices,
     transform_gaussians,
 )
@@ -250,3 +251,17 @@ def test_there_and_back_through_any_map(linear: np.ndarray) -> None:
     sizes = np.trace(covariances(ball), axis1=1, axis2=2)[:, None, None]
     assert np.allclose(covariances(back) / sizes, covariances(ball) / sizes, atol=1e-3)
     assert np.allclose(back.means, ball.means, atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(before=matrices, after=matrices, shift=st.tuples(*[st.floats(-10, 10)] * 3))
+def test_another_matrix_of_the_object_changes_nothing_that_is_seen(
+    before: np.ndarray, after: np.ndarray, shift: tuple[float, float, float],
+) -> None:
+    assume(usable(before) and usable(after) and np.linalg.cond(before) < 30 and np.linalg.cond(after) < 30)
+    ball = colored_ball(10, sh_degree=3)
+    seen = transform_gaussians(ball, matrix_of(before, shift))
+    again = transform_gaussians(rebase_gaussians(ball, matrix_of(before, shift), matrix_of(after)), matrix_of(after))
+    sizes = np.trace(covariances(seen), axis1=1, axis2=2)[:, None, None]
+    assert np.allclose(covariances(again) / sizes, covariances(seen) / sizes, atol=2e-3)
+    assert np.allclose(again.shN, seen.shN, atol=1e-5) and np.allclose(again.means, seen.means, atol=1e-3)
