@@ -15,7 +15,8 @@ from ..engine.core.transform import rebase_gaussians
 from . import preview
 from .placed import placed_splats
 from .point_rows import copy_points, keep_points, select_points, selected_points
-from .splat_object import create_splat_object, gaussians_from_object
+from .points import new_points
+from .splat_object import gaussians_from_object, update_splat_object
 
 SMALLEST_LOG_SCALE = -30.0
 
@@ -48,7 +49,7 @@ def remove_floaters(target: bpy.types.Object, limits: FloaterLimits) -> int:
 
 
 def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.types.Object:
-    """One object with the splats of all, where `into` stands; the others are removed. What modifiers hide is lost.
+    """Bring the splats of all into one of the objects, which stays where it is; the others are removed. What modifiers hide is lost.
 
     Attributes that are not the splats' own are lost too. UserError for fewer than two objects, or when nothing is there.
     """
@@ -58,13 +59,11 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
     depsgraph = bpy.context.evaluated_depsgraph_get()
     placed = placed_splats([into, *others], depsgraph)
     parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]
-    made = create_splat_object(into.name, concatenate(parts), (into.users_collection or (None,))[0])
-    _stand_like(made, into)
-    name = into.name
-    for target in (into, *others):
+    _replace_points(into, concatenate(parts))
+    into.modifiers.clear()
+    for target in others:
         _remove(target)
-    made.name = name
-    return made
+    return into
 
 
 def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
@@ -90,10 +89,14 @@ def split_selection(target: bpy.types.Object) -> bpy.types.Object:
     return split(target, selected_points(target.data))
 
 
-def _stand_like(made: bpy.types.Object, model: bpy.types.Object) -> None:
-    made.parent, made.parent_type, made.parent_bone = model.parent, model.parent_type, model.parent_bone
-    made.matrix_parent_inverse, made.matrix_basis = model.matrix_parent_inverse, model.matrix_basis
-    made.splatwright.display = model.splatwright.display
+def _replace_points(target: bpy.types.Object, gaussians: Gaussians) -> None:
+    """Points of its own for an object, with its materials and no attributes of others."""
+    old, new = target.data, new_points(target.data.name, len(gaussians))
+    for material in old.materials:
+        new.materials.append(material)
+    target.data = new
+    _remove_unused(old)
+    update_splat_object(target, gaussians)
 
 
 def _remove(target: bpy.types.Object) -> None:
@@ -103,5 +106,9 @@ def _remove(target: bpy.types.Object) -> None:
         child.parent = None
         child.matrix_world = place
     bpy.data.objects.remove(target)
+    _remove_unused(points)
+
+
+def _remove_unused(points: bpy.types.PointCloud) -> None:
     if not points.users:
         bpy.data.pointclouds.remove(points)

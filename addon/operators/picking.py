@@ -23,7 +23,8 @@ class PicksPlaces:
     From Python the places are given; the operator then runs without clicks.
     """
 
-    places: ClassVar[tuple[str, ...]] = ()
+    places: ClassVar[dict[str, str]] = {}
+    """By property: what people call the place."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Use the places that are there, or start to wait for clicks."""
@@ -76,7 +77,7 @@ class PicksPlaces:
         return self.execute(context)
 
     def _ask(self, context: bpy.types.Context) -> None:
-        wanted = self.bl_rna.properties[self.places[len(self._picked)]].name
+        wanted = list(self.places.values())[len(self._picked)]
         context.workspace.status_text_set(
             f"{self.bl_label}: click on a splat for “{wanted}” ({len(self._picked) + 1} of {len(self.places)})  |  Esc: Cancel")
 

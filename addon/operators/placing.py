@@ -47,7 +47,7 @@ class SPLATWRIGHT_OT_align_to_points(PicksPlaces, OnSplats, bpy.types.Operator):
     bl_label = "Align by Three Points"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    places: ClassVar[tuple[str, ...]] = ("first", "second", "third")
+    places: ClassVar[dict[str, str]] = {"first": "Origin", "second": "Along X", "third": "On the Floor"}
     first: FloatVectorProperty(**place("Origin", "A place on the floor that becomes the origin"))
     second: FloatVectorProperty(**place("Along X", "A place on the floor that comes to lie on the X axis"))
     third: FloatVectorProperty(**place("On the Floor", "Any third place on the floor"))
@@ -67,7 +67,7 @@ class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnSplats, bpy.types.Operator
     bl_label = "Set Scale"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    places: ClassVar[tuple[str, ...]] = ("first", "second")
+    places: ClassVar[dict[str, str]] = {"first": "From", "second": "To"}
     first: FloatVectorProperty(**place("From", "A place that stays where it is"))
     second: FloatVectorProperty(**place("To", "The other end of what was measured"))
     distance: FloatProperty(name="Real Distance", subtype="DISTANCE", min=0, precision=4, options={"SKIP_SAVE"},

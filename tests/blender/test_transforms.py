@@ -167,7 +167,7 @@ def test_what_is_no_apply_is_not_called_one(splat_object: ModuleType) -> None:
     layers, stale = module("addon.points"), module("addon.stale")
     made = splats(some_gaussians())
     positions = layers.read_layer(made.data, "position")
-    for moved in (positions + [5, 0, 0], positions + np.random.default_rng(1).normal(0, 0.1, positions.shape), positions * np.nan):
+    for moved in (positions + np.float32(5), positions + np.random.default_rng(1).normal(0, 0.1, positions.shape), positions * np.nan):
         layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", moved)})
         assert not stale.is_stale(made) and stale.missed_map(made.data) is None
     made.data.attributes.remove(made.data.attributes["splatwright:rest"])
