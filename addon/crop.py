@@ -134,11 +134,23 @@ def _is_outside(nodes: Nodes, box: bpy.types.NodeSocket, to_box: bpy.types.NodeS
 
 
 def _set_input(modifier: bpy.types.Modifier, name: str, value: object) -> None:
-    modifier[_identifier(modifier, name)] = value
+    identifier = _identifier(modifier, name)
+    if _has_typed_inputs(modifier):
+        getattr(modifier.properties.inputs, identifier).value = value
+    else:
+        modifier[identifier] = value
 
 
 def _input(modifier: bpy.types.Modifier, name: str) -> bpy.types.Object | None:
-    return modifier.get(_identifier(modifier, name))
+    identifier = _identifier(modifier, name)
+    if _has_typed_inputs(modifier):
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier.get(identifier)
+
+
+def _has_typed_inputs(modifier: bpy.types.Modifier) -> bool:
+    """Whether a modifier keeps its inputs as properties with types instead of as its own items (since Blender 5.2)."""
+    return hasattr(modifier, "properties") and hasattr(modifier.properties, "inputs")
 
 
 def _identifier(modifier: bpy.types.Modifier, name: str) -> str:

@@ -33,7 +33,7 @@ class PicksPlaces:
         chosen = selected_places(selected_splats(context))
         if len(chosen) == len(self.places):
             return self._finish(context, list(chosen))
-        if context.region is None or context.region_data is None:
+        if context.screen is None or not any(area.type == "VIEW_3D" for area in context.screen.areas):
             return report_error(self, UserError("There is no viewport to click in.", "Run this in a 3D viewport."))
         return self._start(context)
 
@@ -53,9 +53,10 @@ class PicksPlaces:
         if event.type in ("ESC", "RIGHTMOUSE"):
             self.cancel(context)
             return {"CANCELLED"}
-        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+        region = viewport_under_mouse(context, event)
+        if event.type != "LEFTMOUSE" or event.value != "PRESS" or region is None:
             return {"PASS_THROUGH"}
-        found = self._under_mouse(context, event)
+        found = self._under_mouse(region, event)
         if found is None:
             self.report({"WARNING"}, "There is no splat under the mouse")
             return {"RUNNING_MODAL"}
@@ -81,11 +82,22 @@ class PicksPlaces:
         context.workspace.status_text_set(
             f"{self.bl_label}: click on a splat for “{wanted}” ({len(self._picked) + 1} of {len(self.places)})  |  Esc: Cancel")
 
-    def _under_mouse(self, context: bpy.types.Context, event: bpy.types.Event) -> np.ndarray | None:
-        region = context.region
+    def _under_mouse(self, region: bpy.types.Region, event: bpy.types.Event) -> np.ndarray | None:
         half = np.array([region.width, region.height]) / 2
-        x, y = np.array([event.mouse_region_x, event.mouse_region_y]) / half - 1
-        projection = np.array(context.region_data.perspective_matrix, float)
-        # Pixels are square: the reach is measured along the wider side.
-        row = pick_splat(self._splats.means, self._splats.opacities, projection, (x, y), REACH / float(half.max()))
+        x, y = np.array([event.mouse_x - region.x, event.mouse_y - region.y]) / half - 1
+        projection = np.array(region.data.perspective_matrix, float)
+        row = pick_splat(self._splats.means, self._splats.opacities, projection, (x, y), REACH / half)
         return None if row is None else self._splats.means[row].astype(float)
+
+
+def viewport_under_mouse(context: bpy.types.Context, event: bpy.types.Event) -> bpy.types.Region | None:
+    """The part of a 3D viewport below the mouse that shows the scene, not a sidebar or toolbar that lies over it."""
+    for area in context.screen.areas:
+        hit = [region for region in area.regions if _contains(region, event)] if area.type == "VIEW_3D" else []
+        if hit and all(region.type == "WINDOW" for region in hit):
+            return hit[0]
+    return None
+
+
+def _contains(region: bpy.types.Region, event: bpy.types.Event) -> bool:
+    return 0 <= event.mouse_x - region.x < region.width > 1 and 0 <= event.mouse_y - region.y < region.height > 1

@@ -176,10 +176,12 @@ def test_what_is_held_stays_and_is_said(layout: ModuleType) -> None:
 
 
 def click(x: int, y: int) -> SimpleNamespace:
-    return SimpleNamespace(type="LEFTMOUSE", value="PRESS", mouse_region_x=x, mouse_region_y=y)
+    return SimpleNamespace(type="LEFTMOUSE", value="PRESS", mouse_x=x + 30, mouse_y=y + 40)
 
 
-DOWN = Matrix.Diagonal((0.1, 0.2, -0.01, 1))
+DOWN = SimpleNamespace(perspective_matrix=Matrix.Diagonal((0.1, 0.2, -0.01, 1)))
+REGIONS = [SimpleNamespace(type="UI", x=200, y=40, width=30, height=100), SimpleNamespace(type="TOOLS", x=30, y=40, width=1, height=100),
+           SimpleNamespace(type="WINDOW", x=30, y=40, width=200, height=100, data=DOWN)]
 
 
 class Clicking:
@@ -189,7 +191,7 @@ class Clicking:
         self.asked: list[str | None] = []
         self.context = SimpleNamespace(
             selected_objects=bpy.context.selected_objects, active_object=bpy.context.active_object, view_layer=bpy.context.view_layer,
-            region=SimpleNamespace(width=200, height=100), region_data=SimpleNamespace(perspective_matrix=DOWN),
+            screen=SimpleNamespace(areas=[SimpleNamespace(type="VIEW_3D", regions=REGIONS)]),
             window=SimpleNamespace(cursor_modal_set=lambda name: None, cursor_modal_restore=lambda: None),
             window_manager=SimpleNamespace(modal_handler_add=lambda operator: None),
             workspace=SimpleNamespace(status_text_set=self.asked.append))
@@ -217,7 +219,8 @@ def test_clicks_give_the_places(layout: ModuleType) -> None:
     made = markers()
     clicking = Clicking(module("addon.operators.placing").SPLATWRIGHT_OT_scale_to_distance, distance=10.0)
     assert clicking.invoke() == {"RUNNING_MODAL"} and "“From” (1 of 2)" in clicking.asked[-1]
-    assert clicking.modal(SimpleNamespace(type="MIDDLEMOUSE", value="PRESS")) == {"PASS_THROUGH"}
+    assert clicking.modal(SimpleNamespace(type="MIDDLEMOUSE", value="PRESS", mouse_x=130, mouse_y=90)) == {"PASS_THROUGH"}
+    assert clicking.modal(click(190, 50)) == {"PASS_THROUGH"}, "the sidebar lies over the scene"
     assert clicking.modal(click(10, 10)) == {"RUNNING_MODAL"} and "no splat under the mouse" in clicking.operator.said[-1]
     assert clicking.modal(click(102, 49)) == {"RUNNING_MODAL"} and "“To” (2 of 2)" in clicking.asked[-1]
     assert clicking.modal(click(150, 50)) == {"FINISHED"} and clicking.asked[-1] is None
@@ -230,7 +233,7 @@ def test_escape_ends_clicking(layout: ModuleType) -> None:
     clicking = Clicking(module("addon.operators.placing").SPLATWRIGHT_OT_align_to_points, flip=False)
     clicking.invoke()
     clicking.modal(click(100, 50))
-    assert clicking.modal(SimpleNamespace(type="ESC", value="PRESS")) == {"CANCELLED"} and clicking.asked[-1] is None
+    assert clicking.modal(SimpleNamespace(type="ESC", value="PRESS", mouse_x=130, mouse_y=90)) == {"CANCELLED"} and clicking.asked[-1] is None
     assert made.matrix_world.is_identity
 
 

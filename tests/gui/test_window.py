@@ -83,3 +83,13 @@ def test_from_the_factory_scene_to_splats(desk: Desktop) -> None:
     assert found["views"] == 16 and found["rendering_restored"]
     assert found["splats"] > 50 and found["psnr"] > 20
     assert 0.8 < found["distance"] < 1.8, "the cube's splats lie where the cube is"
+
+
+@pytest.mark.gui
+@window
+def test_layout_by_hand(desk: Desktop) -> None:
+    found = desk.run("steps_layout")
+    assert found["crop"] == ["Splat Crop"] and found["after_undo"] == []
+    corners = np.array(found["corners"])
+    assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
+    assert found["mode"] == "EDIT" and 3 in found["floaters"] and not found["stale"]
