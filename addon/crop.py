@@ -21,6 +21,8 @@ VERSION = 1
 MARK = "splatwright_crop"
 MIDDLE = (0.01, 0.99)
 ROOM = 1.1
+THINNEST = 0.05
+"""Share of its longest side that a box has at least, so that flat scenes keep their splats."""
 
 
 def add_crop_box(targets: Sequence[bpy.types.Object], box: bpy.types.Object | None = None, invert: bool = False) -> bpy.types.Object:
@@ -42,6 +44,11 @@ def add_crop_box(targets: Sequence[bpy.types.Object], box: bpy.types.Object | No
 def crops(target: bpy.types.Object) -> list[bpy.types.Modifier]:
     """The crop modifiers of an object."""
     return [found for found in target.modifiers if found.type == "NODES" and found.node_group is not None and MARK in found.node_group]
+
+
+def cropped_by(box: bpy.types.Object) -> list[bpy.types.Object]:
+    """The objects of the scene that an object crops."""
+    return [target for target in bpy.context.scene.objects if any(_input(modifier, "Box") == box for modifier in crops(target))]
 
 
 def apply_crop(target: bpy.types.Object) -> int:
@@ -76,7 +83,8 @@ def _box_around(targets: Sequence[bpy.types.Object]) -> bpy.types.Object:
     turned = np.array(frame.inverted(), float)
     means = world_splats(targets).means @ turned[:3, :3].T + turned[:3, 3]
     low, high = np.quantile(means, MIDDLE, axis=0)
-    half = np.maximum(ROOM * (high - low) / 2, 1e-4)
+    half = ROOM * (high - low) / 2
+    half = np.maximum(half, max(THINNEST * half.max(), 1e-4))
     box = bpy.data.objects.new("Crop Box", None)
     box.empty_display_type, box.empty_display_size = "CUBE", 1.0
     box[MARK] = True

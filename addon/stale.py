@@ -28,6 +28,11 @@ def is_stale(target: bpy.types.Object) -> bool:
     return _common_map(rest, moved) is not None
 
 
+def stale_sentence(target: bpy.types.Object) -> str:
+    """What is wrong with a stale object."""
+    return f"The points of {target.name} were moved without turning their splats, as Blender's own Apply Transform does."
+
+
 def missed_map(points: bpy.types.PointCloud) -> np.ndarray | None:
     """The affine map [4, 4] that all points made and their Gaussians did not; None where there is none, or where points were
     moved one by one, or only shifted, which needs nothing.

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, FloatProperty, IntProperty
 from ...engine.core.errors import UserError
 from ...engine.core.floaters import FloaterLimits
 from ..clean import merge, remove_floaters, select_floaters, split_selection
-from ..crop import add_crop_box, apply_crop, crops
+from ..crop import add_crop_box, apply_crop, cropped_by, crops
 from ..splat_object import is_splat_object
 from .reporting import reports_user_errors
 from .selected import OnSplats, selected_splats
@@ -35,19 +35,23 @@ class SPLATWRIGHT_OT_crop(OnSplats, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_apply_crop(OnSplats, bpy.types.Operator):
-    """Delete what the crop boxes of the selected splat objects hide"""
+class SPLATWRIGHT_OT_apply_crop(bpy.types.Operator):
+    """Delete what the crop boxes hide, of the selected splat objects or of those that the selected boxes crop"""
 
     bl_idname = "splatwright.apply_crop"
     bl_label = "Apply Crop"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode == "OBJECT" and cropped(context):
+            return True
+        cls.poll_message_set("Select a crop box or a cropped splat object, in Object Mode")
+        return False
+
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        cropped = [target for target in selected_splats(context) if crops(target)]
-        if not cropped:
-            raise UserError("No selected splat object has a crop box.", "Press Crop by Box first.")
-        self.report({"INFO"}, f"Deleted {sum(map(apply_crop, cropped)):,} splats")
+        self.report({"INFO"}, f"Deleted {sum(map(apply_crop, cropped(context))):,} splats")
         return {"FINISHED"}
 
 
@@ -143,6 +147,13 @@ class SPLATWRIGHT_OT_split_splats(bpy.types.Operator):
             bpy.ops.object.mode_set(mode=mode)
             raise
         return {"FINISHED"}
+
+
+def cropped(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The selected objects with crop boxes, and those whose crop box is selected."""
+    found = [target for target in selected_splats(context) if crops(target)]
+    boxes = [item for item in context.selected_objects if item not in found]
+    return found + [target for box in boxes for target in cropped_by(box) if target not in found and target.library is None]
 
 
 def select_alone(context: bpy.types.Context, made: bpy.types.Object) -> None:

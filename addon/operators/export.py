@@ -11,7 +11,7 @@ from bpy_extras.io_utils import ExportHelper
 
 from ..export import WorldGaussians, export_each, export_splats, exportable
 from ..placed import may_show_splats
-from ..stale import is_stale
+from ..stale import is_stale, stale_sentence
 from .reporting import reports_user_errors
 
 AXES = (
@@ -45,7 +45,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
         written = export_each(targets, path, ".ply", self.axes) if self.each else {path: export_splats(targets, path, self.axes)}
         for target in filter(is_stale, targets):
-            self.report({"WARNING"}, f"{target.name} was moved by Blender's own Apply Transform, which turns no splats: press Mend Splats")
+            self.report({"WARNING"}, f"{stale_sentence(target)} Press Mend Splats")
         for file, world in written.items():
             self._report(file, world)
         return {"FINISHED"}

@@ -14,7 +14,7 @@ from ..layout import selected_places, world_splats
 from .reporting import report_error
 from .selected import selected_splats
 
-REACH = 12.0  # pixels
+REACH = 8.0  # pixels
 
 
 class PicksPlaces:

@@ -8,7 +8,9 @@ OPAQUE = 0.3
 """Fainter splats are picked only where there is nothing else."""
 
 
-def pick_splat(means: np.ndarray, opacities: np.ndarray, projection: np.ndarray, mouse: tuple[float, float], reach: np.ndarray) -> int | None:
+def pick_splat(
+    means: np.ndarray, opacities: np.ndarray, projection: np.ndarray, mouse: tuple[float, float], reach: np.ndarray,
+) -> int | None:
     """Row of the foremost splat near the mouse; None where there is none.
 
     means [N, 3] and logits [N]; `projection` [4, 4] takes the same space to clip space; `mouse` in clip coordinates (-1 to 1),

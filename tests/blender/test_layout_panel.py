@@ -39,9 +39,21 @@ def test_without_splats_it_says_what_to_do(fresh_scene: bpy.types.Scene) -> None
 
 
 def test_splats_can_be_placed_and_cleaned(made: bpy.types.Object) -> None:
-    assert drawn().operators == [*PLACING, "crop", "select_floaters", "remove_floaters", "merge_splats", "split_splats"]
-    module("addon.crop").add_crop_box([made])
-    assert "apply_crop" in drawn().operators
+    assert drawn().operators == [*PLACING, "select_floaters", "remove_floaters", "crop", "merge_splats", "split_splats"]
+
+
+def test_a_crop_can_be_applied_from_its_box(made: bpy.types.Object) -> None:
+    bpy.ops.splatwright.crop()
+    assert drawn().operators == ["apply_crop"], "the box alone is selected"
+    made.select_set(True)
+    assert drawn().operators[-1] == "apply_crop" and "place_on_ground" in drawn().operators
+
+
+def test_edit_mode_has_what_works_there(made: bpy.types.Object) -> None:
+    bpy.context.view_layer.objects.active = made
+    bpy.ops.splatwright.select_floaters()
+    assert drawn().operators == ["select_floaters", "pointcloud.delete", "split_splats"]
+    bpy.ops.object.mode_set(mode="OBJECT")
 
 
 def test_splats_that_blender_moved_alone_are_told(made: bpy.types.Object) -> None:
@@ -49,7 +61,7 @@ def test_splats_that_blender_moved_alone_are_told(made: bpy.types.Object) -> Non
     moved = layers.read_layer(made.data, "position") * np.array([1, 2, 1])
     layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", moved)})
     layout = drawn()
-    assert "Splats was moved by Blender's own Apply Transform" in layout.text and layout.operators[0] == "mend_splats"
+    assert "The points of Splats were moved without turning" in layout.text and layout.operators[0] == "mend_splats"
 
 
 def test_drawing_is_quick_with_many_splats(fresh_scene: bpy.types.Scene) -> None:

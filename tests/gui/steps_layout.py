@@ -9,7 +9,7 @@ import numpy as np
 from driver import Driver, Steps
 from mathutils import Vector
 
-CORNERS = np.array([[-2, -2, 0.3], [2, -2, -0.2], [-2, 2, 0.5]], np.float32)
+CORNERS = np.array([[-2, -2, 0.3], [2, -2, -0.2], [-2, 5, 0.5]], np.float32)
 
 
 def steps(driver: Driver) -> Steps:
