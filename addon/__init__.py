@@ -11,6 +11,7 @@ MODULES = (
     "operators",
     "panels",
     "viewport",
+    "layout_panel",
     "jobs",
     "linked",
 )

@@ -5,7 +5,7 @@ A modifier that only viewports evaluate leaves out the others, so it holds in ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import bpy
@@ -33,18 +33,19 @@ def thin(target: bpy.types.Object) -> None:
 
 
 @contextmanager
-def all_splats(target: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Iterator[None]:
-    """Evaluate the object, which is original, with every splat that its other modifiers leave."""
-    modifier = target.modifiers.get(MODIFIER)
-    if modifier is None or not modifier.show_viewport or depsgraph.mode != "VIEWPORT":
-        yield
-        return
-    modifier.show_viewport = False
+def all_splats(targets: Iterable[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> Iterator[None]:
+    """Evaluate the objects, which are original, with every splat that their other modifiers leave."""
+    found = [target.modifiers.get(MODIFIER) for target in targets] if depsgraph.mode == "VIEWPORT" else []
+    thinning = [modifier for modifier in found if modifier is not None and modifier.show_viewport]
     try:
-        depsgraph.update()
+        for modifier in thinning:
+            modifier.show_viewport = False
+        if thinning:
+            depsgraph.update()
         yield
     finally:
-        modifier.show_viewport = True
+        for modifier in thinning:
+            modifier.show_viewport = True
 
 
 def _group(step: int) -> bpy.types.NodeTree:

@@ -1,9 +1,10 @@
 """Gaussians as a Blender point cloud and back, in the attributes of Blender 5.3's own splats on every version.
 
 `position`; `rotation` (w x y z, normalised); `scale` (linear); `radiance:base` (f_dc raw, opacity after sigmoid);
-`radiance:sh_0` and on (RGB of one coefficient each). Ours besides: `radius` for drawing, and what these numbers cannot hold:
-`splatwright:logit`, because an opacity near 1 does not hold the digits of its logit, and where they are needed
-`splatwright:log_scale`, because a scale near 1 does not hold those of its logarithm, and `splatwright:length` of quaternions.
+`radiance:sh_0` and on (RGB of one coefficient each). Ours besides: `radius` for drawing, `splatwright:rest`, the position once
+more, and what these numbers cannot hold: `splatwright:logit`, because an opacity near 1 does not hold the digits of its logit, and
+where they are needed `splatwright:log_scale`, because a scale near 1 does not hold those of its logarithm, and `splatwright:length`
+of quaternions.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from .points import Layer, can_resize, has_float4, layer_steps, new_points, read
 POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:base"
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
 LOGIT, LOG_SCALE, LENGTH = "splatwright:logit", "splatwright:log_scale", "splatwright:length"
+REST = "splatwright:rest"
+"""Where the points were when their rotations and scales were written: tells of a Blender that moved the points alone."""
 BLURRED_LOG_SCALE = 0.1
 """Logarithms nearer to 0 lose more than a millionth of themselves in a float32 scale."""
 
@@ -86,7 +89,7 @@ def update_splat_object(target: bpy.types.Object, gaussians: Gaussians) -> None:
     """Replace the Gaussians of a splat object; its transform, name and materials stay. Pushes no undo step."""
     gaussians = drawable(gaussians)
     if len(target.data.points) != len(gaussians):
-        _resize(target, len(gaussians))
+        resize(target, len(gaussians))
     write_gaussians(target.data, gaussians)
     preview.show(target)
 
@@ -95,7 +98,7 @@ def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgra
     """The Gaussians in the object's own frame; with a depsgraph as its modifiers leave them. UserError for other objects."""
     if depsgraph is None:
         return _read(source.name, source.data)
-    with all_splats(source, depsgraph):
+    with all_splats([source], depsgraph):
         geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
         if geometry.pointcloud is None:
             return _read(source.name, source.data).take(slice(0, 0))
@@ -116,6 +119,7 @@ def _layers(gaussians: Gaussians) -> dict[str, Layer]:
     base = np.concatenate([gaussians.sh0[:, 0], sigmoid(gaussians.opacities)[:, None]], axis=1)
     layers = {
         POSITION: Layer("FLOAT_VECTOR", gaussians.means),
+        REST: Layer("FLOAT_VECTOR", gaussians.means),
         ROTATION: Layer("QUATERNION", _normalised(gaussians.quats)),
         SCALE: Layer("FLOAT_VECTOR", _linear(gaussians.scales)),
         BASE: Layer("FLOAT4" if has_float4() else "FLOAT_COLOR", base),
@@ -193,7 +197,7 @@ def _linear(scales: np.ndarray) -> np.ndarray:
     return np.exp(np.minimum(scales, LARGEST_LOG_SCALE), out=linear, dtype=np.float64, casting="same_kind")
 
 
-def _resize(target: bpy.types.Object, count: int) -> None:
+def resize(target: bpy.types.Object, count: int) -> None:
     """Give the object's point cloud another number of points, for all objects that share it."""
     old = target.data
     if can_resize():

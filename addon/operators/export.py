@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
 from ...engine.core.formats import FORMATS, PLY, SUFFIXES, Format, format_named, format_of, lost_in
-from ..export import export_splats, exportable
+from ..export import WorldGaussians, export_each, export_splats, exportable
+from ..placed import may_show_splats
+from ..stale import is_stale, stale_sentence
 from .reporting import reports_user_errors
 
 AXES = (
@@ -36,6 +38,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         description="What kind of file is written",
     )
     axes: EnumProperty(name="Axes", items=AXES, default="SUPERSPLAT", description="Orientation of the file")
+    each: BoolProperty(name="One File Each", description="Write every object into a file of its own, named after the file and the object")
 
     @property
     def filename_ext(self) -> str:
@@ -44,7 +47,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if exportable(context):
+        if any(may_show_splats(found) for found in context.visible_objects):
             return True
         cls.poll_message_set("There is no visible splat object")
         return False
@@ -58,15 +61,21 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        path = Path(bpy.path.abspath(self.filepath))
+        path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
         chosen = _fitting(path, _chosen(self.format))
-        world = export_splats(exportable(context), path, self.axes, chosen)
+        written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
+        for target in filter(is_stale, targets):
+            self.report({"WARNING"}, f"{stale_sentence(target)} Press Mend Splats")
+        for file, world in written.items():
+            self._report(file, world, chosen)
+        return {"FINISHED"}
+
+    def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:
             self.report({"WARNING"}, f"{world.dropped:,} splats without a place or size were left out")
         for sentence in lost_in(chosen, world.gaussians):
             self.report({"WARNING"}, sentence)
-        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {path.name}")
-        return {"FINISHED"}
+        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
 
 
 def named_for(path: str, chosen: Format) -> str:

@@ -41,6 +41,19 @@ def transform_gaussians(gaussians: Gaussians, matrix: np.ndarray) -> Gaussians:
     )
 
 
+def rebase_gaussians(gaussians: Gaussians, before: np.ndarray, after: np.ndarray) -> Gaussians:
+    """The Gaussians that look the same in an object at matrix `after` [4, 4] as these do in one at `before`. `after` is not flat.
+
+    Harmonics turn by the polar factors of both matrices: that of their quotient differs where one of them stretches.
+    """
+    before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    if np.array_equal(before, after):
+        return gaussians
+    moved = transform_gaussians(gaussians.with_sh_degree(0), np.linalg.inv(after) @ before)
+    turn = polar(after[:3, :3])[0].T @ polar(before[:3, :3])[0]
+    return Gaussians(**{**moved.arrays(), "shN": rotate_sh(gaussians.shN, turn)})
+
+
 def polar(linear: np.ndarray) -> tuple[np.ndarray, float | None]:
     """The nearest orthogonal matrix [3, 3], and the scale when it is the same in all directions (else None)."""
     u, singular, vt = np.linalg.svd(linear)

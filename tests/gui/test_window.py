@@ -116,3 +116,13 @@ def test_imports_show_progress_and_can_be_stopped(desk: Desktop) -> None:
     assert found["splats"] == 300_000 and not found["after_undo"] and found["after_escape"] == [False, 0]
     assert found["pause"] < 1.0, "the window stands still"
     assert found["linked"] == [500, 700]
+
+
+@pytest.mark.gui
+@window
+def test_layout_by_hand(desk: Desktop) -> None:
+    found = desk.run("steps_layout")
+    assert found["crop"] == ["Splat Crop"] and found["after_undo"] == []
+    corners = np.array(found["corners"])
+    assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
+    assert found["mode"] == "EDIT" and 3 in found["floaters"] and not found["stale"]
