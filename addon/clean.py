@@ -9,8 +9,7 @@ import numpy as np
 
 from ..engine.core.errors import UserError
 from ..engine.core.floaters import FloaterLimits, floaters
-from ..engine.core.gaussians import Gaussians, concatenate
-from ..engine.core.ply import drawable
+from ..engine.core.gaussians import Gaussians, concatenate, drawable
 from ..engine.core.transform import rebase_gaussians
 from . import preview
 from .placed import placed_splats

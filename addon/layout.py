@@ -9,9 +9,8 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ..engine.core.errors import UserError
-from ..engine.core.gaussians import Gaussians, concatenate
+from ..engine.core.gaussians import Gaussians, concatenate, drawable
 from ..engine.core.placing import lowest_height, scale_factor, scaling_about, three_point_alignment
-from ..engine.core.ply import drawable
 from ..engine.core.transform import transform_gaussians
 from .placed import placed_splats
 from .point_rows import selected_points
