@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from . import detail, splat_shader
+from .crop_nodes import follow_material
 from .points import Layer, read_layer, write_layers
 
 TRANSPARENT_BOUNCES = 256
@@ -35,6 +36,7 @@ def show(target: bpy.types.Object) -> None:
     _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
     write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display))})
     _give_material(target.data, splat_shader.material(display, _sh_degree(target.data)))
+    follow_material(target)
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
