@@ -61,7 +61,7 @@ def checksum_of(points: bpy.types.PointCloud) -> str:
     total = 0
     for name in WIDTHS:
         if (rows := read_layer(points, name)) is not None:
-            total = zlib.crc32(rows, total)
+            total = zlib.crc32(rows.data, total)
     return f"{total:08x}"
 
 
