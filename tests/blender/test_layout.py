@@ -41,7 +41,8 @@ def seen(*targets: bpy.types.Object) -> Any:
 
 
 def lowest(*targets: bpy.types.Object) -> float:
-    return module("engine.core.placing").lowest_height(seen(*targets))
+    placing, gaussians = module("engine.core.placing"), seen(*targets)
+    return placing.lowest_height(placing.bottoms(gaussians, np.eye(4)), gaussians.opacities)
 
 
 def run(name: str, **options: Any) -> set[str]:
