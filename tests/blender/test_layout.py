@@ -385,6 +385,15 @@ def test_not_everything_is_removed(layout: ModuleType) -> None:
     assert len(made.data.points) == 2000
 
 
+def test_shared_points_are_cleaned_once(layout: ModuleType) -> None:
+    made = splats(dirty_ball())
+    twin = bpy.data.objects.new("Twin", made.data)
+    bpy.context.collection.objects.link(twin)
+    twin.select_set(True)
+    run("remove_floaters")
+    assert twin.data == made.data and len(twin.data.points) == 1997
+
+
 def test_removing_is_undone(layout: ModuleType) -> None:
     bpy.context.preferences.edit.use_global_undo = True
     splats(dirty_ball())
