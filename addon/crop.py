@@ -14,7 +14,7 @@ from mathutils import Matrix, Vector
 from ..engine.core.errors import UserError
 from . import preview
 from .crop_nodes import NAME, crops, follow_material, given_input, node_group, set_input
-from .layout import world_splats
+from .layout import world_places
 
 BOX = "splatwright_crop_box"
 """Marks boxes that were made for a crop, and go with it."""
@@ -77,7 +77,7 @@ def _box_around(targets: Sequence[bpy.types.Object]) -> bpy.types.Object:
     first = targets[0]
     frame = Matrix.LocRotScale(first.matrix_world.translation, first.matrix_world.to_quaternion(), None)
     turned = np.array(frame.inverted(), float)
-    means = world_splats(targets).means @ turned[:3, :3].T + turned[:3, 3]
+    means = world_places(targets).means @ turned[:3, :3].T + turned[:3, 3]
     low, high = np.quantile(means, MIDDLE, axis=0)
     half = ROOM * (high - low) / 2
     half = np.maximum(half, max(THINNEST * half.max(), 1e-4))

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 
 import bpy
 
+from .crop_nodes import set_input
+
 MODIFIER = "Splatwright Detail"
 GROUP = "Splatwright: every {}. splat"
+"""Named by its step. It gives the splats their material again: Blender loses those of points that it deletes others from."""
 
 
 def step_of(target: bpy.types.Object) -> int:
@@ -30,6 +33,7 @@ def thin(target: bpy.types.Object) -> None:
     modifier = modifier or target.modifiers.new(MODIFIER, "NODES")
     modifier.show_render = False
     modifier.node_group = _group(step)
+    set_input(modifier, "Material", target.data.materials[0] if target.data.materials else None)
 
 
 @contextmanager
@@ -57,11 +61,14 @@ def _group(step: int) -> bpy.types.NodeTree:
     made = bpy.data.node_groups.new(name, "GeometryNodeTree")
     for in_out in ("INPUT", "OUTPUT"):
         made.interface.new_socket("Geometry", in_out=in_out, socket_type="NodeSocketGeometry")
-    kinds = ("NodeGroupInput", "GeometryNodeInputIndex", "FunctionNodeIntegerMath", "GeometryNodeDeleteGeometry", "NodeGroupOutput")
-    given, index, rest, delete, result = (made.nodes.new(kind) for kind in kinds)
+    made.interface.new_socket("Material", in_out="INPUT", socket_type="NodeSocketMaterial")
+    kinds = ("NodeGroupInput", "GeometryNodeInputIndex", "FunctionNodeIntegerMath", "GeometryNodeDeleteGeometry", "GeometryNodeSetMaterial",
+             "NodeGroupOutput")
+    given, index, rest, delete, colored, result = (made.nodes.new(kind) for kind in kinds)
     rest.operation = "MODULO"
     rest.inputs[1].default_value = step
     for start, end in ((given.outputs[0], delete.inputs["Geometry"]), (index.outputs[0], rest.inputs[0]),
-                       (rest.outputs[0], delete.inputs["Selection"]), (delete.outputs[0], result.inputs[0])):
+                       (rest.outputs[0], delete.inputs["Selection"]), (delete.outputs[0], colored.inputs["Geometry"]),
+                       (given.outputs[1], colored.inputs["Material"]), (colored.outputs[0], result.inputs[0])):
         made.links.new(start, end)
     return made

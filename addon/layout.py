@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
 from ..engine.core.errors import UserError
+<<<<<<< HEAD
 from ..engine.core.gaussians import Gaussians, concatenate, drawable
 from ..engine.core.placing import lowest_height, scale_factor, scaling_about, three_point_alignment
 from ..engine.core.transform import transform_gaussians
+=======
+from ..engine.core.placing import bottoms, lowest_height, scale_factor, scaling_about, three_point_alignment
+from ..engine.core.ply import drawable
+>>>>>>> layout
 from .placed import placed_splats
 from .point_rows import selected_points
 from .points import read_layer
@@ -29,9 +35,9 @@ def place_on_ground(targets: Sequence[bpy.types.Object], ignored: float = 0.01, 
     `ignored`: share of the splats that may lie lower. UserError for objects without splats, or that cannot be moved.
     """
     for mover, moved in families(targets, with_parent).items():
-        gaussians = world_splats(moved)
-        height = lowest_height(gaussians, ignored)
-        ground = _surface_below(gaussians, {mover, *moved, *mover.children_recursive}) if surfaces else 0.0
+        places = world_places(moved)
+        height = lowest_height(places.bottoms, places.opacities, ignored)
+        ground = _surface_below(places.means, {mover, *moved, *mover.children_recursive}) if surfaces else 0.0
         move(mover, np.array(Matrix.Translation((0, 0, ground - height))))
 
 
@@ -39,7 +45,7 @@ def align_to_points(targets: Sequence[bpy.types.Object], points: np.ndarray, fli
     """Turn and move objects so that three points [3, 3] of the scene lie on the ground: the first at the origin, the second on
     the X axis. Most splats end above the ground, or below with `flip`. UserError for points on a line.
     """
-    above = np.median(world_splats(targets).means.astype(np.float64), axis=0)
+    above = np.median(world_places(targets).means, axis=0)
     middle = np.asarray(points, np.float64)[0]
     matrix = three_point_alignment(points, 2 * middle - above if flip else above)
     for mover in families(targets, with_parent):
@@ -56,12 +62,25 @@ def scale_to_distance(
     return factor
 
 
-def world_splats(targets: Sequence[bpy.types.Object]) -> Gaussians:
-    """What the objects show, in the scene, without view dependence."""
-    parts = [part for part in placed_splats(targets, bpy.context.evaluated_depsgraph_get()) if len(part.gaussians)]
-    if not parts:
+@dataclass(frozen=True)
+class Places:
+    """Where splats are in the scene."""
+
+    means: np.ndarray  # [N, 3]
+    bottoms: np.ndarray  # [N], down to where half the alpha is gone
+    opacities: np.ndarray  # [N], logits
+
+
+def world_places(targets: Sequence[bpy.types.Object]) -> Places:
+    """Where the splats of objects and their instances are. UserError where there are none."""
+    parts = [(drawable(part.gaussians), part.matrix) for part in placed_splats(targets, bpy.context.evaluated_depsgraph_get())]
+    if not any(len(gaussians) for gaussians, _ in parts):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    return concatenate([transform_gaussians(drawable(part.gaussians).with_sh_degree(0), part.matrix) for part in parts])
+    return Places(
+        np.concatenate([gaussians.means @ matrix[:3, :3].T + matrix[:3, 3] for gaussians, matrix in parts]),
+        np.concatenate([bottoms(gaussians, matrix) for gaussians, matrix in parts]),
+        np.concatenate([gaussians.opacities for gaussians, _ in parts]),
+    )
 
 
 def families(targets: Sequence[bpy.types.Object], with_parent: bool) -> dict[bpy.types.Object, list[bpy.types.Object]]:
@@ -106,9 +125,9 @@ def _parents(item: bpy.types.Object) -> list[bpy.types.Object]:
     return found
 
 
-def _surface_below(gaussians: Gaussians, own: set[bpy.types.Object]) -> float:
+def _surface_below(means: np.ndarray, own: set[bpy.types.Object]) -> float:
     """Height of the highest mesh under the middle of the splats; z = 0 where there is none."""
-    low, high = np.quantile(gaussians.means.astype(np.float64), (0.01, 0.99), axis=0)
+    low, high = np.quantile(means, (0.01, 0.99), axis=0)
     start = Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2] + UP * (high[2] - low[2] + 1.0)))
     depsgraph = bpy.context.evaluated_depsgraph_get()
     while True:

@@ -33,6 +33,8 @@ class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):
         elif targets:
             _draw_buttons(layout, "Selected Splats", EDITING)
         if cropped(context):
+            if not targets:
+                draw_sentence(layout, "Move, turn and scale the box. What lies outside is hidden until you apply the crop.", "INFO")
             layout.operator("splatwright.apply_crop", icon="CHECKMARK")
         elif not targets:
             draw_sentence(layout, "Select splat objects to place and clean them.", "INFO")

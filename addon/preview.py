@@ -28,14 +28,15 @@ def draws_natively() -> bool:
 
 def show(target: bpy.types.Object) -> None:
     """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
-    detail.thin(target)
     if draws_natively():
         target.data.type = NATIVE_TYPE
+        detail.thin(target)
         return
     display = target.splatwright.display
     _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
     write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display))})
     _give_material(target.data, splat_shader.material(display, _sh_degree(target.data)))
+    detail.thin(target)
     follow_material(target)
 
 

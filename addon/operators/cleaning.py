@@ -106,7 +106,8 @@ class SPLATWRIGHT_OT_remove_floaters(FloaterProperties, OnSplats, bpy.types.Oper
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        gone = sum(remove_floaters(target, self.limits()) for target in selected_splats(context))
+        once = {target.data: target for target in selected_splats(context)}.values()  # objects may share their points
+        gone = sum(remove_floaters(target, self.limits()) for target in once)
         self.report({"INFO"}, f"Removed {gone:,} floaters")
         return {"FINISHED"}
 

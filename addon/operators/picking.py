@@ -8,9 +8,8 @@ import bpy
 import numpy as np
 
 from ...engine.core.errors import UserError
-from ...engine.core.gaussians import Gaussians
 from ...engine.core.picking import pick_splat
-from ..layout import selected_places, world_splats
+from ..layout import Places, selected_places, world_places
 from .reporting import report_error
 from .selected import selected_splats
 
@@ -39,7 +38,7 @@ class PicksPlaces:
 
     def _start(self, context: bpy.types.Context) -> set[str]:
         try:
-            self._splats: Gaussians = world_splats(selected_splats(context))
+            self._splats: Places = world_places(selected_splats(context))
         except UserError as error:
             return report_error(self, error)
         self._picked: list[np.ndarray] = []
@@ -87,7 +86,7 @@ class PicksPlaces:
         x, y = np.array([event.mouse_x - region.x, event.mouse_y - region.y]) / half - 1
         projection = np.array(region.data.perspective_matrix, float)
         row = pick_splat(self._splats.means, self._splats.opacities, projection, (x, y), REACH / half)
-        return None if row is None else self._splats.means[row].astype(float)
+        return None if row is None else self._splats.means[row]
 
 
 def viewport_under_mouse(context: bpy.types.Context, event: bpy.types.Event) -> bpy.types.Region | None:

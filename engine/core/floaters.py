@@ -71,14 +71,13 @@ def neighbor_counts(means: np.ndarray, distance: float) -> np.ndarray:
     if not len(means):
         return np.zeros(0, np.int64)
     cells = _cells(means, distance)
-    keys, rows, counts = np.unique(_key(cells), return_inverse=True, return_counts=True)
-    first = np.zeros(len(keys), np.int64)
-    first[rows] = np.arange(len(means))  # a point of each cell
+    keys, first, rows, counts = np.unique(_key(cells), return_index=True, return_inverse=True, return_counts=True)
+    before = np.concatenate([[0], np.cumsum(counts)])  # points in the cells before each
     total = np.zeros(len(keys), np.int64)
-    for offset in np.ndindex(3, 3, 3):
-        wanted = _key(cells[first] + np.array(offset) - 1)
-        found = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-        total += np.where(keys[found] == wanted, counts[found], 0)
+    for x, y in np.ndindex(3, 3):
+        middle = _key(cells[first] + np.array([x - 1, y - 1, 0]))
+        # Cells above each other have numbers in a row.
+        total += before[np.searchsorted(keys, middle + 1, "right")] - before[np.searchsorted(keys, middle - 1)]
     return total[rows] - 1
 
 

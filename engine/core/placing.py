@@ -15,20 +15,25 @@ SMALLEST_ANGLE = 1e-3  # radians
 APART = "Choose points that lie farther apart."
 
 
-def lowest_height(gaussians: Gaussians, ignored: float = 0.01) -> float:
-    """The height that all splats but a share stand on; each counts by its opacity and reaches down to half its alpha.
+def bottoms(gaussians: Gaussians, matrix: np.ndarray) -> np.ndarray:
+    """Heights [N] down to which the Gaussians of an object at `matrix` [4, 4] keep half their alpha."""
+    up = np.asarray(matrix, np.float64)[2]
+    reach = (up[:3] @ rotation_matrices(gaussians.quats)) * np.exp(gaussians.scales.astype(np.float64))  # [N, 3]: along each axis
+    return gaussians.means.astype(np.float64) @ up[:3] + up[3] - HALF_ALPHA * np.linalg.norm(reach, axis=1)
+
+
+def lowest_height(heights: np.ndarray, opacities: np.ndarray, ignored: float = 0.01) -> float:
+    """The height that splats stand on, from their bottoms [N] and logits [N]; each counts by its opacity.
 
     `ignored`: share of the opacity, 0 to 1, that may lie lower, so that some floaters below do no harm.
     UserError when there are no splats.
     """
-    if not len(gaussians):
+    if not len(heights):
         raise UserError("There are no splats to place.", "Choose a splat object that is not empty.")
-    axes = rotation_matrices(gaussians.quats)[:, 2] * np.exp(gaussians.scales.astype(np.float64))  # [N, 3]: how each axis changes z
-    bottoms = gaussians.means[:, 2] - HALF_ALPHA * np.linalg.norm(axes, axis=1)
-    order = np.argsort(bottoms)
-    weights = np.cumsum(1 / (1 + np.exp(-gaussians.opacities[order].astype(np.float64))))
+    order = np.argsort(heights)
+    weights = np.cumsum(1 / (1 + np.exp(-opacities[order].astype(np.float64))))
     row = np.searchsorted(weights, ignored * weights[-1], side="right")
-    return float(bottoms[order[min(row, len(order) - 1)]])
+    return float(heights[order[min(row, len(order) - 1)]])
 
 
 def three_point_alignment(points: np.ndarray, above: np.ndarray) -> np.ndarray:

@@ -49,6 +49,26 @@ def test_exports_and_renders_have_them_all(detail: ModuleType, tmp_path: Path) -
     assert len(module("engine.core.ply").read_ply(tmp_path / "a.ply").gaussians) == 100
 
 
+def test_thinned_splats_keep_their_material(detail: ModuleType) -> None:
+    made = create(100)
+    made.splatwright.stride = 4
+    bpy.context.view_layer.update()
+    evaluated = made.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    assert len(evaluated.points) == 25 and [found.original for found in evaluated.materials] == list(made.data.materials)
+
+
+def test_instances_of_thinned_splats_are_exported_whole(detail: ModuleType) -> None:
+    made = create(100)
+    made.splatwright.stride = 4
+    collection = bpy.data.collections.new("Things")
+    collection.objects.link(made)
+    bpy.ops.object.collection_instance_add(collection="Things", location=(5, 0, 0))
+    instance = bpy.context.active_object
+    bpy.context.view_layer.update()
+    world = module("addon.export").world_gaussians([instance]).gaussians
+    assert len(world) == 100 and np.allclose(world.means, some_gaussians(100).means + [5, 0, 0], atol=1e-5)
+
+
 def test_other_modifiers_still_count(detail: ModuleType) -> None:
     made = create(100)
     made.splatwright.stride = 4

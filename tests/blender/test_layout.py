@@ -41,7 +41,8 @@ def seen(*targets: bpy.types.Object) -> Any:
 
 
 def lowest(*targets: bpy.types.Object) -> float:
-    return module("engine.core.placing").lowest_height(seen(*targets))
+    placing, gaussians = module("engine.core.placing"), seen(*targets)
+    return placing.lowest_height(placing.bottoms(gaussians, np.eye(4)), gaussians.opacities)
 
 
 def run(name: str, **options: Any) -> set[str]:
@@ -382,6 +383,15 @@ def test_not_everything_is_removed(layout: ModuleType) -> None:
     with pytest.raises(RuntimeError, match="Every splat"):
         run("remove_floaters", opacity=1.0)
     assert len(made.data.points) == 2000
+
+
+def test_shared_points_are_cleaned_once(layout: ModuleType) -> None:
+    made = splats(dirty_ball())
+    twin = bpy.data.objects.new("Twin", made.data)
+    bpy.context.collection.objects.link(twin)
+    twin.select_set(True)
+    run("remove_floaters")
+    assert twin.data == made.data and len(twin.data.points) == 1997
 
 
 def test_removing_is_undone(layout: ModuleType) -> None:

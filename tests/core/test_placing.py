@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from engine.core.errors import UserError
 from engine.core.gaussians import Gaussians
-from engine.core.placing import HALF_ALPHA, fit_affine, lowest_height, scale_factor, scaling_about, three_point_alignment
+from engine.core.placing import HALF_ALPHA, bottoms, fit_affine, lowest_height, scale_factor, scaling_about, three_point_alignment
 from engine.core.transform import transform_gaussians
 from tests.scenes import colored_ball
 
@@ -50,30 +50,43 @@ def test_a_measured_distance_gives_the_scale() -> None:
             scale_factor(*wrong)
 
 
+def lowest(gaussians: Gaussians, ignored: float = 0.01) -> float:
+    return lowest_height(bottoms(gaussians, np.eye(4)), gaussians.opacities, ignored)
+
+
+@settings(max_examples=30, deadline=None)
+@given(matrix=hnp.arrays(np.float64, (3, 4), elements=st.floats(-5, 5)))
+def test_bottoms_are_those_of_the_moved_splats(matrix: np.ndarray) -> None:
+    matrix = np.vstack([matrix, [0, 0, 0, 1]])
+    assume(np.linalg.cond(matrix[:3, :3]) < 100)
+    ball = colored_ball(30)
+    assert np.allclose(bottoms(ball, matrix), bottoms(transform_gaussians(ball, matrix), np.eye(4)), atol=1e-4)
+
+
 def test_a_ball_stands_where_its_splats_fade() -> None:
     """One round splat: half of its alpha is gone 1.177 standard deviations below its middle."""
     one = Gaussians(np.array([[1, 2, 3]], np.float32), np.array([[1, 0, 0, 0]], np.float32), np.log(np.full((1, 3), 0.5, np.float32)),
                     np.zeros(1, np.float32), np.zeros((1, 1, 3), np.float32), np.zeros((1, 0, 3), np.float32))
-    assert np.isclose(lowest_height(one), 3 - 0.5 * HALF_ALPHA, atol=1e-6)
+    assert np.isclose(lowest(one), 3 - 0.5 * HALF_ALPHA, atol=1e-6)
     assert np.isclose(np.exp(-HALF_ALPHA**2 / 2), 0.5)
 
 
 def test_the_height_follows_a_turn_and_forgives_floaters() -> None:
     ball = colored_ball(400)
     ball.means[0] = [0, 0, -50]
-    height = lowest_height(ball)
-    assert -1.4 < height < -1.0 and lowest_height(ball, 0.0) < -50
+    height = lowest(ball)
+    assert -1.4 < height < -1.0 and lowest(ball, 0.0) < -50
     shift = np.eye(4)
     shift[2, 3] = 7.0
-    assert np.isclose(lowest_height(transform_gaussians(ball, shift)), height + 7, atol=1e-5)
+    assert np.isclose(lowest(transform_gaussians(ball, shift)), height + 7, atol=1e-5)
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler("x", np.pi).as_matrix()
     flat = colored_ball(1)
     flat.means[:], flat.quats[:], flat.scales[:] = 0, [1, 0, 0, 0], np.log([1, 1, 0.01])
     turned[:3, :3] = Rotation.from_euler("x", np.pi / 2).as_matrix()
-    assert np.isclose(lowest_height(transform_gaussians(flat, turned)), -HALF_ALPHA, atol=1e-5)
+    assert np.isclose(lowest(transform_gaussians(flat, turned)), -HALF_ALPHA, atol=1e-5)
     with pytest.raises(UserError, match="no splats"):
-        lowest_height(ball.take(slice(0, 0)))
+        lowest(ball.take(slice(0, 0)))
 
 
 @settings(max_examples=50, deadline=None)

@@ -50,13 +50,14 @@ def align(driver: Driver, made: bpy.types.Object) -> Steps:
 
 
 def stale(driver: Driver, made: bpy.types.Object) -> Steps:
-    """Positions moved alone, as Blender's own Apply Transform leaves them."""
-    layers = driver.module("addon.points")
-    moved = layers.read_layer(made.data, "position") * np.array([1, 1, 2])
-    layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", moved)})
+    """Blender's own Apply Transform is told and mended."""
+    made.scale.z = 2
+    with bpy.context.temp_override(window=driver.window, area=driver.viewport):
+        driver.answers["applied"] = list(bpy.ops.object.transform_apply())
     driver.viewport.tag_redraw()
     yield 0.5
     yield from driver.picture("layout-stale")
+    driver.answers["noticed"] = driver.module("addon.stale").is_stale(made)
     yield from driver.press("splatwright.mend_splats")
     driver.answers["stale"] = driver.module("addon.stale").is_stale(made)
 
