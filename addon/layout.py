@@ -10,14 +10,8 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ..engine.core.errors import UserError
-<<<<<<< HEAD
-from ..engine.core.gaussians import Gaussians, concatenate, drawable
-from ..engine.core.placing import lowest_height, scale_factor, scaling_about, three_point_alignment
-from ..engine.core.transform import transform_gaussians
-=======
+from ..engine.core.gaussians import drawable
 from ..engine.core.placing import bottoms, lowest_height, scale_factor, scaling_about, three_point_alignment
-from ..engine.core.ply import drawable
->>>>>>> layout
 from .placed import placed_splats
 from .point_rows import selected_points
 from .points import read_layer

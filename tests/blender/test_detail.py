@@ -66,7 +66,7 @@ def test_instances_of_thinned_splats_are_exported_whole(detail: ModuleType) -> N
     instance = bpy.context.active_object
     bpy.context.view_layer.update()
     world = module("addon.export").world_gaussians([instance]).gaussians
-    assert len(world) == 100 and np.allclose(world.means, some_gaussians(100).means + [5, 0, 0], atol=1e-5)
+    assert len(world) == 100 and np.allclose(world.means, some_gaussians(100).means + np.array([5, 0, 0]), atol=1e-5)
 
 
 def test_other_modifiers_still_count(detail: ModuleType) -> None:
