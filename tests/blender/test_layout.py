@@ -477,3 +477,31 @@ def test_every_kind_of_attribute_goes_with_its_points(layout: ModuleType) -> Non
     rows.keep_points(made, keep)
     for kind, numbers in before.items():
         assert np.array_equal(rows._rows(made.data.attributes[f"my {kind}"], 20), numbers[keep]), kind
+
+
+# Undo
+
+
+def state() -> dict[str, tuple[Any, ...]]:
+    """Objects with their places, modes, numbers of modifiers and of points."""
+    return {found.name: (np.round(np.array(found.matrix_world), 4).tolist(), found.mode, len(found.modifiers),
+                         found.data and len(found.data.points)) for found in bpy.data.objects}
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("place_on_ground", {}), ("align_to_points", {"first": (0, 0, 0), "second": (1, 1, 0), "third": (0, 1, 1)}),
+    ("scale_to_distance", {"first": (0, 0, 0), "second": (1, 1, 0), "distance": 5.0}), ("apply_transform", {}), ("crop", {}),
+    ("select_floaters", {}), ("remove_floaters", {}), ("merge_splats", {}), ("split_splats", {})])
+def test_everything_is_undone(layout: ModuleType, name: str, options: dict[str, Any]) -> None:
+    bpy.context.preferences.edit.use_global_undo = True
+    made, other = splats(dirty_ball()), splats(some_gaussians(50), "Other")
+    made.location, made.scale = (1, 2, 3), (1, 2, 1)
+    module("addon.point_rows").select_points(other.data, np.arange(50) < 7)
+    bpy.context.view_layer.update()
+    bpy.ops.ed.undo_push(message="Before")
+    before = state()
+    assert getattr(bpy.ops.splatwright, name)("EXEC_DEFAULT", True, **options) == {"FINISHED"}
+    bpy.context.view_layer.update()
+    assert state() != before
+    bpy.ops.ed.undo()
+    assert state() == before
