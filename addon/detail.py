@@ -33,18 +33,19 @@ def thin(target: bpy.types.Object) -> None:
 
 
 @contextmanager
-def all_splats(target: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> Iterator[None]:
-    """Evaluate the object, which is original, with every splat that its other modifiers leave."""
-    modifier = target.modifiers.get(MODIFIER)
-    if modifier is None or not modifier.show_viewport or depsgraph.mode != "VIEWPORT":
-        yield
-        return
-    modifier.show_viewport = False
+def all_splats(depsgraph: bpy.types.Depsgraph) -> Iterator[None]:
+    """Evaluate all objects and their instances with every splat that other modifiers leave."""
+    found = [target.modifiers.get(MODIFIER) for target in bpy.data.objects] if depsgraph.mode == "VIEWPORT" else []
+    thinning = [modifier for modifier in found if modifier is not None and modifier.show_viewport]
+    for modifier in thinning:
+        modifier.show_viewport = False
     try:
-        depsgraph.update()
+        if thinning:
+            depsgraph.update()
         yield
     finally:
-        modifier.show_viewport = True
+        for modifier in thinning:
+            modifier.show_viewport = True
 
 
 def _group(step: int) -> bpy.types.NodeTree:
