@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..engine.core.config import PRESETS, TrainConfig, describe, limits
+from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
 from .capture_request import CaptureRequest
 
@@ -105,7 +105,7 @@ class TrainSettings(bpy.types.PropertyGroup):
         description="Folder with images and cameras. Empty: the dataset that was captured last",
     )
     preset: EnumProperty(
-        name="Preset", default="preview", update=_preset_chosen, description="Settings that go together; each can be changed after",
+        name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",
         items=tuple((name, preset.label, preset.sentence[0].upper() + preset.sentence[1:]) for name, preset in PRESETS.items()),
     )
     max_steps: IntProperty(name="Steps", **setting("max_steps"))

@@ -13,7 +13,7 @@ import tyro
 
 from .client import LocalEngine
 from .core.axes import Axes, AxesOrAuto
-from .core.config import PRESETS, PresetName, TrainConfig
+from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
 from .core.events import Failed, Finished
 from .core.files import make_folder
@@ -33,7 +33,7 @@ app = tyro.extras.SubcommandApp()
 def train(
     dataset: Positional[Path],
     config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
-    preset: PresetName = "preview",
+    preset: PresetName = DEFAULT_PRESET,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
@@ -183,9 +183,11 @@ def render(
 
 
 def with_preset(arguments: list[str]) -> list[str]:
-    """The flags that a preset stands for, before all others, so that those win."""
+    """The flags that a training's preset stands for, before all others, so that those win."""
+    if arguments[:1] != ["train"]:
+        return arguments
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--preset", default="")
+    parser.add_argument("--preset", default=DEFAULT_PRESET)
     preset = PRESETS.get(parser.parse_known_args(arguments)[0].preset)
     flags = [word for name, value in (preset.settings if preset else {}).items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return [*arguments[:1], *flags, *arguments[1:]]

@@ -53,9 +53,9 @@ class TrainConfig:
     """learning rate of base colours; view-dependent colour learns at a twentieth of it"""
 
     opacity_regularisation: float = 0.001
-    """pressure towards transparent Gaussians, so that unused ones free themselves for the strategy mcmc"""
+    """pressure towards transparent Gaussians, so that unused ones free themselves"""
     scale_regularisation: float = 0.001
-    """pressure towards small Gaussians in the strategy mcmc; none where there is a sky"""
+    """pressure towards small Gaussians; none where there is a sky"""
     noise: float = 5e5
     """exploration noise of the strategy mcmc on nearly transparent Gaussians"""
     strategy: StrategyName = "mcmc"
@@ -158,13 +158,16 @@ class Preset:
 
 PresetName = Literal["quick-look", "preview", "gpu-preview", "standard", "full", "outdoor", "object"]
 
+DEFAULT_PRESET: PresetName = "preview"
+
 LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_opacities": 5e-2, "lr_quats": 1e-3, "lr_sh0": 2.5e-3,
         "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500, "checkpoint_seconds": 60.0}
 """What trainings for a graphics card share: many steps, so the learning rates and the regularisation of the papers."""
 
 PRESETS: dict[PresetName, Preset] = {
-    "quick-look": Preset("Quick Look", "a first impression within seconds", {"max_steps": 1000, "resolution": 320, "refine_every": 50}),
-    "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {}),
+    "quick-look": Preset("Quick Look", "a first impression within seconds",
+                         {"max_steps": 1000, "resolution": 320, "refine_every": 50, "strategy": "default"}),
+    "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {"strategy": "default"}),
     "gpu-preview": Preset("GPU Preview", "a few minutes on a graphics card", {**LONG, "max_steps": 7_000, "max_gaussians": 500_000}),
     "standard": Preset("Standard", "for most scenes, on a graphics card", {**LONG, "max_steps": 15_000, "max_gaussians": 1_000_000}),
     "full": Preset("Full", "all detail that the images hold, on a graphics card",

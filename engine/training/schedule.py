@@ -92,8 +92,8 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
         sh_degree=sh_degree_at(step, config),
         background=background_at(step, config, transparent),
         ssim_lambda=config.ssim_lambda,
-        opacity_regularisation=config.opacity_regularisation if sampling else 0.0,
-        scale_regularisation=config.scale_regularisation if sampling and not config.sky else 0.0,  # a sky of small Gaussians has holes
+        opacity_regularisation=config.opacity_regularisation,
+        scale_regularisation=0.0 if config.sky else config.scale_regularisation,  # a sky of small Gaussians has holes
         noise=config.noise * rates["means"] if sampling and exploring else 0.0,
         reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,

@@ -369,5 +369,5 @@ def test_a_preset_sets_what_the_panel_shows_and_what_it_does_not(desk: Desk) -> 
     settings.max_steps = 700
     assert settings.to_config().max_steps == 700
     settings.preset = "preview"
-    assert settings.to_config() == module("engine.core.config").TrainConfig(seed=6)
+    assert settings.to_config() == module("engine.core.config").TrainConfig(seed=6, strategy="default")
 

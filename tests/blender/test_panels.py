@@ -243,8 +243,8 @@ def test_background_is_the_requests() -> None:
 
 
 def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
-    config = module("engine.core.config").TrainConfig
-    assert bpy.context.scene.splatwright.train.to_config() == config()
+    config, preset = module("engine.core.config").TrainConfig, module("engine.core.config").PRESETS["preview"]
+    assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
     shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset", "preset"}
     assert shown <= {field.name for field in fields(config)}
 

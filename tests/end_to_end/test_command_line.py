@@ -64,6 +64,7 @@ def test_a_preset_sets_what_no_flag_sets(dataset: Path, tmp_path: Path) -> None:
     last_json(splatwright("train", dataset, "-o", tmp_path / "a.ply", "--preset", "quick-look", "--resolution", 48, "--max-steps", 30))
     config = json.loads((tmp_path / "a.job" / "job.json").read_text())["config"]
     assert (config["refine_every"], config["resolution"], config["max_steps"]) == (50, 48, 30) and config["max_gaussians"] == 10_000
+    assert config["strategy"] == "default"
     refused = splatwright("train", dataset, "--preset", "instant")
     assert refused.returncode == 2 and "quick-look" in refused.stdout + refused.stderr
 
