@@ -5,7 +5,7 @@ A modifier that only viewports evaluate leaves out the others, so it holds in ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import bpy
@@ -37,13 +37,13 @@ def thin(target: bpy.types.Object) -> None:
 
 
 @contextmanager
-def all_splats(targets: Iterable[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> Iterator[None]:
-    """Evaluate the objects, which are original, with every splat that their other modifiers leave."""
-    found = [target.modifiers.get(MODIFIER) for target in targets] if depsgraph.mode == "VIEWPORT" else []
+def all_splats(depsgraph: bpy.types.Depsgraph) -> Iterator[None]:
+    """Evaluate all objects and their instances with every splat that other modifiers leave."""
+    found = [target.modifiers.get(MODIFIER) for target in bpy.data.objects] if depsgraph.mode == "VIEWPORT" else []
     thinning = [modifier for modifier in found if modifier is not None and modifier.show_viewport]
+    for modifier in thinning:
+        modifier.show_viewport = False
     try:
-        for modifier in thinning:
-            modifier.show_viewport = False
         if thinning:
             depsgraph.update()
         yield

@@ -29,7 +29,7 @@ def placed_splats(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Deps
 
     UserError when one of them is scaled to nothing.
     """
-    with all_splats(filter(is_splat_object, bpy.data.objects), depsgraph):
+    with all_splats(depsgraph):
         return _placed(targets, depsgraph)
 
 

@@ -98,7 +98,7 @@ def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgra
     """The Gaussians in the object's own frame; with a depsgraph as its modifiers leave them. UserError for other objects."""
     if depsgraph is None:
         return _read(source.name, source.data)
-    with all_splats([source], depsgraph):
+    with all_splats(depsgraph):
         geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
         if geometry.pointcloud is None:
             return _read(source.name, source.data).take(slice(0, 0))

@@ -56,7 +56,7 @@ def _records(path: Path) -> np.ndarray:
 
 
 def _gaussians(records: np.ndarray) -> Gaussians:
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         scales = np.log(records["scales"])
     return Gaussians(
         means=records["means"].copy(), scales=scales, quats=(records["quats"].astype(np.float32) - 128) / 128,

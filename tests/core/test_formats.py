@@ -324,6 +324,19 @@ def test_bad_splat(tmp_path: Path, data: bytes, word: str) -> None:
     refused(path, "bad.splat", word)
 
 
+@pytest.mark.parametrize("bits", [0x7F800001, 0xFF800001, 0x7FC00000, 0x7F800000])
+def test_sizes_that_are_no_numbers_are_dropped(tmp_path: Path, bits: int) -> None:
+    """NaN of every kind, and an infinity."""
+    path = written(tmp_path / "a", colored_ball(4), SPLAT)
+    data = bytearray(path.read_bytes())
+    data[32 + 16 : 32 + 20] = struct.pack("<I", bits)
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read = read_splats(path)
+    assert read.dropped == 1 and len(read.gaussians) == 3
+
+
 def compressed(edit: Callable[[bytes], bytes]) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         path = written(folder / "bad", colored_ball(300, sh_degree=1), COMPRESSED_PLY)
