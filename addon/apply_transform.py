@@ -11,6 +11,7 @@ from ..engine.core.transform import rebase_gaussians
 from .placed import SMALLEST_VOLUME
 from .preview import draws_natively, show
 from .splat_object import gaussians_from_object, update_splat_object
+from .splat_shader import is_ours
 
 
 def apply_transform(target: bpy.types.Object, location: bool = True, rotation: bool = True, scale: bool = True) -> None:
@@ -52,8 +53,6 @@ def to_current_attributes(target: bpy.types.Object) -> None:
 
 
 def _forget_material(target: bpy.types.Object) -> None:
-    from .splat_shader import is_ours
-
     materials = target.data.materials
     for index in reversed(range(len(materials))):
         if materials[index] is not None and is_ours(materials[index]):

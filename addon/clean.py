@@ -22,6 +22,8 @@ SMALLEST_LOG_SCALE = -30.0
 
 def find_floaters(target: bpy.types.Object, limits: FloaterLimits) -> np.ndarray:
     """Mask [N] of the object's points that are floaters; those that cannot be drawn are among them. Modifiers do not count."""
+    if not len(target.data.points):
+        return np.zeros(0, bool)
     arrays = gaussians_from_object(target).arrays()
     found = Gaussians(**{**arrays, "scales": np.maximum(arrays["scales"], SMALLEST_LOG_SCALE)})  # a flat splat may be sound
     good = found.finite_rows()
@@ -40,7 +42,7 @@ def select_floaters(target: bpy.types.Object, limits: FloaterLimits) -> int:
 def remove_floaters(target: bpy.types.Object, limits: FloaterLimits) -> int:
     """Delete the floaters of an object; returns how many. UserError when nothing would be left."""
     goes = find_floaters(target, limits)
-    if goes.all():
+    if len(goes) and goes.all():
         raise UserError(f"Every splat of {target.name} would go.", "Choose smaller limits.")
     if goes.any():
         keep_points(target, ~goes)

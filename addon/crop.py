@@ -50,7 +50,7 @@ def cropped_by(box: bpy.types.Object) -> list[bpy.types.Object]:
 def apply_crop(target: bpy.types.Object) -> int:
     """Delete what the object's crop boxes hide, and the boxes that nothing uses then; returns the number of splats deleted.
 
-    UserError when the object is not in the view layer.
+    Points shared with other objects are copied first. UserError when the object is not in the view layer.
     """
     before, materials = len(target.data.points), list(target.data.materials)
     boxes = {given_input(modifier, "Box") for modifier in crops(target)}

@@ -1,8 +1,10 @@
-"""Splat objects whose points were moved as a whole while their rotations, scales and harmonics stayed: by Blender's own
-Apply Transform, or by turning and scaling everything in Edit Mode. Found by comparing each point with where it was written.
+"""Splat objects of which points were moved together while their rotations, scales and harmonics stayed: by Blender's own
+Apply Transform or Join, or by turning and scaling in Edit Mode. Found by comparing each point with where it was written.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -14,9 +16,20 @@ from ..engine.core.transform import transform_gaussians
 from .points import read_layer
 from .splat_object import POSITION, REST, gaussians_from_object, is_splat_object, update_splat_object
 
-SAMPLE = 32
+SAMPLE = 64
+FEWEST = 8
+"""Moved points that one map must explain: any four follow some map."""
+
 SAME = 1e-5
 """Relative difference that rounding makes."""
+
+
+@dataclass(frozen=True)
+class Missed:
+    """An affine map [4, 4] that the points within the mask [N] made without their Gaussians."""
+
+    matrix: np.ndarray
+    rows: np.ndarray
 
 
 def is_stale(target: bpy.types.Object) -> bool:
@@ -30,12 +43,12 @@ def is_stale(target: bpy.types.Object) -> bool:
 
 def stale_sentence(target: bpy.types.Object) -> str:
     """What is wrong with a stale object."""
-    return f"The points of {target.name} were moved without turning their splats, as Blender's own Apply Transform does."
+    return f"The points of {target.name} were moved without turning their splats, as Blender's own Apply Transform and Join do."
 
 
-def missed_map(points: bpy.types.PointCloud) -> np.ndarray | None:
-    """The affine map [4, 4] that all points made and their Gaussians did not; None where there is none, or where points were
-    moved one by one, or only shifted, which needs nothing.
+def missed_map(points: bpy.types.PointCloud) -> Missed | None:
+    """The map that points made and their Gaussians did not; None where there is none, or where points were moved one by one,
+    or only shifted, which needs nothing.
     """
     rest, moved = read_layer(points, REST), read_layer(points, POSITION)
     if rest is None or moved is None or rest.shape[1] != 3:
@@ -48,21 +61,26 @@ def mend(target: bpy.types.Object) -> None:
 
     UserError when nothing is stale, or the points were flattened.
     """
-    matrix = missed_map(target.data)
-    if matrix is None:
+    missed = missed_map(target.data)
+    if missed is None:
         raise UserError(f"The splats of {target.name} fit their points.", "There is nothing to mend.")
-    if np.linalg.svd(matrix[:3, :3], compute_uv=False).min() < SAME:
+    if np.linalg.svd(missed.matrix[:3, :3], compute_uv=False).min() < SAME:
         raise UserError(f"{target.name} was flattened: its splats cannot be mended.", "Undo, or import it again.")
-    gaussians = gaussians_from_object(target)
-    turned = transform_gaussians(gaussians, matrix).arrays()
-    update_splat_object(target, Gaussians(**{**turned, "means": gaussians.means}))
+    arrays = gaussians_from_object(target).arrays()
+    turned = transform_gaussians(Gaussians(**arrays).take(missed.rows), missed.matrix).arrays()
+    for name in ("quats", "scales", "shN"):
+        arrays[name][missed.rows] = turned[name]
+    update_splat_object(target, Gaussians(**arrays))
 
 
-def _common_map(rest: np.ndarray, moved: np.ndarray) -> np.ndarray | None:
+def _common_map(rest: np.ndarray, moved: np.ndarray) -> Missed | None:
+    """What all points [N, 3] made, or those of them that are elsewhere than they were."""
     good = np.isfinite(rest).all(axis=1) & np.isfinite(moved).all(axis=1)
-    if not good.any() or np.array_equal(rest[good], moved[good]):
+    elsewhere = good & (rest != moved).any(axis=1)
+    if elsewhere.sum() < FEWEST:
         return None
-    matrix, left = fit_affine(rest[good], moved[good])
-    if left > SAME * (1.0 + np.abs(moved[good]).max()) * 10 or np.abs(matrix[:3, :3] - np.eye(3)).max() < 10 * SAME:
-        return None
-    return matrix
+    for rows in (good, elsewhere):
+        matrix, left = fit_affine(rest[rows], moved[rows])
+        if left <= SAME * (1.0 + np.abs(moved[rows]).max()) * 10:
+            return Missed(matrix, rows) if np.abs(matrix[:3, :3] - np.eye(3)).max() > 10 * SAME else None
+    return None

@@ -383,6 +383,9 @@ def test_not_everything_is_removed(layout: ModuleType) -> None:
     with pytest.raises(RuntimeError, match="Every splat"):
         run("remove_floaters", opacity=1.0)
     assert len(made.data.points) == 2000
+    made.select_set(False)
+    splats(some_gaussians(0), "Empty")
+    assert run("remove_floaters") == {"FINISHED"}
 
 
 def test_shared_points_are_cleaned_once(layout: ModuleType) -> None:

@@ -153,6 +153,19 @@ def test_blenders_own_is_noticed_and_mended(splat_object: ModuleType, scale: tup
         bpy.ops.splatwright.mend_splats()
 
 
+def test_joined_splats_are_noticed_and_mended(splat_object: ModuleType) -> None:
+    """Blender's Join moves the points of the other objects into the active one's frame, and nothing else."""
+    one, other = splats(some_gaussians(40)), put(splats(some_gaussians(30, seed=1), "Other"), (1, 2, 0.5))
+    before = seen(one, other)
+    bpy.context.view_layer.objects.active = one
+    assert bpy.ops.object.join() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    assert module("addon.stale").is_stale(one)
+    bpy.ops.splatwright.mend_splats()
+    assert_looks_same(seen(one), before)
+    assert not module("addon.stale").is_stale(one)
+
+
 def test_deletions_before_it_do_no_harm(splat_object: ModuleType) -> None:
     made = put(splats(some_gaussians(200)), (1, 2, 1))
     module("addon.point_rows").keep_points(made, np.arange(200) % 3 == 0)
