@@ -30,6 +30,7 @@ def show(target: bpy.types.Object) -> None:
     """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
     if draws_natively():
         target.data.type = NATIVE_TYPE
+        _let_viewports_draw(target, False)
         detail.thin(target)
         return
     display = target.splatwright.display
