@@ -44,7 +44,7 @@ def main(out: Path = ROOT / "out") -> int:
         start_extension(Path(tempfile.mkdtemp(prefix="splatwright-demo-")))
         from demo import blender_steps
     with watch.stage("scene"):
-        blender_steps.new_sample_scene()
+        blender_steps.new_scene()
     with watch.stage("capture"):
         blender_steps.capture(out / "dataset", CAMERAS)
     if sys.argv[1:] == ["capture"]:

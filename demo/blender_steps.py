@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ class Outcome:
     gaussians: int
 
 
-def new_sample_scene() -> None:
-    """Build the sample scene and select what the capture rig turns around."""
+def new_scene(build: Callable[[], list[bpy.types.Object]] = build_sample_scene) -> None:
+    """Build a scene and select what the capture rig turns around."""
     bpy.ops.wm.read_homefile(use_empty=True)
-    objects = build_sample_scene()
+    objects = build()
     bpy.ops.object.select_all(action="DESELECT")
     for made in objects:
         made.select_set(True)

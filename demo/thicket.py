@@ -18,14 +18,10 @@ def main(folder: Path, cameras: int) -> int:
     start_extension(Path(tempfile.mkdtemp(prefix="splatwright-thicket-")))
     import bpy
 
+    from demo.blender_steps import new_scene
     from demo.thicket_scene import build_thicket
 
-    bpy.ops.wm.read_homefile(use_empty=True)
-    objects = build_thicket()
-    bpy.ops.object.select_all(action="DESELECT")
-    for made in objects:
-        made.select_set(True)
-    bpy.context.view_layer.objects.active = objects[0]
+    new_scene(build_thicket)
     done = bpy.ops.splatwright.capture_dataset(directory=str(folder.resolve()), source="DOME", count=cameras, margin=0.8, transparent=True,
                                                depth=True, normals=True, points=50_000)
     print(f"{cameras} views in {folder}" if "FINISHED" in done else "The capture did not finish.", flush=True)

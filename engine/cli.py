@@ -188,7 +188,10 @@ def with_preset(arguments: list[str]) -> list[str]:
         return arguments
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset", default=DEFAULT_PRESET)
-    preset = PRESETS.get(parser.parse_known_args(arguments)[0].preset)
+    try:
+        preset = PRESETS.get(parser.parse_known_args(arguments)[0].preset)
+    except argparse.ArgumentError:  # no name follows: tyro says so
+        return arguments
     flags = [word for name, value in (preset.settings if preset else {}).items() for word in (f"--{name.replace('_', '-')}", str(value))]
     return [*arguments[:1], *flags, *arguments[1:]]
 

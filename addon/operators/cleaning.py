@@ -11,9 +11,8 @@ from ...engine.core.errors import UserError
 from ...engine.core.floaters import FloaterLimits
 from ..clean import merge, remove_floaters, select_floaters, split_selection
 from ..crop import add_crop_box, apply_crop, cropped_by, crops
-from ..splat_object import is_splat_object
 from .reporting import reports_user_errors
-from .selected import OnSplats, selected_splats
+from .selected import OnActiveSplats, OnSplats, select_alone, selected_splats
 
 
 class SPLATWRIGHT_OT_crop(OnSplats, bpy.types.Operator):
@@ -72,20 +71,12 @@ class FloaterProperties:
         return FloaterLimits(self.opacity, self.size, self.neighbors, self.distance)
 
 
-class SPLATWRIGHT_OT_select_floaters(FloaterProperties, bpy.types.Operator):
+class SPLATWRIGHT_OT_select_floaters(FloaterProperties, OnActiveSplats, bpy.types.Operator):
     """Show which splats are floaters: they are selected in Edit Mode, where X deletes them"""
 
     bl_idname = "splatwright.select_floaters"
     bl_label = "Show Floaters"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        active = context.active_object
-        if is_splat_object(active) and active.mode in ("OBJECT", "EDIT") and active.library is None and active.data.library is None:
-            return True
-        cls.poll_message_set("Make a splat object active")
-        return False
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -126,16 +117,12 @@ class SPLATWRIGHT_OT_merge_splats(OnSplats, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_split_splats(bpy.types.Operator):
+class SPLATWRIGHT_OT_split_splats(OnActiveSplats, bpy.types.Operator):
     """Move the splats that are selected in Edit Mode into an object of their own"""
 
     bl_idname = "splatwright.split_splats"
     bl_label = "Split Selection"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return SPLATWRIGHT_OT_select_floaters.poll(context)
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -155,14 +142,6 @@ def cropped(context: bpy.types.Context) -> list[bpy.types.Object]:
     found = [target for target in selected_splats(context) if crops(target)]
     boxes = [item for item in context.selected_objects if item not in found]
     return found + [target for box in boxes for target in cropped_by(box) if target not in found and target.library is None]
-
-
-def select_alone(context: bpy.types.Context, made: bpy.types.Object) -> None:
-    """Select one object and make it active."""
-    for other in context.selected_objects:
-        other.select_set(False)
-    made.select_set(True)
-    context.view_layer.objects.active = made
 
 
 register, unregister = bpy.utils.register_classes_factory(

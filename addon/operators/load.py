@@ -14,9 +14,10 @@ from ...engine.core.errors import UserError
 from ...engine.core.formats import read_splats
 from ...engine.core.splat_file import SplatFile, left_behind
 from ..loading import EXTRA, placing_steps, stamp_of
-from ..redraw import redraw_sidebars
 from .export import AXES
 from .reporting import report_error
+from .selected import select_alone
+from .stepped import Stepped
 
 AUTO = ("AUTO", "Automatic", "As the file says; where it says nothing SuperSplat's axes, for SPZ OpenGL's")
 TICK_SECONDS = 0.02
@@ -41,15 +42,12 @@ class ImportProperties:
         return [Path(bpy.path.abspath(self.directory)) / name for name in names] or [Path(bpy.path.abspath(self.filepath))]
 
 
-class SPLATWRIGHT_OT_load_splats(ImportProperties, bpy.types.Operator):
+class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
     """Load splat files with a progress bar; Esc stops it"""
 
     bl_idname = "splatwright.load_splats"
     bl_label = "Load Splats"
     bl_options: ClassVar[set[str]] = {"INTERNAL", "UNDO"}
-
-    progress: ClassVar[float | None] = None
-    """Of the import that runs; panels may show it."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -63,10 +61,8 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, bpy.types.Operator):
 
     def start(self, context: bpy.types.Context, steps: Loading) -> None:
         """Let a timer drive `steps`."""
-        self._steps = steps
         self._show(context, 0.0)
-        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
+        self.begin(context, steps, TICK_SECONDS)
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC":
@@ -85,19 +81,8 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, bpy.types.Operator):
             self.cancel(context)
             raise
 
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender calls this too, when it closes the window or opens another file under a running import."""
-        if type(self).progress is not None:
-            type(self).progress = None
-            self._steps.close()
-            redraw_sidebars()
-            context.window_manager.event_timer_remove(self._timer)
-            context.workspace.status_text_set(None)
-
     def _show(self, context: bpy.types.Context, share: float) -> None:
-        type(self).progress = share
-        redraw_sidebars()
-        context.workspace.status_text_set(f"Splatwright: importing splats, {share:.0%}  |  Esc: Stop")
+        self.show(context, share, f"importing splats, {share:.0%}")
 
 
 def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool) -> Loading:
@@ -121,7 +106,7 @@ def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool) -> Lo
 def finish_import(context: bpy.types.Context, made: list[bpy.types.Object]) -> set[str]:
     """Select what came in; the operator's result."""
     if made and context.mode == "OBJECT":
-        _select_alone(context, made)
+        select_alone(context, *made)
     return {"FINISHED"} if made else {"CANCELLED"}
 
 
@@ -140,14 +125,6 @@ def _report(operator: Any, found: SplatFile) -> None:
         operator.report({"WARNING"}, sentence)
     kept = f", with attributes {', '.join(EXTRA.format(name) for name in found.extra_names)}" if found.extra_names else ""
     operator.report({"INFO"}, f"Imported {len(found.gaussians):,} splats{kept}")
-
-
-def _select_alone(context: bpy.types.Context, made: list[bpy.types.Object]) -> None:
-    for other in context.selected_objects:
-        other.select_set(False)
-    for found in made:
-        found.select_set(True)
-    context.view_layer.objects.active = made[-1]
 
 
 register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_load_splats,))

@@ -11,7 +11,7 @@ import pytest
 
 from tests.blender.conftest import module
 from tests.blender.splat_samples import assert_same, some_gaussians
-from tests.blender.test_capture_modal import CLICK, ESCAPE, TICK, FakeManager
+from tests.blender.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
 
 
 class Load:
@@ -19,9 +19,8 @@ class Load:
 
     def __init__(self, *paths: Path, link: bool = False):
         operators = module("addon.operators.load")
-        kind = operators.SPLATWRIGHT_OT_load_splats
         self.manager, self.reports = FakeManager(), []
-        self.kind = type("Running", (), {name: value for name, value in vars(kind).items() if callable(value) or name == "progress"})
+        self.kind = windowless(operators.SPLATWRIGHT_OT_load_splats)
         self.operator = self.kind()
         self.operator.report = lambda level, text: self.reports.append((*level, text))
         self.context = SimpleNamespace(window_manager=self.manager, workspace=self.manager, window=None, mode="OBJECT",

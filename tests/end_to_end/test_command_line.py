@@ -67,6 +67,8 @@ def test_a_preset_sets_what_no_flag_sets(dataset: Path, tmp_path: Path) -> None:
     assert config["strategy"] == "default"
     refused = splatwright("train", dataset, "--preset", "instant")
     assert refused.returncode == 2 and "quick-look" in refused.stdout + refused.stderr
+    nameless = splatwright("train", dataset, "--preset")
+    assert nameless.returncode == 2 and "Traceback" not in nameless.stderr and "--preset" in nameless.stdout + nameless.stderr
 
 
 def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, dataset: Path) -> None:

@@ -6,7 +6,7 @@
 #include "optimise.h"
 #include "png.h"
 #include "projection_back.h"
-#include "raster.h"
+#include "raster_back.h"
 #include "sights.h"
 
 #if defined(__x86_64__)
