@@ -103,7 +103,7 @@ def outdated() -> list[Outdated]:
     return [state for state in found if state.stamp != state.target.splatwright.stamp]
 
 
-def _begin_reading(path: Path, axes: str) -> Future[SplatFile]:
+def _begin_reading(path: Path, axes: Any) -> Future[SplatFile]:
     """Read a file in a thread that touches no Blender data."""
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-linked")
     reading = executor.submit(read_splats, path, axes)
