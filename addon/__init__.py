@@ -8,8 +8,10 @@ from types import ModuleType
 MODULES = (
     "preferences",
     "properties",
+    "preview",
     "operators",
     "panels",
+    "splats_panel",
     "viewport",
     "layout_panel",
     "jobs",
