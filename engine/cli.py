@@ -17,13 +17,55 @@ from .core.events import Failed, Finished
 from .core.files import make_folder
 from .core.gaussians import Gaussians
 from .core.job import JobFolder, JobSpec
-from .terminal import follow, print_error, print_findings
+from .core.photo_options import FrameOptions, PosesOptions
+from .terminal import follow, print_error, print_findings, progress_bar
 
 Axes = Literal["SUPERSPLAT", "BLENDER"]
 Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
+
+
+@app.command
+def frames(
+    video: Positional[Path],
+    folder: Positional[Path],
+    options: Annotated[FrameOptions, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = FrameOptions(),  # noqa: B008
+) -> int:
+    """Take the sharpest pictures out of a video, evenly spread.
+
+    Args:
+        video: a video of any common kind
+        folder: where the pictures go
+    """
+    from .sfm.video import extract_frames
+
+    with progress_bar() as say:
+        report = extract_frames(video, folder, options, say)
+    print(report.text())
+    return 0
+
+
+@app.command
+def poses(
+    photos: Positional[Path],
+    dataset: Positional[Path],
+    options: Annotated[PosesOptions, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = PosesOptions(),  # noqa: B008
+) -> int:
+    """Find the cameras of photos and write a dataset to train on, with a report: poses.txt and poses.png.
+
+    Args:
+        photos: folder with the photos; masks of the same name lie in its folder masks
+        dataset: a folder for the result; what was computed is kept beside it and not computed again
+    """
+    from .sfm.poses import find_poses
+
+    with progress_bar() as say:
+        report = find_poses(photos, dataset, options, say)
+    print(report.text(), end="")
+    print(f"{dataset} is ready to train on; {dataset / 'poses.png'} shows the cameras.")
+    return 0
 
 
 @app.command
