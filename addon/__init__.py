@@ -10,7 +10,10 @@ MODULES = (
     "properties",
     "operators",
     "panels",
+    "viewport",
+    "layout_panel",
     "jobs",
+    "linked",
 )
 
 

@@ -12,10 +12,13 @@ from . import jobs
 from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .operators.engine import SPLATWRIGHT_OT_convert_images
+from .operators.load import SPLATWRIGHT_OT_load_splats
 from .operators.training import problem
 from .properties import usual_dataset
 from .sentences import draw_sentence, draw_status
 from .splat_object import is_splat_object
+from .viewport import failure
+from .viewport.stage import is_drawn
 from .watched_job import WatchedJob
 
 FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
@@ -53,6 +56,7 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
         column = layout.column(heading="Output", align=True)
         column.prop(settings, "transparent")
         column.prop(settings, "depth")
+        column.prop(settings, "normals")
         layout.prop(settings, "directory", text="Folder")
         _draw_capture_button(layout)
 
@@ -113,6 +117,8 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
             _draw_color_button(layout, context, active)
         else:
             draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
+        if SPLATWRIGHT_OT_load_splats.progress is not None:
+            layout.progress(factor=SPLATWRIGHT_OT_load_splats.progress, text="Importing")
         row = layout.row(align=True)
         row.operator("splatwright.import_splats", text="Import", icon="IMPORT")
         row.operator("splatwright.export_splats", text="Export", icon="EXPORT")
@@ -205,9 +211,11 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene.splatwright.train
     layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "preset")
     column = layout.column(align=True)
-    for name in ("max_steps", "max_gaussians", "resolution"):
-        column.prop(settings, name)
+    column.prop(settings, "max_steps")
+    column.prop(settings, "max_gaussians", text="Max Splats" if settings.max_gaussians else "Max Splats (Auto)")
+    column.prop(settings, "resolution")
 
 
 def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:
@@ -222,9 +230,11 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
 
 
 def _draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
-    """Solid view shows no colours of splats that are not Blender's own: offer the view that does."""
+    """Solid view shows no colours of points: offer the view that does."""
     shading = getattr(context.space_data, "shading", None)
-    if target is not None and not _native(target) and shading is not None and shading.type in ("SOLID", "WIREFRAME"):
+    if target is None or _native(target) or is_drawn(target):
+        return
+    if shading is not None and shading.type in ("SOLID", "WIREFRAME"):
         layout.operator("view3d.toggle_shading", text="Show Colors", icon="SHADING_TEXTURE").type = "MATERIAL"
 
 
@@ -244,10 +254,32 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
     if origin:
         column.label(text=f"From {origin}", icon="BLANK1")
+    if active.splatwright.source:
+        _draw_link(layout, active.splatwright)
+    layout.use_property_split = True
+    layout.use_property_decorate = False
     if not _native(active):
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(active.splatwright, "display", expand=True)
+        _draw_display(layout, active.splatwright)
+    column = layout.column(align=True)
+    column.prop(active.splatwright, "stride")
+    column.prop(active.splatwright, "most_shown")
+
+
+def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "linked", text="Keep in File")
+    if settings.linked:
+        layout.prop(settings, "source", text="")
+    if settings.problem:
+        draw_sentence(layout, settings.problem, "ERROR", alert=settings.linked)
+
+
+def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "display", expand=True)
+    if settings.display != "SPLATS":
+        return
+    layout.prop(settings, "viewport")
+    if settings.viewport and failure():
+        draw_sentence(layout, failure(), "ERROR", alert=True)
 
 
 def _native(active: bpy.types.Object) -> bool:

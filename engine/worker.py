@@ -1,4 +1,4 @@
-"""The process that trains one job: `python -m engine.worker FOLDER`. Needs the standard library, numpy and the kernels.
+"""The process that does one job: `python -m engine.worker FOLDER`. A training needs the standard library, numpy and the kernels.
 
 Whatever happens is told in the job folder's events; nothing is printed but the log.
 """
@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from .core.errors import UserError
 from .core.events import Event, Failed
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
+from .core.job_spec import JobSpec, PosesSpec
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +47,9 @@ def self_check() -> dict[str, object]:
 
 
 def work(job: JobFolder) -> int:
-    """Train the job; every failure becomes a Failed event."""
+    """Do the job; every failure becomes a Failed event."""
+    if follows():
+        return follow(job)
     if taken(job):
         print("another worker is at work on this job", file=sys.stderr)
         return 1
@@ -60,9 +64,7 @@ def work(job: JobFolder) -> int:
 
     try:
         job.beat()
-        from .training.trainer import train
-
-        train(job, voice.say, control)
+        do(job, voice, control)
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
@@ -80,6 +82,55 @@ def work(job: JobFolder) -> int:
         voice.flush()
         rest(job)
     return 0
+
+
+def do(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
+    """What the job asks for."""
+    match job.read_any():
+        case PosesSpec():
+            from .sfm.job import run_poses
+
+            run_poses(job, voice.say, control)
+        case JobSpec() as spec:
+            launch_group(job, spec.config.gpus)
+            learn(job, voice, control)
+
+
+def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
+    """Train, together with the other processes if this one was started with others."""
+    from .training.distributed import join, leave
+    from .training.trainer import train
+
+    train(job, voice.say, control, join())
+    leave()
+
+
+def follow(job: JobFolder) -> int:
+    """Train as one of several processes, beside the one that writes the job's files; only a failure is told."""
+    listen_for_signals()
+    voice = Voice(job)
+    try:
+        learn(job, voice, job.control)
+    except KeyboardInterrupt:
+        return 1
+    except UserError as error:
+        voice.say(Failed(error.message, error.hint))
+        return 1
+    return 0
+
+
+def follows() -> bool:
+    """Whether torchrun started this process beside one that writes the job's files."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def launch_group(job: JobFolder, gpus: int) -> None:
+    """Become torchrun, with a worker for each graphics card, where the job asks for several; else come back at once."""
+    from .training.distributed import launch_command, launched
+
+    if gpus > 1 and not launched():
+        command = launch_command(gpus, [f"{__package__}.worker", str(job.path)])
+        os.execv(command[0], command)
 
 
 def taken(job: JobFolder) -> bool:

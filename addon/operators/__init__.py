@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, engine, export, splats, training
+from . import capture, cleaning, engine, export, load, placing, splats, training, transforms
 
-SUBJECTS = (capture, training, splats, export, engine)
+SUBJECTS = (capture, training, load, splats, export, placing, cleaning, transforms, engine)
 
 
 def register() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from .errors import UserError
 
 Pairing = Literal["auto", "sequential", "similar", "exhaustive"]
 Mapping = Literal["incremental", "global"]
@@ -39,3 +41,27 @@ class PosesOptions:
     """incremental is the surer one; global is faster for many photos whose EXIF tells the focal length"""
     threads: int = -1
     """CPU threads; -1 uses all"""
+
+    def validate(self) -> PosesOptions:
+        """Return self, or raise UserError naming the first setting that is out of range."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} is {getattr(self, name)!r}.", f"Choose one of: {', '.join(choices)}.")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise UserError(f"{name} is {value!r}.", f"Set it between {low} and {high}.")
+        return self
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {"pairing": get_args(Pairing), "mapping": get_args(Mapping)}
+_RANGES = {"image_size": (0, 16_384), "feature_size": (64, 8192), "max_features": (200, 65_536), "threads": (-1, 256)}
+
+
+def options_from_json(values: dict[str, Any]) -> PosesOptions:
+    """PosesOptions from plain values, as dataclasses.asdict makes them. Unknown names and bad values raise UserError."""
+    unknown = sorted(set(values) - {field.name for field in fields(PosesOptions)})
+    if unknown:
+        raise UserError(f"The settings for photos contain {', '.join(unknown)}, which this version does not know.",
+                        "Remove them, or use the version of Splatwright that wrote the file.")
+    return PosesOptions(**values).validate()

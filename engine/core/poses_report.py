@@ -106,7 +106,8 @@ def read_report(folder: Path) -> PosesReport:
     path = folder / FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        parts = {"unplaced": tuple(Unplaced(**each) for each in values["unplaced"]), "lenses": tuple(Lens(**each) for each in values["lenses"]),
+        parts = {"unplaced": tuple(Unplaced(**each) for each in values["unplaced"]),
+                 "lenses": tuple(Lens(**each) for each in values["lenses"]),
                  "gap": Gap(**values["gap"]) if values["gap"] else None, "centre": tuple(values["centre"]),
                  "placed": tuple(values["placed"]), "advice": tuple(values["advice"])}
         return PosesReport(**{**values, **parts})

@@ -79,7 +79,8 @@ def largest_gap(names: Sequence[str], angles: np.ndarray) -> Gap:
     sorted_angles = angles[order] % 360
     steps = np.diff(sorted_angles, append=sorted_angles[0] + 360)
     widest = int(steps.argmax())
-    first, second = (names[order[(widest + offset) % len(order)]] for offset in (0, 1))
+    ends = [int(order[widest]), int(order[(widest + 1) % len(order)])]
+    first, second = (names[end] for end in ends)
     return Gap(first, second, float(sorted_angles[widest]), float(steps[widest]))
 
 
@@ -88,7 +89,8 @@ def _gap_sentence(gap: Gap) -> str:
         return (f"The photos see the scene from one side, an arc of {360 - gap.degrees:.0f}°. To see it from behind, "
                 f"go on around it from {gap.first} or from {gap.second}.")
     missing = math.ceil(gap.degrees / GOOD_STEP) - 1
-    return f"On the way around the scene {gap.degrees:.0f}° are missing between {gap.first} and {gap.second}: take about {missing} photos there."
+    return (f"On the way around the scene {gap.degrees:.0f}° are missing between {gap.first} and {gap.second}: "
+            f"take about {missing} photos there.")
 
 
 def weakest_bridge(names: Sequence[str], links: Sequence[MatchCount]) -> MatchCount | None:

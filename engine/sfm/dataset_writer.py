@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from os import cpu_count
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,9 +15,11 @@ from ..core.camera import Camera
 from ..core.dataset import Dataset, PointCloud, View, held_out_names
 from ..core.distortion import forget_samples, undistort_image, undistorted_camera
 from ..core.files import make_folder, replacing
+from ..core.photo_sources import MASKS
 from ..core.step import Say, Step
 from ..core.transforms_json import write_transforms
-from .photos import MASKS, Photo, open_mask, open_photo
+from .photos import Photo, open_mask, open_photo
+from .pool import threads
 
 IMAGES = "images"
 QUALITY = 95
@@ -40,7 +40,7 @@ def write_dataset(shots: Sequence[Shot], points: PointCloud | None, folder: Path
     names = file_names([shot.photo for shot in shots])
     held_out = held_out_names(list(names.values()))
     views = []
-    with ThreadPoolExecutor(min(4, cpu_count() or 1)) as pool:
+    with threads() as pool:
         for view in pool.map(partial(_write_view, names=names, folder=folder, size=size), shots):
             views.append(View(view.name, view.image, view.camera, view.name in held_out, mask=view.mask))
             say(Step("undistorting photos", len(views), len(shots)))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pycolmap
 
+from ..core.photo_sources import MASKS
 from ..core.step import Say, Step
 from .exchange import Group, Request
-from .photos import MASKS
 from .prepare import COPIES
 
 DATABASE = "database.db"

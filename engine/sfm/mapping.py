@@ -127,15 +127,16 @@ def _sights(placed: dict[str, pycolmap.Image], work: Path) -> Iterator[Sight]:
             ids = pycolmap.pair_id_to_image_pair(pair)
             if len(geometry.inlier_matches) and all(number in numbers for number in ids):
                 one, two = (numbers[number] for number in ids)
-                points = tuple(image.camera.cam_from_img(_keypoints(database, image.image_id)[geometry.inlier_matches[:, side]])
-                               for side, image in enumerate((one, two)))
+                first, second = geometry.inlier_matches.T
                 relative = (two.cam_from_world() * one.cam_from_world().inverse()).matrix()
-                yield Sight(one.name, two.name, relative, points)
+                yield Sight(one.name, two.name, relative, (_rays(database, one, first), _rays(database, two, second)))
 
 
-def _keypoints(database: pycolmap.Database, number: int) -> np.ndarray:
-    """Positions [N, 2] of a photo's features, in pixels."""
-    return database.read_keypoints(number)[:, :2].astype(np.float64)
+def _rays(database: pycolmap.Database, image: pycolmap.Image, features: np.ndarray) -> np.ndarray:
+    """Where some features [M] of a photo lie on the plane at depth one: [M, 2], without the lens's distortion."""
+    pixels = database.read_keypoints(image.image_id)[features, :2].astype(np.float64)
+    assert image.camera is not None
+    return np.asarray(image.camera.cam_from_img(pixels))
 
 
 def _images(request: Request, model: pycolmap.Reconstruction | None, removed: set[str], work: Path) -> Iterator[ImageOutcome]:

@@ -15,12 +15,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError
 from ..core.files import disk_error
+from ..core.photo_sources import MASKS, PHOTOS, RAW, VIDEOS
 from ..core.poses_report import Unplaced
 
-PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"}
-RAW = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"}
-VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mts"}
-MASKS = "masks"
 FULL_FRAME_DIAGONAL = 43.2666
 """Millimetres: what 35 mm equivalents refer to (CIPA DCG-001)."""
 
@@ -68,7 +65,8 @@ def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], l
 
 def _files(folder: Path, skip: set[Path]) -> list[Path]:
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder." if folder.exists() else f"{folder} does not exist.", "Choose the folder that holds the photos.")
+        problem = "is no folder" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {problem}.", "Choose the folder that holds the photos.")
     try:
         return sorted(_walk(folder, skip), key=lambda path: natural(path.relative_to(folder).as_posix()))
     except OSError as error:
@@ -93,8 +91,8 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 def _nothing(folder: Path, files: list[Path], excluded: list[Unplaced]) -> UserError:
     if excluded:
-        return UserError(f"None of the files in {folder} is a readable photo. {named(each.name for each in excluded)}: {excluded[0].reason}",
-                         "Copy the photos from the camera again.")
+        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        return UserError(f"None of the files in {folder} is a readable photo. {told}", "Copy the photos from the camera again.")
     if any(path.suffix.lower() in VIDEOS for path in files):
         return UserError(f"{folder} holds videos but no photos.", "Take pictures out of a video first: splatwright frames VIDEO DIR.")
     return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
@@ -202,7 +200,12 @@ def open_mask(photo: Photo, size: tuple[int, int]) -> Image.Image:
     mask = mask if _fits(mask.size, photo) else _turned_alike(mask, photo)
     if not _fits(mask.size, photo):
         raise UserError(f"Its mask {photo.mask.name} is {mask.width} x {mask.height} pixels, the photo {photo.width} x {photo.height}.")
-    return mask.resize(size, Image.Resampling.BILINEAR).point(lambda value: 255 if value > 127 else 0)
+    return mask.resize(size, Image.Resampling.BILINEAR).point(black_below(128))
+
+
+def black_below(level: int) -> list[int]:
+    """A table for Image.point: white from `level` on."""
+    return [0] * level + [255] * (256 - level)
 
 
 def _fits(size: tuple[int, int], photo: Photo) -> bool:

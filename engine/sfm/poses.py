@@ -79,7 +79,8 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced],
     if count < FEWEST:
         what = f"{folder} holds {count} photo{'s' if count > 1 else ''} ({named(copy.photo.name for copy in copies)})"
     else:
-        what = f"Only {len(copies)} of the {count} photos in {folder} can be used. {named(each.name for each in excluded)}: {excluded[0].reason}"
+        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        what = f"Only {len(copies)} of the {count} photos in {folder} can be used. {told}"
     raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
 
 
@@ -87,7 +88,8 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions) -> Request:
     groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=lambda copy: copy.name), key=lambda copy: copy.group)]
     blind = next((group for group in groups if group.focal is None), None)
     if options.mapping == "global" and blind:
-        raise UserError(f"Global mapping needs focal lengths in EXIF, and {Path(blind.sample).name} tells none.", "Use --mapping incremental.")
+        name = Path(blind.sample).name
+        raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
     masked = any(copy.photo.mask or copy.photo.path.suffix.lower() not in (".jpg", ".jpeg") for copy in copies)
     return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]), masked,
                    options.pairing, options.mapping, options.max_features, options.threads)
@@ -105,7 +107,9 @@ def is_series(names: Sequence[str]) -> bool:
     return len(steps) == len(names) - 1 > 0 and sum(0 < step <= SERIES_STEP for step in steps) >= 0.9 * len(steps)
 
 
-def _shots(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced], work: Path) -> tuple[list[Shot], PointCloud | None]:
+def _shots(
+    copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced], work: Path
+) -> tuple[list[Shot], PointCloud | None]:
     """Photos with their cameras, upright; UserError with the reasons when there are too few."""
     if sum(image.placed for image in outcome.images) < FEWEST:
         raise _nothing_placed(copies, outcome, excluded)

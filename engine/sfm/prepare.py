@@ -7,11 +7,9 @@ valid from run to run, and a changed photo is a new one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2s
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +17,11 @@ from PIL import Image
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, replacing
+from ..core.photo_sources import MASKS
 from ..core.poses_report import Unplaced
 from ..core.step import Say, Step
-from .photos import MASKS, Photo, open_mask, open_photo
+from .photos import Photo, black_below, open_mask, open_photo
+from .pool import threads
 
 COPIES = "photos"
 THUMBNAIL = 32
@@ -53,7 +53,7 @@ class WorkingCopy:
 def prepare(photos: Sequence[Photo], work: Path, size: int, say: Say) -> tuple[list[WorkingCopy], list[Unplaced]]:
     """Copies of all photos, those of earlier runs included, and the photos that turned out damaged, or to be repetitions."""
     copies, excluded, seen = [], [], _Seen()
-    with ThreadPoolExecutor(min(4, cpu_count() or 1)) as pool:
+    with threads() as pool:
         for done, (photo, made) in enumerate(zip(photos, pool.map(partial(_prepared, work=work, size=size), photos), strict=True), 1):
             say(Step("reading photos", done, len(photos)))
             twin = seen.twin(photo.name, made[1]) if isinstance(made, tuple) else None
@@ -106,7 +106,7 @@ def _write(copy: WorkingCopy, image: Image.Image, mask: Image.Image | None, work
     size = (copy.width, copy.height)
     image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
     if image.mode == "RGBA":
-        opaque = image.getchannel("A").point(lambda value: 255 if value >= OPAQUE else 0)
+        opaque = image.getchannel("A").point(black_below(OPAQUE))
         mask = Image.fromarray(np.minimum(np.asarray(opaque), np.asarray(mask))) if mask else opaque
         image = Image.alpha_composite(Image.new("RGBA", size, (0, 0, 0, 255)), image).convert("RGB")
     if mask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -11,7 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO
 
 from ..core.errors import UserError
 from ..core.files import disk_error
@@ -21,32 +24,60 @@ from .exchange import OUTCOME, Outcome, Request, read_outcome, write_request
 LOG = "colmap.log"
 LITTLE = 32 << 20
 """With fewer bytes left on the disk, a failure is put down to the disk."""
+TICK_SECONDS = 0.5
 
 
 def reconstruct(request: Request, work: Path, say: Say) -> Outcome:
-    """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder."""
-    if importlib.util.find_spec("pycolmap") is None:
-        raise UserError("Finding cameras needs the package pycolmap.", "Install it with: pip install 'splatwright[photos]'")
+    """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
+
+    `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
+    """
     write_request(request, work)
     (work / OUTCOME).unlink(missing_ok=True)
     with _child(work) as child:
-        for line in child.stdout or ():
-            say(Step(**json.loads(line)))
+        assert child.stdout
+        for step in _steps(child.stdout):
+            say(step)
         code = child.wait()
     if code:
         raise _failure(code, work)
     return read_outcome(work)
 
 
+def _steps(voice: IO[str]) -> Iterator[Step]:
+    lines: Queue[str | None] = Queue()
+    Thread(target=_listen, args=(voice, lines), daemon=True).start()
+    step = Step("starting COLMAP")
+    while True:
+        try:
+            line = lines.get(timeout=TICK_SECONDS)
+        except Empty:
+            yield replace(step, note="")
+            continue
+        if line is None:
+            return
+        step = Step(**json.loads(line))
+        yield step
+
+
+def _listen(voice: IO[str], lines: Queue[str | None]) -> None:
+    for line in voice:
+        lines.put(line)
+    lines.put(None)
+
+
 @contextmanager
 def _child(work: Path) -> Iterator[subprocess.Popen[str]]:
-    """The process, ended when the caller leaves early. It has a group of its own: Ctrl+C is for us to handle."""
+    """The process, ended when the caller leaves early. It has a group of its own: Ctrl+C is for us to handle.
+
+    Its standard input is a pipe that nobody writes to: it closes when we die, however that happens.
+    """
     package = Path(__file__).resolve().parents[1]
     command = [sys.executable, "-m", f"{package.name}.sfm.child", str(work)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])}
     try:
         with open(work / LOG, "w", encoding="utf-8") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
                                      env=environment, start_new_session=os.name != "nt")
     except OSError as error:
         raise disk_error(work / LOG, error) from error
@@ -56,8 +87,6 @@ def _child(work: Path) -> Iterator[subprocess.Popen[str]]:
         if child.poll() is None:
             child.kill()
             child.wait()
-        if child.stdout:
-            child.stdout.close()
 
 
 def _failure(code: int, work: Path) -> UserError:

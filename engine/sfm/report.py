@@ -51,7 +51,8 @@ def _explained(image: ImageOutcome, outcome: Outcome, names: dict[str, str], pla
 
 def _best_partner(name: str, outcome: Outcome, placed: set[str]) -> tuple[str, int]:
     """The photo with most matches, those with a camera first where they have enough; an empty name without any."""
-    partners = [(link.second if link.first == name else link.first, link.matches) for link in outcome.links if name in (link.first, link.second)]
+    links = [link for link in outcome.links if name in (link.first, link.second)]
+    partners = [(link.second if link.first == name else link.first, link.matches) for link in links]
     return max(partners, key=lambda pair: (pair[0] in placed and pair[1] >= NEEDED, pair[1]), default=("", 0))
 
 
