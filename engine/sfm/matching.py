@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -90,7 +91,7 @@ def _unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
 def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
     """Said once, after the first batch, when the rest takes long."""
     rest = seconds / batch * (total - batch)
-    return f"Comparing {total:,} pairs will take about {max(1, round(rest / 60))} minutes." if not first and rest > 45 else ""
+    return f"Comparing {total:,} pairs will take about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
 
 
 def _match(request: Request, work: Path) -> None:

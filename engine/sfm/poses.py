@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
+from operator import attrgetter
 from pathlib import Path
 
 from ..core.colmap import read_colmap
@@ -28,6 +29,8 @@ FEWEST = 3
 """Photos below which there is no scene to speak of."""
 BYTES_A_PHOTO = 4 << 20
 """Disk that features, matches and copies of one photo take, at most."""
+MANY = 200
+"""Photos from which on global mapping is worth a thought: incremental mapping takes longer than all the rest."""
 SERIES_STEP = 3
 """File names of a series count up by no more than this from photo to photo."""
 
@@ -47,7 +50,7 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     copies, useless = prepare(found, work, options.feature_size, say)
     excluded += useless
     _refuse_too_few(copies, excluded, photos)
-    outcome = reconstruct(_request(copies, options), work, say)
+    outcome = reconstruct(_request(copies, options, say), work, say)
     shots, points = _shots(copies, outcome, excluded, work)
     excluded += explain(copies, outcome)
     written = write_dataset(shots, points, make_folder(dataset), options.image_size, say)
@@ -84,14 +87,16 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced],
     raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
 
 
-def _request(copies: Sequence[WorkingCopy], options: PosesOptions) -> Request:
-    groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=lambda copy: copy.name), key=lambda copy: copy.group)]
+def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> Request:
+    by_group = attrgetter("group")
+    groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=by_group), key=by_group)]
     blind = next((group for group in groups if group.focal is None), None)
+    if options.mapping == "incremental" and not blind and len(copies) >= MANY:
+        say(Step("reading photos", note="All photos tell their focal length: --mapping global would be faster, though less sure."))
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
         raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
-    masked = any(copy.photo.mask or copy.photo.path.suffix.lower() not in (".jpg", ".jpeg") for copy in copies)
-    return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]), masked,
+    return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]),
                    options.features, options.pairing, options.mapping, options.max_features, options.threads)
 
 
