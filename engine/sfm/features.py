@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from .exchange import Group, Request
 from .prepare import COPIES
 
 LENS = "SIMPLE_RADIAL"
-BATCH = 4
+BATCH = max(4, 2 * (os.cpu_count() or 1))
 
 
 def extract(request: Request, work: Path, say: Say) -> tuple[float | None, ...]:

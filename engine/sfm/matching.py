@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..core.step import Say, Step
 from .exchange import Request
 from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
 
-BATCH = 24
+BATCH = max(24, 8 * (os.cpu_count() or 1))
 PAIRS = "pairs.txt"
 
 

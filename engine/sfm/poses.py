@@ -15,16 +15,19 @@ from ..core.dataset import Dataset, PointCloud
 from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.photo_options import PosesOptions
-from ..core.poses_report import FILE, PosesReport, Unplaced, write_report
+from ..core.photo_sources import MASKS
+from ..core.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, write_report
 from ..core.step import Say, Step, silent
-from .dataset_writer import Shot, write_dataset
-from .exchange import Group, Outcome, Request
+from .dataset_writer import IMAGES, Shot, write_dataset
+from .exchange import OUTCOME, Group, Outcome, Request
 from .photos import find_photos, named, natural
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
 from .report import compose, explain
 from .upright import upright
 
+WRITTEN = {IMAGES, MASKS, "transforms.json", "points3d.ply", TEXT, PICTURE, FILE}
+"""What a dataset of ours holds."""
 FEWEST = 3
 """Photos below which there is no scene to speak of."""
 BYTES_A_PHOTO = 4 << 20
@@ -45,7 +48,7 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     photos, dataset = photos.resolve(), dataset.resolve()
     work = dataset.with_name(dataset.name + ".work")
     found, excluded = find_photos(photos, (dataset, work))
-    _refuse_to_overwrite(photos, dataset)
+    _refuse_to_overwrite(photos, dataset, work)
     _refuse_without_space(make_folder(work), len(found))
     copies, useless = prepare(found, work, options.feature_size, say)
     excluded += useless
@@ -60,11 +63,13 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     return report
 
 
-def _refuse_to_overwrite(photos: Path, dataset: Path) -> None:
-    """UserError when the dataset's folder holds anything that is not ours."""
+def _refuse_to_overwrite(photos: Path, dataset: Path, work: Path) -> None:
+    """UserError when the dataset's folder holds anything that is not ours. Half of a dataset is ours where its work folder is."""
     if photos.is_relative_to(dataset):
         raise UserError(f"The dataset {dataset} would be written around the photos themselves.", "Choose another folder for the dataset.")
-    if dataset.is_file() or (dataset.is_dir() and any(dataset.iterdir()) and not (dataset / FILE).is_file()):
+    names = {path.name for path in dataset.iterdir()} if dataset.is_dir() else set()
+    ours = names <= WRITTEN and (FILE in names or (work / OUTCOME).is_file())
+    if dataset.is_file() or (names and not ours):
         raise UserError(f"{dataset} exists already and holds other things.", "Choose a folder that is not there yet.")
 
 
@@ -135,10 +140,10 @@ def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: S
 
 
 def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, say: Say) -> None:
-    """poses.txt, poses.png and poses.json; the last one marks the dataset as ours."""
+    """poses.txt, poses.png and poses.json; the last one says that the dataset is whole."""
     from .drawing import draw
 
     say(Step("drawing the report"))
-    (dataset.folder / "poses.txt").write_text(report.text(), encoding="utf-8")
-    draw(report, dataset, photos, dataset.folder / "poses.png")
+    (dataset.folder / TEXT).write_text(report.text(), encoding="utf-8")
+    draw(report, dataset, photos, dataset.folder / PICTURE)
     write_report(report, dataset.folder)

@@ -126,6 +126,20 @@ def test_a_second_run_computes_no_features_again(found: Found) -> None:
     assert begin.done == begin.total == 8
 
 
+def test_a_run_that_was_cut_off_while_writing_is_made_whole(found: Found) -> None:
+    def cut(step: Step) -> None:
+        if step.name == "undistorting photos" and step.done == 3:
+            raise KeyboardInterrupt
+
+    folder = found.dataset.folder
+    photos = folder.with_name("photos")
+    with pytest.raises(KeyboardInterrupt):
+        find_poses(photos, folder, QUICK, cut)
+    assert not (folder / "transforms.json").exists() and not (folder / "poses.json").exists()
+    assert find_poses(photos, folder, QUICK).placed == found.report.placed
+    assert len(read_dataset(folder).views) == 8
+
+
 def test_two_shapes_of_photo_are_two_cameras(tmp_path: Path) -> None:
     for number, camera in enumerate(walk(8), 1):
         camera = portrait(camera) if number in (3, 6) else camera
