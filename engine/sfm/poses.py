@@ -20,7 +20,7 @@ from ..core.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, writ
 from ..core.step import Say, Step, silent
 from .dataset_writer import IMAGES, Shot, write_dataset
 from .exchange import OUTCOME, Group, Outcome, Request
-from .photos import find_photos, named, natural
+from .photos import find_photos, named, natural, without_warnings
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
 from .report import compose, explain
@@ -38,6 +38,7 @@ SERIES_STEP = 3
 """File names of a series count up by no more than this from photo to photo."""
 
 
+@without_warnings()
 def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions(), say: Say = silent) -> PosesReport:  # noqa: B008
     """Find the cameras of the photos in a folder and write an undistorted dataset with a report.
 
