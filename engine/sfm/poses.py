@@ -145,7 +145,8 @@ def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, say: Sa
     """poses.txt, poses.png and poses.json; the last one says that the dataset is whole."""
     from .drawing import draw
 
-    say(Step("drawing the report"))
+    say(Step("drawing the report", 0, 1))
     (dataset.folder / TEXT).write_text(report.text(), encoding="utf-8")
     draw(report, dataset, photos, dataset.folder / PICTURE)
     write_report(report, dataset.folder)
+    say(Step("drawing the report", 1, 1))
