@@ -1,7 +1,7 @@
 """The job folder: the one interface between whoever asks for a training and the worker that does it.
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), heartbeat (the worker lives),
-preview.ply, checkpoint/, result.ply, report.json, engine.log. A worker needs nothing else.
+preview.ply, checkpoint/, result.ply, report.json, report.html, engine.log. A worker needs nothing else.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class JobFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.json"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
 
     @property
     def log(self) -> Path:

@@ -1,0 +1,1 @@
+"""The command line's verbs, one file a subject. Each is a shell over functions that work without it."""
