@@ -61,3 +61,10 @@ class Camera:
         safe = np.ones_like(depth) if self.orthographic else np.where(np.abs(depth) < 1e-12, 1e-12, depth)
         pixels = local[:, :2] / safe[:, None] * [self.fl_x, self.fl_y] + [self.cx, self.cy]
         return pixels, depth
+
+    def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """World points [N, 3] at `pixels` [N, 2] and distances `depth` [N] along the view axis: the inverse of project."""
+        local = (pixels - [self.cx, self.cy]) / [self.fl_x, self.fl_y]
+        local = local if self.orthographic else local * depth[:, None]
+        matrix = self.camera_to_world @ FLIP_YZ
+        return np.column_stack([local, depth]) @ matrix[:3, :3].T + matrix[:3, 3]
