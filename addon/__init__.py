@@ -10,6 +10,8 @@ MODULES = (
     "properties",
     "operators",
     "panels",
+    "instant_panel",
+    "report_panel",
     "viewport",
     "layout_panel",
     "jobs",

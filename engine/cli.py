@@ -13,8 +13,10 @@ import tyro
 
 from .client import LocalEngine
 from .commands.evaluate import evaluate
+from .commands.instant import instant
 from .commands.render import render
 from .commands.report import report
+from .commands.view import view
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
@@ -142,7 +144,7 @@ def convert(
     return 0
 
 
-for verb in (evaluate, render, report):
+for verb in (evaluate, render, report, instant, view):
     app.command(verb)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from ..core.camera import Camera
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, PointCloud
+from ..core.errors import UserError
 from ..core.gaussians import Gaussians, rgb_to_sh0
+from .depth_start import depth_gaussians
 from .sky import sky_points
 from .strategies.mcmc import logit
 
@@ -20,7 +22,21 @@ NEIGHBOURS = 3
 WINDOW = 8
 
 
+DEPTH_SHARE = 0.6
+"""Of the Gaussians that a training may have, those that it begins with where it starts from depth maps."""
+
+
 def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
+    """What the settings say to begin with. UserError when they ask for depth maps and the dataset has none."""
+    if config.start == "points":
+        return point_gaussians(dataset, config)
+    made = depth_gaussians(dataset.train_views, max(1, int(DEPTH_SHARE * config.max_gaussians)))
+    if made is None:
+        raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.")
+    return made.with_sh_degree(config.sh_degree)
+
+
+def point_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
     """Round Gaussians on the dataset's start points, as large as the mean distance to the three nearest neighbours."""
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
