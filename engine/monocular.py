@@ -51,7 +51,7 @@ class DepthModel:
         fed = ((small - np.array(MEAN)) / np.array(DEVIATION)).transpose(2, 0, 1)[None]
         answer = np.squeeze(np.asarray(self.network(np.ascontiguousarray(fed, np.float32)), np.float32))
         if answer.ndim != 2 or not np.isfinite(answer).all():
-            raise UserError(f"The depth model answers with an array of shape {answer.shape}, or without numbers, not with one depth a pixel.",
+            raise UserError(f"The depth model answers with shape {answer.shape}, or without numbers, and not with one depth a pixel.",
                             "Use a model for monocular depth, for example Depth Anything V2 exported to ONNX.")
         return resampled(answer[..., None], image.shape[1], image.shape[0])[..., 0]
 
@@ -81,7 +81,7 @@ def _onnx(path: Path) -> DepthModel:
         raise _damaged(path) from error
     wanted = session.get_inputs()[0]
     height, width = (side if isinstance(side, int) else None for side in (list(wanted.shape) + [None] * 4)[2:4])
-    return DepthModel(_told(path, lambda fed: session.run(None, {wanted.name: fed})[0]), height, width)
+    return DepthModel(_told(path, lambda fed: np.asarray(session.run(None, {wanted.name: fed})[0])), height, width)
 
 
 def _torchscript(path: Path) -> DepthModel:

@@ -114,7 +114,8 @@ def viewing(file_of: FileOf, views: Sequence[View] = (), host: str = "127.0.0.1"
     try:
         server = viser.ViserServer(host, port, label="Splatwright", verbose=False)
     except OSError as error:
-        raise UserError(f"Nothing can listen on {host}, port {port}: {error.strerror or error}.", "Choose another --host or --port.") from None
+        raise UserError(f"Nothing can listen on {host}, port {port}: {error.strerror or error}.",
+                        "Choose another --host or --port.") from None
     try:
         viewer = Viewer(server, file_of, views)
         viewer.begin()

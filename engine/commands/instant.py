@@ -66,7 +66,8 @@ def _of_dataset(folder: Path, most: int) -> Gaussians:
 
     made = depth_gaussians(read_dataset(folder).views, most)
     if made is None:
-        raise UserError(f"The images of {folder} have no depth maps.", "Capture the dataset again with Depth, or name a picture and a --model.")
+        raise UserError(f"The images of {folder} have no depth maps.",
+                        "Capture the dataset again with Depth, or name a picture and a --model.")
     return made
 
 

@@ -12,6 +12,8 @@ from ..core.errors import UserError
 from ..terminal import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..evaluation.camera_paths import Named
     from ..evaluation.scene import Scene
 
@@ -78,7 +80,7 @@ def _orbit(scene: Scene, frames: int, resolution: int) -> list[Named]:
     return orbit(scene.gaussians, frames, resolution, max(2, round(resolution * ASPECT)))
 
 
-def _pictures(scene: Scene, cameras: list[Named], resolution: int, film: bool, background: str) -> Iterator[tuple[str, object]]:
+def _pictures(scene: Scene, cameras: list[Named], resolution: int, film: bool, background: str) -> Iterator[tuple[str, np.ndarray]]:
     """Every camera's picture; in a film all are as large as the first."""
     from ..evaluation.camera_paths import fitted
 

@@ -54,12 +54,10 @@ def newest_file(scene: Path) -> Path | None:
 
 def _views(dataset: Path | None, job: JobFolder | None) -> tuple[View, ...]:
     """The dataset's views; none, and a sentence, when the training's own is gone."""
-    if dataset is None and job is None:
-        return ()
+    if dataset:
+        return read_dataset(dataset).views
     try:
-        return read_dataset(dataset or job.read_spec().dataset).views if job or dataset else ()
+        return read_dataset(job.read_spec().dataset).views if job else ()
     except UserError as error:
-        if dataset:
-            raise
         console.print(f"Without cameras and photos: {error.message}", style="dim", markup=False, highlight=False)
         return ()

@@ -16,7 +16,7 @@ Backend = Literal["auto", "cuda", "cpu"]
 Background = Literal["random", "black", "white"]
 StrategyName = Literal["mcmc", "default"]
 MaskMeaning = Literal["ignore", "empty"]
-Start = Literal["points", "depth"]
+Start = Literal["auto", "points", "depth"]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class TrainConfig:
     """share of the run that trains at no more than half of the resolution"""
     full_sh_at: float = 0.5
     """share of the run after which every SH degree is active"""
-    start: Start = "points"
-    """what the training begins with: the dataset's start points, or splats made of its depth maps"""
+    start: Start = "auto"
+    """what the training begins with: the dataset's start points, or splats made of its depth maps; auto: depth where every image has it"""
     initial_opacity: float = 0.3
     """opacity of start points"""
     sky: int = 0

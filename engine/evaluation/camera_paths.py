@@ -21,6 +21,9 @@ from ..core.transforms_json import read_cameras
 
 Named = tuple[str, Camera]
 
+CHOOSE = "Choose a transforms.json, or a camera path of nerfstudio's viewer."
+SAVE_AGAIN = "Save the camera path again."
+
 ELEVATION = math.radians(20)
 FIELD_OF_VIEW = math.radians(45)
 CORE = 0.9
@@ -39,7 +42,7 @@ def read_path(path: Path, all_views: bool = True) -> list[Named]:
         return camera_path(values, path)
     if "frames" in values:
         return [(name, undistorted_camera(camera)) for name, camera in read_cameras(path)]
-    raise UserError(f"{path.name} holds neither frames nor a camera_path.", "Choose a transforms.json, or a camera path of nerfstudio's viewer.")
+    raise UserError(f"{path.name} holds neither frames nor a camera_path.", CHOOSE)
 
 
 def _dataset_cameras(path: Path, all_views: bool) -> list[Named]:
@@ -54,9 +57,9 @@ def _load(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}.", "Save the camera path again.") from None
+        raise UserError(f"{path} is not valid JSON: {error}.", SAVE_AGAIN) from None
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds no cameras.", "Choose a transforms.json, or a camera path of nerfstudio's viewer.")
+        raise UserError(f"{path} holds no cameras.", CHOOSE)
     return values
 
 
@@ -69,7 +72,7 @@ def camera_path(values: dict[str, Any], path: Path) -> list[Named]:
         size = round(float(values["render_width"])), round(float(values["render_height"]))
         cameras = [_path_camera(frame, *size) for frame in values["camera_path"]]
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise UserError(f"{path.name} has frames without a proper pose, field of view or image size.", "Save the camera path again.") from None
+        raise UserError(f"{path.name} has frames without a proper pose, field of view or image size.", SAVE_AGAIN) from None
     if not cameras:
         raise UserError(f"{path.name} holds no frames.", "Add keyframes and save the camera path again.")
     return [(f"{index:05d}", camera) for index, camera in enumerate(cameras)]

@@ -45,8 +45,7 @@ def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | Non
     config = replace(config, resolution=resolution or config.resolution).validate()
     found = read_dataset(dataset or own_dataset(scene, job))
     if not found.eval_views:
-        raise UserError(f"{found.folder} holds no views out, so no quality can be measured: on images that were trained on it would flatter.",
-                        MEND)
+        raise UserError(f"{found.folder} holds no views out, so no quality can be measured: trained images would flatter it.", MEND)
     if job:
         _refuse_trained(found, job)
     return HeldOut(found.eval_views, config)

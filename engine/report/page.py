@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from html import escape
+from typing import Any
 
 from ..core.config import TrainConfig
 from ..core.events import Failed, Finished
@@ -12,6 +13,8 @@ from .curves import chart
 from .record import Record
 from .strips import FULL_ERROR, HEAT, Strip, data_uri
 from .style import STYLE
+
+ENGINES = {"cpu": "Processor", "cuda": "NVIDIA card"}
 
 
 def page(record: Record, strips: list[Strip], note: str = "") -> str:
@@ -51,7 +54,7 @@ def _tiles(record: Record) -> str:
     gaussians = report.get("gaussians") or (record.gaussians[-1][1] if record.gaussians else None)
     tiles += [(f"{gaussians:,.0f}", "Gaussians")] if gaussians else []
     tiles += [(_duration(report["seconds"]), "of training")] if "seconds" in report else []
-    tiles += [({"cpu": "Processor", "cuda": "NVIDIA card"}.get(record.started.backend, record.started.backend), "engine")] if record.started else []
+    tiles += [(ENGINES.get(record.started.backend, record.started.backend), "engine")] if record.started else []
     shown = "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in tiles)
     return f'<div class="tiles">{shown}</div>{_measured(record)}'
 
@@ -70,7 +73,8 @@ def _measured(record: Record) -> str:
 
 def _curves(record: Record) -> str:
     charts = (chart("PSNR on held-out views", record.psnr, 2, " dB"), chart("SSIM on held-out views", record.ssim, 4),
-              chart("Loss on trained images", record.loss, 4), chart("Gaussians", record.gaussians, 0), chart("Steps a second", record.rate, 1))
+              chart("Loss on trained images", record.loss, 4), chart("Gaussians", record.gaussians, 0),
+              chart("Steps a second", record.rate, 1))
     shown = "".join(charts)
     return f'<h2>Curves over the steps</h2><div class="charts">{shown}</div>' if shown else ""
 
@@ -89,9 +93,10 @@ def _views(record: Record, strips: list[Strip], note: str) -> str:
 
 def _strip(strip: Strip) -> str:
     names = (("Truth", strip.truth), ("Render", strip.render), ("Error", strip.error))
-    shown = "".join(f'<figure><img alt="{name} of {escape(strip.score.name)}" src="{data_uri(png)}"><figcaption>{name}</figcaption></figure>'
+    view = escape(strip.score.name)
+    shown = "".join(f'<figure><img alt="{name} of {view}" src="{data_uri(png)}"><figcaption>{name}</figcaption></figure>'
                     for name, png in names)
-    return (f'<section class="view"><header><b>{escape(strip.score.name)}</b><span>PSNR {strip.score.psnr:.2f} dB · '
+    return (f'<section class="view"><header><b>{view}</b><span>PSNR {strip.score.psnr:.2f} dB · '
             f'SSIM {strip.score.ssim:.4f}</span></header><div class="strip">{shown}</div></section>')
 
 
@@ -113,18 +118,28 @@ def _findings(record: Record) -> str:
 def _settings(record: Record) -> str:
     standard, report = asdict(TrainConfig()), record.report
     settings = ((name, str(value), value != standard[name]) for name, value in asdict(record.config).items())
-    timings = {"Training": _duration(report["seconds"]), "Measuring the result": _duration(report.get("seconds_to_measure", 0.0)),
-               "Steps a second, mean": f"{report['step'] / max(report['seconds'], 1e-9):.1f}"} if "seconds" in report else {}
-    images = {"Images trained on": str(record.started.train_views), "Images held out": str(record.started.eval_views)} if record.started else {}
-    facts = {"Seed": str(record.config.seed), **images, **timings, **report.get("versions", {})}
+    facts = {"Seed": str(record.config.seed), **_counts(record), **_timings(report), **report.get("versions", {})}
     return ("<h2>How it was made</h2>"
             f'<div class="pair"><div>{_table((name, str(value), False) for name, value in facts.items())}</div>'
             f"<details open><summary>Settings (bold: not the usual value)</summary>{_table(settings)}</details></div>")
 
 
+def _counts(record: Record) -> dict[str, str]:
+    started = record.started
+    return {"Images trained on": str(started.train_views), "Images held out": str(started.eval_views)} if started else {}
+
+
+def _timings(report: dict[str, Any]) -> dict[str, str]:
+    if "seconds" not in report:
+        return {}
+    return {"Training": _duration(report["seconds"]), "Steps a second, mean": f"{report['step'] / max(report['seconds'], 1e-9):.1f}",
+            "Measuring the result": _duration(report.get("seconds_to_measure", 0.0))}
+
+
 def _table(rows: Iterable[tuple[str, str, bool]]) -> str:
-    return "<table>" + "".join(f'<tr{" class=changed" if changed else ""}><td>{escape(name)}</td><td class="number">{escape(value)}</td></tr>'
-                               for name, value, changed in rows) + "</table>"
+    lines = (f'<tr{" class=changed" if changed else ""}><td>{escape(name)}</td><td class="number">{escape(value)}</td></tr>'
+             for name, value, changed in rows)
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _duration(seconds: float) -> str:

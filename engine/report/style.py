@@ -33,7 +33,8 @@ code { font-size: 12.5px; overflow-wrap: anywhere; }
 .finding { padding: 10px 14px; margin-bottom: 8px; border-left-width: 5px; }
 .finding.info { border-left-color: var(--info); } .finding.warning { border-left-color: var(--warning); }
 .finding.error { border-left-color: var(--error); } .finding b { text-transform: capitalize; }
-.state { font-weight: 600; } .state.good { color: var(--good); } .state.error { color: var(--error); } .state.warning { color: var(--warning); }
+.state { font-weight: 600; }
+.state.good { color: var(--good); } .state.error { color: var(--error); } .state.warning { color: var(--warning); }
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; }
 td, th { padding: 5px 14px; border-top: 1px solid var(--rule); text-align: left; } tr:first-child > * { border-top: 0; }
 td.number, th.number { text-align: right; } tr.changed td { font-weight: 650; }

@@ -31,7 +31,7 @@ RETRY_SECONDS = 5.0
 CHECKPOINT_SHARE = 0.03
 """Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
 
-UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: on images that were trained on it would flatter.",
+UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
                      "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
 
 AskControl = Callable[[], Control]

@@ -14,12 +14,12 @@ from engine.core.errors import UserError
 from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
 from engine.core.job import JobFolder, JobSpec
 from engine.core.ply import read_ply
+from engine.evaluation.held_out import held_out_for
+from engine.evaluation.measure import mean_row, measure_file
 from engine.training.checkpoint import load_checkpoint
 from engine.training.cpu.model import affordable_gaussians
 from engine.training.trainer import train
 from engine.training.watch import Every
-from engine.evaluation.held_out import held_out_for
-from engine.evaluation.measure import mean_row, measure_file
 from tests.scenes import write_ball_dataset
 
 SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=10,
