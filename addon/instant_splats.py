@@ -41,7 +41,7 @@ def instant_steps(context: bpy.types.Context, most: int, render: Render = render
         stack.enter_context(overriding(scene, {**COLOR, **PLAIN_OUTPUT, **png(transparent=True), "render.filepath": ""}))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True}))
         stack.enter_context(overriding(scene.camera.data, {"dof.use_dof": False}))
-        stack.enter_context(_without_splats(view_layer))
+        stack.enter_context(_without_splats(scene))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir)))
         view_layer.update()
         camera = camera_from_blender(scene, scene.camera, view_layer.depsgraph)
@@ -62,10 +62,10 @@ def gaussians_seen(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, came
     return gaussians
 
 
-def _without_splats(view_layer: bpy.types.ViewLayer) -> ExitStack:
+def _without_splats(scene: bpy.types.Scene) -> ExitStack:
     """Splat objects are not rendered inside this context: they would become splats of splats."""
     stack = ExitStack()
-    for shown in view_layer.objects:
+    for shown in scene.objects:
         if shown.splatwright.is_splat:
             stack.enter_context(overriding(shown, {"hide_render": True}))
     return stack

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import LocalEngine
-from .commands.evaluate import evaluate
+from .commands.evaluate import evaluate, exported_quality
 from .commands.instant import instant
 from .commands.render import render
 from .commands.report import report
@@ -63,7 +63,8 @@ def train(
     if isinstance(last, Finished):
         result = read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen)
-        print(json.dumps({"output": str(output), "psnr": last.psnr, "ssim": last.ssim, "gaussians": last.gaussians,
+        psnr, ssim = exported_quality(output, folder, last)
+        print(json.dumps({"output": str(output), "psnr": psnr, "ssim": ssim, "gaussians": last.gaussians,
                           "steps": last.step, "seconds": last.seconds}))
         return 0
     if isinstance(last, Failed):

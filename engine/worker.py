@@ -100,9 +100,9 @@ def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
 
 def write_page(job: JobFolder, voice: Voice, finished: Finished) -> None:
     """Write the job's report.html; a failure is told and ends nothing."""
-    from .report.writing import write_report
-
     try:
+        from .report.writing import write_report
+
         write_report(job, job.beat, finished)
     except UserError as error:
         voice.say(Finding("warning", f"The report was not written: {error.message}", error.hint))

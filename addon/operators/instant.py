@@ -9,15 +9,15 @@ from bpy.props import IntProperty
 
 from ...engine.core.instant import MOST
 from ..instant_splats import instant_splats, instant_steps
-from ..render_passes import RenderStopped, render_as_job
+from ..render_passes import render_as_job
 from .reporting import reports_user_errors
 from .selected import select_alone
-from .stepped import Stepped
+from .stepped import SteppedRender
 
 TICK_SECONDS = 0.05
 
 
-class SPLATWRIGHT_OT_instant_splats(Stepped, bpy.types.Operator):
+class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
     """Render the scene's camera once and turn every pixel into a splat where its surface is: no training, seen from one side"""
 
     bl_idname = "splatwright.instant_splats"
@@ -36,46 +36,24 @@ class SPLATWRIGHT_OT_instant_splats(Stepped, bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self._finish(context, instant_splats(context, self.most))
+        return self.complete(context, instant_splats(context, self.most))
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
-        self._stopping = False
         self.show(context, 0.0, "rendering")
         self.begin(context, instant_steps(context, self.most, render_as_job), TICK_SECONDS)
         return {"RUNNING_MODAL"}
 
-    @reports_user_errors
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._stopping |= event.type == "ESC"
-        if event.type != "TIMER":
-            return {"RUNNING_MODAL"}
-        try:
-            return self._step(context)
-        except BaseException:
-            self.cancel(context)
-            raise
+    def give_up(self, context: bpy.types.Context) -> set[str]:
+        self.cancel(context)
+        self.report({"WARNING"}, "Stopped: no splats were made")
+        return {"CANCELLED"}
 
-    def _step(self, context: bpy.types.Context) -> set[str]:
-        """One turn of the timer. A render that is under way ends first: its settings must not change meanwhile."""
-        try:
-            if self._stopping and not bpy.app.is_job_running("RENDER"):
-                raise RenderStopped
-            next(self._steps)
-        except RenderStopped:
-            self.cancel(context)
-            self.report({"WARNING"}, "Stopped: no splats were made")
-            return {"CANCELLED"}
-        except StopIteration as end:
-            self.cancel(context)
-            return self._finish(context, end.value)
-        return {"RUNNING_MODAL"}
-
-    def _finish(self, context: bpy.types.Context, made: bpy.types.Object) -> set[str]:
+    def complete(self, context: bpy.types.Context, result: bpy.types.Object) -> set[str]:
         if context.mode == "OBJECT":
-            select_alone(context, made)
-        self.report({"INFO"}, f"{len(made.data.points):,} splats of what the camera sees")
+            select_alone(context, result)
+        self.report({"INFO"}, f"{len(result.data.points):,} splats of what the camera sees")
         return {"FINISHED"}
 
 

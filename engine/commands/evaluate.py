@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from ..core.errors import UserError
+from ..core.events import Finished
 from ..core.files import write_text
+from ..core.formats import PLY, format_of
+from ..core.job import JobFolder
 from ..terminal import console, counted
+
+if TYPE_CHECKING:
+    from ..evaluation.lpips import Compare
 
 
 def evaluate(
@@ -45,7 +52,18 @@ def evaluate(
     return 0
 
 
-def _lpips(required: bool):
+def exported_quality(path: Path, job: JobFolder, finished: Finished) -> tuple[float | None, float | None]:
+    """PSNR and SSIM of a file that a job's result was exported to: measured on the file itself where its format rounds."""
+    from ..evaluation.held_out import held_out_for
+    from ..evaluation.measure import mean_row, measure_file
+
+    if finished.psnr is None or format_of(path) is PLY:
+        return finished.psnr, finished.ssim
+    mean = mean_row(measure_file(path, held_out_for(job.path)))
+    return mean.psnr, mean.ssim
+
+
+def _lpips(required: bool) -> Compare | None:
     """The comparison where it can be had; UserError when it is asked for and cannot."""
     from ..evaluation.lpips import load_lpips
 

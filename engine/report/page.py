@@ -47,8 +47,8 @@ def _tiles(record: Record) -> str:
     report, tiles = record.report, []
     views = len(report.get("views", ())) or report.get("eval_views", 0)
     if report.get("psnr") is not None:
-        tiles += [(f"{report['psnr']:.2f} dB", f"PSNR, mean of {views} held-out views"),
-                  (f"{report['ssim']:.4f}", f"SSIM, mean of {views} held-out views")]
+        measured_on = f"mean of {views} held-out view{'' if views == 1 else 's'}"
+        tiles += [(f"{report['psnr']:.2f} dB", f"PSNR, {measured_on}"), (f"{report['ssim']:.4f}", f"SSIM, {measured_on}")]
     elif record.psnr:
         tiles.append((f"{record.psnr[-1][1]:.2f} dB", f"PSNR on held-out views at step {record.psnr[-1][0]:,.0f}"))
     gaussians = report.get("gaussians") or (record.gaussians[-1][1] if record.gaussians else None)
@@ -117,11 +117,13 @@ def _findings(record: Record) -> str:
 
 def _settings(record: Record) -> str:
     standard, report = asdict(TrainConfig()), record.report
-    settings = ((name, str(value), value != standard[name]) for name, value in asdict(record.config).items())
+    settings = [(name, str(value), value != standard[name]) for name, value in asdict(record.config).items()]
+    changed = [setting for setting in settings if setting[2]] or [("none, all are as usual", "", False)]
     facts = {"Seed": str(record.config.seed), **_counts(record), **_timings(report), **report.get("versions", {})}
     return ("<h2>How it was made</h2>"
             f'<div class="pair"><div>{_table((name, str(value), False) for name, value in facts.items())}</div>'
-            f"<details open><summary>Settings (bold: not the usual value)</summary>{_table(settings)}</details></div>")
+            f"<div>{_table(changed, 'Settings that were changed')}"
+            f"<details><summary>Every setting</summary>{_table(settings)}</details></div></div>")
 
 
 def _counts(record: Record) -> dict[str, str]:
@@ -136,10 +138,11 @@ def _timings(report: dict[str, Any]) -> dict[str, str]:
             "Measuring the result": _duration(report.get("seconds_to_measure", 0.0))}
 
 
-def _table(rows: Iterable[tuple[str, str, bool]]) -> str:
+def _table(rows: Iterable[tuple[str, str, bool]], heading: str = "") -> str:
     lines = (f'<tr{" class=changed" if changed else ""}><td>{escape(name)}</td><td class="number">{escape(value)}</td></tr>'
              for name, value, changed in rows)
-    return f"<table>{''.join(lines)}</table>"
+    first = f'<tr><th colspan="2">{heading}</th></tr>' if heading else ""
+    return f"<table>{first}{''.join(lines)}</table>"
 
 
 def _duration(seconds: float) -> str:

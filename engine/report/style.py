@@ -29,7 +29,7 @@ code { font-size: 12.5px; overflow-wrap: anywhere; }
 .strip { display: grid; grid-template-columns: repeat(3, 1fr); gap: 6px; margin-top: 8px; }
 .strip figure { margin: 0; } .strip img { width: 100%; display: block; border-radius: 5px; background: #000; }
 .strip figcaption { color: var(--soft); font-size: 12.5px; margin-top: 2px; }
-.scale { display: inline-block; width: 120px; height: 9px; border-radius: 5px; margin: 0 6px; }
+.scale { display: inline-block; width: 120px; height: 10px; border: 1px solid var(--rule); border-radius: 5px; margin: 0 6px; }
 .finding { padding: 10px 14px; margin-bottom: 8px; border-left-width: 5px; }
 .finding.info { border-left-color: var(--info); } .finding.warning { border-left-color: var(--warning); }
 .finding.error { border-left-color: var(--error); } .finding b { text-transform: capitalize; }

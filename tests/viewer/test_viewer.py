@@ -19,8 +19,8 @@ from engine.commands.view import newest_file
 from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.job import JobFolder, JobSpec
-from engine.core.png import decode_png
 from engine.core.ply import write_ply
+from engine.core.png import decode_png
 from engine.viewer import viewing
 from tests.scenes import colored_ball, write_ball_dataset
 
