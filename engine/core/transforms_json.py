@@ -14,7 +14,7 @@ import numpy as np
 from .camera import Camera
 from .dataset import Dataset, PointCloud, View, held_out_names
 from .errors import UserError
-from .files import disk_error, write_text
+from .files import read_json, write_text
 from .image_size import image_size
 
 FILE = "transforms.json"
@@ -86,7 +86,7 @@ def read_transforms(path: Path) -> Dataset:
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
     file = path / FILE if path.is_dir() else path
-    values = _load(file)
+    values = read_json(file, "dataset", MEND)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     _refuse([frame.path for frame in raw if not frame.image.is_file()], len(raw), "named in transforms.json but not there",
@@ -100,23 +100,11 @@ def read_transforms(path: Path) -> Dataset:
 
 def read_cameras(file: Path) -> list[tuple[str, Camera]]:
     """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms."""
-    values = _load(file)
+    values = read_json(file, "dataset", MEND)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     _refuse_unsound(raw)
     return [(Path(frame.path).stem, frame.view(frame.path, False).camera) for frame in raw]
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise disk_error(file, error) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not valid JSON: {error}.", MEND) from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file} holds no dataset.", MEND)
-    return values
 
 
 def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from ..core.camera import Camera
 from ..core.distortion import undistorted_camera
 from ..core.errors import UserError
-from ..core.files import disk_error
+from ..core.files import read_json
 from ..core.gaussians import Gaussians
 from ..core.sources import read_dataset
 from ..core.transform import quats_from_matrices, rotation_matrices
@@ -37,7 +36,7 @@ def read_path(path: Path, all_views: bool = True) -> list[Named]:
     """
     if path.suffix != ".json":
         return _dataset_cameras(path, all_views)
-    values = _load(path)
+    values = read_json(path, "cameras", CHOOSE)
     if "camera_path" in values:
         return camera_path(values, path)
     if "frames" in values:
@@ -49,18 +48,6 @@ def _dataset_cameras(path: Path, all_views: bool) -> list[Named]:
     found = read_dataset(path)
     views = found.views if all_views or not found.eval_views else found.eval_views
     return [(Path(view.name).stem, undistorted_camera(view.camera)) for view in views]
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise disk_error(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}.", SAVE_AGAIN) from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path} holds no cameras.", CHOOSE)
-    return values
 
 
 def camera_path(values: dict[str, Any], path: Path) -> list[Named]:

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.commands.instant import instant
 from engine.core.errors import UserError
+from engine.core.gaussians import sh0_to_rgb
 from engine.core.instant import gaussians_from_depth
+from engine.core.ply import read_ply
 from engine.monocular import depth_of, load_depth_model, photo_camera, resampled, told_field_of_view
 
 
@@ -109,3 +112,19 @@ def test_resampling_keeps_a_slope() -> None:
     grown, shrunk = resampled(slope, 100, 30), resampled(slope, 10, 5)
     assert grown.shape == (30, 100, 1) and shrunk.shape == (5, 10, 1)
     assert np.allclose(np.diff(grown[3, 5:-5, 0]), 0.4 / 39, atol=1e-5) and np.allclose(np.diff(shrunk[2, :, 0]), 4 / 39, atol=1e-5)
+
+
+def test_a_photo_becomes_splats_by_a_model(tmp_path: Path) -> None:
+    """The command: bright things are near, dark ones far."""
+    image = np.full((60, 90, 3), 40, np.uint8)
+    image[15:45, 30:60] = 230
+    Image.fromarray(image).save(tmp_path / "photo.jpg", quality=98)
+    assert instant(tmp_path / "photo.jpg", tmp_path / "new" / "photo.ply", write_onnx(tmp_path / "model.onnx"), near=2, far=6) == 0
+    found = read_ply(tmp_path / "new" / "photo.ply").gaussians
+    bright = sh0_to_rgb(found.sh0[:, 0]).mean(axis=1) > 0.7
+    assert np.median(found.means[bright, 1]) == pytest.approx(2, abs=0.1)
+    assert np.median(found.means[~bright, 1]) == pytest.approx(6, abs=0.3)
+    assert len(found) < 5400, "the edges between them are left out"
+    for wrong in ({"near": 6, "far": 2}, {"field_of_view": 200.0}, {"most": 0}):
+        with pytest.raises(UserError, match="cannot be"):
+            instant(tmp_path / "photo.jpg", tmp_path / "b.ply", tmp_path / "model.onnx", **wrong)
