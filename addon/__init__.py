@@ -8,10 +8,12 @@ from types import ModuleType
 MODULES = (
     "preferences",
     "properties",
+    "preview",
     "operators",
     "panels",
     "instant_panel",
     "report_panel",
+    "splats_panel",
     "viewport",
     "layout_panel",
     "jobs",
