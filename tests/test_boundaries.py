@@ -16,7 +16,9 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
-    "engine/worker.py": (set(), {"core", "client", "training", "report"}),
+    "engine/worker.py": (set(), {"core", "client", "training", "report", "sfm"}),
+    "engine/sfm": ({"numpy", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
+    "engine/commands": ({"tyro", "numpy"}, {"core", "client", "terminal", "evaluation", "monocular", "report", "sfm", "training", "viewer"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
@@ -24,7 +26,6 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/evaluation": ({"numpy", "av", "torch"}, {"core", "training"}),
     "engine/report": ({"numpy"}, {"core", "training", "evaluation"}),
     "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, {"core", "training"}),
-    "engine/commands": ({"tyro", "numpy"}, {"core", "client", "terminal", "evaluation", "report", "training", "monocular", "viewer"}),
     "engine/viewer.py": ({"numpy", "viser"}, {"core", "training"}),
     "engine/cli.py": ({"tyro"}, {"core", "client", "commands", "terminal", "preflight"}),
     "engine/terminal.py": ({"rich"}, {"core", "client"}),

@@ -1,1 +1,1 @@
-"""The command line's verbs, one file a subject. Each is a shell over functions that work without it."""
+"""Verbs of the command line, one file a subject; cli.py registers them."""
