@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.camera import Camera
+from ..core.camera import Camera, look_at
 from ..core.distortion import undistorted_camera
 from ..core.errors import UserError
 from ..core.files import read_json
@@ -83,7 +83,7 @@ def orbit(gaussians: Gaussians, count: int, width: int, height: int) -> list[Nam
     angles = np.arange(count) * (2 * math.pi / count) - math.pi / 2  # from the front
     level, up = math.cos(ELEVATION), math.sin(ELEVATION)
     places = centre + distance * np.stack([level * np.cos(angles), level * np.sin(angles), np.full(count, up)], axis=1)
-    return [(f"{index:05d}", Camera(width, height, focal, focal, width / 2, height / 2, looking_at(place, centre)))
+    return [(f"{index:05d}", Camera(width, height, focal, focal, width / 2, height / 2, look_at(place, centre)))
             for index, place in enumerate(places)]
 
 
@@ -95,17 +95,6 @@ def bounds(gaussians: Gaussians) -> tuple[np.ndarray, float]:
     distances = np.linalg.norm(gaussians.means[rows] - centre, axis=1)
     radius = float(np.quantile(distances, CORE) + np.exp(np.median(gaussians.scales[rows])))
     return centre, max(radius, 1e-6)
-
-
-def looking_at(place: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """camera_to_world [4, 4] of a camera that looks at a target, Z up; `place` is not straight above it."""
-    back = (place - target) / np.linalg.norm(place - target)
-    right = np.cross([0.0, 0.0, 1.0], back)
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([right, np.cross(back, right), back], axis=1)
-    pose[:3, 3] = place
-    return pose
 
 
 def flight(cameras: list[Named], count: int) -> list[Named]:
