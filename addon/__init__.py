@@ -11,6 +11,8 @@ MODULES = (
     "preview",
     "operators",
     "panels",
+    "instant_panel",
+    "report_panel",
     "splats_panel",
     "viewport",
     "layout_panel",

@@ -127,3 +127,13 @@ def test_layout_by_hand(desk: Desktop) -> None:
     assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
     assert found["mode"] == "EDIT" and 3 in found["floaters"]
     assert found["applied"] == ["FINISHED"] and found["noticed"] and not found["stale"]
+
+
+@pytest.mark.gui
+@window
+def test_instant_splats_and_the_report(desk: Desktop) -> None:
+    found = desk.run("steps_trust", dataset=desk.inside(desk.folder / "dataset"))
+    assert found["name"] == "Instant Splats" and found["splats"] > 5_000 and found["selected"]
+    assert not found["engine_back"] and not found["use_pass_z"], "the scene's settings are put back"
+    assert found["opened"].startswith("file://") and found["opened"].endswith("/report.html")
+    assert found["report"].count("data:image/png;base64,") == 6 and "PSNR" in found["report"]
