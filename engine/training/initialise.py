@@ -23,12 +23,16 @@ DEPTH_SHARE = 0.6
 """Of the Gaussians that a training may have, those that it begins with where it starts from depth maps."""
 
 
+FARTHEST = 3.0
+"""Times that splats of depth maps may be farther from the cameras than start points, or nearer: wrong units are off by a thousand."""
+
+
 def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
     """What a training begins with: splats of depth maps, or start points, and the sky. UserError for depth maps that are not there."""
     cameras, sky = [view.camera for view in dataset.views], min(config.sky, config.max_gaussians // 2)
     if starts_from_depth(dataset, config):
         made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed)
-        if made is not None and len(made):
+        if made is not None and len(made) and _depth_fits(made, dataset, config):
             return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config)])
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
@@ -43,6 +47,26 @@ def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
         raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.")
     usable = all(view.depth and not view.camera.distortion for view in dataset.train_views)
     return config.start == "depth" or (config.start == "auto" and usable)
+
+
+def _depth_fits(made: Gaussians, dataset: Dataset, config: TrainConfig) -> bool:
+    """Whether splats of depth maps lie about as far from the cameras as the start points do. UserError where nothing else is wanted."""
+    if dataset.points is None or not len(dataset.points):
+        return True
+    far, known = (_nearest_camera(positions, dataset) for positions in (made.means, dataset.points.positions))
+    if known / FARTHEST < far < known * FARTHEST:
+        return True
+    if config.start == "depth":
+        raise UserError(f"By the depth maps the scene is {far:.3g} away from the cameras, by the start points {known:.3g}.",
+                        "Depth maps hold millimetres: write them in this unit, or set start to points.")
+    return False
+
+
+def _nearest_camera(positions: np.ndarray, dataset: Dataset) -> float:
+    """The median distance of positions [N, 3] to their nearest camera."""
+    cameras = np.stack([view.camera.position for view in dataset.views])
+    sample = positions[:: max(1, len(positions) // 500)]
+    return float(np.median(np.linalg.norm(cameras[:, None] - sample[None], axis=2).min(axis=0)))
 
 
 def round_gaussians(points: PointCloud, config: TrainConfig) -> Gaussians:

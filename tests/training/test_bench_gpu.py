@@ -92,7 +92,7 @@ def with_guides(dataset: Dataset, folder: Path) -> Dataset:
         normals = (local @ camera.viewmat[:3, :3] + camera.position).astype(np.float32)  # of the ball around the origin
         normals = np.where(depth[..., None] > 0, normals / np.linalg.norm(normals, axis=2, keepdims=True), 0.0).astype(np.float32)
         paths = [folder / f"{view.image.stem}_{kind}.npy" for kind in ("depth", "normals")]
-        for path, array in zip(paths, (depth, normals), strict=True):
+        for path, array in zip(paths, (1000 * depth, normals), strict=True):
             np.save(path, array)
         views.append(replace(view, depth=paths[0], normals=paths[1]))
     guided = replace(dataset, views=tuple(views))
