@@ -82,21 +82,32 @@ def steps_done(engine: LocalEngine, job: str) -> int:
 
 
 @app.command
-def check(dataset: Positional[Path]) -> int:
+def check(
+    dataset: Positional[Path],
+    config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
+    sheet: Path | None = None,
+) -> int:
     """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
 
     Args:
         dataset: folder with the images and their cameras
+        sheet: where a PNG of all images with the findings marked goes
     """
+    from .core.png import write_png
     from .core.sources import read_dataset
-    from .preflight import check_dataset
+    from .preflight import check as look_for_trouble
+    from .preflight.budget import needs
 
     found = read_dataset(dataset)
-    findings = check_dataset(found)
+    checked = look_for_trouble(found, config=config.validate())
     points = len(found.points) if found.points else 0
     print(f"{len(found.train_views)} views to train on, {len(found.eval_views)} held out, {points} start points")
-    print_findings(findings)
-    return 1 if any(finding.severity == "error" for finding in findings) else 0
+    print(needs(found, config).sentence)
+    print_findings(list(checked.findings))
+    if sheet:
+        write_png(sheet, checked.sheet())
+        print(f"contact sheet written to {sheet}")
+    return 1 if checked.pointless else 0
 
 
 @app.command

@@ -15,7 +15,10 @@ CELL_POINTS = 6
 SLACK = 0.1
 """Share of its distance by which a point may lie behind the nearest one of its cell and still be seen."""
 
-DIRECTIONS = 48
+DIRECTIONS = 64
+FACING = 0.5
+"""Cosine to a camera's direction up to which a part of the surface is looked at straight enough."""
+
 NEEDED = 3
 """Views that a part of the surface needs: two make a depth, the third confirms it."""
 
@@ -58,22 +61,32 @@ def suggested_poses(points: np.ndarray, counts: np.ndarray, cameras: Sequence[Ca
     """camera_to_world matrices [4, 4] of at most `most` further cameras for the points [N, 3] that are seen too rarely.
 
     `counts` [N] is what view_counts says; without `normals` [N, 3] the surface is taken to face away from the points' middle,
-    or towards it when the cameras stand inside. Greedy: each camera looks at the largest group of points that lacks views.
+    or towards it when the cameras stand inside. Greedy: each camera takes the direction from which most lacking views are made up.
     """
     if not len(points) or not cameras:
         return []
     facing = _facing(points, cameras) if normals is None else normals
-    lens, distance = cameras[0], _usual_distance(points, cameras)
-    counts, poses = counts.copy(), []
-    while len(poses) < most and (weak := counts < NEEDED).mean() > FEWEST_GAINED:
-        target, direction = _largest_gap(points[weak], facing[weak])
-        pose = look_at(target + distance * direction, target)
-        seen = seen_points(replace(lens, camera_to_world=pose), points) & ((pose[:3, 3] - points) * facing > 0).any(axis=1)
-        if (seen & weak).mean() < FEWEST_GAINED:
+    distance, lacking = _usual_distance(points, cameras), (NEEDED - counts).clip(0)
+    tried = (_toward(points, facing, lacking, direction, distance) for direction in _evenly_spread(DIRECTIONS))
+    candidates = [pose for pose in tried if pose is not None]
+    seen = [seen_points(replace(cameras[0], camera_to_world=pose), points) & (((pose[:3, 3] - points) * facing).sum(axis=1) > 0)
+            for pose in candidates]
+    chosen: list[np.ndarray] = []
+    while candidates and len(chosen) < most:
+        best = int(np.argmax([lacking[mask].sum() for mask in seen]))
+        mask, pose = seen.pop(best), candidates.pop(best)
+        if (mask & (lacking > 0)).mean() < FEWEST_GAINED:
             break
-        poses.append(pose)
-        counts[seen] += 1
-    return poses
+        chosen.append(pose)
+        lacking = np.where(mask, (lacking - 1).clip(0), lacking)
+    return chosen
+
+
+def _toward(points: np.ndarray, facing: np.ndarray, lacking: np.ndarray, direction: np.ndarray, distance: float) -> np.ndarray | None:
+    """A pose that looks against `direction` [3] at the lacking points that face it; None when there are none."""
+    rows = (lacking > 0) & (facing @ direction > FACING)
+    target = points[rows].mean(axis=0) if rows.any() else None
+    return None if target is None else look_at(target + distance * direction, target)
 
 
 def _facing(points: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
@@ -90,14 +103,6 @@ def _usual_distance(points: np.ndarray, cameras: Sequence[Camera]) -> float:
     depths = [depth[inside] for inside, _, depth in (inside_view(camera, points) for camera in cameras)]
     every = np.concatenate(depths)
     return float(np.median(every)) if len(every) else 1.0
-
-
-def _largest_gap(points: np.ndarray, facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Middle [3] and unit direction [3] of the largest group of points that face alike."""
-    groups = (facing @ _evenly_spread(DIRECTIONS).T).argmax(axis=1)
-    chosen = groups == np.bincount(groups).argmax()
-    direction = facing[chosen].mean(axis=0)
-    return points[chosen].mean(axis=0), direction / max(1e-9, float(np.linalg.norm(direction)))
 
 
 def _evenly_spread(count: int) -> np.ndarray:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 Severity = Literal["info", "warning", "error"]
-Fix = Literal["exclude", "recapture", "convert", "cover"]
-"""What a button can do about a finding: leave its images out, capture again, convert its images, place more cameras."""
+Fix = Literal["exclude", "include", "recapture", "convert", "cover"]
+"""What a button can do about a finding: leave its images out, take all in again, capture again, convert, place more cameras."""
 
 MOST_IMAGES = 500
 """Images that one finding names: an event stays one line of a few ten thousand letters."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset
 from ..core.events import Finding
@@ -16,6 +18,7 @@ from .masks import check_masks
 from .neighbours import check_neighbours
 from .pictures import check_pictures
 from .points import check_points, sampled
+from .sheet import contact_sheet
 from .views import check_completeness, check_directions, check_lenses, check_placement, unsound_poses
 
 SERIOUS_FIRST = ("error", "warning", "info")
@@ -35,13 +38,19 @@ class Check:
         """Whether training would be."""
         return any(finding.severity == "error" for finding in self.findings)
 
+    def sheet(self) -> np.ndarray:
+        """The contact sheet, uint8 [H, W, 3]."""
+        held_out = {view.name for view in self.dataset.eval_views}
+        looks = {look.view.name: look for look in self.looks}
+        return contact_sheet([view.name for view in self.dataset.views], looks, self.findings, held_out)
+
 
 def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
           folder: Path | None = None) -> Check:
     """Everything suspicious about a dataset; severity "error" means that training would be pointless.
 
     Reads every image, which takes as long as loading them; `tick` is called for each. `folder` is where the training will
-    write; without it the disk is not looked at.
+    write; the dataset's own unless given.
     """
     looks, unreadable = look_at_images(dataset.views, tick)
     broken = unsound_poses(dataset.views)
@@ -62,7 +71,7 @@ def _check_geometry(dataset: Dataset, looks: list[Look]) -> list[Finding]:
         return [*placed, *check_points(dataset), *check_directions(dataset.views), *check_neighbours(looks, None)]
     points = sampled(dataset.points)
     agreeing = check_agreement(looks, points)
-    if agreeing and not agreeing[0].images:  # poses and points do not belong together: neither tells anything
+    if any(finding.kind in ("convention", "outside") for finding in agreeing):  # nothing follows from such poses
         return agreeing
     return [*placed, *agreeing, *check_points(dataset), *check_neighbours(looks, points)]
 

@@ -51,7 +51,7 @@ def check_agreement(looks: Sequence[Look], points: PointCloud) -> list[Finding]:
     judged = likeness[np.isfinite(likeness)]
     alike = float(np.median(judged)) if len(judged) else limit.ALIKE
     if blind <= limit.BLIND_VIEWS and alike >= limit.ALIKE:
-        return _strangers(looks, likeness)
+        return _strangers(looks, likeness, limit.STRANGE * alike)
     cause = _better_convention(looks, points, found)
     if cause:
         return [Finding("error", f"Poses and start points do not fit the images: {cause}.",
@@ -120,7 +120,8 @@ def _fit(found: list[Agreement]) -> float:
 def _no_cause_known(blind: float, alike: float) -> list[Finding]:
     hint = "Check that images, poses and points belong together, and that the axes of the poses are right."
     if blind == 1.0:
-        return [Finding("error", "No camera sees any of the start points: poses and points do not belong together.", hint, "outside", blind)]
+        return [Finding("error", "No camera sees any of the start points: poses and points do not belong together.", hint,
+                        "outside", blind)]
     if blind > limit.BLIND_VIEWS:
         return [Finding("warning", f"{blind:.0%} of the cameras see none of the start points.", hint, "outside", blind)]
     if alike < limit.UNLIKE:
@@ -129,9 +130,9 @@ def _no_cause_known(blind: float, alike: float) -> list[Finding]:
     return []
 
 
-def _strangers(looks: Sequence[Look], likeness: np.ndarray) -> list[Finding]:
-    """Views that do not fit while the others do: another image, or a wrong pose."""
-    rows = [row for row in np.argsort(np.nan_to_num(likeness, nan=1.0), kind="stable") if likeness[row] < limit.STRANGE]
+def _strangers(looks: Sequence[Look], likeness: np.ndarray, least: float) -> list[Finding]:
+    """Views less alike than `least` while the others fit: another image, or a wrong pose."""
+    rows = [row for row in np.argsort(np.nan_to_num(likeness, nan=1.0), kind="stable") if likeness[row] < least]
     measure = round(float(likeness[rows[0]]), 3) if rows else None
     return about_images("stranger", "Images that do not fit their poses", [looks[row].view.name for row in rows], len(looks),
                         "Check that images were not renamed or mixed up, or remove these.", measure=measure)

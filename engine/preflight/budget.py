@@ -24,9 +24,9 @@ SCRATCH = 60
 FIXED_MEMORY = 120e6
 """Bytes of the engine itself."""
 
-STEP_SECONDS = (0.0008, 0.09, 0.16)
+STEP_SECONDS = (0.002, 0.17, 1.2)
 """Core-seconds of a step: at least, for each million of pixels, for each million of Gaussians (3,000 steps of the sample scene
-take 81 s on two cores)."""
+take 81 s on two cores; photos that fill the image 0.10 core-seconds a step at half a million pixels)."""
 
 MEAN_PIXELS = 0.4 + 0.45 / 4 + 0.15 / 16
 """Share of the full image's pixels that the schedule's steps see on average."""
@@ -64,7 +64,7 @@ def needs(dataset: Dataset, config: TrainConfig, cores: int | None = None) -> Ne
     least, per_pixel, per_gaussian = STEP_SECONDS
     mean = sum(pixels) / max(1, len(pixels))
     step = least + (per_pixel * MEAN_PIXELS * mean + per_gaussian * MEAN_GAUSSIANS * config.max_gaussians) / 1e6
-    return Needs(memory, 2 * 3 * model + model, config.max_steps * step * 2 / (cores or config.threads or os.cpu_count() or 1))
+    return Needs(memory, 2 * 3 * model + model, config.max_steps * step / (cores or config.threads or os.cpu_count() or 1))
 
 
 def _pixels(view: View, resolution: int) -> float:

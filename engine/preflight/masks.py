@@ -21,7 +21,8 @@ def check_masks(views: Sequence[View], looks: Sequence[Look]) -> list[Finding]:
     if not masked:
         return []
     sizes = {look.view.name: look.size for look in looks}
-    troubles = dict(zip((view.name for view in masked), each_in_threads(lambda view: _trouble(view, sizes.get(view.name)), masked), strict=True))
+    found = each_in_threads(lambda view: _trouble(view, sizes.get(view.name)), masked)
+    troubles = dict(zip((view.name for view in masked), found, strict=True))
     without = [view.name for view in views if not view.mask]
     return [*_said("Images without a mask among masked ones", without, len(views)),
             *(finding for what in dict.fromkeys(troubles.values()) if what

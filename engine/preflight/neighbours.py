@@ -22,7 +22,7 @@ LEAST_LIGHT = 1e-3
 
 
 def check_neighbours(looks: Sequence[Look], points: PointCloud | None) -> list[Finding]:
-    """Compare each image with its neighbours; start points tell what is the scene's own light and what the camera's. Poses must be sound."""
+    """Compare each image with its neighbours; start points tell the scene's own light from the camera's. Poses must be sound."""
     shown = [look for look in looks if not shows_nothing(look)]
     if len(shown) < limit.FEWEST_COMPARED:
         return []
@@ -52,8 +52,7 @@ def _light(looks: Sequence[Look], points: PointCloud | None) -> np.ndarray:
     if points is None or not len(points):
         return stops
     own = np.log2(light_of_points(looks, points) + LEAST_LIGHT)
-    known = np.isfinite(own).all(axis=1)
-    return np.where(known[:, None], stops - own, np.nan) if known.mean() > 0.5 else stops
+    return stops - own if np.isfinite(own).mean() > 0.5 else stops
 
 
 class _Comparison:

@@ -18,14 +18,14 @@ def check_points(dataset: Dataset) -> list[Finding]:
     if points is None or not len(points):
         return [Finding("info", "The dataset has no start points; training starts from random ones and needs longer.", AGAIN, "no_points",
                         fixes=("recapture",))]
-    finite = points_of(points, np.isfinite(points.positions).all(axis=1))
+    finite = points_of(points, np.flatnonzero(np.isfinite(points.positions).all(axis=1)))
     sample = sampled(finite)
     return [*_finite(points, finite), *_count(finite), *_spacing(finite, dataset), *_colors(finite), *_unseen(sample, dataset),
             *_weakly_seen(sample, dataset)]
 
 
 def points_of(points: PointCloud, rows: np.ndarray) -> PointCloud:
-    """Some of the points: a mask or indices."""
+    """The points of some rows."""
     return PointCloud(points.positions[rows], points.colors[rows])
 
 

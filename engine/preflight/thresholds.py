@@ -26,10 +26,11 @@ EXPOSURE_JUMP = 0.8
 BALANCE_JUMP = 0.4
 """Stops of red or blue against green between an image and its neighbours (sound: at most 0.17)."""
 
-BLURRED = 0.5
-"""An image is blurred whose sharpness is a smaller share of its neighbours' (softest sound photo: 0.65)."""
+BLURRED = 0.55
+"""An image is blurred whose sharpness is a smaller share of its neighbours' (softest sound photo: 0.65, smears of a
+hundredth of the width: at most 0.49)."""
 
-UNUSUAL = 4.0
+UNUSUAL = 3.0
 """Times the median difference of a set's images from their neighbours that an image must differ: views of a colourful object far
 apart differ by themselves."""
 
@@ -94,8 +95,9 @@ ALIKE = 0.2
 UNLIKE = 0.1
 """Below this the points belong to other images."""
 
-STRANGE = 0.03
-"""One image of a sound set that correlates less belongs to another pose (weakest sound photo: 0.06)."""
+STRANGE = 0.15
+"""One image of a sound set belongs to another pose when its correlation is a smaller share of the set's median (weakest sound
+photo: 0.17)."""
 
 BETTER_BY = 0.1
 """How much better another convention of the poses must fit to be named as the cause."""

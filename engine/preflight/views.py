@@ -9,6 +9,7 @@ import numpy as np
 from ..core.colmap import find_model, missing_images
 from ..core.dataset import Dataset, View
 from ..core.events import Finding
+from ..core.excluded import EXCLUDED, read_excluded
 from ..core.transforms_json import FILE
 from ..training.initialise import focus_point
 from . import thresholds as limit
@@ -24,7 +25,13 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.", "held_out")]
-    return [] if dataset.complete else [_incomplete(dataset)]
+    return [*_left_out(dataset), *([] if dataset.complete else [_incomplete(dataset)])]
+
+
+def _left_out(dataset: Dataset) -> list[Finding]:
+    count = len(read_excluded(dataset.folder))
+    return [Finding("info", f"Images that {EXCLUDED} leaves out: {count}.", "Delete the file to take them in again.", "excluded",
+                    float(count), fixes=("include",))] if count else []
 
 
 def _incomplete(dataset: Dataset) -> Finding:
@@ -96,7 +103,7 @@ def check_directions(views: tuple[View, ...]) -> list[Finding]:
     if behind < limit.BEHIND:
         return []
     return [Finding("warning", f"{behind:.0%} of the cameras look away from the point that they surround.",
-                    "Unless the photos were taken outwards from the middle, the poses have flipped axes: OpenCV's poses need y and z turned.",
+                    "Unless the photos were taken outwards from the middle, flip the y and z axes of the poses (OpenCV's are so).",
                     "outward", behind)]
 
 

@@ -90,7 +90,7 @@ def prepare(job: JobFolder, emit: Emit) -> Run:
     spec = job.read_spec()
     config = spec.config
     dataset = read_dataset(spec.dataset)
-    report_findings(dataset, emit, job.beat)
+    report_findings(dataset, config, job, emit)
     scale = scene_scale(dataset)
     checkpoint = load_checkpoint(job.checkpoint)
     model = create_model(initial_gaussians(dataset, config), config)
@@ -103,9 +103,9 @@ def prepare(job: JobFolder, emit: Emit) -> Run:
     return Run(job, config, model, pyramids, held_out, scale, step, Clock(seconds), emit)
 
 
-def report_findings(dataset: Dataset, emit: Emit, tick: Callable[[], None]) -> None:
+def report_findings(dataset: Dataset, config: TrainConfig, job: JobFolder, emit: Emit) -> None:
     """Emit what the check finds; raise UserError for the first finding that makes training pointless."""
-    findings = check_dataset(dataset, tick)
+    findings = check_dataset(dataset, job.beat, config, job.path)
     for finding in findings:
         emit(finding)
     for finding in findings:

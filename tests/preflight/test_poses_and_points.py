@@ -107,11 +107,11 @@ def test_flipped_axes_without_start_points(sound: Dataset) -> None:
 
 
 def test_an_image_at_the_wrong_pose(sound: Dataset) -> None:
-    a, b = sound.views[3], sound.views[11]
+    a, b = sound.views[2], sound.views[12]
     views = list(sound.views)
-    views[3], views[11] = replace(a, image=b.image), replace(b, image=a.image)
-    finding = only(replace(sound, views=tuple(views)))
-    assert (finding.severity, finding.kind) == ("warning", "stranger") and set(finding.images) == {a.name, b.name}
+    views[2], views[12] = replace(a, image=b.image), replace(b, image=a.image)
+    strangers = next(found for found in check_dataset(replace(sound, views=tuple(views))) if found.kind == "stranger")
+    assert strangers.severity == "warning" and set(strangers.images) == {a.name, b.name}
 
 
 def test_points_of_another_scene(sound: Dataset) -> None:
@@ -157,7 +157,7 @@ def test_unfit_start_points(sound: Dataset, kind: str, severity: str) -> None:
 
 def test_points_that_no_camera_sees(sound: Dataset) -> None:
     assert sound.points
-    finding = only(with_points(sound, sound.points.positions + (0, 0, 500)))
+    finding = only(with_points(sound, sound.points.positions + np.array([0, 0, 500])))
     assert finding.severity == "error" and "No camera sees any" in finding.message
 
 
@@ -166,7 +166,7 @@ def test_a_side_that_few_cameras_see(sound: Dataset) -> None:
     views = tuple(view for view in sound.views if view.camera.position[0] > 0.5)
     finding = only(replace(sound, views=views))
     assert (finding.severity, finding.kind, finding.fixes) == ("warning", "coverage", ("cover",))
-    assert finding.measure is not None and 0.2 < finding.measure < 0.6 or "the left (-X)" in finding.hint
+    assert finding.measure is not None and 0.2 < finding.measure < 0.6 and "(-X)" in finding.hint
 
 
 def test_a_training_larger_than_the_computer(sound: Dataset) -> None:
