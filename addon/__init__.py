@@ -11,6 +11,7 @@ MODULES = (
     "operators",
     "panels",
     "jobs",
+    "dataset_check",
 )
 
 

@@ -1,4 +1,6 @@
-"""The process that trains one job: `python -m engine.worker FOLDER`. Needs the standard library, numpy and the kernels.
+"""The process that trains one job, or checks its dataset: `python -m engine.worker [--check] FOLDER`.
+
+Needs the standard library, numpy and the kernels.
 
 Whatever happens is told in the job folder's events; nothing is printed but the log.
 """
@@ -11,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from .core.errors import UserError
@@ -24,10 +27,12 @@ def main(arguments: list[str]) -> int:
         case ["--self-check"]:
             print(json.dumps(self_check()))
             return 0
+        case ["--check", folder]:
+            return check(JobFolder(Path(folder)))
         case [folder]:
             return work(JobFolder(Path(folder)))
         case _:
-            print("usage: python -m engine.worker JOB_FOLDER | --self-check", file=sys.stderr)
+            print("usage: python -m engine.worker JOB_FOLDER | --check JOB_FOLDER | --self-check", file=sys.stderr)
             return 2
 
 
@@ -58,11 +63,41 @@ def work(job: JobFolder) -> int:
             raise KeyboardInterrupt
         return job.control()
 
-    try:
+    def training() -> None:
         job.beat()
         from .training.trainer import train
 
         train(job, voice.say, control)
+
+    try:
+        return attempt(training, voice)
+    finally:
+        rest(job)
+
+
+def check(job: JobFolder) -> int:
+    """Look for trouble in the job's dataset: findings become events, the contact sheet lies in the folder."""
+    be_polite()
+    voice = Voice(job)
+
+    def checking() -> None:
+        from .core.png import write_png
+        from .core.sources import read_dataset
+        from .preflight import check as look_for_trouble
+
+        spec = job.read_spec()
+        checked = look_for_trouble(read_dataset(spec.dataset), config=spec.config)
+        for finding in checked.findings:
+            voice.say(finding)
+        write_png(job.sheet, checked.sheet())
+
+    return attempt(checking, voice)
+
+
+def attempt(work: Callable[[], None], voice: Voice) -> int:
+    """Do it; whatever goes wrong becomes a Failed event. The exit status."""
+    try:
+        work()
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
@@ -78,7 +113,6 @@ def work(job: JobFolder) -> int:
         return 1
     finally:
         voice.flush()
-        rest(job)
     return 0
 
 

@@ -16,7 +16,7 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile"}, set()),
     "engine/client.py": (set(), {"core"}),
-    "engine/worker.py": (set(), {"core", "client", "training"}),
+    "engine/worker.py": (set(), {"core", "client", "training", "preflight"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
     "engine/preflight": ({"numpy"}, {"core", "training"}),
     "engine/views.py": ({"numpy"}, {"core", "training"}),

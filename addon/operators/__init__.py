@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, engine, export, splats, training
+from . import capture, checks, engine, export, splats, training
 
-SUBJECTS = (capture, training, splats, export, engine)
+SUBJECTS = (capture, checks, training, splats, export, engine)
 
 
 def register() -> None:
