@@ -19,7 +19,9 @@ COLLECTION = "Suggested Cameras"
 MOST_FACES = 20_000
 """Faces that are looked at; of finer meshes a sample, and the rest is like the nearest of it."""
 
-SAMPLES = 4000
+SAMPLES = 1000
+"""Places on all surfaces that better cameras are sought for."""
+
 LEANING = 0.1
 """Cosine below which a camera sees a face only from its edge."""
 
@@ -32,16 +34,23 @@ HEAT = np.array([[0, 0.45, 0.0, 0.12], [1, 0.85, 0.12, 0.08], [3, 0.95, 0.75, 0.
 
 @dataclass(frozen=True)
 class Surface:
-    """The faces of one mesh object in the world."""
+    """Places on a mesh object in the world: the middles of its faces, or a sample."""
 
     target: bpy.types.Object
-    centers: np.ndarray  # [F, 3]
-    normals: np.ndarray  # [F, 3] unit
-    areas: np.ndarray  # [F]
+    points: np.ndarray  # [N, 3]
+    normals: np.ndarray  # [N, 3] unit
+    areas: np.ndarray  # [N] what each stands for
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def take(self, rows: np.ndarray) -> Surface:
+        """Some of the places."""
+        return Surface(self.target, self.points[rows], self.normals[rows], self.areas[rows])
 
 
 def visible_surfaces(context: bpy.types.Context) -> list[Surface]:
-    """The faces of every mesh that renders; UserError when there are none."""
+    """The middles of the faces of every mesh that renders; UserError when there are none."""
     found = [_surface(item) for item in context.view_layer.objects
              if item.type == "MESH" and item.visible_get() and not item.hide_render and len(item.data.polygons)]
     if not found:
@@ -50,40 +59,46 @@ def visible_surfaces(context: bpy.types.Context) -> list[Surface]:
 
 
 def _surface(item: bpy.types.Object) -> Surface:
-    polygons, matrix = item.data.polygons, np.array(item.matrix_world)
-    centers, normals = (np.empty(3 * len(polygons), np.float32) for _ in range(2))
-    areas = np.empty(len(polygons), np.float32)
-    for name, array in (("center", centers), ("normal", normals), ("area", areas)):
-        polygons.foreach_get(name, array)
-    world = centers.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-    turned = normals.reshape(-1, 3) @ np.linalg.pinv(matrix[:3, :3])
+    polygons = item.data.polygons
+    return Surface(item, *_in_world(item, _read(polygons, "center", 3), _read(polygons, "normal", 3), _read(polygons, "area", 1)[:, 0]))
+
+
+def _in_world(item: bpy.types.Object, points: np.ndarray, normals: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Points, unit normals and (for uneven scales nearly) areas of an object's own frame in the world's."""
+    matrix = np.array(item.matrix_world)
+    turned = normals @ np.linalg.pinv(matrix[:3, :3])
     lengths = np.linalg.norm(turned, axis=1, keepdims=True)
-    return Surface(item, world, turned / np.maximum(lengths, 1e-12), areas * abs(np.linalg.det(matrix[:3, :3])) ** (2 / 3))
+    return points @ matrix[:3, :3].T + matrix[:3, 3], turned / np.maximum(lengths, 1e-12), areas * abs(np.linalg.det(matrix[:3, :3])) ** (2 / 3)
+
+
+def _read(rows: bpy.types.bpy_prop_collection, name: str, width: int, kind: type = np.float32) -> np.ndarray:
+    values = np.empty(len(rows) * width, kind)
+    rows.foreach_get(name, values)
+    return values.reshape(-1, width)
 
 
 def count_views(context: bpy.types.Context, surfaces: Sequence[Surface], cameras: Sequence[Camera]) -> list[np.ndarray]:
-    """By how many cameras each face is seen: int [F] for each surface. A ray to the middle of a face decides."""
-    share = min(1.0, MOST_FACES / sum(len(surface.centers) for surface in surfaces))
+    """By how many cameras each place is seen: int [N] for each surface. Of more than MOST_FACES a sample is looked at."""
+    share = min(1.0, MOST_FACES / sum(map(len, surfaces)))
     return [_counts(context, surface, cameras, share) for surface in surfaces]
 
 
 def _counts(context: bpy.types.Context, surface: Surface, cameras: Sequence[Camera], share: float) -> np.ndarray:
-    total = len(surface.centers)
-    rows = np.unique(np.linspace(0, total - 1, max(1, round(total * share))).astype(int))
+    rows = np.unique(np.linspace(0, len(surface) - 1, max(1, round(len(surface) * share))).astype(int))
     counts = np.zeros(len(rows), int)
+    sample = surface.take(rows)
     for camera in cameras:
-        counts += _seen(context, surface, rows, camera)
-    return counts if len(rows) == total else counts[_nearest(surface.centers, rows)]
+        counts += _seen(context, sample, camera)
+    return counts if len(rows) == len(surface) else counts[_nearest(surface.points, rows)]
 
 
-def _seen(context: bpy.types.Context, surface: Surface, rows: np.ndarray, camera: Camera) -> np.ndarray:
-    """Which faces of `rows` [N] the camera sees [N]."""
-    centers = surface.centers[rows]
-    rays = centers - camera.position
+def _seen(context: bpy.types.Context, surface: Surface, camera: Camera) -> np.ndarray:
+    """Which places of a surface the camera sees [N]: a ray from the camera arrives there."""
+    rays = surface.points - camera.position
     lengths = np.linalg.norm(rays, axis=1)
     rays /= np.maximum(lengths, 1e-12)[:, None]
-    seen = inside_view(camera, centers)[0] & (np.abs((rays * surface.normals[rows]).sum(axis=1)) > LEANING)
-    reach = REACH * lengths + (np.sqrt(surface.areas[rows]) if surface.target.modifiers else 0.0)
+    seen = inside_view(camera, surface.points)[0] & (np.abs((rays * surface.normals).sum(axis=1)) > LEANING)
+    reach = REACH * lengths + (np.sqrt(surface.areas) if surface.target.modifiers else 0.0)
     scene, depsgraph, origin = context.scene, context.evaluated_depsgraph_get(), Vector(camera.position)
     for index in np.flatnonzero(seen):
         hit, place, *_ = scene.ray_cast(depsgraph, origin, Vector(rays[index]))
@@ -91,13 +106,13 @@ def _seen(context: bpy.types.Context, surface: Surface, rows: np.ndarray, camera
     return seen
 
 
-def _nearest(centers: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """For each center [F, 3] the index into `rows` of the nearest sampled one."""
+def _nearest(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """For each point [N, 3] the index into `rows` of the nearest sampled one."""
     tree = kdtree.KDTree(len(rows))
     for index, row in enumerate(rows):
-        tree.insert(centers[row], index)
+        tree.insert(points[row], index)
     tree.balance()
-    return np.array([tree.find(center)[1] for center in centers])
+    return np.array([tree.find(point)[1] for point in points])
 
 
 def paint(surface: Surface, counts: np.ndarray) -> None:
@@ -120,12 +135,33 @@ def clear() -> int:
     return len(painted)
 
 
-def better_poses(surfaces: Sequence[Surface], counts: Sequence[np.ndarray], cameras: Sequence[Camera], most: int) -> list[np.ndarray]:
-    """camera_to_world [4, 4] of at most `most` cameras for the faces that too few see; large faces count more."""
-    areas = np.concatenate([surface.areas for surface in surfaces]).astype(np.float64)
-    rows = np.random.default_rng(0).choice(len(areas), SAMPLES, p=areas / areas.sum())
-    centers, normals = (np.concatenate([getattr(surface, name) for surface in surfaces])[rows] for name in ("centers", "normals"))
-    return suggested_poses(centers, np.concatenate(counts)[rows], cameras, normals, most)
+def better_poses(context: bpy.types.Context, surfaces: Sequence[Surface], cameras: Sequence[Camera], most: int) -> list[np.ndarray]:
+    """camera_to_world [4, 4] of at most `most` cameras for what too few see. Large surfaces count more than small ones."""
+    total = sum(float(surface.areas.sum()) for surface in surfaces)
+    rng = np.random.default_rng(0)
+    sampled = [_spread(surface, max(1, round(SAMPLES * float(surface.areas.sum()) / total)), rng) for surface in surfaces]
+    counts = np.concatenate(count_views(context, sampled, cameras))
+    points, normals = (np.concatenate([getattr(surface, name) for surface in sampled]) for name in ("points", "normals"))
+
+    def sees(camera: Camera, _: np.ndarray) -> np.ndarray:
+        return np.concatenate([_seen(context, surface, camera) for surface in sampled])
+
+    return suggested_poses(points, counts, cameras, normals, most, sees)
+
+
+def _spread(surface: Surface, count: int, rng: np.random.Generator) -> Surface:
+    """Places spread evenly at random over a surface."""
+    item, mesh = surface.target, surface.target.data
+    mesh.calc_loop_triangles()
+    triangles = mesh.loop_triangles
+    areas = _read(triangles, "area", 1)[:, 0].astype(np.float64)
+    rows = rng.choice(len(areas), count, p=areas / areas.sum())
+    corners = _read(mesh.vertices, "co", 3)[_read(triangles, "vertices", 3, np.int32)[rows]]  # [N, 3, 3]
+    weights = rng.dirichlet((1.0, 1.0, 1.0), count)
+    points = (corners * weights[..., None]).sum(axis=1)
+    each = np.full(count, float(surface.areas.sum()) / count)
+    world, normals, _ = _in_world(item, points, _read(triangles, "normal", 3)[rows], each)
+    return Surface(item, world, normals, each)
 
 
 def place_cameras(scene: bpy.types.Scene, lens: Camera, poses: Sequence[np.ndarray], name: str) -> list[bpy.types.Object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import bpy
+import numpy as np
 from bpy.props import BoolProperty, IntProperty
 
 from ...engine.core.camera import Camera
@@ -20,6 +21,8 @@ from ..redraw import show_vertex_colors
 from .reporting import reports_user_errors
 
 SHEET = "Contact Sheet"
+START_POINTS = 4000
+"""Start points that photos without meshes are judged by."""
 
 
 def scene_dataset(context: bpy.types.Context) -> Dataset:
@@ -158,14 +161,13 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
         self.report({"INFO"}, f"{len(poses)} cameras suggested")
         return {"FINISHED"}
 
-    def _poses(self, context: bpy.types.Context, dataset: Dataset, cameras: list[Camera]) -> list:
+    def _poses(self, context: bpy.types.Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
         """By the scene's meshes; by the start points of photos."""
         if any(item.type == "MESH" and item.visible_get() for item in context.view_layer.objects):
-            surfaces = coverage.visible_surfaces(context)
-            return coverage.better_poses(surfaces, coverage.count_views(context, surfaces, cameras), cameras, self.count)
+            return coverage.better_poses(context, coverage.visible_surfaces(context), cameras, self.count)
         if not dataset.points:
             raise UserError("There are neither meshes nor start points to cover.", "Open the scene that the dataset was captured from.")
-        points = dataset.points.positions[:: max(1, len(dataset.points) // coverage.SAMPLES)].astype(float)
+        points = dataset.points.positions[:: max(1, len(dataset.points) // START_POINTS)].astype(float)
         return suggested_poses(points, view_counts(points, cameras), cameras, most=self.count)
 
 

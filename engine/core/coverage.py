@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,9 @@ NEEDED = 3
 
 FEWEST_GAINED = 0.01
 """Share of the points that another camera must improve to be worth its while."""
+
+Sees = Callable[[Camera, np.ndarray], np.ndarray]
+"""Which of the points [N, 3] a camera sees [N]."""
 
 
 def inside_view(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -57,11 +60,12 @@ def view_counts(points: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
 
 
 def suggested_poses(points: np.ndarray, counts: np.ndarray, cameras: Sequence[Camera], normals: np.ndarray | None = None,
-                    most: int = 6) -> list[np.ndarray]:
+                    most: int = 6, sees: Sees = seen_points) -> list[np.ndarray]:
     """camera_to_world matrices [4, 4] of at most `most` further cameras for the points [N, 3] that are seen too rarely.
 
     `counts` [N] is what view_counts says; without `normals` [N, 3] the surface is taken to face away from the points' middle,
-    or towards it when the cameras stand inside. Greedy: each camera takes the direction from which most lacking views are made up.
+    or towards it when the cameras stand inside; `sees` may know the surface better than its points do.
+    Greedy: each camera takes the direction from which most lacking views are made up.
     """
     if not len(points) or not cameras:
         return []
@@ -69,7 +73,7 @@ def suggested_poses(points: np.ndarray, counts: np.ndarray, cameras: Sequence[Ca
     distance, lacking = _usual_distance(points, cameras), (NEEDED - counts).clip(0)
     tried = (_toward(points, facing, lacking, direction, distance) for direction in _evenly_spread(DIRECTIONS))
     candidates = [pose for pose in tried if pose is not None]
-    seen = [seen_points(replace(cameras[0], camera_to_world=pose), points) & (((pose[:3, 3] - points) * facing).sum(axis=1) > 0)
+    seen = [sees(replace(cameras[0], camera_to_world=pose), points) & (((pose[:3, 3] - points) * facing).sum(axis=1) > 0)
             for pose in candidates]
     chosen: list[np.ndarray] = []
     while candidates and len(chosen) < most:
