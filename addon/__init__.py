@@ -10,8 +10,12 @@ MODULES = (
     "properties",
     "operators",
     "panels",
+    "check_panel",
+    "viewport",
+    "layout_panel",
     "jobs",
     "dataset_check",
+    "linked",
 )
 
 

@@ -64,7 +64,7 @@ def capture_steps(context: bpy.types.Context, request: CaptureRequest, render: R
     with ExitStack() as stack:
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, scene_settings(scene, request)))
-        stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True}))
+        stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True, "use_pass_normal": request.normals}))
         shots = stack.enter_context(planned_shots(context, request))
         stack.enter_context(_sharp(shots))
         folder = open_dataset_folder(request.directory)

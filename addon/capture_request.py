@@ -34,5 +34,7 @@ class CaptureRequest:
     """leave the world out and keep alpha, so that only objects become splats"""
     depth: bool = False
     """also write depth/*.npy: float32 [H, W], millimetres along the view axis, 0 where nothing is"""
+    normals: bool = False
+    """also write normals/*.npy: float16 [H, W, 3], unit vectors in the world, 0 where nothing is"""
     points: int = 20_000
     """how many coloured start points to take from the visible surfaces"""

@@ -68,7 +68,8 @@ def _in_world(item: bpy.types.Object, points: np.ndarray, normals: np.ndarray, a
     matrix = np.array(item.matrix_world)
     turned = normals @ np.linalg.pinv(matrix[:3, :3])
     lengths = np.linalg.norm(turned, axis=1, keepdims=True)
-    return points @ matrix[:3, :3].T + matrix[:3, 3], turned / np.maximum(lengths, 1e-12), areas * abs(np.linalg.det(matrix[:3, :3])) ** (2 / 3)
+    grown = abs(np.linalg.det(matrix[:3, :3])) ** (2 / 3)
+    return points @ matrix[:3, :3].T + matrix[:3, 3], turned / np.maximum(lengths, 1e-12), areas * grown
 
 
 def _read(rows: bpy.types.bpy_prop_collection, name: str, width: int, kind: type = np.float32) -> np.ndarray:

@@ -47,8 +47,8 @@ class DatasetFolder:
         return _written(moved, complete=True)
 
     def _moved(self, view: View) -> View:
-        depth = view.depth and self.target / view.depth.relative_to(self.work)
-        return replace(view, image=self.target / view.image.relative_to(self.work), depth=depth)
+        depth, normals = (path and self.target / path.relative_to(self.work) for path in (view.depth, view.normals))
+        return replace(view, image=self.target / view.image.relative_to(self.work), depth=depth, normals=normals)
 
 
 def open_dataset_folder(target: Path) -> DatasetFolder:
@@ -105,7 +105,7 @@ def _is_complete(values: dict[str, Any]) -> bool:
 def _dataset_files(folder: Path) -> set[Path]:
     """Every existing file of the dataset, relative to its folder; names that lead out of the folder are left alone."""
     frames = _our_transforms(folder).get("frames", [])
-    named = [frame[key] for frame in frames for key in ("file_path", "depth_file_path") if key in frame]
+    named = [frame[key] for frame in frames for key in ("file_path", "depth_file_path", "normal_file_path") if key in frame]
     paths = {Path(name) for name in [*named, POINTS, TRANSFORMS, EXCLUDED]}
     return {path for path in paths if not path.is_absolute() and ".." not in path.parts and (folder / path).is_file()}
 

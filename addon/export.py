@@ -1,22 +1,24 @@
-"""Splat objects to a file and back, where they stand in the scene."""
+"""Splat objects to a file, where they stand in the scene."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import bpy
-import numpy as np
 
+from ..engine.core.axes import Axes
 from ..engine.core.errors import UserError
-from ..engine.core.gaussians import Gaussians, concatenate
-from ..engine.core.ply import Axes, SplatFile, drawable, read_ply, write_ply
+from ..engine.core.formats import PLY, Format, write_splats
+from ..engine.core.gaussians import Gaussians, concatenate, drawable
 from ..engine.core.transform import transform_gaussians
-from .splat_object import create_splat_object, gaussians_from_object, is_splat_object
+from .placed import objects_with_splats, placed_splats
+from .splat_object import is_splat_object
 
-SMALLEST_VOLUME = 1e-18
+FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+"""What some file system does not allow in a name."""
 
 
 @dataclass(frozen=True)
@@ -28,44 +30,63 @@ class WorldGaussians:
 
 
 def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
-    """All splats of the objects, one object after the other, as their modifiers leave them and with transforms and parents baked in."""
+    """All splats of the objects, one object after the other, as their modifiers leave them and with transforms and parents baked in.
+
+    Instances of splats count, by collections as well as by Geometry Nodes.
+    """
     if not targets:
         raise UserError("No splat object is selected.", "Select the splat objects to export.")
-    depsgraph = bpy.context.evaluated_depsgraph_get()
-    found = [gaussians_from_object(target, depsgraph) for target in targets]
-    kept = [drawable(gaussians) for gaussians in found]
-    baked = [transform_gaussians(part, _matrix(target, depsgraph)) for part, target in zip(kept, targets, strict=True)]
-    return WorldGaussians(concatenate(baked), sum(map(len, found)) - sum(map(len, kept)))
+    placed = placed_splats(targets, bpy.context.evaluated_depsgraph_get())
+    kept = [drawable(part.gaussians) for part in placed]
+    baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
+    if not baked:
+        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
+    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)))
 
 
-def export_splats(targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT") -> WorldGaussians:
-    """Write the objects into one PLY; returns what was written. UserError when there is nothing to write."""
+def export_splats(
+    targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT", chosen: Format | None = None,
+) -> WorldGaussians:
+    """Write the objects into one file, in a chosen format or the one its name asks for; returns what was written.
+
+    UserError when there is nothing to write.
+    """
     world = world_gaussians(targets)
     if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_ply(path, world.gaussians, axes)
+    write_splats(path, world.gaussians, axes, all(target.splatwright.antialiased for target in targets), chosen)
     return world
 
 
-def import_splats(path: Path, axes: Axes | Literal["AUTO"] = "AUTO") -> tuple[bpy.types.Object, SplatFile]:
-    """A new splat object of a PLY, at identity in the active collection; the inverse of export_splats."""
-    found = read_ply(path, axes)
-    if not len(found.gaussians):
-        raise UserError(f"{path.name} holds no usable splats.", "Choose another file.")
-    made = create_splat_object(path.stem, found.gaussians, bpy.context.collection)
-    made.splatwright.source = str(path)
-    return made, found
-
-
 def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """The selected splat objects; all that are visible where none is selected."""
-    selected = [found for found in context.selected_objects if is_splat_object(found)]
-    return selected or [found for found in context.visible_objects if is_splat_object(found)]
+    """The selected objects that show splats, their own or instances; all visible ones where none is selected."""
+    showing = objects_with_splats(context.evaluated_depsgraph_get())
+    selected = [found for found in context.selected_objects if found in showing or is_splat_object(found)]
+    return selected or [found for found in context.visible_objects if found in showing]
 
 
-def _matrix(target: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
-    """Where the object stands, [4, 4]; UserError when it is flat."""
-    matrix = np.array(target.evaluated_get(depsgraph).matrix_world, float)
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < SMALLEST_VOLUME:
-        raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
-    return matrix
+def export_each(
+    targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT", chosen: Format = PLY,
+) -> dict[Path, WorldGaussians]:
+    """Write each object into a file of its own beside `path`, named after both; returns what was written.
+
+    UserError, before anything is written, when one of them holds no splats.
+    """
+    empty = [target.name for target in targets if not len(world_gaussians([target]).gaussians)]
+    if empty:
+        raise UserError(f"{', '.join(empty)} {'hold' if len(empty) > 1 else 'holds'} no splats.", "Leave out what is empty.")
+    files = files_for(targets, path, chosen.suffix)
+    return {file: export_splats([target], file, axes, chosen) for target, file in zip(targets, files, strict=True)}
+
+
+def files_for(targets: Sequence[bpy.types.Object], path: Path, suffix: str) -> list[Path]:
+    """A file for each object: `layout.ply` and an object "Chair" give `layout Chair.ply`. No two are the same."""
+    stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else path.stem
+    names: list[str] = []
+    for target in targets:
+        name = first = f"{stem} {FORBIDDEN.sub('_', target.name)}"
+        number = 2
+        while name.lower() in {taken.lower() for taken in names}:
+            name, number = f"{first} {number}", number + 1
+        names.append(name)
+    return [path.with_name(name + suffix) for name in names]

@@ -64,12 +64,13 @@ def bring_home(job: WatchedJob) -> None:
         job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again."))
         return
     try:
-        gaussians = read_ply(path).gaussians
+        result = read_ply(path)
     except UserError as error:
         job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
         return
-    found = _show(job, gaussians)
-    found.splatwright.source = str(path)
+    found = _show(job, result.gaussians)
+    settings = found.splatwright
+    settings.source, settings.antialiased, settings.checksum = str(path), result.antialiased, ""
     for scene in scenes_of(job.name):
         scene.splatwright.imported_job = job.name
     bpy.ops.ed.undo_push(message="Train Splats")

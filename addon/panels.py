@@ -8,20 +8,21 @@ import bpy
 
 from ..engine.client import JobState
 from ..engine.core.events import Finding
-from . import dataset_check, jobs
-from .coverage import ATTRIBUTE
+from . import jobs
 from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .operators.engine import SPLATWRIGHT_OT_convert_images
+from .operators.load import SPLATWRIGHT_OT_load_splats
 from .operators.training import problem
 from .properties import usual_dataset
 from .sentences import draw_sentence, draw_status
 from .splat_object import is_splat_object
+from .viewport import failure
+from .viewport.stage import is_drawn
 from .watched_job import WatchedJob
 
 FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
 MOST_SHOWN = 3
-MOST_CHECKED = 12
 BUTTON_HEIGHT = 1.4
 
 
@@ -55,6 +56,7 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
         column = layout.column(heading="Output", align=True)
         column.prop(settings, "transparent")
         column.prop(settings, "depth")
+        column.prop(settings, "normals")
         layout.prop(settings, "directory", text="Folder")
         _draw_capture_button(layout)
 
@@ -81,28 +83,6 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
                 _draw_color_button(layout, context, splat_object(job.name))
         layout.separator(type="LINE")
         draw_status(layout)
-
-
-class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
-    """What is wrong with the dataset, before time is spent on it"""
-
-    bl_label = "Check"
-    bl_parent_id = "SPLATWRIGHT_PT_train"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, checked = self.layout, dataset_check.current(context.scene)
-        row = layout.row(align=True)
-        row.operator("splatwright.check_dataset", icon="VIEWZOOM")
-        row.operator("splatwright.show_contact_sheet", icon="IMGDISPLAY")
-        if checked is not None:
-            _draw_check(layout, checked)
-        column = layout.column(align=True)
-        row = column.row(align=True)
-        row.operator("splatwright.show_coverage", icon="SHADING_SOLID")
-        if any(ATTRIBUTE in mesh.color_attributes for mesh in bpy.data.meshes):
-            row.operator("splatwright.clear_coverage", text="", icon="X")
-        column.operator("splatwright.suggest_cameras", icon="OUTLINER_OB_CAMERA")
 
 
 class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
@@ -137,6 +117,8 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
             _draw_color_button(layout, context, active)
         else:
             draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
+        if SPLATWRIGHT_OT_load_splats.progress is not None:
+            layout.progress(factor=SPLATWRIGHT_OT_load_splats.progress, text="Importing")
         row = layout.row(align=True)
         row.operator("splatwright.import_splats", text="Import", icon="IMPORT")
         row.operator("splatwright.export_splats", text="Export", icon="EXPORT")
@@ -180,40 +162,6 @@ def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
         draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])
     if len(findings) > MOST_SHOWN:
         draw_sentence(layout, f"and {len(findings) - MOST_SHOWN} more in the training's folder", "BLANK1")
-
-
-def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck) -> None:
-    """What the check has found so far, each finding with the buttons that mend it."""
-    if checked.running:
-        draw_sentence(layout, "Looking at images, cameras and start points …", "SORTTIME")
-    if checked.failure:
-        draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
-    elif not checked.findings and not checked.running:
-        draw_sentence(layout, "Nothing suspicious found.", "CHECKMARK")
-    for index, finding in enumerate(checked.findings[:MOST_CHECKED]):
-        box = layout.box()
-        draw_sentence(box, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity], alert=finding.severity == "error")
-        _draw_fixes(box, index, finding)
-    if len(checked.findings) > MOST_CHECKED:
-        draw_sentence(layout, f"and {len(checked.findings) - MOST_CHECKED} more", "BLANK1")
-
-
-def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> None:
-    row = layout.row(align=True)
-    for fix in finding.fixes:
-        match fix:
-            case "exclude" if finding.images:
-                row.operator("splatwright.exclude_images", icon="TRASH").finding = index
-            case "include":
-                row.operator("splatwright.include_images", icon="LOOP_BACK")
-            case "recapture":
-                row.operator("splatwright.capture_dataset", text="Capture Again", icon="RENDER_STILL")
-            case "convert" if SPLATWRIGHT_OT_convert_images.bl_label in finding.hint:
-                row.operator("splatwright.convert_images", icon="IMAGE_DATA")
-            case "cover":
-                row.operator("splatwright.suggest_cameras", icon="OUTLINER_OB_CAMERA")
-            case _:
-                pass
 
 
 def shown_findings(job: WatchedJob) -> list[Finding]:
@@ -263,9 +211,11 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene.splatwright.train
     layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "preset")
     column = layout.column(align=True)
-    for name in ("max_steps", "max_gaussians", "resolution"):
-        column.prop(settings, name)
+    column.prop(settings, "max_steps")
+    column.prop(settings, "max_gaussians", text="Max Splats" if settings.max_gaussians else "Max Splats (Auto)")
+    column.prop(settings, "resolution")
 
 
 def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:
@@ -280,9 +230,11 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
 
 
 def _draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
-    """Solid view shows no colours of splats that are not Blender's own: offer the view that does."""
+    """Solid view shows no colours of points: offer the view that does."""
     shading = getattr(context.space_data, "shading", None)
-    if target is not None and not _native(target) and shading is not None and shading.type in ("SOLID", "WIREFRAME"):
+    if target is None or _native(target) or is_drawn(target):
+        return
+    if shading is not None and shading.type in ("SOLID", "WIREFRAME"):
         layout.operator("view3d.toggle_shading", text="Show Colors", icon="SHADING_TEXTURE").type = "MATERIAL"
 
 
@@ -302,10 +254,32 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
     if origin:
         column.label(text=f"From {origin}", icon="BLANK1")
+    if active.splatwright.source:
+        _draw_link(layout, active.splatwright)
+    layout.use_property_split = True
+    layout.use_property_decorate = False
     if not _native(active):
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(active.splatwright, "display", expand=True)
+        _draw_display(layout, active.splatwright)
+    column = layout.column(align=True)
+    column.prop(active.splatwright, "stride")
+    column.prop(active.splatwright, "most_shown")
+
+
+def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "linked", text="Keep in File")
+    if settings.linked:
+        layout.prop(settings, "source", text="")
+    if settings.problem:
+        draw_sentence(layout, settings.problem, "ERROR", alert=settings.linked)
+
+
+def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "display", expand=True)
+    if settings.display != "SPLATS":
+        return
+    layout.prop(settings, "viewport")
+    if settings.viewport and failure():
+        draw_sentence(layout, failure(), "ERROR", alert=True)
 
 
 def _native(active: bpy.types.Object) -> bool:
@@ -319,4 +293,4 @@ def _harmonics(active: bpy.types.Object) -> str:
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_PT_capture, SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_check, SPLATWRIGHT_PT_train_more, SPLATWRIGHT_PT_splats))
+    (SPLATWRIGHT_PT_capture, SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_more, SPLATWRIGHT_PT_splats))

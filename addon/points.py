@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import bpy
@@ -77,12 +77,25 @@ def read_layer(points: bpy.types.PointCloud, name: str) -> np.ndarray | None:
 
 def write_layers(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> None:
     """Write attributes in place, making those that are missing or of another type. Pushes no undo step."""
+    for _ in layer_steps(points, layers):
+        pass
+
+
+def layer_steps(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> Generator[float, None, None]:
+    """As write_layers, yielding after each attribute the share that is done. Rows that nobody else holds are freed once written."""
     for name, layer in layers.items():
         _prepare(points, name, layer.data_type)
-    for name, layer in layers.items():
-        if len(layer.rows):
-            points.attributes[name].data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
+    total, layers = len(layers), dict(layers)
+    while layers:
+        name = next(iter(layers))
+        _write(points, name, layers.pop(name))
+        yield 1 - len(layers) / total
     points.update_tag()
+
+
+def _write(points: bpy.types.PointCloud, name: str, layer: Layer) -> None:
+    if len(layer.rows):
+        points.attributes[name].data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
 
 
 def _prepare(points: bpy.types.PointCloud, name: str, data_type: str) -> None:

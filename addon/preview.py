@@ -8,7 +8,8 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from . import splat_shader
+from . import detail, splat_shader
+from .crop_nodes import follow_material
 from .points import Layer, read_layer, write_layers
 
 TRANSPARENT_BOUNCES = 256
@@ -29,10 +30,15 @@ def show(target: bpy.types.Object) -> None:
     """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
     if draws_natively():
         target.data.type = NATIVE_TYPE
+        _let_viewports_draw(target, False)
+        detail.thin(target)
         return
     display = target.splatwright.display
+    _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
     write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display))})
     _give_material(target.data, splat_shader.material(display, _sh_degree(target.data)))
+    detail.thin(target)
+    follow_material(target)
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
@@ -54,6 +60,14 @@ def prepare_cycles(scene: bpy.types.Scene) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
     scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces
+
+
+def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
+    """Blender draws the bounds alone where `viewport` draws splats; it would hide them behind its spheres. Renders care for neither."""
+    if splats and target.display_type in ("SOLID", "TEXTURED"):
+        target.display_type = "BOUNDS"
+    elif not splats and target.display_type == "BOUNDS":
+        target.display_type = "TEXTURED"
 
 
 def _sh_degree(points: bpy.types.PointCloud) -> int:

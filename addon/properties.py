@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..engine.core.config import TrainConfig, describe, limits
+from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
 from .capture_request import CaptureRequest
 
@@ -72,6 +72,10 @@ class CaptureProperties:
         name="Depth", default=CaptureRequest.depth,
         description="Also write depth maps (NumPy files, millimetres along the view axis)",
     )
+    normals: BoolProperty(
+        name="Normals", default=CaptureRequest.normals,
+        description="Also write normal maps (NumPy files, vectors in the world)",
+    )
     points: IntProperty(
         name="Start Points", min=0, soft_max=200_000, default=CaptureRequest.points,
         description="How many coloured points of the visible surfaces the training starts from; 0 writes none",
@@ -88,12 +92,21 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
+def _preset_chosen(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
+        setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
+
+
 class TrainSettings(bpy.types.PropertyGroup):
     """Settings of the next training. Defaults, limits and descriptions are TrainConfig's."""
 
     dataset: StringProperty(
         name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Folder with images and cameras. Empty: the dataset that was captured last",
+    )
+    preset: EnumProperty(
+        name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",
+        items=tuple((name, preset.label, preset.sentence[0].upper() + preset.sentence[1:]) for name, preset in PRESETS.items()),
     )
     max_steps: IntProperty(name="Steps", **setting("max_steps"))
     max_gaussians: IntProperty(name="Max Splats", **setting("max_gaussians"))
@@ -109,8 +122,8 @@ class TrainSettings(bpy.types.PropertyGroup):
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make."""
-        names = (name for name in TrainSettings.__annotations__ if name != "dataset")
-        return TrainConfig(**{name: getattr(self, name) for name in names}).validate()
+        shown = {name: getattr(self, name) for name in TrainSettings.__annotations__ if name not in ("dataset", "preset")}
+        return TrainConfig(**(PRESETS[self.preset].settings | shown)).validate()
 
 
 DISPLAYS = (
@@ -132,9 +145,30 @@ class SplatSettings(bpy.types.PropertyGroup):
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
     source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
+    axes: StringProperty(name="Axes", default="AUTO", description="Orientation in which the source was read")
+    linked: BoolProperty(
+        name="Linked", description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
+        "Editing splats ends this",
+    )
+    stamp: StringProperty(name="Stamp", description="State of the source that these splats show")
+    checksum: StringProperty(name="Checksum", description="Of these splats as they were read from the source")
+    problem: StringProperty(name="Problem", description="Why the source could not be read")
+    antialiased: BoolProperty(name="Antialiased", description="Trained with an antialiased rasterizer, which exported files say as well")
     display: EnumProperty(
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",
+    )
+    viewport: BoolProperty(
+        name="Viewport Splats", default=True, update=_display_changed,
+        description="Draw soft, sorted splats in Solid and Wireframe view. Off: the points that carry them",
+    )
+    stride: IntProperty(
+        name="Show Every", default=1, min=1, soft_max=100, max=10_000, update=_display_changed,
+        description="Viewports show every n-th splat of this object alone, for layout. Renders and exports have them all",
+    )
+    most_shown: IntProperty(
+        name="Most Shown", default=2_000_000, min=1000, soft_max=5_000_000, max=16_000_000, step=10_000, update=_display_changed,
+        description="Viewports show no more splats of this object than this. Renders and exports have them all",
     )
 
 

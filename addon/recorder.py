@@ -16,7 +16,7 @@ from ..engine.core.errors import UserError
 from ..engine.core.files import make_folder, replacing
 from ..engine.core.transforms_json import write_transforms
 from .capture_request import CaptureRequest
-from .render_passes import read_depth, read_pixels
+from .render_passes import Passes, read_passes, read_pixels
 from .start_points import join, sample_points
 
 MILLIMETRES = 1000.0
@@ -41,10 +41,12 @@ class Recorder:
 
     def add(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> None:
         """Record the view that was just rendered to next_image()."""
-        image, depth_file = self.next_image(), None
-        if self.request.depth or self.request.points:
-            depth_file = self._add_surfaces(image, camera, read_depth(scene, view_layer))
-        self.views.append(View(image.name, image, camera, depth=depth_file))
+        image, depth, normals = self.next_image(), None, None
+        if self.request.depth or self.request.normals or self.request.points:
+            passes = read_passes(scene, view_layer)
+            self._add_points(image, camera, passes)
+            depth, normals = self._write_depth(image.stem, passes), self._write_normals(image.stem, passes)
+        self.views.append(View(image.name, image, camera, depth=depth, normals=normals))
         write_transforms(self.dataset(points=False))
 
     def dataset(self, points: bool = True) -> Dataset:
@@ -71,16 +73,23 @@ class Recorder:
             raise
         self.write()
 
-    def _add_surfaces(self, image: Path, camera: Camera, depth: np.ndarray | None) -> Path | None:
-        if depth is None:
-            return None
-        if self.request.points:
+    def _add_points(self, image: Path, camera: Camera, passes: Passes) -> None:
+        if self.request.points and passes.depth is not None:
             count = min(self._points_a_view, self.request.points - sum(map(len, self.clouds)))
-            self.clouds.append(sample_points(camera, depth, read_pixels(image), count, self._rng))
-        return self._write_depth(image.stem, depth) if self.request.depth else None
+            self.clouds.append(sample_points(camera, passes.depth, read_pixels(image), count, self._rng))
 
-    def _write_depth(self, stem: str, depth: np.ndarray) -> Path:
-        path = make_folder(self.folder / "depth") / f"{stem}.npy"
+    def _write_depth(self, stem: str, passes: Passes) -> Path | None:
+        if not self.request.depth or passes.depth is None:
+            return None
+        return self._saved("depth", stem, passes.depth * np.float32(MILLIMETRES))
+
+    def _write_normals(self, stem: str, passes: Passes) -> Path | None:
+        if not self.request.normals or passes.normals is None:
+            return None
+        return self._saved("normals", stem, passes.normals.astype(np.float16))
+
+    def _saved(self, kind: str, stem: str, array: np.ndarray) -> Path:
+        path = make_folder(self.folder / kind) / f"{stem}.npy"
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, depth * np.float32(MILLIMETRES))
+            np.save(file, array)
         return path

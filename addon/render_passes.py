@@ -6,6 +6,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -86,17 +87,25 @@ def read_pixels(path: Path) -> np.ndarray:
         bpy.data.images.remove(image)
 
 
-def read_depth(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> np.ndarray | None:
-    """Distance along the view axis of the last render, [H, W] float32, 0 where nothing is; None when the engine gives no depth."""
+@dataclass(frozen=True)
+class Passes:
+    """What the last render knows beside colours; None where the engine gives no such pass."""
+
+    depth: np.ndarray | None  # [H, W] float32, distance along the view axis, 0 where nothing is
+    normals: np.ndarray | None  # [H, W, 3] float32, in the world, mean of the samples, 0 where nothing is
+
+
+def read_passes(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Passes:
+    """The passes of the last render."""
     try:
-        channels = _render_passes(scene, f"{view_layer.name}.Depth.")
+        channels = _render_passes(scene, f"{view_layer.name}.")
     except (RuntimeError, OSError, ValueError, LookupError, struct.error) as error:
         raise _render_error(Path(bpy.app.tempdir) / "passes.exr", str(error)) from error
-    if not channels:
-        return None
-    depth = next(iter(channels.values()))
-    limit = FAR * scene.camera.data.clip_end
-    return np.where(np.isfinite(depth) & (depth < limit), depth, 0.0).astype(np.float32)
+    depth = next((values for name, values in channels.items() if ".Depth." in name), None)
+    if depth is not None:
+        depth = np.where(np.isfinite(depth) & (depth < FAR * scene.camera.data.clip_end), depth, 0.0).astype(np.float32)
+    axes = [channels[name] for name in (f"{view_layer.name}.Normal.{axis}" for axis in "XYZ") if name in channels]
+    return Passes(depth, np.nan_to_num(np.stack(axes, axis=2), posinf=0, neginf=0) if len(axes) == 3 else None)
 
 
 def _render_passes(scene: bpy.types.Scene, prefix: str) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ class Outcome:
     gaussians: int
 
 
-def new_sample_scene() -> None:
-    """Build the sample scene and select what the capture rig turns around."""
+def new_scene(build: Callable[[], list[bpy.types.Object]] = build_sample_scene) -> None:
+    """Build a scene and select what the capture rig turns around."""
     bpy.ops.wm.read_homefile(use_empty=True)
-    objects = build_sample_scene()
+    objects = build()
     bpy.ops.object.select_all(action="DESELECT")
     for made in objects:
         made.select_set(True)
@@ -128,6 +129,7 @@ def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     scene = bpy.context.scene
     camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
     scene.collection.objects.link(camera)
+    camera.data.lens = 36
     camera.location = (4.0, -11.5, 6.0)
     camera.rotation_euler = (Vector((4.0, 0.0, 0.0)) - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import replace
@@ -11,25 +12,30 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import LocalEngine
-from .core.config import TrainConfig
+from .commands.check import check
+from .core.axes import Axes, AxesOrAuto
+from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
 from .core.events import Failed, Finished
 from .core.files import make_folder
-from .core.gaussians import Gaussians
+from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
-from .terminal import follow, print_error, print_findings
+from .core.splat_file import left_behind
+from .terminal import follow, print_error
 
-Axes = Literal["SUPERSPLAT", "BLENDER"]
+FormatName = Literal["AUTO", "PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3", "SPLAT"]
 Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
+app.command(check)
 
 
 @app.command
 def train(
     dataset: Positional[Path],
     config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
+    preset: PresetName = DEFAULT_PRESET,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
@@ -38,12 +44,13 @@ def train(
 
     Args:
         dataset: folder with the images and their cameras
-        output: where the splats go
-        axes: orientation of the file: SuperSplat's (Y down, as trainers write) or Blender's own (Z up)
+        preset: settings that go together; flags that are given beside it count more
+        output: where the splats go: .ply, .compressed.ply, .spz or .splat
+        axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
         job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
             past its end when --max-steps is larger now
     """
-    refuse_other_than_ply(output)
+    chosen = format_of(output)
     make_folder(output.parent)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     engine = LocalEngine(folder.path.parent)
@@ -51,7 +58,8 @@ def train(
     start(engine, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
     last = follow(engine, folder.name, cursor)
     if isinstance(last, Finished):
-        save_as(folder.result, output, axes)
+        result = read_splats(folder.result)
+        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
         print(json.dumps({"output": str(output), "psnr": last.psnr, "ssim": last.ssim, "gaussians": last.gaussians,
                           "steps": last.step, "seconds": last.seconds}))
         return 0
@@ -71,9 +79,15 @@ def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
         if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
-        spec = replace(spec, config=replace(before.config, max_steps=spec.config.max_steps))
+        spec = replace(spec, config=gone_on(before.config, spec.config))
     folder.write_spec(spec)
     engine.resume(folder.name)
+
+
+def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
+    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads")}
+    return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
 def steps_done(engine: LocalEngine, job: str) -> int:
@@ -82,46 +96,30 @@ def steps_done(engine: LocalEngine, job: str) -> int:
 
 
 @app.command
-def check(
-    dataset: Positional[Path],
-    config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
-    sheet: Path | None = None,
+def convert(
+    source: Positional[Path],
+    output: Positional[Path],
+    axes: Axes = "SUPERSPLAT",
+    source_axes: AxesOrAuto = "AUTO",
+    format: FormatName = "AUTO",
 ) -> int:
-    """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
+    """Write a splat file anew: in another format, in the chosen axes, without what no viewer can draw.
 
     Args:
-        dataset: folder with the images and their cameras
-        sheet: where a PNG of all images with the findings marked goes
-    """
-    from .core.png import write_png
-    from .core.sources import read_dataset
-    from .preflight import check as look_for_trouble
-    from .preflight.budget import needs
-
-    found = read_dataset(dataset)
-    checked = look_for_trouble(found, config=config.validate())
-    points = len(found.points) if found.points else 0
-    print(f"{len(found.train_views)} views to train on, {len(found.eval_views)} held out, {points} start points")
-    print(needs(found, config).sentence)
-    print_findings(list(checked.findings))
-    if sheet:
-        write_png(sheet, checked.sheet())
-        print(f"contact sheet written to {sheet}")
-    return 1 if checked.pointless else 0
-
-
-@app.command
-def convert(source: Positional[Path], output: Positional[Path], axes: Axes = "SUPERSPLAT") -> int:
-    """Write a splat file anew: repaired, in the properties that every viewer reads, in the chosen axes.
-
-    Args:
-        source: a splat PLY
-        output: where the copy goes
+        source: a splat file: PLY, compressed PLY, SPZ or .splat
+        output: where the copy goes; its name chooses the format
         axes: orientation of the copy
+        source_axes: orientation of the source, where the file does not say it or says it wrongly
+        format: of the copy, where its name does not say it
     """
-    refuse_other_than_ply(output)
-    gaussians = save_as(source, output, axes)
-    print(f"{len(gaussians)} Gaussians written to {output}")
+    chosen = format_named(format) or format_of(output)
+    found = read_splats(source, source_axes)
+    write_splats(output, found.gaussians, axes, found.antialiased, chosen)
+    if found.extra_names:
+        print(f"Left out, for splats do not have it: {', '.join(found.extra_names)}.")
+    for note in (*left_behind(found), *lost_in(chosen, found.gaussians)):
+        print(note)
+    print(f"{len(found.gaussians)} Gaussians written to {output}")
     return 0
 
 
@@ -130,7 +128,7 @@ def evaluate(scene: Positional[Path], dataset: Positional[Path], resolution: int
     """Measure a splat file on the held-out views of a dataset.
 
     Args:
-        scene: a splat PLY
+        scene: a splat file
         dataset: folder with the images and their cameras
         resolution: longest image side in pixels
     """
@@ -155,7 +153,7 @@ def render(
     """Render a splat file through the cameras of a dataset.
 
     Args:
-        scene: a splat PLY
+        scene: a splat file
         dataset: folder with the cameras
         output: folder for the pictures
         resolution: longest image side in pixels
@@ -168,25 +166,24 @@ def render(
     return 0
 
 
-def refuse_other_than_ply(path: Path) -> None:
-    """UserError unless the path ends in .ply."""
-    if path.suffix.lower() != ".ply":
-        raise UserError(f"{path} does not end in .ply.", "Give the output a name that ends in .ply.")
-
-
-def save_as(source: Path, output: Path, axes: Axes) -> Gaussians:
-    """Copy a splat file in the chosen axes."""
-    from .core.ply import read_ply, write_ply
-
-    gaussians = read_ply(source).gaussians
-    write_ply(output, gaussians, axes=axes)
-    return gaussians
+def with_preset(arguments: list[str]) -> list[str]:
+    """The flags that a training's preset stands for, before all others, so that those win."""
+    if arguments[:1] != ["train"]:
+        return arguments
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", default=DEFAULT_PRESET)
+    try:
+        preset = PRESETS.get(parser.parse_known_args(arguments)[0].preset)
+    except argparse.ArgumentError:  # no name follows: tyro says so
+        return arguments
+    flags = [word for name, value in (preset.settings if preset else {}).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return [*arguments[:1], *flags, *arguments[1:]]
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
     try:
-        return app.cli(args=arguments, prog="splatwright", description="Trains 3D Gaussian splats.") or 0
+        return app.cli(args=with_preset(arguments), prog="splatwright", description="Trains 3D Gaussian splats.") or 0
     except UserError as error:
         print_error(error)
         return 1

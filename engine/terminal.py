@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, assert_never
 
 from rich.console import Console
@@ -31,6 +33,14 @@ def print_findings(findings: list[Finding]) -> None:
         console.print(f"{finding.severity}: {finding.message} {finding.hint}", style=STYLES[finding.severity], markup=False)
     if not findings:
         console.print("nothing suspicious found", style="green")
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar that is gone afterwards; what it yields is called for each of `total` pieces of work."""
+    with Bar(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
 
 
 def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:

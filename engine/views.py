@@ -9,12 +9,12 @@ import numpy as np
 from .core.config import TrainConfig
 from .core.distortion import undistorted_camera
 from .core.errors import UserError
-from .core.ply import read_ply
+from .core.formats import read_splats
 from .core.png import write_png
 from .core.sources import read_dataset
-from .training.backend import Model, Target, create_model
+from .training.backend import Model, Target, choose_engine, create_model
 from .training.evaluate import BLACK, Score, evaluate
-from .training.images import load_targets
+from .training.targets import load_targets
 
 
 def held_out_targets(dataset: Path, resolution: int) -> dict[str, Target]:
@@ -26,9 +26,10 @@ def held_out_targets(dataset: Path, resolution: int) -> dict[str, Target]:
 
 
 def open_scene(scene: Path) -> tuple[Model, int]:
-    """A splat file as a model, and its SH degree."""
-    gaussians = read_ply(scene).gaussians
-    return create_model(gaussians, TrainConfig()), gaussians.sh_degree
+    """A splat file as a model, drawn as it was trained, and its SH degree."""
+    file = read_splats(scene)
+    config = TrainConfig(antialiased=file.antialiased, max_gaussians=max(1, len(file.gaussians)))
+    return create_model(file.gaussians, config, choose_engine(config).engine), file.gaussians.sh_degree
 
 
 def score_views(scene: Path, targets: dict[str, Target]) -> dict[str, Score]:

@@ -51,6 +51,8 @@ def self_check() -> dict[str, object]:
 
 def work(job: JobFolder) -> int:
     """Train the job; every failure becomes a Failed event."""
+    if follows():
+        return follow(job)
     if taken(job):
         print("another worker is at work on this job", file=sys.stderr)
         return 1
@@ -65,9 +67,8 @@ def work(job: JobFolder) -> int:
 
     def training() -> None:
         job.beat()
-        from .training.trainer import train
-
-        train(job, voice.say, control)
+        launch_group(job)
+        learn(job, voice, control)
 
     try:
         return attempt(training, voice)
@@ -84,10 +85,12 @@ def check(job: JobFolder) -> int:
         from .core.png import write_png
         from .core.sources import read_dataset
         from .preflight import check as look_for_trouble
+        from .preflight.budget import budget_here
 
         spec = job.read_spec()
-        checked = look_for_trouble(read_dataset(spec.dataset), config=spec.config)
-        for finding in checked.findings:
+        dataset = read_dataset(spec.dataset)
+        checked = look_for_trouble(dataset)
+        for finding in (*checked.findings, *budget_here(dataset, spec.config)[1]):
             voice.say(finding)
         write_png(job.sheet, checked.sheet())
 
@@ -114,6 +117,44 @@ def attempt(work: Callable[[], None], voice: Voice) -> int:
     finally:
         voice.flush()
     return 0
+
+
+def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
+    """Train, together with the other processes if this one was started with others."""
+    from .training.distributed import join, leave
+    from .training.trainer import train
+
+    train(job, voice.say, control, join())
+    leave()
+
+
+def follow(job: JobFolder) -> int:
+    """Train as one of several processes, beside the one that writes the job's files; only a failure is told."""
+    listen_for_signals()
+    voice = Voice(job)
+    try:
+        learn(job, voice, job.control)
+    except KeyboardInterrupt:
+        return 1
+    except UserError as error:
+        voice.say(Failed(error.message, error.hint))
+        return 1
+    return 0
+
+
+def follows() -> bool:
+    """Whether torchrun started this process beside one that writes the job's files."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def launch_group(job: JobFolder) -> None:
+    """Become torchrun, with a worker for each graphics card, where the job asks for several; else come back at once."""
+    from .training.distributed import launch_command, launched
+
+    gpus = job.read_spec().config.gpus
+    if gpus > 1 and not launched():
+        command = launch_command(gpus, [f"{__package__}.worker", str(job.path)])
+        os.execv(command[0], command)
 
 
 def taken(job: JobFolder) -> bool:

@@ -14,13 +14,16 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 
 # folder or file -> (third-party packages, other rooms of the engine) that it may import
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
-    "engine/core": ({"numpy", "plyfile"}, set()),
+    "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight"}),
+    "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
+    "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
     "engine/preflight": ({"numpy"}, {"core", "training"}),
     "engine/views.py": ({"numpy"}, {"core", "training"}),
-    "engine/cli.py": ({"tyro"}, {"core", "client", "terminal", "views", "preflight"}),
+    "engine/cli.py": ({"tyro"}, {"core", "client", "terminal", "views", "commands"}),
+    "engine/commands": ({"tyro"}, {"core", "terminal", "preflight"}),
     "engine/terminal.py": ({"rich"}, {"core", "client"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
@@ -85,6 +88,15 @@ def test_addon_imports(path: Path) -> None:
             assert target[0] in ("addon", "engine"), f"{'.'.join(target)} lies outside the extension"
             if target[0] == "engine" and len(target) > 1:
                 assert target[1] in rooms, f"{'.'.join(target)} may not be imported in Blender"
+
+
+def test_training_needs_numpy_alone_until_a_gpu_is_chosen() -> None:
+    """Torch is imported by the functions that need it, never by a module of the trainer."""
+    for path in sources("engine/training"):
+        if "cuda" not in path.parts:
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            at_the_top = [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+            assert not [line for line in at_the_top if "torch" in line], path
 
 
 @pytest.mark.parametrize("name", ["utils.py", "helpers.py", "manager.py", "misc.py", "common.py"])

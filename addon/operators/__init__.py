@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, checks, engine, export, splats, training
+from . import capture, checks, cleaning, engine, export, load, placing, splats, training, transforms
 
-SUBJECTS = (capture, checks, training, splats, export, engine)
+SUBJECTS = (capture, checks, training, load, splats, export, placing, cleaning, transforms, engine)
 
 
 def register() -> None:

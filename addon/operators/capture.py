@@ -8,22 +8,19 @@ from ...engine.core.dataset import Dataset
 from ..capture import CaptureProgress, CaptureSteps, capture, capture_steps, capture_warnings
 from ..capture_request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
-from ..redraw import redraw_sidebars
 from ..render_passes import RenderStopped, render_as_job
 from .reporting import reports_user_errors
+from .stepped import Stepped
 
 TICK_SECONDS = 0.1
 
 
-class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
+class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, Stepped, bpy.types.Operator):
     """Render the chosen views with their cameras, alpha and start points into a dataset folder"""
 
     bl_idname = "splatwright.capture_dataset"
     bl_label = "Capture Dataset"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
-
-    progress: ClassVar[CaptureProgress | None] = None
-    """Of the capture that runs now; panels may show it."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -49,10 +46,9 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
 
     def start(self, context: bpy.types.Context, steps: CaptureSteps) -> None:
         """Let a timer drive `steps`."""
-        self._steps, self._stopping = steps, False
+        self._stopping = False
         self._show(context, next(steps))
-        self._timer = context.window_manager.event_timer_add(TICK_SECONDS, window=context.window)
-        context.window_manager.modal_handler_add(self)
+        self.begin(context, steps, TICK_SECONDS)
 
     @reports_user_errors
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -64,15 +60,6 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
         except BaseException:
             self.cancel(context)
             raise
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Blender calls this too, when it closes the window under a running capture."""
-        if type(self).progress is not None:
-            type(self).progress = None
-            redraw_sidebars()
-            context.window_manager.event_timer_remove(self._timer)
-            context.workspace.status_text_set(None)
-            self._steps.close()
 
     def _step(self, context: bpy.types.Context) -> set[str]:
         """One turn of the timer. A render that is under way ends first: its settings must not change meanwhile."""
@@ -100,9 +87,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, bpy.types.Operator):
         return {"CANCELLED"}
 
     def _show(self, context: bpy.types.Context, progress: CaptureProgress) -> None:
-        type(self).progress = progress
-        redraw_sidebars()
-        context.workspace.status_text_set(f"Splatwright: {progress.sentence}  |  Esc: Stop")
+        self.show(context, progress, progress.sentence)
 
     def _request(self, context: bpy.types.Context) -> CaptureRequest:
         return context.scene.splatwright.capture.to_request(self.properties)

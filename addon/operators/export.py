@@ -6,45 +6,92 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ..export import export_splats, exportable
+from ...engine.core.formats import FORMATS, PLY, SUFFIXES, Format, format_named, format_of, lost_in
+from ..export import WorldGaussians, export_each, export_splats, exportable
+from ..placed import may_show_splats
+from ..stale import is_stale, stale_sentence
 from .reporting import reports_user_errors
 
 AXES = (
     ("SUPERSPLAT", "SuperSplat", "Y down, as trainers write and SuperSplat and web viewers read"),
+    ("OPENGL", "OpenGL", "Y up, as phones write SPZ and Blender's own SPZ import reads"),
     ("BLENDER", "Blender", "Blender's own axes, Z up"),
 )
-LABEL = "Gaussian Splat (.ply)"
+LABEL = "Gaussian Splats (.ply/.spz/.splat)"
+GLOB = ";".join(f"*{suffix}" for suffix in SUFFIXES)
 
 
 class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
-    """Write the selected splat objects (all visible ones if none is selected), as they stand in the scene, into one PLY"""
+    """Write the selected splat objects (all visible ones if none is selected), as they stand in the scene, into one file"""
 
     bl_idname = "splatwright.export_splats"
     bl_label = "Export Splats"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    filename_ext = ".ply"
-    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+    check_extension = None  # check() knows suffixes with two dots
+    filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
+    format: EnumProperty(
+        name="Format", items=[(found.name, f"{found.label} ({found.suffix})", found.holds) for found in FORMATS], default=PLY.name,
+        description="What kind of file is written",
+    )
     axes: EnumProperty(name="Axes", items=AXES, default="SUPERSPLAT", description="Orientation of the file")
+    each: BoolProperty(name="One File Each", description="Write every object into a file of its own, named after the file and the object")
+
+    @property
+    def filename_ext(self) -> str:
+        """What the name ends in."""
+        return _chosen(self.format).suffix
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if exportable(context):
+        if any(may_show_splats(found) for found in context.visible_objects):
             return True
         cls.poll_message_set("There is no visible splat object")
         return False
 
+    def check(self, context: bpy.types.Context) -> bool:
+        """Let the name follow the format."""
+        named = named_for(self.filepath, _chosen(self.format))
+        changed = named != self.filepath
+        self.filepath = named
+        return changed
+
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        path = Path(bpy.path.abspath(self.filepath))
-        world = export_splats(exportable(context), path, self.axes)
+        path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
+        chosen = _fitting(path, _chosen(self.format))
+        written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
+        for target in filter(is_stale, targets):
+            self.report({"WARNING"}, f"{stale_sentence(target)} Press Mend Splats")
+        for file, world in written.items():
+            self._report(file, world, chosen)
+        return {"FINISHED"}
+
+    def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:
             self.report({"WARNING"}, f"{world.dropped:,} splats without a place or size were left out")
-        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {path.name}")
-        return {"FINISHED"}
+        for sentence in lost_in(chosen, world.gaussians):
+            self.report({"WARNING"}, sentence)
+        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
+
+
+def named_for(path: str, chosen: Format) -> str:
+    """The path with the format's suffix, in place of the suffix of another format."""
+    old = max((len(suffix) for suffix in SUFFIXES if path.lower().endswith(suffix)), default=0)
+    return path[: len(path) - old] + chosen.suffix
+
+
+def _fitting(path: Path, chosen: Format) -> Format:
+    """The chosen format where the name allows it, else the one that the name asks for, as scripts expect."""
+    named = format_of(path)
+    return chosen if chosen.suffix == named.suffix else named
+
+
+def _chosen(name: str) -> Format:
+    return format_named(name) or PLY
 
 
 def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -2,65 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ..export import import_splats
-from .export import AXES, LABEL
-from .reporting import reports_user_errors
+from ...engine.core.formats import SUFFIXES
+from ..splat_object import finish
+from .export import GLOB, LABEL
+from .load import ImportProperties, finish_import, loading_steps
 
-AUTO = ("AUTO", "Automatic", "As the file says; SuperSplat's axes where it says nothing")
 
-
-class SPLATWRIGHT_OT_import_splats(bpy.types.Operator, ImportHelper):
-    """Load a Gaussian splat PLY as a splat object"""
+class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportHelper):
+    """Load Gaussian splats from PLY, SPZ or .splat files as splat objects"""
 
     bl_idname = "splatwright.import_splats"
     bl_label = "Import Splats"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     filename_ext = ".ply"
-    filepath: StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
-    axes: EnumProperty(name="Axes", items=(AUTO, *AXES), default="AUTO", description="Orientation of the file")
+    filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
+    asked = False
+    """Whether somebody sits before the dialog; scripts get their objects at once."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        """The file browser; a dropped file only asks for its axes."""
+        """The file browser; dropped files only ask for their axes."""
+        self.asked = True
         return self.invoke_popup(context)
 
-    @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        made, found = import_splats(Path(bpy.path.abspath(self.filepath)), self.axes)
-        if context.mode == "OBJECT":
-            _select_alone(context, made)
-        if found.dropped:
-            self.report({"WARNING"}, f"{found.dropped:,} splats without a place or size were left out")
-        self.report({"INFO"}, f"Imported {len(found.gaussians):,} splats")
-        return {"FINISHED"}
+        if not self.asked or bpy.app.background:
+            return finish_import(context, finish(loading_steps(self, self.paths(), self.axes, self.link)))
+        self.asked = False  # redo repeats this in one go
+        files = [{"name": str(path)} for path in self.paths()]
+        bpy.ops.splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)
+        return {"CANCELLED"}  # nothing to undo yet: the loading takes its own undo step
 
 
 class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
-    """A splat PLY dropped on the viewport."""
+    """Splat files dropped on the viewport."""
 
     bl_idname = "SPLATWRIGHT_FH_splats"
     bl_label = "Gaussian Splats"
     bl_import_operator = "splatwright.import_splats"
-    bl_file_extensions = ".ply"
+    bl_file_extensions = ";".join(sorted({"." + suffix.rpartition(".")[2] for suffix in SUFFIXES}))
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
-
-
-def _select_alone(context: bpy.types.Context, made: bpy.types.Object) -> None:
-    for other in context.selected_objects:
-        other.select_set(False)
-    made.select_set(True)
-    context.view_layer.objects.active = made
 
 
 def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

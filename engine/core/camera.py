@@ -17,6 +17,7 @@ class Camera:
     `camera_to_world` is [4, 4] in Blender's convention (Z-up world, camera looks along its -Z).
     Pixel (0, 0) is the top left corner of the image; pixel centres lie at +0.5.
     `distortion` holds OpenCV's k1, k2, p1, p2, k3, k4 ...; empty for a perfect pinhole.
+    `orthographic` cameras see along parallel rays: fl_x and fl_y are pixels for each metre.
     """
 
     width: int
@@ -27,6 +28,7 @@ class Camera:
     cy: float
     camera_to_world: np.ndarray  # [4, 4] float64
     distortion: tuple[float, ...] = ()
+    orthographic: bool = False
 
     @property
     def viewmat(self) -> np.ndarray:
@@ -56,7 +58,7 @@ class Camera:
         viewmat = self.viewmat
         local = points @ viewmat[:3, :3].T + viewmat[:3, 3]
         depth = local[:, 2]
-        safe = np.where(np.abs(depth) < 1e-12, 1e-12, depth)
+        safe = np.ones_like(depth) if self.orthographic else np.where(np.abs(depth) < 1e-12, 1e-12, depth)
         pixels = local[:, :2] / safe[:, None] * [self.fl_x, self.fl_y] + [self.cx, self.cy]
         return pixels, depth
 

@@ -34,6 +34,7 @@ LARGEST_ERROR = 20.0
 """Points whose reprojection error (px) is larger are noise."""
 
 IMAGE_FOLDERS = ("images", "input", "photos", ".")
+MASK_FOLDER = "masks"
 REDO = "Remove its images from the model, or run COLMAP again."
 UNDISTORT = "Undistort the images first: colmap image_undistorter."
 
@@ -73,10 +74,16 @@ def read_colmap(folder: Path) -> Dataset:
         raise UserError(f"None of the {len(poses)} images of the COLMAP model lies in {folder}.",
                         f"Put them into {folder / 'images'}; the first one is called {poses[0].name if poses else '?'}.")
     held_out = held_out_names(list(present))
-    views = tuple(View(pose.name, present[pose.name], _camera(lenses, pose), pose.name in held_out)
+    views = tuple(View(pose.name, present[pose.name], _camera(lenses, pose), pose.name in held_out, mask=_mask(folder, pose.name))
                   for pose in poses if pose.name in present)
     points = _read(model, "points3D", _points_binary, _points_text) if _file(model, "points3D") else None
     return Dataset(folder, views, points, complete=len(present) == len(poses))
+
+
+def _mask(folder: Path, name: str) -> Path | None:
+    """The mask of an image: masks/NAME.png as COLMAP itself reads them, or the same name with the ending of a PNG."""
+    candidates = (folder / MASK_FOLDER / f"{name}.png", (folder / MASK_FOLDER / name).with_suffix(".png"))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def missing_images(folder: Path) -> list[str]:

@@ -15,7 +15,11 @@ EVAL_EVERY = 8
 
 @dataclass(frozen=True)
 class View:
-    """One image and the camera that took it. `held_out` views are for evaluation only and never trained on."""
+    """One image and the camera that took it. `held_out` views are for evaluation only and never trained on.
+
+    Beside it there may be a mask (white: learn from it, black: see TrainConfig.mask_meaning), a depth map (millimetres along the
+    camera's axis, 0: unknown) and a normal map (unit vectors in Blender's world, 0: unknown); training.maps reads them.
+    """
 
     name: str
     image: Path
@@ -23,6 +27,7 @@ class View:
     held_out: bool = False
     depth: Path | None = None
     mask: Path | None = None
+    normals: Path | None = None
 
 
 @dataclass(frozen=True)

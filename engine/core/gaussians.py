@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 SH_C0 = 0.28209479177387814
 """The constant spherical harmonic: colour = 0.5 + SH_C0 * sh0."""
+
+SMALLEST_LOG_SCALE = -30.0
+LARGEST_LOGIT = 30.0
+"""What an infinite logit (opacity of exactly 1 or 0, as some converters write it) becomes."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,34 @@ def concatenate(parts: list[Gaussians]) -> Gaussians:
     degree = max(part.sh_degree for part in parts)
     padded = [part.with_sh_degree(degree).arrays() for part in parts]
     return Gaussians(**{name: np.concatenate([part[name] for part in padded]) for name in padded[0]})
+
+
+def drawable(gaussians: Gaussians) -> Gaussians:
+    """The rows that a viewer can draw, without NaN and infinities; the same object when nothing is wrong.
+
+    An opacity of exactly 0 or 1 (infinite logit), a scale of 0 and a quaternion of 0 are mended, all else is dropped.
+    """
+    mended = _mended(gaussians)
+    finite = all(np.isfinite(array).all() for array in mended.arrays().values())
+    return mended if finite else mended.take(mended.finite_rows())
+
+
+def drawable_rows(gaussians: Gaussians) -> np.ndarray:
+    """Mask [N] of the rows that `drawable` keeps."""
+    return _mended(gaussians).finite_rows()
+
+
+def _mended(gaussians: Gaussians) -> Gaussians:
+    changed: dict[str, np.ndarray] = {}
+    opacities, scales, quats = gaussians.opacities, gaussians.scales, gaussians.quats
+    if np.isinf(opacities).any():
+        changed["opacities"] = np.where(np.isinf(opacities), np.copysign(np.float32(LARGEST_LOGIT), opacities), opacities)
+    if (scales < SMALLEST_LOG_SCALE).any():
+        changed["scales"] = np.maximum(scales, np.float32(SMALLEST_LOG_SCALE))
+    turned = np.asarray(quats.any(axis=1))
+    if not turned.all():
+        changed["quats"] = np.where(turned[:, None], quats, np.array([1, 0, 0, 0], np.float32))
+    return replace(gaussians, **changed) if changed else gaussians
 
 
 def rgb_to_sh0(rgb: np.ndarray) -> np.ndarray:

@@ -1,30 +1,29 @@
-"""Splats and coloured points as PLY files. The only place that knows PLY's column names.
+"""Splats and coloured points as PLY files. The only place that knows the column names of plain splat PLY.
 
-plyfile parses the header and the layout, numpy moves the data. Splat files follow what SuperSplat and splat-transform
-read: binary little-endian, `float` properties, no lists, channel-major f_rest, exactly the size that the header implies.
+Splat files follow what SuperSplat and splat-transform read: binary little-endian, `float` properties, no lists,
+channel-major f_rest, exactly the size that the header implies.
 """
 
 from __future__ import annotations
 
-import io
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from plyfile import PlyData, PlyElement, PlyHeaderParseError, PlyListProperty, PlyParseError
 
+from .axes import Axes, AxesOrAuto
 from .dataset import PointCloud
 from .errors import UserError
-from .files import disk_error, replacing
 from .gaussians import Gaussians
-from .transform import BLENDER_TO_PLY, PLY_TO_BLENDER, transform_gaussians
+from .ply_file import PlyHeader, PlyPart, read_part, read_ply_header, write_parts
+from .splat_file import SplatFile, Stored, brought_in, taken_out
 
-Axes = Literal["SUPERSPLAT", "BLENDER"]
+AXES_COMMENT = "splatwright axes "
+"""Marks a file in other axes than SuperSplat's, so that it comes back as it left."""
 
-BLENDER_COMMENT = "splatwright axes BLENDER"
-"""Marks a file in Blender's own axes, so that it comes back as it left."""
+MIP_COMMENT = "SplatRenderMode: mip"
+ANTIALIASED = {MIP_COMMENT.lower(), "antialiased 1"}
+"""How Brush and Postshot mark splats that were trained with an antialiased rasterizer."""
 
 REST_COUNTS = (0, 9, 24, 45)
 POSITION, NORMAL, SCALE = ("x", "y", "z"), ("nx", "ny", "nz"), ("scale_0", "scale_1", "scale_2")
@@ -32,90 +31,49 @@ ROTATION, BASE = ("rot_0", "rot_1", "rot_2", "rot_3"), ("f_dc_0", "f_dc_1", "f_d
 REQUIRED = (*POSITION, *BASE, "opacity", *SCALE, *ROTATION)
 COLOR_NAMES = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 
-SMALLEST_LOG_SCALE = -30.0
-LARGEST_LOGIT = 30.0
-"""What an infinite logit (opacity of exactly 1 or 0, as some converters write it) becomes."""
 
-LONGEST_HEADER = 128 * 1024
-BINARY = "Save it as binary little-endian, for example with SuperSplat."
-AGAIN = "Export or download it again."
-
-
-@dataclass(frozen=True)
-class PlyHeader:
-    """What a PLY promises about its vertices; the file has the size that this implies."""
-
-    count: int
-    dtype: np.dtype  # one vertex
-    start: int  # bytes before the first vertex
-    comments: tuple[str, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.dtype.names or ()
-
-
-@dataclass(frozen=True)
-class SplatFile:
-    """What a splat PLY held."""
-
-    gaussians: Gaussians
-    dropped: int  # rows left out because of a NaN or an infinity
-    extra: tuple[str, ...]  # properties that splats do not have
-    axes: Axes
-    comments: tuple[str, ...] = ()
-
-
-def read_ply(path: Path, axes: Axes | Literal["AUTO"] = "AUTO") -> SplatFile:
+def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     """Read a splat PLY into Blender's world. AUTO trusts the file's own mark and else takes SuperSplat's axes.
 
-    UserError in one sentence for a file that is no PLY, truncated, ASCII, big-endian, without a needed property.
+    Binary of either byte order or ASCII, floats or doubles, properties in any order.
+    UserError in one sentence for a file that is no PLY, truncated or without a needed property.
     """
     path = Path(path)
     header = read_ply_header(path)
-    missing = [name for name in REQUIRED if name not in header.names]
+    part = _vertices(path, header)
+    missing = [name for name in REQUIRED if name not in part.names]
     if missing:
         raise UserError(f"{path.name} holds no splats: it lacks {', '.join(missing)}.",
                         "Choose a PLY that a splat trainer or SuperSplat wrote.")
-    rest = _rest_names(path, header.names)
-    gaussians = drawable(_from_columns(_read_table(path, header), rest))
-    found: Axes = "BLENDER" if BLENDER_COMMENT in header.comments else "SUPERSPLAT"
-    if axes != "AUTO":
-        found = axes
-    dropped = header.count - len(gaussians)
-    if found == "SUPERSPLAT":
-        gaussians = transform_gaussians(gaussians, PLY_TO_BLENDER)
-    extra = tuple(name for name in header.names if name not in {*REQUIRED, *NORMAL, *rest})
-    return SplatFile(gaussians, dropped, extra, found, header.comments)
+    return brought_in(_stored(path, header, part), axes)
 
 
-def write_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", comments: tuple[str, ...] = ()) -> None:
+def write_ply(
+    path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", comments: tuple[str, ...] = (), antialiased: bool = False,
+) -> None:
     """Write a splat PLY in one piece. Rows that no viewer can draw are left out."""
-    gaussians = drawable(gaussians)
-    if axes == "SUPERSPLAT":
-        gaussians = transform_gaussians(gaussians, BLENDER_TO_PLY)
-    else:
-        comments = (*comments, BLENDER_COMMENT)
-    _write_table(Path(path), _to_columns(gaussians), comments)
+    write_parts(Path(path), {"vertex": _to_columns(taken_out(gaussians, axes))}, (*comments, *written_comments(axes, antialiased)))
 
 
-def drawable(gaussians: Gaussians) -> Gaussians:
-    """The rows that a viewer can draw, without NaN and infinities; the same object when nothing is wrong.
+def read_comments(comments: tuple[str, ...]) -> tuple[str, bool]:
+    """The axes that a PLY says it has, SuperSplat's where it says nothing, and whether it was trained antialiased."""
+    named = [comment.removeprefix(AXES_COMMENT) for comment in comments if comment.startswith(AXES_COMMENT)]
+    axes = next((name for name in named if name in ("BLENDER", "OPENGL")), "SUPERSPLAT")
+    return axes, any(comment.strip().lower() in ANTIALIASED for comment in comments)
 
-    An opacity of exactly 0 or 1 (infinite logit), a scale of 0 and a quaternion of 0 are mended, all else is dropped.
-    """
-    arrays = gaussians.arrays()
-    opacities, scales, quats = gaussians.opacities, gaussians.scales, gaussians.quats
-    if np.isinf(opacities).any():
-        arrays["opacities"] = np.where(np.isinf(opacities), np.copysign(np.float32(LARGEST_LOGIT), opacities), opacities)
-    if (scales < SMALLEST_LOG_SCALE).any():
-        arrays["scales"] = np.maximum(scales, np.float32(SMALLEST_LOG_SCALE))
-    if not (turned := quats.any(axis=1)).all():
-        arrays["quats"] = np.where(turned[:, None], quats, np.array([1, 0, 0, 0], np.float32))
-    mended = Gaussians(**arrays)
-    if all(np.isfinite(array).all() for array in arrays.values()):
-        return mended if any(arrays[name] is not array for name, array in gaussians.arrays().items()) else gaussians
-    return mended.take(mended.finite_rows())
+
+def written_comments(axes: Axes, antialiased: bool) -> tuple[str, ...]:
+    """What read_comments reads."""
+    return (*([f"{AXES_COMMENT}{axes}"] if axes != "SUPERSPLAT" else []), *([MIP_COMMENT] if antialiased else []))
+
+
+def rest_names(path: Path, names: tuple[str, ...]) -> list[str]:
+    """The f_rest properties in order; UserError when there is a hole or an impossible number of them."""
+    numbers = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"f_rest_(\d{1,6})", name)))
+    if len(numbers) not in REST_COUNTS or numbers != list(range(len(numbers))):
+        raise UserError(f"{path.name} holds {len(numbers)} view-dependent colour properties (f_rest) that form no whole SH degree.",
+                        "Export it again with SH degree 0, 1, 2 or 3.")
+    return [f"f_rest_{number}" for number in numbers]
 
 
 def read_points(path: Path) -> PointCloud:
@@ -124,18 +82,13 @@ def read_points(path: Path) -> PointCloud:
     Colours may be missing (grey), floats or 16-bit; NaN rows are left out.
     """
     path = Path(path)
-    if _is_ascii(path):
-        return _points(path, _read_ascii(path))
     header = read_ply_header(path)
-    _require_positions(path, header.names)
-    return _points(path, _read_table(path, header))
-
-
-def _points(path: Path, table: np.ndarray) -> PointCloud:
-    found = table.dtype.names or ()
-    _require_positions(path, found)
+    part = _vertices(path, header)
+    if any(name not in part.names for name in POSITION):
+        raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.")
+    table = read_part(path, header, part)
     positions = _columns(table, POSITION)
-    names = next((names for names in COLOR_NAMES if all(name in found for name in names)), None)
+    names = next((names for names in COLOR_NAMES if all(name in part.names for name in names)), None)
     colors = _bytes(np.stack([table[name] for name in names], axis=1)) if names else np.full(positions.shape, 128, np.uint8)
     good = np.isfinite(positions).all(axis=1)
     return PointCloud(positions[good], colors[good])
@@ -148,112 +101,34 @@ def write_points(path: Path, points: PointCloud) -> None:
     for index, (position, color) in enumerate(zip(POSITION, colors, strict=True)):
         table[position] = points.positions[:, index]
         table[color] = points.colors[:, index]
-    _write_table(Path(path), table, ())
+    write_parts(Path(path), {"vertex": table}, ())
 
 
-def _require_positions(path: Path, names: tuple[str, ...]) -> None:
-    if any(name not in names for name in POSITION):
-        raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.")
+def _stored(path: Path, header: PlyHeader, part: PlyPart) -> Stored:
+    """The file's content; the table that it was read into is gone when this returns."""
+    rest = rest_names(path, part.names)
+    table = read_part(path, header, part)
+    axes, antialiased = read_comments(header.comments)
+    extra = _without(table, {*REQUIRED, *NORMAL, *rest})
+    return Stored(_from_columns(table, rest), axes, antialiased, extra, comments=header.comments)
 
 
-def _is_ascii(path: Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return re.match(rb"ply\s+format ascii", file.read(64)) is not None
-    except OSError as error:
-        raise disk_error(path, error) from error
+def _vertices(path: Path, header: PlyHeader) -> PlyPart:
+    part = header.part("vertex")
+    if part is None:
+        raise UserError(f"{path.name} holds no vertices.", "Choose a PLY with splats or points.")
+    return part
 
 
-def _read_ascii(path: Path) -> np.ndarray:
-    """The vertices of an ASCII PLY, by plyfile."""
-    try:
-        return PlyData.read(str(path))["vertex"].data
-    except (PlyHeaderParseError, PlyParseError, ValueError, KeyError, OverflowError) as error:
-        raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
-
-
-def read_ply_header(path: Path) -> PlyHeader:
-    """Read and check a PLY's header and size, without its data. UserError in one sentence when it cannot be read."""
-    path = Path(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(LONGEST_HEADER)
-        size = path.stat().st_size
-    except OSError as error:
-        raise disk_error(path, error) from error
-    text, start = _header_text(path, head)
-    try:
-        # The public reader would load the data as well. Foreign letters in comments are not worth refusing a file for.
-        parsed = PlyData._parse_header(io.BytesIO(text.decode("ascii", "replace").encode("ascii", "replace")))
-    except (PlyHeaderParseError, ValueError, OverflowError) as error:
-        raise UserError(f"The header of {path.name} cannot be read: {error}.", AGAIN) from None
-    header = _layout(path, parsed, start)
-    end = header.start + header.dtype.itemsize * header.count + sum(_size(element) for element in list(parsed.elements)[1:])
-    if size < end:
-        raise UserError(f"{path.name} is cut off: its header promises {header.count} rows and the file ends before.", AGAIN)
-    if size > end:
-        raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.")
-    return header
-
-
-def _header_text(path: Path, head: bytes) -> tuple[bytes, int]:
-    """The header alone, and the number of its bytes."""
-    if not re.match(rb"ply\r?\n|ply\r", head):
-        raise UserError(f"{path.name} is not a PLY file.", "Choose a PLY file with splats or points.")
-    ending = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
-    end = head.find(ending + b"end_header" + ending)
-    if end < 0:
-        raise UserError(f"The header of {path.name} has no end.", AGAIN)
-    start = end + len(b"end_header") + 2 * len(ending)
-    return head[:start], start
-
-
-def _layout(path: Path, parsed: PlyData, start: int) -> PlyHeader:
-    """Record and number of the vertices; UserError for layouts that viewers do not read either."""
-    if parsed.text:
-        raise UserError(f"{path.name} is an ASCII PLY.", BINARY)
-    if parsed.byte_order == ">":
-        raise UserError(f"{path.name} is a big-endian PLY.", BINARY)
-    elements = list(parsed.elements)
-    if not elements or elements[0].name != "vertex":
-        raise UserError(f"{path.name} does not begin with vertices.", "Choose a PLY with plain vertices; compressed PLY is not read here.")
-    if any(element.count < 0 for element in elements):
-        raise UserError(f"The header of {path.name} promises less than nothing.", AGAIN)
-    lists = [prop.name for element in elements for prop in element.properties if isinstance(prop, PlyListProperty)
-             if element.count or element is elements[0]]
-    if lists:
-        raise UserError(f"{path.name} holds lists ({', '.join(lists)}), which splats and points never have.",
-                        "Export the points or splats alone.")
-    comments = [*parsed.comments, *(comment for element in elements for comment in element.comments)]
-    return PlyHeader(elements[0].count, _record(elements[0]), start, tuple(comments))
-
-
-def _record(element: PlyElement) -> np.dtype:
-    return np.dtype([(prop.name, "<" + prop.dtype().lstrip("<>=|")) for prop in element.properties])
-
-
-def _size(element: PlyElement) -> int:
-    """Bytes of an element after the vertices; some trainers append their cameras."""
-    return _record(element).itemsize * element.count if element.count else 0
-
-
-def _read_table(path: Path, header: PlyHeader) -> np.ndarray:
-    """The vertices as a structured array."""
-    if not header.count:
-        return np.empty(0, header.dtype)
-    try:
-        return np.fromfile(path, header.dtype, header.count, offset=header.start)
-    except OSError as error:
-        raise disk_error(path, error) from error
-
-
-def _rest_names(path: Path, names: tuple[str, ...]) -> list[str]:
-    """The f_rest properties in order; UserError when there is a hole or an impossible number of them."""
-    numbers = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"f_rest_(\d{1,6})", name)))
-    if len(numbers) not in REST_COUNTS or numbers != list(range(len(numbers))):
-        raise UserError(f"{path.name} holds {len(numbers)} view-dependent colour properties (f_rest) that form no whole SH degree.",
-                        "Export it again with SH degree 0, 1, 2 or 3.")
-    return [f"f_rest_{number}" for number in numbers]
+def _without(table: np.ndarray, known: set[str]) -> np.ndarray | None:
+    """A copy of the other properties in native byte order; None when there are none."""
+    names = [name for name in table.dtype.names or () if name not in known]
+    if not names:
+        return None
+    extra = np.empty(len(table), [(name, table.dtype[name].newbyteorder("=")) for name in names])
+    for name in names:
+        extra[name] = table[name]
+    return extra
 
 
 def _columns(table: np.ndarray, names: tuple[str, ...] | list[str]) -> np.ndarray:
@@ -263,8 +138,9 @@ def _columns(table: np.ndarray, names: tuple[str, ...] | list[str]) -> np.ndarra
     if list(own[first : first + len(names)]) == list(names) and all(table.dtype[index] == "<f4" for index in range(len(own))):
         return table.view("<f4").reshape(len(table), len(own))[:, first : first + len(names)]
     out = np.empty((len(table), len(names)), np.float32)
-    for index, name in enumerate(names):
-        out[:, index] = table[name]
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes an infinity, which is dropped
+        for index, name in enumerate(names):
+            out[:, index] = table[name]
     return out
 
 
@@ -297,13 +173,3 @@ def _bytes(colors: np.ndarray) -> np.ndarray:
         values = np.nan_to_num(colors.astype(np.float64), nan=0.5, posinf=1.0, neginf=0.0)
         return (values * (1.0 if values.max(initial=0) > 1 else 255.0) + 0.5).clip(0, 255).astype(np.uint8)
     return colors.astype(np.uint8) if colors.dtype.itemsize == 1 else (colors.astype(np.float64) / 257 + 0.5).clip(0, 255).astype(np.uint8)
-
-
-def _write_table(path: Path, table: np.ndarray, comments: tuple[str, ...]) -> None:
-    kinds = {"f": "float", "u": "uchar"}
-    lines = ["ply", "format binary_little_endian 1.0", *(f"comment {' '.join(comment.split())}" for comment in comments),
-             f"element vertex {len(table)}",
-             *(f"property {kinds[table.dtype[name].kind]} {name}" for name in table.dtype.names or ()), "end_header"]
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(("\n".join(lines) + "\n").encode("ascii", "replace"))
-        table.tofile(file)

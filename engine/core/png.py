@@ -29,13 +29,25 @@ def decode_png(data: bytes, unfilter: Unfilter | None = None) -> np.ndarray:
 
     ValueError for what is damaged, UserError for what is a valid PNG of a kind that is not read here.
     """
+    return _to_rgb(*_pixels(data, unfilter))
+
+
+def decode_deep_png(data: bytes, unfilter: Unfilter | None = None) -> np.ndarray:
+    """PNG bytes -> uint16 [H, W, channels as stored], as depth maps need; 8-bit values stay below 256. Errors as in decode_png."""
+    pixels, _ = _pixels(data, unfilter)
+    wide = pixels.astype(np.uint16)
+    return wide[..., 0] if pixels.shape[3] == 1 else wide[..., 0] << 8 | wide[..., 1]
+
+
+def _pixels(data: bytes, unfilter: Unfilter | None) -> tuple[np.ndarray, _PngFile]:
+    """uint8 [H, W, channels, bytes of a channel], and what the file says about them."""
     file = _PngFile.parse(data)
     file.refuse_other_kinds()
     channels, wide = CHANNELS[file.kind], file.depth // 8
     stride = file.width * channels * wide
     raw = _inflated(file.packed, file.height * (stride + 1))
     rows = (unfilter or unfilter_rows)(raw, file.height, stride, channels * wide)
-    return _to_rgb(rows.reshape(file.height, file.width, channels, wide), file)
+    return rows.reshape(file.height, file.width, channels, wide), file
 
 
 def encode_png(image: np.ndarray) -> bytes:

@@ -24,7 +24,10 @@ DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 RATIONAL = ("k4", "k5", "k6")
 """Only FULL_OPENCV divides by these; nerfstudio's OPENCV has a k4 of another meaning."""
 
-MODELS = ("OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE")
+ORTHOGRAPHIC = "ORTHOGRAPHIC"
+"""Ours: parallel rays, fl_x and fl_y in pixels for each metre."""
+
+MODELS = ("OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC)
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
@@ -57,10 +60,14 @@ def _frame(view: View, folder: Path) -> dict[str, Any]:
     frame: dict[str, Any] = {"file_path": _relative(view.image, folder), "w": int(camera.width), "h": int(camera.height)}
     frame |= {name: float(getattr(camera, name)) for name in ("fl_x", "fl_y", "cx", "cy")}
     frame |= {name: float(value) for name, value in zip(DISTORTION, camera.distortion, strict=False)}
+    if camera.orthographic:
+        frame["camera_model"] = ORTHOGRAPHIC
     if view.depth:
         frame["depth_file_path"] = _relative(view.depth, folder)
     if view.mask:
         frame["mask_path"] = _relative(view.mask, folder)
+    if view.normals:
+        frame["normal_file_path"] = _relative(view.normals, folder)
     frame["transform_matrix"] = np.asarray(camera.camera_to_world, float).tolist()
     return frame
 
@@ -115,6 +122,8 @@ def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
         model = "fisheye" if part.get("is_fisheye") else model
         if model not in MODELS:
             raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.")
+        if model == ORTHOGRAPHIC and any(part.get(name) for name in DISTORTION):
+            raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.")
         if model != "FULL_OPENCV" and any(part.get(name) for name in RATIONAL):
             raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
                             'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.')
@@ -138,8 +147,10 @@ class _RawFrame:
     image: Path
     depth: Path | None
     mask: Path | None
+    normals: Path | None
     numbers: dict[str, float]  # LENS; NaN where the file says nothing
     distortion: tuple[float, ...]
+    orthographic: bool
     pose: np.ndarray  # [4, 4] when it is sound
 
     @staticmethod
@@ -156,8 +167,9 @@ class _RawFrame:
         _complete_lens(numbers, angles, image)
         while distortion and not distortion[-1]:
             distortion.pop()
-        depth, mask = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path"))
-        return _RawFrame(path, image, depth, mask, numbers, tuple(distortion), _matrix(frame.get("transform_matrix")))
+        depth, mask, normals = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path", "normal_file_path"))
+        parallel = merged.get("camera_model") == ORTHOGRAPHIC
+        return _RawFrame(path, image, depth, mask, normals, numbers, tuple(distortion), parallel, _matrix(frame.get("transform_matrix")))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -179,8 +191,9 @@ class _RawFrame:
         n = self.numbers
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
-        camera = Camera(round(n["w"]), round(n["h"]), n["fl_x"], n["fl_y"], n["cx"], n["cy"], pose, self.distortion)
-        return View(name, self.image, camera, held_out, self.depth, self.mask)
+        lens = (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
+        camera = Camera(round(n["w"]), round(n["h"]), *lens, pose, self.distortion, self.orthographic)
+        return View(name, self.image, camera, held_out, self.depth, self.mask, self.normals)
 
 
 def _matrix(rows: Any) -> np.ndarray:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ..core.config import TrainConfig
 from ..core.dataset import Dataset
 from ..core.events import Finding
 from .agreement import check_agreement
-from .budget import check_budget
 from .looks import Look, Unreadable, look_at_images
 from .masks import check_masks
 from .neighbours import check_neighbours
@@ -45,19 +42,16 @@ class Check:
         return contact_sheet([view.name for view in self.dataset.views], looks, self.findings, held_out)
 
 
-def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
-          folder: Path | None = None) -> Check:
+def check(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> Check:
     """Everything suspicious about a dataset; severity "error" means that training would be pointless.
 
-    Reads every image, which takes as long as loading them; `tick` is called for each. `folder` is where the training will
-    write; the dataset's own unless given.
+    Reads every image, which takes as long as loading them; `tick` is called for each.
     """
     looks, unreadable = look_at_images(dataset.views, tick)
     broken = unsound_poses(dataset.views)
-    findings = [*check_completeness(dataset), *broken, *check_pictures(looks, unreadable), *check_masks(dataset.views, looks)]
+    findings = [*check_completeness(dataset), *broken, *check_pictures(looks, unreadable), *check_masks(dataset.views)]
     if not broken and dataset.views:
         findings += _check_geometry(dataset, looks)
-    findings += check_budget(dataset, config, folder or dataset.folder)
     findings.sort(key=lambda finding: SERIOUS_FIRST.index(finding.severity))
     return Check(dataset, tuple(findings), tuple(looks), tuple(unreadable))
 
@@ -76,7 +70,6 @@ def _check_geometry(dataset: Dataset, looks: list[Look]) -> list[Finding]:
     return [*placed, *agreeing, *check_points(dataset), *check_neighbours(looks, points)]
 
 
-def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None, config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
-                  folder: Path | None = None) -> list[Finding]:
+def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> list[Finding]:
     """The findings of check()."""
-    return list(check(dataset, tick, config, folder).findings)
+    return list(check(dataset, tick).findings)

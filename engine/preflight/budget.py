@@ -10,23 +10,28 @@ from pathlib import Path
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, View
 from ..core.events import Finding
+from ..training.backend import Engine, likely_engine
+from ..training.demands import settled
+from ..training.host_memory import free_memory
 from . import thresholds as limit
 
 PYRAMID = 1 + 1 / 4 + 1 / 16
 COPIES = 4
 """Each parameter has a gradient and two moments."""
 
+SAVED = 3
+"""Each parameter is saved with its two moments."""
+
 FLOAT = 4
 GIGABYTE = 1e9
 SCRATCH = 60
 """Bytes a pixel of one image that a step needs: images, their gradients, the lists of Gaussians of tiles."""
 
-FIXED_MEMORY = 120e6
-"""Bytes of the engine itself."""
+FIXED_MEMORY: dict[Engine, float] = {"cpu": 120e6, "cuda": 3e9}
+"""Bytes of the engine itself; torch and the driver's libraries are most of it."""
 
-STEP_SECONDS = (0.002, 0.17, 1.2)
-"""Core-seconds of a step: at least, for each million of pixels, for each million of Gaussians (3,000 steps of the sample scene
-take 81 s on two cores; photos that fill the image 0.10 core-seconds a step at half a million pixels)."""
+PHOTO_SHARE = 0.5
+"""Of the free memory that decoded photos take at most; the others are read again when they are needed."""
 
 MEAN_PIXELS = 0.4 + 0.45 / 4 + 0.15 / 16
 """Share of the full image's pixels that the schedule's steps see on average."""
@@ -36,11 +41,28 @@ MEAN_GAUSSIANS = 0.75
 
 
 @dataclass(frozen=True)
+class StepTime:
+    """Seconds of a step: at least, for each million of pixels, and for each million of Gaussians."""
+
+    least: float
+    pixels: float
+    gaussians: float
+
+
+CORE_TIME = StepTime(0.002, 0.17, 1.2)
+"""Of one core of a processor: 3,000 steps of the sample scene take 81 s on two cores, and steps on photos that fill the image
+with half a million pixels 0.10 core-seconds each."""
+
+CARD_TIME = StepTime(0.004, 0.004, 0.012)
+"""Of a large graphics card, see docs/gpu_engine.md; smaller ones take several times as long."""
+
+
+@dataclass(frozen=True)
 class Needs:
     """An estimate of what a training takes."""
 
     memory: float
-    """bytes"""
+    """bytes of the computer's memory"""
     disk: float
     """bytes in the job folder"""
     seconds: float
@@ -53,18 +75,35 @@ class Needs:
         return f"A training needs about {self.memory / GIGABYTE:.1f} GB of memory, {self.disk / 1e6:.0f} MB of disk and {time}."
 
 
-def needs(dataset: Dataset, config: TrainConfig, cores: int | None = None) -> Needs:
-    """Estimate by the sizes of cameras and Gaussians; `cores` of this computer unless given."""
-    pixels = sorted(_pixels(view, config.resolution) for view in dataset.views)
+def budget_here(dataset: Dataset, config: TrainConfig) -> tuple[Needs, list[Finding]]:
+    """What a training will take on this computer, and the findings about it; settings may leave open what it decides."""
+    engine = likely_engine(config)
+    decided = settled(config, dataset, engine)
+    return needs(dataset, decided, engine), check_budget(dataset, decided, engine, dataset.folder)
+
+
+def needs(dataset: Dataset, config: TrainConfig, engine: Engine) -> Needs:
+    """Estimate by the sizes of images and by the most Gaussians, which must be settled."""
+    sizes = [_pixels(view, config.resolution) for view in dataset.views] or [0.0]
+    model = config.max_gaussians * (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
+    seconds = config.max_steps * _step_seconds(sum(sizes) / len(sizes), config, engine)
+    kept = config.image_memory * GIGABYTE or PHOTO_SHARE * free_memory()
+    return Needs(_memory_of(dataset, sizes, model, kept, engine), (2 * SAVED + 1) * model, seconds)  # two checkpoints and the result
+
+
+def _memory_of(dataset: Dataset, sizes: list[float], model: float, kept: float, engine: Engine) -> float:
+    """Bytes for images of `sizes` pixels, of which `kept` bytes stay decoded, and a model of `model` bytes."""
     channels = 4 if any(view.image.suffix.lower() == ".png" for view in dataset.views) else 3
-    largest = pixels[-1] if pixels else 0.0
-    floats = 11 + 3 * (config.sh_degree + 1) ** 2
-    model = config.max_gaussians * floats * FLOAT
-    memory = FIXED_MEMORY + sum(pixels) * channels * PYRAMID + largest * SCRATCH + model * COPIES
-    least, per_pixel, per_gaussian = STEP_SECONDS
-    mean = sum(pixels) / max(1, len(pixels))
-    step = least + (per_pixel * MEAN_PIXELS * mean + per_gaussian * MEAN_GAUSSIANS * config.max_gaussians) / 1e6
-    return Needs(memory, 2 * 3 * model + model, config.max_steps * step / (cores or config.threads or os.cpu_count() or 1))
+    photos = min(sum(sizes) * channels * PYRAMID, kept)
+    learned = model * COPIES + max(sizes) * SCRATCH if engine == "cpu" else SAVED * model  # on a card: what a checkpoint copies
+    return FIXED_MEMORY[engine] + photos + learned
+
+
+def _step_seconds(pixels: float, config: TrainConfig, engine: Engine) -> float:
+    time = CORE_TIME if engine == "cpu" else CARD_TIME
+    cores = config.threads or os.cpu_count() or 1
+    step = time.least + (time.pixels * MEAN_PIXELS * pixels + time.gaussians * MEAN_GAUSSIANS * config.max_gaussians) / 1e6
+    return step / (cores if engine == "cpu" else config.gpus)
 
 
 def _pixels(view: View, resolution: int) -> float:
@@ -72,14 +111,14 @@ def _pixels(view: View, resolution: int) -> float:
     return view.camera.width * factor * view.camera.height * factor
 
 
-def check_budget(dataset: Dataset, config: TrainConfig, folder: Path) -> list[Finding]:
-    """Whether memory, the disk of `folder` and patience suffice."""
-    needed = needs(dataset, config)
+def check_budget(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path) -> list[Finding]:
+    """Whether memory, the disk of the job's `folder` and patience suffice."""
+    needed = needs(dataset, config, engine)
     return [*_memory(needed, free_memory()), *_disk(needed, free_disk(folder)), *_time(needed)]
 
 
-def _memory(needed: Needs, free: float | None) -> list[Finding]:
-    if free is None or needed.memory < limit.MEMORY_SHARE * free:
+def _memory(needed: Needs, free: float) -> list[Finding]:
+    if needed.memory < limit.MEMORY_SHARE * free:
         return []
     return [Finding("warning", f"The training needs about {needed.memory / GIGABYTE:.1f} GB of memory, {free / GIGABYTE:.1f} GB are free.",
                     "Lower the resolution or the number of Gaussians, or close other programs.", "memory", needed.memory)]
@@ -107,15 +146,3 @@ def free_disk(folder: Path) -> float | None:
         return float(shutil.disk_usage(there).free) if there else None
     except OSError:
         return None
-
-
-def free_memory() -> float | None:
-    """Bytes that programs can still have; None where the system does not tell (macOS, Windows)."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
-

@@ -6,14 +6,23 @@ inside the backend; what crosses is numpy.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from ..core.camera import Camera
 from ..core.config import TrainConfig
+from ..core.errors import UserError
 from ..core.gaussians import Gaussians
+from .distributed import SOLO, Group
+
+Engine = Literal["cuda", "cpu"]
+
+GPU_GAUSSIANS = 1_000_000
+"""What scenes of the usual benchmarks need for full detail, and every graphics card has room for."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,10 @@ class Target:
 
     camera: Camera
     image: np.ndarray  # [H, W, 3] or [H, W, 4] uint8, straight alpha
+    view: int = -1  # number of the photo among those trained on, for its exposure and pose; -1: none
+    mask: np.ndarray | None = None  # [H, W] uint8, 255: learn from it, 0: not
+    depth: np.ndarray | None = None  # [H, W] float32, along the camera's axis, 0: unknown
+    normals: np.ndarray | None = None  # [H, W, 3] float32, unit vectors in Blender's world, 0: unknown
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What one optimisation step needs to know beyond its target."""
+    """What one optimisation step needs to know beyond its target. A weight or a rate of 0 turns its term off."""
 
     learning_rates: dict[str, float]  # by parameter name: means quats scales opacities sh0 shN
     sh_degree: int
@@ -44,7 +57,40 @@ class StepSettings:
     opacity_regularisation: float
     scale_regularisation: float
     noise: float  # standard deviation factor of MCMC's exploration noise on the means, 0: none
+    reduction: int  # how much smaller than the full image the target is, 1, 2 or 4
     noise_seed: int  # the noise of a step depends on this alone, so a resumed run repeats it
+    gather: bool = False  # collect what take_statistics returns
+    alpha_weight: float = 0.0  # of the difference between rendered alpha and the image's
+    depth_weight: float = 0.0  # of the difference between expected depth and the target's
+    normal_weight: float = 0.0  # of the angle between rendered normals and the target's
+    distortion_weight: float = 0.0  # against floaters: the variance of depth along each ray
+    transmittance_weight: float = 0.0  # against fog: the entropy of each ray's alpha
+    needle_weight: float = 0.0  # against needles: the ratio of the largest axis to the middle one
+    exposure_rate: float = 0.0  # learning rate of each photo's exposure
+    pose_rate: float = 0.0  # learning rate of each photo's pose
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How much the image wants each Gaussian to move, summed over the steps since the last take_statistics."""
+
+    gradient: np.ndarray  # [N] float32: length of the loss's gradient by the projected centre, in units of half an image
+    seen: np.ndarray  # [N] int32: in how many steps the Gaussian was drawn
+    radius: np.ndarray  # [N] float32: its largest radius on the image, as a share of the longer side
+
+
+class OutOfMemory(UserError):
+    """There is no room for a step; the model is as it was before."""
+
+
+class Loss(Protocol):
+    """A number, or one that still lies on the device: float() waits for it, arithmetic does not."""
+
+    def __float__(self) -> float: ...
+
+    def __rmul__(self, factor: float, /) -> Any: ...
+
+    def __add__(self, other: Any, /) -> Any: ...
 
 
 class Model(Protocol):
@@ -55,12 +101,23 @@ class Model(Protocol):
         """Number of Gaussians."""
         ...
 
-    def step(self, target: Target, settings: StepSettings) -> float:
-        """Render, compare, go back, update every parameter. Returns the loss before the update."""
+    def expect(self, target: Target) -> None:
+        """A step will learn from this target soon: a device may fetch it ahead."""
+        ...
+
+    def step(self, target: Target, settings: StepSettings) -> Loss:
+        """Render, compare, go back, update every parameter. Returns the loss before the update.
+
+        Raises OutOfMemory, with nothing changed, when there is no room for it.
+        """
         ...
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
         """Render without learning."""
+        ...
+
+    def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
+        """PSNR in dB and SSIM of what a camera sees over black against its image."""
         ...
 
     def read(self, name: str) -> np.ndarray:
@@ -75,8 +132,24 @@ class Model(Protocol):
         """Row i becomes a copy of old row source_rows[i] [M]; the moments of the new rows `reset_rows` start at zero."""
         ...
 
+    def arrange(self) -> None:
+        """Put the rows in whatever order suits the device's memory; nothing else changes."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """The moments of one parameter start at zero."""
+        ...
+
+    def take_statistics(self) -> Statistics:
+        """What steps with `gather` collected since the last call or rebuild."""
+        ...
+
     def gaussians(self) -> Gaussians:
         """A copy of all Gaussians."""
+        ...
+
+    def sample(self, most: int) -> Gaussians:
+        """At most so many of them, spread evenly over the rows, without view-dependent colour."""
         ...
 
     def state(self) -> dict[str, np.ndarray]:
@@ -84,7 +157,11 @@ class Model(Protocol):
         ...
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go back to a state."""
+        """Go back to a state, also to one that another backend made."""
+        ...
+
+    def release(self) -> None:
+        """Give back memory that can be had again, at the price of time."""
         ...
 
     def close(self) -> None:
@@ -92,10 +169,78 @@ class Model(Protocol):
         ...
 
 
-def create_model(gaussians: Gaussians, config: TrainConfig) -> Model:
-    """A model on the backend that the settings ask for."""
-    match config.backend:
-        case "auto" | "cpu":
+def sampled_rows(count: int, most: int) -> np.ndarray:
+    """At most so many of `count` rows, spread evenly."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine trains, and why it is this one."""
+
+    engine: Engine
+    reason: str
+    hint: str = ""
+
+
+def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
+    """The engine that the settings ask for; `auto` takes the graphics card where it can train.
+
+    Compiles gsplat's kernels the first time, which takes minutes; `tick` is called meanwhile. UserError when `cuda` is asked
+    for and cannot train.
+    """
+    if config.backend == "cpu":
+        return Choice("cpu", "Training on the processor, as set.")
+    from .cuda.availability import has_card, prepare_kernels, unavailable
+
+    problem = unavailable() or prepare_kernels(tick)
+    if problem is None:
+        return Choice("cuda", "Training on the graphics card.")
+    if config.backend == "cuda":
+        raise problem
+    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
+
+
+def likely_engine(config: TrainConfig) -> Engine:
+    """The engine that choose_engine will most likely take, without compiling anything and without complaint."""
+    if config.backend == "cpu":
+        return "cpu"
+    from .cuda.availability import unavailable
+
+    return "cpu" if unavailable() else "cuda"
+
+
+def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> int:
+    """How many Gaussians suit the engine and images of so many pixels."""
+    match engine:
+        case "cpu":
+            from .cpu.model import affordable_gaussians, default_threads
+
+            return affordable_gaussians(pixels, config.threads or default_threads())
+        case "cuda":
+            return GPU_GAUSSIANS
+
+
+def device_errors(engine: Engine) -> AbstractContextManager[None]:
+    """Inside, what goes wrong on the engine's device becomes a UserError."""
+    if engine == "cpu":
+        return nullcontext()
+    from .cuda.failures import plain_errors
+
+    return plain_errors()
+
+
+def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),
+                 group: Group = SOLO) -> Model:
+    """A model on an engine. `cameras` are those of the photos, `group` the processes that train together."""
+    match engine:
+        case "cpu":
             from .cpu.model import CpuModel
 
-            return CpuModel(gaussians, config.threads)
+            if group.size > 1:
+                raise UserError("Several processes train together on graphics cards alone.", "Start one process, or set backend to cuda.")
+            return CpuModel(gaussians, config.threads, config.antialiased)
+        case "cuda":
+            from .cuda.model import cuda_model
+
+            return cuda_model(gaussians, config, cameras, group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,18 +22,28 @@ class Score:
     views: int
 
 
-def evaluate(model: Model, targets: list[Target], sh_degree: int, tick: Callable[[], None] = lambda: None) -> Score | None:
-    """Render every target's camera over black and compare. None without targets."""
+def evaluate(model: Model, targets: Iterable[Target], sh_degree: int, tick: Callable[[], None] = lambda: None) -> Score | None:
+    """Render every target's camera over black and compare what its mask leaves in. None without targets."""
     scores = []
     for target in targets:
         tick()
-        image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
-        truth = composed(target.image, BLACK)
-        scores.append((psnr(image, truth), ssim(image, truth)))
+        if target.mask is not None and not target.mask.any():
+            continue
+        scores.append(model.score(target, sh_degree))
     if not scores:
         return None
     mean = np.mean(scores, axis=0)
     return Score(float(mean[0]), float(mean[1]), len(scores))
+
+
+def compare(model: Model, target: Target, sh_degree: int) -> tuple[float, float]:
+    """PSNR and SSIM of what a camera sees over black, computed with numpy."""
+    image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
+    truth = composed(target.image, BLACK)
+    if target.mask is None:
+        return psnr(image, truth), ssim(image, truth)
+    kept = target.mask >= 128  # [H, W]
+    return psnr(image[kept], truth[kept]), masked_ssim(ssim(np.where(kept[..., None], image, truth), truth), float(kept.mean()))
 
 
 def composed(image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
@@ -63,6 +73,11 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     c1, c2 = 0.01**2, 0.03**2
     numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     return float((numerator / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean())
+
+
+def masked_ssim(whole: float, share: float) -> float:
+    """Similarity of the pixels that a mask keeps, a `share` of all, from that of the whole image with the others made equal."""
+    return 1.0 - (1.0 - whole) / share
 
 
 def _blur(x: np.ndarray) -> np.ndarray:

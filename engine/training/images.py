@@ -1,4 +1,4 @@
-"""Photos and renders as training targets: decoded, undistorted, reduced, kept as bytes."""
+"""Image files as arrays: decoded, checked against their cameras, reduced."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import struct
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,17 +15,13 @@ import numpy as np
 
 from ..core.camera import Camera
 from ..core.dataset import View
-from ..core.distortion import forget_samples, undistort_image, undistorted_camera
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.png import SIGNATURE, Unfilter, decode_png
-from .backend import Target
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-REDUCTIONS = (1, 2, 4)
-SMALLEST_SIDE = 8
 JPEG = b"\xff\xd8"
 MOST_READERS = 4
 """Images decoded at a time: each may need some hundred megabytes."""
@@ -37,47 +30,10 @@ DAMAGED = (ValueError, OSError, SyntaxError, EOFError, LookupError, TypeError, A
 """What decoders raise about files that are not what they claim to be."""
 
 
-@dataclass(frozen=True)
-class TargetPyramid:
-    """One view at full, half and quarter size."""
-
-    full: Target
-    half: Target
-    quarter: Target
-
-    def at(self, reduction: int) -> Target:
-        """The target at 1, 1/2 or 1/4 of the size."""
-        return {1: self.full, 2: self.half, 4: self.quarter}[reduction]
-
-
-def load_targets(views: Sequence[View], resolution: int, tick: Callable[[], None] = lambda: None) -> list[TargetPyramid]:
-    """Read every view at no more than `resolution` pixels on the longest side. `tick` is called for each, in the caller's thread."""
-    pyramids = []
-    with closing(each_in_threads(partial(load_pyramid, resolution=resolution), views)) as loaded:
-        for pyramid in loaded:
-            tick()
-            pyramids.append(pyramid)
-    forget_samples()
-    return pyramids
-
-
 def each_in_threads(work: Callable[[T], R], items: Sequence[T]) -> Generator[R, None, None]:
     """The results in order. Decoders and numpy leave Python's lock to others. An error ends the rest."""
     with ThreadPoolExecutor(min(MOST_READERS, os.cpu_count() or 1)) as pool:
         yield from pool.map(work, items)
-
-
-def load_pyramid(view: View, resolution: int) -> TargetPyramid:
-    """Read one view; UserError names the file when it is damaged or does not fit its camera."""
-    image = read_image(view.image)
-    camera = fitted_camera(view, image)
-    pixels = _premultiplied(image)
-    factor = min(1.0, resolution / max(camera.width, camera.height))
-    width, height = round(camera.width * factor), round(camera.height * factor)
-    sizes = [(max(SMALLEST_SIDE, width // n), max(SMALLEST_SIDE, height // n)) for n in REDUCTIONS]
-    target = undistorted_camera(camera)
-    full = undistort_image(pixels, camera, target.resized(*sizes[0])) if camera.distortion else area_average(pixels, *sizes[0])
-    return TargetPyramid(*(Target(target.resized(*size), _straight(area_average(full, *size))) for size in sizes))
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -101,7 +57,7 @@ def _decoded(path: Path, data: bytes) -> np.ndarray:
     if not data.startswith(SIGNATURE):
         return _with_pillow(path, data)
     try:
-        return decode_png(data, _fast_unfilter())
+        return decode_png(data, fast_unfilter())
     except UserError:  # a rare kind of PNG
         if _pillow_is_there():
             return _with_pillow(path, data)
@@ -146,7 +102,7 @@ def _kind(path: Path, data: bytes) -> str:
     return f"{path.name} is {'a JPEG' if data.startswith(JPEG) else 'no PNG'}"
 
 
-def _fast_unfilter() -> Unfilter | None:
+def fast_unfilter() -> Unfilter | None:
     """The kernels' PNG unfilter; None (plain Python) where there are no kernels."""
     try:
         from .cpu.library import load, png_unfilter
@@ -167,22 +123,6 @@ def fitted_camera(view: View, image: np.ndarray) -> Camera:
         raise UserError(f"{view.image.name} is {width} x {height} pixels, its camera says {camera.width} x {camera.height}.",
                         "Use the images that the poses were made with, neither cropped nor turned.")
     return camera.resized(width, height)
-
-
-def _premultiplied(image: np.ndarray) -> np.ndarray:
-    """Straight alpha uint8 -> uint16 times alpha, so that averages are right and nothing is rounded. Opaque images lose their alpha."""
-    if image.shape[2] < 4 or (image[..., 3] == 255).all():
-        return image[..., :3]
-    alpha = image[..., 3:].astype(np.uint16)
-    return np.concatenate([image[..., :3] * alpha, alpha * np.uint16(255)], axis=2)
-
-
-def _straight(image: np.ndarray) -> np.ndarray:
-    """The inverse of _premultiplied for averages float32 [H, W, C], rounded to uint8."""
-    if image.shape[2] == 4:
-        alpha = image[..., 3:] / 255
-        image = np.concatenate([image[..., :3] / np.maximum(alpha, 1e-6), alpha], axis=2)
-    return (image + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def area_average(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -10,7 +10,8 @@ from ..core.camera import Camera
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, PointCloud
 from ..core.gaussians import Gaussians, rgb_to_sh0
-from .strategy import logit
+from .sky import sky_points
+from .strategies.mcmc import logit
 
 RANDOM_POINTS = 10_000
 """Start points where the dataset has none."""
@@ -23,9 +24,11 @@ def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
     """Round Gaussians on the dataset's start points, as large as the mean distance to the three nearest neighbours."""
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
-    points = subset(points, config.max_gaussians, rng)
+    far = sky_points([view.camera for view in dataset.views], points.positions, min(config.sky, config.max_gaussians // 2))
+    points = subset(points, config.max_gaussians - len(far), rng)
+    size = np.concatenate([neighbour_distance(part.positions) for part in (points, far)]).clip(1e-6)
+    points = joined(points, far)
     count = len(points)
-    size = np.clip(neighbour_distance(points.positions), 1e-6, None)
     quats = np.zeros((count, 4), np.float32)
     quats[:, 0] = 1.0
     return Gaussians(
@@ -56,6 +59,11 @@ def random_points(dataset: Dataset, rng: np.random.Generator) -> PointCloud:
     distances = radius * rng.random((RANDOM_POINTS, 1)) ** (1 / 3)
     positions = (centre + directions * distances).astype(np.float32)
     return PointCloud(positions, np.full((RANDOM_POINTS, 3), 128, np.uint8))
+
+
+def joined(one: PointCloud, other: PointCloud) -> PointCloud:
+    """Both sets of points."""
+    return PointCloud(np.concatenate([one.positions, other.positions]), np.concatenate([one.colors, other.colors]))
 
 
 def focus_point(cameras: list[Camera]) -> np.ndarray:

@@ -5,6 +5,8 @@ Everything depends on the step and the seed alone, so a resumed run repeats what
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..core.config import TrainConfig
@@ -19,8 +21,12 @@ SHN_RATE = 1 / 20
 
 def view_at(step: int, views: int, seed: int) -> int:
     """Index of the view to learn from: every view once in each round, in a new order each round."""
-    order = np.random.default_rng([seed, 0, step // views]).permutation(views)
-    return int(order[step % views])
+    return int(_round(step // views, views, seed)[step % views])
+
+
+@lru_cache(maxsize=4)
+def _round(number: int, views: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, 0, number]).permutation(views)
 
 
 def reduction_at(step: int, config: TrainConfig) -> int:
@@ -36,10 +42,17 @@ def sh_degree_at(step: int, config: TrainConfig) -> int:
     return min(config.sh_degree, int(step / max(1.0, stretch)))
 
 
-def refines_at(step: int, config: TrainConfig) -> bool:
-    """Whether the densification strategy acts after this step."""
+def multiple_within(start: int, count: int, every: int) -> int | None:
+    """The multiple of `every` among the `count` numbers from `start` on; None where there is none."""
+    multiple = -(-start // every) * every
+    return multiple if multiple < start + count else None
+
+
+def refinement_at(step: int, config: TrainConfig, stride: int = 1) -> int | None:
+    """The step at which the densification strategy acts after an iteration that begins at `step` and takes `stride` steps at once."""
+    due = multiple_within(step, stride, config.refine_every)
     inside = config.refine_from * config.max_steps <= step < config.refine_until * config.max_steps
-    return inside and step > 0 and step % config.refine_every == 0
+    return due if inside and due else None
 
 
 def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dict[str, float]:
@@ -54,29 +67,43 @@ def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dic
     }
 
 
-def background_at(step: int, config: TrainConfig) -> tuple[float, float, float]:
-    """What lies behind transparent pixels at this step."""
+def background_at(step: int, config: TrainConfig, transparent: bool) -> tuple[float, float, float]:
+    """What lies behind transparent pixels at this step.
+
+    Random colours alone would make Gaussians paint the black surroundings of an image that has no transparent pixels.
+    """
     match config.background:
-        case "black":
-            return (0.0, 0.0, 0.0)
         case "white":
             return (1.0, 1.0, 1.0)
-        case "random":
+        case "random" if transparent:
             red, green, blue = np.random.default_rng([config.seed, 1, step]).random(3)
             return (float(red), float(green), float(blue))
+        case _:
+            return (0.0, 0.0, 0.0)
 
 
-def settings_at(step: int, config: TrainConfig, scene_scale: float) -> StepSettings:
-    """All that the backend needs for one step."""
+def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent: bool) -> StepSettings:
+    """All that the backend needs for one step, from an image with transparent pixels or without."""
     rates = learning_rates_at(step, config, scene_scale)
-    exploring = step < config.refine_until * config.max_steps
+    decay = MEANS_DECAY ** (step / config.max_steps)
+    exploring, sampling = step < config.refine_until * config.max_steps, config.strategy == "mcmc"
     return StepSettings(
         learning_rates=rates,
         sh_degree=sh_degree_at(step, config),
-        background=background_at(step, config),
+        background=background_at(step, config, transparent),
         ssim_lambda=config.ssim_lambda,
         opacity_regularisation=config.opacity_regularisation,
-        scale_regularisation=config.scale_regularisation,
-        noise=config.noise * rates["means"] if exploring else 0.0,
+        scale_regularisation=0.0 if config.sky else config.scale_regularisation,  # a sky of small Gaussians has holes
+        noise=config.noise * rates["means"] if sampling and exploring else 0.0,
+        reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
+        gather=exploring and not sampling,
+        alpha_weight=config.alpha_weight,
+        depth_weight=config.depth_weight,
+        normal_weight=config.normal_weight,
+        distortion_weight=config.distortion_weight,
+        transmittance_weight=config.transmittance_weight,
+        needle_weight=config.needle_weight,
+        exposure_rate=config.lr_exposure * decay,
+        pose_rate=config.lr_poses * decay,
     )

@@ -5,137 +5,143 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..core.config import TrainConfig
-from ..core.dataset import Dataset
 from ..core.errors import UserError
-from ..core.events import Evaluated, Event, Finding, Finished, Paused, Preview, Progress, Started
+from ..core.events import Evaluated, Finding, Finished, Paused, Preview, Started
 from ..core.files import write_text
 from ..core.gaussians import Gaussians
 from ..core.job import Control, JobFolder
 from ..core.ply import read_ply, write_ply
-from ..core.sources import read_dataset
-from ..preflight import check_dataset
-from .backend import Model, Target, create_model
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .backend import Loss, OutOfMemory, create_model, device_errors
+from .checkpoint import Checkpoint, save_checkpoint
+from .distributed import SOLO, Group, SharedControl
 from .evaluate import Score, evaluate
-from .images import TargetPyramid, load_targets
-from .initialise import initial_gaussians, scene_scale
-from .schedule import reduction_at, refines_at, settings_at, sh_degree_at, view_at
-from .strategy import MCMCStrategy
-from .watch import Clock, Every
+from .photos import AHEAD
+from .run import Emit, MakeModel, Run, close, prepare
+from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
+from .watch import Every
 
 PREVIEW_GAUSSIANS = 200_000
-PROGRESS_SECONDS = 0.5
 RETRY_SECONDS = 5.0
+CHECKPOINT_SHARE = 0.03
+"""Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
 
-Emit = Callable[[Event], None]
 AskControl = Callable[[], Control]
 
 
-@dataclass
-class Run:
-    """Everything of one training in memory."""
-
-    job: JobFolder
-    config: TrainConfig
-    model: Model
-    train: list[TargetPyramid]
-    held_out: list[Target]
-    scene_scale: float
-    step: int
-    clock: Clock
-    emit: Emit
-
-
-def train(job: JobFolder, emit: Emit, control: AskControl) -> None:
+def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, make_model: MakeModel = create_model) -> None:
     """Train the job to its end, or until control says stop. Goes on from the job's checkpoint when there is one.
 
-    Emits events; leaves result.ply and report.json. Raises UserError for everything that people can mend.
+    Emits events; leaves result.ply and report.json. Raises UserError for everything that people can mend. In a group of
+    processes the first one alone emits, writes and is asked.
     """
-    run = prepare(job, emit)
-    strategy = MCMCStrategy(run.config.max_gaussians, run.config.growth)
-    previews = Every(run.config.preview_seconds)
-    checkpoints = Every(run.config.checkpoint_seconds, first=False)
-    progress = Progression(run)
-    stopped = False
+    run = prepare(job, emit if group.leads else lambda event: None, group, make_model)
     try:
-        while run.step < run.config.max_steps and not stopped:
-            if previews.due():
-                save_preview(run)
-            loss = learn(run)
-            if refines_at(run.step, run.config):
-                strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, run.step]))
-            run.step += 1
-            progress.count(loss)
-            if run.step % run.config.eval_every == 0 and run.step < run.config.max_steps:
-                measure(run)
-            if checkpoints.due():
-                save_state(run)
-            stopped = pause_or_stop(run, control)
-        finish(run, stopped, control)
+        with device_errors(run.engine):
+            stopped = loop(run, SharedControl(control, group))
+            if group.leads:
+                finish(run, stopped, control, make_model)
     except KeyboardInterrupt:
-        save_state(run)
+        if group.leads:
+            save_state(run)
         raise
     finally:
-        run.model.close()
+        close(run)
 
 
-def prepare(job: JobFolder, emit: Emit) -> Run:
-    """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
-    spec = job.read_spec()
-    config = spec.config
-    dataset = read_dataset(spec.dataset)
-    report_findings(dataset, config, job, emit)
-    scale = scene_scale(dataset)
-    checkpoint = load_checkpoint(job.checkpoint)
-    model = create_model(initial_gaussians(dataset, config), config)
-    if checkpoint:
-        restore(model, checkpoint, config)
-    step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
-    pyramids = load_targets(dataset.train_views, config.resolution, tick=job.beat)
-    held_out = [pyramid.full for pyramid in load_targets(dataset.eval_views, config.resolution, tick=job.beat)]
-    emit(Started("cpu", step, config.max_steps, len(pyramids), len(held_out), model.count))
-    return Run(job, config, model, pyramids, held_out, scale, step, Clock(seconds), emit)
+def loop(run: Run, ask: AskControl) -> bool:
+    """Step after step, with previews and checkpoints when they are due. True when it was asked to stop before the end."""
+    previews = Every(run.config.preview_seconds)
+    checkpoints = Every(run.config.checkpoint_seconds, first=False)
+    while run.step < run.config.max_steps:
+        if run.group.leads and previews.due():
+            save_preview(run)
+        loss = learn(run)
+        refine(run)
+        run.step += run.stride
+        tell(run, loss)
+        if run.group.leads and checkpoints.due():
+            started = time.monotonic()
+            save_state(run)
+            checkpoints.rest((time.monotonic() - started) / CHECKPOINT_SHARE)
+        if pause_or_stop(run, ask):
+            return True
+    return False
 
 
-def report_findings(dataset: Dataset, config: TrainConfig, job: JobFolder, emit: Emit) -> None:
-    """Emit what the check finds; raise UserError for the first finding that makes training pointless."""
-    findings = check_dataset(dataset, job.beat, config, job.path)
-    for finding in findings:
-        emit(finding)
-    for finding in findings:
-        if finding.severity == "error":
-            raise UserError(finding.message, finding.hint)
-
-
-def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
-    """Put the checkpoint's state into the model; UserError when the job was changed so that it does not fit."""
-    coefficients = (config.sh_degree + 1) ** 2 - 1
-    if checkpoint.state["shN"].shape[1:] != (coefficients, 3):
-        raise UserError("The job's SH degree was changed after its training began.",
-                        "Set sh_degree back to its first value, or start a new training.")
-    model.load_state(checkpoint.state)
-
-
-def learn(run: Run) -> float:
+def learn(run: Run) -> Loss:
     """One step: choose a view at the size of the schedule and let the model learn from it."""
-    pyramid = run.train[view_at(run.step, len(run.train), run.config.seed)]
-    target = pyramid.at(reduction_at(run.step, run.config))
-    loss = run.model.step(target, settings_at(run.step, run.config, run.scene_scale))
-    if not np.isfinite(loss):
-        raise UserError(f"The loss is not a number at step {run.step}.",
-                        "Resume from the checkpoint with lower learning rates, or check the images and poses.")
-    return loss
+    target = run.train.at(next_view(run, 0), reduction_at(run.step, run.config))
+    look_ahead(run)
+    settings = settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4)
+    try:
+        return run.model.step(target, settings)
+    except OutOfMemory as error:
+        problem = OutOfMemory(error.message, error.hint)
+    make_room(run, problem)  # out here nothing holds what the failed step had
+    return run.model.step(target, settings)
+
+
+def next_view(run: Run, iterations: int) -> int:
+    """The view that this process learns from so many iterations from here."""
+    return view_at(run.step + run.group.rank + iterations * run.stride, len(run.train), run.config.seed)
+
+
+def look_ahead(run: Run) -> None:
+    """Let photos be decoded, and brought to the device, that the next steps ask for."""
+    if not run.train.whole:
+        for iterations in range(1, AHEAD + 1):
+            run.train.expect(next_view(run, iterations))
+    view = next_view(run, 1)
+    if run.train.ready(view):
+        run.model.expect(run.train.peek(view, reduction_at(run.step + run.stride, run.config)))
+
+
+def refine(run: Run) -> None:
+    """Add, move and remove Gaussians, if it is time to."""
+    due = refinement_at(run.step, run.config, run.stride)
+    if due is None:
+        return
+    try:
+        run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
+        run.model.arrange()
+        return
+    except OutOfMemory as error:
+        problem = OutOfMemory(error.message, error.hint)
+    make_room(run, problem)
+
+
+def make_room(run: Run, problem: OutOfMemory) -> None:
+    """Once in a training: go on with what fits. The second time, and among several processes, raise it."""
+    if run.cramped or run.stride > 1:
+        raise problem
+    run.cramped = True
+    run.model.release()
+    run.strategy = replace(run.strategy, max_gaussians=run.model.count)  # type: ignore[type-var]
+    run.emit(Finding("warning", f"{problem.message} The training goes on with {run.model.count:,} Gaussians and adds no more.",
+                     "For more detail set gpu_memory and max_gaussians to what the card has room for."))
+
+
+def tell(run: Run, loss: Loss) -> None:
+    """Count the step, say how far the training is, measure when it is time to."""
+    run.progress.count(run.step, loss)
+    if not run.group.leads:
+        return
+    if run.progress.due():
+        run.beat()
+        run.emit(run.progress.event(run.model.count))
+    passed = multiple_within(run.step - run.stride + 1, run.stride, run.config.eval_every) is not None
+    if passed and run.step < run.config.max_steps:
+        measure(run)
 
 
 def measure(run: Run) -> Score | None:
     """Evaluate on held-out views and say so."""
-    score = evaluate(run.model, run.held_out, sh_degree_at(run.step, run.config), tick=run.job.beat)
+    score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.beat)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
     return score
@@ -143,15 +149,14 @@ def measure(run: Run) -> Score | None:
 
 def save_preview(run: Run) -> None:
     """Write preview.ply for the viewport: no view-dependent colour, a sample of at most PREVIEW_GAUSSIANS."""
-    gaussians = run.model.gaussians().with_sh_degree(0)
-    if len(gaussians) > PREVIEW_GAUSSIANS:
-        gaussians = gaussians.take(np.linspace(0, len(gaussians) - 1, PREVIEW_GAUSSIANS).astype(int))
+    gaussians = run.model.sample(PREVIEW_GAUSSIANS)
     if without_disk_trouble(run, lambda: write_ply(run.job.preview, gaussians)):
         run.emit(Preview(run.step, len(gaussians)))
 
 
 def save_state(run: Run) -> None:
-    """Write a checkpoint; a full disk does not end the training."""
+    """Write a checkpoint; a full disk does not end the training. UserError, and no checkpoint, when the loss is not a number."""
+    run.progress.settle()
     state = Checkpoint(run.step, run.clock.seconds, run.model.state())
     without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
 
@@ -169,27 +174,29 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
 def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
-        save_state(run)
+        if run.group.leads:
+            save_state(run)
         run.emit(Paused(run.step))
         with run.clock.stopped():
             while control() == "pause":
-                run.job.beat()
+                run.beat()
                 time.sleep(0.1)
-        run.emit(Started("cpu", run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count))
+        run.emit(Started(run.engine, run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count))
     return control() == "stop"
 
 
-def finish(run: Run, stopped: bool, control: AskControl) -> None:
+def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) -> None:
     """Checkpoint, write the result, measure the very file that was written, and report."""
     save_state(run)
     result = exportable(run.model.gaussians())
-    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result)):
+    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased)):
         if control() == "stop" and stopped:
             raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
         stopped = stopped or control() == "stop"
-        run.job.beat()
+        run.beat()
         time.sleep(RETRY_SECONDS)
-    score = score_of_file(run.job.result, run)
+    run.model.close()
+    score = score_of_file(run.job.result, run, make_model)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
     finished = Finished(run.step, len(result), score.psnr if score else None, score.ssim if score else None,
@@ -198,11 +205,12 @@ def finish(run: Run, stopped: bool, control: AskControl) -> None:
     run.emit(finished)
 
 
-def score_of_file(path: Path, run: Run) -> Score | None:
+def score_of_file(path: Path, run: Run, make_model: MakeModel) -> Score | None:
     """Quality of a PLY as it lies on the disk."""
-    model = create_model(read_ply(path).gaussians, run.config)
+    gaussians = read_ply(path).gaussians
+    model = make_model(gaussians, replace(run.config, max_gaussians=len(gaussians)), run.engine)
     try:
-        return evaluate(model, run.held_out, run.config.sh_degree, tick=run.job.beat)
+        return evaluate(model, run.held_out.each(), run.config.sh_degree, tick=run.beat)
     finally:
         model.close()
 
@@ -215,32 +223,6 @@ def exportable(gaussians: Gaussians) -> Gaussians:
 def report(run: Run, finished: Finished) -> dict[str, object]:
     """What report.json says."""
     return {"step": finished.step, "gaussians": finished.gaussians, "psnr": finished.psnr, "ssim": finished.ssim,
-            "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
+            "engine": run.engine, "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
             "train_views": len(run.train), "eval_views": len(run.held_out)}
 
-
-class Progression:
-    """Counts steps and says now and then how far the training is."""
-
-    def __init__(self, run: Run):
-        self.run = run
-        self.due = Every(PROGRESS_SECONDS)
-        self.mean_loss: float | None = None
-        self.since = (time.monotonic(), run.step)
-        self.rate = 0.0
-
-    def count(self, loss: float) -> None:
-        """Take note of one step."""
-        self.mean_loss = loss if self.mean_loss is None else 0.98 * self.mean_loss + 0.02 * loss
-        if self.due.due():
-            self.run.job.beat()
-            self._say()
-
-    def _say(self) -> None:
-        run, now = self.run, time.monotonic()
-        then, step = self.since
-        self.rate = (run.step - step) / max(1e-6, now - then)
-        self.since = (now, run.step)
-        eta = (run.config.max_steps - run.step) / max(1e-6, self.rate)
-        run.emit(Progress(run.step, run.config.max_steps, float(self.mean_loss or 0.0), run.model.count,
-                          round(self.rate, 2), round(eta, 1)))

@@ -22,6 +22,10 @@ class Every:
         self.next = now + self.seconds
         return True
 
+    def rest(self, seconds: float) -> None:
+        """Not due before so many seconds have passed from here."""
+        self.next = max(self.next, time.monotonic() + seconds)
+
 
 class Clock:
     """Seconds of training, those before a resume included and pauses not."""

@@ -89,6 +89,12 @@ def add_camera(scene: bpy.types.Scene, location: tuple[float, float, float] = (3
     return camera
 
 
+@pytest.fixture
+def layout(fresh_scene: bpy.types.Scene) -> ModuleType:
+    """Placing splat objects, in an empty scene."""
+    return module("addon.layout")
+
+
 def glow(target: bpy.types.Object, color: tuple[float, float, float]) -> None:
     """Give `target` a material that renders as exactly this linear colour."""
     material = bpy.data.materials.new("Glow")

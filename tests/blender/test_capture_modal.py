@@ -11,40 +11,18 @@ import bpy
 
 from .capturing import ball_scene, snapshot, steps, transforms
 from .conftest import module
-
-
-class FakeManager:
-    """Stands in for the window manager: without a window Blender's timers never tick."""
-
-    def __init__(self) -> None:
-        self.timers = 0
-        self.status: list[str | None] = []
-
-    def event_timer_add(self, _: float, window: Any = None) -> str:
-        self.timers += 1
-        return "timer"
-
-    def event_timer_remove(self, _: str) -> None:
-        self.timers -= 1
-
-    def modal_handler_add(self, _: Any) -> None: ...
-
-    def status_text_set(self, text: str | None) -> None:
-        self.status.append(text)
+from .windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
 
 
 def start_modal(directory: Path, **values: Any) -> tuple[Any, Any, FakeManager]:
     """The operator right after invoke(), and a context; renders block because there is no window for a job."""
     kind = module("addon.operators.capture").SPLATWRIGHT_OT_capture_dataset
     manager, reports = FakeManager(), []
-    operator = type("Running", (), {name: value for name, value in vars(kind).items() if callable(value) or name == "progress"})()
+    operator = windowless(kind)()
     operator.reports, operator.report = reports, lambda level, text: reports.append((*level, text))
     context = SimpleNamespace(scene=bpy.context.scene, window_manager=manager, workspace=manager, window=None)
     operator.start(context, steps(directory, **values))
     return operator, context, manager
-
-
-TICK, ESCAPE, CLICK = (SimpleNamespace(type=kind) for kind in ("TIMER", "ESC", "LEFTMOUSE"))
 
 
 def test_modal_runs_to_the_end(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:

@@ -74,9 +74,9 @@ def test_the_contact_sheet_comes_as_an_image(planted: Path) -> None:
 
 
 def test_the_panel_shows_findings_with_their_buttons(planted: Path) -> None:
-    assert drawn("check").operators == ["check_dataset", "show_contact_sheet", "show_coverage", "suggest_cameras"]
+    assert drawn("check", "addon.check_panel").operators == ["check_dataset", "show_contact_sheet", "show_coverage", "suggest_cameras"]
     check()
-    layout = drawn("check")
+    layout = drawn("check", "addon.check_panel")
     assert "view_009.png" in layout.text and "Lock the exposure" in layout.text
     assert layout.operators[2:5] == ["exclude_images", "exclude_images", "capture_dataset"]
 
@@ -84,7 +84,7 @@ def test_the_panel_shows_findings_with_their_buttons(planted: Path) -> None:
 def test_a_sound_dataset_is_said_to_be_sound(desk: Desk, tmp_path: Path) -> None:
     bpy.context.scene.splatwright.train.dataset = str(sound_dataset(tmp_path / "sound").folder)
     check()
-    assert "Nothing suspicious found." in drawn("check").text
+    assert "Nothing suspicious found." in drawn("check", "addon.check_panel").text
 
 
 def test_no_dataset_and_no_images_are_one_sentence(desk: Desk, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_no_dataset_and_no_images_are_one_sentence(desk: Desk, tmp_path: Path) -
     bpy.context.scene.splatwright.train.dataset = str(tmp_path / "empty")
     with pytest.raises(RuntimeError, match="holds no dataset"):
         bpy.ops.splatwright.check_dataset()
-    assert "holds no dataset" in drawn("check").text
+    assert "holds no dataset" in drawn("check", "addon.check_panel").text
 
 
 def test_an_engine_that_crashes_is_said(planted: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_an_engine_that_crashes_is_said(planted: Path, tmp_path: Path) -> None:
 def test_a_check_under_way_ends_with_the_extension(planted: Path) -> None:
     checks = module("addon.dataset_check")
     process = checks.start(bpy.context.scene).process
-    assert "Looking at images" in drawn("check").text and bpy.app.timers.is_registered(checks.poll)
+    assert "Looking at images" in drawn("check", "addon.check_panel").text and bpy.app.timers.is_registered(checks.poll)
     checks.unregister()
     assert process.poll() is not None and not bpy.app.timers.is_registered(checks.poll)
 
@@ -185,7 +185,7 @@ def test_the_heat_map_lies_on_the_mesh_and_goes_again(cube: bpy.types.Object) ->
     layer, faces = cube.data.color_attributes["splatwright:coverage"], cube_faces(cube)
     seen, unseen = (layer.data[cube.data.polygons[faces[side]].loop_start].color for side in ((1, 0, 0), (-1, 0, 0)))
     assert unseen[0] > 3 * unseen[1] and seen[1] > unseen[1] and cube.data.color_attributes.active_color == layer
-    assert "clear_coverage" in drawn("check").operators
+    assert "clear_coverage" in drawn("check", "addon.check_panel").operators
     assert bpy.ops.splatwright.clear_coverage() == {"FINISHED"}
     assert not len(cube.data.color_attributes)
 

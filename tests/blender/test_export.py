@@ -63,7 +63,7 @@ def test_export_operator_does_what_the_function_does(export: ModuleType, tmp_pat
 
 def test_import_operator_does_what_the_function_does(export: ModuleType, tmp_path: Path) -> None:
     module("engine.core.ply").write_ply(tmp_path / "a.ply", some_gaussians())
-    from_function, found = export.import_splats(tmp_path / "a.ply")
+    from_function, found = module("addon.loading").import_splats(tmp_path / "a.ply")
     bpy.ops.splatwright.import_splats(filepath=str(tmp_path / "a.ply"))
     from_operator = bpy.context.object
     assert found.axes == "SUPERSPLAT" and from_operator != from_function
@@ -179,8 +179,8 @@ def test_failed_export_keeps_the_old_file(export: ModuleType, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("content", "word"), [
-    (b"", "not a PLY"), (b"hello", "not a PLY"), (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n", "ASCII"),
-    (b"ply\nformat binary_big_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n0000", "big-endian"),
+    (b"", "not a PLY"), (b"hello", "not a PLY"), (b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n", "lacks"),
+    (b"ply\nformat binary_big_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n000", "cut off"),
     (b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n00", "cut off"),
     (b"ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nend_header\n0000", "lacks"),
 ])

@@ -13,6 +13,7 @@ from typing import Any
 
 import addon_utils
 import bpy
+import numpy as np
 import pytest
 
 from tools import extension as packaging
@@ -51,8 +52,8 @@ def test_zip_holds_the_extension_and_nothing_else(archive: Path) -> None:
     assert {name.split("/")[0] for name in names} == CONTENT
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/." in name]
     shipped = {name for name in names if name.startswith("engine/training/cpu/lib/")}
-    built = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "engine/training/cpu/lib").glob("splat-*")}
-    assert shipped == built
+    targets = module("engine.training.cpu.build").BUILDS
+    assert shipped == {f"engine/training/cpu/lib/{build.output.name}" for build in targets}, "run `make kernels` first"
     assert [name for name in names if name.startswith("wheels/")] == ["wheels/plyfile-1.1.3-py3-none-any.whl"]
 
 
@@ -85,6 +86,18 @@ def test_a_failing_module_leaves_nothing_registered(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     assert not hasattr(bpy.types, "SPLATWRIGHT_OT_capture_dataset") and not hasattr(bpy.types.Scene, "splatwright")
     addon_utils.enable(EXTENSION)
+
+
+def test_the_kernels_draw_in_blenders_own_python() -> None:
+    """A Gaussian right before the lens of a camera that looks along -Z."""
+    camera = module("engine.core.camera").Camera(33, 17, 30.0, 30.0, 16.5, 8.5, np.eye(4))
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in module("engine.training.cpu.blocks").parameter_shapes(1, 0).items()}
+    arrays["means"][:], arrays["quats"][:], arrays["scales"][:] = (0, 0, -2), (1, 0, 0, 0), -1
+    model = module("engine.training.cpu.model").CpuModel(module("engine.core.gaussians").Gaussians(**arrays), 2)
+    seen = model.render(camera, 0, (0, 0, 1))
+    model.close()
+    assert seen.rgb[8, 16] == pytest.approx([0.25, 0.25, 0.75], abs=1e-3) and seen.depth[8, 16] == pytest.approx(2)
+    assert seen.rgb[0, 0] == pytest.approx([0, 0, 1])
 
 
 def test_importing_the_root_imports_nothing_else() -> None:

@@ -360,3 +360,14 @@ def test_the_operator_submits_what_the_function_does(desk: Desk) -> None:
     assert spec.config == settings.to_config() and spec.config.max_steps == 77 and spec.config.background == "white"
     assert spec.dataset == desk.dataset
 
+
+def test_a_preset_sets_what_the_panel_shows_and_what_it_does_not(desk: Desk) -> None:
+    settings = bpy.context.scene.splatwright.train
+    settings.max_steps, settings.seed = 5, 6
+    settings.preset = "quick-look"
+    assert (settings.max_steps, settings.resolution, settings.seed) == (1000, 320, 6) and settings.to_config().refine_every == 50
+    settings.max_steps = 700
+    assert settings.to_config().max_steps == 700
+    settings.preset = "preview"
+    assert settings.to_config() == module("engine.core.config").TrainConfig(seed=6, strategy="default")
+

@@ -67,12 +67,12 @@ def icons() -> set[str]:
     return set(bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys())
 
 
-def drawn(name: str) -> Layout:
+def drawn(name: str, place: str = "addon.panels") -> Layout:
     """The panel as it is drawn now, in a viewport."""
     layout = Layout()
     area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
-        getattr(module("addon.panels"), f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
+        getattr(module(place), f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
     return layout
 
 
@@ -84,7 +84,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_every_panel_lies_in_the_splats_tab() -> None:
-    for name in ("capture", "train", "train_more", "splats"):
+    for name in ("capture", "train", "check", "train_more", "splats"):
         panel = getattr(bpy.types, f"SPLATWRIGHT_PT_{name}")
         assert panel.bl_category == "Splats" and panel.bl_region_type == "UI" and panel.bl_space_type == "VIEW_3D"
 
@@ -93,6 +93,7 @@ def test_drawing_changes_nothing(desk: Desk) -> None:
     before = (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
     for name in ("capture", "train", "train_more", "splats"):
         drawn(name)
+    drawn("check", "addon.check_panel")
     assert before == (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
 
 
@@ -106,7 +107,7 @@ def test_capture_shows_what_its_cameras_need(desk: Desk, source: str, shown: set
 
 def test_before_the_first_training(desk: Desk) -> None:
     layout = drawn("train")
-    assert layout.properties == ["dataset", "max_steps", "max_gaussians", "resolution"]
+    assert layout.properties == ["dataset", "preset", "max_steps", "max_gaussians", "resolution"]
     assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
     bpy.context.scene.splatwright.train.dataset = str(desk.root / "nowhere")
     assert "There is no dataset yet" in drawn("train").text
@@ -199,7 +200,31 @@ def test_a_splat_object_tells_what_it_holds(desk: Desk) -> None:
     layout = drawn("splats")
     assert "1,234 splats" in layout.text and "View dependence: 2" in layout.text
     assert layout.operators[-2:] == ["import_splats", "export_splats"]
-    assert ("view3d.toggle_shading" in layout.operators) == (getattr(made.data, "type", "") != "GAUSSIAN_SPLAT")
+    assert "view3d.toggle_shading" not in layout.operators
+
+
+def test_points_without_colours_offer_the_view_that_has_them() -> None:
+    made = module("addon.splat_object").create_splat_object("Splats", ball(100))
+    if module("addon.preview").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    bpy.context.view_layer.objects.active = made
+    made.splatwright.viewport = False
+    assert "view3d.toggle_shading" in drawn("splats").operators
+    made.splatwright.viewport, made.splatwright.display = True, "POINTS"
+    assert "view3d.toggle_shading" in drawn("splats").operators
+
+
+def test_splats_that_cannot_be_drawn_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    viewport = module("addon.viewport")
+    if viewport.running is None:
+        pytest.skip("this Blender draws splats itself")
+    made = module("addon.splat_object").create_splat_object("Splats", ball(100))
+    bpy.context.view_layer.objects.active = made
+    assert "cannot be drawn" not in drawn("splats").text
+    monkeypatch.setattr(viewport.running, "failure", "Splats cannot be drawn in the viewport: no memory")
+    assert "cannot be drawn in the viewport: no memory" in drawn("splats").text
+    made.splatwright.viewport = False
+    assert "cannot be drawn" not in drawn("splats").text
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -219,9 +244,9 @@ def test_background_is_the_requests() -> None:
 
 
 def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
-    config = module("engine.core.config").TrainConfig
-    assert bpy.context.scene.splatwright.train.to_config() == config()
-    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset"}
+    config, preset = module("engine.core.config").TrainConfig, module("engine.core.config").PRESETS["preview"]
+    assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
+    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset", "preset"}
     assert shown <= {field.name for field in fields(config)}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 
 from tests.blender.conftest import add_camera, module
 from tests.blender.splat_samples import changed
@@ -97,6 +98,22 @@ def test_cycles_respects_the_object(preview: ModuleType, fresh_scene: bpy.types.
     bpy.context.view_layer.update()
     baked = module("engine.core.transform").transform_gaussians(ball, np.array(made.matrix_world, float))
     assert psnr(render(fresh_scene, tmp_path), expected(baked, view)) > 30
+
+
+@pytest.mark.parametrize("display", ["SPLATS", "POINTS"])
+def test_what_a_crop_leaves_keeps_its_colours(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path, display: str) -> None:
+    """Blender takes the material from points of which a modifier deleted some."""
+    ball = sparse_ball(1)
+    view = camera(fresh_scene)
+    made = show(ball)
+    box = module("addon.crop").add_crop_box([made])
+    box.matrix_world = Matrix.Translation((0.5, 0, 0)) @ Matrix.Diagonal((0.5, 2, 2, 1))
+    made.splatwright.display = display
+    seen = render(fresh_scene, tmp_path)
+    if display == "POINTS":
+        assert (seen[..., 3] > 0.9).mean() > 0.02 and seen[seen[..., 3] > 0.9][:, :3].std() > 0.1
+    else:
+        assert psnr(seen, expected(ball.take(ball.means[:, 0] >= 0), view)) > 30
 
 
 def test_colours_are_exact(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.linalg import polar as scipy_polar
 from scipy.spatial.transform import Rotation
 
 from engine.core.camera import Camera
 from engine.core.gaussians import Gaussians
+from engine.core.sh import sh_basis
 from engine.core.transform import (
     BLENDER_TO_PLY,
     PLY_TO_BLENDER,
     multiply_quats,
     quats_from_matrices,
+    rebase_gaussians,
     rotation_matrices,
     transform_gaussians,
 )
@@ -180,3 +184,84 @@ def test_half_turns_have_quaternions(axis: str) -> None:
     """Where the trace is smallest."""
     matrix = Rotation.from_euler(axis, np.pi).as_matrix()
     assert np.allclose(rotation_matrices(quats_from_matrices(matrix[None]))[0], matrix, atol=1e-12)
+
+
+matrices = hnp.arrays(np.float64, (3, 3), elements=st.floats(-4, 4))
+
+
+def usable(linear: np.ndarray) -> bool:
+    """Not flat: singular values within a factor of a thousand."""
+    singular = np.linalg.svd(linear, compute_uv=False)
+    return singular[0] > 1e-2 and singular[2] > 1e-3 * singular[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(linear=matrices, shift=st.tuples(*[st.floats(-10, 10)] * 3))
+def test_any_map_gives_the_mapped_covariances(linear: np.ndarray, shift: tuple[float, float, float]) -> None:
+    """Sheared, stretched, mirrored: each Gaussian by itself, against its own largest axis."""
+    assume(usable(linear))
+    ball = colored_ball(20, sh_degree=1)
+    after = transform_gaussians(ball, matrix_of(linear, shift))
+    expected = linear @ covariances(ball) @ linear.T
+    error = np.abs(covariances(after) - expected).max(axis=(1, 2)) / np.trace(expected, axis1=1, axis2=2)
+    assert error.max() < 2e-5
+    assert np.allclose(after.means, ball.means @ linear.T + shift, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(linear=matrices)
+def test_colours_turn_by_the_polar_factor(linear: np.ndarray) -> None:
+    """What was seen along d is seen along O d, where O is the orthogonal factor, a reflection for a mirror."""
+    assume(usable(linear))
+    ball = colored_ball(5, sh_degree=3)
+    turn, stretch = scipy_polar(linear)
+    assert (np.linalg.eigvalsh(stretch) > 0).all()
+    after = transform_gaussians(ball, matrix_of(linear))
+    directions = Rotation.random(7, random_state=0).as_matrix()[:, 0]
+    for before_seen, after_seen in zip(colors_along(ball, directions), colors_along(after, directions @ turn.T), strict=True):
+        assert np.allclose(before_seen, after_seen, atol=2e-5)
+
+
+def colors_along(gaussians: Gaussians, directions: np.ndarray) -> np.ndarray:
+    """Colours [D, N, 3] before clamping."""
+    coefficients = np.concatenate([gaussians.sh0, gaussians.shN], axis=1).astype(np.float64)
+    return np.einsum("dk,nkc->dnc", sh_basis(gaussians.sh_degree, directions), coefficients)
+
+
+@settings(max_examples=40, deadline=None)
+@given(linear=matrices, x=angles, y=angles, z=angles, mirrored=st.booleans())
+def test_one_after_the_other_is_the_product(linear: np.ndarray, x: float, y: float, z: float, mirrored: bool) -> None:
+    """A turn or mirror after any map, harmonics included: the polar factor of O A is O times that of A."""
+    assume(usable(linear))
+    ball = colored_ball(10, sh_degree=3)
+    turn = Rotation.from_euler("xyz", [x, y, z]).as_matrix() * (-1 if mirrored else 1)
+    stepwise = transform_gaussians(transform_gaussians(ball, matrix_of(linear)), matrix_of(turn))
+    at_once = transform_gaussians(ball, matrix_of(turn @ linear))
+    sizes = np.trace(covariances(at_once), axis1=1, axis2=2)[:, None, None]
+    assert np.allclose(covariances(stepwise) / sizes, covariances(at_once) / sizes, atol=2e-5)
+    assert np.allclose(stepwise.shN, at_once.shN, atol=1e-5) and np.allclose(stepwise.means, at_once.means, atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(linear=matrices)
+def test_there_and_back_through_any_map(linear: np.ndarray) -> None:
+    assume(usable(linear) and np.linalg.cond(linear) < 30)
+    ball = colored_ball(10, sh_degree=2)
+    back = transform_gaussians(transform_gaussians(ball, matrix_of(linear)), np.linalg.inv(matrix_of(linear)))
+    sizes = np.trace(covariances(ball), axis1=1, axis2=2)[:, None, None]
+    assert np.allclose(covariances(back) / sizes, covariances(ball) / sizes, atol=1e-3)
+    assert np.allclose(back.means, ball.means, atol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(before=matrices, after=matrices, shift=st.tuples(*[st.floats(-10, 10)] * 3))
+def test_another_matrix_of_the_object_changes_nothing_that_is_seen(
+    before: np.ndarray, after: np.ndarray, shift: tuple[float, float, float],
+) -> None:
+    assume(usable(before) and usable(after) and np.linalg.cond(before) < 30 and np.linalg.cond(after) < 30)
+    ball = colored_ball(10, sh_degree=3)
+    seen = transform_gaussians(ball, matrix_of(before, shift))
+    again = transform_gaussians(rebase_gaussians(ball, matrix_of(before, shift), matrix_of(after)), matrix_of(after))
+    sizes = np.trace(covariances(seen), axis1=1, axis2=2)[:, None, None]
+    assert np.allclose(covariances(again) / sizes, covariances(seen) / sizes, atol=2e-3)
+    assert np.allclose(again.shN, seen.shN, atol=1e-5) and np.allclose(again.means, seen.means, atol=1e-3)

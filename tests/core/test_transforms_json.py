@@ -77,6 +77,13 @@ def test_round_trip(tmp_path: Path, distortion: tuple[float, ...], complete: boo
     assert_same(read_transforms(dataset.folder / "transforms.json"), dataset)
 
 
+def test_orthographic_cameras_round_trip(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path)
+    views = tuple(replace(view, camera=replace(view.camera, orthographic=index % 2 == 0)) for index, view in enumerate(dataset.views))
+    write_transforms(replace(dataset, views=views))
+    assert_same(read_transforms(tmp_path), replace(dataset, views=views))
+
+
 def test_points_round_trip(tmp_path: Path) -> None:
     points = PointCloud(np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(12, dtype=np.uint8).reshape(4, 3))
     write_transforms(make_dataset(tmp_path, points=points))
@@ -204,6 +211,7 @@ def test_missing_images_are_counted_and_three_named(tmp_path: Path) -> None:
     ({"frames": [], "splatwright": {"complete": False}}, "interrupted before its first image"),
     ({"camera_model": "OPENCV_FISHEYE"}, "OPENCV_FISHEYE, which is not supported"),
     ({"is_fisheye": True}, "fisheye, which is not supported"),
+    ({"camera_model": "ORTHOGRAPHIC", "k1": 0.1}, "orthographic images with lens distortion"),
     ({"k4": 0.1}, "beyond k3"), ({"camera_model": "OPENCV", "frames": frames_with(k5=0.1)}, "beyond k3"),
     ({"ply_file_path": "sparse_pc.ply"}, r"sparse_pc\.ply, named in transforms\.json, are not there"),
 ], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from engine.core.ply import read_ply
-from tests.scenes import write_ball_dataset
+from engine.core.formats import read_splats
+from engine.core.job import JobFolder
+from engine.core.ply import read_ply, write_ply
+from tests.scenes import colored_ball, write_ball_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -56,10 +60,24 @@ def test_trained_file_measures_as_it_was_reported(trained: Path, dataset: Path) 
     assert measured["psnr"] == pytest.approx(report["psnr"], abs=0.01) and measured["held_out"]
 
 
+def test_a_preset_sets_what_no_flag_sets(dataset: Path, tmp_path: Path) -> None:
+    last_json(splatwright("train", dataset, "-o", tmp_path / "a.ply", "--preset", "quick-look", "--resolution", 48, "--max-steps", 30))
+    config = json.loads((tmp_path / "a.job" / "job.json").read_text())["config"]
+    assert (config["refine_every"], config["resolution"], config["max_steps"]) == (50, 48, 30) and config["max_gaussians"] == 10_000
+    assert config["strategy"] == "default"
+    refused = splatwright("train", dataset, "--preset", "instant")
+    assert refused.returncode == 2 and "quick-look" in refused.stdout + refused.stderr
+    nameless = splatwright("train", dataset, "--preset")
+    assert nameless.returncode == 2 and "Traceback" not in nameless.stderr and "--preset" in nameless.stdout + nameless.stderr
+
+
 def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, dataset: Path) -> None:
     assert_sentence(splatwright("train", dataset, "-o", trained, *QUICK), "trained to its end", "--max-steps")
     longer = [*QUICK[:1], "200", *QUICK[2:]]
-    assert last_json(splatwright("train", dataset, "-o", trained, *longer))["steps"] == 200
+    before = JobFolder(trained.with_suffix(".job")).read_spec().config
+    assert last_json(splatwright("train", dataset, "-o", trained, *longer, "--backend", "cpu", "--threads", 1, "--seed", 5))["steps"] == 200
+    after = JobFolder(trained.with_suffix(".job")).read_spec().config
+    assert after == dataclasses.replace(before, max_steps=200, backend="cpu", threads=1)
 
 
 def test_render_and_convert(trained: Path, dataset: Path, tmp_path: Path) -> None:
@@ -69,6 +87,34 @@ def test_render_and_convert(trained: Path, dataset: Path, tmp_path: Path) -> Non
     assert len(pictures) == 2 and Image.open(pictures[0]).size == (32, 32)
     assert splatwright("convert", trained, tmp_path / "copy.ply", "--axes", "BLENDER").returncode == 0
     assert len(read_ply(tmp_path / "copy.ply").gaussians) == len(read_ply(trained).gaussians)
+
+
+@pytest.mark.parametrize("name", ["copy.compressed.ply", "copy.spz", "copy.splat"])
+def test_convert_there_and_back(tmp_path: Path, name: str) -> None:
+    write_ply(tmp_path / "ball.ply", colored_ball(50, sh_degree=1))
+    there = splatwright("convert", tmp_path / "ball.ply", tmp_path / name)
+    assert there.returncode == 0 and "50 Gaussians" in there.stdout, there.stderr
+    assert ("it was left out" in there.stdout) == name.endswith(".splat")
+    assert splatwright("convert", tmp_path / name, tmp_path / "back.ply").returncode == 0
+    again = read_ply(tmp_path / "back.ply").gaussians
+    assert len(again) == 50 and np.allclose(np.linalg.norm(again.means, axis=1), 1, atol=2e-3)
+
+
+def test_convert_in_other_axes_and_an_older_version(tmp_path: Path) -> None:
+    ball = colored_ball(5)
+    write_ply(tmp_path / "ball.ply", ball)
+    assert splatwright("convert", tmp_path / "ball.ply", tmp_path / "a.spz", "--source-axes", "BLENDER", "--axes", "OPENGL",
+                       "--format", "SPZ_3").returncode == 0
+    assert (tmp_path / "a.spz").read_bytes()[:2] == b"\x1f\x8b"
+    expected = ball.means[:, [0, 2, 1]] * [1, -1, 1]  # as they stand in the file, which was said to be Blender's
+    assert np.allclose(read_splats(tmp_path / "a.spz").gaussians.means, expected, atol=1e-3)
+
+
+def test_convert_refuses_what_is_no_splat_file(tmp_path: Path) -> None:
+    (tmp_path / "a.spz").write_bytes(b"hello")
+    assert_sentence(splatwright("convert", tmp_path / "a.spz", tmp_path / "b.ply"), "not an SPZ")
+    assert_sentence(splatwright("convert", tmp_path / "a.spz", tmp_path / "b.obj"), ".splat")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.spz"]
 
 
 def test_check_is_content_with_a_good_dataset(dataset: Path) -> None:

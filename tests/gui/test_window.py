@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.scenes import write_ball_dataset
+from engine.core.ply import write_ply
+from engine.training.evaluate import psnr
+from tests.scenes import colored_ball, write_ball_dataset
 from tools import extension as packaging
 
 from .screen import decode_xwd
+from .splat_picture import expected, shot
 from .window import Desktop, desktop, why_not
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -83,3 +86,44 @@ def test_from_the_factory_scene_to_splats(desk: Desktop) -> None:
     assert found["views"] == 16 and found["rendering_restored"]
     assert found["splats"] > 50 and found["psnr"] > 20
     assert 0.8 < found["distance"] < 1.8, "the cube's splats lie where the cube is"
+
+
+@pytest.mark.gui
+@window
+def test_the_viewport_draws_what_the_trainer_sees(desk: Desktop) -> None:
+    ball = colored_ball(800, sh_degree=2)
+    write_ply(desk.folder / "ball.ply", ball, "BLENDER")
+    found = desk.run("steps_drawing")
+    assert found["failure"] == "" and found["resorted"]
+    for name, place in (("ball", found["first"]), ("turned", found["turned"])):
+        assert psnr(shot(desk, f"drawing-{name}", place) / 255, expected(ball, place)) > 40
+    seen = {name: shot(desk, f"drawing-{name}", found["first"])
+            for name in ("ball", "plane-before", "plane-middle", "hidden", "selected", "local-view", "disabled")}
+    assert not seen["disabled"].any() and not seen["local-view"].any()
+    center = (slice(270, 370), slice(450, 550))
+    assert (seen["plane-before"][center] == 255).all(), "a mesh in front hides the splats"
+    difference = np.abs(seen["plane-middle"][center].astype(int) - seen["ball"][center])
+    assert 0 < difference.mean() < 10, "the near half hides the mesh behind it, all but a little"
+    assert (seen["hidden"] != seen["selected"]).any(axis=2).sum() > 5000
+
+
+@pytest.mark.gui
+@window
+def test_imports_show_progress_and_can_be_stopped(desk: Desktop) -> None:
+    for name, count in (("big", 300_000), ("one", 500), ("two", 700)):
+        write_ply(desk.folder / f"{name}.ply", colored_ball(count, sh_degree=3 if name == "big" else 1))
+    found = desk.run("steps_import")
+    assert found["splats"] == 300_000 and not found["after_undo"] and found["after_escape"] == [False, 0]
+    assert found["pause"] < 1.0, "the window stands still"
+    assert found["linked"] == [500, 700]
+
+
+@pytest.mark.gui
+@window
+def test_layout_by_hand(desk: Desktop) -> None:
+    found = desk.run("steps_layout")
+    assert found["crop"] == ["Splat Crop"] and found["after_undo"] == []
+    corners = np.array(found["corners"])
+    assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
+    assert found["mode"] == "EDIT" and 3 in found["floaters"]
+    assert found["applied"] == ["FINISHED"] and found["noticed"] and not found["stale"]

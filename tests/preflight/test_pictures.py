@@ -182,7 +182,7 @@ def test_sound_masks(masked: Dataset) -> None:
 
 @pytest.mark.parametrize(("plant", "said"), [
     (lambda mask: mask.write_bytes(b"no mask"), "cannot be read"), (lambda mask: mask.unlink(), "cannot be read"),
-    (lambda mask: Image.new("L", (90, 96), 255).save(mask), "another size"),
+    (lambda mask: Image.new("L", (48, 96), 255).save(mask), "other proportions"),
     (lambda mask: Image.new("L", (96, 96), 0).save(mask), "hides everything")], ids=["damaged", "gone", "size", "black"])
 def test_unfit_masks(masked: Dataset, plant: object, said: str) -> None:
     plant(masked.views[3].mask)  # type: ignore[operator]

@@ -16,7 +16,7 @@ from engine.core.dataset import Dataset, PointCloud
 from engine.core.sources import read_dataset
 from engine.core.transforms_json import write_transforms
 from engine.preflight import check_dataset
-from engine.preflight.budget import check_budget, needs
+from engine.preflight.budget import budget_here, check_budget, needs
 
 from .planting import moved, only, sound_dataset, with_camera, with_cameras, with_points, with_poses
 
@@ -171,15 +171,16 @@ def test_a_side_that_few_cameras_see(sound: Dataset) -> None:
 
 def test_a_training_larger_than_the_computer(sound: Dataset) -> None:
     huge = TrainConfig(max_steps=1_000_000, max_gaussians=50_000_000, sh_degree=3)
-    assert {"memory", "time"} <= {found.kind for found in check_budget(sound, huge, sound.folder)}
-    assert not check_budget(sound, TrainConfig(), sound.folder)
-    assert needs(sound, huge).memory > 30e9 and "hours" in needs(sound, huge).sentence
+    assert {"memory", "time"} <= {found.kind for found in check_budget(sound, huge, "cpu", sound.folder)}
+    usual, findings = budget_here(sound, TrainConfig(backend="cpu"))
+    assert not findings and usual.memory < 1e9 and "min" in usual.sentence
+    assert needs(sound, huge, "cpu").memory > 30e9 and "hours" in needs(sound, huge, "cpu").sentence
 
 
 def test_a_full_disk(sound: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk's size is the only thing here that a test cannot really change."""
     monkeypatch.setattr("engine.preflight.budget.free_disk", lambda folder: 1e6)
-    assert [found.kind for found in check_budget(sound, TrainConfig(), sound.folder)] == ["disk"]
+    assert [found.kind for found in check_budget(sound, TrainConfig(max_gaussians=9000), "cpu", sound.folder)] == ["disk"]
 
 
 def test_lenses_may_differ(sound: Dataset) -> None:

@@ -1,15 +1,18 @@
 """The rasterizer's mathematics in plain torch: slow, readable, differentiated by autograd. The measure of the kernels.
 
-Every Gaussian against every pixel, in depth order; the same constants as the kernels and gsplat's classic mode.
+Every Gaussian against every pixel, in depth order; the same constants as the kernels and gsplat's rasterization.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from engine.core.camera import Camera
+from engine.training.low_pass import CLASSIC, LowPass
 
-NEAREST_DEPTH, LOW_PASS, FOV_MARGIN = 0.01, 0.3, 0.3
+NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
 
 Parameters = dict[str, torch.Tensor]
@@ -41,65 +44,103 @@ def sh_basis(degree: int, d: torch.Tensor) -> torch.Tensor:
     return torch.stack(basis, dim=1)
 
 
-def project(p: Parameters, camera: Camera) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Centres [N, 2], covariances [N, 2, 2], depths [N], and which are drawn [N]. EWA splatting (Zwicker et al. 2002)."""
-    viewmat = torch.from_numpy(camera.viewmat).to(p["means"])
+@dataclass(frozen=True)
+class Projection:
+    """Gaussians on the image plane."""
+
+    center: torch.Tensor  # [N, 2]
+    covariance: torch.Tensor  # [N, 2, 2]
+    depth: torch.Tensor  # [N]
+    drawn: torch.Tensor  # [N] bool
+    compensation: torch.Tensor  # [N], factor on the opacity that keeps its integral
+
+
+def project(p: Parameters, camera: Camera, viewmat: torch.Tensor, low_pass: LowPass) -> Projection:
+    """EWA splatting (Zwicker et al. 2002) through a world-to-camera matrix [4, 4]."""
     local = p["means"] @ viewmat[:3, :3].T + viewmat[:3, 3]
     z = local[:, 2]
     in_front = z > NEAREST_DEPTH
     z = torch.where(in_front, z, torch.ones_like(z))
+    if camera.orthographic:
+        return _project_parallel(p, camera, viewmat, local, in_front, low_pass)
     x, y = local[:, 0] / z, local[:, 1] / z
     limit_x, limit_y = FOV_MARGIN * 0.5 * camera.width / camera.fl_x, FOV_MARGIN * 0.5 * camera.height / camera.fl_y
     tx = z * x.clamp(-camera.cx / camera.fl_x - limit_x, (camera.width - camera.cx) / camera.fl_x + limit_x)
     ty = z * y.clamp(-camera.cy / camera.fl_y - limit_y, (camera.height - camera.cy) / camera.fl_y + limit_y)
     zero = torch.zeros_like(z)
     jacobian = torch.stack([camera.fl_x / z, zero, -camera.fl_x * tx / z**2, zero, camera.fl_y / z, -camera.fl_y * ty / z**2], dim=1)
-    axes = jacobian.reshape(-1, 2, 3) @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
-    covariance = axes @ axes.transpose(1, 2) + LOW_PASS * torch.eye(2, dtype=z.dtype)
     center = torch.stack([camera.fl_x * x + camera.cx, camera.fl_y * y + camera.cy], dim=1)
-    return center, covariance, z, in_front
+    return _through(jacobian.reshape(-1, 2, 3), p, viewmat, center, z, in_front, low_pass)
 
 
-def colors(p: Parameters, camera: Camera, degree: int) -> torch.Tensor:
+def _project_parallel(p: Parameters, camera: Camera, viewmat: torch.Tensor, local: torch.Tensor, drawn: torch.Tensor,
+                      low_pass: LowPass) -> Projection:
+    """Along parallel rays: fl_x and fl_y are pixels for each metre."""
+    focal = torch.tensor([camera.fl_x, camera.fl_y], dtype=local.dtype)
+    center = local[:, :2] * focal + torch.tensor([camera.cx, camera.cy], dtype=local.dtype)
+    jacobian = torch.nn.functional.pad(torch.diag(focal), (0, 1))
+    return _through(jacobian.expand(len(local), 2, 3), p, viewmat, center, local[:, 2], drawn, low_pass)
+
+
+def _through(jacobian: torch.Tensor, p: Parameters, viewmat: torch.Tensor, center: torch.Tensor, depth: torch.Tensor,
+             drawn: torch.Tensor, low_pass: LowPass) -> Projection:
+    axes = jacobian @ viewmat[:3, :3] @ rotation_matrices(p["quats"]) * p["scales"].exp()[:, None]
+    dilated = axes @ axes.transpose(1, 2) + low_pass.dilation * torch.eye(2, dtype=depth.dtype)
+    covariance = dilated + low_pass.blur * torch.eye(2, dtype=depth.dtype)
+    ratio = torch.linalg.det(dilated) / torch.linalg.det(covariance)
+    return Projection(center, covariance, depth, drawn, ratio.clamp_min(1e-12).sqrt())
+
+
+def colors(p: Parameters, viewmat: torch.Tensor, degree: int, orthographic: bool = False) -> torch.Tensor:
     """RGB [N, 3] as seen from the camera; negative ones are zero."""
-    position = torch.from_numpy(camera.position).to(p["means"])
-    direction = torch.nn.functional.normalize(p["means"] - position, dim=1)
+    position = -viewmat[:3, :3].T @ viewmat[:3, 3]
+    ray = viewmat[2, :3].expand_as(p["means"]) if orthographic else p["means"] - position
+    direction = torch.nn.functional.normalize(ray, dim=1)
     coefficients = torch.cat([p["sh0"], p["shN"]], dim=1)[:, : (degree + 1) ** 2]
     return (torch.einsum("nk,nkc->nc", sh_basis(degree, direction), coefficients) + 0.5).clamp_min(0)
 
 
-def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """RGB [3, H, W], transmittance [H, W], expected depth [H, W]."""
-    center, covariance, depth, in_front = project(p, camera)
-    rows = torch.nonzero(in_front)[:, 0]
-    rows = rows[torch.argsort(depth[rows].detach(), stable=True)]
-    color, opacity = colors(p, camera, degree)[rows], p["opacities"][rows].sigmoid()
+@dataclass(frozen=True)
+class Frame:
+    """What a camera sees, and what autograd can be asked about."""
+
+    rgb: torch.Tensor  # [3, H, W]
+    transmittance: torch.Tensor  # [H, W]
+    depth: torch.Tensor  # [H, W], expected
+    rows: torch.Tensor  # [M]: the Gaussians in front of the camera, by depth
+    centers: torch.Tensor  # [M, H, W, 2]: their centres, once for each pixel
+    alpha: torch.Tensor  # [M, H, W], before the limits
+    projected: torch.Tensor  # [1, N, 2]: centres of all
+    weight: torch.Tensor  # [M, H, W]: share of each in each pixel
+    covariance: torch.Tensor  # [M, 2, 2] on the image
+
+
+def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor, low_pass: LowPass = CLASSIC,
+           viewmat: torch.Tensor | None = None) -> Frame:
+    """Draw; `viewmat` [4, 4] replaces the camera's."""
+    viewmat = torch.from_numpy(camera.viewmat).to(p["means"]) if viewmat is None else viewmat
+    seen = project(p, camera, viewmat, low_pass)
+    rows = torch.nonzero(seen.drawn)[:, 0]
+    rows = rows[torch.argsort(seen.depth[rows].detach(), stable=True)]
+    color, depth = colors(p, viewmat, degree, camera.orthographic)[rows], seen.depth[rows, None, None]
+    opacity = p["opacities"][rows].sigmoid() * seen.compensation[rows]
     y, x = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
-    pixels = torch.stack([x, y], dim=-1).to(center) + 0.5
-    offset = pixels[None] - center[rows, None, None]  # [N, H, W, 2]
-    inverse = torch.linalg.inv(covariance[rows])
-    power = -0.5 * torch.einsum("nhwi,nij,nhwj->nhw", offset, inverse, offset)
-    alpha = (opacity[:, None, None] * power.exp()).clamp_max(ALPHA_MAX)
-    alpha = torch.where(alpha >= ALPHA_MIN, alpha, torch.zeros_like(alpha))
-    alpha = torch.where(_open(alpha.detach()), alpha, torch.zeros_like(alpha))
+    pixels = torch.stack([x, y], dim=-1).to(seen.center) + 0.5
+    projected = seen.center[None]
+    centers = projected[0, rows, None, None].repeat(1, camera.height, camera.width, 1)
+    offset = pixels[None] - centers
+    power = -0.5 * torch.einsum("nhwi,nij,nhwj->nhw", offset, torch.linalg.inv(seen.covariance[rows]), offset)
+    free = opacity[:, None, None] * power.exp()
+    alpha = torch.where(free >= ALPHA_MIN, free.clamp_max(ALPHA_MAX), torch.zeros_like(free))
+    # A pixel ends at the Gaussian that would take it below the smallest transmittance.
+    still_open = torch.cumprod(1 - alpha.detach(), dim=0) > TRANSMITTANCE_MIN
+    alpha = torch.where(still_open, alpha, torch.zeros_like(alpha))
     before = torch.cumprod(torch.cat([alpha.new_ones(1, camera.height, camera.width), 1 - alpha]), dim=0)
     weight, rest = alpha * before[:-1], before[-1]
     image = torch.einsum("nhw,nc->chw", weight, color) + background[:, None, None] * rest
-    mean_depth = (weight * depth[rows, None, None]).sum(0) / (1 - rest).clamp_min(1e-12)
-    return image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest))
-
-
-def _open(alpha: torch.Tensor) -> torch.Tensor:
-    """Where light still gets through: a pixel ends at the Gaussian that would take it below the smallest transmittance."""
-    kept = torch.zeros_like(alpha, dtype=torch.bool)
-    rest = alpha.new_ones(alpha.shape[1:])
-    done = torch.zeros_like(rest, dtype=torch.bool)
-    for i in range(len(alpha)):
-        after = rest * (1 - alpha[i])
-        done = done | (after <= TRANSMITTANCE_MIN)
-        kept[i] = ~done
-        rest = torch.where(done, rest, after)
-    return kept
+    mean_depth = (weight * depth).sum(0) / (1 - rest).clamp_min(1e-12)
+    return Frame(image, rest, torch.where(rest < 1, mean_depth, torch.zeros_like(rest)), rows, centers, free,
+                 projected, weight, seen.covariance[rows])
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,8 @@ from engine.core.dataset import View
 from engine.core.distortion import distort, undistort
 from engine.core.errors import UserError
 from engine.core.png import encode_png
-from engine.training.images import area_average, fitted_camera, load_pyramid, load_targets, read_image
+from engine.training.images import area_average, fitted_camera, read_image
+from engine.training.targets import load_pyramid, load_targets
 
 GRADIENT = np.stack([*np.mgrid[:60, :80].astype(np.uint8) * 3, np.full((60, 80), 77, np.uint8)], axis=2)  # [60, 80, 3]
 

@@ -9,8 +9,8 @@ from scipy.spatial import cKDTree
 
 from engine.core.config import TrainConfig
 from engine.training.initialise import neighbour_distance
-from engine.training.schedule import background_at, learning_rates_at, reduction_at, refines_at, sh_degree_at, view_at
-from engine.training.strategy import shared_opacity_and_scale
+from engine.training.schedule import background_at, learning_rates_at, reduction_at, refinement_at, sh_degree_at, view_at
+from engine.training.strategies.mcmc import shared_opacity_and_scale
 
 
 @given(st.integers(1, 40), st.integers(0, 5), st.integers(0, 3))
@@ -24,13 +24,14 @@ def test_schedule_grows_to_full() -> None:
     assert [reduction_at(step, config) for step in (0, 149, 150, 599, 600, 999)] == [4, 4, 2, 2, 1, 1]
     degrees = [sh_degree_at(step, config) for step in range(1000)]
     assert degrees[0] == 0 and degrees[-1] == config.sh_degree and degrees == sorted(degrees)
-    assert not refines_at(0, config) and refines_at(100, config) and not refines_at(800, config)
+    assert not refinement_at(0, config) and refinement_at(100, config) and not refinement_at(800, config)
     assert learning_rates_at(1000, config, 2.0)["means"] == config.lr_means * 2.0 * 0.01
 
 
 def test_random_background_depends_on_step_and_seed_alone() -> None:
     config = TrainConfig()
-    assert background_at(5, config) == background_at(5, config) != background_at(6, config)
+    assert background_at(5, config, True) == background_at(5, config, True) != background_at(6, config, True)
+    assert background_at(5, config, False) == (0, 0, 0)
 
 
 @given(st.floats(0.01, 0.99), st.integers(2, 20))

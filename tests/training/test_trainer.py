@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Pr
 from engine.core.job import JobFolder, JobSpec
 from engine.core.ply import read_ply
 from engine.training.checkpoint import load_checkpoint
+from engine.training.cpu.model import affordable_gaussians
 from engine.training.trainer import train
+from engine.training.watch import Every
+from engine.views import held_out_targets, score_views
 from tests.scenes import write_ball_dataset
 
 SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=10,
@@ -53,6 +57,19 @@ def test_learns_and_reports(tmp_path: Path, dataset: Path) -> None:
     assert finished(events).gaussians == 500 == len(read_ply(job.result).gaussians)
     assert finished(events).psnr == pytest.approx(scores[-1])
     assert job.report.exists() and job.preview.exists()
+
+
+def test_a_cap_that_is_left_open_suits_cores_and_pixels_and_is_written_down(tmp_path: Path, dataset: Path) -> None:
+    assert affordable_gaussians(400 * 400, 2) == 40_000 and affordable_gaussians(400 * 400, 64) == 400 * 400
+    assert affordable_gaussians(64 * 64, 1) == 10_000
+    job = make_job(tmp_path / "job", dataset, max_gaussians=0, resolution=10_000, threads=3, max_steps=10)
+    run(job)
+    assert job.read_spec().config.max_gaussians == 10_000
+
+
+def test_black_surroundings_without_alpha_are_learned_too(tmp_path: Path) -> None:
+    opaque = write_ball_dataset(tmp_path / "opaque", alpha=False).folder
+    assert finished(run(make_job(tmp_path / "job", opaque))).psnr > 22
 
 
 def test_same_seed_same_result(tmp_path: Path, dataset: Path) -> None:
@@ -131,6 +148,22 @@ def test_a_job_edited_so_that_the_checkpoint_does_not_fit_is_refused(tmp_path: P
     job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, sh_degree=3)))
     with pytest.raises(UserError, match="SH degree"):
         run(job)
+
+
+def test_an_antialiased_training_says_so_in_its_file(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset, antialiased=True, max_steps=40)
+    score = finished(run(job)).psnr
+    assert "SplatRenderMode: mip" in read_ply(job.result).comments
+    found = score_views(job.result, held_out_targets(dataset, SHORT.resolution))
+    assert np.mean([each.psnr for each in found.values()]) == pytest.approx(score, abs=1e-3)
+
+
+def test_slow_checkpoints_come_less_often() -> None:
+    clock = Every(0.01)
+    assert clock.due()
+    clock.rest(10.0)
+    time.sleep(0.02)
+    assert not clock.due()
 
 
 def test_trains_without_start_points(tmp_path: Path) -> None:

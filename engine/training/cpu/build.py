@@ -37,15 +37,18 @@ class Build:
     def command(self) -> list[str]:
         system_flags = [] if self.system == "windows" else ["-fPIC", "-lm", "-lpthread"]
         compiler = [sys.executable, "-m", "ziglang", "cc", "-target", self.target, f"-mcpu={self.cpu}"]
-        return [*compiler, *FLAGS, *system_flags, str(HERE / "splat.c")]
+        wide = ["-mprefer-vector-width=512"] if self.variant == "avx512" else []
+        return [*compiler, *FLAGS, *wide, *system_flags, str(HERE / "splat.c")]
 
 
 BUILDS = (
     Build("linux", "x86_64", "", "x86_64-linux-gnu.2.17", "x86_64_v2"),
     Build("linux", "x86_64", "avx2", "x86_64-linux-gnu.2.17", "x86_64_v3"),
+    Build("linux", "x86_64", "avx512", "x86_64-linux-gnu.2.17", "x86_64_v4"),
     Build("linux", "arm64", "", "aarch64-linux-gnu.2.17", "generic"),
     Build("windows", "x86_64", "", "x86_64-windows-gnu", "x86_64_v2"),
     Build("windows", "x86_64", "avx2", "x86_64-windows-gnu", "x86_64_v3"),
+    Build("windows", "x86_64", "avx512", "x86_64-windows-gnu", "x86_64_v4"),
     Build("windows", "arm64", "", "aarch64-windows-gnu", "generic"),
     Build("macos", "x86_64", "", "x86_64-macos.11.0", "x86_64_v2"),
     Build("macos", "x86_64", "avx2", "x86_64-macos.11.0", "x86_64_v3"),

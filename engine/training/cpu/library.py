@@ -13,19 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import UserError
+from ..low_pass import CLASSIC, LowPass
+from .blocks import Blocks
 
 FOLDER = Path(__file__).resolve().parent / "lib"
 OVERRIDE = "SPLATWRIGHT_KERNELS"
 """Environment variable that names another folder of kernels."""
 
-ABI = 1
-OUT_OF_MEMORY, TOO_MANY_PAIRS = -1, -2
+ABI = 3
+OUT_OF_MEMORY, TOO_MANY_PAIRS, NOT_FINITE = -1, -2, -3
 
 SYSTEMS = {"linux": ("linux", "so"), "win32": ("windows", "dll"), "darwin": ("macos", "dylib")}
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 REINSTALL = "Reinstall the extension, or run `make kernels` in a checkout."
 
-STAGES = ("project", "sort", "bin", "raster", "loss", "raster back", "project back", "adam", "compose")
+STAGES = ("compose", "project", "sort", "bin", "raster", "loss", "raster back", "project back and Adam")
 """Stages of a step, in the order of enum Stage in splat.c."""
 
 FloatPointer = ctypes.POINTER(ctypes.c_float)
@@ -35,7 +37,7 @@ class SceneStruct(ctypes.Structure):
     """Scene in projection.h."""
 
     _fields_ = [("count", ctypes.c_int64), ("sh_count", ctypes.c_int32), ("sh_degree", ctypes.c_int32),
-                *((name, FloatPointer) for name in ("means", "quats", "scales", "opacities", "sh0", "shN"))]
+                ("dilation", ctypes.c_float), ("blur", ctypes.c_float), ("values", FloatPointer)]
 
 
 class ViewStruct(ctypes.Structure):
@@ -47,9 +49,18 @@ class ViewStruct(ctypes.Structure):
 
 
 class GradientsStruct(ctypes.Structure):
-    """Gradients in projection.h."""
+    """Gradients in splat.c."""
 
-    _fields_ = [(name, FloatPointer) for name in ("means", "quats", "scales", "opacities", "sh0", "shN")]
+    _fields_ = [(name, FloatPointer) for name in ("values", "absolute", "pose")]
+
+
+class LessonStruct(ctypes.Structure):
+    """Lesson in splat.c."""
+
+    _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
+                *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
+                ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer),
+                ("mask", ctypes.c_void_p), ("sights", FloatPointer)]
 
 
 def file_name(system: str, machine: str, variant: str = "") -> str:
@@ -58,24 +69,26 @@ def file_name(system: str, machine: str, variant: str = "") -> str:
     return "-".join(filter(None, ("splat", system, machine, variant))) + f".{ending}"
 
 
-def host_builds() -> list[str]:
-    """Names of the libraries for this computer, the plain one first."""
+X86_VARIANTS = {"": 2, "avx2": 3, "avx512": 4}
+"""Builds for x86-64, and the level of the architecture that each needs."""
+
+
+def host_builds() -> dict[str, int]:
+    """Names of the libraries for this computer's kind, and the level of x86-64 that each needs; the plain one first."""
     system, machine = SYSTEMS.get(sys.platform, ("", ""))[0], MACHINES.get(platform.machine().lower(), "")
     if not system or not machine:
         raise UserError(f"The built-in engine does not run on {sys.platform} {platform.machine()}.",
                         "Use a computer with Windows, macOS or Linux on x86-64 or arm64, or a remote engine.")
-    return [file_name(system, machine), *([file_name(system, machine, "avx2")] if machine == "x86_64" else [])]
+    return {file_name(system, machine, variant): level for variant, level in (X86_VARIANTS if machine == "x86_64" else {"": 0}).items()}
 
 
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL:
     """The fastest kernels that this computer runs; UserError in one sentence when there are none."""
-    plain, *faster = host_builds()
-    library = _open(plain)
-    for name in faster:
-        if library.splat_has_avx2() and (_folder() / name).exists():
-            library = _open(name)
-    return _declare(library)
+    builds = host_builds()
+    plain = _open(next(iter(builds)))
+    fitting = [name for name, level in builds.items() if level <= plain.splat_x86_level() and (_folder() / name).exists()]
+    return _declare(_open(fitting[-1]))
 
 
 def _folder() -> Path:
@@ -101,17 +114,17 @@ def _open(name: str) -> ctypes.CDLL:
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, integer, long, real = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_float
-    scene, view, gradients = ctypes.POINTER(SceneStruct), ctypes.POINTER(ViewStruct), ctypes.POINTER(GradientsStruct)
+    scene, view, gradients = (ctypes.POINTER(struct) for struct in (SceneStruct, ViewStruct, GradientsStruct))
     floats, doubles = FloatPointer, ctypes.POINTER(ctypes.c_double)
     signatures = {
         "splat_new": (pointer, [integer]),
         "splat_free": (None, [pointer]),
         "splat_forward": (long, [pointer, scene, view, floats, floats, floats]),
         "splat_backward": (integer, [pointer, floats, floats, gradients]),
-        "splat_loss": (integer, [pointer, integer, integer, floats, floats, real, floats, doubles]),
-        "splat_adam": (None, [pointer, long, floats, floats, floats, floats, real, real, real, real, long]),
-        "splat_compose": (None, [pointer, pointer, integer, integer, integer, real * 3, floats]),
+        "splat_loss": (integer, [pointer, view, pointer, integer, floats, real, floats, doubles]),
+        "splat_step": (integer, [pointer, scene, view, ctypes.POINTER(LessonStruct), doubles]),
         "splat_take_seconds": (integer, [pointer, doubles]),
+        "splat_memory": (long, [pointer]),
         "splat_png_unfilter": (integer, [pointer, integer, integer, integer, pointer]),
     }
     for name, (result, arguments) in signatures.items():
@@ -138,6 +151,32 @@ class Images:
     depth: np.ndarray | None  # [H, W]
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """Gaussians and how they are drawn."""
+
+    gaussians: Blocks
+    sh_degree: int
+    low_pass: LowPass = CLASSIC
+
+    def struct(self) -> SceneStruct:
+        """As C wants it."""
+        values = self.gaussians.values
+        if not 0 <= self.sh_degree <= 3 or (self.sh_degree + 1) ** 2 > 1 + self.gaussians.rest:
+            raise ValueError(f"degree {self.sh_degree} of {1 + self.gaussians.rest} coefficients")
+        return SceneStruct(self.gaussians.count, 1 + self.gaussians.rest, self.sh_degree, self.low_pass.dilation, self.low_pass.blur,
+                           floats(values, *values.shape))
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of a frame's loss."""
+
+    gaussians: Blocks
+    pose: np.ndarray  # [3, 4], by the world-to-camera matrix
+    absolute: np.ndarray | None  # [N, 2], sums over pixels of the absolute gradient by the centre on the image
+
+
 class Kernels:
     """One rasterizer with its threads and memory. Use from one Python thread at a time."""
 
@@ -146,7 +185,7 @@ class Kernels:
         self._handle = self._library.splat_new(threads)
         if not self._handle:
             raise out_of_memory()
-        self._frame: tuple[object, ...] = ()
+        self._frame: tuple[Drawing, Images] | None = None
 
     def close(self) -> None:
         """End the threads and free the memory."""
@@ -160,58 +199,76 @@ class Kernels:
         self._library.splat_take_seconds(self._handle, seconds)
         return dict(zip(STAGES, seconds, strict=True))
 
-    def forward(self, parameters: dict[str, np.ndarray], sh_degree: int, view: ViewStruct, with_depth: bool) -> Images:
-        """Rasterize. The parameters must not move until backward()."""
-        count, rest = len(parameters["means"]), parameters["shN"].shape[1]
-        shapes = parameter_shapes(count, rest)
-        scene = SceneStruct(count, 1 + rest, sh_degree, *(floats(parameters[name], *shape) for name, shape in shapes.items()))
+    def memory(self) -> int:
+        """Bytes held for frames and steps, beside Gaussians and moments."""
+        return self._library.splat_memory(self._handle)
+
+    def forward(self, drawing: Drawing, view: ViewStruct, with_depth: bool = False) -> Images:
+        """Rasterize. The Gaussians must not change until backward()."""
         height, width = view.height, view.width
         images = Images(np.empty((3, height, width), np.float32), np.empty((height, width), np.float32),
                         np.empty((height, width), np.float32) if with_depth else None)
-        pairs = self._library.splat_forward(self._handle, scene, view, floats(images.rgb, 3, height, width),
-                                            floats(images.transmittance, height, width), floats(images.depth, height, width))
-        _check(pairs)
-        self._frame = (dict(parameters), images, shapes)  # C keeps pointers into these
+        self._frame = None
+        _check(self._library.splat_forward(self._handle, drawing.struct(), view, floats(images.rgb, 3, height, width),
+                                           floats(images.transmittance, height, width), floats(images.depth, height, width)))
+        self._frame = drawing, images  # C keeps pointers into these
         return images
 
-    def backward(
-        self, rgb_gradient: np.ndarray, gradients: dict[str, np.ndarray], transmittance_gradient: np.ndarray | None = None,
-    ) -> None:
-        """Gradients of the last forward() into arrays shaped like the parameters."""
-        _, images, shapes = self._frame
-        assert isinstance(images, Images) and isinstance(shapes, dict)
-        struct = GradientsStruct(*(floats(gradients[name], *shape) for name, shape in shapes.items()))
+    def backward(self, rgb_gradient: np.ndarray, transmittance_gradient: np.ndarray | None = None, absolute: bool = False) -> Gradients:
+        """Gradients of the last forward(), given those of its images [3, H, W] and [H, W]; ValueError when another frame came since."""
+        if not self._frame:
+            raise ValueError("backward() follows forward()")
+        drawing, images = self._frame
+        gaussians = drawing.gaussians
+        made = Gradients(Blocks.zeros(gaussians.count, gaussians.rest), np.zeros((3, 4), np.float32),
+                         np.zeros((gaussians.count, 2), np.float32) if absolute else None)
+        pose = np.zeros(12, np.float32)
+        struct = GradientsStruct(floats(made.gaussians.values, *gaussians.values.shape), floats(made.absolute, gaussians.count, 2),
+                                 floats(pose, 12))
         _check(self._library.splat_backward(self._handle, floats(rgb_gradient, *images.rgb.shape),
                                             floats(transmittance_gradient, *images.transmittance.shape), struct))
+        made.pose[:, :3], made.pose[:, 3] = pose[:9].reshape(3, 3), pose[9:]
+        return made
 
-    def loss(self, image: np.ndarray, target: np.ndarray, ssim_lambda: float, gradient: np.ndarray) -> float:
-        """(1 - λ) L1 + λ (1 - SSIM) of planar images [3, H, W]; the gradient is written."""
-        _, height, width = image.shape
-        value = ctypes.c_double()
-        _check(self._library.splat_loss(self._handle, width, height, floats(image, 3, height, width), floats(target, 3, height, width),
-                                        ssim_lambda, floats(gradient, 3, height, width), value))
+    def loss(self, view: ViewStruct, image: np.ndarray, rgb: np.ndarray, ssim_lambda: float, gradient: np.ndarray) -> float:
+        """(1 - λ) L1 + λ (1 - SSIM) of planar rgb [3, H, W] against uint8 [H, W, 3 or 4]; the gradient is written."""
+        value, shape = ctypes.c_double(), (3, view.height, view.width)
+        _check(self._library.splat_loss(self._handle, view, image_pointer(image, view), image.shape[2], floats(rgb, *shape), ssim_lambda,
+                                        floats(gradient, *shape), value))
         return value.value
 
-    def adam(self, values: np.ndarray, gradient: np.ndarray, first: np.ndarray, second: np.ndarray, rate: float, step: int) -> None:
-        """One Adam step in place, with the betas and epsilon that the field shares."""
-        arrays = (floats(array, *values.shape) for array in (values, gradient, first, second))
-        self._library.splat_adam(self._handle, values.size, *arrays, rate, 0.9, 0.999, 1e-15, step)
+    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, lesson: LessonStruct, moments: tuple[Blocks, Blocks],
+             mask: np.ndarray | None = None, sights: np.ndarray | None = None) -> float | None:
+        """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
-    def compose(self, image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:
-        """uint8 [H, W, 3 or 4] over a background -> planar float32 [3, H, W]."""
-        height, width, channels = image.shape
-        if image.dtype != np.uint8 or not image.flags.c_contiguous or channels not in (3, 4):
-            raise ValueError("expected contiguous uint8 [H, W, 3 or 4]")
-        planar = np.empty((3, height, width), np.float32)
-        self._library.splat_compose(self._handle, image.ctypes.data, width, height, channels, (ctypes.c_float * 3)(*background),
-                                    floats(planar, 3, height, width))
-        return planar
+        Nothing is learned where `mask`, uint8 [H, W], is 0. `sights` [N, 3] are updated: struct Sight in sights.h.
+        Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
+        """
+        value, shape = ctypes.c_double(), drawing.gaussians.values.shape
+        self._frame = None
+        lesson.image, lesson.channels = image_pointer(image, view), image.shape[2]
+        lesson.mask = None if mask is None else mask_pointer(mask, view)
+        lesson.sights = floats(sights, drawing.gaussians.count, 3)
+        lesson.first, lesson.second = (floats(moment.values, *shape) for moment in moments)
+        code = self._library.splat_step(self._handle, drawing.struct(), view, lesson, value)
+        if code == NOT_FINITE:
+            return None
+        _check(code)
+        return value.value
 
 
-def parameter_shapes(count: int, rest: int) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter array."""
-    return {"means": (count, 3), "quats": (count, 4), "scales": (count, 3), "opacities": (count,),
-            "sh0": (count, 1, 3), "shN": (count, rest, 3)}
+def image_pointer(image: np.ndarray, view: ViewStruct) -> int:
+    """Address of a contiguous uint8 image [H, W, 3 or 4] of the view's size."""
+    if image.dtype != np.uint8 or not image.flags.c_contiguous or image.shape not in [(view.height, view.width, n) for n in (3, 4)]:
+        raise ValueError(f"expected contiguous uint8 [{view.height}, {view.width}, 3 or 4], got {image.dtype} {image.shape}")
+    return image.ctypes.data
+
+
+def mask_pointer(mask: np.ndarray, view: ViewStruct) -> int:
+    """Address of a contiguous uint8 mask [H, W] of the view's size."""
+    if mask.dtype != np.uint8 or not mask.flags.c_contiguous or mask.shape != (view.height, view.width):
+        raise ValueError(f"expected a contiguous uint8 mask [{view.height}, {view.width}], got {mask.dtype} {mask.shape}")
+    return mask.ctypes.data
 
 
 def png_unfilter(raw: np.ndarray, height: int, stride: int, pixel: int) -> np.ndarray:

@@ -9,117 +9,152 @@ import numpy as np
 from ...core.camera import Camera
 from ...core.errors import UserError
 from ...core.gaussians import Gaussians
-from ...core.transform import rotation_matrices
-from ..backend import Rendering, StepSettings, Target
-from .library import Kernels, ViewStruct
+from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..evaluate import compare
+from ..low_pass import ANTIALIASED, CLASSIC
+from .blocks import COLUMNS, NAMES, Blocks
+from .library import Drawing, Kernels, LessonStruct, ViewStruct
 
-NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
 LARGEST_SIDE = 32_768
+PIXELS_A_GAUSSIAN = 8
+FEWEST_GAUSSIANS = 10_000
 
 
 class CpuModel:
     """Gaussians under training on the CPU; see backend.Model for what each method does."""
 
-    def __init__(self, gaussians: Gaussians, threads: int = 0):
+    def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
+        self._gaussians = checked(gaussians.arrays())
         self._kernels = Kernels(threads or default_threads())
-        self._parameters = {name: np.array(array, np.float32, order="C") for name, array in gaussians.arrays().items()}
-        self._first = {name: np.zeros_like(array) for name, array in self._parameters.items()}
-        self._second = {name: np.zeros_like(array) for name, array in self._parameters.items()}
-        self._gradients: dict[str, np.ndarray] = {}
+        self._low_pass = ANTIALIASED if antialiased else CLASSIC
+        self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
+        self._sights: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
 
     @property
     def count(self) -> int:
-        return len(self._parameters["means"])
+        return self._gaussians.count
+
+    def expect(self, target: Target) -> None:
+        pass  # images lie in memory already
 
     def step(self, target: Target, settings: StepSettings) -> float:
+        lesson = LessonStruct(
+            ssim_lambda=settings.ssim_lambda, opacity_regularisation=settings.opacity_regularisation,
+            scale_regularisation=settings.scale_regularisation, noise=settings.noise, seed=settings.noise_seed & 0xFFFFFFFF,
+            step=self._steps + 1)
+        lesson.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
-        truth = self._kernels.compose(target.image, settings.background)
-        images = self._kernels.forward(self._parameters, settings.sh_degree, view, with_depth=False)
-        image_gradient = np.empty_like(truth)
-        loss = self._kernels.loss(images.rgb, truth, settings.ssim_lambda, image_gradient)
-        if not np.isfinite(loss):
+        drawing = Drawing(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
+        if settings.gather and self._sights is None:
+            self._sights = np.zeros((self.count, 3), np.float32)
+        loss = self._kernels.step(drawing, view, target.image, lesson, (self._first, self._second), target.mask,
+                                  self._sights if settings.gather else None)
+        if loss is None:
             raise self._not_finite()
-        gradients = self._gradient_arrays()
-        self._kernels.backward(image_gradient, gradients)
-        self._regularise(gradients, settings)
         self._steps += 1
-        for name in NAMES if settings.sh_degree else NAMES[:-1]:
-            self._kernels.adam(self._parameters[name], gradients[name], self._first[name], self._second[name],
-                               settings.learning_rates[name], self._steps)
-        if settings.noise:
-            self._explore(settings)
         return loss
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
-        images = self._kernels.forward(self._parameters, sh_degree, view_struct(camera, background), with_depth=True)
+        drawing = Drawing(self._gaussians, sh_degree, self._low_pass)
+        images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
 
+    def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
+        return compare(self, target, sh_degree)
+
     def read(self, name: str) -> np.ndarray:
-        return self._parameters[name].copy()
+        return self._gaussians.read(name)
 
     def write(self, name: str, rows: np.ndarray, values: np.ndarray) -> None:
-        self._parameters[name][rows] = values
+        self._gaussians.write(rows, values, name)
 
     def rebuild(self, source_rows: np.ndarray, reset_rows: np.ndarray) -> None:
-        for arrays in (self._parameters, self._first, self._second):
-            for name in NAMES:
-                arrays[name] = arrays[name][source_rows]
-        for arrays in (self._first, self._second):
-            for name in NAMES:
-                arrays[name][reset_rows] = 0.0
+        moved = np.flatnonzero(source_rows != np.arange(len(source_rows)))
+        made = []
+        for blocks in (self._gaussians, self._first, self._second):
+            copies = blocks.rows(source_rows[moved])
+            blocks = blocks.resized(len(source_rows))
+            blocks.write(moved, copies)
+            made.append(blocks)
+        self._gaussians, self._first, self._second = made
+        self._gaussians.hide_padding()
+        self._sights = None
+        for blocks in (self._first, self._second):
+            blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
+
+    def arrange(self) -> None:
+        pass  # the kernels sort by depth and tile anyway: measured, an order gains nothing that is worth the copy
+
+    def forget(self, name: str) -> None:
+        for blocks in (self._first, self._second):
+            blocks.values[:, COLUMNS[name]] = 0.0
+
+    def take_statistics(self) -> Statistics:
+        sights = np.zeros((self.count, 3), np.float32) if self._sights is None else self._sights
+        self._sights = None
+        return Statistics(sights[:, 0], sights[:, 1].astype(np.int32), sights[:, 2])
 
     def gaussians(self) -> Gaussians:
-        return Gaussians(**{name: array.copy() for name, array in self._parameters.items()})
+        return Gaussians(**self._gaussians.unpack())
+
+    def sample(self, most: int) -> Gaussians:
+        return self.gaussians().with_sh_degree(0).take(sampled_rows(self.count, most))
 
     def state(self) -> dict[str, np.ndarray]:
-        both = (("first", self._first), ("second", self._second))
-        moments = {f"{prefix}_{name}": arrays[name] for prefix, arrays in both for name in NAMES}
-        return {**self._parameters, **moments, "steps": np.array(self._steps)}
+        moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))
+                   for name, array in blocks.unpack().items()}
+        sights = {} if self._sights is None else {"sights": self._sights.copy()}
+        return {**self._gaussians.unpack(), **moments, **sights, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        for name in NAMES:
-            self._parameters[name] = np.array(state[name], np.float32, order="C")
-            self._first[name] = np.array(state[f"first_{name}"], np.float32, order="C")
-            self._second[name] = np.array(state[f"second_{name}"], np.float32, order="C")
+        self._gaussians = checked({name: state[name] for name in NAMES})
+        self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
+        self._sights = state["sights"].copy() if "sights" in state else None
         self._steps = int(state["steps"])
+
+    def memory(self) -> int:
+        """Bytes of Gaussians, moments and what a step needs."""
+        return sum(blocks.values.nbytes for blocks in (self._gaussians, self._first, self._second)) + self._kernels.memory()
+
+    def take_seconds(self) -> dict[str, float]:
+        """Seconds that each stage of the steps took since the last call."""
+        return self._kernels.take_seconds()
+
+    def release(self) -> None:
+        pass
 
     def close(self) -> None:
         self._kernels.close()
 
-    def _gradient_arrays(self) -> dict[str, np.ndarray]:
-        if not self._gradients or len(self._gradients["means"]) != self.count:
-            self._gradients = {name: np.empty_like(array) for name, array in self._parameters.items()}
-        return self._gradients
-
-    def _regularise(self, gradients: dict[str, np.ndarray], settings: StepSettings) -> None:
-        """Pull opacities and scales down a little (3DGS-MCMC, equation 10): means over all Gaussians."""
-        if settings.opacity_regularisation:
-            opacity = 0.5 + 0.5 * np.tanh(0.5 * self._parameters["opacities"])
-            gradients["opacities"] += np.float32(settings.opacity_regularisation / self.count) * opacity * (1 - opacity)
-        if settings.scale_regularisation:
-            gradients["scales"] += np.float32(settings.scale_regularisation / (3 * self.count)) * np.exp(self._parameters["scales"])
-
-    def _explore(self, settings: StepSettings) -> None:
-        """Shake nearly transparent Gaussians along their own covariance (3DGS-MCMC, equation 8)."""
-        gate = 1.0 / (1.0 + np.exp(np.clip(100.0 * (1.0 / (1.0 + np.exp(-self._parameters["opacities"])) - 0.005), -50, 50)))
-        rows = np.flatnonzero(gate > 1e-4)
-        if not len(rows):
-            return
-        noise = np.random.default_rng(settings.noise_seed).standard_normal((len(rows), 3)).astype(np.float32)
-        axes = rotation_matrices(self._parameters["quats"][rows]).astype(np.float32)
-        local = np.einsum("nji,nj->ni", axes, noise) * np.exp(2 * self._parameters["scales"][rows])
-        shift = np.einsum("nij,nj->ni", axes, local)
-        self._parameters["means"][rows] += shift * (gate[rows, None] * settings.noise).astype(np.float32)
-
     def _not_finite(self) -> UserError:
         """Name the parameter that broke the loss."""
-        broken = [name for name, array in self._parameters.items() if not np.isfinite(array).all()]
+        broken = broken_names(self._gaussians.unpack())
         if broken:
-            return UserError(f"The Gaussians' {', '.join(broken)} contain values that are no numbers.",
+            return UserError(f"The Gaussians' {broken} contain values that are no numbers.",
                              "Resume from the checkpoint with lower learning rates.")
         return UserError("The loss is not a number.", "Resume from the checkpoint with lower learning rates, or check images and poses.")
+
+
+def broken_names(arrays: dict[str, np.ndarray]) -> str:
+    """The parameters that hold NaN or infinite values."""
+    return ", ".join(name for name in NAMES if not np.isfinite(arrays[name]).all())
+
+
+def checked(arrays: dict[str, np.ndarray]) -> Blocks:
+    """packed(); UserError for values that are no numbers, which would only be invisible in training."""
+    broken = broken_names(arrays)
+    if broken:
+        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from others or an older checkpoint.")
+    return packed(arrays)
+
+
+def packed(arrays: dict[str, np.ndarray]) -> Blocks:
+    """Gaussians as the kernels store them, with nothing to see in the rows that only fill a block."""
+    blocks = Blocks.pack({name: np.asarray(array, np.float32) for name, array in arrays.items()})
+    blocks.hide_padding()
+    return blocks
 
 
 def default_threads() -> int:
@@ -128,17 +163,33 @@ def default_threads() -> int:
     return cores if cores <= 2 else cores - 1
 
 
+def affordable_gaussians(pixels: int, threads: int) -> int:
+    """A Gaussian for every eight pixels and thread, so that a step takes about as long on any computer, and no more than pixels."""
+    return max(FEWEST_GAUSSIANS, min(pixels, pixels * threads // PIXELS_A_GAUSSIAN))
+
+
 def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewStruct:
     """The camera as C wants it; UserError for one that cannot draw."""
-    lens = (camera.fl_x, camera.fl_y, camera.cx, camera.cy)
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
                         f"Use sides from 1 to {LARGEST_SIDE} pixels.")
-    viewmat = camera.viewmat if np.isfinite(camera.camera_to_world).all() else np.full((4, 4), np.nan)
-    if not (np.isfinite(lens).all() and np.isfinite(viewmat).all() and camera.fl_x > 0 and camera.fl_y > 0):
-        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
-    view = ViewStruct(camera.width, camera.height, *lens)
+    if camera.orthographic:
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.")
+    view = ViewStruct(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy)
+    viewmat = world_to_camera(camera)
     view.rotation[:] = viewmat[:3, :3].ravel().tolist()
     view.translation[:] = viewmat[:3, 3].tolist()
     view.background[:] = background
+    values = (view.fl_x, view.fl_y, view.cx, view.cy, *view.rotation, *view.translation)  # as C reads them, in 32 bits
+    if not (np.isfinite(values).all() and view.fl_x > 0 and view.fl_y > 0):
+        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
     return view
+
+
+def world_to_camera(camera: Camera) -> np.ndarray:
+    """Camera.viewmat [4, 4]; no numbers for a pose that cannot be inverted."""
+    try:
+        with np.errstate(all="ignore"):
+            return camera.viewmat
+    except np.linalg.LinAlgError:
+        return np.full((4, 4), np.nan)

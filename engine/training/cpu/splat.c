@@ -1,8 +1,13 @@
 // The built-in engine's kernels: a differentiable Gaussian rasterizer, its loss and its optimiser, for any CPU.
 // Nothing here reads or writes outside the arrays it is given, allocates per step once sizes are settled, or depends on
 // the number of threads. Compile without -ffast-math: rounding tricks and NaN tests rely on IEEE arithmetic.
+#include "compose.h"
 #include "loss.h"
-#include "raster.h"
+#include "optimise.h"
+#include "png.h"
+#include "projection_back.h"
+#include "raster_back.h"
+#include "sights.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -14,34 +19,61 @@
 #define API __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 1, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2 };
+enum { ABI = 3, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
+enum { CHUNK = 16 /* blocks that a thread takes at a time, whose share of the pose's gradient is added up together */ };
 
 // Where the time of a step goes; library.py names them.
-enum Stage { PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BACK, ADAM, COMPOSE, STAGES };
+enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BACK, STAGES };
+
+enum Memory {
+    PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
+    ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
+};
 
 typedef struct {
-    double seconds[STAGES];  // since the last splat_take_seconds
     Pool pool;
     Frame frame;
     View view;
     Scene scene;
-    int64_t pairs;
+    int64_t pairs, room;  // pairs of Gaussian and tile; for how many there is memory
     float window[WINDOW];
-    Buffer projected, bounds, sorted, rank, keys, keys_other, order, order_other, counts, tile_first, pair_gaussian, gaussian_first, slots, tile_last,
-        moments, maps, loss_scratch, band_sums;
+    Buffer memory[MEMORIES];
+    double seconds[STAGES];  // since the last splat_take_seconds
 } Splat;
+
+// Where gradients go, which are overwritten. Each may be NULL.
+typedef struct {
+    float* values;       // laid out as Scene.values
+    float (*absolute)[2];  // [count]: sum over pixels of the absolute gradient by the projected centre ("absgrad" of AbsGS, Ye et al. 2024)
+    float* pose;         // [12]: by the world-to-camera rotation [3, 3] and translation [3]
+} Gradients;
+
+// What a step of training learns from, and how.
+typedef struct {
+    const uint8_t* image;  // [H, W, channels], straight alpha in the fourth
+    int32_t channels;
+    float ssim_lambda;
+    float rates[6];        // means, quats, scales, opacities, constant and other harmonics
+    float opacity_regularisation, scale_regularisation, noise;
+    uint32_t seed;         // of the noise
+    int64_t step;          // counts from 1
+    float *first, *second; // Adam's moments, laid out as Scene.values, which are updated
+    const uint8_t* mask;   // [H, W], 0 where nothing is to be learned; or NULL
+    Sight* sights;         // [count], which are updated; or NULL
+} Lesson;
 
 API int splat_abi(void) { return ABI; }
 
-// Whether this processor runs the faster x86-64 build.
-API int splat_has_avx2(void) {
+// The level of x86-64 that this processor and system run: 2, 3 (AVX2) or 4 (AVX-512); 0 elsewhere.
+API int splat_x86_level(void) {
 #if defined(__x86_64__)
-    unsigned a, b, c, d, saved_low, saved_high;
-    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
-    if (!(c & bit_OSXSAVE) || !(c & bit_FMA)) return 0;
-    __asm__("xgetbv" : "=a"(saved_low), "=d"(saved_high) : "c"(0));
-    if ((saved_low & 6) != 6) return 0;  // the system does not save the wide registers
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+    enum { AVX_STATE = 0x06, AVX512_STATE = 0xe6 };  // registers that the system saves
+    const unsigned level4 = bit_AVX512F | bit_AVX512DQ | bit_AVX512CD | bit_AVX512BW | bit_AVX512VL;
+    unsigned a, b, c, d, saved, saved_high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return 2;
+    __asm__("xgetbv" : "=a"(saved), "=d"(saved_high) : "c"(0));
+    if ((saved & AVX_STATE) != AVX_STATE || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 2;
+    return (saved & AVX512_STATE) == AVX512_STATE && (b & level4) == level4 ? 4 : 3;
 #else
     return 0;
 #endif
@@ -53,6 +85,12 @@ API Splat* splat_new(int threads) {
     pool_start(&s->pool, threads);
     fill_window(s->window);
     return s;
+}
+
+API void splat_free(Splat* s) {
+    pool_stop(&s->pool);
+    for (int i = 0; i < MEMORIES; i++) buffer_free(&s->memory[i]);
+    free(s);
 }
 
 static double note(Splat* s, enum Stage stage, double since) {
@@ -68,43 +106,44 @@ API int splat_take_seconds(Splat* s, double* seconds) {
     return STAGES;
 }
 
-API void splat_free(Splat* s) {
-    pool_stop(&s->pool);
-    Buffer* all[] = {&s->projected, &s->bounds, &s->sorted, &s->rank, &s->keys, &s->keys_other, &s->order, &s->order_other, &s->counts, &s->tile_first,
-                     &s->pair_gaussian, &s->gaussian_first, &s->slots, &s->tile_last, &s->moments, &s->maps, &s->loss_scratch, &s->band_sums};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) buffer_free(all[i]);
-    free(s);
+// Bytes that the kernels hold beside the arrays they are given.
+API int64_t splat_memory(const Splat* s) {
+    int64_t bytes = 0;
+    for (int i = 0; i < MEMORIES; i++) bytes += (int64_t)s->memory[i].size;
+    return bytes;
 }
 
-#define RESERVE(field, buffer, count)                                          \
-    do {                                                                       \
-        f->field = reserve(&s->buffer, sizeof *f->field * (size_t)(count));    \
-        if (!f->field) return OUT_OF_MEMORY;                                   \
+#define RESERVE(pointer, name, count)                                                  \
+    do {                                                                               \
+        pointer = reserve(&s->memory[name], sizeof *(pointer) * (size_t)(count));      \
+        if (!(pointer)) {                                                              \
+            s->room = 0; /* the next frame may need less */                            \
+            return OUT_OF_MEMORY;                                                      \
+        }                                                                              \
     } while (0)
 
 static int reserve_for_gaussians(Splat* s) {
     Frame* f = &s->frame;
-    int64_t count = s->scene.count;
+    int64_t rows = (int64_t)block_count(&s->scene) * BLOCK;
     int tiles = f->lens.columns * f->lens.rows;
-    RESERVE(projected, projected, count);
-    RESERVE(bounds, bounds, count);
-    RESERVE(sorted, sorted, count);
-    RESERVE(rank, rank, count);
-    RESERVE(keys, keys, count);
-    RESERVE(keys_other, keys_other, count);
-    RESERVE(order, order, count);
-    RESERVE(order_other, order_other, count);
-    RESERVE(gaussian_first, gaussian_first, count + 1);
-    RESERVE(counts, counts, (int64_t)tiles * f->parts);
-    RESERVE(tile_first, tile_first, tiles + 1);
-    RESERVE(tile_last, tile_last, tiles);
+    RESERVE(f->projected, PROJECTED, rows);
+    RESERVE(f->keys, KEYS, rows);
+    RESERVE(f->keys_other, KEYS_OTHER, rows);
+    RESERVE(f->order, ORDER, rows);
+    RESERVE(f->order_other, ORDER_OTHER, rows);
+    RESERVE(f->slot_first, SLOT_FIRST, rows + 1);
+    RESERVE(f->digit_places, DIGIT_PLACES, DIGITS * f->parts);
+    RESERVE(f->tile_places, TILE_PLACES, (int64_t)tiles * f->parts);
+    RESERVE(f->tile_first, TILE_FIRST, tiles + 1);
+    RESERVE(f->tile_last, TILE_LAST, tiles);
     return 0;
 }
 
 static int reserve_for_pairs(Splat* s) {
     Frame* f = &s->frame;
-    RESERVE(pair_gaussian, pair_gaussian, s->pairs);
-    RESERVE(slots, slots, s->pairs);
+    if (s->pairs > s->room) s->room = with_spare(s->pairs);
+    RESERVE(f->pair_row, PAIR_ROW, s->room);
+    RESERVE(f->slots, SLOTS, s->room);
     return 0;
 }
 
@@ -118,143 +157,164 @@ API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float*
     int error = reserve_for_gaussians(s);
     if (error) return error;
     double start = now();
-    parallel_for(&s->pool, job_project, f, (int)scene->count, 1024);
+    parallel_for(&s->pool, job_project, f, block_count(scene), CHUNK);
     start = note(s, PROJECT, start);
-    sort_by_depth(f);
-    parallel_for(&s->pool, job_reorder, f, f->seen, 4096);
+    sort_by_depth(&s->pool, f);
     start = note(s, SORT, start);
-    parallel_for(&s->pool, job_count, f, f->parts, 1);
+    parallel_for(&s->pool, job_count_pairs, f, f->parts, 1);
     s->pairs = place_pairs(f);
     if (s->pairs < 0) return TOO_MANY_PAIRS;
     error = reserve_for_pairs(s);
     if (error) return error;
-    parallel_for(&s->pool, job_fill, f, f->parts, 1);
+    parallel_for(&s->pool, job_fill_pairs, f, f->parts, 1);
     start = note(s, BIN, start);
     parallel_for(&s->pool, job_raster, f, f->lens.columns * f->lens.rows, 4);
     note(s, RASTER, start);
     return s->pairs;
 }
 
-// Gradients of the last splat_forward, which overwrite `gradients`. transmittance_gradient may be NULL.
-API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmittance_gradient, const Gradients* gradients) {
+// The way back from moments to parameters, and at once to their update when there is something to learn.
+typedef struct {
+    const Frame* frame;
+    const Gradients* gradients;
+    const Learning* learning;  // or NULL
+    double (*pose_sums)[12];   // of each chunk, or NULL
+} WayBack;
+
+static void store_gradient(const Scene* scene, float* to, const Vec* gradient) {
+    int active = SH + 3 * active_sh(scene);
+    for (int i = 0; i < components(scene); i++) store(to + i * BLOCK, i < active ? gradient[i] : (Vec)0.f);
+}
+
+static int any_seen(const Projected* g) {
+    int seen = 0;
+    for (int lane = 0; lane < LANES; lane++) seen |= g[lane].tiles[1];
+    return seen;
+}
+
+static void back_lanes(const WayBack* b, int row, size_t at, PoseLanes* pose) {
+    const Scene* scene = b->frame->scene;
+    Vec gradient[MAX_COMPONENTS];
+    MomentLanes moments;
+    add_moments(b->frame, row, block_count(scene) * BLOCK, &moments, b->gradients->absolute);
+    if (any_seen(&b->frame->projected[row])) project_back_lanes(b->frame, scene->values + at, row, &moments, gradient, pose);
+    else memset(gradient, 0, sizeof gradient);
+    if (b->gradients->values) store_gradient(scene, b->gradients->values + at, gradient);
+    if (b->learning) learn(b->learning, at, row, (int)scene->count, SH + 3 * active_sh(scene), gradient);
+}
+
+static void job_project_back(void* context, int thread, int first_chunk, int last_chunk) {
+    WayBack* b = context;
+    (void)thread;
+    size_t stride = (size_t)components(b->frame->scene) * BLOCK;
+    for (int chunk = first_chunk; chunk < last_chunk; chunk++) {
+        PoseLanes pose = {0};
+        int end = min_int((chunk + 1) * CHUNK, block_count(b->frame->scene));
+        for (int block = chunk * CHUNK; block < end; block++)
+            for (int lane = 0; lane < BLOCK; lane += LANES) back_lanes(b, block * BLOCK + lane, block * stride + lane, b->pose_sums ? &pose : NULL);
+        for (int i = 0; b->pose_sums && i < 12; i++) b->pose_sums[chunk][i] = sum_lanes(((Vec*)&pose)[i]);
+    }
+}
+
+static int way_back(Splat* s, const Gradients* gradients, const Learning* learning) {
     Frame* f = &s->frame;
-    RESERVE(moments, moments, s->pairs);
-    f->rgb_gradient = rgb_gradient;
-    f->transmittance_gradient = transmittance_gradient;
-    f->gradients = gradients;
+    WayBack b = {f, gradients, learning, NULL};
+    int chunks = (block_count(&s->scene) + CHUNK - 1) / CHUNK;
+    RESERVE(f->moments, MOMENTS, s->room);
+    if (gradients->absolute) RESERVE(f->absolute, ABSOLUTE, s->room);
+    if (gradients->pose) RESERVE(b.pose_sums, POSE_SUMS, chunks);
     double start = now();
     parallel_for(&s->pool, job_raster_back, f, f->lens.columns * f->lens.rows, 4);
     start = note(s, RASTER_BACK, start);
-    parallel_for(&s->pool, job_project_back, f, (int)s->scene.count, 1024);
+    parallel_for(&s->pool, job_project_back, &b, chunks, 1);
+    for (int i = 0; gradients->pose && i < 12; i++) {
+        double total = 0;
+        for (int chunk = 0; chunk < chunks; chunk++) total += b.pose_sums[chunk][i];
+        gradients->pose[i] = (float)total;
+    }
     note(s, PROJECT_BACK, start);
     return 0;
 }
 
-// Loss of planar images [3, H, W] into `loss`, its gradient with respect to `image` into `gradient`.
-API int splat_loss(Splat* s, int width, int height, const float* image, const float* target, float lambda, float* gradient, double* loss) {
+// Gradients of the last splat_forward. transmittance_gradient may be NULL.
+API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmittance_gradient, const Gradients* gradients) {
+    s->frame.rgb_gradient = rgb_gradient;
+    s->frame.transmittance_gradient = transmittance_gradient;
+    return way_back(s, gradients, NULL);
+}
+
+static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, float lambda,
+                       float* gradient, double* loss) {
+    int width = view->width, height = view->height;
     size_t plane = (size_t)width * height;
-    Loss l = {.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = ((width + 7) & ~7) + 16, .image = image,
-              .target = target, .gradient = gradient, .lambda = lambda};
-    int bands = 3 * l.bands;
+    Loss l = {.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = (width + LANES - 1) / LANES * LANES + 16, .lambda = lambda};
+    Compose c = {image, mask, width, channels, plane, view->background, rgb, NULL, gradient};
     memcpy(l.window, s->window, sizeof l.window);
     l.scratch_size = loss_scratch_size(l.pitch);
-    l.maps = reserve(&s->maps, sizeof(float) * 3 * MAPS * plane);
-    l.scratch = reserve(&s->loss_scratch, sizeof(float) * l.scratch_size * s->pool.threads);
-    l.ssim = reserve(&s->band_sums, sizeof(double) * 2 * bands);
-    if (!l.maps || !l.scratch || !l.ssim) return OUT_OF_MEMORY;
-    l.l1 = l.ssim + bands;
-    double start = now();
-    parallel_for(&s->pool, job_ssim, &l, bands, 1);
-    parallel_for(&s->pool, job_loss_gradient, &l, bands, 1);
-    double ssim = 0, l1 = 0;
-    for (int i = 0; i < bands; i++) {
-        ssim += l.ssim[i];
-        l1 += l.l1[i];
+    RESERVE(c.planar, TARGET, 3 * plane);
+    RESERVE(l.maps, MAPS_OF_LOSS, MAPS * plane);
+    RESERVE(l.scratch, LOSS_SCRATCH, l.scratch_size * s->pool.threads);
+    RESERVE(l.ssim, BAND_SUMS, 2 * l.bands);
+    l.l1 = l.ssim + l.bands;
+    double start = now(), ssim = 0, l1 = 0;
+    parallel_for(&s->pool, job_compose, &c, height, 16);
+    start = note(s, COMPOSE, start);
+    for (int channel = 0; channel < 3; channel++) {
+        l.image = rgb + channel * plane;
+        l.target = c.planar + channel * plane;
+        l.gradient = gradient + channel * plane;
+        parallel_for(&s->pool, job_ssim, &l, l.bands, 1);
+        parallel_for(&s->pool, job_loss_gradient, &l, l.bands, 1);
+        for (int i = 0; i < l.bands; i++) {
+            ssim += l.ssim[i];
+            l1 += l.l1[i];
+        }
     }
+    if (mask) parallel_for(&s->pool, job_ignore, &c, height, 16);
     note(s, LOSS, start);
     *loss = (1 - lambda) * l1 / (3.0 * plane) + lambda * (1 - ssim / (3.0 * plane));
     return 0;
 }
 
-typedef struct {
-    float *values, *first, *second;
-    const float* gradient;
-    float rate, beta1, beta2, epsilon, second_scale;
-    int64_t count;
-} Adam;
-
-enum { ADAM_BLOCK = 4096 };
-
-static void job_adam(void* context, int thread, int first_block, int last_block) {
-    Adam* a = context;
-    (void)thread;
-    int64_t end = (int64_t)last_block * ADAM_BLOCK;
-    if (end > a->count) end = a->count;
-    float *restrict values = a->values, *restrict first = a->first, *restrict second = a->second;
-    const float* restrict gradient = a->gradient;
-    for (int64_t i = (int64_t)first_block * ADAM_BLOCK; i < end; i++) {
-        float g = gradient[i];
-        first[i] += (1 - a->beta1) * (g - first[i]);
-        second[i] = a->beta2 * second[i] + (1 - a->beta2) * g * g;
-        values[i] -= a->rate * first[i] / (sqrtf(second[i]) * a->second_scale + a->epsilon);
-    }
+// Loss of `rgb` [3, H, W] against an image over the view's background, and its gradient.
+API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channels, const float* rgb, float lambda, float* gradient, double* loss) {
+    return masked_loss(s, view, image, channels, NULL, rgb, lambda, gradient, loss);
 }
 
-// One step of Adam (Kingma and Ba 2015); `step` counts from 1.
-API void splat_adam(Splat* s, int64_t count, float* values, const float* gradient, float* first, float* second, float rate, float beta1,
-                    float beta2, float epsilon, int64_t step) {
-    Adam a = {values, first, second, gradient, (float)(rate / (1 - pow(beta1, (double)step))), beta1, beta2, epsilon,
-              (float)(1 / sqrt(1 - pow(beta2, (double)step))), count};
-    double start = now();
-    parallel_for(&s->pool, job_adam, &a, (int)((count + ADAM_BLOCK - 1) / ADAM_BLOCK), 4);
-    note(s, ADAM, start);
+static Learning learning_of(const Scene* scene, const Lesson* lesson) {
+    static const int groups[] = {MEAN, QUAT, SCALE, OPACITY, SH, SH + 3, MAX_COMPONENTS};
+    Learning l = {.values = (float*)scene->values, .first = lesson->first, .second = lesson->second, .noise = lesson->noise, .seed = lesson->seed};
+    for (int group = 0; group < 6; group++)
+        for (int i = groups[group]; i < groups[group + 1]; i++) l.rates[i] = (float)(lesson->rates[group] / (1 - pow(BETA1, (double)lesson->step)));
+    l.second_scale = (float)(1 / sqrt(1 - pow(BETA2, (double)lesson->step)));
+    l.opacity_pull = lesson->opacity_regularisation / scene->count;
+    l.scale_pull = lesson->scale_regularisation / (3 * scene->count);
+    return l;
 }
 
-typedef struct {
-    const uint8_t* image;
-    int width, height, channels;
-    float background[3];
-    float* planar;
-} Compose;
-
-static void job_compose(void* context, int thread, int first, int last) {
-    Compose* c = context;
-    (void)thread;
-    size_t plane = (size_t)c->width * c->height;
-    for (size_t i = (size_t)first * c->width; i < (size_t)last * c->width; i++) {
-        const uint8_t* pixel = c->image + i * c->channels;
-        float alpha = c->channels == 4 ? pixel[3] * (1 / 255.f) : 1.f;
-        for (int k = 0; k < 3; k++) c->planar[k * plane + i] = pixel[k] * (1 / 255.f) * alpha + c->background[k] * (1 - alpha);
-    }
+// A whole step of training: draw, compare, go back, update. The loss before the update, or an error, in which case nothing changes.
+API int splat_step(Splat* s, const Scene* scene, const View* view, const Lesson* lesson, double* loss) {
+    size_t plane = (size_t)view->width * view->height;
+    float *rgb, *transmittance, *gradient;
+    RESERVE(rgb, RGB, 3 * plane);
+    RESERVE(transmittance, TRANSMITTANCE, plane);
+    RESERVE(gradient, TARGET, 3 * plane);  // which the loss reads pixel by pixel before it writes
+    int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
+    if (pairs < 0) return (int)pairs;
+    int error = masked_loss(s, view, lesson->image, lesson->channels, lesson->mask, rgb, lesson->ssim_lambda, gradient, loss);
+    if (error) return error;
+    if (!isfinite(*loss)) return NOT_FINITE;
+    Learning learning = learning_of(scene, lesson);
+    Gradients gradients = {0};
+    s->frame.rgb_gradient = gradient;
+    if (lesson->sights) RESERVE(gradients.absolute, ABSOLUTE_SUMS, scene->count);
+    error = way_back(s, &gradients, &learning);
+    Seeing seeing = {&s->frame, gradients.absolute, lesson->sights};
+    if (!error && lesson->sights) parallel_for(&s->pool, job_see, &seeing, (int)scene->count, 4096);
+    return error;
 }
 
-// uint8 [H, W, 3 or 4], straight alpha, over a background -> planar floats [3, H, W] in [0, 1].
-API void splat_compose(Splat* s, const uint8_t* image, int width, int height, int channels, const float* background, float* planar) {
-    Compose c = {image, width, height, channels, {background[0], background[1], background[2]}, planar};
-    double start = now();
-    parallel_for(&s->pool, job_compose, &c, height, 16);
-    note(s, COMPOSE, start);
-}
-
-static int paeth(int left, int up, int corner) {
-    int guess = left + up - corner, a = abs(guess - left), b = abs(guess - up), c = abs(guess - corner);
-    return a <= b && a <= c ? left : b <= c ? up : corner;
-}
-
-// Undo the filters of PNG rows (PNG specification, section 9): height rows of a filter byte and `stride` bytes.
 // Returns -1, or the number of the first row with an unknown filter.
 API int splat_png_unfilter(const uint8_t* raw, int height, int stride, int pixel, uint8_t* out) {
-    for (int y = 0; y < height; y++) {
-        const uint8_t* from = raw + (size_t)y * (stride + 1) + 1;
-        uint8_t* to = out + (size_t)y * stride;
-        const uint8_t* above = y ? to - stride : NULL;
-        int filter = from[-1];
-        if (filter > 4) return y;
-        for (int i = 0; i < stride; i++) {
-            int left = i >= pixel ? to[i - pixel] : 0, up = above ? above[i] : 0, corner = above && i >= pixel ? above[i - pixel] : 0;
-            int guess = filter == 0 ? 0 : filter == 1 ? left : filter == 2 ? up : filter == 3 ? (left + up) / 2 : paeth(left, up, corner);
-            to[i] = (uint8_t)(from[i] + guess);
-        }
-    }
-    return -1;
+    return png_unfilter(raw, height, stride, pixel, out);
 }

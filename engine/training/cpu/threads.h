@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #ifdef _WIN32
+#define NOGDI /* windows.h without the names of drawing, such as ABSOLUTE */
 #include <malloc.h>
 #include <windows.h>
 typedef HANDLE Thread;
@@ -60,18 +61,28 @@ typedef struct {
     int number;
 } Worker;
 
+enum { SPINS = 2000 };  // looks at a flag before sleeping: a step has a dozen stages, and waking up costs as much as a short one
+
 struct Pool {
     int threads;
     Thread handles[MAX_THREADS];
     Worker workers[MAX_THREADS];
     Mutex mutex;
     Condition work_ready, work_done;
-    int round, busy, quitting;
+    atomic_int round, busy, next;
+    int quitting;
     Job job;
     void* context;
     int total, chunk;
-    atomic_int next;
 };
+
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 static void take_chunks(Pool* pool, int thread) {
     for (;;) {
@@ -87,15 +98,16 @@ THREAD_MAIN worker_main(void* argument) {
     Pool* pool = worker->pool;
     int round = 0;
     for (;;) {
+        for (int i = 0; i < SPINS && atomic_load(&pool->round) == round; i++) pause_briefly();
         mutex_lock(&pool->mutex);
-        while (pool->round == round && !pool->quitting) condition_wait(&pool->work_ready, &pool->mutex);
-        round = pool->round;
+        while (atomic_load(&pool->round) == round && !pool->quitting) condition_wait(&pool->work_ready, &pool->mutex);
+        round = atomic_load(&pool->round);
         int quitting = pool->quitting;
         mutex_unlock(&pool->mutex);
         if (quitting) return 0;
         take_chunks(pool, worker->number);
         mutex_lock(&pool->mutex);
-        if (--pool->busy == 0) condition_wake_all(&pool->work_done);
+        if (atomic_fetch_sub(&pool->busy, 1) == 1) condition_wake_all(&pool->work_done);
         mutex_unlock(&pool->mutex);
     }
 }
@@ -132,18 +144,19 @@ static void parallel_for(Pool* pool, Job job, void* context, int total, int chun
     pool->context = context;
     pool->total = total;
     pool->chunk = chunk;
-    pool->busy = pool->threads - 1;
+    atomic_store(&pool->busy, pool->threads - 1);
     atomic_store(&pool->next, 0);
-    pool->round++;
+    atomic_fetch_add(&pool->round, 1);
     condition_wake_all(&pool->work_ready);
     mutex_unlock(&pool->mutex);
     take_chunks(pool, 0);
+    for (int i = 0; i < SPINS && atomic_load(&pool->busy); i++) pause_briefly();
     mutex_lock(&pool->mutex);
-    while (pool->busy) condition_wait(&pool->work_done, &pool->mutex);
+    while (atomic_load(&pool->busy)) condition_wait(&pool->work_done, &pool->mutex);
     mutex_unlock(&pool->mutex);
 }
 
-// A growing block of memory, aligned for vectors. Its content is lost when it grows.
+// A block of memory, aligned for vectors. Its content is lost when it grows.
 typedef struct {
     void* memory;
     size_t size;
@@ -158,11 +171,14 @@ static void buffer_free(Buffer* buffer) {
     *buffer = (Buffer){0, 0};
 }
 
+// Room for a few more, because views differ.
+static int64_t with_spare(int64_t count) { return count + count / 8; }
+
 // At least `size` bytes, or NULL when the system has no more.
 static void* reserve(Buffer* buffer, size_t size) {
     if (buffer->size >= size && buffer->memory) return buffer->memory;
     buffer_free(buffer);
-    size_t wanted = (size + size / 4 + 127) & ~(size_t)63;
+    size_t wanted = (size + 127) & ~(size_t)63;
 #ifdef _WIN32
     buffer->memory = _aligned_malloc(wanted, 64);
 #else

@@ -1,4 +1,4 @@
-"""Densification: where Gaussians are added, moved and given up."""
+"""Densification as sampling, and the mathematics of opacities that strategies share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backend import Model
+from ..backend import Model
 
 DEAD_OPACITY = 0.005
 """A Gaussian below this opacity contributes nothing and may be moved (3DGS-MCMC, section 3.3)."""
@@ -23,14 +23,14 @@ class MCMCStrategy:
     Kheradmand et al., "3D Gaussian Splatting as Markov Chain Monte Carlo", 2024. A Gaussian that receives copies
     shares its opacity and size with them such that the image stays nearly the same (equation 9).
 
-        MCMCStrategy(max_gaussians=40_000, growth=0.05).refine(model, np.random.default_rng(0))
+        MCMCStrategy(max_gaussians=40_000, growth=0.05).refine(model, np.random.default_rng(0), step=600)
     """
 
     max_gaussians: int
     growth: float
 
-    def refine(self, model: Model, rng: np.random.Generator) -> int:
-        """Move the dead and add new ones. Returns how many Gaussians were moved or added."""
+    def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
+        """Move the dead and add new ones, the same way at every step. Returns how many Gaussians were moved or added."""
         opacity = sigmoid(model.read("opacities"))  # [N]
         alive = np.flatnonzero(opacity > DEAD_OPACITY)
         dead = np.flatnonzero(opacity <= DEAD_OPACITY)

@@ -1,0 +1,130 @@
+"""Splat files loaded while the interface goes on: read in a thread, then brought into the scene attribute by attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
+
+from ...engine.core.errors import UserError
+from ...engine.core.formats import read_splats
+from ...engine.core.splat_file import SplatFile, left_behind
+from ..loading import EXTRA, placing_steps, stamp_of
+from .export import AXES
+from .reporting import report_error
+from .selected import select_alone
+from .stepped import Stepped
+
+AUTO = ("AUTO", "Automatic", "As the file says; where it says nothing SuperSplat's axes, for SPZ OpenGL's")
+TICK_SECONDS = 0.02
+
+Loading = Generator[float, None, list[bpy.types.Object]]
+
+
+class ImportProperties:
+    """What an import is told, the same for all operators that do it."""
+
+    filepath: StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    axes: EnumProperty(name="Axes", items=(AUTO, *AXES), default="AUTO", description="Orientation of the file")
+    link: BoolProperty(
+        name="Link", description="Leave the splats in their file: the .blend stays small, and changes on the disk are seen at once",
+    )
+
+    def paths(self) -> list[Path]:
+        """The chosen files."""
+        names = [found.name for found in self.files if found.name]
+        return [Path(bpy.path.abspath(self.directory)) / name for name in names] or [Path(bpy.path.abspath(self.filepath))]
+
+
+class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
+    """Load splat files with a progress bar; Esc stops it"""
+
+    bl_idname = "splatwright.load_splats"
+    bl_label = "Load Splats"
+    bl_options: ClassVar[set[str]] = {"INTERNAL", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if cls.progress is not None:
+            cls.poll_message_set("Splats are being imported: press Esc to stop it")
+        return cls.progress is None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.start(context, loading_steps(self, self.paths(), self.axes, self.link))
+        return {"RUNNING_MODAL"}
+
+    def start(self, context: bpy.types.Context, steps: Loading) -> None:
+        """Let a timer drive `steps`."""
+        self._show(context, 0.0)
+        self.begin(context, steps, TICK_SECONDS)
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC":
+            self.cancel(context)
+            self.report({"WARNING"}, "Import stopped")
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"RUNNING_MODAL"}
+        try:
+            self._show(context, next(self._steps))
+            return {"RUNNING_MODAL"}
+        except StopIteration as end:
+            self.cancel(context)
+            return finish_import(context, end.value)
+        except BaseException:
+            self.cancel(context)
+            raise
+
+    def _show(self, context: bpy.types.Context, share: float) -> None:
+        self.show(context, share, f"importing splats, {share:.0%}")
+
+
+def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool) -> Loading:
+    """Load the files one after the other, yielding the share of each that is done; what is sound comes in, the rest gets its sentence.
+
+    The operator reports. Closed early, the file at hand leaves nothing behind.
+    """
+    made = []
+    for path in paths:
+        stamp = stamp_of(path) if link else ""
+        try:
+            found = yield from _reading(path, axes)
+        except UserError as error:
+            report_error(operator, error)
+            continue
+        made.append((yield from placing_steps(path, found, axes, stamp)))
+        _report(operator, found)
+    return made
+
+
+def finish_import(context: bpy.types.Context, made: list[bpy.types.Object]) -> set[str]:
+    """Select what came in; the operator's result."""
+    if made and context.mode == "OBJECT":
+        select_alone(context, *made)
+    return {"FINISHED"} if made else {"CANCELLED"}
+
+
+def _reading(path: Path, axes: Any) -> Generator[float, None, SplatFile]:
+    """The file's content. The thread touches no Blender data; of a reading that is given up the result is forgotten."""
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-import")
+    reading = executor.submit(read_splats, path, axes)
+    executor.shutdown(wait=False)
+    while not wait([reading], TICK_SECONDS).done:
+        yield 0.0
+    return reading.result()
+
+
+def _report(operator: Any, found: SplatFile) -> None:
+    for sentence in left_behind(found):
+        operator.report({"WARNING"}, sentence)
+    kept = f", with attributes {', '.join(EXTRA.format(name) for name in found.extra_names)}" if found.extra_names else ""
+    operator.report({"INFO"}, f"Imported {len(found.gaussians):,} splats{kept}")
+
+
+register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_load_splats,))

@@ -1,0 +1,45 @@
+"""What operators on splat objects share: which objects they mean."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..splat_object import is_splat_object
+
+
+def selected_splats(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The selected splat objects that may be changed, the active one first."""
+    found = [item for item in context.selected_objects if is_splat_object(item) and item.library is None and item.data.library is None]
+    return sorted(found, key=lambda item: item != context.active_object)
+
+
+def select_alone(context: bpy.types.Context, *made: bpy.types.Object) -> None:
+    """Select these objects and no others; the last one is active."""
+    for other in context.selected_objects:
+        other.select_set(False)
+    for found in made:
+        found.select_set(True)
+    context.view_layer.objects.active = made[-1]
+
+
+class OnSplats:
+    """Mixed into operators that need selected splat objects in Object Mode."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode == "OBJECT" and selected_splats(context):
+            return True
+        cls.poll_message_set("Select a splat object, in Object Mode")
+        return False
+
+
+class OnActiveSplats:
+    """Mixed into operators on the points of the active splat object, in Object Mode or Edit Mode."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        active = context.active_object
+        if is_splat_object(active) and active.mode in ("OBJECT", "EDIT") and active.library is None and active.data.library is None:
+            return True
+        cls.poll_message_set("Make a splat object active")
+        return False

@@ -1,0 +1,102 @@
+"""True splats in the viewport, where Blender has none of its own.
+
+`stage` finds the splat objects of a view layer, `cloud` brings their Gaussians to the graphics card, `order` sorts them in a
+thread, `canvas` paints them with the `shaders`, and `drawing` does all this whenever Blender draws a viewport.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import preview
+from .drawing import Drawing
+
+PATIENCE = 1 / 60
+"""Seconds between two looks at a sort under way."""
+
+running: Drawing | None = None
+"""None before register(), and where Blender draws splats itself."""
+
+_handle: Any = None
+
+
+def failure() -> str:
+    """Why nothing is drawn; empty when all is well."""
+    return running.failure if running is not None else ""
+
+
+def look_at_sorts() -> float | None:
+    """A timer, as long as sorts are under way: draw the viewports anew when one is finished."""
+    if running is None:
+        return None
+    if any([sorter.take() for sorter in running.busy_sorters()]):
+        _redraw_viewports()
+    return PATIENCE if running.busy_sorters() else None
+
+
+def _draw() -> None:
+    """Blender calls this after it has drawn a viewport's scene."""
+    if running is None:
+        return
+    try:
+        running.draw(bpy.context)
+    except ReferenceError:  # an object went without a word
+        running.forget_stages()
+    except Exception as error:  # Blender would print a traceback at every redraw
+        running.failure = f"Splats cannot be drawn in the viewport: {error}"
+    if running.busy_sorters() and not bpy.app.timers.is_registered(look_at_sorts):
+        bpy.app.timers.register(look_at_sorts, first_interval=PATIENCE)
+
+
+def _redraw_viewports() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+@bpy.app.handlers.persistent
+def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    if running is not None:
+        running.changes.note(depsgraph)
+        running.forget_stages()
+
+
+@bpy.app.handlers.persistent
+def _on_replaced_data(*_: Any) -> None:
+    """Files and undo bring other data under the same names."""
+    if running is not None:
+        running.changes.forget()
+        running.forget_stages()
+
+
+def _hooks() -> list[tuple[list[Any], Any]]:
+    """Blender's lists of handlers, and what belongs into each."""
+    handlers = bpy.app.handlers
+    updates = [(found, _on_update) for found in (handlers.depsgraph_update_post, handlers.frame_change_post)]
+    return updates + [(found, _on_replaced_data) for found in (handlers.load_post, handlers.undo_post, handlers.redo_post)]
+
+
+def register() -> None:
+    global running, _handle
+    if preview.draws_natively():
+        return
+    running = Drawing()
+    _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")
+    for handlers, function in _hooks():
+        handlers.append(function)
+
+
+def unregister() -> None:
+    global running, _handle
+    if running is None:
+        return
+    for handlers, function in _hooks():
+        handlers.remove(function)
+    if bpy.app.timers.is_registered(look_at_sorts):
+        bpy.app.timers.unregister(look_at_sorts)
+    bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
+    running.close()
+    running = _handle = None

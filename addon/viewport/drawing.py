@@ -1,0 +1,129 @@
+"""What happens when Blender draws a viewport."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import bpy
+import gpu
+import numpy as np
+
+from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
+from .cloud import Cloud, upload
+from .order import DepthSorter, Order
+from .stage import Changes, Stage, set_stage
+
+MOST_VIEWPORTS = 16
+"""Viewports whose state is kept; those closed long ago fall out."""
+
+
+class Viewport:
+    """What belongs to one region."""
+
+    def __init__(self, executor: Executor):
+        self.sorter = DepthSorter(executor)
+        self.order: Order | None = None
+        self._entries: gpu.types.GPUTexture | None = None
+        self._canvas: Canvas | None = None
+
+    def canvas(self, eye: Eye) -> Canvas:
+        """To paint on, of the region's size."""
+        if self._canvas is None or self._canvas.size != (eye.width, eye.height):
+            self._canvas = Canvas(eye.width, eye.height)
+        return self._canvas
+
+    def entries(self, order: Order) -> gpu.types.GPUTexture:
+        """The order, on the graphics card."""
+        if order is not self.order:
+            self.order, self._entries = order, entries_texture(order)
+        return self._entries
+
+
+class Drawing:
+    """Everything that lives as long as the drawing is switched on."""
+
+    def __init__(self) -> None:
+        self.failure = ""
+        self.changes = Changes()
+        self.viewports: dict[int, Viewport] = {}
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-sort")
+        self._painter = Painter()
+        self._stages: dict[Hashable, Stage] = {}
+        self._clouds: dict[Hashable, Cloud] = {}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the splats that the viewport of `context` sees; once it has failed, nothing."""
+        if self.failure or not shows_splats(context.scene, context.space_data):
+            return
+        stage = self._stage(context)
+        visible = tuple(placement for placement in stage.placements if placement.is_visible(context.space_data))
+        if visible:
+            cloud = self._cloud(context, stage)
+            self._draw_scenery(context, Scenery(cloud, visible, *marked(visible, context.view_layer.objects.active)))
+
+    def busy_sorters(self) -> list[DepthSorter]:
+        """Those with a sort under way."""
+        return [viewport.sorter for viewport in self.viewports.values() if viewport.sorter.is_busy]
+
+    def forget_stages(self) -> None:
+        """Objects moved, came, went or changed."""
+        self._stages.clear()
+
+    def close(self) -> None:
+        """Free the graphics card's memory and end the thread."""
+        self._executor.shutdown(cancel_futures=True)
+        for kept in (self._stages, self._clouds, self.viewports):
+            kept.clear()
+
+    def _draw_scenery(self, context: bpy.types.Context, scenery: Scenery) -> None:
+        eye = eye_of(context.region, context.region_data)
+        viewport = self._viewport(context.region)
+        canvas, order = viewport.canvas(eye), viewport.sorter.newest(scenery.sort_request(eye))
+        depths = gpu.state.active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
+        self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
+        self._painter.composite(canvas, outline_of(context))
+
+    def _stage(self, context: bpy.types.Context) -> Stage:
+        key = _layer_key(context)
+        if key not in self._stages:
+            self._stages[key] = set_stage(context.evaluated_depsgraph_get(), self.changes)
+        return self._stages[key]
+
+    def _cloud(self, context: bpy.types.Context, stage: Stage) -> Cloud:
+        key = _layer_key(context)
+        found = self._clouds.get(key)
+        if found is None or found.keys != tuple(source.key for source in stage.sources):
+            self._clouds.pop(key, None)  # free the old one first
+            self._clouds[key] = found = upload(stage.sources)
+        return found
+
+    def _viewport(self, region: bpy.types.Region) -> Viewport:
+        key = region.as_pointer()
+        found = self.viewports.pop(key, None) or Viewport(self._executor)
+        self.viewports[key] = found  # the newest at the end
+        if len(self.viewports) > MOST_VIEWPORTS:
+            del self.viewports[next(iter(self.viewports))]
+        return found
+
+
+def shows_splats(scene: bpy.types.Scene, space: bpy.types.SpaceView3D) -> bool:
+    """Whether splats are drawn in a viewport: not where EEVEE or Cycles draw them with their material."""
+    workbench = scene.render.engine == "BLENDER_WORKBENCH" and space.shading.type == "RENDERED"
+    return space.show_object_viewport_pointcloud and (workbench or space.shading.type in ("SOLID", "WIREFRAME"))
+
+
+def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:
+    """The camera of a viewport."""
+    return Eye(np.array(view.view_matrix, float), np.array(view.window_matrix, float), region.width, region.height)
+
+
+def outline_of(context: bpy.types.Context) -> Outline:
+    """As the theme and the viewport's overlays want it."""
+    overlay, theme = context.space_data.overlay, context.preferences.themes[0].view_3d
+    width = max(1, round(context.preferences.system.pixel_size)) if overlay.show_overlays and overlay.show_outline_selected else 0
+    return Outline(tuple(theme.object_selected), tuple(theme.object_active), width)
+
+
+def _layer_key(context: bpy.types.Context) -> Hashable:
+    return context.scene.session_uid, context.view_layer.name

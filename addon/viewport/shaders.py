@@ -1,0 +1,177 @@
+"""The GLSL of the viewport drawing. Splats are quads, one instance each, that fetch their numbers from textures."""
+
+from __future__ import annotations
+
+import gpu
+
+WIDTH = 8192
+"""Of the textures that hold rows of numbers; every computer that runs Blender allows twice of it."""
+
+# As in the trainer's kernels: what training saw is what is drawn.
+DEFINES = {"WIDTH": str(WIDTH), "LOW_PASS": "0.3", "NEAREST_DEPTH": "0.01", "ALPHA_MIN": "(1.0 / 255.0)", "ALPHA_MAX": "0.999"}
+
+SPLAT_VERTEX = """
+#define FETCH(rows, index) texelFetch(rows, ivec2((index) % WIDTH, (index) / WIDTH), 0)
+
+mat3 rotation(vec4 q) /* w x y z, normalised */
+{
+  float w = q.x, x = q.y, y = q.z, z = q.w;
+  return mat3(1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y),
+              2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x),
+              2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y));
+}
+
+/* Real spherical harmonics (Sloan 2013), coefficients from `first` on; 0.5 is the colour of zeros. */
+vec3 seen_color(int first, vec3 d)
+{
+  vec3 color = 0.5 + 0.28209479177387814 * FETCH(harmonics, first).rgb;
+  if (sh_degree < 1) return max(color, 0.0);
+  float x = d.x, y = d.y, z = d.z;
+  color += 0.4886025119029199 * (z * FETCH(harmonics, first + 2).rgb - y * FETCH(harmonics, first + 1).rgb
+                                 - x * FETCH(harmonics, first + 3).rgb);
+  if (sh_degree < 2) return max(color, 0.0);
+  color += 1.0925484305920792 * (x * y * FETCH(harmonics, first + 4).rgb - y * z * FETCH(harmonics, first + 5).rgb
+                                 - x * z * FETCH(harmonics, first + 7).rgb);
+  color += 0.31539156525252005 * (3.0 * z * z - 1.0) * FETCH(harmonics, first + 6).rgb;
+  color += 0.5462742152960396 * (x * x - y * y) * FETCH(harmonics, first + 8).rgb;
+  if (sh_degree < 3) return max(color, 0.0);
+  color -= 0.5900435899266435 * (y * (3.0 * x * x - y * y) * FETCH(harmonics, first + 9).rgb
+                                 + x * (x * x - 3.0 * y * y) * FETCH(harmonics, first + 15).rgb);
+  color += 2.890611442640554 * x * y * z * FETCH(harmonics, first + 10).rgb;
+  color -= 0.4570457994644658 * (5.0 * z * z - 1.0) * (y * FETCH(harmonics, first + 11).rgb + x * FETCH(harmonics, first + 13).rgb);
+  color += 0.3731763325901154 * z * (5.0 * z * z - 3.0) * FETCH(harmonics, first + 12).rgb;
+  color += 1.445305721320277 * z * (x * x - y * y) * FETCH(harmonics, first + 14).rgb;
+  return max(color, 0.0);
+}
+
+void main()
+{
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0); /* outside, for those that return */
+  offset = vec2(0.0);
+  color = vec4(0.0);
+  marks = vec2(0.0);
+  vec4 entry = FETCH(order, gl_InstanceID);
+  int row = int(entry.x + 0.5), place = 6 * int(entry.y + 0.5);
+  vec4 mean = FETCH(shapes, 3 * row), quat = FETCH(shapes, 3 * row + 1), scale = FETCH(shapes, 3 * row + 2);
+  vec4 to_x = FETCH(placements, place), to_y = FETCH(placements, place + 1), to_z = FETCH(placements, place + 2);
+  vec4 at = vec4(mean.xyz, 1.0);
+  vec3 local = vec3(dot(to_x, at), dot(to_y, at), dot(to_z, at)); /* the camera looks along -z */
+  float opacity = mean.w, depth = -local.z;
+  if (opacity < ALPHA_MIN || (perspective && depth < NEAREST_DEPTH)) return;
+
+  /* EWA splatting (Zwicker et al. 2002): the Gaussian's three axes on the image plane, in pixels. */
+  mat3 axes = transpose(mat3(to_x.xyz, to_y.xyz, to_z.xyz)) * rotation(quat);
+  axes = mat3(axes[0] * scale.x, axes[1] * scale.y, axes[2] * scale.z);
+  vec3 row_x = vec3(focal.x, 0.0, 0.0), row_y = vec3(0.0, focal.y, 0.0);
+  if (perspective) {
+    vec2 slope = clamp(local.xy / depth, limits.xy, limits.zw);
+    row_x = vec3(focal.x, 0.0, focal.x * slope.x) / depth;
+    row_y = vec3(0.0, focal.y, focal.y * slope.y) / depth;
+  }
+  vec3 xs = row_x * axes, ys = row_y * axes;
+  float xx = dot(xs, xs) + LOW_PASS, xy = dot(xs, ys), yy = dot(ys, ys) + LOW_PASS;
+
+  /* The ellipse's axes: eigenvectors of the 2x2 covariance. */
+  float half_difference = 0.5 * (xx - yy), spread = length(vec2(half_difference, xy)), middle = 0.5 * (xx + yy);
+  vec2 along = half_difference >= 0.0 ? vec2(half_difference + spread, xy) : vec2(xy, spread - half_difference);
+  along = spread > 1e-6 * middle ? normalize(along) : vec2(1.0, 0.0);
+  offset = corner * sqrt(2.0 * log(opacity / ALPHA_MIN)); /* to where alpha falls to its least, in standard deviations */
+  vec2 pixels = offset.x * sqrt(middle + spread) * along
+              + offset.y * sqrt(max(middle - spread, LOW_PASS)) * vec2(-along.y, along.x);
+  vec4 center = projection * vec4(local, 1.0);
+  gl_Position = vec4(center.xy + 2.0 * pixels / viewport * center.w, center.zw);
+
+  vec4 turn_x = FETCH(placements, place + 3), turn_y = FETCH(placements, place + 4), turn_z = FETCH(placements, place + 5);
+  vec3 ray = perspective ? local : vec3(0.0, 0.0, -1.0);
+  vec3 direction = normalize(vec3(dot(turn_x.xyz, ray), dot(turn_y.xyz, ray), dot(turn_z.xyz, ray)));
+  color = vec4(seen_color((sh_degree + 1) * (sh_degree + 1) * row, direction), opacity);
+  marks = vec2(turn_x.w, turn_y.w);
+}
+"""
+
+SPLAT_FRAGMENT = """
+void main()
+{
+  float alpha = min(ALPHA_MAX, color.a * exp(-0.5 * dot(offset, offset)));
+  if (alpha < ALPHA_MIN || gl_FragCoord.z > texelFetch(scene_depth, ivec2(gl_FragCoord.xy), 0).r) discard;
+  seen = vec4(color.rgb * alpha, alpha);
+  mask = vec4(marks * alpha, 0.0, alpha);
+}
+"""
+
+COMPOSITE_VERTEX = """
+void main()
+{
+  gl_Position = vec4(corner, 0.0, 1.0);
+}
+"""
+
+# Blender lays its overlays over the picture after the view transform, in light of the display, and encodes the sum
+# with a gamma of 2.2.
+COMPOSITE_FRAGMENT = """
+vec3 light(vec3 color)
+{
+  return pow(clamp(color, 0.0, 1.0), vec3(2.2));
+}
+
+/* How much of the selected (r) and the active (g) object's splats lies around a pixel. */
+vec2 around(ivec2 at)
+{
+  vec2 most = vec2(0.0);
+  ivec2 last = textureSize(marked, 0) - 1;
+  for (int y = -outline_width; y <= outline_width; y++) {
+    for (int x = -outline_width; x <= outline_width; x++) {
+      most = max(most, texelFetch(marked, clamp(at + ivec2(x, y), ivec2(0), last), 0).rg);
+    }
+  }
+  return most;
+}
+
+void main()
+{
+  ivec2 at = ivec2(gl_FragCoord.xy);
+  vec4 splats = texelFetch(painted, at, 0);
+  result = splats.a > 0.0 ? vec4(light(splats.rgb / splats.a) * splats.a, splats.a) : vec4(0.0);
+  if (outline_width > 0 && texelFetch(marked, at, 0).r < 0.5) {
+    vec2 near = around(at);
+    if (near.r >= 0.5) result = vec4(light(near.g >= 0.5 ? active_color : selected_color), 1.0);
+  }
+}
+"""
+
+
+def splat_shader() -> gpu.types.GPUShader:
+    """Draws splats, sorted, into a texture of display colours (premultiplied) and one of marks for the outline."""
+    info = gpu.types.GPUShaderCreateInfo()
+    for name, value in DEFINES.items():
+        info.define(name, value)
+    info.vertex_in(0, "VEC2", "corner")
+    passed = gpu.types.GPUStageInterfaceInfo("splatwright_splat")
+    passed.smooth("VEC2", "offset")
+    passed.flat("VEC4", "color")
+    passed.flat("VEC2", "marks")
+    info.vertex_out(passed)
+    info.fragment_out(0, "VEC4", "seen")
+    info.fragment_out(1, "VEC4", "mask")
+    for kind, name in (("MAT4", "projection"), ("VEC4", "limits"), ("VEC2", "viewport"), ("VEC2", "focal"), ("INT", "sh_degree"),
+                       ("BOOL", "perspective")):
+        info.push_constant(kind, name)
+    for slot, name in enumerate(("shapes", "harmonics", "placements", "order", "scene_depth")):
+        info.sampler(slot, "FLOAT_2D", name)
+    info.vertex_source(SPLAT_VERTEX)
+    info.fragment_source(SPLAT_FRAGMENT)
+    return gpu.shader.create_from_info(info)
+
+
+def composite_shader() -> gpu.types.GPUShader:
+    """Lays the painted splats and the outline of the selected ones over the viewport."""
+    info = gpu.types.GPUShaderCreateInfo()
+    info.vertex_in(0, "VEC2", "corner")
+    info.fragment_out(0, "VEC4", "result")
+    for kind, name in (("VEC3", "selected_color"), ("VEC3", "active_color"), ("INT", "outline_width")):
+        info.push_constant(kind, name)
+    for slot, name in enumerate(("painted", "marked")):
+        info.sampler(slot, "FLOAT_2D", name)
+    info.vertex_source(COMPOSITE_VERTEX)
+    info.fragment_source(COMPOSITE_FRAGMENT)
+    return gpu.shader.create_from_info(info)

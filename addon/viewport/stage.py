@@ -1,0 +1,96 @@
+"""What of a scene is drawn as splats, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ...engine.core.transform import polar
+from ..splat_object import is_splat_object
+from .cloud import Source
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An object's splats at one place: the object itself, or an instance of it."""
+
+    key: Hashable
+    source: int  # index into the stage's sources
+    owner: bpy.types.Object  # original; who is selected and hidden: the object, or what made the instance
+    matrix: np.ndarray  # [4, 4] to the world
+    turn: np.ndarray  # [3, 3] the orthogonal part of the matrix, which turns the harmonics
+
+    def is_visible(self, space: bpy.types.SpaceView3D) -> bool:
+        """Whether a viewport shows it: not hidden, in its local view and collections."""
+        return self.owner.visible_in_viewport_get(space)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The splats of a view layer."""
+
+    sources: tuple[Source, ...]
+    placements: tuple[Placement, ...]
+
+
+class Changes:
+    """Counts what Blender tells of changed geometry. Touches no data, so that a render's thread may call it."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self._all = 0
+
+    def note(self, depsgraph: bpy.types.Depsgraph) -> None:
+        """Take notice of an update."""
+        for update in depsgraph.updates:
+            if update.is_updated_geometry:
+                uid = update.id.original.session_uid  # evaluated copies have none
+                self._counts[uid] = self._counts.get(uid, 0) + 1
+
+    def forget(self) -> None:
+        """Nothing that was read before holds any more."""
+        self._all += 1
+
+    def of(self, target: bpy.types.Object) -> Hashable:
+        """Changes with the geometry of an object."""
+        uids = (target.session_uid, target.data.session_uid)
+        return (self._all, *uids, *(self._counts.get(uid, 0) for uid in uids))
+
+
+def is_drawn(target: bpy.types.Object) -> bool:
+    """Whether an object asks to be drawn as splats in viewports; `preview.show` makes Blender draw its bounds alone."""
+    settings = target.splatwright
+    return settings.display == "SPLATS" and settings.viewport and target.display_type == "BOUNDS" and is_splat_object(target)
+
+
+def set_stage(depsgraph: bpy.types.Depsgraph, changes: Changes) -> Stage:
+    """Everything in the evaluated scene that is drawn as splats."""
+    sources: dict[Hashable, int] = {}
+    found: list[Source] = []
+    placements: list[Placement] = []
+    for instance in depsgraph.object_instances:
+        target = instance.object
+        if target.type != "POINTCLOUD" or not is_drawn(target.original):
+            continue
+        original = target.original
+        key = changes.of(original)
+        if key not in sources:
+            sources[key] = len(found)
+            found.append(Source(key, original.evaluated_get(depsgraph)))
+        placed = _placement(instance, sources[key])
+        if placed is not None:
+            placements.append(placed)
+    return Stage(tuple(found), tuple(placements))
+
+
+def _placement(instance: bpy.types.DepsgraphObjectInstance, source: int) -> Placement | None:
+    """None for a matrix that draws nothing."""
+    matrix = np.array(instance.matrix_world, float)
+    if not np.isfinite(matrix).all():
+        return None
+    owner = (instance.parent if instance.is_instance else instance.object).original
+    key = (owner.session_uid, tuple(instance.persistent_id) if instance.is_instance else ())
+    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0])

@@ -1,0 +1,35 @@
+"""Which way a file's axes point. Blender's are right, forward, up."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from .gaussians import Gaussians
+from .transform import transform_gaussians
+
+Axes = Literal["SUPERSPLAT", "OPENGL", "BLENDER"]
+AxesOrAuto = Literal["AUTO", "SUPERSPLAT", "OPENGL", "BLENDER"]
+
+LETTERS: dict[str, str] = {"SUPERSPLAT": "RDF", "OPENGL": "RUB", "BLENDER": "RFU"}
+"""Directions of x, y and z, in the letters of SPZ: Right or Left, Up or Down, Forward or Back."""
+
+DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "F": (0, 1, 0), "B": (0, -1, 0), "U": (0, 0, 1), "D": (0, 0, -1)}
+
+
+def into_blender(gaussians: Gaussians, axes: str) -> Gaussians:
+    """Gaussians of a file in `axes` (a name of LETTERS, or three letters), in Blender's; all values must be finite."""
+    return transform_gaussians(gaussians, axes_matrix(axes))
+
+
+def out_of_blender(gaussians: Gaussians, axes: str) -> Gaussians:
+    """The inverse of into_blender."""
+    return transform_gaussians(gaussians, axes_matrix(axes).T)
+
+
+def axes_matrix(axes: str) -> np.ndarray:
+    """The orthogonal matrix [4, 4] from a file's axes to Blender's; a reflection where the file is left-handed."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.array([DIRECTIONS[letter] for letter in LETTERS.get(axes, axes)]).T
+    return matrix

@@ -1,0 +1,54 @@
+"""From Gaussians to what is drawn beside colour, and from what was drawn to what the loss compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..backend import StepSettings
+from .geometry import facing_normals
+from .tensors import Drawn, Parameters, Seen, TensorCamera
+
+NOTHING = 1e-10
+"""Alpha below which a pixel has no depth."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is drawn beside colour and alpha. Spread needs depth."""
+
+    depth: bool = False
+    spread: bool = False
+    normals: bool = False
+
+    @staticmethod
+    def by(settings: StepSettings) -> Wanted:
+        """What the terms of a step look at."""
+        spread = settings.distortion_weight > 0
+        return Wanted(spread or settings.depth_weight > 0, spread, settings.normal_weight > 0)
+
+
+def features(parameters: Parameters, camera: TensorCamera, wanted: Wanted) -> Tensor | None:
+    """One row [N, F] for each Gaussian, in this order: depth, squared depth, normal."""
+    columns = []
+    if wanted.depth:
+        depth = camera.depth(parameters["means"])[:, None]
+        columns += [depth, depth * depth] if wanted.spread else [depth]
+    if wanted.normals:
+        columns.append(facing_normals(parameters, camera))
+    return torch.cat(columns, dim=1) if columns else None
+
+
+def compose(drawn: Drawn, behind: Tensor, wanted: Wanted) -> Seen:
+    """Put what was drawn before a color [3] or a picture [H, W, 3], and take the features apart again."""
+    rgb = drawn.rgb + (1.0 - drawn.alpha)[..., None] * behind
+    depth = spread = normals = None
+    if wanted.depth:
+        total = drawn.features[..., 0]
+        depth = total / drawn.alpha.clamp_min(NOTHING)
+        spread = drawn.alpha * drawn.features[..., 1] - total * total if wanted.spread else None
+    if wanted.normals:
+        normals = drawn.features[..., -3:]
+    return Seen(rgb, drawn.alpha, depth, spread, normals)

@@ -1,0 +1,60 @@
+"""What is learned about the photos beside the Gaussians: an exposure and a pose for each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ...core.camera import Camera
+from ..backend import StepSettings, Target
+from . import exposure, poses
+from .optimise import Adam
+from .tensors import Drawn, TensorCamera
+
+PHOTO_NAMES = ("exposure", "poses")
+"""Their tensors in the model's state. They are no part of the result."""
+
+
+def photo_rates(settings: StepSettings) -> dict[str, float]:
+    """Learning rate of each; 0: not learned."""
+    return {"exposure": settings.exposure_rate, "poses": settings.pose_rate}
+
+
+class PhotoTerms:
+    """Applies what is learned about photos. Terms whose learning rate is 0 do nothing and have no tensor."""
+
+    def __init__(self, learned: Adam, cameras: list[Camera], device: torch.device):
+        self._learned = learned
+        self._device = device
+        self._views = len(cameras)
+        positions = torch.tensor(np.array([camera.position for camera in cameras]).reshape(-1, 3), dtype=torch.float32)
+        self._unit = poses.spread(positions) if self._views else 1.0
+        self._positions = (positions / self._unit).to(device)
+
+    def begin(self, settings: StepSettings) -> None:
+        """Make the tensors that this step needs."""
+        if settings.exposure_rate > 0 and "exposure" not in self._learned.tensors:
+            self._learned.add("exposure", exposure.neutral(self._views).to(self._device))
+        if settings.pose_rate > 0 and "poses" not in self._learned.tensors:
+            self._learned.add("poses", poses.unmoved(self._views).to(self._device))
+
+    def posed(self, camera: TensorCamera, target: Target, settings: StepSettings) -> TensorCamera:
+        """The camera where the photo was really taken."""
+        if settings.pose_rate <= 0 or target.view < 0:
+            return camera
+        return replace(camera, viewmat=poses.refined(camera.viewmat, self._learned.tensors["poses"], target.view, self._unit))
+
+    def exposed(self, drawn: Drawn, target: Target, settings: StepSettings) -> Drawn:
+        """What was drawn, as the photo's camera would have exposed it."""
+        if settings.exposure_rate <= 0 or target.view < 0:
+            return drawn
+        return replace(drawn, rgb=exposure.exposed(drawn.rgb, drawn.alpha, self._learned.tensors["exposure"], target.view))
+
+    def settle(self, settings: StepSettings) -> None:
+        """After an update: take out what all photos share."""
+        if settings.exposure_rate > 0:
+            exposure.center_(self._learned.tensors["exposure"])
+        if settings.pose_rate > 0:
+            poses.anchor_(self._learned.tensors["poses"], self._positions)

@@ -1,0 +1,55 @@
+"""How much of this computer's memory programs may still use."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+UNKNOWN = 4e9
+"""Taken as free where the system does not tell."""
+
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells the limit of a container and what it uses."""
+
+
+def free_memory() -> float:
+    """Bytes; a guess where the system does not tell."""
+    try:
+        if sys.platform == "linux":
+            return min(_linux_free(), container_free(CONTAINER))
+        if sys.platform == "win32":
+            return _windows_free()
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    except (OSError, ValueError, StopIteration):
+        return UNKNOWN
+
+
+def container_free(folder: Path) -> float:
+    """What a container's limit leaves; infinite without a limit. Files that the system keeps in memory can be dropped."""
+    try:
+        limit, used = (int((folder / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+        numbers = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError):
+        return float("inf")
+    return limit - used + int(numbers.get("inactive_file", 0))
+
+
+def _linux_free() -> float:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows."""
+
+    _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
+                *((name, ctypes.c_ulonglong) for name in ("total", "available", "page_total", "page_available", "virtual_total",
+                                                         "virtual_available", "extended"))]
+
+
+def _windows_free() -> float:
+    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return float(status.available) if found else UNKNOWN

@@ -1,0 +1,56 @@
+"""How far a training is, and whether its loss is still a number."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from ..core.errors import UserError
+from ..core.events import Progress
+from .backend import Loss
+from .watch import Every
+
+PROGRESS_SECONDS = 0.5
+MEMORY = 0.98
+"""Share of the running mean of the loss that each step keeps."""
+
+
+class Progression:
+    """Counts steps and tells now and then how far the training is.
+
+    The running mean of the loss stays where the losses are, on a graphics card for instance, and is fetched only when it is
+    told: asking each time would hold up every step. A loss that is not a number makes the mean one for good, so none is missed.
+    """
+
+    def __init__(self, step: int, max_steps: int):
+        self._max_steps = max_steps
+        self._step = step
+        self._due = Every(PROGRESS_SECONDS)
+        self._mean: Loss | None = None
+        self._since = (time.monotonic(), step)
+
+    def count(self, step: int, loss: Loss) -> None:
+        """Take note of a step, after which the training stands at `step`."""
+        self._step = step
+        self._mean = loss if self._mean is None else MEMORY * self._mean + (1 - MEMORY) * loss
+
+    def settle(self) -> float:
+        """The running mean of the loss; UserError when a loss since the beginning was not a number. Waits for the device."""
+        mean = 0.0 if self._mean is None else float(self._mean)
+        if not math.isfinite(mean):
+            raise UserError(f"The loss is not a number before step {self._step}.",
+                            "Resume from the checkpoint with lower learning rates, or check images and poses.")
+        return mean
+
+    def due(self) -> bool:
+        """Whether it is time to tell again."""
+        return self._due.due()
+
+    def event(self, gaussians: int) -> Progress:
+        """How far the training is."""
+        mean, now = self.settle(), time.monotonic()
+        then, step = self._since
+        rate = (self._step - step) / max(1e-6, now - then)
+        self._since = (now, self._step)
+        eta = (self._max_steps - self._step) / max(1e-6, rate)
+        return Progress(self._step, self._max_steps, mean, gaussians, round(rate, 2), round(eta, 1))

@@ -1,0 +1,30 @@
+"""Densification: where Gaussians are added, moved and given up."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from ...core.config import TrainConfig
+from ..backend import Model
+from .default import DefaultStrategy
+from .mcmc import MCMCStrategy
+
+
+class Strategy(Protocol):
+    """Changes the set of Gaussians now and then, never beyond a hard cap."""
+
+    def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
+        """Act after a step. Returns how many Gaussians were added, moved or removed. Depends on its arguments alone."""
+        ...
+
+
+def create_strategy(config: TrainConfig, scene_scale: float) -> Strategy:
+    """The strategy that the settings ask for; `scene_scale` is the length in which sizes are measured."""
+    match config.strategy:
+        case "mcmc":
+            return MCMCStrategy(config.max_gaussians, config.growth)
+        case "default":
+            return DefaultStrategy(config.max_gaussians, scene_scale, config.grow_gradient, config.reach_limit,
+                                   config.reset_every, config.refine_every)

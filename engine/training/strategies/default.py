@@ -1,0 +1,116 @@
+"""Densification by gradients: clone what is small, split what is large, prune what is transparent or huge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.transform import rotation_matrices
+from ..backend import Model, Statistics
+from .mcmc import DEAD_OPACITY, logit, sigmoid
+
+SMALL = 0.01
+"""Gaussians whose largest axis is below this share of the scene are cloned, larger ones are split."""
+
+HUGE = 0.1
+"""Gaussians larger than this share of the scene are given up once opacities were reset for the first time."""
+
+FAR = 5.0
+"""Farther away than this many times the scene's length they may be as large as they like: sky and mountains are."""
+
+SHRINK = 1.6
+"""Halves of a split Gaussian are smaller by this factor (3D Gaussian Splatting, section 5.2)."""
+
+RESET_OPACITY = 2 * DEAD_OPACITY
+"""What a reset leaves of every opacity: those that matter recover, the others are pruned."""
+
+HOPELESS = 3.0
+"""A Gaussian whose reach on the image is this many times the limit is given up instead of being split."""
+
+
+@dataclass(frozen=True)
+class DefaultStrategy:
+    """Densification where the image pulls hardest, pruning of what it does not need, and a hard cap.
+
+    Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering", 2023, section 5.2, with the gradients of
+    Ye et al., "AbsGS", 2024: absolute values are added up over the pixels, so that pulls to opposite sides do not cancel.
+    Both halves take an opacity that leaves the image as it was (Rota Bulò et al., "Revising Densification", 2024, section 3.3).
+
+        DefaultStrategy(max_gaussians=40_000, scene_scale=2.0).refine(model, np.random.default_rng(0), step=600)
+    """
+
+    max_gaussians: int
+    scene_scale: float
+    grow_gradient: float = 4e-4
+    reach_limit: float = 0.0
+    reset_every: int = 3000
+    refine_every: int = 100
+
+    def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
+        """Grow, prune, and now and then reset opacities. Returns how many Gaussians were added or removed."""
+        statistics = model.take_statistics()
+        doomed = self._doomed(model, statistics, step)
+        grown = self._grow(model, self._chosen(model, statistics), doomed, rng)
+        if self.reset_every <= step and step % self.reset_every < self.refine_every:
+            reset_opacities(model)
+        return grown + int(doomed.sum())
+
+    def _chosen(self, model: Model, statistics: Statistics) -> np.ndarray:
+        """Rows that become two: the strongest mean gradients first, no more than there is room for."""
+        mean = statistics.gradient / np.maximum(statistics.seen, 1)
+        wanted = mean > self.grow_gradient
+        if self.reach_limit:
+            wanted |= statistics.radius > self.reach_limit
+        rows = np.flatnonzero(wanted)
+        room = max(0, self.max_gaussians - model.count)
+        return np.sort(rows[np.argsort(-mean[rows], kind="stable")[:room]])
+
+    def _doomed(self, model: Model, statistics: Statistics, step: int) -> np.ndarray:
+        """Mask [N] of what is given up: transparent, and once opacities were reset also what is huge in space or on the image."""
+        doomed = sigmoid(model.read("opacities")) < DEAD_OPACITY
+        if step >= self.reset_every:
+            means = model.read("means")
+            near = np.linalg.norm(means - np.median(means, axis=0), axis=1) < FAR * self.scene_scale
+            doomed |= near & (np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale)
+            if self.reach_limit:
+                doomed |= statistics.radius > HOPELESS * self.reach_limit
+        return doomed
+
+    def _grow(self, model: Model, chosen: np.ndarray, doomed: np.ndarray, rng: np.random.Generator) -> int:
+        """Make two of each chosen row, and leave out the doomed. Returns how many rows became two."""
+        chosen = chosen[~doomed[chosen]]
+        kept = np.flatnonzero(~doomed)
+        if not len(kept):
+            return 0  # a model without Gaussians could never learn again
+        first, second = np.searchsorted(kept, chosen), np.arange(len(kept), len(kept) + len(chosen))
+        large = np.exp(model.read("scales")[chosen].max(axis=1)) > SMALL * self.scene_scale
+        rows = np.concatenate([kept, chosen])
+        if not np.array_equal(rows, np.arange(model.count)):
+            model.rebuild(rows, np.concatenate([first[large], second]))
+        for half in (first, second):
+            split(model, half[large], rng)
+        share_opacity(model, np.concatenate([first, second]))
+        return len(chosen)
+
+
+def split(model: Model, rows: np.ndarray, rng: np.random.Generator) -> None:
+    """Move Gaussians to places drawn from themselves, and shrink them."""
+    scales = model.read("scales")[rows]
+    drawn = rng.standard_normal(scales.shape) * np.exp(scales)
+    turned = np.einsum("nij,nj->ni", rotation_matrices(model.read("quats")[rows]), drawn)
+    model.write("means", rows, (model.read("means")[rows] + turned).astype(np.float32))
+    model.write("scales", rows, scales - np.float32(np.log(SHRINK)))
+
+
+def share_opacity(model: Model, rows: np.ndarray) -> None:
+    """Give both halves of a Gaussian the opacity with which two together are as opaque as the one was."""
+    opacity = sigmoid(model.read("opacities")[rows].astype(np.float64))
+    model.write("opacities", rows, logit(np.clip(1 - np.sqrt(1 - opacity), 1e-6, 1 - 1e-6)).astype(np.float32))
+
+
+def reset_opacities(model: Model) -> None:
+    """Make everything nearly transparent, so that only what the images need comes back (3D Gaussian Splatting, section 5.2)."""
+    opacities = np.minimum(model.read("opacities"), logit(np.array(RESET_OPACITY)).astype(np.float32))
+    model.write("opacities", np.arange(model.count), opacities)
+    model.forget("opacities")

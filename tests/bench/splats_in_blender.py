@@ -1,0 +1,106 @@
+"""Run as a module in a process of its own: what one splat file takes in Blender. Prints its figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench.bench_blender import best
+from tests.bench.bench_formats import trained_like
+from tests.blender.conftest import EXTENSION, empty_scene, module
+
+import bpy  # isort: skip
+
+PREVIEW = 200_000
+Figures = dict[str, float]
+
+
+def ours(path: Path) -> Figures:
+    """Import, export with a transform baked in, reload of a changed file, live preview, depth order."""
+    figures = imported(path, lambda: bpy.ops.splatwright.import_splats(filepath=str(path)))
+    target = bpy.context.object
+    target.location, target.rotation_euler, target.scale = (1, 2, 3), (0.1, 0.2, 0.3), (2, 2, 2)
+    figures["export with transform"] = best(lambda: exported(path))
+    target.scale = (1, 2, 3)
+    figures["export with stretching"] = best(lambda: exported(path), 1)
+    target.splatwright.linked = True
+    figures["reload of a changed file"] = best(lambda: reloaded(target))
+    figures["save while linked"] = best(lambda: saved(path))
+    figures["depth order for the viewport"] = best(sorting(target))
+    return figures | preview()
+
+
+def stock(path: Path) -> Figures:
+    """Blender's own import: points that are no splats before 5.3."""
+    return imported(path, lambda: bpy.ops.wm.ply_import(filepath=str(path), import_attributes=True))
+
+
+def imported(path: Path, work: Callable[[], object]) -> Figures:
+    """Best of three imports; the peak is of the first, when nothing was in memory before."""
+    before = memory()
+    first = best(work, 1)
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / path.stat().st_size
+    again = [first]
+    for _ in range(2):
+        empty_scene()
+        again.append(best(work, 1))
+    return {"import": min(again), "memory peak of import / file": peak}
+
+
+def exported(path: Path) -> None:
+    bpy.context.view_layer.update()
+    assert bpy.ops.splatwright.export_splats(filepath=str(path.with_name("again.ply"))) == {"FINISHED"}
+
+
+def reloaded(target: bpy.types.Object) -> None:
+    target.splatwright.stamp = ""
+    assert module("addon.linked").refresh(target)
+
+
+def saved(path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(path.with_suffix(".blend")), copy=True)
+    assert path.with_suffix(".blend").stat().st_size < 2e6
+
+
+def sorting(target: bpy.types.Object) -> Callable[[], object]:
+    """Sorts the object's splats as a viewport does when it turns."""
+    order = module("addon.viewport.order")
+    means = module("addon.points").read_layer(target.data, "position")
+    request = order.SortRequest((), (order.Part(means, 0, np.array([0.1, 0.3, -0.9, 9.0])),), True)
+    return lambda: order.sort(request)
+
+
+def preview() -> Figures:
+    """A training's preview: as many splats as before, without harmonics."""
+    empty_scene()
+    splat_object = module("addon.splat_object")
+    kind = module("engine.core.gaussians").Gaussians
+    gaussians = kind(**trained_like(PREVIEW).with_sh_degree(0).arrays())
+    made = splat_object.create_splat_object("Splats", gaussians)
+    return {"preview of 200k rewritten": best(lambda: splat_object.update_splat_object(made, gaussians), 5)}
+
+
+def memory() -> int:
+    """Bytes that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def main() -> None:
+    bpy.ops.preferences.addon_enable(module=EXTENSION)
+    empty_scene()
+    figures = {"ours": ours, "stock": stock}[sys.argv[1]](Path(sys.argv[2]))
+    print("FIGURES", json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)  # bpy 4.5 hangs at exit while classes are registered
