@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 Severity = Literal["info", "warning", "error"]
-Fix = Literal["exclude", "include", "recapture", "convert", "cover"]
-"""What a button can do about a finding: leave its images out, take all in again, capture again, convert, place more cameras."""
+Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", "finish"]
+"""What a button can do about a finding: leave its images out, take all in again, capture again, convert, place more cameras, light
+the scene anew, end the training with what it has."""
 
 MOST_IMAGES = 500
 """Images that one finding names: an event stays one line of a few ten thousand letters."""
@@ -78,9 +79,10 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Paused:
-    """The worker waits for control to say run or stop."""
+    """The worker waits for control to say run or stop. `reason`: why it paused by itself; empty when it was asked to."""
 
     step: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,15 @@ class Statistics:
     radius: np.ndarray  # [N] float32: its largest radius on the image, as a share of the longer side
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """How one parameter of all Gaussians is doing."""
+
+    finite: bool  # whether every value and every gradient of late is a number
+    pull: float  # length of its first moments: 0 when no gradient has come for long
+    trace: float  # sum of a sample of its values: the same twice means that nothing has moved
+
+
 class OutOfMemory(UserError):
     """There is no room for a step; the model is as it was before."""
 
@@ -144,6 +153,10 @@ class Model(Protocol):
         """What steps with `gather` collected since the last call or rebuild."""
         ...
 
+    def vitals(self) -> dict[str, Vitals]:
+        """How each parameter is doing, by name; costs about a reading of all moments."""
+        ...
+
     def gaussians(self) -> Gaussians:
         """A copy of all Gaussians."""
         ...
@@ -167,6 +180,10 @@ class Model(Protocol):
     def close(self) -> None:
         """Free threads and memory."""
         ...
+
+
+TRACED = 10_000
+"""Rows that Vitals.trace is summed over."""
 
 
 def sampled_rows(count: int, most: int) -> np.ndarray:

@@ -17,10 +17,12 @@ from .backend import Engine, Model, choose_engine
 from .checkpoint import Checkpoint, load_checkpoint
 from .demands import check_demands, settled
 from .distributed import SOLO, Group
-from .initialise import initial_gaussians, scene_scale
+from .health import Health
+from .initialise import focus_point, initial_gaussians, scene_scale
 from .photos import Photos, open_photos
 from .progress import Progression
 from .strategies import Strategy, create_strategy
+from .symptoms import Scene
 from .watch import Clock
 
 TRAIN_SHARE = 0.85
@@ -32,7 +34,10 @@ MakeModel = Callable[..., Model]
 
 @dataclass
 class Run:
-    """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time."""
+    """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
+
+    `cramped`: memory did not suffice for more Gaussians. `sick`: why the training pauses by itself.
+    """
 
     job: JobFolder
     config: TrainConfig
@@ -45,9 +50,11 @@ class Run:
     step: int
     clock: Clock
     progress: Progression
+    health: Health
     emit: Emit
     group: Group = SOLO
     cramped: bool = False
+    sick: str = ""
 
     @property
     def stride(self) -> int:
@@ -83,9 +90,10 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> 
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
     photos = open_photos(dataset.train_views, config, TRAIN_SHARE / group.size, tick)
     held_out = open_photos(dataset.eval_views if group.leads else (), config, 1 - TRAIN_SHARE, tick, numbered=False)
+    health = Health(Scene(focus_point(cameras), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
-               Progression(step, config.max_steps), emit, group)
+               Progression(step, config.max_steps), health, emit, group)
 
 
 def close(run: Run) -> None:

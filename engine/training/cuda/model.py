@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.camera import Camera
 from ...core.config import TrainConfig
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
 from ..distributed import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import Wanted, compose, features
@@ -122,6 +122,10 @@ class TorchModel:
     def take_statistics(self) -> Statistics:
         gathered, self._gathered = self._gathered or Gathered(self.count, self._device), None
         return gathered.result(self._group)
+
+    def vitals(self) -> dict[str, Vitals]:
+        with plain_errors():
+            return self._learned.vitals(NAMES)
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**{name: self.read(name) for name in NAMES})
