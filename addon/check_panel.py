@@ -60,6 +60,9 @@ def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> Non
                 row.operator("splatwright.exclude_images", icon="TRASH").finding = index
             case "include":
                 row.operator("splatwright.include_images", icon="LOOP_BACK")
+            case "relight":
+                dark = finding.kind == "dark"
+                row.operator("splatwright.relight", text="Add Light" if dark else "Dim Lights", icon="LIGHT").brighter = dark
             case "recapture":
                 row.operator("splatwright.capture_dataset", text="Capture Again", icon="RENDER_STILL")
             case "convert" if SPLATWRIGHT_OT_convert_images.bl_label in finding.hint:

@@ -16,7 +16,7 @@ from .commands.check import check
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
-from .core.events import Failed, Finished
+from .core.events import Failed, Finished, Paused
 from .core.files import make_folder
 from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
@@ -65,6 +65,10 @@ def train(
         return 0
     if isinstance(last, Failed):
         raise UserError(last.message, last.hint)
+    if isinstance(last, Paused):
+        engine.kill(folder.name)
+        raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
+                        "Its checkpoint is kept: run the same command again to go on nonetheless, or mend the cause and begin anew.")
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 

@@ -18,6 +18,7 @@ from .. import coverage, dataset_check
 from ..image_window import show_image
 from ..properties import dataset_folder
 from ..redraw import show_vertex_colors
+from ..relight import relight
 from .reporting import reports_user_errors
 
 SHEET = "Contact Sheet"
@@ -101,6 +102,21 @@ class SPLATWRIGHT_OT_include_images(bpy.types.Operator):
         return bpy.ops.splatwright.check_dataset()
 
 
+class SPLATWRIGHT_OT_relight(bpy.types.Operator):
+    """Change the light that the scene is captured in: all its lights and its world, or a sun where there are none"""
+
+    bl_idname = "splatwright.relight"
+    bl_label = "Relight"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of taking some away")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        changed = relight(context.scene, 4.0 if self.brighter else 0.5)
+        self.report({"INFO"}, f"{changed} lights changed; capture again")
+        return {"FINISHED"}
+
+
 class SPLATWRIGHT_OT_show_coverage(bpy.types.Operator):
     """Color the scene's meshes by how many training cameras see each face: red too few, yellow enough, green and blue many"""
 
@@ -173,4 +189,4 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
 
 register, unregister = bpy.utils.register_classes_factory((
     SPLATWRIGHT_OT_check_dataset, SPLATWRIGHT_OT_show_contact_sheet, SPLATWRIGHT_OT_exclude_images, SPLATWRIGHT_OT_include_images,
-    SPLATWRIGHT_OT_show_coverage, SPLATWRIGHT_OT_clear_coverage, SPLATWRIGHT_OT_suggest_cameras))
+    SPLATWRIGHT_OT_relight, SPLATWRIGHT_OT_show_coverage, SPLATWRIGHT_OT_clear_coverage, SPLATWRIGHT_OT_suggest_cameras))

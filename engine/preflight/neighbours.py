@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.dataset import PointCloud, View
-from ..core.events import Finding
+from ..core.events import Finding, Fix
 from . import thresholds as limit
 from .agreement import light_of_points
 from .looks import Look
@@ -72,7 +72,7 @@ class _Comparison:
         softer = 1.0 - sharpness / (sharpness - self._above_usual(sharpness))
         again = "and take them again, or remove these images."
         return [
-            *self._outliers("over_exposed", "Over-exposed images", clipped, limit.CLIPPED, AGAIN),
+            *self._outliers("over_exposed", "Over-exposed images", clipped, limit.CLIPPED, AGAIN, ("relight",)),
             *self._outliers("exposure", "Images much brighter or darker than those beside them", exposure, limit.EXPOSURE_JUMP,
                             f"Lock the exposure {again}"),
             *self._outliers("white_balance", "Images with other colours than those beside them", balance, limit.BALANCE_JUMP,
@@ -84,10 +84,10 @@ class _Comparison:
         """Values [V, ...] less the median of each view's neighbours; NaN counts for nothing."""
         return values - np.nanmedian(values[self.nearest], axis=1)
 
-    def _outliers(self, kind: str, what: str, off: np.ndarray, most: float, hint: str) -> list[Finding]:
+    def _outliers(self, kind: str, what: str, off: np.ndarray, most: float, hint: str, fixes: tuple[Fix, ...] = ()) -> list[Finding]:
         """The images that are off [V] by more than `most`, and by more than the set usually is; worst first."""
         most = max(most, limit.UNUSUAL * float(np.nanmedian(off)))
         rows = [row for row in np.argsort(-np.nan_to_num(off), kind="stable") if off[row] > most]
         measure = round(float(off[rows[0]]), 3) if rows else None
         return about_images(kind, what, [self.looks[row].view.name for row in rows], self.total, hint, measure=measure,
-                            fixes=("exclude", "recapture"))
+                            fixes=("exclude", *fixes, "recapture"))

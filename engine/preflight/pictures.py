@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.events import Finding
+from ..core.events import Finding, Fix
 from . import thresholds as limit
 from .looks import Look, Unreadable
 from .sentences import NAMED, about_images
@@ -47,7 +47,8 @@ def _empty(looks: Sequence[Look], total: int) -> list[Finding]:
     for kind, what, found in (("background", "Images of nothing but background", background), ("dark", "Black images", dark),
                               ("blank", "Images of one colour only", blank)):
         severity = "error" if len(found) == total else "warning"
-        findings += about_images(kind, what, _names(found), total, AGAIN, severity, fixes=("exclude", "recapture"))
+        fixes: tuple[Fix, ...] = ("exclude", "relight", "recapture") if kind == "dark" else ("exclude", "recapture")
+        findings += about_images(kind, what, _names(found), total, AGAIN, severity, fixes=fixes)
     return findings
 
 

@@ -121,8 +121,8 @@ class Model(Protocol):
         """
         ...
 
-    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
-        """Render without learning."""
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
+        """Render without learning; `reduction` as in StepSettings, for a camera of a reduced image."""
         ...
 
     def score(self, target: Target, sh_degree: int) -> tuple[float, float]:

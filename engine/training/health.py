@@ -11,7 +11,7 @@ from .backend import Model, StepSettings
 from .host_memory import free_memory, used_memory
 from .photos import Photos
 from .signs import Signs, chosen_targets, look_at, mean_psnr, take_signs
-from .symptoms import Scene, symptoms
+from .symptoms import FEWEST_STEPS, Scene, gone_gradients, symptoms, unmoved
 from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runaway, slowed, still, switched_off
 from .watch import Every
 
@@ -39,15 +39,18 @@ class Health:
         self._looks = Every(LOOK_SECONDS, first=False)
         self._told: set[str] = set()
         self._news: list[Finding] = []
-        self._last: Signs | None = None
+        self._traced: Signs | None = None
         self._paces: deque[Pace] = deque(maxlen=REMEMBERED)
         self._refinements: list[Refinement] = []
         self._measurements: list[Measurement] = []
         self._tell(switched_off(scene.config, count))
 
-    def due(self) -> bool:
-        """Whether it is time for a look."""
-        return self._looks.due()
+    def watch(self, model: Model, step: int, settings: StepSettings) -> None:
+        """Look at the training where it is time to; `step` steps are done, the last of them with `settings`."""
+        if self._traced and step >= self._traced.step + FEWEST_STEPS:
+            self._look_again(model, self._traced, step, settings)
+        if self._looks.due():
+            self.look(model, step, settings)
 
     def news(self) -> list[Finding]:
         """What was found since the last call; every kind once in a training."""
@@ -55,19 +58,28 @@ class Health:
         return news
 
     def look(self, model: Model, step: int, settings: StepSettings) -> None:
-        """Look at parameters, gradients and a few views; `step` steps are done, the last of them with `settings`."""
+        """Look at parameters, gradients and a few views."""
         start = time.perf_counter()
         signs = take_signs(model, self._targets, step, settings)
-        self._tell(*symptoms(signs, self._last, self.scene))
-        self._last = signs
+        self._tell(*symptoms(signs, self.scene))
+        self._traced = self._traced or signs
         self._paces.append(Pace(step, time.monotonic(), signs.count, used_memory(), (settings.reduction, settings.sh_degree)))
         self._tell(slowed(list(self._paces)), growing(list(self._paces), self.scene.config.max_steps, free_memory()))
         took = time.perf_counter() - start
         self.seconds += took
         self._looks.rest(took / SHARE)
 
+    def _look_again(self, model: Model, before: Signs, step: int, settings: StepSettings) -> None:
+        """Whether gradients have come and parameters have moved since a look."""
+        start = time.perf_counter()
+        vitals = model.vitals()
+        self._tell(gone_gradients(before, vitals, step - before.step), unmoved(before, vitals, settings))
+        self._traced = None
+        self.seconds += time.perf_counter() - start
+
     def refined(self, before: int, after: int, changed: int) -> None:
         """Take note of a refinement: how many Gaussians there were and are, and how many were added, moved or removed."""
+        self._traced = None  # rows are others
         self._refinements.append(Refinement(before, after, changed))
         self._tell(idle(self._refinements, self.scene.config), runaway(self._refinements, self.scene.config))
 

@@ -56,8 +56,10 @@ class Signs:
     settings: StepSettings
     sample: Gaussians
     sights: tuple[Sight, ...]
+    whole: Sight | None
+    """the first of them, drawn as a picture of its own instead of a reduced one: as the backend scores it"""
     reported: float
-    """PSNR that the backend itself says of the first sight; NaN without any"""
+    """PSNR that the backend itself says of that; NaN without any"""
 
     @property
     def alpha(self) -> float:
@@ -72,9 +74,9 @@ def chosen_targets(photos: Photos, most: int) -> tuple[Target, ...]:
     return tuple(target for target in found if target.mask is None or (target.mask >= 128).any())
 
 
-def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False) -> Sight:
+def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> Sight:
     """Render a target's camera and put it beside the photo."""
-    seen = model.render(target.camera, sh_degree, BLACK)
+    seen = model.render(target.camera, sh_degree, BLACK, reduction)
     render, truth = seen.rgb.clip(0.0, 1.0), composed(target.image, BLACK)
     similarity = ssim(render, truth) if with_similarity else math.nan
     kept = np.ones(render.shape[:2], bool) if target.mask is None else target.mask >= 128
@@ -89,5 +91,6 @@ def mean_psnr(sights: Sequence[Sight]) -> float:
 def take_signs(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Signs:
     """Look at everything once. `step` steps are done, the last of them with `settings`."""
     sights = tuple(look_at(model, target, settings.sh_degree) for target in targets)
+    whole = look_at(model, targets[0], settings.sh_degree, reduction=1) if targets else None
     reported = model.score(targets[0], settings.sh_degree)[0] if targets else math.nan
-    return Signs(step, model.count, model.vitals(), settings, model.sample(SAMPLE), sights, reported)
+    return Signs(step, model.count, model.vitals(), settings, model.sample(SAMPLE), sights, whole, reported)

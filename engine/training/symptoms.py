@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.config import TrainConfig
 from ..core.events import Finding
+from .backend import StepSettings, Vitals
 from .signs import Signs
 from .strategies.mcmc import DEAD_OPACITY, sigmoid
 
@@ -21,7 +22,7 @@ WORDS = {"means": "positions", "quats": "rotations", "scales": "sizes", "opaciti
          "shN": "view-dependent colours"}
 
 FEWEST_STEPS = 10
-"""Steps between two looks from which on something must have moved."""
+"""Steps after a look in which everything must have moved."""
 
 NEEDLE = 10.0
 """Times the middle axis that the longest one of a needle measures."""
@@ -32,7 +33,7 @@ MOST_NEEDLES = 0.5
 COLLAPSED = 0.9
 """Share of the Gaussians that are too transparent to see when opacities have collapsed."""
 
-FAR = 20.0
+FAR = 6.0
 """Scene lengths from the middle of the scene beyond which a Gaussian is lost."""
 
 MOST_FAR = 0.3
@@ -47,13 +48,13 @@ DRIFT_FROM = 500
 ROUNDING = 0.1
 """dB that a PSNR may be beyond what the mean difference allows: backends compute in 32 bits."""
 
-USUAL_RATE = 10.0
-"""Times the default that a learning rate may be before it is named as a cause."""
-
-USUAL_PRESSURE = 0.05
-"""Regularisation of opacities beyond which it is named as a cause."""
+UNUSUAL = {"lr_means": 10.0, "lr_scales": 10.0, "lr_opacities": 10.0, "lr_quats": 10.0, "lr_sh0": 10.0,
+           "opacity_regularisation": 50.0, "scale_regularisation": 50.0}
+"""Settings that are named as a cause when they are so many times the default."""
 
 NOTHING_DRAWN = 1e-3
+BETA1, FADING = 0.9, 1e-3
+"""How first moments fade from step to step where no gradient comes, and what rounding adds."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ class Scene:
     config: TrainConfig
 
 
-def symptoms(signs: Signs, before: Signs | None, scene: Scene) -> Iterator[Finding]:
-    """Everything that one look tells, worst first. `before` is the look before it."""
+def symptoms(signs: Signs, scene: Scene) -> Iterator[Finding]:
+    """Everything that one look tells, worst first."""
     config = scene.config
-    judged = (not_finite(signs, config), no_gradients(signs), collapsed(signs, config), impossible(signs), frozen(signs, before),
+    judged = (not_finite(signs, config), no_gradients(signs), collapsed(signs, config), impossible(signs), switched_off(signs),
               lost(signs, scene), needles(signs, config), dark_or_bright(signs, config))
     yield from (found for found in judged if found)
 
@@ -78,13 +79,27 @@ def not_finite(signs: Signs, config: TrainConfig) -> Finding | None:
     names = [name for name, vitals in signs.vitals.items() if not vitals.finite]
     if not names:
         return None
-    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {high_rates(config)}".rstrip()
+    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {unusual(config)}".rstrip()
     return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite")
 
 
 def no_gradients(signs: Signs) -> Finding | None:
-    """Parameters that the images ask nothing of."""
-    dead = [name for name, vitals in signs.vitals.items() if vitals.pull == 0.0 and (name != "shN" or signs.settings.sh_degree)]
+    """Parameters that the images have never asked anything of."""
+    return _without_gradients([name for name in _active(signs) if signs.vitals[name].pull == 0.0], signs)
+
+
+def gone_gradients(before: Signs, vitals: dict[str, Vitals], steps: int) -> Finding | None:
+    """Parameters that the images have asked nothing of since a look `steps` steps before: their moments have but faded."""
+    faded = BETA1**steps * (1 + FADING)
+    return _without_gradients([name for name in _active(before) if vitals[name].pull <= faded * before.vitals[name].pull], before)
+
+
+def _active(signs: Signs) -> list[str]:
+    """Parameters that images have a say in at this step."""
+    return [name for name in signs.vitals if name != "shN" or signs.settings.sh_degree]
+
+
+def _without_gradients(dead: list[str], signs: Signs) -> Finding | None:
     if not dead:
         return None
     hint = "Stop, and check the dataset: its poses, its start points and its images."
@@ -98,16 +113,17 @@ def no_gradients(signs: Signs) -> Finding | None:
     return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)))
 
 
-def frozen(signs: Signs, before: Signs | None) -> Finding | None:
-    """Parameters that do not move, because they may not or for no good reason."""
+def switched_off(signs: Signs) -> Finding | None:
+    """Parameters that may not move."""
     stopped = [name for name in signs.vitals if signs.settings.learning_rates[name] == 0.0]
-    if stopped:
-        return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
-                       "Set it back to its default, unless this is meant.", "frozen", float(len(stopped)))
-    if before is None or signs.step - before.step < FEWEST_STEPS or signs.count != before.count:
-        return None
-    stuck = [name for name, vitals in signs.vitals.items()
-             if vitals.pull > 0.0 and before.vitals[name].pull > 0.0 and vitals.trace == before.vitals[name].trace]
+    return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
+                   "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
+
+
+def unmoved(before: Signs, vitals: dict[str, Vitals], settings: StepSettings) -> Finding | None:
+    """Parameters that have not moved since a look some steps `before`, though they should have."""
+    stuck = [name for name, here in vitals.items() if here.pull > 0.0 and before.vitals[name].pull > 0.0
+             and here.trace == before.vitals[name].trace and settings.learning_rates[name] > 0.0]
     return Finding("error", f"The Gaussians' {_words(stuck)} do not change, though they have gradients and a learning rate.",
                    "Please report this with the file engine.log.", "frozen", float(len(stuck))) if stuck else None
 
@@ -117,10 +133,7 @@ def collapsed(signs: Signs, config: TrainConfig) -> Finding | None:
     share = float((sigmoid(signs.sample.opacities) < DEAD_OPACITY).mean()) if signs.count else 1.0
     if share < COLLAPSED:
         return None
-    cause = high_rates(config)
-    if config.opacity_regularisation > USUAL_PRESSURE:
-        cause = f"opacity_regularisation is {config.opacity_regularisation:g}, the default {TrainConfig.opacity_regularisation:g}."
-    return Finding("error", f"{share:.0%} of the Gaussians have become transparent. {cause}".rstrip(),
+    return Finding("error", f"{share:.0%} of the Gaussians have become transparent. {unusual(config)}".rstrip(),
                    "Stop, and lower opacity_regularisation or lr_opacities; check that photos and poses belong together.",
                    "opacity", round(share, 3))
 
@@ -130,7 +143,7 @@ def lost(signs: Signs, scene: Scene) -> Finding | None:
     away = np.linalg.norm(signs.sample.means - scene.middle, axis=1)
     allowed = MOST_FAR + scene.config.sky / max(1, signs.count)
     share = float((away > FAR * scene.scale).mean()) if signs.count else 0.0
-    return Finding("error", f"{share:.0%} of the Gaussians have left the scene. {high_rates(scene.config)}".rstrip(),
+    return Finding("error", f"{share:.0%} of the Gaussians have left the scene. {unusual(scene.config)}".rstrip(),
                    "Stop, and lower lr_means; check that poses and start points have the same unit.", "off_scene",
                    round(share, 3)) if share > allowed else None
 
@@ -139,7 +152,7 @@ def needles(signs: Signs, config: TrainConfig) -> Finding | None:
     """Gaussians as thin as needles, which look right from the photos alone."""
     ordered = np.sort(signs.sample.scales, axis=1)
     share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
-    return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {high_rates(config)}".rstrip(),
+    return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
                    "Add photos from more directions, lower lr_scales, or press against needles (needle_weight, on a GPU).", "needles",
                    round(share, 3)) if share > MOST_NEEDLES else None
 
@@ -162,9 +175,9 @@ def impossible(signs: Signs) -> Finding | None:
 
     With errors e from 0 to 1: mean(e)² ≤ mean(e²) ≤ mean(e), so that PSNR lies between -10 log10 and -20 log10 of the L1.
     """
-    if not signs.sights or not math.isfinite(signs.reported):
+    if signs.whole is None or not math.isfinite(signs.reported):
         return None
-    l1 = max(1e-6, signs.sights[0].l1)
+    l1 = max(1e-6, signs.whole.l1)
     if -10 * math.log10(l1) - ROUNDING <= signs.reported <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
         return None
     return Finding("error", f"The PSNR of {signs.reported:.1f} dB is impossible where the mean difference is {l1:.4f}.",
@@ -176,14 +189,15 @@ def _words(names: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def high_rates(config: TrainConfig) -> str:
-    """Learning rates that are far beyond the defaults, as a sentence; empty when none is."""
-    names = ("lr_means", "lr_scales", "lr_opacities", "lr_quats", "lr_sh0")
-    high = [f"{name} is {getattr(config, name):g}" for name in names if getattr(config, name) > USUAL_RATE * getattr(TrainConfig, name)]
-    return f"{', '.join(high)}: more than {USUAL_RATE:g} times the default." if high else ""
+def unusual(config: TrainConfig) -> str:
+    """Learning rates and regularisations that are far beyond the defaults, as a sentence; empty when none is."""
+    usual = TrainConfig()
+    far = [name for name, times in UNUSUAL.items() if getattr(config, name) > times * getattr(usual, name)]
+    said = ", ".join(f"{name} is {getattr(config, name):g} (default {getattr(usual, name):g})" for name in far)
+    return f"{said}." if said else ""
 
 
 def standstill(signs: Signs, scene: Scene) -> str:
     """Why a training makes nothing better, in one sentence, as far as it can be told."""
-    found = next(symptoms(signs, None, scene), None)
-    return found.message if found else high_rates(scene.config) or "Photos and poses may not belong together."
+    found = next(symptoms(signs, scene), None)
+    return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."

@@ -111,8 +111,7 @@ def watch(run: Run) -> None:
     """Look at the training's health when it is time to, tell what was found, and ask for a pause where going on is pointless."""
     if not run.group.leads:
         return
-    if run.health.due():
-        run.health.look(run.model, run.step + run.stride, settings_at(run.step, run.config, run.scene_scale, transparent=False))
+    run.health.watch(run.model, run.step + run.stride, settings_at(run.step, run.config, run.scene_scale, transparent=False))
     for finding in run.health.news():
         run.emit(finding)
         if finding.kind == "not_finite":

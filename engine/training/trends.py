@@ -30,6 +30,9 @@ STILL, STILL_TIMES = 0.05, 4
 SLOW, SLOW_TIMES, SLOW_AFTER = 0.2, 3, 4
 """Share of the usual speed, in so many looks in a row after so many at the usual one, that makes a training slow."""
 
+SLOW_SECONDS = 0.5
+"""Shorter looks say nothing about speed."""
+
 GROWING_TIMES = 6
 """Looks in a row at which memory has grown, before it is a trend."""
 
@@ -127,7 +130,7 @@ def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | Non
 def slowed(paces: Sequence[Pace]) -> Finding | None:
     """Steps that take several times as long as they did at the same size of images."""
     same = [pace for pace in paces if pace.stage == paces[-1].stage]
-    if len(same) <= SLOW_TIMES + SLOW_AFTER:
+    if len(same) <= SLOW_TIMES + SLOW_AFTER or same[-1].seconds - same[-1 - SLOW_TIMES].seconds < SLOW_SECONDS:
         return None
     rates = [(b.step - a.step) / max(1e-9, b.seconds - a.seconds) for a, b in pairwise(same)]
     usual, count = float(np.median(rates[:-SLOW_TIMES])), float(np.median([pace.count for pace in same[:-SLOW_TIMES]]))

@@ -69,7 +69,7 @@ def verdict(before: State, after: State) -> str:
     """What the trial failed at, in the words of its sentence; empty when it went well."""
     if before.psnr >= GOOD_START and after.psnr > before.psnr - GOOD_START_LOSES:
         return ""
-    if after.loss >= before.loss:
+    if not after.loss < before.loss:
         return f"lower the loss ({before.loss:.4f} before, {after.loss:.4f} after)"
     if after.psnr <= before.psnr:
         return f"raise the PSNR on held-out views ({before.psnr:.2f} dB before, {after.psnr:.2f} dB after), though the loss fell"

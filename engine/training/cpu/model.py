@@ -56,8 +56,8 @@ class CpuModel:
         self._steps += 1
         return loss
 
-    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
-        drawing = Drawing(self._gaussians, sh_degree, self._low_pass)
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
+        drawing = Drawing(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
         images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)

@@ -78,10 +78,10 @@ class TorchModel:
                 explore_(self.parameters, settings.noise, self._generator.manual_seed(settings.noise_seed))
         return loss
 
-    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
         wanted = Wanted(depth=True)
         with torch.no_grad(), plain_errors():
-            drawn = self._draw(tensor_camera(camera, self._device), sh_degree, wanted)
+            drawn = self._draw(tensor_camera(camera, self._device), sh_degree, wanted, reduction)
             seen = compose(drawn, torch.tensor(background, device=self._device), wanted)
             assert seen.depth is not None
             return Rendering(to_numpy(seen.rgb), to_numpy(seen.alpha), to_numpy(seen.depth))
