@@ -174,7 +174,8 @@ def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
 
 def shown_findings(job: WatchedJob) -> list[Finding]:
     """Findings that the panel does not tell otherwise."""
-    return [found for found in job.findings if job.state is not JobState.FAILED or found.severity != "error"]
+    reason = job.sick if job.state is JobState.PAUSED else ""
+    return [found for found in job.findings if found.message != reason and (job.state is not JobState.FAILED or found.severity != "error")]
 
 
 def progress_text(job: WatchedJob) -> str:

@@ -227,3 +227,23 @@ def test_photos_get_cameras_by_their_start_points(desk: Desk, tmp_path: Path) ->
     bpy.context.view_layer.update()
     made = bpy.data.collections["Suggested Cameras"].objects
     assert made and any(camera.matrix_world.translation.x < -1 for camera in made)
+
+
+def test_a_dark_scene_gets_light(desk: Desk) -> None:
+    scene = bpy.context.scene
+    assert bpy.ops.splatwright.relight(brighter=True) == {"FINISHED"}
+    sun = next(item for item in scene.objects if item.type == "LIGHT")
+    strength = sun.data.energy
+    assert strength > 0 and (sun.matrix_world.to_3x3() @ Vector((0, 0, -1))).z < 0
+    bpy.ops.splatwright.relight(brighter=True)
+    assert sun.data.energy == 4 * strength and sum(item.type == "LIGHT" for item in scene.objects) == 1
+    bpy.ops.splatwright.relight(brighter=False)
+    assert sun.data.energy == 2 * strength
+
+
+def test_black_renders_offer_light_and_another_capture(desk: Desk, tmp_path: Path) -> None:
+    dataset = sound_dataset(tmp_path / "black")
+    repaint(dataset, 4, lambda pixels: np.full_like(pixels, (0, 0, 0, 255)))
+    bpy.context.scene.splatwright.train.dataset = str(dataset.folder)
+    check()
+    assert {"exclude_images", "relight", "capture_dataset"} <= set(drawn("check", "addon.check_panel").operators)
