@@ -20,7 +20,16 @@ def show_image(context: bpy.types.Context, path: Path, name: str) -> bpy.types.I
     if area is not None:
         area.spaces.active.image = image
         area.tag_redraw()
+        _fit(context, area)
     return image
+
+
+def _fit(context: bpy.types.Context, area: bpy.types.Area) -> None:
+    """Zoom so that the whole picture is seen."""
+    window = next(window for window in context.window_manager.windows if area in window.screen.areas[:])
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with context.temp_override(window=window, area=area, region=region):
+        bpy.ops.image.view_all(fit_view=True)
 
 
 def _image_editor(context: bpy.types.Context) -> bpy.types.Area | None:

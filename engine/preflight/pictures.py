@@ -20,7 +20,7 @@ def check_pictures(looks: Sequence[Look], unreadable: Sequence[Unreadable]) -> l
     total = len(looks) + len(unreadable)
     shown = [look for look in looks if not shows_nothing(look)]
     return [*_unreadable(unreadable), *_empty(looks, total), *_duplicates(shown, total), *_sizes(looks), *_profiles(looks, total),
-            *_without_color(shown, total), *_alpha(looks, total)]
+            *_without_color(shown, total), *_alpha(shown, total)]
 
 
 def shows_nothing(look: Look) -> bool:

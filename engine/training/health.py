@@ -11,16 +11,19 @@ from .backend import Model, StepSettings
 from .host_memory import free_memory, used_memory
 from .photos import Photos
 from .signs import Signs, chosen_targets, look_at, mean_psnr, take_signs
-from .symptoms import FEWEST_STEPS, Scene, gone_gradients, symptoms, unmoved
+from .symptoms import FEWEST_STEPS, Scene, gone_gradients, impossible, symptoms, unmoved
 from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runaway, slowed, still, switched_off
 from .watch import Every
 
 LOOK_SECONDS = 2.0
-SHARE = 0.007
+SHARE = 0.005
 """Of the time that goes into looking at most: looks that take longer come less often."""
 
-PROBES = 3
+PROBES = 2
 """Training views that a look renders."""
+
+DISTRUST_EVERY = 8
+"""Looks at whose first the backend's own figures are checked."""
 
 REMEMBERED = 64
 """Looks that speed and memory are judged by."""
@@ -39,6 +42,7 @@ class Health:
         self._looks = Every(LOOK_SECONDS, first=False)
         self._told: set[str] = set()
         self._news: list[Finding] = []
+        self._looks_taken = 0
         self._traced: Signs | None = None
         self._paces: deque[Pace] = deque(maxlen=REMEMBERED)
         self._refinements: list[Refinement] = []
@@ -60,6 +64,9 @@ class Health:
     def look(self, model: Model, step: int, settings: StepSettings) -> None:
         """Look at parameters, gradients and a few views."""
         start = time.perf_counter()
+        if self._looks_taken % DISTRUST_EVERY == 0:
+            self._distrust(model, settings.sh_degree)
+        self._looks_taken += 1
         signs = take_signs(model, self._targets, step, settings)
         self._tell(*symptoms(signs, self.scene))
         self._traced = self._traced or signs
@@ -90,6 +97,11 @@ class Health:
         self._measurements.append(Measurement(step, psnr, learned))
         self._tell(by_heart(self._measurements), still(self._measurements, self.scene.config))
         self.seconds += time.perf_counter() - start
+
+    def _distrust(self, model: Model, sh_degree: int) -> None:
+        """Whether what the backend says of a view can be true. It draws a reduced view as a picture of its own, and so do we."""
+        for target in self._targets[:1]:
+            self._tell(impossible(model.score(target, sh_degree)[0], look_at(model, target, sh_degree, reduction=1).l1))
 
     def _tell(self, *found: Finding | None) -> None:
         """Keep what is there and of a new kind for news()."""

@@ -10,6 +10,9 @@ from pathlib import Path
 UNKNOWN = 4e9
 """Taken as free where the system does not tell."""
 
+STATM = Path("/proc/self/statm")
+"""Where Linux tells a process what it holds, in pages; there are systems without it."""
+
 CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells the limit of a container and what it uses."""
 
@@ -38,13 +41,14 @@ def container_free(folder: Path) -> float:
 
 def used_memory() -> float:
     """Bytes of memory that this process holds; the most that it ever held where the system tells no more."""
-    if sys.platform == "linux":
-        return float(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     if sys.platform == "win32":
         return _windows_used()
-    import resource
+    try:
+        return float(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import resource
 
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _linux_free() -> float:

@@ -56,10 +56,6 @@ class Signs:
     settings: StepSettings
     sample: Gaussians
     sights: tuple[Sight, ...]
-    whole: Sight | None
-    """the first of them, drawn as a picture of its own instead of a reduced one: as the backend scores it"""
-    reported: float
-    """PSNR that the backend itself says of that; NaN without any"""
 
     @property
     def alpha(self) -> float:
@@ -91,6 +87,4 @@ def mean_psnr(sights: Sequence[Sight]) -> float:
 def take_signs(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Signs:
     """Look at everything once. `step` steps are done, the last of them with `settings`."""
     sights = tuple(look_at(model, target, settings.sh_degree) for target in targets)
-    whole = look_at(model, targets[0], settings.sh_degree, reduction=1) if targets else None
-    reported = model.score(targets[0], settings.sh_degree)[0] if targets else math.nan
-    return Signs(step, model.count, model.vitals(), settings, model.sample(SAMPLE), sights, whole, reported)
+    return Signs(step, model.count, model.vitals(), settings, model.sample(SAMPLE), sights)

@@ -69,7 +69,7 @@ class Scene:
 def symptoms(signs: Signs, scene: Scene) -> Iterator[Finding]:
     """Everything that one look tells, worst first."""
     config = scene.config
-    judged = (not_finite(signs, config), no_gradients(signs), collapsed(signs, config), impossible(signs), switched_off(signs),
+    judged = (not_finite(signs, config), no_gradients(signs), collapsed(signs, config), switched_off(signs),
               lost(signs, scene), needles(signs, config), dark_or_bright(signs, config))
     yield from (found for found in judged if found)
 
@@ -170,18 +170,16 @@ def dark_or_bright(signs: Signs, config: TrainConfig) -> Finding | None:
                    round(drift, 3))
 
 
-def impossible(signs: Signs) -> Finding | None:
-    """A PSNR that no image with this mean difference can have.
+def impossible(psnr: float, l1: float) -> Finding | None:
+    """A PSNR in dB that no image with this mean difference can have.
 
     With errors e from 0 to 1: mean(e)² ≤ mean(e²) ≤ mean(e), so that PSNR lies between -10 log10 and -20 log10 of the L1.
     """
-    if signs.whole is None or not math.isfinite(signs.reported):
+    l1 = max(1e-6, l1)
+    if not math.isfinite(psnr) or -10 * math.log10(l1) - ROUNDING <= psnr <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
         return None
-    l1 = max(1e-6, signs.whole.l1)
-    if -10 * math.log10(l1) - ROUNDING <= signs.reported <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
-        return None
-    return Finding("error", f"The PSNR of {signs.reported:.1f} dB is impossible where the mean difference is {l1:.4f}.",
-                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(signs.reported, 2))
+    return Finding("error", f"The PSNR of {psnr:.1f} dB is impossible where the mean difference is {l1:.4f}.",
+                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(psnr, 2))
 
 
 def _words(names: list[str]) -> str:

@@ -69,6 +69,7 @@ def loop(run: Run, ask: AskControl) -> bool:
         tell(run, loss)
         if trial and run.step >= STEPS:
             trial.conclude(run)
+            run.health.seconds += trial.seconds
             trial = None
         if run.group.leads and checkpoints.due():
             started = time.monotonic()
@@ -258,6 +259,7 @@ def exportable(gaussians: Gaussians) -> Gaussians:
 def report(run: Run, finished: Finished) -> dict[str, object]:
     """What report.json says."""
     return {"step": finished.step, "gaussians": finished.gaussians, "psnr": finished.psnr, "ssim": finished.ssim,
-            "engine": run.engine, "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
+            "engine": run.engine, "seconds": finished.seconds, "watching_seconds": round(run.health.seconds, 3),
+            "stopped": finished.stopped, "scene_scale": run.scene_scale,
             "train_views": len(run.train), "eval_views": len(run.held_out)}
 

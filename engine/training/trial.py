@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from .signs import Sight, chosen_targets, look_at, mean_psnr, take_signs
 from .symptoms import standstill
 
 STEPS = 100
-VIEWS = 6
+VIEWS = 3
 """Of each kind that are looked at before and after."""
 
 GOOD_START = 25.0
@@ -40,6 +41,8 @@ class Trial:
     """Looks at the untrained model, and again after STEPS steps. Reads the model alone: the training goes on as without it."""
 
     def __init__(self, run: Run):
+        self.seconds = 0.0
+        """spent on looking"""
         self._learned = chosen_targets(run.train, VIEWS)
         self._held_out = chosen_targets(run.held_out, VIEWS)
         self._ssim_lambda = run.config.ssim_lambda
@@ -57,9 +60,12 @@ class Trial:
         return standstill(take_signs(run.model, self._learned, run.step, settings), run.health.scene)
 
     def _state(self, model: Model, sh_degree: int) -> State:
+        start = time.perf_counter()
         learned = [look_at(model, target, sh_degree, with_similarity=True) for target in self._learned]
         loss = float(np.mean([self._loss(sight) for sight in learned])) if learned else math.nan
-        return State(loss, mean_psnr([look_at(model, target, sh_degree) for target in self._held_out]))
+        psnr = mean_psnr([look_at(model, target, sh_degree) for target in self._held_out])
+        self.seconds += time.perf_counter() - start
+        return State(loss, psnr)
 
     def _loss(self, sight: Sight) -> float:
         return (1 - self._ssim_lambda) * sight.l1 + self._ssim_lambda * (1 - sight.similarity)

@@ -29,7 +29,7 @@ def checked(driver: Driver) -> Steps:
     yield 0.7
     driver.answers["kinds"] = sorted(found.kind for found in checks.current(bpy.context.scene).findings)
     yield from driver.picture("check-findings")
-    area = next(area for area in driver.window.screen.areas if area.type not in ("VIEW_3D", "OUTLINER", "PROPERTIES"))
+    area = next(area for area in driver.window.screen.areas if area.type == "PROPERTIES")
     area.type = "IMAGE_EDITOR"
     yield from driver.press("splatwright.show_contact_sheet")
     yield 0.7
@@ -40,6 +40,10 @@ def checked(driver: Driver) -> Steps:
 def covered(driver: Driver) -> Steps:
     """The heat map on the cube that stands where the ball was, and the cameras that it lacks."""
     bpy.data.objects["Cube"].scale = (0.6, 0.6, 0.6)
+    sources = driver.module("engine.core.sources")
+    dataset = sources.read_dataset(HERE / "troubled")
+    behind = [view.name for view in dataset.views if view.camera.position[0] < 0]
+    driver.module("engine.core.excluded").exclude(dataset, behind)
     yield from driver.press("splatwright.show_coverage")
     yield from driver.press("splatwright.suggest_cameras")
     driver.answers["suggested"] = len(bpy.data.collections["Suggested Cameras"].objects)
@@ -54,7 +58,7 @@ def sick(driver: Driver) -> Steps:
     settings = config.TrainConfig(backend="cpu", max_steps=100_000, max_gaussians=500, resolution=64, opacity_regularisation=10.0,
                                   refine_until=0.0, trial=False)
     jobs.submit(bpy.context.scene, job.JobSpec(Path(HERE) / "dataset", settings))
-    yield from driver.until(lambda: current(jobs).state.value == "paused", "the pause")
+    yield from driver.until(lambda: current(jobs).state.value in ("paused", "failed"), "the pause")
     yield from driver.fold_first_panel()
     yield 0.7
     yield from driver.picture("sick-paused")

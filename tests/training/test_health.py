@@ -13,7 +13,7 @@ from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.events import Event, Finding, Finished, Paused, Started
 from engine.core.job import JobFolder, JobSpec
-from engine.training import health, symptoms
+from engine.training import health, host_memory, symptoms
 from engine.training.checkpoint import load_checkpoint
 from engine.training.health import Health
 from engine.training.trainer import train
@@ -180,6 +180,13 @@ def test_memory_that_grows(job: JobFolder, dataset: Path) -> None:
     events = watched(ask(job, dataset, max_steps=1_000_000), until="memory", make_model=making(sick.Hoarder))
     finding = found(events, "memory")
     assert finding.measure is not None and 4e6 < finding.measure < 16e6 and "used up at step" in finding.message
+
+
+def test_memory_is_known_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some containers have no /proc."""
+    exact = host_memory.used_memory()
+    monkeypatch.setattr(host_memory, "STATM", Path("/nowhere"))
+    assert 1e7 < exact <= host_memory.used_memory() < 1e12
 
 
 def test_a_paused_training_goes_on_and_does_not_pause_for_the_same_again(job: JobFolder, dataset: Path) -> None:
