@@ -52,6 +52,10 @@ def check_agreement(looks: Sequence[Look], points: PointCloud) -> list[Finding]:
     alike = float(np.median(judged)) if len(judged) else limit.ALIKE
     if blind <= limit.BLIND_VIEWS and alike >= limit.ALIKE:
         return _strangers(looks, likeness, limit.STRANGE * alike)
+    if _mixed_up(looks, points, likeness):
+        return [Finding("error", "Images and poses are mixed up: most images fit the pose of another one.",
+                        "Check the order of the images, and whether they were renamed after the poses were made.", "mixed_up",
+                        round(alike, 3))]
     cause = _better_convention(looks, points, found)
     if cause:
         return [Finding("error", f"Poses and start points do not fit the images: {cause}.",
@@ -106,6 +110,15 @@ def _better_convention(looks: Sequence[Look], points: PointCloud, now: list[Agre
             for name, convention in CONVENTIONS.items()}
     best = max(fits, key=lambda name: fits[name])
     return best if fits[best] > _fit(now) + limit.BETTER_BY else ""
+
+
+def _mixed_up(looks: Sequence[Look], points: PointCloud, likeness: np.ndarray) -> bool:
+    """Whether images fit poses of others far better than their own. Judged by a few of them."""
+    rows = [row for row in range(0, len(looks), max(1, len(looks) // limit.JUDGED_IMAGES)) if np.isfinite(likeness[row])]
+    cameras = [look.view.camera for look in looks]
+    best = [np.nanmax([agreement(looks[row], camera, points).likeness for camera in cameras]) for row in rows]
+    better = [found >= limit.BELONGS and found > likeness[row] + limit.BETTER_BY for found, row in zip(best, rows, strict=True)]
+    return len(rows) >= limit.FEWEST_COMPARED and float(np.mean(better)) > limit.MIXED_SHARE
 
 
 def _reread(camera: Camera, convention: Convention) -> Camera:

@@ -95,6 +95,15 @@ ALIKE = 0.2
 UNLIKE = 0.1
 """Below this the points belong to other images."""
 
+JUDGED_IMAGES = 12
+"""Images that are tried at the poses of all others when they do not fit their own."""
+
+BELONGS = 0.3
+"""Correlation from which on an image belongs to a pose (images of other scenes: at most 0.16 at the best of 16 poses)."""
+
+MIXED_SHARE = 0.5
+"""Share of the judged images that fit other poses better, from which on images and poses are mixed up."""
+
 STRANGE = 0.15
 """One image of a sound set belongs to another pose when its correlation is a smaller share of the set's median (weakest sound
 photo: 0.17)."""

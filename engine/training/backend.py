@@ -84,7 +84,8 @@ class Vitals:
     """How one parameter of all Gaussians is doing."""
 
     finite: bool  # whether every value and every gradient of late is a number
-    pull: float  # length of its first moments: 0 when no gradient has come for long
+    pull: float  # length of its first moments: 0 when no gradient has ever come
+    lean: float  # sum of its first moments
     trace: float  # sum of a sample of its values: the same twice means that nothing has moved
 
 

@@ -11,7 +11,7 @@ from .backend import Model, StepSettings
 from .host_memory import free_memory, used_memory
 from .photos import Photos
 from .signs import Signs, chosen_targets, look_at, mean_psnr, take_signs
-from .symptoms import FEWEST_STEPS, Scene, gone_gradients, impossible, symptoms, unmoved
+from .symptoms import FEWEST_STEPS, Scene, collapsed, gone_gradients, impossible, symptoms, unmoved
 from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runaway, slowed, still, switched_off
 from .watch import Every
 
@@ -80,7 +80,9 @@ class Health:
         """Whether gradients have come and parameters have moved since a look."""
         start = time.perf_counter()
         vitals = model.vitals()
-        self._tell(gone_gradients(before, vitals, step - before.step), unmoved(before, vitals, settings))
+        if not collapsed(before, self.scene.config):
+            self._tell(gone_gradients(before, vitals, step - before.step))
+        self._tell(unmoved(before, vitals, settings))
         self._traced = None
         self.seconds += time.perf_counter() - start
 

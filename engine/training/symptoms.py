@@ -53,8 +53,8 @@ UNUSUAL = {"lr_means": 10.0, "lr_scales": 10.0, "lr_opacities": 10.0, "lr_quats"
 """Settings that are named as a cause when they are so many times the default."""
 
 NOTHING_DRAWN = 1e-3
-BETA1, FADING = 0.9, 1e-3
-"""How first moments fade from step to step where no gradient comes, and what rounding adds."""
+BETA1, FADING = 0.9, 1e-4
+"""How first moments fade from step to step where no gradient comes, and how exactly."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Scene:
 def symptoms(signs: Signs, scene: Scene) -> Iterator[Finding]:
     """Everything that one look tells, worst first."""
     config = scene.config
-    judged = (not_finite(signs, config), no_gradients(signs), collapsed(signs, config), switched_off(signs),
+    transparent = collapsed(signs, config)  # explains gradients that do not come
+    judged = (not_finite(signs, config), transparent or no_gradients(signs), switched_off(signs),
               lost(signs, scene), needles(signs, config), dark_or_bright(signs, config))
     yield from (found for found in judged if found)
 
@@ -89,9 +90,13 @@ def no_gradients(signs: Signs) -> Finding | None:
 
 
 def gone_gradients(before: Signs, vitals: dict[str, Vitals], steps: int) -> Finding | None:
-    """Parameters that the images have asked nothing of since a look `steps` steps before: their moments have but faded."""
-    faded = BETA1**steps * (1 + FADING)
-    return _without_gradients([name for name in _active(before) if vitals[name].pull <= faded * before.vitals[name].pull], before)
+    """Parameters that the images have asked nothing of since a look `steps` steps before: all their moments have faded alike."""
+    return _without_gradients([name for name in _active(before) if _faded(before.vitals[name], vitals[name], BETA1**steps)], before)
+
+
+def _faded(before: Vitals, after: Vitals, share: float) -> bool:
+    """Whether length and sum of the moments are just this share of what they were."""
+    return math.isclose(after.pull, share * before.pull, rel_tol=FADING) and math.isclose(after.lean, share * before.lean, rel_tol=FADING)
 
 
 def _active(signs: Signs) -> list[str]:

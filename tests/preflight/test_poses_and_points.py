@@ -114,6 +114,17 @@ def test_an_image_at_the_wrong_pose(sound: Dataset) -> None:
     assert strangers.severity == "warning" and set(strangers.images) == {a.name, b.name}
 
 
+@pytest.mark.parametrize("order", ["shuffled", "shifted", "reversed"])
+def test_images_and_poses_mixed_up(sound: Dataset, order: str) -> None:
+    """As when files were renamed, or one was left out of the list."""
+    count = len(sound.views)
+    rows = {"shuffled": np.random.default_rng(3).permutation(count), "shifted": np.roll(np.arange(count), count // 3),
+            "reversed": np.arange(count)[::-1]}[order]
+    mixed = tuple(replace(view, image=sound.views[row].image) for view, row in zip(sound.views, rows, strict=True))
+    finding = only(replace(sound, views=mixed))
+    assert (finding.severity, finding.kind) == ("error", "mixed_up")
+
+
 def test_points_of_another_scene(sound: Dataset) -> None:
     assert sound.points
     colors = np.random.default_rng(0).permutation(sound.points.colors)

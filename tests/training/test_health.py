@@ -232,6 +232,7 @@ def test_both_backends_have_the_same_vitals(dataset: Path) -> None:
     ours, theirs = (model.vitals() for model in models)
     assert ours.keys() == theirs.keys()
     for name in ours:
+        assert ours[name].lean == pytest.approx(theirs[name].lean, rel=0.1, abs=1e-5), name
         assert ours[name].pull == pytest.approx(theirs[name].pull, rel=0.05, abs=1e-7), name
         assert ours[name].finite and theirs[name].finite
     models[1].write("scales", np.array([5]), np.full((1, 3), np.nan, np.float32))

@@ -105,7 +105,8 @@ class CpuModel:
         """Of every `step`-th block a trace, of all blocks the rest."""
         values, moments = self._gaussians.values[:, columns], self._first.values[:, columns]
         pull, size = (float(np.sqrt(np.einsum("bcl,bcl->", part, part))) for part in (moments, values))
-        return Vitals(math.isfinite(pull) and math.isfinite(size), pull, float(values[::step].sum(dtype=np.float64)))
+        lean, trace = (float(part.sum(dtype=np.float64)) for part in (moments, values[::step]))
+        return Vitals(math.isfinite(pull) and math.isfinite(size), pull, lean, trace)
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())

@@ -96,14 +96,16 @@ class Adam:
         """See backend.Vitals; waits for the device once."""
         present = [name for name in names if self.tensors[name].numel()]
         figures = torch.stack([self._figures(name) for name in present]).tolist()
-        return {name: Vitals(math.isfinite(pull + size), pull, trace) for name, (pull, size, trace) in zip(present, figures, strict=True)}
+        return {name: Vitals(math.isfinite(pull + size), pull, lean, trace)
+                for name, (pull, lean, size, trace) in zip(present, figures, strict=True)}
 
     def _figures(self, name: str) -> Tensor:
-        """Lengths of first moments and values, and the trace [3] float64."""
+        """Length and sum of first moments, length of values, and their trace [4] float64."""
         tensor = self.tensors[name]
-        pull = torch.linalg.vector_norm(self._first[name]) if name in self._first else torch.zeros((), device=tensor.device)
+        first = self._first.get(name, tensor.new_zeros(1))
         trace = tensor[:: max(1, len(tensor) // TRACED)].sum(dtype=torch.float64)
-        return torch.stack([pull.double(), torch.linalg.vector_norm(tensor).double(), trace])
+        lengths = (torch.linalg.vector_norm(part).double() for part in (first, tensor))
+        return torch.stack([next(lengths), first.sum(dtype=torch.float64), next(lengths), trace])
 
     def clear(self) -> None:
         """Free all memory."""
