@@ -44,6 +44,8 @@ def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck)
         draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
     elif not checked.findings and not checked.running:
         draw_sentence(layout, "Nothing suspicious found.", "CHECKMARK")
+    if checked.needs:
+        draw_sentence(layout, checked.needs, "TIME")
     for index, finding in enumerate(checked.findings[:MOST_SHOWN]):
         box = layout.box()
         draw_sentence(box, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity], alert=finding.severity == "error")

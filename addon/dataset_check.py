@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 
 from ..engine.core.errors import UserError
-from ..engine.core.events import Failed, Finding
+from ..engine.core.events import NEEDS, Failed, Finding
 from ..engine.core.job import JobFolder, JobSpec
 from . import jobs
 from .properties import dataset_folder
@@ -30,6 +30,8 @@ class DatasetCheck:
     running: bool = True
     findings: list[Finding] = field(default_factory=list)
     failure: Failed | None = None
+    needs: str = ""
+    """what a training will take, in a sentence"""
 
     @property
     def sheet(self) -> Path | None:
@@ -40,7 +42,9 @@ class DatasetCheck:
         """Take in what the process has found."""
         ended = self.process.poll() is not None
         events = self.job.read_events()[0]
-        self.findings = [event for event in events if isinstance(event, Finding)]
+        findings = [event for event in events if isinstance(event, Finding)]
+        self.findings = [finding for finding in findings if finding.kind != NEEDS]
+        self.needs = next((finding.message for finding in findings if finding.kind == NEEDS), "")
         self.failure = next((event for event in events if isinstance(event, Failed)), None)
         if ended and self.process.returncode and self.failure is None:
             self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.")

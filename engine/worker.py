@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .core.errors import UserError
-from .core.events import Event, Failed
+from .core.events import NEEDS, Event, Failed, Finding
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
 
 
@@ -90,7 +90,8 @@ def check(job: JobFolder) -> int:
         spec = job.read_spec()
         dataset = read_dataset(spec.dataset)
         checked = look_for_trouble(dataset)
-        for finding in (*checked.findings, *budget_here(dataset, spec.config)[1]):
+        needed, findings = budget_here(dataset, spec.config)
+        for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
             voice.say(finding)
         write_png(job.sheet, checked.sheet())
 

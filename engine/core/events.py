@@ -14,6 +14,9 @@ Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", 
 """What a button can do about a finding: leave its images out, take all in again, capture again, convert, place more cameras, light
 the scene anew, end the training with what it has."""
 
+NEEDS = "needs"
+"""Kind of the finding with which a check says what a training will take."""
+
 MOST_IMAGES = 500
 """Images that one finding names: an event stays one line of a few ten thousand letters."""
 

@@ -40,21 +40,9 @@ MEAN_GAUSSIANS = 0.75
 """Share of the largest number of Gaussians that is there on average."""
 
 
-@dataclass(frozen=True)
-class StepTime:
-    """Seconds of a step: at least, for each million of pixels, and for each million of Gaussians."""
-
-    least: float
-    pixels: float
-    gaussians: float
-
-
-CORE_TIME = StepTime(0.002, 0.17, 1.2)
-"""Of one core of a processor: 3,000 steps of the sample scene take 81 s on two cores, and steps on photos that fill the image
-with half a million pixels 0.10 core-seconds each."""
-
-CARD_TIME = StepTime(0.004, 0.004, 0.012)
-"""Of a large graphics card, see docs/gpu_engine.md; smaller ones take several times as long."""
+STEP_SECONDS = (0.002, 0.17, 1.2)
+"""Core-seconds of a step: at least, for each million of pixels, for each million of Gaussians (3,000 steps of the sample scene
+take 81 s on two cores; photos that fill the image 0.10 core-seconds a step at half a million pixels)."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +53,17 @@ class Needs:
     """bytes of the computer's memory"""
     disk: float
     """bytes in the job folder"""
-    seconds: float
+    seconds: float | None
+    """None on graphics cards: between the slowest and the fastest lie worlds"""
 
     @property
     def sentence(self) -> str:
         """For people."""
+        said = f"A training needs about {self.memory / GIGABYTE:.1f} GB of memory and {self.disk / 1e6:.0f} MB of disk"
+        if self.seconds is None:
+            return f"{said}; the graphics card decides how long it takes."
         minutes = self.seconds / 60
-        time = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{max(1, round(minutes))} min"
-        return f"A training needs about {self.memory / GIGABYTE:.1f} GB of memory, {self.disk / 1e6:.0f} MB of disk and {time}."
+        return f"{said}, and takes about {f'{minutes / 60:.1f} hours' if minutes > 90 else f'{max(1, round(minutes))} min'}."
 
 
 def budget_here(dataset: Dataset, config: TrainConfig) -> tuple[Needs, list[Finding]]:
@@ -86,7 +77,7 @@ def needs(dataset: Dataset, config: TrainConfig, engine: Engine) -> Needs:
     """Estimate by the sizes of images and by the most Gaussians, which must be settled."""
     sizes = [_pixels(view, config.resolution) for view in dataset.views] or [0.0]
     model = config.max_gaussians * (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
-    seconds = config.max_steps * _step_seconds(sum(sizes) / len(sizes), config, engine)
+    seconds = config.max_steps * _step_seconds(sum(sizes) / len(sizes), config) if engine == "cpu" else None
     kept = config.image_memory * GIGABYTE or PHOTO_SHARE * free_memory()
     return Needs(_memory_of(dataset, sizes, model, kept, engine), (2 * SAVED + 1) * model, seconds)  # two checkpoints and the result
 
@@ -99,11 +90,11 @@ def _memory_of(dataset: Dataset, sizes: list[float], model: float, kept: float, 
     return FIXED_MEMORY[engine] + photos + learned
 
 
-def _step_seconds(pixels: float, config: TrainConfig, engine: Engine) -> float:
-    time = CORE_TIME if engine == "cpu" else CARD_TIME
-    cores = config.threads or os.cpu_count() or 1
-    step = time.least + (time.pixels * MEAN_PIXELS * pixels + time.gaussians * MEAN_GAUSSIANS * config.max_gaussians) / 1e6
-    return step / (cores if engine == "cpu" else config.gpus)
+def _step_seconds(pixels: float, config: TrainConfig) -> float:
+    """Of the built-in engine, on images of so many pixels."""
+    least, per_pixel, per_gaussian = STEP_SECONDS
+    step = least + (per_pixel * MEAN_PIXELS * pixels + per_gaussian * MEAN_GAUSSIANS * config.max_gaussians) / 1e6
+    return step / (config.threads or os.cpu_count() or 1)
 
 
 def _pixels(view: View, resolution: int) -> float:
@@ -132,7 +123,7 @@ def _disk(needed: Needs, free: float | None) -> list[Finding]:
 
 
 def _time(needed: Needs) -> list[Finding]:
-    hours = needed.seconds / 3600
+    hours = (needed.seconds or 0.0) / 3600
     if hours < limit.LONG_HOURS:
         return []
     return [Finding("info", f"The training will take about {hours:.0f} hours on this computer.",

@@ -16,7 +16,7 @@ from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runa
 from .watch import Every
 
 LOOK_SECONDS = 2.0
-SHARE = 0.005
+SHARE = 0.004
 """Of the time that goes into looking at most: looks that take longer come less often."""
 
 PROBES = 2

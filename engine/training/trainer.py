@@ -120,7 +120,7 @@ def watch(run: Run) -> None:
         if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_when_sick:
             run.sick = run.sick or finding.message
             if run.job.control() == "run":
-                run.job.set_control("pause")
+                without_disk_trouble(run, lambda: run.job.set_control("pause"))
 
 
 def refine(run: Run) -> None:

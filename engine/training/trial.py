@@ -83,6 +83,8 @@ def verdict(before: State, after: State) -> str:
 
 
 def begun(run: Run) -> Trial | None:
-    """The trial of a training that begins; None for one that goes on, is too short, or has it switched off."""
-    wanted = run.config.trial and run.step == 0 and run.config.max_steps > STEPS and run.group.leads
-    return Trial(run) if wanted else None
+    """The trial of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
+    config = run.config
+    resets = config.strategy == "default" and config.reset_every <= STEPS
+    wanted = config.trial and run.step == 0 and config.max_steps > STEPS and not resets
+    return Trial(run) if wanted and run.group.leads else None

@@ -186,6 +186,7 @@ def test_a_training_larger_than_the_computer(sound: Dataset) -> None:
     usual, findings = budget_here(sound, TrainConfig(backend="cpu"))
     assert not findings and usual.memory < 1e9 and "min" in usual.sentence
     assert needs(sound, huge, "cpu").memory > 30e9 and "hours" in needs(sound, huge, "cpu").sentence
+    assert needs(sound, huge, "cuda").seconds is None and "graphics card decides" in needs(sound, huge, "cuda").sentence
 
 
 def test_a_full_disk(sound: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
