@@ -53,7 +53,7 @@ class Health:
         """Look at the training where it is time to; `step` steps are done, the last of them with `settings`."""
         if self._traced and step >= self._traced.step + FEWEST_STEPS:
             self._look_again(model, self._traced, step, settings)
-        if self._looks.due():
+        if step >= FEWEST_STEPS and self._looks.due():
             self.look(model, step, settings)
 
     def news(self) -> list[Finding]:

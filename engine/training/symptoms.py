@@ -22,7 +22,7 @@ WORDS = {"means": "positions", "quats": "rotations", "scales": "sizes", "opaciti
          "shN": "view-dependent colours"}
 
 FEWEST_STEPS = 10
-"""Steps after a look in which everything must have moved."""
+"""Steps in which every gradient must have come and everything must have moved."""
 
 NEEDLE = 10.0
 """Times the middle axis that the longest one of a needle measures."""

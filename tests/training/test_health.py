@@ -13,9 +13,14 @@ from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.events import Event, Finding, Finished, Paused, Started
 from engine.core.job import JobFolder, JobSpec
+from engine.core.sources import read_dataset
 from engine.training import health, host_memory, symptoms
 from engine.training.checkpoint import load_checkpoint
+from engine.training.cpu.model import CpuModel
 from engine.training.health import Health
+from engine.training.initialise import initial_gaussians
+from engine.training.schedule import settings_at
+from engine.training.targets import load_targets
 from engine.training.trainer import train
 from tests.scenes import write_ball_dataset
 from tests.training import sick
@@ -215,11 +220,6 @@ def test_nobody_is_paused_who_does_not_want_it(job: JobFolder, dataset: Path) ->
 
 def test_both_backends_have_the_same_vitals(dataset: Path) -> None:
     pytest.importorskip("torch")
-    from engine.core.sources import read_dataset
-    from engine.training.cpu.model import CpuModel
-    from engine.training.initialise import initial_gaussians
-    from engine.training.schedule import settings_at
-    from engine.training.targets import load_targets
     from tests.training.torch_models import torch_model
 
     data = read_dataset(dataset)
@@ -237,6 +237,17 @@ def test_both_backends_have_the_same_vitals(dataset: Path) -> None:
         assert ours[name].finite and theirs[name].finite
     models[1].write("scales", np.array([5]), np.full((1, 3), np.nan, np.float32))
     assert not models[1].vitals()["scales"].finite and models[1].vitals()["means"].finite
+
+
+def test_a_tensor_without_a_gradient_has_no_pull(dataset: Path) -> None:
+    """Missing, not zero: torch knows the difference."""
+    pytest.importorskip("torch")
+    from tests.training.torch_models import torch_model
+
+    model = torch_model(initial_gaussians(read_dataset(dataset), dataclasses.replace(LONG, max_gaussians=50)))
+    model.parameters["quats"].requires_grad_(False)
+    model.step(load_targets(read_dataset(dataset).train_views[:1], 32)[0].full, settings_at(0, LONG, 1.0, True))
+    assert model.vitals()["quats"].pull == 0.0 and model.vitals()["means"].pull > 0.0
 
 
 def repaint(path: Path, change) -> None:
