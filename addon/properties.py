@@ -155,7 +155,10 @@ class SplatSettings(bpy.types.PropertyGroup):
     stamp: StringProperty(name="Stamp", description="State of the source that these splats show")
     checksum: StringProperty(name="Checksum", description="Of these splats as they were read from the source")
     problem: StringProperty(name="Problem", description="Why the source could not be read")
-    antialiased: BoolProperty(name="Antialiased", description="Trained with an antialiased rasterizer, which exported files say as well")
+    antialiased: BoolProperty(
+        name="Antialiased", update=_display_changed,
+        description="Trained with an antialiased rasterizer: drawn in the same way, and exported files say so",
+    )
     display: EnumProperty(
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",

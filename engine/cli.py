@@ -13,6 +13,7 @@ import tyro
 
 from .client import LocalEngine
 from .commands.check import check
+from .commands.photos import posed, poses
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
@@ -29,6 +30,7 @@ Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
 app.command(check)
+app.command(poses)
 
 
 @app.command
@@ -40,10 +42,10 @@ def train(
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
 ) -> int:
-    """Train splats from posed images: a folder with transforms.json or a COLMAP model. Ctrl+C stops and keeps the result.
+    """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
     Args:
-        dataset: folder with the images and their cameras
+        dataset: folder with transforms.json, with a COLMAP model, or with photos alone
         preset: settings that go together; flags that are given beside it count more
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
@@ -52,6 +54,7 @@ def train(
     """
     chosen = format_of(output)
     make_folder(output.parent)
+    dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     engine = LocalEngine(folder.path.parent)
     cursor = engine.events(folder.name)[1]
@@ -90,7 +93,8 @@ def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
 
 def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
-    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads")}
+    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
+                                                       "pause_when_sick")}
     return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 

@@ -13,7 +13,8 @@ from rich.progress import Progress as Bar
 
 from .client import Engine, JobState
 from .core.errors import UserError
-from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Started
+from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
+from .core.step import Say, Step
 
 console = Console(stderr=True, soft_wrap=True)
 POLL_SECONDS = 0.2
@@ -41,6 +42,24 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Bar(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Say]:
+    """Shows the steps that it is told, one bar a stage, and their notes as lines."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
+    with Bar(*columns, console=console) as bar:
+        def say(step: Step) -> None:
+            if step.note:
+                console.print(step.note, markup=False, highlight=False)
+            if step.note and not step.total:
+                return
+            if step.name not in tasks:
+                tasks[step.name] = bar.add_task(step.name, total=None)
+            bar.update(tasks[step.name], completed=step.done, total=step.total or None)
+
+        yield say
 
 
 def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
@@ -101,6 +120,10 @@ class _View:
                 self.last = event
             case Failed():
                 self.last = event
+            case Stage():
+                self._update(description=event.name, completed=event.done, total=event.total or None)
+            case Posed():
+                console.print(f"{event.placed} of {event.photos} photos have a camera")
             case Preview():
                 pass
             case _:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, checks, cleaning, engine, export, load, placing, splats, training, transforms
+from . import capture, checks, cleaning, engine, export, load, placing, rendering, splats, training, transforms
 
-SUBJECTS = (capture, checks, training, load, splats, export, placing, cleaning, transforms, engine)
+SUBJECTS = (capture, checks, training, load, splats, export, rendering, placing, cleaning, transforms, engine)
 
 
 def register() -> None:

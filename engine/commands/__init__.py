@@ -1,1 +1,1 @@
-"""Subcommands of the command line, one file a subject."""
+"""Verbs of the command line, one file a subject; cli.py registers them."""
