@@ -12,6 +12,8 @@ MODULES = (
     "operators",
     "panels",
     "check_panel",
+    "instant_panel",
+    "report_panel",
     "splats_panel",
     "viewport",
     "layout_panel",

@@ -174,7 +174,7 @@ def progress_text(job: WatchedJob) -> str:
 
 def finished_text(job: WatchedJob) -> str:
     """One sentence about a training that has ended."""
-    quality = f", PSNR {job.psnr:.1f} dB" if job.psnr is not None else ""
+    quality = f", PSNR {job.psnr:.1f} dB on held-out views" if job.psnr is not None else ""
     return f"{'Stopped' if job.stopped else 'Finished'} after {job.step:,} steps: {job.gaussians:,} splats{quality}."
 
 

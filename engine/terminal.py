@@ -37,9 +37,10 @@ def print_findings(findings: list[Finding]) -> None:
 
 
 @contextmanager
-def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar that is gone afterwards; what it yields is called for each of `total` pieces of work."""
-    with Bar(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar with the time that is left; call what it yields once for each of `total` pieces of work."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 

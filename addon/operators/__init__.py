@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, checks, cleaning, engine, export, load, placing, rendering, splats, training, transforms
+from . import capture, checks, cleaning, engine, export, instant, load, placing, rendering, report, splats, training, transforms
 
-SUBJECTS = (capture, checks, training, load, splats, export, rendering, placing, cleaning, transforms, engine)
+SUBJECTS = (capture, checks, instant, training, report, load, splats, export, rendering, placing, cleaning, transforms, engine)
 
 
 def register() -> None:

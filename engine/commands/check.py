@@ -12,7 +12,7 @@ from ..core.config import TrainConfig
 from ..core.dataset import Dataset
 from ..core.png import write_png
 from ..core.sources import read_dataset
-from ..terminal import counting, print_findings
+from ..terminal import counted, print_findings
 
 
 def check(
@@ -32,7 +32,7 @@ def check(
 
     settings, start = config.validate(), time.monotonic()
     found = read_dataset(dataset)
-    with counting("looking at images", len(found.views)) as tick:
+    with counted("looking at images", len(found.views)) as tick:
         checked = look_for_trouble(found, tick)
     needed, findings = budget_here(found, settings)
     print(summary(found, time.monotonic() - start))

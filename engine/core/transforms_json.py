@@ -14,7 +14,7 @@ import numpy as np
 from .camera import Camera
 from .dataset import Dataset, PointCloud, View, held_out_names
 from .errors import UserError
-from .files import disk_error, write_text
+from .files import read_json, write_text
 from .image_size import image_size
 
 FILE = "transforms.json"
@@ -86,31 +86,25 @@ def read_transforms(path: Path) -> Dataset:
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
     file = path / FILE if path.is_dir() else path
-    values = _load(file)
+    values = read_json(file, "dataset", MEND)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     _refuse([frame.path for frame in raw if not frame.image.is_file()], len(raw), "named in transforms.json but not there",
             f"Copy the missing images into {file.parent}, or remove their frames.")
-    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
-            "Remove these frames, or make the poses again.")
-    _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
-            "Give w, h, fl_x and fl_y as positive numbers.")
+    _refuse_unsound(raw)
     held_out = _held_out(values, [frame.path for frame in raw])
     names = _names([frame.image for frame in raw])
     views = tuple(frame.view(name, frame.path in held_out) for name, frame in zip(names, raw, strict=True))
     return Dataset(file.parent, views, _points(values, file.parent), _complete(values))
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise disk_error(file, error) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not valid JSON: {error}.", MEND) from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file} holds no dataset.", MEND)
-    return values
+def read_cameras(file: Path) -> list[tuple[str, Camera]]:
+    """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms."""
+    values = read_json(file, "dataset", MEND)
+    _refuse_other_lenses(values, file)
+    raw = _raw_frames(values, file)
+    _refuse_unsound(raw)
+    return [(Path(frame.path).stem, frame.view(frame.path, False).camera) for frame in raw]
 
 
 def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
@@ -127,6 +121,14 @@ def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
         if model != "FULL_OPENCV" and any(part.get(name) for name in RATIONAL):
             raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
                             'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.')
+
+
+def _refuse_unsound(raw: list[_RawFrame]) -> None:
+    """UserError for frames that no camera can be made of."""
+    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
+            "Remove these frames, or make the poses again.")
+    _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
+            "Give w, h, fl_x and fl_y as positive numbers.")
 
 
 def _raw_frames(values: dict[str, Any], file: Path) -> list[_RawFrame]:

@@ -141,3 +141,13 @@ def test_check_and_a_sick_training(desk: Desktop) -> None:
     assert {"unreadable", "exposure", "dark"} <= set(found["kinds"]) and min(found["sheet"]) > 400
     assert found["suggested"] > 8 and "have become transparent" in found["sick"]
     assert {"check-findings", "check-sheet", "check-coverage", "sick-paused", "sick-stopped"} <= set(desk.seen)
+
+
+@pytest.mark.gui
+@window
+def test_instant_splats_and_the_report(desk: Desktop) -> None:
+    found = desk.run("steps_trust", dataset=desk.inside(desk.folder / "dataset"))
+    assert found["name"] == "Instant Splats" and found["splats"] > 5_000 and found["selected"]
+    assert not found["engine_back"] and not found["use_pass_z"], "the scene's settings are put back"
+    assert found["opened"].startswith("file://") and found["opened"].endswith("/report.html")
+    assert found["report"].count("data:image/png;base64,") == 6 and "PSNR" in found["report"]

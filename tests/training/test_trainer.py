@@ -14,11 +14,12 @@ from engine.core.errors import UserError
 from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
 from engine.core.job import JobFolder, JobSpec
 from engine.core.ply import read_ply
+from engine.evaluation.held_out import held_out_for
+from engine.evaluation.measure import mean_row, measure_file
 from engine.training.checkpoint import load_checkpoint
 from engine.training.cpu.model import affordable_gaussians
 from engine.training.trainer import train
 from engine.training.watch import Every
-from engine.views import held_out_targets, score_views
 from tests.scenes import write_ball_dataset
 
 SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=10,
@@ -156,8 +157,7 @@ def test_an_antialiased_training_says_so_in_its_file(tmp_path: Path, dataset: Pa
     job = make_job(tmp_path / "job", dataset, antialiased=True, max_steps=40)
     score = finished(run(job)).psnr
     assert "SplatRenderMode: mip" in read_ply(job.result).comments
-    found = score_views(job.result, held_out_targets(dataset, SHORT.resolution))
-    assert np.mean([each.psnr for each in found.values()]) == pytest.approx(score, abs=1e-3)
+    assert mean_row(measure_file(job.result, held_out_for(job.path))).psnr == pytest.approx(score, abs=1e-3)
 
 
 def test_slow_checkpoints_come_less_often() -> None:
