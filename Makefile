@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-gpu bench-blender bench-sfm kernels wheel extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm kernels wheel extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -83,6 +83,13 @@ bench-sfm: setup
 # Import, export, reload, live preview and sorting in Blender, beside its stock import and splat-transform.
 bench-blender: setup
 	$(BIN)/python -m tests.bench.bench_blender
+
+# Seconds of the check of a dataset; what watching a training costs.
+bench-check: setup
+	$(BIN)/python -m tests.bench.bench_check $(ARGS)
+
+bench-health: setup
+	$(BIN)/python -m tests.bench.bench_health $(ARGS)
 
 # Our trainer against gsplat's on one card; ARGS='--steps 30000 --guides' for more.
 bench-gpu: setup

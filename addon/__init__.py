@@ -11,12 +11,14 @@ MODULES = (
     "preview",
     "operators",
     "panels",
+    "check_panel",
     "instant_panel",
     "report_panel",
     "splats_panel",
     "viewport",
     "layout_panel",
     "jobs",
+    "dataset_check",
     "linked",
 )
 

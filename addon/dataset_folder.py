@@ -10,6 +10,7 @@ from typing import Any
 
 from ..engine.core.dataset import Dataset, View
 from ..engine.core.errors import UserError
+from ..engine.core.excluded import EXCLUDED
 from ..engine.core.files import disk_error, make_folder
 from ..engine.core.transforms_json import write_transforms
 
@@ -105,7 +106,7 @@ def _dataset_files(folder: Path) -> set[Path]:
     """Every existing file of the dataset, relative to its folder; names that lead out of the folder are left alone."""
     frames = _our_transforms(folder).get("frames", [])
     named = [frame[key] for frame in frames for key in ("file_path", "depth_file_path", "normal_file_path") if key in frame]
-    paths = {Path(name) for name in [*named, POINTS, TRANSFORMS]}
+    paths = {Path(name) for name in [*named, POINTS, TRANSFORMS, EXCLUDED]}
     return {path for path in paths if not path.is_absolute() and ".." not in path.parts and (folder / path).is_file()}
 
 

@@ -98,6 +98,9 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         for name in ("sh_degree", "background", "seed", "threads"):
             column.prop(settings, name)
         column = layout.column(align=True)
+        column.prop(settings, "trial")
+        column.prop(settings, "pause_when_sick")
+        column = layout.column(align=True)
         column.operator("splatwright.watch", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
         column.operator("splatwright.convert_images", icon="IMAGE_DATA")
@@ -111,6 +114,9 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     if job.lost:
         sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
         draw_sentence(layout, sentence, "ERROR", alert=True)
+    if job.state is JobState.PAUSED and job.sick:
+        sentence = f"The training has paused by itself. {job.sick} Resume goes on nonetheless, Stop keeps the splats that there are."
+        draw_sentence(layout, sentence, "CANCEL", alert=True)
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
     if job.state is JobState.PAUSED:
@@ -139,13 +145,16 @@ def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     findings = shown_findings(job)
     for finding in findings[-MOST_SHOWN:]:
         draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])
+        if "finish" in finding.fixes and job.state.alive:
+            layout.operator("splatwright.stop", text="Finish Early", icon="CHECKMARK")
     if len(findings) > MOST_SHOWN:
         draw_sentence(layout, f"and {len(findings) - MOST_SHOWN} more in the training's folder", "BLANK1")
 
 
 def shown_findings(job: WatchedJob) -> list[Finding]:
     """Findings that the panel does not tell otherwise."""
-    return [found for found in job.findings if job.state is not JobState.FAILED or found.severity != "error"]
+    reason = job.sick if job.state is JobState.PAUSED else ""
+    return [found for found in job.findings if found.message != reason and (job.state is not JobState.FAILED or found.severity != "error")]
 
 
 def progress_text(job: WatchedJob) -> str:

@@ -119,6 +119,8 @@ class TrainSettings(bpy.types.PropertyGroup):
     )
     seed: IntProperty(name="Seed", **setting("seed"))
     threads: IntProperty(name="Threads", **setting("threads"))
+    trial: BoolProperty(name="Smoke Trial", default=TrainConfig.trial, description=description("trial"))
+    pause_when_sick: BoolProperty(name="Pause When Sick", default=TrainConfig.pause_when_sick, description=description("pause_when_sick"))
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make."""

@@ -14,3 +14,13 @@ def redraw_sidebars() -> None:
             for region in area.regions:
                 if region.type == REGIONS.get(area.type):
                     region.tag_redraw()
+
+
+def show_vertex_colors(shown: bool) -> None:
+    """Let solid view draw the meshes' active colours, or their materials again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                shading = area.spaces.active.shading
+                shading.type = "SOLID" if shown else shading.type
+                shading.color_type = "VERTEX" if shown else "MATERIAL"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engine.core.camera import look_at
+
 GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 MAX_ELEVATION = np.radians(85.0)
 
@@ -41,14 +43,3 @@ def _fitting_distance(local: np.ndarray, slope_x: float, slope_y: float) -> floa
 
 def _directions(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], axis=1)
-
-
-def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """camera_to_world [4, 4] in Blender's convention at `position` looking at `target`, upright where that is possible."""
-    back = (position - target) / np.linalg.norm(position - target)
-    up = np.array([0.0, 0.0, 1.0]) if abs(back[2]) < 0.9999 else np.array([0.0, 1.0, 0.0])
-    right = np.cross(up, back)
-    right /= np.linalg.norm(right)
-    matrix = np.eye(4)
-    matrix[:3] = np.stack([right, np.cross(back, right), back, position], axis=1)
-    return matrix

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from ..engine.client import Engine, JobState
-from ..engine.core.events import Evaluated, Event, Failed, Finding, Finished, Preview, Progress, Started, newest
+from ..engine.core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Started, newest
 from ..engine.core.job import HEARTBEAT_LOST_SECONDS
 
 READ_AT_ONCE = 64 * 1024
@@ -40,6 +40,8 @@ class WatchedJob:
     ssim: float | None = None
     stopped: bool = False
     stopping: bool = False
+    sick: str = ""
+    """why the training paused by itself"""
     findings: list[Finding] = field(default_factory=list)
     failure: Failed | None = None
     cursor: int = 0
@@ -74,12 +76,14 @@ class WatchedJob:
         match event:
             case Started():
                 self.step, self.max_steps, self.gaussians = event.step, event.max_steps, event.gaussians
-                self.failure, self.stopped, self.rate, self.eta = None, False, 0.0, None
+                self.failure, self.stopped, self.rate, self.eta, self.sick = None, False, 0.0, None, ""
             case Progress():
                 self.step, self.max_steps, self.loss, self.gaussians = event.step, event.max_steps, event.loss, event.gaussians
                 self.rate, self.eta = event.steps_per_second, event.eta_seconds
             case Evaluated():
                 self.psnr, self.ssim = event.psnr, event.ssim
+            case Paused():
+                self.sick = event.reason
             case Preview():
                 self.preview_due = True
             case Finding():

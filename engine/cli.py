@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import LocalEngine
+from .commands.check import check
 from .commands.evaluate import evaluate, exported_quality
 from .commands.instant import instant
 from .commands.photos import posed, poses
@@ -21,18 +22,19 @@ from .commands.view import view
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
-from .core.events import Failed, Finished
+from .core.events import Failed, Finished, Paused
 from .core.files import make_folder
 from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
 from .core.splat_file import left_behind
-from .terminal import follow, print_error, print_findings
+from .terminal import follow, print_error
 
 FormatName = Literal["AUTO", "PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3", "SPLAT"]
 Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
+app.command(check)
 app.command(poses)
 
 
@@ -72,6 +74,10 @@ def train(
         return 0
     if isinstance(last, Failed):
         raise UserError(last.message, last.hint)
+    if isinstance(last, Paused):
+        engine.kill(folder.name)
+        raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
+                        "Its checkpoint is kept: run the same command again to go on nonetheless, or mend the cause and begin anew.")
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 
@@ -93,31 +99,14 @@ def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
 
 def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
-    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads")}
+    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
+                                                       "pause_when_sick")}
     return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
 def steps_done(engine: LocalEngine, job: str) -> int:
     """Steps of the last finished run of a job; 0 when it never finished."""
     return max((event.step for event in engine.events(job)[0] if isinstance(event, Finished)), default=0)
-
-
-@app.command
-def check(dataset: Positional[Path]) -> int:
-    """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
-
-    Args:
-        dataset: folder with the images and their cameras
-    """
-    from .core.sources import read_dataset
-    from .preflight import check_dataset
-
-    found = read_dataset(dataset)
-    findings = check_dataset(found)
-    points = len(found.points) if found.points else 0
-    print(f"{len(found.train_views)} views to train on, {len(found.eval_views)} held out, {points} start points")
-    print_findings(findings)
-    return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
 @app.command

@@ -155,12 +155,12 @@ class LocalEngine(Engine):
         if process:
             process.wait(timeout=10)
 
-    def worker_command(self, argument: str) -> tuple[list[str], dict[str, str]]:
-        """Command line and environment of a worker on a job folder, or of its --self-check."""
+    def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""
         package = Path(__file__).resolve().parent
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-        return [str(self.python), "-m", f"{package.name}.worker", argument], environment
+        return [str(self.python), "-m", f"{package.name}.worker", *arguments], environment
 
     def _new_folder(self, name: str) -> JobFolder:
         make_folder(self.root)

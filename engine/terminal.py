@@ -66,7 +66,7 @@ def progress_bar() -> Iterator[Say]:
 def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
     """Show a job's events after `cursor` until its worker is gone. Ctrl+C asks it to stop and keep the result.
 
-    Returns Finished or Failed, or None when the worker was cut off.
+    Returns Finished or Failed, Paused when the training paused by itself, or None when the worker was cut off.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
                TimeRemainingColumn())
@@ -77,7 +77,7 @@ def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
             events, cursor = engine.events(job, cursor)
             for event in events:
                 view.show(event)
-            if isinstance(view.last, (Finished, Failed)) or not alive:
+            if isinstance(view.last, (Finished, Failed, Paused)) or not alive:
                 return view.last
             _wait(engine, job)
 
@@ -115,6 +115,7 @@ class _View:
                 print_findings([event])
             case Paused():
                 self._update(description="paused")
+                self.last = event if event.reason else self.last
             case Finished():
                 self._update(description="stopped" if event.stopped else "finished", completed=event.step)
                 self.last = event

@@ -1,4 +1,6 @@
-"""The process that does one job: `python -m engine.worker FOLDER`. A training needs the standard library, numpy and the kernels.
+"""The process that does one job, or checks its dataset: `python -m engine.worker [--check] FOLDER`.
+
+A training needs the standard library, numpy and the kernels.
 
 Whatever happens is told in the job folder's events; nothing is printed but the log.
 """
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .core.errors import UserError
-from .core.events import Event, Failed, Finding, Finished
+from .core.events import NEEDS, Event, Failed, Finding, Finished
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
 from .core.job_spec import JobSpec, PosesSpec
 
@@ -26,10 +28,12 @@ def main(arguments: list[str]) -> int:
         case ["--self-check"]:
             print(json.dumps(self_check()))
             return 0
+        case ["--check", folder]:
+            return check(JobFolder(Path(folder)))
         case [folder]:
             return work(JobFolder(Path(folder)))
         case _:
-            print("usage: python -m engine.worker JOB_FOLDER | --self-check", file=sys.stderr)
+            print("usage: python -m engine.worker JOB_FOLDER | --check JOB_FOLDER | --self-check", file=sys.stderr)
             return 2
 
 
@@ -62,9 +66,42 @@ def work(job: JobFolder) -> int:
             raise KeyboardInterrupt
         return job.control()
 
-    try:
+    def training() -> None:
         job.beat()
         do(job, voice, control)
+
+    try:
+        return attempt(training, voice)
+    finally:
+        rest(job)
+
+
+def check(job: JobFolder) -> int:
+    """Look for trouble in the job's dataset: findings become events, the contact sheet lies in the folder."""
+    be_polite()
+    voice = Voice(job)
+
+    def checking() -> None:
+        from .core.png import write_png
+        from .core.sources import read_dataset
+        from .preflight import check as look_for_trouble
+        from .preflight.budget import budget_here
+
+        spec = job.read_spec()
+        dataset = read_dataset(spec.dataset)
+        checked = look_for_trouble(dataset)
+        needed, findings = budget_here(dataset, spec.config)
+        for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
+            voice.say(finding)
+        write_png(job.sheet, checked.sheet())
+
+    return attempt(checking, voice)
+
+
+def attempt(work: Callable[[], None], voice: Voice) -> int:
+    """Do it; whatever goes wrong becomes a Failed event. The exit status."""
+    try:
+        work()
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
@@ -80,7 +117,6 @@ def work(job: JobFolder) -> int:
         return 1
     finally:
         voice.flush()
-        rest(job)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,19 @@ def ring_cameras(count: int, size: int = 64, distance: float = 4.0) -> list[Came
     return cameras
 
 
-def write_ball_dataset(folder: Path, views: int = 16, size: int = 64, alpha: bool = True) -> Dataset:
-    """Render the ball from a ring of cameras into a dataset folder with start points."""
-    truth = colored_ball()
+def speckled_ball(count: int = 3000, seed: int = 0) -> Gaussians:
+    """A ball of small specks, finely patterned and the same from no two sides."""
+    rng = np.random.default_rng(seed)
+    ball = colored_ball(count, seed)
+    pattern = np.sign(np.sin(5 * ball.means @ np.array([[1.0, 0.4, -0.3], [-0.2, 1.3, 0.5], [0.6, -0.1, 0.8]]) + [0.3, 1.1, 2.0]))
+    colors = 0.5 + 0.25 * pattern + rng.uniform(-0.2, 0.2, (count, 3))
+    scales = np.log(rng.uniform(0.015, 0.04, (count, 3))).astype(np.float32)
+    return replace(ball, scales=scales, sh0=rgb_to_sh0(colors)[:, None])
+
+
+def write_ball_dataset(folder: Path, views: int = 16, size: int = 64, alpha: bool = True, truth: Gaussians | None = None) -> Dataset:
+    """Render the ball, or other Gaussians, from a ring of cameras into a dataset folder with start points."""
+    truth = truth or colored_ball()
     model = CpuModel(truth, 1)
     names = [f"view_{index:03d}.png" for index in range(views)]
     held_out = held_out_names(names)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, cleaning, engine, export, instant, load, placing, rendering, report, splats, training, transforms
+from . import capture, checks, cleaning, engine, export, instant, load, placing, rendering, report, splats, training, transforms
 
-SUBJECTS = (capture, instant, training, report, load, splats, export, rendering, placing, cleaning, transforms, engine)
+SUBJECTS = (capture, checks, instant, training, report, load, splats, export, rendering, placing, cleaning, transforms, engine)
 
 
 def register() -> None:

@@ -107,6 +107,10 @@ class TrainConfig:
     lr_poses: float = 0.0
     """learning rate of small corrections to the photos' poses, in units of the scene's scale; 0: the poses are right"""
 
+    trial: bool = True
+    """stop when the first hundred steps make nothing better"""
+    pause_when_sick: bool = True
+    """pause, with a checkpoint, when the training turns out to be sick"""
     eval_every: int = 500
     """steps between measurements on held-out views"""
     preview_seconds: float = 2.0

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Union, get_args, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 Severity = Literal["info", "warning", "error"]
+Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", "finish"]
+"""What a button can do about a finding: leave its images out, take all in again, capture again, convert, place more cameras, light
+the scene anew, end the training with what it has."""
+
+NEEDS = "needs"
+"""Kind of the finding with which a check says what a training will take."""
+
+MOST_IMAGES = 500
+"""Images that one finding names: an event stays one line of a few ten thousand letters."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,19 @@ class Preview:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something worth knowing about the data or the training, with what to do about it."""
+    """Something worth knowing about the data or the training, with what to do about it.
+
+    `kind` is one word for programs, `measure` the figure behind the sentence (a share, stops, a count), `images` are the
+    names of the views concerned.
+    """
 
     severity: Severity
     message: str
     hint: str = ""
+    kind: str = ""
+    measure: float | None = None
+    images: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,9 +102,10 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Paused:
-    """The worker waits for control to say run or stop."""
+    """The worker waits for control to say run or stop. `reason`: why it paused by itself; empty when it was asked to."""
 
     step: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,21 +147,23 @@ def event_from_json(line: str) -> Event | None:
     try:
         values = json.loads(line)
         kind = _KINDS[values.pop("event")]
-        event = kind(**values)
+        event = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return event if all(_fits(value, _HINTS[kind][name]) for name, value in values.items()) else None
+    return event if all(_fits(getattr(event, name), _HINTS[kind][name]) for name in values) else None
 
 
 def _fits(value: object, hint: Any) -> bool:
     """Whether a value of JSON is what a field of an event holds."""
     if hint is float:
         return type(value) in (int, float)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(hint)[0]) for item in value)
     if isinstance(hint, type):
         return type(value) is hint
     if type(None) in get_args(hint):
         return value is None or _fits(value, float)
-    return value in get_args(hint)
+    return isinstance(value, str) and value in get_args(hint)
 
 
 def newest(events: list[Event]) -> list[Event]:

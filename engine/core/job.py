@@ -56,6 +56,11 @@ class JobFolder:
         return self.path / "report.json"
 
     @property
+    def sheet(self) -> Path:
+        """The contact sheet of the dataset, where a check was asked for."""
+        return self.path / "contact_sheet.png"
+
+    @property
     def page(self) -> Path:
         return self.path / "report.html"
 

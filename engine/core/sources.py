@@ -7,6 +7,7 @@ from pathlib import Path
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .errors import UserError
+from .excluded import without_excluded
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 
 COLMAP_FILES = ("cameras", "images")
@@ -21,9 +22,9 @@ def read_dataset(folder: Path) -> Dataset:
     if not folder.exists():
         raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.")
     if folder.suffix == ".json" or (folder / FILE).is_file():
-        return read_transforms(folder)
+        return without_excluded(read_transforms(folder))
     if folder.is_dir() and find_model(folder):
-        return read_colmap(folder)
+        return without_excluded(read_colmap(folder))
     raise _nothing_to_read(folder)
 
 

@@ -79,6 +79,16 @@ class Statistics:
     radius: np.ndarray  # [N] float32: its largest radius on the image, as a share of the longer side
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """How one parameter of all Gaussians is doing."""
+
+    finite: bool  # whether every value and every gradient of late is a number
+    pull: float  # length of its first moments: 0 when no gradient has ever come
+    lean: float  # sum of its first moments
+    trace: float  # sum of a sample of its values: the same twice means that nothing has moved
+
+
 class OutOfMemory(UserError):
     """There is no room for a step; the model is as it was before."""
 
@@ -112,8 +122,8 @@ class Model(Protocol):
         """
         ...
 
-    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
-        """Render without learning."""
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
+        """Render without learning; `reduction` as in StepSettings, for a camera of a reduced image."""
         ...
 
     def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
@@ -144,6 +154,10 @@ class Model(Protocol):
         """What steps with `gather` collected since the last call or rebuild."""
         ...
 
+    def vitals(self) -> dict[str, Vitals]:
+        """How each parameter is doing, by name; costs about a reading of all moments."""
+        ...
+
     def gaussians(self) -> Gaussians:
         """A copy of all Gaussians."""
         ...
@@ -167,6 +181,10 @@ class Model(Protocol):
     def close(self) -> None:
         """Free threads and memory."""
         ...
+
+
+TRACED = 10_000
+"""Rows that Vitals.trace is summed over."""
 
 
 def sampled_rows(count: int, most: int) -> np.ndarray:
@@ -199,6 +217,15 @@ def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) 
     if config.backend == "cuda":
         raise problem
     return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
+
+
+def likely_engine(config: TrainConfig) -> Engine:
+    """The engine that choose_engine will most likely take, without compiling anything and without complaint."""
+    if config.backend == "cpu":
+        return "cpu"
+    from .cuda.availability import unavailable
+
+    return "cpu" if unavailable() else "cuda"
 
 
 def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, View
 from ..core.errors import UserError
-from .backend import Engine
+from .backend import Engine, affordable_gaussians
 
 ONLY_ON_GPU = {
     "alpha_weight": "compare transparency directly; it learns it through the random background",
@@ -39,3 +42,12 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: Engine) -> None
         if getattr(config, name) and not any(path(view) for view in dataset.train_views):
             raise UserError(f"{name} is {getattr(config, name)}, but the dataset has no {kind} maps.",
                             f"Set {name} to 0, or capture the dataset with {kind} maps.")
+
+
+def settled(config: TrainConfig, dataset: Dataset, engine: Engine) -> TrainConfig:
+    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
+    if config.max_gaussians:
+        return config
+    sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]
+    reduced = sides * np.minimum(1, config.resolution / sides.max(axis=1, keepdims=True))
+    return replace(config, max_gaussians=affordable_gaussians(config, engine, int(np.median(reduced.prod(axis=1)))))

@@ -10,6 +10,9 @@ from pathlib import Path
 UNKNOWN = 4e9
 """Taken as free where the system does not tell."""
 
+STATM = Path("/proc/self/statm")
+"""Where Linux tells a process what it holds, in pages; there are systems without it."""
+
 CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells the limit of a container and what it uses."""
 
@@ -36,6 +39,18 @@ def container_free(folder: Path) -> float:
     return limit - used + int(numbers.get("inactive_file", 0))
 
 
+def used_memory() -> float:
+    """Bytes of memory that this process holds; the most that it ever held where the system tells no more."""
+    if sys.platform == "win32":
+        return _windows_used()
+    try:
+        return float(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import resource
+
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
 def _linux_free() -> float:
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -53,3 +68,19 @@ def _windows_free() -> float:
     status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
     found = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
     return float(status.available) if found else UNKNOWN
+
+
+class _ProcessMemory(ctypes.Structure):
+    """PROCESS_MEMORY_COUNTERS of Windows."""
+
+    _fields_ = [("length", ctypes.c_ulong), ("faults", ctypes.c_ulong),
+                *((name, ctypes.c_size_t) for name in ("peak", "used", "peak_paged", "paged", "peak_nonpaged", "nonpaged", "pagefile",
+                                                       "peak_pagefile"))]
+
+
+def _windows_used() -> float:
+    memory = _ProcessMemory(length=ctypes.sizeof(_ProcessMemory))
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p
+    found = kernel.K32GetProcessMemoryInfo(ctypes.c_void_p(kernel.GetCurrentProcess()), ctypes.byref(memory), memory.length)
+    return float(memory.used) if found else 0.0

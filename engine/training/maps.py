@@ -167,9 +167,15 @@ def _decoded(path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
         raise UserError(f"{path.name} is damaged and cannot be read.", "Make it again, or remove it from the dataset.") from None
 
 
+def fits(array: np.ndarray, camera: Camera) -> bool:
+    """Whether a map [h, w, ...] has the proportions of a camera's image, to a pixel."""
+    height, width = array.shape[:2]
+    return abs(width * camera.height - height * camera.width) <= max(camera.width, camera.height)
+
+
 def _check_size(path: Path, array: np.ndarray, camera: Camera, image: str) -> None:
     """UserError when a map has not the proportions of its image."""
-    height, width = array.shape[:2]
-    if abs(width * camera.height - height * camera.width) > max(camera.width, camera.height):
+    if not fits(array, camera):
+        height, width = array.shape[:2]
         raise UserError(f"{path.name} is {width} x {height} pixels, its image {image} {camera.width} x {camera.height}.",
                         "Make masks, depth and normals of the whole image, or remove them from the dataset.")

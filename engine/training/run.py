@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ..core.config import TrainConfig
-from ..core.dataset import Dataset
 from ..core.distortion import undistorted_camera
 from ..core.errors import UserError
 from ..core.events import Event, Finding, Started
 from ..core.job import JobFolder
 from ..core.sources import read_dataset
 from ..preflight import check_dataset
-from .backend import Engine, Model, affordable_gaussians, choose_engine
+from ..preflight.budget import check_budget
+from .backend import Engine, Model, choose_engine
 from .checkpoint import Checkpoint, load_checkpoint
-from .demands import check_demands
+from .demands import check_demands, settled
 from .distributed import SOLO, Group
-from .initialise import initial_gaussians, scene_scale
+from .health import Health
+from .initialise import focus_point, initial_gaussians, scene_scale
 from .photos import Photos, open_photos
 from .progress import Progression
 from .strategies import Strategy, create_strategy
+from .symptoms import Scene
 from .watch import Clock
 
 TRAIN_SHARE = 0.85
@@ -34,7 +34,10 @@ MakeModel = Callable[..., Model]
 
 @dataclass
 class Run:
-    """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time."""
+    """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
+
+    `cramped`: memory did not suffice for more Gaussians. `sick`: why the training pauses by itself.
+    """
 
     job: JobFolder
     config: TrainConfig
@@ -47,9 +50,11 @@ class Run:
     step: int
     clock: Clock
     progress: Progression
+    health: Health
     emit: Emit
     group: Group = SOLO
     cramped: bool = False
+    sick: str = ""
 
     @property
     def stride(self) -> int:
@@ -68,11 +73,12 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> 
     spec = job.read_spec()
     dataset = read_dataset(spec.dataset)
     if group.leads:
-        report_findings(dataset, emit, tick)
+        report_findings(check_dataset(dataset, tick), emit)
     choice = choose_engine(spec.config, tick)
     config = settled(spec.config, dataset, choice.engine)
     if group.leads:
         job.write_spec(replace(spec, config=config))
+        report_findings(check_budget(dataset, config, choice.engine, job.path), emit)
     emit(Finding("info", choice.reason, choice.hint))
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
@@ -84,18 +90,10 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> 
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
     photos = open_photos(dataset.train_views, config, TRAIN_SHARE / group.size, tick)
     held_out = open_photos(dataset.eval_views if group.leads else (), config, 1 - TRAIN_SHARE, tick, numbered=False)
+    health = Health(Scene(focus_point(cameras), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
-               Progression(step, config.max_steps), emit, group)
-
-
-def settled(config: TrainConfig, dataset: Dataset, engine: Engine) -> TrainConfig:
-    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
-    if config.max_gaussians:
-        return config
-    sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]
-    reduced = sides * np.minimum(1, config.resolution / sides.max(axis=1, keepdims=True))
-    return replace(config, max_gaussians=affordable_gaussians(config, engine, int(np.median(reduced.prod(axis=1)))))
+               Progression(step, config.max_steps), health, emit, group)
 
 
 def close(run: Run) -> None:
@@ -105,9 +103,8 @@ def close(run: Run) -> None:
     run.held_out.close()
 
 
-def report_findings(dataset: Dataset, emit: Emit, tick: Callable[[], None]) -> None:
-    """Emit what the check finds; raise UserError for the first finding that makes training pointless."""
-    findings = check_dataset(dataset, tick)
+def report_findings(findings: list[Finding], emit: Emit) -> None:
+    """Emit what a check found; raise UserError for the first finding that makes training pointless."""
     for finding in findings:
         emit(finding)
     for finding in findings:

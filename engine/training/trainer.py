@@ -23,6 +23,7 @@ from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
 from .photos import AHEAD
 from .run import Emit, MakeModel, Run, close, prepare
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
+from .trial import STEPS, begun
 from .versions import checksum, versions
 from .watch import Every
 
@@ -63,13 +64,19 @@ def loop(run: Run, ask: AskControl) -> bool:
     """Step after step, with previews and checkpoints when they are due. True when it was asked to stop before the end."""
     previews = Every(run.config.preview_seconds)
     checkpoints = Every(run.config.checkpoint_seconds, first=False)
+    trial = begun(run)
     while run.step < run.config.max_steps:
         if run.group.leads and previews.due():
             save_preview(run)
         loss = learn(run)
+        watch(run)  # before a refinement, which lets moments start anew
         refine(run)
         run.step += run.stride
         tell(run, loss)
+        if trial and run.step >= STEPS:
+            trial.conclude(run)
+            run.health.seconds += trial.seconds
+            trial = None
         if run.group.leads and checkpoints.due():
             started = time.monotonic()
             save_state(run)
@@ -107,13 +114,30 @@ def look_ahead(run: Run) -> None:
         run.model.expect(run.train.peek(view, reduction_at(run.step + run.stride, run.config)))
 
 
+def watch(run: Run) -> None:
+    """Look at the training's health when it is time to, tell what was found, and ask for a pause where going on is pointless."""
+    if not run.group.leads:
+        return
+    run.health.watch(run.model, run.step + run.stride, settings_at(run.step, run.config, run.scene_scale, transparent=False))
+    for finding in run.health.news():
+        run.emit(finding)
+        if finding.kind == "not_finite":
+            raise UserError(finding.message, finding.hint)
+        if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_when_sick:
+            run.sick = run.sick or finding.message
+            if run.job.control() == "run":
+                without_disk_trouble(run, lambda: run.job.set_control("pause"))
+
+
 def refine(run: Run) -> None:
     """Add, move and remove Gaussians, if it is time to."""
     due = refinement_at(run.step, run.config, run.stride)
     if due is None:
         return
     try:
-        run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
+        before = run.model.count
+        changed = run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
+        run.health.refined(before, run.model.count, changed)
         run.model.arrange()
         return
     except OutOfMemory as error:
@@ -150,6 +174,7 @@ def measure(run: Run) -> Score | None:
     score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.beat)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
+        run.health.measured(run.model, run.step, score.psnr, sh_degree_at(run.step, run.config))
     return score
 
 
@@ -163,8 +188,17 @@ def save_preview(run: Run) -> None:
 def save_state(run: Run) -> None:
     """Write a checkpoint; a full disk does not end the training. UserError, and no checkpoint, when the loss is not a number."""
     run.progress.settle()
-    state = Checkpoint(run.step, run.clock.seconds, run.model.state())
+    state = Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
     without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
+
+
+def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The state; UserError when it holds values that are no numbers, so that the last sound checkpoint stays."""
+    broken = [name for name, array in state.items() if not np.isfinite(array).all()]
+    if broken:
+        raise UserError(f"The training has values that are no numbers: {', '.join(broken)}.",
+                        "Resume from the checkpoint with lower learning rates, or check images and poses.")
+    return state
 
 
 def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
@@ -182,7 +216,8 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
     if control() == "pause":
         if run.group.leads:
             save_state(run)
-        run.emit(Paused(run.step))
+        run.emit(Paused(run.step, run.sick))
+        run.sick = ""
         with run.clock.stopped():
             while control() == "pause":
                 run.beat()
@@ -193,7 +228,8 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
 
 def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) -> None:
     """Checkpoint, write the result, measure the very file that was written, and report."""
-    save_state(run)
+    run.progress.settle()
+    without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
     while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased)):
         if control() == "stop" and stopped:
@@ -233,7 +269,8 @@ def exportable(gaussians: Gaussians) -> Gaussians:
 def report(run: Run, finished: Finished, scores: list[ViewScore], measuring: float) -> dict[str, object]:
     """What report.json says. Its figures are of the file with that checksum."""
     return {"step": finished.step, "gaussians": finished.gaussians, "psnr": finished.psnr, "ssim": finished.ssim,
-            "engine": run.engine, "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
+            "engine": run.engine, "seconds": finished.seconds, "watching_seconds": round(run.health.seconds, 3),
+            "stopped": finished.stopped, "scene_scale": run.scene_scale,
             "train_views": len(run.train), "eval_views": len(run.held_out), "held_out": list(run.held_out.names),
             "views": [asdict(score) for score in scores], "sha256": checksum(run.job.result),
             "seconds_to_measure": round(measuring, 2), "versions": versions(run.engine)}

@@ -67,12 +67,12 @@ def icons() -> set[str]:
     return set(bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys())
 
 
-def drawn(name: str) -> Layout:
+def drawn(name: str, place: str = "addon.panels") -> Layout:
     """The panel as it is drawn now, in a viewport."""
     layout = Layout()
     area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
-        panels = module("addon.splats_panel" if name == "splats" else "addon.panels")
+        panels = module("addon.splats_panel" if name == "splats" else place)
         getattr(panels, f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
     return layout
 
@@ -85,7 +85,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_every_panel_lies_in_the_splats_tab() -> None:
-    for name in ("capture", "train", "train_more", "splats"):
+    for name in ("capture", "train", "check", "train_more", "splats"):
         panel = getattr(bpy.types, f"SPLATWRIGHT_PT_{name}")
         assert panel.bl_category == "Splats" and panel.bl_region_type == "UI" and panel.bl_space_type == "VIEW_3D"
 
@@ -94,6 +94,7 @@ def test_drawing_changes_nothing(desk: Desk) -> None:
     before = (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
     for name in ("capture", "train", "train_more", "splats"):
         drawn(name)
+    drawn("check", "addon.check_panel")
     assert before == (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import typing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from engine.core.events import (
     Failed,
     Finding,
     Finished,
+    Fix,
     Posed,
     Preview,
     Progress,
@@ -41,7 +43,8 @@ events = st.one_of(
     st.builds(Started, text, whole, whole, whole, whole, whole),
     st.builds(Progress, whole, whole, number, whole, number, number),
     st.builds(Preview, whole, whole),
-    st.builds(Finding, st.sampled_from(["info", "warning", "error"]), text, text),
+    st.builds(Finding, st.sampled_from(["info", "warning", "error"]), text, text, text, st.none() | number,
+              st.lists(text).map(tuple), st.lists(st.sampled_from(get_args(Fix))).map(tuple)),
     st.builds(Evaluated, whole, number, number, whole),
     st.builds(Finished, whole, whole, st.none() | number, st.none() | number, number, st.booleans()),
     st.builds(Failed, text, text),

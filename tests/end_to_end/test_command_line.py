@@ -17,6 +17,7 @@ from PIL import Image
 from engine.core.formats import read_splats
 from engine.core.job import JobFolder
 from engine.core.ply import read_ply, write_ply
+from engine.training.checkpoint import load_checkpoint
 from tests.scenes import colored_ball, write_ball_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,6 +168,22 @@ def test_convert_refuses_what_is_no_splat_file(tmp_path: Path) -> None:
     assert_sentence(splatwright("convert", tmp_path / "a.spz", tmp_path / "b.ply"), "not an SPZ")
     assert_sentence(splatwright("convert", tmp_path / "a.spz", tmp_path / "b.obj"), ".splat")
     assert [path.name for path in tmp_path.iterdir()] == ["a.spz"]
+
+
+def test_a_sick_training_pauses_itself_and_goes_on_when_told_again(dataset: Path, tmp_path: Path) -> None:
+    sick = ["train", dataset, "-o", tmp_path / "x.ply", *QUICK[2:], "--opacity-regularisation", 10, "--refine-until", 0, "--no-trial"]
+    done = splatwright(*sick, "--max-steps", 100_000)
+    assert_sentence(done, "paused itself at step", "have become transparent", "run the same command again")
+    checkpoint = load_checkpoint(JobFolder(tmp_path / "x.job").checkpoint)
+    assert checkpoint is not None and checkpoint.step > 50
+    figures = last_json(splatwright(*sick, "--max-steps", checkpoint.step + 50))
+    assert figures["steps"] == checkpoint.step + 50
+
+
+def test_a_training_that_gets_worse_stops_at_the_trial(dataset: Path, tmp_path: Path) -> None:
+    assert_sentence(splatwright("train", dataset, "-o", tmp_path / "x.ply", *QUICK, "--lr-means", 1),
+                    "first 100 steps did not", "lr_means is 1", "trial")
+    assert not (tmp_path / "x.ply").exists()
 
 
 def test_check_is_content_with_a_good_dataset(dataset: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from engine.core.ply import write_ply
 from engine.training.evaluate import psnr
+from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.scenes import colored_ball, write_ball_dataset
 from tools import extension as packaging
 
@@ -127,6 +128,19 @@ def test_layout_by_hand(desk: Desktop) -> None:
     assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
     assert found["mode"] == "EDIT" and 3 in found["floaters"]
     assert found["applied"] == ["FINISHED"] and found["noticed"] and not found["stale"]
+
+
+@pytest.mark.gui
+@window
+def test_check_and_a_sick_training(desk: Desktop) -> None:
+    dataset = sound_dataset(desk.folder / "troubled")
+    repaint(dataset, 4, tinted(0.4))
+    repaint(dataset, 6, lambda pixels: np.full_like(pixels, (0, 0, 0, 255)))
+    dataset.views[9].image.write_bytes(b"no image")
+    found = desk.run("steps_check")
+    assert {"unreadable", "exposure", "dark"} <= set(found["kinds"]) and min(found["sheet"]) > 400
+    assert found["suggested"] > 8 and "have become transparent" in found["sick"]
+    assert {"check-findings", "check-sheet", "check-coverage", "sick-paused", "sick-stopped"} <= set(desk.seen)
 
 
 @pytest.mark.gui

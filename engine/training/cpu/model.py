@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ...core.camera import Camera
 from ...core.errors import UserError
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import TRACED, Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
@@ -55,8 +56,8 @@ class CpuModel:
         self._steps += 1
         return loss
 
-    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
-        drawing = Drawing(self._gaussians, sh_degree, self._low_pass)
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
+        drawing = Drawing(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
         images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
@@ -96,11 +97,24 @@ class CpuModel:
         self._sights = None
         return Statistics(sights[:, 0], sights[:, 1].astype(np.int32), sights[:, 2])
 
+    def vitals(self) -> dict[str, Vitals]:
+        step = max(1, self.count // TRACED)
+        return {name: self._vitals_of(COLUMNS[name], step) for name in NAMES if self._gaussians.values[:, COLUMNS[name]].size}
+
+    def _vitals_of(self, columns: slice, step: int) -> Vitals:
+        """Of every `step`-th block a trace, of all blocks the rest."""
+        values, moments = self._gaussians.values[:, columns], self._first.values[:, columns]
+        pull, size = (float(np.sqrt(np.einsum("bcl,bcl->", part, part))) for part in (moments, values))
+        lean, trace = (float(part.sum(dtype=np.float64)) for part in (moments, values[::step]))
+        return Vitals(math.isfinite(pull) and math.isfinite(size), pull, lean, trace)
+
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())
 
     def sample(self, most: int) -> Gaussians:
-        return self.gaussians().with_sh_degree(0).take(sampled_rows(self.count, most))
+        rows = sampled_rows(self.count, most)
+        none = np.zeros((len(rows), 0, 3), np.float32)
+        return Gaussians(**{name: self._gaussians.read(name)[rows] for name in NAMES if name != "shN"}, shN=none)
 
     def state(self) -> dict[str, np.ndarray]:
         moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))

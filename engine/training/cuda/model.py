@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.camera import Camera
 from ...core.config import TrainConfig
 from ...core.gaussians import Gaussians
-from ..backend import Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
 from ..distributed import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import Wanted, compose, features
@@ -78,10 +78,10 @@ class TorchModel:
                 explore_(self.parameters, settings.noise, self._generator.manual_seed(settings.noise_seed))
         return loss
 
-    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float]) -> Rendering:
+    def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
         wanted = Wanted(depth=True)
         with torch.no_grad(), plain_errors():
-            drawn = self._draw(tensor_camera(camera, self._device), sh_degree, wanted)
+            drawn = self._draw(tensor_camera(camera, self._device), sh_degree, wanted, reduction)
             seen = compose(drawn, torch.tensor(background, device=self._device), wanted)
             assert seen.depth is not None
             return Rendering(to_numpy(seen.rgb), to_numpy(seen.alpha), to_numpy(seen.depth))
@@ -122,6 +122,10 @@ class TorchModel:
     def take_statistics(self) -> Statistics:
         gathered, self._gathered = self._gathered or Gathered(self.count, self._device), None
         return gathered.result(self._group)
+
+    def vitals(self) -> dict[str, Vitals]:
+        with plain_errors():
+            return self._learned.vitals(NAMES)
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**{name: self.read(name) for name in NAMES})

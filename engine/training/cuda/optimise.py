@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from ..backend import TRACED, Vitals
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 """As the built-in kernels' and the field's."""
 
@@ -88,6 +90,22 @@ class Adam:
         for moments in (self._first, self._second):
             if name in moments:
                 moments[name].zero_()
+
+    @torch.no_grad()
+    def vitals(self, names: Sequence[str]) -> dict[str, Vitals]:
+        """See backend.Vitals; waits for the device once."""
+        present = [name for name in names if self.tensors[name].numel()]
+        figures = torch.stack([self._figures(name) for name in present]).tolist()
+        return {name: Vitals(math.isfinite(pull + size), pull, lean, trace)
+                for name, (pull, lean, size, trace) in zip(present, figures, strict=True)}
+
+    def _figures(self, name: str) -> Tensor:
+        """Length and sum of first moments, length of values, and their trace [4] float64."""
+        tensor = self.tensors[name]
+        first = self._first.get(name, tensor.new_zeros(1))
+        trace = tensor[:: max(1, len(tensor) // TRACED)].sum(dtype=torch.float64)
+        lengths = (torch.linalg.vector_norm(part).double() for part in (first, tensor))
+        return torch.stack([next(lengths), first.sum(dtype=torch.float64), next(lengths), trace])
 
     def clear(self) -> None:
         """Free all memory."""

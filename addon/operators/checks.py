@@ -1,0 +1,192 @@
+"""Check the dataset before training, see its contact sheet and coverage, and mend what was found."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, IntProperty
+
+from ...engine.core.camera import Camera
+from ...engine.core.coverage import suggested_poses, view_counts
+from ...engine.core.dataset import Dataset
+from ...engine.core.errors import UserError
+from ...engine.core.excluded import exclude, include_all
+from ...engine.core.sources import read_dataset
+from .. import coverage, dataset_check
+from ..image_window import show_image
+from ..properties import dataset_folder
+from ..redraw import show_vertex_colors
+from ..relight import relight
+from .reporting import reports_user_errors
+
+SHEET = "Contact Sheet"
+START_POINTS = 4000
+"""Start points that photos without meshes are judged by."""
+
+
+def scene_dataset(context: bpy.types.Context) -> Dataset:
+    """The dataset that Train would use; UserError when it cannot be read."""
+    return read_dataset(dataset_folder(context.scene))
+
+
+class SPLATWRIGHT_OT_check_dataset(bpy.types.Operator):
+    """Look for bad images, poses and start points before any time is spent on them"""
+
+    bl_idname = "splatwright.check_dataset"
+    bl_label = "Check Dataset"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        checked = dataset_check.start(context.scene)
+        if bpy.app.background:  # no timer ticks without a window
+            dataset_check.wait(checked)
+            if checked.failure:
+                raise UserError(checked.failure.message, checked.failure.hint)
+            self.report({"INFO"}, f"{len(checked.findings)} findings")
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
+    """Show all images of the dataset with the findings marked"""
+
+    bl_idname = "splatwright.show_contact_sheet"
+    bl_label = "Contact Sheet"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        checked = dataset_check.current(context.scene)
+        return checked is not None and checked.sheet is not None
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        checked = dataset_check.current(context.scene)
+        if checked is None or checked.sheet is None:
+            raise UserError("There is no contact sheet yet.", "Check the dataset first.")
+        show_image(context, checked.sheet, SHEET)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
+    """Leave the images of this finding out of the training. The dataset keeps them; excluded.txt lists them"""
+
+    bl_idname = "splatwright.exclude_images"
+    bl_label = "Leave Out"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    finding: IntProperty(name="Finding", min=0, options={"SKIP_SAVE"})
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        checked = dataset_check.current(context.scene)
+        if checked is None or self.finding >= len(checked.findings):
+            raise UserError("There is no such finding any more.", "Check the dataset again.")
+        count = exclude(scene_dataset(context), checked.findings[self.finding].images)
+        self.report({"INFO"}, f"{count} images are left out")
+        return bpy.ops.splatwright.check_dataset()
+
+
+class SPLATWRIGHT_OT_include_images(bpy.types.Operator):
+    """Take all images of the dataset in again"""
+
+    bl_idname = "splatwright.include_images"
+    bl_label = "Take All In"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        include_all(dataset_folder(context.scene))
+        return bpy.ops.splatwright.check_dataset()
+
+
+class SPLATWRIGHT_OT_relight(bpy.types.Operator):
+    """Change the light that the scene is captured in: all its lights and its world, or a sun where there are none"""
+
+    bl_idname = "splatwright.relight"
+    bl_label = "Relight"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of taking some away")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        changed = relight(context.scene, 4.0 if self.brighter else 0.5)
+        self.report({"INFO"}, f"{changed} lights changed; capture again")
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_show_coverage(bpy.types.Operator):
+    """Color the scene's meshes by how many training cameras see each face: red too few, yellow enough, green and blue many"""
+
+    bl_idname = "splatwright.show_coverage"
+    bl_label = "Show Coverage"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        cameras = [view.camera for view in scene_dataset(context).train_views]
+        surfaces = coverage.visible_surfaces(context)
+        for surface, counts in zip(surfaces, coverage.count_views(context, surfaces, cameras), strict=True):
+            coverage.paint(surface, counts)
+        show_vertex_colors(True)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_clear_coverage(bpy.types.Operator):
+    """Remove the coverage colors from all meshes"""
+
+    bl_idname = "splatwright.clear_coverage"
+    bl_label = "Clear Coverage"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        coverage.clear()
+        show_vertex_colors(False)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
+    """Place cameras that see what too few cameras of the dataset see"""
+
+    bl_idname = "splatwright.suggest_cameras"
+    bl_label = "Suggest Cameras"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    count: IntProperty(name="Count", default=6, min=1, soft_max=30, max=64, description="How many cameras at most")
+    with_dataset: BoolProperty(
+        name="With the Dataset's", default=True,
+        description="Place the dataset's own cameras too, so that one capture of the selected cameras takes all",
+    )
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        dataset = scene_dataset(context)
+        cameras = [view.camera for view in dataset.train_views]
+        poses = self._poses(context, dataset, cameras)
+        if not poses:
+            self.report({"INFO"}, "The cameras cover everything that can be seen")
+            return {"FINISHED"}
+        for item in context.selected_objects:
+            item.select_set(False)
+        coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
+        if self.with_dataset:
+            coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
+        context.scene.splatwright.capture.source = "SELECTED"
+        self.report({"INFO"}, f"{len(poses)} cameras suggested")
+        return {"FINISHED"}
+
+    def _poses(self, context: bpy.types.Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
+        """By the scene's meshes; by the start points of photos."""
+        if any(item.type == "MESH" and item.visible_get() for item in context.view_layer.objects):
+            return coverage.better_poses(context, coverage.visible_surfaces(context), cameras, self.count)
+        if not dataset.points:
+            raise UserError("There are neither meshes nor start points to cover.", "Open the scene that the dataset was captured from.")
+        points = dataset.points.positions[:: max(1, len(dataset.points) // START_POINTS)].astype(float)
+        return suggested_poses(points, view_counts(points, cameras), cameras, most=self.count)
+
+
+register, unregister = bpy.utils.register_classes_factory((
+    SPLATWRIGHT_OT_check_dataset, SPLATWRIGHT_OT_show_contact_sheet, SPLATWRIGHT_OT_exclude_images, SPLATWRIGHT_OT_include_images,
+    SPLATWRIGHT_OT_relight, SPLATWRIGHT_OT_show_coverage, SPLATWRIGHT_OT_clear_coverage, SPLATWRIGHT_OT_suggest_cameras))

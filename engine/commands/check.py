@@ -1,0 +1,51 @@
+"""The command that looks at a dataset before any time is spent on it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.config import TrainConfig
+from ..core.dataset import Dataset
+from ..core.png import write_png
+from ..core.sources import read_dataset
+from ..terminal import counted, print_findings
+
+
+def check(
+    dataset: tyro.conf.Positional[Path],
+    config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = TrainConfig(),  # noqa: B008 (a frozen default)
+    sheet: Path | None = None,
+) -> int:
+    """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
+
+    Args:
+        dataset: folder with the images and their cameras
+        config: settings of the training that it is meant for
+        sheet: where a PNG of all images with the findings marked goes
+    """
+    from ..preflight import check as look_for_trouble
+    from ..preflight.budget import budget_here
+
+    settings, start = config.validate(), time.monotonic()
+    found = read_dataset(dataset)
+    with counted("looking at images", len(found.views)) as tick:
+        checked = look_for_trouble(found, tick)
+    needed, findings = budget_here(found, settings)
+    print(summary(found, time.monotonic() - start))
+    print(needed.sentence)
+    print_findings([*checked.findings, *findings])
+    if sheet:
+        write_png(sheet, checked.sheet())
+        print(f"contact sheet written to {sheet}")
+    return 1 if checked.pointless else 0
+
+
+def summary(dataset: Dataset, seconds: float) -> str:
+    """What was looked at, and how long it took."""
+    points = len(dataset.points) if dataset.points else 0
+    return (f"{len(dataset.train_views)} views to train on, {len(dataset.eval_views)} held out, {points} start points; "
+            f"checked in {seconds:.1f} s")

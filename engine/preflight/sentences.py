@@ -1,0 +1,24 @@
+"""How findings about images are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.events import MOST_IMAGES, Finding, Fix, Severity
+
+NAMED = 3
+"""Images that are named before the rest is only counted."""
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def about_images(kind: str, what: str, names: Sequence[str], total: int, hint: str, severity: Severity = "warning",
+                 measure: float | None = None, fixes: tuple[Fix, ...] = ("exclude",)) -> list[Finding]:
+    """One finding about the images `names` of `total`; none when there are no such images."""
+    if not names:
+        return []
+    message = f"{what} ({len(names)} of {total}): {named(names)}."
+    return [Finding(severity, message, hint, kind, measure, tuple(names[:MOST_IMAGES]), fixes)]
