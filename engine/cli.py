@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import LocalEngine
+from .commands.photos import posed, poses
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
@@ -27,6 +28,7 @@ Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=""
 Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
+app.command(poses)
 
 
 @app.command
@@ -38,10 +40,10 @@ def train(
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
 ) -> int:
-    """Train splats from posed images: a folder with transforms.json or a COLMAP model. Ctrl+C stops and keeps the result.
+    """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
     Args:
-        dataset: folder with the images and their cameras
+        dataset: folder with transforms.json, with a COLMAP model, or with photos alone
         preset: settings that go together; flags that are given beside it count more
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
@@ -50,6 +52,7 @@ def train(
     """
     chosen = format_of(output)
     make_folder(output.parent)
+    dataset = posed(dataset, output.with_suffix(".dataset"))
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     engine = LocalEngine(folder.path.parent)
     cursor = engine.events(folder.name)[1]

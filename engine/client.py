@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from .core.errors import UserError
-from .core.events import Event, Failed, Finished, Paused, Progress, Started
+from .core.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from .core.files import disk_error, make_folder
-from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, JobSpec, find_jobs
+from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, find_jobs
+from .core.job_spec import Spec
 
 
 class JobState(Enum):
@@ -41,10 +42,10 @@ class JobState(Enum):
 
 
 class Engine(ABC):
-    """A place where trainings run. Job ids are names of job folders."""
+    """A place where jobs run. Job ids are names of job folders."""
 
     @abstractmethod
-    def submit(self, spec: JobSpec) -> str:
+    def submit(self, spec: Spec) -> str:
         """Start a new job and return its id."""
 
     @abstractmethod
@@ -56,7 +57,7 @@ class Engine(ABC):
         """Every known job, oldest first."""
 
     @abstractmethod
-    def spec(self, job: str) -> JobSpec:
+    def spec(self, job: str) -> Spec:
         """What the job was asked to do."""
 
     @abstractmethod
@@ -101,7 +102,7 @@ class LocalEngine(Engine):
         """The folder of a job."""
         return JobFolder(self.root / job)
 
-    def submit(self, spec: JobSpec) -> str:
+    def submit(self, spec: Spec) -> str:
         folder = self._new_folder(spec.name)
         folder.write_spec(spec)
         self._start(folder)
@@ -109,7 +110,7 @@ class LocalEngine(Engine):
 
     def resume(self, job: str) -> None:
         folder = self.folder(job)
-        folder.read_spec()
+        folder.read_any()
         folder.set_control("run")
         if not self.state(job).alive:
             self._start(folder)
@@ -117,8 +118,8 @@ class LocalEngine(Engine):
     def jobs(self) -> list[str]:
         return [folder.name for folder in find_jobs(self.root)]
 
-    def spec(self, job: str) -> JobSpec:
-        return self.folder(job).read_spec()
+    def spec(self, job: str) -> Spec:
+        return self.folder(job).read_any()
 
     def state(self, job: str) -> JobState:
         folder = self.folder(job)
@@ -198,7 +199,7 @@ class LocalEngine(Engine):
 def _last_word(events: list[Event]) -> Event | None:
     """The event that tells the state: the last one that is more than a measurement."""
     for event in reversed(events):
-        if isinstance(event, (Started, Progress, Paused, Finished, Failed)):
+        if isinstance(event, (Started, Progress, Stage, Paused, Finished, Failed)):
             return event
     return None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, assert_never
 
 from rich.console import Console
@@ -11,7 +13,8 @@ from rich.progress import Progress as Bar
 
 from .client import Engine, JobState
 from .core.errors import UserError
-from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Started
+from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
+from .core.step import Say, Step
 
 console = Console(stderr=True, soft_wrap=True)
 POLL_SECONDS = 0.2
@@ -31,6 +34,23 @@ def print_findings(findings: list[Finding]) -> None:
         console.print(f"{finding.severity}: {finding.message} {finding.hint}", style=STYLES[finding.severity], markup=False)
     if not findings:
         console.print("nothing suspicious found", style="green")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Say]:
+    """Shows the steps that it is told, one bar a stage, and their notes as lines."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
+    with Bar(*columns, console=console) as bar:
+        def say(step: Step) -> None:
+            if step.note:
+                console.print(step.note, markup=False, highlight=False)
+            if step.name not in tasks and not (step.note and not step.total):
+                tasks[step.name] = bar.add_task(step.name, total=None)
+            if step.name in tasks:
+                bar.update(tasks[step.name], completed=step.done, total=step.total or None)
+
+        yield say
 
 
 def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
@@ -90,6 +110,10 @@ class _View:
                 self.last = event
             case Failed():
                 self.last = event
+            case Stage():
+                self._update(description=event.name, completed=event.done, total=event.total or None)
+            case Posed():
+                console.print(f"{event.placed} of {event.photos} photos have a camera")
             case Preview():
                 pass
             case _:

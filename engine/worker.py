@@ -1,4 +1,4 @@
-"""The process that trains one job: `python -m engine.worker FOLDER`. Needs the standard library, numpy and the kernels.
+"""The process that does one job: `python -m engine.worker FOLDER`. A training needs the standard library, numpy and the kernels.
 
 Whatever happens is told in the job folder's events; nothing is printed but the log.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from .core.errors import UserError
 from .core.events import Event, Failed
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
+from .core.job_spec import JobSpec, PosesSpec
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +47,7 @@ def self_check() -> dict[str, object]:
 
 
 def work(job: JobFolder) -> int:
-    """Train the job; every failure becomes a Failed event."""
+    """Do the job; every failure becomes a Failed event."""
     if follows():
         return follow(job)
     if taken(job):
@@ -63,8 +64,7 @@ def work(job: JobFolder) -> int:
 
     try:
         job.beat()
-        launch_group(job)
-        learn(job, voice, control)
+        do(job, voice, control)
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
@@ -82,6 +82,18 @@ def work(job: JobFolder) -> int:
         voice.flush()
         rest(job)
     return 0
+
+
+def do(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
+    """What the job asks for."""
+    match job.read_any():
+        case PosesSpec():
+            from .sfm.job import run_poses
+
+            run_poses(job, voice.say, control)
+        case JobSpec() as spec:
+            launch_group(job, spec.config.gpus)
+            learn(job, voice, control)
 
 
 def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
@@ -112,11 +124,10 @@ def follows() -> bool:
     return int(os.environ.get("RANK", "0")) > 0
 
 
-def launch_group(job: JobFolder) -> None:
+def launch_group(job: JobFolder, gpus: int) -> None:
     """Become torchrun, with a worker for each graphics card, where the job asks for several; else come back at once."""
     from .training.distributed import launch_command, launched
 
-    gpus = job.read_spec().config.gpus
     if gpus > 1 and not launched():
         command = launch_command(gpus, [f"{__package__}.worker", str(job.path)])
         os.execv(command[0], command)

@@ -1,4 +1,4 @@
-"""What a training tells whoever watches: frozen dataclasses, one JSON line each in events.jsonl.
+"""What a job tells whoever watches: frozen dataclasses, one JSON line each in events.jsonl.
 
 Heavy data never travels in an event: an event names a file of the job folder.
 """
@@ -37,6 +37,26 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Where work that is no training is: `done` of `total` (0: not known) are through the stage `name`."""
+
+    name: str
+    done: int
+    total: int
+    eta_seconds: float | None  # to the end of the stage
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The cameras of `placed` of so many photos are found, and with them so many points; `error` is in pixels."""
+
+    placed: int
+    photos: int
+    points: int
+    error: float
+
+
+@dataclass(frozen=True)
 class Preview:
     """A new preview.ply lies in the job folder."""
 
@@ -72,7 +92,10 @@ class Paused:
 
 @dataclass(frozen=True)
 class Finished:
-    """result.ply is written. `stopped` tells whether somebody ended the run early."""
+    """What the job was for is written: result.ply, or the dataset of photos, whose placed photos `step` then counts.
+
+    `stopped` tells whether somebody ended the run early; a training has its result then, photos have none.
+    """
 
     step: int
     gaussians: int
@@ -90,7 +113,7 @@ class Failed:
     hint: str = ""
 
 
-Event = Union[Started, Progress, Preview, Finding, Evaluated, Paused, Finished, Failed]
+Event = Union[Started, Progress, Stage, Posed, Preview, Finding, Evaluated, Paused, Finished, Failed]
 
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in _KINDS.values()}
@@ -124,7 +147,7 @@ def _fits(value: object, hint: Any) -> bool:
 
 
 def newest(events: list[Event]) -> list[Event]:
-    """Drop each Progress and Preview that a later one of its kind replaces; order is kept."""
+    """Drop each Progress, Stage and Preview that a later one of its kind replaces; order is kept."""
     last = {type(event): event for event in events}
     return [event for event in events
-            if not isinstance(event, (Progress, Preview)) or event is last[type(event)]]
+            if not isinstance(event, (Progress, Stage, Preview)) or event is last[type(event)]]

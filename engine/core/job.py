@@ -1,7 +1,7 @@
-"""The job folder: the one interface between whoever asks for a training and the worker that does it.
+"""The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), heartbeat (the worker lives),
-preview.ply, checkpoint/, result.ply, report.json, engine.log. A worker needs nothing else.
+preview.ply, checkpoint/, result.ply, report.json, engine.log; for photos dataset/ in place of splats. A worker needs nothing else.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .config import TrainConfig, config_from_json, config_to_json
 from .errors import UserError
 from .events import Event, event_from_json, event_to_json
 from .files import disk_error, make_folder, write_text
+from .job_spec import JobSpec, Spec, spec_from_json, spec_to_json
 
 PROTOCOL = 1
 """Raised whenever a job folder of the other version could be misread."""
@@ -30,15 +30,6 @@ TAIL_BYTES = 16_384
 """Enough of events.jsonl to hold the last events whole."""
 
 Control = Literal["run", "pause", "stop"]
-
-
-@dataclass(frozen=True)
-class JobSpec:
-    """job.json: the whole request."""
-
-    dataset: Path
-    config: TrainConfig
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,21 +66,25 @@ class JobFolder:
     def name(self) -> str:
         return self.path.name
 
-    def write_spec(self, spec: JobSpec) -> None:
+    def write_spec(self, spec: Spec) -> None:
         """Create the folder, if need be, and its job.json."""
         make_folder(self.path)
-        values = {"protocol": PROTOCOL, "name": spec.name, "dataset": str(spec.dataset), "config": config_to_json(spec.config)}
-        write_text(self.path / "job.json", json.dumps(values, indent=2, ensure_ascii=False))
+        write_text(self.path / "job.json", json.dumps({"protocol": PROTOCOL, **spec_to_json(spec)}, indent=2, ensure_ascii=False))
 
     def read_spec(self) -> JobSpec:
-        """Read job.json; UserError when it is missing, damaged, or of another protocol."""
+        """The training that job.json asks for; UserError as read_any(), and when it asks for something else."""
+        spec = self.read_any()
+        if not isinstance(spec, JobSpec):
+            raise UserError(f"{self.path} holds a search for the cameras of photos, no training.", "Choose the job folder of a training.")
+        return spec
+
+    def read_any(self) -> Spec:
+        """What job.json asks for; UserError when it is missing, damaged, or of another protocol."""
         path = self.path / "job.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            protocol, dataset, config = values["protocol"], values["dataset"], values["config"]
-            name = str(values.get("name", ""))
-            if not isinstance(dataset, str) or not isinstance(config, dict):
-                raise TypeError
+            _check_protocol(values["protocol"])
+            return spec_from_json(values)
         except FileNotFoundError:
             raise UserError(f"{self.path} is not a job folder: it has no job.json.",
                             "Choose a job folder, or start a new training.") from None
@@ -97,10 +92,6 @@ class JobFolder:
             raise disk_error(path, error) from error
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
-        if protocol != PROTOCOL:
-            raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
-                            "Use the same version of Splatwright on both sides, or start a new training.")
-        return JobSpec(Path(dataset), config_from_json(config), name)
 
     def append_event(self, event: Event) -> None:
         """Add one line to events.jsonl, whole or not at all."""
@@ -176,6 +167,12 @@ class JobFolder:
             return max(0.0, time.time() - (self.path / "heartbeat").stat().st_mtime)
         except OSError:
             return None
+
+
+def _check_protocol(protocol: object) -> None:
+    if protocol != PROTOCOL:
+        raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
+                        "Use the same version of Splatwright on both sides, or start a new training.")
 
 
 def find_jobs(root: Path) -> list[JobFolder]:

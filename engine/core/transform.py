@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from .gaussians import Gaussians
@@ -13,6 +16,8 @@ PLY_TO_BLENDER = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0
 BLENDER_TO_PLY = PLY_TO_BLENDER.T
 
 SMALLEST_SCALE = 1e-13
+BLOCK = 1 << 15
+"""Gaussians decomposed at a time: what a processor's cache holds."""
 UNIFORM = 1e-5
 """Relative difference of scales that Blender's float32 matrices of a chain of parents may show."""
 
@@ -67,12 +72,20 @@ def polar(linear: np.ndarray) -> tuple[np.ndarray, float | None]:
 
 
 def _decompose(linear: np.ndarray, gaussians: Gaussians) -> tuple[np.ndarray, np.ndarray]:
-    """Log scales [N, 3] and quats [N, 4] of the covariances after a linear map."""
-    axes = linear @ rotation_matrices(gaussians.quats) * np.exp(gaussians.scales.astype(np.float64))[:, None, :]  # [N, 3, 3]
-    u, singular, _ = np.linalg.svd(axes)
-    u[:, :, 2] *= np.sign(np.linalg.det(u))[:, None]
-    scales = np.log(np.maximum(singular, SMALLEST_SCALE))
-    return scales.astype(np.float32), quats_from_matrices(u).astype(np.float32)
+    """Log scales [N, 3] and quats [N, 4] of the covariances after a linear map. Blocks share the cores: numpy lets go of Python's lock."""
+    scales, quats = np.empty_like(gaussians.scales), np.empty_like(gaussians.quats)
+
+    def decompose(start: int) -> None:
+        rows = slice(start, start + BLOCK)
+        axes = linear @ rotation_matrices(gaussians.quats[rows]) * np.exp(gaussians.scales[rows].astype(np.float64))[:, None, :]
+        u, singular, _ = np.linalg.svd(axes)  # [B, 3, 3], [B, 3]
+        u[:, :, 2] *= np.sign(np.linalg.det(u))[:, None]
+        scales[rows] = np.log(np.maximum(singular, SMALLEST_SCALE))
+        quats[rows] = quats_from_matrices(u)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(decompose, range(0, len(scales), BLOCK)))
+    return scales, quats
 
 
 def rotation_matrices(quats: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Verbs of the command line, one file a subject; cli.py registers them."""

@@ -1,0 +1,53 @@
+"""`splatwright poses`, and trainings that begin with photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.photo_options import PosesOptions
+from ..core.photo_sources import is_plain_photos
+from ..core.poses_report import FILE, PosesReport
+from ..terminal import progress_bar
+
+Positional = tyro.conf.Positional
+
+
+def poses(
+    photos: Positional[Path],
+    dataset: Positional[Path],
+    options: Annotated[PosesOptions, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = PosesOptions(),  # noqa: B008
+) -> int:
+    """Find the cameras of photos and write a dataset to train on, with a report: poses.txt and poses.png.
+
+    Args:
+        photos: folder with the photos; masks of the same name lie in its folder masks
+        dataset: a folder for the result; what was computed is kept beside it and not computed again
+    """
+    _found(photos, dataset, options)
+    print(f"{dataset} is ready to train on; {dataset / 'poses.png'} shows the cameras.")
+    return 0
+
+
+def posed(source: Path, dataset: Path) -> Path:
+    """The dataset to train on: `source` itself, or for a folder of plain photos `dataset`, after their cameras are found."""
+    if not is_plain_photos(source):
+        return source
+    if not (dataset / FILE).is_file():
+        _found(source, dataset, PosesOptions())
+    return dataset
+
+
+def _found(photos: Path, dataset: Path, options: PosesOptions) -> PosesReport:
+    """Find the cameras with a progress bar, and print the report."""
+    from ..sfm.needs import check_packages
+
+    check_packages()
+    from ..sfm.poses import find_poses
+
+    with progress_bar() as say:
+        report = find_poses(photos, dataset, options.validate(), say)
+    print(report.text(), end="")
+    return report

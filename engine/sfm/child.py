@@ -1,0 +1,59 @@
+"""The process that runs COLMAP: `python -m engine.sfm.child WORK`. COLMAP may abort a whole process, so it has its own.
+
+Reads request.json, tells its progress in lines of JSON on standard output, writes sparse/0 and outcome.json. Features and
+matches stay in database.db and are not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from ..core.step import Say
+from .exchange import read_request, write_outcome
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point. Exit status 0: outcome.json is written; 1: failed, the log says why; 3: nobody listens any more."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    say = _speak_up()
+    if hasattr(os, "nice"):
+        os.nice(5)
+    try:
+        from .features import extract
+        from .mapping import place
+        from .matching import match
+
+        work = Path(arguments[0])
+        request = read_request(work)
+        focals = extract(request, work, say)
+        match(request, work, say)
+        write_outcome(place(request, work, focals, say), work)
+    except BrokenPipeError:
+        return 3
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Standard input closes when the process that started this one is gone; the database is COLMAP's to leave in order."""
+    os.read(0, 1)  # not through sys.stdin, whose lock Python wants when it ends
+    os._exit(3)
+
+
+def _speak_up() -> Say:
+    """Keep standard output for ourselves; what COLMAP prints goes where errors go."""
+    voice = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    return lambda step: print(json.dumps(asdict(step)), file=voice, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""Cameras that contradict the matches: the check that tells a sound model from one that merely looks precise.
+
+A camera may lie far from where it was and still have a small reprojection error, when only its own wrong points hold it. The
+verified matches between two photos do not lie: they must satisfy the epipolar geometry of the two cameras that were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+LARGEST_ERROR = 0.006
+"""Sampson distance, as a share of the focal length, up to which a match agrees: about 6 pixels of 1000."""
+AGREE = 0.5
+"""Share of its matches that must agree for two cameras to hold each other."""
+ENOUGH = 15
+"""Matches below which two photos say nothing about each other."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Verified matches of two placed photos, as image points at depth one."""
+
+    first: str
+    second: str
+    relative: np.ndarray  # [3, 4] from the first camera to the second
+    points: tuple[np.ndarray, np.ndarray]  # [M, 2] each
+
+
+def strays(names: Iterable[str], sights: Iterable[Sight]) -> set[str]:
+    """Cameras that no agreeing matches tie to the largest group."""
+    ties = [(sight.first, sight.second) for sight in sights if len(sight.points[0]) >= ENOUGH and agreement(sight) >= AGREE]
+    groups = components(names, ties)
+    return {name for group in groups[1:] for name in group}
+
+
+def agreement(sight: Sight) -> float:
+    """Share of the matches that satisfy the epipolar geometry of the cameras' poses."""
+    return float((sampson(sight.relative, *sight.points) < LARGEST_ERROR).mean())
+
+
+def sampson(relative: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Sampson distance [M] of matches [M, 2] to the essential matrix of a relative pose (Hartley and Zisserman, 11.4.3)."""
+    rotation, (x, y, z) = relative[:, :3], relative[:, 3]
+    essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation
+    one, two = (np.column_stack([points, np.ones(len(points))]) for points in (first, second))
+    lines_two, lines_one = one @ essential.T, two @ essential
+    residual = (two * lines_two).sum(axis=1)
+    slope = (lines_two[:, :2] ** 2).sum(axis=1) + (lines_one[:, :2] ** 2).sum(axis=1)
+    return np.abs(residual) / np.sqrt(np.maximum(slope, 1e-30))
+
+
+def components(names: Iterable[str], ties: Iterable[tuple[str, str]]) -> list[set[str]]:
+    """Groups of names that ties hold together, largest first."""
+    group = {name: {name} for name in names}
+    for first, second in ties:
+        small, large = sorted((group[first], group[second]), key=len)
+        if small is not large:
+            large |= small
+            group |= dict.fromkeys(small, large)
+    return sorted({id(members): members for members in group.values()}.values(), key=len, reverse=True)

@@ -1,0 +1,138 @@
+"""The report as one picture: the scene from above and from the side, and the photos that found no place."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.camera import Camera
+from ..core.dataset import Dataset
+from ..core.errors import UserError
+from ..core.files import replacing
+from ..core.poses_report import Gap, PosesReport, Unplaced
+from .photos import open_photo
+
+MOST_POINTS = 20_000
+MOST_THUMBNAILS = 12
+COLUMNS = 6
+CAMERA, MISSING, INK, PAPER = "#d1495b", "#edae49", "#22313f", "#ffffff"
+KEPT = 97.0
+"""Percent of the points that lie within the picture; the rest are far away."""
+
+
+def draw(report: PosesReport, dataset: Dataset, photos: Path, path: Path) -> None:
+    """Write the picture of a report as PNG. `photos` is the folder that the unplaced photos' names refer to."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = report.unplaced[:MOST_THUMBNAILS]
+    rows = -(-len(shown) // COLUMNS)
+    figure = Figure(figsize=(14, 7.6 + 2.4 * rows), facecolor=PAPER, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(1 + rows, COLUMNS, height_ratios=[7.0, *[2.4] * rows])
+    figure.suptitle(_title(report), color=INK, fontsize=15)
+    plan, side = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
+    _view(plan, dataset, report, (0, 1), "from above")
+    _view(side, dataset, report, (0, 2), "from the side")
+    if report.gap:
+        _draw_gap(plan, report.gap, report, dataset)
+    for index, photo in enumerate(shown):
+        _thumbnail(figure.add_subplot(grid[1 + index // COLUMNS, index % COLUMNS]), photo, photos)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def _title(report: PosesReport) -> str:
+    more = len(report.unplaced) - MOST_THUMBNAILS
+    hidden = f"; {more} of those without are not shown" if more > 0 else ""
+    return (f"{len(report.placed)} of {report.photos} photos have a camera, {report.points:,} points, "
+            f"they agree to {report.reprojection_error:.2f} pixels{hidden}")
+
+
+def _view(axes: Any, dataset: Dataset, report: PosesReport, plane: tuple[int, int], title: str) -> None:
+    """Points and cameras projected onto two world axes."""
+    positions, colors = _points(dataset)
+    axes.scatter(*positions[:, list(plane)].T, s=2.0, c=colors, linewidths=0)
+    cameras = [view.camera for view in dataset.views]
+    size = 0.05 * _extent(dataset)
+    for camera in cameras:
+        axes.plot(*_frustum(camera, size)[:, list(plane)].T, color=CAMERA, linewidth=1.0)
+    low, high = _bounds(dataset)
+    axes.set(xlim=(low[plane[0]], high[plane[0]]), ylim=(low[plane[1]], high[plane[1]]), aspect="equal", title=title)
+    axes.set_facecolor("#f3f4f6")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    _label_ends(axes, dataset, plane)
+
+
+def _points(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Some of the points [N, 3], and their colours [N, 3] from 0 to 1."""
+    if dataset.points is None or not len(dataset.points):
+        return np.empty((0, 3)), np.empty((0, 3))
+    step = -(-len(dataset.points) // MOST_POINTS)
+    return dataset.points.positions[::step], dataset.points.colors[::step] / 255
+
+
+def _places(dataset: Dataset) -> np.ndarray:
+    return np.array([view.camera.position for view in dataset.views])
+
+
+def _bounds(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of a box around all cameras and nearly all points, with a margin."""
+    places, points = _places(dataset), _points(dataset)[0]
+    seen = np.percentile(points, [100 - KEPT, KEPT], axis=0) if len(points) else places
+    everything = np.concatenate([places, seen])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    margin = 0.12 * max(float((high - low).max()), 1e-6)
+    return low - margin, high + margin
+
+
+def _extent(dataset: Dataset) -> float:
+    low, high = _bounds(dataset)
+    return float((high - low).max())
+
+
+def _frustum(camera: Camera, size: float) -> np.ndarray:
+    """A line [7, 3] that draws a camera: its image plane and the way back to its centre."""
+    half = np.array([camera.width / camera.fl_x, camera.height / camera.fl_y]) / 2
+    corners = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
+    local = [(0, 0, 0), *((x * half[0], y * half[1], -1) for x, y in corners), (-half[0], -half[1], -1), (0, 0, 0)]
+    return camera.position + size * np.array(local) @ camera.camera_to_world[:3, :3].T
+
+
+def _label_ends(axes: Any, dataset: Dataset, plane: tuple[int, int]) -> None:
+    """Names of a few photos, so that one knows the way around."""
+    step = max(1, len(dataset.views) // 8)
+    for view in dataset.views[::step]:
+        place = view.camera.position[list(plane)]
+        axes.annotate(Path(view.name).stem, place, xytext=(4, 4), textcoords="offset points", fontsize=7, color=INK, parse_math=False)
+
+
+def _draw_gap(axes: Any, gap: Gap, report: PosesReport, dataset: Dataset) -> None:
+    """The empty angle as a wedge around the middle of the scene."""
+    from matplotlib.patches import Wedge
+
+    middle = np.array(report.centre[:2])
+    radius = float(np.median(np.linalg.norm(_places(dataset)[:, :2] - middle, axis=1)))
+    axes.add_patch(Wedge(tuple(middle), radius, gap.start, gap.start + gap.degrees, facecolor=MISSING, alpha=0.25, edgecolor=MISSING))
+    angle = np.radians(gap.start + gap.degrees / 2)
+    place = middle + 0.7 * radius * np.array([np.cos(angle), np.sin(angle)])
+    axes.annotate(f"{gap.degrees:.0f}° without photos", place, ha="center", fontsize=9, color=INK, annotation_clip=True)
+
+
+def _thumbnail(axes: Any, photo: Unplaced, photos: Path) -> None:
+    """A photo without a camera, its name and why."""
+    try:
+        image = open_photo(photos / photo.name, 320).convert("RGB")
+        image.thumbnail((320, 320))
+        axes.imshow(np.asarray(image))
+    except UserError:
+        axes.text(0.5, 0.5, "unreadable", ha="center", va="center", color=INK, transform=axes.transAxes)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(textwrap.shorten(photo.name, 30), fontsize=8, color=CAMERA, parse_math=False)
+    first = photo.reason.split(". ")[0]
+    axes.set_xlabel(textwrap.fill(textwrap.shorten(first, 96), 34), fontsize=7, color=INK, parse_math=False)

@@ -1,0 +1,92 @@
+"""What the process that runs COLMAP is asked and what it answers: two JSON files in the work folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.files import write_text
+from ..core.photo_options import Mapping, Pairing
+
+REQUEST, OUTCOME = "request.json", "outcome.json"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Copies that one camera took."""
+
+    images: tuple[str, ...]
+    width: int
+    height: int
+    focal: float | None  # pixels of the copies, by EXIF
+    sample: str  # one of the original files, for COLMAP's table of sensors
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to do with the copies in a work folder."""
+
+    images: tuple[str, ...]  # in natural order
+    groups: tuple[Group, ...]
+    ordered: bool
+    masked: bool
+    pairing: Pairing
+    mapping: Mapping
+    max_features: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """What became of one copy."""
+
+    name: str
+    features: int
+    placed: bool
+    points: int
+    stray: bool  # placed first, then found to contradict the others
+
+
+@dataclass(frozen=True)
+class Link:
+    """Verified matches between two copies."""
+
+    first: str
+    second: str
+    matches: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The best model lies in the work folder's sparse/0; without a model no image is placed."""
+
+    images: tuple[ImageOutcome, ...]
+    links: tuple[Link, ...]
+    reprojection_error: float
+    focals: tuple[float | None, ...]  # what EXIF said for each group, in pixels of the copies
+
+
+def write_request(request: Request, work: Path) -> None:
+    """Write request.json."""
+    write_text(work / REQUEST, json.dumps(asdict(request)))
+
+
+def read_request(work: Path) -> Request:
+    """The inverse of write_request."""
+    values: dict[str, Any] = json.loads((work / REQUEST).read_text(encoding="utf-8"))
+    groups = tuple(Group(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
+    return Request(**{**values, "images": tuple(values["images"]), "groups": groups})
+
+
+def write_outcome(outcome: Outcome, work: Path) -> None:
+    """Write outcome.json."""
+    write_text(work / OUTCOME, json.dumps(asdict(outcome)))
+
+
+def read_outcome(work: Path) -> Outcome:
+    """The inverse of write_outcome."""
+    values: dict[str, Any] = json.loads((work / OUTCOME).read_text(encoding="utf-8"))
+    return Outcome(tuple(ImageOutcome(**each) for each in values["images"]), tuple(Link(**each) for each in values["links"]),
+                   values["reprojection_error"], tuple(values["focals"]))

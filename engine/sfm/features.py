@@ -1,0 +1,73 @@
+"""Features of every photo, in COLMAP's database. Runs in the child process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pycolmap
+
+from ..core.photo_sources import MASKS
+from ..core.step import Say, Step
+from .exchange import Group, Request
+from .prepare import COPIES
+
+DATABASE = "database.db"
+LENS = "SIMPLE_RADIAL"
+BATCH = 4
+
+
+def extract(request: Request, work: Path, say: Say) -> tuple[float | None, ...]:
+    """Find features in all photos that have none yet; returns the focal length that EXIF tells for each group, in pixels."""
+    focals = tuple(group.focal or _looked_up(group) for group in request.groups)
+    done = _done(work)
+    missing = [image for image in request.images if image not in done]
+    found = len(request.images) - len(missing)
+    say(Step("finding features", found, len(request.images)))
+    for group, focal in zip(request.groups, focals, strict=True):
+        names = [image for image in group.images if image not in done]
+        for batch in (names[first : first + BATCH] for first in range(0, len(names), BATCH)):
+            _extract(request, group, focal, batch, work)
+            found += len(batch)
+            say(Step("finding features", found, len(request.images)))
+    return focals
+
+
+def _done(work: Path) -> set[str]:
+    with pycolmap.Database.open(work / DATABASE) as database:
+        return {image.name for image in database.read_all_images() if database.exists_descriptors(image.image_id)}
+
+
+def _looked_up(group: Group) -> float | None:
+    """The focal length by COLMAP's table of sensors, for photos that tell their maker and model only."""
+    try:
+        camera = pycolmap.infer_camera_from_image(group.sample)
+    except (ValueError, RuntimeError):
+        return None
+    if not camera.has_prior_focal_length:
+        return None
+    return camera.mean_focal_length() * max(group.width, group.height) / max(camera.width, camera.height)
+
+
+def _extract(request: Request, group: Group, focal: float | None, names: list[str], work: Path) -> None:
+    reader = pycolmap.ImageReaderOptions()
+    reader.camera_model = LENS
+    known = _camera_of(group, work)
+    if known:
+        reader.existing_camera_id = known
+    elif focal:
+        reader.camera_params = f"{focal},{group.width / 2},{group.height / 2},0"
+    if request.masked:
+        reader.mask_path = work / MASKS
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    options.num_threads = request.threads
+    options.sift.max_num_features = request.max_features
+    pycolmap.extract_features(work / DATABASE, work / COPIES, image_names=names, camera_mode=pycolmap.CameraMode.SINGLE,
+                              reader_options=reader, extraction_options=options, device=pycolmap.Device.cpu)
+
+
+def _camera_of(group: Group, work: Path) -> int | None:
+    """The camera in the database that took a group's earlier photos."""
+    folder = group.images[0].partition("/")[0] + "/"
+    with pycolmap.Database.open(work / DATABASE) as database:
+        return next((image.camera_id for image in database.read_all_images() if image.name.startswith(folder)), None)

@@ -1,0 +1,158 @@
+"""Cameras and points from matches. Runs in the child process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from ..core.files import make_folder
+from ..core.step import Say, Step
+from .consistency import Sight, strays
+from .exchange import ImageOutcome, Link, Outcome, Request
+from .features import DATABASE
+from .matching import match_pairs
+from .pairing import Pair
+from .prepare import COPIES
+
+MODEL = "sparse/0"
+SMALLEST_MODEL = 3
+MOST_SECOND_PAIRS = 5000
+"""Photos that found no place are compared with all others when that takes no more pairs than this."""
+
+
+def place(request: Request, work: Path, focals: tuple[float | None, ...], say: Say) -> Outcome:
+    """Find the cameras; photos that find no place are compared with all others and tried again.
+
+    Cameras that contradict the matches are taken out. The model is written to sparse/0, without one that folder is empty.
+    """
+    model = _largest(request, work, say)
+    second = _second_pairs(request, model)
+    if second:
+        match_pairs(request, work, second, say)
+        model = max((model, _largest(request, work, say)), key=_size)
+    removed = _remove_strays(model, work) if model else set()
+    folder = work / MODEL
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder)
+    if model:
+        model.write_binary(folder)
+    error = model.compute_mean_reprojection_error() if model else 0.0
+    return Outcome(tuple(_images(request, model, removed, work)), tuple(_links(request, work)), error, focals)
+
+
+def _size(model: pycolmap.Reconstruction | None) -> int:
+    return model.num_reg_images() if model else 0
+
+
+def _largest(request: Request, work: Path, say: Say) -> pycolmap.Reconstruction | None:
+    """The model with most cameras, first by COLMAP's own bounds, then for narrow baselines and few matches."""
+    map_ = _global if request.mapping == "global" else _incremental
+    for narrow in (False, True):
+        models = map_(request, work, _counter(request, say), narrow)
+        if models:
+            return max(models.values(), key=_size)
+    return None
+
+
+def _counter(request: Request, say: Say) -> Callable[[], None]:
+    total, numbers = len(request.images), count(3)
+    say(Step("placing cameras", 0, total))
+    return lambda: say(Step("placing cameras", min(next(numbers), total), total))
+
+
+def _incremental(request: Request, work: Path, tick: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
+    options = pycolmap.IncrementalPipelineOptions()
+    options.image_names = list(request.images)
+    options.num_threads = request.threads
+    options.random_seed = 0
+    options.min_model_size = SMALLEST_MODEL
+    if narrow:
+        options.mapper.init_min_tri_angle = 2.0
+        options.mapper.init_min_num_inliers = 40
+    return pycolmap.incremental_mapping(work / DATABASE, work / COPIES, _scratch(work), options, next_image_callback=tick)
+
+
+def _global(request: Request, work: Path, _: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
+    if narrow:
+        return {}
+    options = pycolmap.GlobalPipelineOptions()
+    options.image_names = list(request.images)
+    options.num_threads = request.threads
+    options.random_seed = 0
+    options.mapper.global_positioning.use_gpu = False
+    options.mapper.bundle_adjustment.ceres.use_gpu = False
+    return pycolmap.global_mapping(work / DATABASE, work / COPIES, _scratch(work), options)
+
+
+def _scratch(work: Path) -> Path:
+    """An empty folder for all models that COLMAP finds."""
+    folder = work / "models"
+    shutil.rmtree(folder, ignore_errors=True)
+    return make_folder(folder)
+
+
+def _second_pairs(request: Request, model: pycolmap.Reconstruction | None) -> list[Pair]:
+    """Those photos that found no place, with all others; nothing when all were compared anyway."""
+    placed = _placed(model)
+    left = {index for index, image in enumerate(request.images) if image not in placed}
+    pairs = {(min(a, b), max(a, b)) for a in left for b in range(len(request.images)) if a != b}
+    return sorted(pairs) if request.pairing == "auto" and len(pairs) <= MOST_SECOND_PAIRS else []
+
+
+def _placed(model: pycolmap.Reconstruction | None) -> dict[str, pycolmap.Image]:
+    return {image.name: image for image in model.images.values() if image.has_pose} if model else {}
+
+
+def _remove_strays(model: pycolmap.Reconstruction, work: Path) -> set[str]:
+    """Take out the cameras that contradict the matches, and let the rest settle."""
+    placed = _placed(model)
+    found = strays(placed, _sights(placed, work))
+    for name in found:
+        model.deregister_frame(placed[name].frame_id)
+    if found:
+        pycolmap.bundle_adjustment(model)
+    return found
+
+
+def _sights(placed: dict[str, pycolmap.Image], work: Path) -> Iterator[Sight]:
+    """The verified matches of every two placed photos."""
+    numbers = {image.image_id: image for image in placed.values()}
+    with pycolmap.Database.open(work / DATABASE) as database:
+        for pair, geometry in zip(*database.read_two_view_geometries(), strict=True):
+            ids = pycolmap.pair_id_to_image_pair(pair)
+            if len(geometry.inlier_matches) and all(number in numbers for number in ids):
+                one, two = (numbers[number] for number in ids)
+                first, second = geometry.inlier_matches.T
+                relative = (two.cam_from_world() * one.cam_from_world().inverse()).matrix()
+                yield Sight(one.name, two.name, relative, (_rays(database, one, first), _rays(database, two, second)))
+
+
+def _rays(database: pycolmap.Database, image: pycolmap.Image, features: np.ndarray) -> np.ndarray:
+    """Where some features [M] of a photo lie on the plane at depth one: [M, 2], without the lens's distortion."""
+    pixels = database.read_keypoints(image.image_id)[features, :2].astype(np.float64)
+    assert image.camera is not None
+    return np.asarray(image.camera.cam_from_img(pixels))
+
+
+def _images(request: Request, model: pycolmap.Reconstruction | None, removed: set[str], work: Path) -> Iterator[ImageOutcome]:
+    placed = _placed(model)
+    with pycolmap.Database.open(work / DATABASE) as database:
+        features = {image.name: database.num_keypoints_for_image(image.image_id) for image in database.read_all_images()}
+    for name in request.images:
+        points = placed[name].num_points3D if name in placed else 0
+        yield ImageOutcome(name, features.get(name, 0), name in placed, points, name in removed)
+
+
+def _links(request: Request, work: Path) -> Iterator[Link]:
+    wanted = set(request.images)
+    with pycolmap.Database.open(work / DATABASE) as database:
+        names = {image.image_id: image.name for image in database.read_all_images()}
+        for pair, matches in zip(*database.read_two_view_geometry_num_inliers(), strict=True):
+            first, second = (names[number] for number in pycolmap.pair_id_to_image_pair(pair))
+            if matches and first in wanted and second in wanted:
+                yield Link(first, second, matches)

@@ -1,0 +1,105 @@
+"""Matches between photos, in COLMAP's database. Runs in the child process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from ..core.photo_options import Pairing
+from ..core.step import Say, Step
+from .exchange import Request
+from .features import DATABASE
+from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
+
+BATCH = 24
+PAIRS = "pairs.txt"
+
+
+def match(request: Request, work: Path, say: Say) -> None:
+    """Compare the photos that the request's pairing chooses."""
+    pairing = chosen(request.pairing, len(request.images), request.ordered)
+    say(Step("choosing pairs", note=_describe(pairing, len(request.images))))
+    match_pairs(request, work, sorted(_pairs(pairing, request, work)), say)
+
+
+def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
+    """What `auto` stands for."""
+    if pairing != "auto":
+        return pairing
+    return "exhaustive" if count <= FEW else "sequential" if ordered else "similar"
+
+
+def _describe(pairing: Pairing, count: int) -> str:
+    match pairing:
+        case "exhaustive":
+            return f"{count} photos: all are compared with all"
+        case "sequential":
+            return f"{count} photos in a row: each is compared with its neighbours and with {LOOPS} look-alikes"
+        case _:
+            return f"{count} photos: each is compared with the {LOOKALIKES} that look most alike"
+
+
+def _pairs(pairing: Pairing, request: Request, work: Path) -> Iterable[Pair]:
+    count = len(request.images)
+    match pairing:
+        case "exhaustive":
+            return all_pairs(count)
+        case "sequential":
+            return neighbours(count) | lookalikes(similarity(_strongest(request, work)), LOOPS)
+        case _:
+            return neighbours(count, 1) | lookalikes(similarity(_strongest(request, work)), LOOKALIKES)
+
+
+def _strongest(request: Request, work: Path) -> list[np.ndarray]:
+    """Descriptors [M, 128] of the largest features of every photo."""
+    with pycolmap.Database.open(work / DATABASE) as database:
+        numbers = {image.name: image.image_id for image in database.read_all_images()}
+        return [_largest(database, numbers[name]) for name in request.images]
+
+
+def _largest(database: pycolmap.Database, number: int) -> np.ndarray:
+    shapes = database.read_keypoints(number)[:, 2:6]  # x, y and an affine frame; its determinant is the square of the size
+    sizes = np.abs(shapes[:, 0] * shapes[:, 3] - shapes[:, 1] * shapes[:, 2])
+    return database.read_descriptors(number).data[np.argsort(-sizes, kind="stable")[:STRONGEST]]
+
+
+def match_pairs(request: Request, work: Path, pairs: list[Pair], say: Say) -> None:
+    """Match and verify pairs; those that the database holds already cost nothing."""
+    left, begin = _unmatched(request, work, pairs), time.monotonic()
+    done = len(pairs) - len(left)
+    say(Step("comparing photos", done, len(pairs)))
+    for first in range(0, len(left), BATCH):
+        batch = left[first : first + BATCH]
+        (work / PAIRS).write_text("".join(f"{request.images[a]} {request.images[b]}\n" for a, b in batch), encoding="utf-8")
+        _match(request, work)
+        done += len(batch)
+        say(Step("comparing photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
+
+
+def _unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
+    with pycolmap.Database.open(work / DATABASE) as database:
+        numbers = {image.name: image.image_id for image in database.read_all_images()}
+        known = {frozenset(pycolmap.pair_id_to_image_pair(pair)) for pair in database.read_two_view_geometry_num_inliers()[0]}
+    return [(a, b) for a, b in pairs if frozenset((numbers[request.images[a]], numbers[request.images[b]])) not in known]
+
+
+def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
+    """Said once, after the first batch, when the rest takes long."""
+    rest = seconds / batch * (total - batch)
+    return f"comparing {total} pairs will take about {max(1, round(rest / 60))} minutes" if not first and rest > 45 else ""
+
+
+def _match(request: Request, work: Path) -> None:
+    options = pycolmap.FeatureMatchingOptions()
+    options.use_gpu = False
+    options.num_threads = request.threads
+    pairing = pycolmap.ImportedPairingOptions()
+    pairing.match_list_path = work / PAIRS
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = 0
+    pycolmap.match_image_pairs(work / DATABASE, matching_options=options, pairing_options=pairing,
+                               verification_options=verification, device=pycolmap.Device.cpu)

@@ -1,0 +1,219 @@
+"""Photos as they come from cameras: found, opened upright in 8 bits, and what EXIF says about the lens."""
+
+from __future__ import annotations
+
+import re
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..core.errors import UserError
+from ..core.files import disk_error
+from ..core.photo_sources import MASKS, PHOTOS, RAW, VIDEOS
+from ..core.poses_report import Unplaced
+
+FULL_FRAME_DIAGONAL = 43.2666
+"""Millimetres: what 35 mm equivalents refer to (CIPA DCG-001)."""
+
+ORIENTATION, MAKER, MODEL, EXIF = 0x0112, 0x010F, 0x0110, 0x8769
+FOCAL, FOCAL_35, TAKEN = 0x920A, 0xA405, 0x9003
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, ArithmeticError, LookupError, struct.error)
+"""What decoders raise about files that are not what they claim to be."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo, measured upright (after its EXIF turn)."""
+
+    path: Path
+    name: str  # below the folder of photos, with forward slashes
+    width: int
+    height: int
+    focal: float | None  # pixels, by EXIF; None where it says nothing
+    lens: str  # what photos of one camera and zoom share
+    taken: str  # EXIF's time, empty when unknown
+    mask: Path | None
+
+
+def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[Unplaced]]:
+    """Every photo below a folder in natural order of names, and those that are no readable images with the reason.
+
+    Folders called masks and those in `skip` are left out. UserError when there is nothing to look at.
+    """
+    files = _files(folder, {path.resolve() for path in skip})
+    stems = {path.with_suffix("") for path in files if path.suffix.lower() in PHOTOS}
+    photos, excluded = [], []
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        if path.suffix.lower() in RAW and path.with_suffix("") not in stems:
+            excluded.append(Unplaced(name, "It is a camera's RAW file. Develop it to JPEG or TIFF first."))
+        elif path.suffix.lower() in PHOTOS:
+            try:
+                photos.append(_measured(folder, path, name))
+            except UserError as error:
+                excluded.append(Unplaced(name, error.message))
+    if not photos:
+        raise _nothing(folder, files, excluded)
+    return photos, excluded
+
+
+def _files(folder: Path, skip: set[Path]) -> list[Path]:
+    if not folder.is_dir():
+        problem = "is no folder" if folder.exists() else "does not exist"
+        raise UserError(f"{folder} {problem}.", "Choose the folder that holds the photos.")
+    try:
+        return sorted(_walk(folder, skip), key=lambda path: natural(path.relative_to(folder).as_posix()))
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+def _walk(folder: Path, skip: set[Path]) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if path.name.lower() != MASKS and path.resolve() not in skip:
+                yield from _walk(path, skip)
+        else:
+            yield path
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that counts: photo2 before photo10."""
+    return [(0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in re.split(r"(\d+)", name)]
+
+
+def _nothing(folder: Path, files: list[Path], excluded: list[Unplaced]) -> UserError:
+    if excluded:
+        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        return UserError(f"None of the files in {folder} is a readable photo. {told}", "Copy the photos from the camera again.")
+    if any(path.suffix.lower() in VIDEOS for path in files):
+        return UserError(f"{folder} holds videos but no photos.", "Take pictures out of a video first: splatwright frames VIDEO DIR.")
+    return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
+
+
+def named(names: Iterable[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+
+
+def _measured(folder: Path, path: Path, name: str) -> Photo:
+    """A photo by its header; UserError when it has none."""
+    with _opened(path) as image:
+        exif = image.getexif()
+        width, height = image.size
+    if exif.get(ORIENTATION, 1) in (5, 6, 7, 8):
+        width, height = height, width
+    details = exif.get_ifd(EXIF)
+    equivalent, millimetres = _number(details.get(FOCAL_35)), _number(details.get(FOCAL))
+    focal = equivalent * float(np.hypot(width, height)) / FULL_FRAME_DIAGONAL if equivalent else None
+    lens = f"{_text(exif.get(MAKER))} {_text(exif.get(MODEL))} {millimetres:.1f} {equivalent:.1f}"
+    return Photo(path, name, width, height, focal, lens.strip(), _text(details.get(TAKEN)), _mask_of(folder, path))
+
+
+def _number(value: Any) -> float:
+    """EXIF's fractions as a number; 0 for what is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 0.0
+    return number if 0 < number < 1e5 else 0.0
+
+
+def _text(value: Any) -> str:
+    return value.strip("\0 ") if isinstance(value, str) else ""
+
+
+def _mask_of(folder: Path, path: Path) -> Path | None:
+    """The mask of the same name: in a folder masks beside the photo, beside its folder, or at the top."""
+    below = path.parent.relative_to(folder)
+    places = (path.parent / MASKS, folder / MASKS / below, folder / MASKS, path.parent.parent / MASKS)
+    names = (path.name + ".png", path.stem + ".png", path.name, path.stem + ".jpg")
+    return next((found for place in places for name in names if (found := place / name).is_file()), None)
+
+
+def _opened(path: Path) -> Image.Image:
+    """The file's header; UserError with the reason when it is no image."""
+    _register_heif()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path)
+    except UnidentifiedImageError:
+        raise UserError("It is no image, or it is damaged from its first bytes on.") from None
+    except Image.DecompressionBombError:
+        raise UserError("It is larger than 170 million pixels.") from None
+    except DAMAGED as error:
+        raise UserError(f"It cannot be read: {error}.") from None
+
+
+def _register_heif() -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return
+    register_heif_opener()
+
+
+def open_photo(path: Path, size: int = 0) -> Image.Image:
+    """A photo upright, RGB or RGBA of 8 bits; UserError with the reason when it is cut off or damaged.
+
+    With `size` the decoder may reduce it, to no less than that on its longest side.
+    """
+    with _opened(path) as image:
+        try:
+            if size and image.format == "JPEG":
+                scale = size / max(image.size)
+                image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
+            return ImageOps.exif_transpose(_eight_bits(image))
+        except DAMAGED as error:
+            cut = "truncated" in str(error) or "too short" in str(error).lower()
+            raise UserError("It is cut off: the end of the file is missing." if cut else f"It is damaged: {error}.") from None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """RGB or RGBA, keeping EXIF. Grey values of 16 bits keep their high byte; floating point from 0 to 1 is stretched."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image).astype(np.float64) * (255.0 if image.mode == "F" else 1 / 257)
+        grey = Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
+        grey.info.update(image.info)
+        return grey.convert("RGB")
+    transparent = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+    return image.convert("RGBA" if transparent else "RGB")
+
+
+def open_mask(photo: Photo, size: tuple[int, int]) -> Image.Image:
+    """A photo's mask at a size: 255 where the photo counts, 0 where it is to be ignored. UserError when it does not fit."""
+    assert photo.mask is not None
+    with _opened(photo.mask) as image:
+        try:
+            mask = (image.getchannel("A") if image.mode in ("RGBA", "LA") else image).convert("L")
+        except DAMAGED as error:
+            raise UserError(f"Its mask {photo.mask.name} is damaged: {error}.") from None
+    mask = mask if _fits(mask.size, photo) else _turned_alike(mask, photo)
+    if not _fits(mask.size, photo):
+        raise UserError(f"Its mask {photo.mask.name} is {mask.width} x {mask.height} pixels, the photo {photo.width} x {photo.height}.")
+    return mask.resize(size, Image.Resampling.BILINEAR).point(black_below(128))
+
+
+def black_below(level: int) -> list[int]:
+    """A table for Image.point: white from `level` on."""
+    return [0] * level + [255] * (256 - level)
+
+
+def _fits(size: tuple[int, int], photo: Photo) -> bool:
+    return abs(size[0] * photo.height / photo.width - size[1]) <= 1.5
+
+
+def _turned_alike(mask: Image.Image, photo: Photo) -> Image.Image:
+    """The mask with the photo's EXIF turn, for masks that were drawn on the pixels as stored."""
+    with _opened(photo.path) as image:
+        mask.getexif()[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
+    return ImageOps.exif_transpose(mask)

@@ -1,0 +1,139 @@
+"""Photos in, posed dataset out: `splatwright poses`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from pathlib import Path
+
+from ..core.colmap import read_colmap
+from ..core.dataset import Dataset, PointCloud
+from ..core.errors import UserError
+from ..core.files import make_folder
+from ..core.photo_options import PosesOptions
+from ..core.poses_report import FILE, PosesReport, Unplaced, write_report
+from ..core.step import Say, Step, silent
+from .dataset_writer import Shot, write_dataset
+from .exchange import Group, Outcome, Request
+from .photos import find_photos, named, natural
+from .prepare import WorkingCopy, prepare
+from .process import reconstruct
+from .report import compose, explain
+from .upright import upright
+
+FEWEST = 3
+"""Photos below which there is no scene to speak of."""
+BYTES_A_PHOTO = 4 << 20
+"""Disk that features, matches and copies of one photo take, at most."""
+SERIES_STEP = 3
+"""File names of a series count up by no more than this from photo to photo."""
+
+
+def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions(), say: Say = silent) -> PosesReport:  # noqa: B008
+    """Find the cameras of the photos in a folder and write an undistorted dataset with a report.
+
+    What was computed lies in `<dataset>.work` and is used again by the next run. UserError when no cameras can be found at all;
+    photos that cannot be used are told in the report, and the rest goes on.
+    """
+    begin = time.monotonic()
+    photos, dataset = photos.resolve(), dataset.resolve()
+    work = dataset.with_name(dataset.name + ".work")
+    found, excluded = find_photos(photos, (dataset, work))
+    _refuse_to_overwrite(photos, dataset)
+    _refuse_without_space(make_folder(work), len(found))
+    copies, useless = prepare(found, work, options.feature_size, say)
+    excluded += useless
+    _refuse_too_few(copies, excluded, photos)
+    outcome = reconstruct(_request(copies, options), work, say)
+    shots, points = _shots(copies, outcome, excluded, work)
+    excluded += explain(copies, outcome)
+    written = write_dataset(shots, points, make_folder(dataset), options.image_size, say)
+    report = compose(written, shots, copies, outcome, excluded, options)
+    report = replace(report, seconds=time.monotonic() - begin)
+    _write_findings(report, written, photos, say)
+    return report
+
+
+def _refuse_to_overwrite(photos: Path, dataset: Path) -> None:
+    """UserError when the dataset's folder holds anything that is not ours."""
+    if photos.is_relative_to(dataset):
+        raise UserError(f"The dataset {dataset} would be written around the photos themselves.", "Choose another folder for the dataset.")
+    if dataset.is_file() or (dataset.is_dir() and any(dataset.iterdir()) and not (dataset / FILE).is_file()):
+        raise UserError(f"{dataset} exists already and holds other things.", "Choose a folder that is not there yet.")
+
+
+def _refuse_without_space(work: Path, count: int) -> None:
+    needed, free = count * BYTES_A_PHOTO, shutil.disk_usage(work).free
+    if free < needed:
+        raise UserError(f"The disk is full: {count} photos need about {needed >> 20} MB of room beside {work}, {free >> 20} MB are left.",
+                        "Free some space, or choose another disk for the dataset.")
+
+
+def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced], folder: Path) -> None:
+    if len(copies) >= FEWEST:
+        return
+    count = len(copies) + len(excluded)
+    if count < FEWEST:
+        what = f"{folder} holds {count} photo{'s' if count > 1 else ''} ({named(copy.photo.name for copy in copies)})"
+    else:
+        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        what = f"Only {len(copies)} of the {count} photos in {folder} can be used. {told}"
+    raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
+
+
+def _request(copies: Sequence[WorkingCopy], options: PosesOptions) -> Request:
+    groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=lambda copy: copy.name), key=lambda copy: copy.group)]
+    blind = next((group for group in groups if group.focal is None), None)
+    if options.mapping == "global" and blind:
+        name = Path(blind.sample).name
+        raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
+    masked = any(copy.photo.mask or copy.photo.path.suffix.lower() not in (".jpg", ".jpeg") for copy in copies)
+    return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]), masked,
+                   options.pairing, options.mapping, options.max_features, options.threads)
+
+
+def _group(copies: list[WorkingCopy]) -> Group:
+    first = copies[0]
+    return Group(tuple(copy.name for copy in copies), first.width, first.height, first.focal, str(first.photo.path))
+
+
+def is_series(names: Sequence[str]) -> bool:
+    """Whether names in natural order count up in small steps, as frames of a video and photos of one walk do."""
+    keys = [[part for kind, part in natural(Path(name).stem) if kind == 0] for name in names]
+    steps = [second[-1] - first[-1] for first, second in pairwise(keys) if first and second]  # type: ignore[operator]
+    return len(steps) == len(names) - 1 > 0 and sum(0 < step <= SERIES_STEP for step in steps) >= 0.9 * len(steps)
+
+
+def _shots(
+    copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced], work: Path
+) -> tuple[list[Shot], PointCloud | None]:
+    """Photos with their cameras, upright; UserError with the reasons when there are too few."""
+    if sum(image.placed for image in outcome.images) < FEWEST:
+        raise _nothing_placed(copies, outcome, excluded)
+    model = read_colmap(work)
+    frame = upright([view.camera for view in model.views], model.points)
+    photos = {copy.name: copy.photo for copy in copies}
+    points = model.points and replace(model.points, positions=frame.points(model.points.positions).astype("float32"))
+    return [Shot(photos[view.name], frame.camera(view.camera)) for view in model.views], points
+
+
+def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced]) -> UserError:
+    reasons = explain(copies, outcome)
+    told = " ".join(f"{each.name}: {each.reason}" for each in reasons[:3])
+    more = f" ({len(reasons) - 3} more alike.)" if len(reasons) > 3 else ""
+    unusable = f" {len(excluded)} could not be used at all: {named(each.name for each in excluded)}." if excluded else ""
+    return UserError(f"No cameras were found for these {len(copies)} photos. {told}{more}{unusable}",
+                     "Walk around the subject and take a photo at every small step, so that each shows most of what the one before shows.")
+
+
+def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, say: Say) -> None:
+    """poses.txt, poses.png and poses.json; the last one marks the dataset as ours."""
+    from .drawing import draw
+
+    say(Step("drawing the report"))
+    (dataset.folder / "poses.txt").write_text(report.text(), encoding="utf-8")
+    draw(report, dataset, photos, dataset.folder / "poses.png")
+    write_report(report, dataset.folder)

@@ -1,0 +1,102 @@
+"""Runs COLMAP in a process of its own and passes its progress on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO
+
+from ..core.errors import UserError
+from ..core.files import disk_error
+from ..core.step import Say, Step
+from .exchange import OUTCOME, Outcome, Request, read_outcome, write_request
+
+LOG = "colmap.log"
+LITTLE = 32 << 20
+"""With fewer bytes left on the disk, a failure is put down to the disk."""
+TICK_SECONDS = 0.5
+
+
+def reconstruct(request: Request, work: Path, say: Say) -> Outcome:
+    """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
+
+    `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
+    """
+    write_request(request, work)
+    (work / OUTCOME).unlink(missing_ok=True)
+    with _child(work) as child:
+        assert child.stdout
+        for step in _steps(child.stdout):
+            say(step)
+        code = child.wait()
+    if code:
+        raise _failure(code, work)
+    return read_outcome(work)
+
+
+def _steps(voice: IO[str]) -> Iterator[Step]:
+    lines: Queue[str | None] = Queue()
+    Thread(target=_listen, args=(voice, lines), daemon=True).start()
+    step = Step("starting COLMAP")
+    while True:
+        try:
+            line = lines.get(timeout=TICK_SECONDS)
+        except Empty:
+            yield replace(step, note="")
+            continue
+        if line is None:
+            return
+        step = Step(**json.loads(line))
+        yield step
+
+
+def _listen(voice: IO[str], lines: Queue[str | None]) -> None:
+    for line in voice:
+        lines.put(line)
+    lines.put(None)
+
+
+@contextmanager
+def _child(work: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process, ended when the caller leaves early. It has a group of its own: Ctrl+C is for us to handle.
+
+    Its standard input is a pipe that nobody writes to: it closes when we die, however that happens.
+    """
+    package = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-m", f"{package.name}.sfm.child", str(work)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])}
+    try:
+        with open(work / LOG, "w", encoding="utf-8") as log:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
+                                     env=environment, start_new_session=os.name != "nt")
+    except OSError as error:
+        raise disk_error(work / LOG, error) from error
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def _failure(code: int, work: Path) -> UserError:
+    """Why the child ended, in one sentence."""
+    if shutil.disk_usage(work).free < LITTLE:
+        return UserError(f"The disk is full: the features of the photos did not fit into {work}.",
+                         "Free some space and run the same command again; what was found so far is kept.")
+    if code == -getattr(signal, "SIGKILL", 9):
+        return UserError("The search for cameras was ended from outside, most likely because the computer ran out of memory.",
+                         "Close other programs, or lower --feature-size, and run the same command again.")
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+    return UserError(f"COLMAP failed while it searched for the cameras (it {how}).",
+                     f"Run the same command again; if that does not help, the reason is in {work / LOG}.")

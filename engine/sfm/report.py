@@ -1,0 +1,96 @@
+"""Why photos found no place, and what a run came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core.dataset import Dataset
+from ..core.photo_options import PosesOptions
+from ..core.poses_report import Lens, PosesReport, Unplaced
+from .coverage import centre_of_attention, gaps_and_advice
+from .dataset_writer import Shot
+from .exchange import ImageOutcome, Outcome
+from .photos import FULL_FRAME_DIAGONAL, Photo
+from .prepare import WorkingCopy
+
+NEEDED = 30
+"""Points that a photo must share with those that have a camera (COLMAP's abs_pose_min_num_inliers)."""
+PLAIN = 100
+"""Features below which a photo shows nothing that can be recognised."""
+
+
+def explain(copies: Sequence[WorkingCopy], outcome: Outcome) -> list[Unplaced]:
+    """A sentence for each photo without a camera."""
+    names = {copy.name: copy.photo.name for copy in copies}
+    placed = {image.name for image in outcome.images if image.placed}
+    return [_explained(image, outcome, names, placed) for image in outcome.images if not image.placed]
+
+
+def _explained(image: ImageOutcome, outcome: Outcome, names: dict[str, str], placed: set[str]) -> Unplaced:
+    name = names[image.name]
+    partner, matches = _best_partner(image.name, outcome, placed)
+    shown = names.get(partner, "")
+    if image.stray:
+        return Unplaced(name, "The place that was found for it contradicts what it shares with other photos, so it was left out.", shown)
+    if image.features < PLAIN:
+        return Unplaced(name, f"It shows too little texture: {image.features} points can be recognised, {PLAIN} are needed. "
+                              "Is it out of focus, dark, or a plain surface?")
+    if not partner:
+        return Unplaced(name, "It has nothing in common with any other photo. Does it belong to this scene?")
+    if matches < NEEDED:
+        return Unplaced(name, f"It shares {matches} points with {shown} and fewer with all others; {NEEDED} are needed. "
+                              "Take a photo from between the two.", shown)
+    if partner not in placed:
+        return Unplaced(name, f"It shares {matches} points with {shown}, which has no camera either: together they see another part of the "
+                              "scene. Take photos from between.", shown)
+    return Unplaced(name, f"It shares {matches} points with {shown}, but they do not tell where it was taken. "
+                          "Is it taken from the same spot, or of a flat or repeating surface?", shown)
+
+
+def _best_partner(name: str, outcome: Outcome, placed: set[str]) -> tuple[str, int]:
+    """The photo with most matches, those with a camera first where they have enough; an empty name without any."""
+    links = [link for link in outcome.links if name in (link.first, link.second)]
+    partners = [(link.second if link.first == name else link.first, link.matches) for link in links]
+    return max(partners, key=lambda pair: (pair[0] in placed and pair[1] >= NEEDED, pair[1]), default=("", 0))
+
+
+def compose(dataset: Dataset, shots: Sequence[Shot], copies: Sequence[WorkingCopy], outcome: Outcome, unplaced: Sequence[Unplaced],
+            options: PosesOptions) -> PosesReport:
+    """The report of a run; how long it took is the caller's to say."""
+    names = {copy.name: copy.photo.name for copy in copies}
+    links = [(names[link.first], names[link.second], link.matches) for link in outcome.links]
+    gap, advice = gaps_and_advice({shot.photo.name: shot.camera for shot in shots}, links)
+    x, y, z = centre_of_attention([shot.camera for shot in shots]).tolist()
+    return PosesReport(
+        placed=tuple(shot.photo.name for shot in shots), unplaced=tuple(unplaced), lenses=tuple(_lenses(shots, copies, outcome)),
+        reprojection_error=outcome.reprojection_error, working_size=max(max(copy.width, copy.height) for copy in copies),
+        points=len(dataset.points) if dataset.points else 0, pairs=len(outcome.links), mapping=options.mapping,
+        centre=(x, y, z), gap=gap, advice=tuple(advice), seconds=0.0)
+
+
+def _lenses(shots: Sequence[Shot], copies: Sequence[WorkingCopy], outcome: Outcome) -> list[Lens]:
+    """What was found for each group of photos, largest group first."""
+    groups = sorted({copy.group for copy in copies})
+    exif = dict(zip(groups, outcome.focals, strict=True))
+    group = {copy.photo.name: copy for copy in copies}
+    found = []
+    for name in groups:
+        members = [shot for shot in shots if group[shot.photo.name].group == name]
+        if members:
+            found.append(_lens(members, exif[name]))
+    return sorted(found, key=lambda lens: -lens.photos)
+
+
+def _lens(members: Sequence[Shot], exif: float | None) -> Lens:
+    photo, camera = members[0].photo, members[0].camera
+    factor = photo.width / camera.width
+    focal = camera.fl_x * factor
+    return Lens(_model(photo), len(members), photo.width, photo.height, focal,
+                focal * FULL_FRAME_DIAGONAL / float(np.hypot(photo.width, photo.height)), exif and exif * factor)
+
+
+def _model(photo: Photo) -> str:
+    """Maker and model, without the zoom that ends the photo's lens."""
+    return " ".join(photo.lens.split()[:-2])
