@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import LocalEngine
+from .commands.datasets import export_cameras, export_colmap
 from .commands.photos import posed, poses
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
@@ -29,6 +30,8 @@ Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
 app.command(poses)
+app.command(export_colmap)
+app.command(export_cameras)
 
 
 @app.command

@@ -10,6 +10,7 @@ import tyro
 from ..core.photo_options import PosesOptions
 from ..core.photo_sources import is_plain_photos
 from ..core.poses_report import FILE, PosesReport
+from ..core.real_estate import find_camera_file
 from ..terminal import progress_bar
 
 Positional = tyro.conf.Positional
@@ -33,7 +34,7 @@ def poses(
 
 def posed(source: Path, dataset: Path) -> Path:
     """The dataset to train on: `source` itself, or for a folder of plain photos `dataset`, after their cameras are found."""
-    if not is_plain_photos(source):
+    if not is_plain_photos(source) or find_camera_file(source):
         return source
     if not (dataset / FILE).is_file():
         _found(source, dataset, PosesOptions())

@@ -18,7 +18,8 @@ MODELS = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4), 2: ("SIMPLE_RADIAL", 4), 
           12: ("SIMPLE_DIVISION", 4), 13: ("DIVISION", 5), 14: ("SIMPLE_FISHEYE", 3), 15: ("FISHEYE", 4), 16: ("EUCM", 6),
           17: ("EQUIRECTANGULAR", 2)}
 PARAMETERS = dict(MODELS.values())
-ONE_FOCAL_LENGTH = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_DIVISION", "SIMPLE_FISHEYE")
+ONE_FOCAL_LENGTH = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_DIVISION",
+                    "SIMPLE_FISHEYE")
 UNDISTORT = "Undistort the images first: colmap image_undistorter."
 
 ANGLES, RADII = 96, 96
@@ -26,8 +27,11 @@ ANGLES, RADII = 96, 96
 
 FIT_STEPS = 8
 SMALL = 1e-6
-TOLERANCE = 0.5
-"""Pixels by which a fitted lens may be wrong somewhere in the photo."""
+TOLERANCE = 1e-3
+"""How wrong a fitted lens may be somewhere in the photo, as a share of its longest side."""
+
+Pinhole = tuple[float, float, float, float]
+"""fl_x, fl_y, cx, cy in pixels."""
 
 _Bend = Callable[[np.ndarray], np.ndarray]
 
@@ -42,8 +46,8 @@ class Lens:
     params: tuple[float, ...]
 
     @property
-    def pinhole(self) -> tuple[float, float, float, float]:
-        """fl_x, fl_y, cx, cy in pixels."""
+    def pinhole(self) -> Pinhole:
+        """What the lens would be without its bending."""
         p = self.params
         return (p[0], *p[:3]) if self.model in ONE_FOCAL_LENGTH else p[:4]  # type: ignore[return-value]
 
@@ -53,14 +57,14 @@ class Lens:
         return self.params[3 if self.model in ONE_FOCAL_LENGTH else 4 :]
 
 
-def opencv_lens(lens: Lens) -> tuple[float, float, float, float, Coefficients]:
-    """fl_x, fl_y, cx, cy in pixels and OpenCV's k1, k2, p1, p2, k3, k4, k5, k6 of a lens, without zeros at the end.
+def opencv_lens(lens: Lens) -> tuple[Pinhole, Coefficients]:
+    """The pinhole and OpenCV's k1, k2, p1, p2, k3, k4, k5, k6 of a lens, without zeros at the end.
 
     UserError for lenses that no pinhole photo can be made of, and for those that the rational model fits badly.
     """
     match lens.model:
         case "SIMPLE_PINHOLE" | "PINHOLE" | "SIMPLE_RADIAL" | "RADIAL" | "OPENCV" | "FULL_OPENCV":
-            return *lens.pinhole, trimmed(lens.bending)
+            return lens.pinhole, trimmed(lens.bending)
         case model if model in _BENDS:
             return _fitted(lens)
         case other:
@@ -81,16 +85,17 @@ def bend(lens: Lens, points: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _fitted(lens: Lens) -> tuple[float, float, float, float, Coefficients]:
+def _fitted(lens: Lens) -> tuple[Pinhole, Coefficients]:
     """The rational model that is nearest to a lens wherever an undistorted photo can look."""
     fl_x, fl_y, cx, cy = lens.pinhole
     points = _seen(lens)
     middle = float(np.linalg.norm(bend(lens, np.array([[SMALL, 0.0]])))) / SMALL  # what the lens does to the focal length
     bent = bend(lens, points) / middle
-    if len(points) < ANGLES or not np.isfinite(bent).all() or not misfit(lens, coefficients := _fit(points, bent), middle) < TOLERANCE:
-        raise UserError(f"The lens {lens.model} with the parameters {', '.join(f'{value:.4g}' for value in lens.params)} bends light in a way "
-                        "that training cannot follow.", UNDISTORT)
-    return fl_x * middle, fl_y * middle, cx, cy, trimmed(coefficients)
+    coefficients = _fit(points, bent) if len(points) >= ANGLES and np.isfinite(bent).all() else ()
+    if not coefficients or not misfit(lens, coefficients, middle) < TOLERANCE * max(lens.width, lens.height):
+        numbers = ", ".join(f"{value:.4g}" for value in lens.params)
+        raise UserError(f"The lens {lens.model} ({numbers}) bends light in a way that training cannot follow.", UNDISTORT)
+    return (fl_x * middle, fl_y * middle, cx, cy), trimmed(coefficients)
 
 
 def misfit(lens: Lens, coefficients: Coefficients, middle: float) -> float:
@@ -141,7 +146,10 @@ def _angular(points: np.ndarray) -> np.ndarray:
 def _series(points: np.ndarray, coefficients: tuple[float, ...]) -> np.ndarray:
     """k1 r² + k2 r⁴ + ... [N, 1]."""
     r2 = (points**2).sum(axis=1, keepdims=True)
-    return sum((k * r2 ** (index + 1) for index, k in enumerate(coefficients)), np.zeros_like(r2))
+    total = np.zeros_like(r2)
+    for k in reversed(coefficients):
+        total = (total + k) * r2
+    return total
 
 
 def _tangential(points: np.ndarray, p1: float, p2: float) -> np.ndarray:

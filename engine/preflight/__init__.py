@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.colmap import find_model, missing_images
 from ..core.dataset import Dataset, View
 from ..core.distortion import undistorted_camera
 from ..core.errors import UserError
 from ..core.events import Finding
-from ..core.transforms_json import FILE
 from ..training.images import each_in_threads, fitted_camera, read_image
 
 FEWEST_VIEWS = 3
@@ -56,17 +54,20 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.")]
-    return [] if dataset.complete else [_incomplete(dataset)]
+    return [*_missing(dataset), *_interrupted(dataset)]
 
 
-def _incomplete(dataset: Dataset) -> Finding:
-    if not (dataset.folder / FILE).is_file() and find_model(dataset.folder):
-        names = missing_images(dataset.folder)
-        total = len(names) + len(dataset.views)
-        return Finding("warning", f"Images of the COLMAP model that are not there ({len(names)} of {total}): {_named(names)}.",
-                       "Copy them beside the others, or train without them.")
-    return Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
-                   "Train with what is there, or capture it again.")
+def _missing(dataset: Dataset) -> list[Finding]:
+    if not dataset.missing:
+        return []
+    count, total = len(dataset.missing), len(dataset.missing) + len(dataset.views)
+    return [Finding("warning", f"Images that have a camera but are not there ({count} of {total}): {_named(dataset.missing)}.",
+                    "Copy them beside the others, or train without them.")]
+
+
+def _interrupted(dataset: Dataset) -> list[Finding]:
+    return [] if dataset.complete else [Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
+                                                "Train with what is there, or capture it again.")]
 
 
 def check_poses(views: tuple[View, ...]) -> list[Finding]:
@@ -168,5 +169,5 @@ def _look(view: View) -> _Look:
     return _Look(view, mean=float((colors * weight).sum() / max(1.0, float(weight.sum()))))
 
 
-def _named(names: list[str]) -> str:
+def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engine.core.camera import Camera
-from engine.core.colmap import write_colmap_text
+from engine.core.colmap_export import write_colmap
 from engine.core.dataset import Dataset, PointCloud, View
 from engine.core.events import Finding
 from engine.core.sources import read_dataset
@@ -82,11 +82,11 @@ def test_interrupted_capture(good: Dataset) -> None:
 
 
 def test_missing_images_of_a_colmap_model(good: Dataset) -> None:
-    write_colmap_text(good, good.folder)
+    write_colmap(good, good.folder)
     for number in (3, 4):
         good.views[number].image.unlink()
     finding = only(read_dataset(good.folder))
-    assert (finding.severity, finding.message) == ("warning", "Images of the COLMAP model that are not there (2 of 9): 3.png, 4.png.")
+    assert (finding.severity, finding.message) == ("warning", "Images that have a camera but are not there (2 of 9): 3.png, 4.png.")
 
 
 def test_unreadable_images_are_named_and_then_counted(good: Dataset) -> None:
