@@ -17,7 +17,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
     "engine/worker.py": (set(), {"core", "client", "training", "sfm"}),
-    "engine/sfm": ({"numpy", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
+    "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/commands": ({"tyro"}, {"core", "client", "terminal", "sfm"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),

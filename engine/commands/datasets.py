@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from ..core.camera_path import read_model_frame, write_camera_path
+from ..core.camera_path import WORLD, read_model_frame, write_camera_path
 from ..core.colmap_export import MODEL, check_exportable
 from ..core.colmap_export import export_colmap as write_model
 from ..core.errors import UserError
@@ -50,7 +50,7 @@ def export_cameras(dataset: Positional[Path], output: Positional[Path], fps: flo
         raise UserError(f"{fps} frames a second make no shot.", "Give --fps a number above zero.")
     cameras = [view.camera for view in read_dataset(dataset).views]
     if output.suffix.lower() == ".json":
-        write_camera_path(output, cameras, fps, *(read_model_frame(model) if model else ()))
+        write_camera_path(output, cameras, fps, read_model_frame(model) if model else WORLD)
     else:
         write_real_estate(output, Shots("", tuple(round(index * 1e6 / fps) for index in range(len(cameras))), tuple(cameras)))
     print(f"{len(cameras)} cameras written to {output}")

@@ -129,7 +129,7 @@ def test_a_camera_path_in_the_frame_of_a_model(tmp_path: Path) -> None:
     transform = np.array([[0.0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3]])
     (tmp_path / "dataparser_transforms.json").write_text(json.dumps({"transform": transform.tolist(), "scale": 0.5}))
     camera = Camera(640, 480, 500, 500, 320, 240, look_at(np.array([3.0, 4, 1])))
-    write_camera_path(tmp_path / "path.json", [camera], 24, *read_model_frame(tmp_path / "dataparser_transforms.json"))
+    write_camera_path(tmp_path / "path.json", [camera], 24, read_model_frame(tmp_path / "dataparser_transforms.json"))
     pose = np.reshape(json.loads((tmp_path / "path.json").read_text())["camera_path"][0]["camera_to_world"], (4, 4))
     assert np.allclose(pose[:3, 3], 0.5 * (transform[:, :3] @ camera.position + transform[:, 3]))
     assert np.allclose(pose[:3, :3], transform[:, :3] @ camera.camera_to_world[:3, :3])
