@@ -9,6 +9,7 @@ from .errors import UserError
 
 Pairing = Literal["auto", "sequential", "similar", "exhaustive"]
 Mapping = Literal["incremental", "global"]
+Features = Literal["auto", "quick", "thorough"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class PosesOptions:
     """longest side in pixels at which features are looked for; larger finds more and takes longer"""
     max_features: int = 4096
     """most features of one photo"""
+    features: Features = "auto"
+    """thorough ones recognise more, from farther apart, and take four times as long; auto tries them on small sets that need them"""
     pairing: Pairing = "auto"
     """which photos are compared: all with all, neighbours in a series, or look-alikes; auto chooses by their number and names"""
     mapping: Mapping = "incremental"
@@ -63,7 +66,7 @@ class PosesOptions:
 
 
 _FRAME_RANGES: dict[str, tuple[float, float]] = {"count": (1, 100_000), "rate": (0, 1000), "size": (0, 16_384)}
-_CHOICES: dict[str, tuple[str, ...]] = {"pairing": get_args(Pairing), "mapping": get_args(Mapping)}
+_CHOICES: dict[str, tuple[str, ...]] = {"features": get_args(Features), "pairing": get_args(Pairing), "mapping": get_args(Mapping)}
 _RANGES = {"image_size": (0, 16_384), "feature_size": (64, 8192), "max_features": (200, 65_536), "threads": (-1, 256)}
 
 

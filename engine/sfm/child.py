@@ -1,7 +1,7 @@
 """The process that runs COLMAP: `python -m engine.sfm.child WORK`. COLMAP may abort a whole process, so it has its own.
 
 Reads request.json, tells its progress in lines of JSON on standard output, writes sparse/0 and outcome.json. Features and
-matches stay in database.db and are not computed again.
+matches stay in databases and are not computed again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,10 @@ def main(arguments: list[str]) -> int:
     if hasattr(os, "nice"):
         os.nice(5)
     try:
-        from .features import extract
-        from .mapping import place
-        from .matching import match
+        from .search import search
 
         work = Path(arguments[0])
-        request = read_request(work)
-        focals = extract(request, work, say)
-        match(request, work, say)
-        write_outcome(place(request, work, focals, say), work)
+        write_outcome(search(read_request(work), work, say), work)
     except BrokenPipeError:
         return 3
     except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,10 @@ def _extent(dataset: Dataset) -> float:
 
 
 def _frustum(camera: Camera, size: float) -> np.ndarray:
-    """A line [7, 3] that draws a camera: its image plane and the way back to its centre."""
+    """A line [12, 3] that draws a camera: its image plane and the rays through its corners."""
     half = np.array([camera.width / camera.fl_x, camera.height / camera.fl_y]) / 2
-    corners = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
-    local = [(0, 0, 0), *((x * half[0], y * half[1], -1) for x, y in corners), (-half[0], -half[1], -1), (0, 0, 0)]
+    corners = [(x * half[0], y * half[1], -1) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    local = [corner for first, second in pairwise([*corners, corners[0]]) for corner in ((0, 0, 0), first, second)]
     return camera.position + size * np.array(local) @ camera.camera_to_world[:3, :3].T
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import write_text
-from ..core.photo_options import Mapping, Pairing
+from ..core.photo_options import Features, Mapping, Pairing
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
+PLAIN = 100
+"""Features below which a photo shows nothing that can be recognised."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,17 @@ class Request:
     groups: tuple[Group, ...]
     ordered: bool
     masked: bool
+    features: Features
     pairing: Pairing
     mapping: Mapping
     max_features: int
     threads: int
+    thorough: bool = False
+
+    @property
+    def database(self) -> str:
+        """File in the work folder that keeps features and matches; quick and thorough ones do not mix."""
+        return "thorough.db" if self.thorough else "quick.db"
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,11 @@ class Outcome:
     links: tuple[Link, ...]
     reprojection_error: float
     focals: tuple[float | None, ...]  # what EXIF said for each group, in pixels of the copies
+
+    @property
+    def placed(self) -> int:
+        """How many copies have a camera."""
+        return sum(image.placed for image in self.images)
 
 
 def write_request(request: Request, work: Path) -> None:

@@ -11,29 +11,33 @@ from ..core.step import Say, Step
 from .exchange import Group, Request
 from .prepare import COPIES
 
-DATABASE = "database.db"
 LENS = "SIMPLE_RADIAL"
 BATCH = 4
 
 
 def extract(request: Request, work: Path, say: Say) -> tuple[float | None, ...]:
-    """Find features in all photos that have none yet; returns the focal length that EXIF tells for each group, in pixels."""
+    """Find features in all photos that have none yet; returns the focal length that EXIF tells for each group, in pixels.
+
+    Thorough ones are described at several sizes and as if seen straight on (DSP-SIFT, Dong and Soatto 2015; affine shape,
+    Mikolajczyk and Schmid 2004), which recognises a place from farther to the side.
+    """
+    stage = "finding thorough features" if request.thorough else "finding features"
     focals = tuple(group.focal or _looked_up(group) for group in request.groups)
-    done = _done(work)
+    done = _done(request, work)
     missing = [image for image in request.images if image not in done]
     found = len(request.images) - len(missing)
-    say(Step("finding features", found, len(request.images)))
+    say(Step(stage, found, len(request.images)))
     for group, focal in zip(request.groups, focals, strict=True):
         names = [image for image in group.images if image not in done]
         for batch in (names[first : first + BATCH] for first in range(0, len(names), BATCH)):
             _extract(request, group, focal, batch, work)
             found += len(batch)
-            say(Step("finding features", found, len(request.images)))
+            say(Step(stage, found, len(request.images)))
     return focals
 
 
-def _done(work: Path) -> set[str]:
-    with pycolmap.Database.open(work / DATABASE) as database:
+def _done(request: Request, work: Path) -> set[str]:
+    with pycolmap.Database.open(work / request.database) as database:
         return {image.name for image in database.read_all_images() if database.exists_descriptors(image.image_id)}
 
 
@@ -51,7 +55,7 @@ def _looked_up(group: Group) -> float | None:
 def _extract(request: Request, group: Group, focal: float | None, names: list[str], work: Path) -> None:
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = LENS
-    known = _camera_of(group, work)
+    known = _camera_of(group, work / request.database)
     if known:
         reader.existing_camera_id = known
     elif focal:
@@ -62,12 +66,13 @@ def _extract(request: Request, group: Group, focal: float | None, names: list[st
     options.use_gpu = False
     options.num_threads = request.threads
     options.sift.max_num_features = request.max_features
-    pycolmap.extract_features(work / DATABASE, work / COPIES, image_names=names, camera_mode=pycolmap.CameraMode.SINGLE,
+    options.sift.estimate_affine_shape = options.sift.domain_size_pooling = request.thorough
+    pycolmap.extract_features(work / request.database, work / COPIES, image_names=names, camera_mode=pycolmap.CameraMode.SINGLE,
                               reader_options=reader, extraction_options=options, device=pycolmap.Device.cpu)
 
 
-def _camera_of(group: Group, work: Path) -> int | None:
+def _camera_of(group: Group, path: Path) -> int | None:
     """The camera in the database that took a group's earlier photos."""
     folder = group.images[0].partition("/")[0] + "/"
-    with pycolmap.Database.open(work / DATABASE) as database:
+    with pycolmap.Database.open(path) as database:
         return next((image.camera_id for image in database.read_all_images() if image.name.startswith(folder)), None)

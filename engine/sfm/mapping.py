@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from ..core.files import make_folder
 from ..core.step import Say, Step
 from .consistency import Sight, strays
 from .exchange import ImageOutcome, Link, Outcome, Request
-from .features import DATABASE
 from .matching import match_pairs
 from .pairing import Pair
 from .prepare import COPIES
@@ -25,24 +25,36 @@ MOST_SECOND_PAIRS = 5000
 """Photos that found no place are compared with all others when that takes no more pairs than this."""
 
 
-def place(request: Request, work: Path, focals: tuple[float | None, ...], say: Say) -> Outcome:
+@dataclass(frozen=True)
+class Found:
+    """A model, if there is one, and what became of every photo."""
+
+    model: pycolmap.Reconstruction | None
+    outcome: Outcome
+
+
+def place(request: Request, work: Path, focals: tuple[float | None, ...], say: Say) -> Found:
     """Find the cameras; photos that find no place are compared with all others and tried again.
 
-    Cameras that contradict the matches are taken out. The model is written to sparse/0, without one that folder is empty.
+    Cameras that contradict the matches are taken out.
     """
     model = _largest(request, work, say)
     second = _second_pairs(request, model)
     if second:
         match_pairs(request, work, second, say)
         model = max((model, _largest(request, work, say)), key=_size)
-    removed = _remove_strays(model, work) if model else set()
+    removed = _remove_strays(model, request, work) if model else set()
+    error = model.compute_mean_reprojection_error() if model else 0.0
+    return Found(model, Outcome(tuple(_images(request, model, removed, work)), tuple(_links(request, work)), error, focals))
+
+
+def save(model: pycolmap.Reconstruction | None, work: Path) -> None:
+    """Write the model to sparse/0; without one that folder is empty."""
     folder = work / MODEL
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     if model:
         model.write_binary(folder)
-    error = model.compute_mean_reprojection_error() if model else 0.0
-    return Outcome(tuple(_images(request, model, removed, work)), tuple(_links(request, work)), error, focals)
 
 
 def _size(model: pycolmap.Reconstruction | None) -> int:
@@ -74,7 +86,7 @@ def _incremental(request: Request, work: Path, tick: Callable[[], None], narrow:
     if narrow:
         options.mapper.init_min_tri_angle = 2.0
         options.mapper.init_min_num_inliers = 40
-    return pycolmap.incremental_mapping(work / DATABASE, work / COPIES, _scratch(work), options, next_image_callback=tick)
+    return pycolmap.incremental_mapping(work / request.database, work / COPIES, _scratch(work), options, next_image_callback=tick)
 
 
 def _global(request: Request, work: Path, _: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
@@ -86,7 +98,7 @@ def _global(request: Request, work: Path, _: Callable[[], None], narrow: bool) -
     options.random_seed = 0
     options.mapper.global_positioning.use_gpu = False
     options.mapper.bundle_adjustment.ceres.use_gpu = False
-    return pycolmap.global_mapping(work / DATABASE, work / COPIES, _scratch(work), options)
+    return pycolmap.global_mapping(work / request.database, work / COPIES, _scratch(work), options)
 
 
 def _scratch(work: Path) -> Path:
@@ -108,10 +120,10 @@ def _placed(model: pycolmap.Reconstruction | None) -> dict[str, pycolmap.Image]:
     return {image.name: image for image in model.images.values() if image.has_pose} if model else {}
 
 
-def _remove_strays(model: pycolmap.Reconstruction, work: Path) -> set[str]:
+def _remove_strays(model: pycolmap.Reconstruction, request: Request, work: Path) -> set[str]:
     """Take out the cameras that contradict the matches, and let the rest settle."""
     placed = _placed(model)
-    found = strays(placed, _sights(placed, work))
+    found = strays(placed, _sights(placed, work / request.database))
     for name in found:
         model.deregister_frame(placed[name].frame_id)
     if found:
@@ -119,10 +131,10 @@ def _remove_strays(model: pycolmap.Reconstruction, work: Path) -> set[str]:
     return found
 
 
-def _sights(placed: dict[str, pycolmap.Image], work: Path) -> Iterator[Sight]:
+def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[Sight]:
     """The verified matches of every two placed photos."""
     numbers = {image.image_id: image for image in placed.values()}
-    with pycolmap.Database.open(work / DATABASE) as database:
+    with pycolmap.Database.open(path) as database:
         for pair, geometry in zip(*database.read_two_view_geometries(), strict=True):
             ids = pycolmap.pair_id_to_image_pair(pair)
             if len(geometry.inlier_matches) and all(number in numbers for number in ids):
@@ -141,7 +153,7 @@ def _rays(database: pycolmap.Database, image: pycolmap.Image, features: np.ndarr
 
 def _images(request: Request, model: pycolmap.Reconstruction | None, removed: set[str], work: Path) -> Iterator[ImageOutcome]:
     placed = _placed(model)
-    with pycolmap.Database.open(work / DATABASE) as database:
+    with pycolmap.Database.open(work / request.database) as database:
         features = {image.name: database.num_keypoints_for_image(image.image_id) for image in database.read_all_images()}
     for name in request.images:
         points = placed[name].num_points3D if name in placed else 0
@@ -150,7 +162,7 @@ def _images(request: Request, model: pycolmap.Reconstruction | None, removed: se
 
 def _links(request: Request, work: Path) -> Iterator[Link]:
     wanted = set(request.images)
-    with pycolmap.Database.open(work / DATABASE) as database:
+    with pycolmap.Database.open(work / request.database) as database:
         names = {image.image_id: image.name for image in database.read_all_images()}
         for pair, matches in zip(*database.read_two_view_geometry_num_inliers(), strict=True):
             first, second = (names[number] for number in pycolmap.pair_id_to_image_pair(pair))

@@ -12,7 +12,6 @@ import pycolmap
 from ..core.photo_options import Pairing
 from ..core.step import Say, Step
 from .exchange import Request
-from .features import DATABASE
 from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
 
 BATCH = 24
@@ -22,8 +21,9 @@ PAIRS = "pairs.txt"
 def match(request: Request, work: Path, say: Say) -> None:
     """Compare the photos that the request's pairing chooses."""
     pairing = chosen(request.pairing, len(request.images), request.ordered)
-    say(Step("choosing pairs", note=_describe(pairing, len(request.images))))
-    match_pairs(request, work, sorted(_pairs(pairing, request, work)), say)
+    pairs = sorted(_pairs(pairing, request, work))
+    say(Step("choosing pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
+    match_pairs(request, work, pairs, say)
 
 
 def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
@@ -36,11 +36,11 @@ def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
 def _describe(pairing: Pairing, count: int) -> str:
     match pairing:
         case "exhaustive":
-            return f"{count} photos: all are compared with all"
+            return f"{count} photos, all are compared with all"
         case "sequential":
-            return f"{count} photos in a row: each is compared with its neighbours and with {LOOPS} look-alikes"
+            return f"{count} photos in a row, each is compared with its neighbours and with {LOOPS} look-alikes"
         case _:
-            return f"{count} photos: each is compared with the {LOOKALIKES} that look most alike"
+            return f"{count} photos, each is compared with the {LOOKALIKES} that look most alike"
 
 
 def _pairs(pairing: Pairing, request: Request, work: Path) -> Iterable[Pair]:
@@ -56,7 +56,7 @@ def _pairs(pairing: Pairing, request: Request, work: Path) -> Iterable[Pair]:
 
 def _strongest(request: Request, work: Path) -> list[np.ndarray]:
     """Descriptors [M, 128] of the largest features of every photo."""
-    with pycolmap.Database.open(work / DATABASE) as database:
+    with pycolmap.Database.open(work / request.database) as database:
         numbers = {image.name: image.image_id for image in database.read_all_images()}
         return [_largest(database, numbers[name]) for name in request.images]
 
@@ -81,7 +81,7 @@ def match_pairs(request: Request, work: Path, pairs: list[Pair], say: Say) -> No
 
 
 def _unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
-    with pycolmap.Database.open(work / DATABASE) as database:
+    with pycolmap.Database.open(work / request.database) as database:
         numbers = {image.name: image.image_id for image in database.read_all_images()}
         known = {frozenset(pycolmap.pair_id_to_image_pair(pair)) for pair in database.read_two_view_geometry_num_inliers()[0]}
     return [(a, b) for a, b in pairs if frozenset((numbers[request.images[a]], numbers[request.images[b]])) not in known]
@@ -90,7 +90,7 @@ def _unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
 def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
     """Said once, after the first batch, when the rest takes long."""
     rest = seconds / batch * (total - batch)
-    return f"comparing {total} pairs will take about {max(1, round(rest / 60))} minutes" if not first and rest > 45 else ""
+    return f"Comparing {total:,} pairs will take about {max(1, round(rest / 60))} minutes." if not first and rest > 45 else ""
 
 
 def _match(request: Request, work: Path) -> None:
@@ -101,5 +101,5 @@ def _match(request: Request, work: Path) -> None:
     pairing.match_list_path = work / PAIRS
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = 0
-    pycolmap.match_image_pairs(work / DATABASE, matching_options=options, pairing_options=pairing,
+    pycolmap.match_image_pairs(work / request.database, matching_options=options, pairing_options=pairing,
                                verification_options=verification, device=pycolmap.Device.cpu)

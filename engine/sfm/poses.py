@@ -92,7 +92,7 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions) -> Request:
         raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
     masked = any(copy.photo.mask or copy.photo.path.suffix.lower() not in (".jpg", ".jpeg") for copy in copies)
     return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]), masked,
-                   options.pairing, options.mapping, options.max_features, options.threads)
+                   options.features, options.pairing, options.mapping, options.max_features, options.threads)
 
 
 def _group(copies: list[WorkingCopy]) -> Group:
@@ -111,7 +111,7 @@ def _shots(
     copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced], work: Path
 ) -> tuple[list[Shot], PointCloud | None]:
     """Photos with their cameras, upright; UserError with the reasons when there are too few."""
-    if sum(image.placed for image in outcome.images) < FEWEST:
+    if outcome.placed < FEWEST:
         raise _nothing_placed(copies, outcome, excluded)
     model = read_colmap(work)
     frame = upright([view.camera for view in model.views], model.points)

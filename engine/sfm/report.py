@@ -11,14 +11,12 @@ from ..core.photo_options import PosesOptions
 from ..core.poses_report import Lens, PosesReport, Unplaced
 from .coverage import centre_of_attention, gaps_and_advice
 from .dataset_writer import Shot
-from .exchange import ImageOutcome, Outcome
+from .exchange import PLAIN, ImageOutcome, Outcome
 from .photos import FULL_FRAME_DIAGONAL, Photo
 from .prepare import WorkingCopy
 
 NEEDED = 30
 """Points that a photo must share with those that have a camera (COLMAP's abs_pose_min_num_inliers)."""
-PLAIN = 100
-"""Features below which a photo shows nothing that can be recognised."""
 
 
 def explain(copies: Sequence[WorkingCopy], outcome: Outcome) -> list[Unplaced]:
