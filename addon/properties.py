@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty
 
 from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
@@ -140,7 +140,7 @@ def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Conte
 
 
 class SplatSettings(bpy.types.PropertyGroup):
-    """What a splat object knows about itself, as Object.splatwright."""
+    """What splat objects, and the empty and cameras of posed photos, know about themselves, as Object.splatwright."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
@@ -154,6 +154,10 @@ class SplatSettings(bpy.types.PropertyGroup):
     checksum: StringProperty(name="Checksum", description="Of these splats as they were read from the source")
     problem: StringProperty(name="Problem", description="Why the source could not be read")
     antialiased: BoolProperty(name="Antialiased", description="Trained with an antialiased rasterizer, which exported files say as well")
+    dataset: StringProperty(name="Dataset", subtype="DIR_PATH", description="This empty carries the cameras and points of a dataset")
+    photo: StringProperty(name="Photo", description="The photo of the dataset that this camera took")
+    photo_size: IntVectorProperty(name="Photo Size", size=2, description="Width and height of the photo")
+    photo_aspect: FloatProperty(name="Pixel Aspect", default=1.0, description="Height over width of the photo's pixels")
     display: EnumProperty(
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import capture, cleaning, engine, export, load, placing, splats, training, transforms
+from . import capture, cleaning, engine, export, load, photos, placing, splats, training, transforms
 
-SUBJECTS = (capture, training, load, splats, export, placing, cleaning, transforms, engine)
+SUBJECTS = (capture, training, load, splats, photos, export, placing, cleaning, transforms, engine)
 
 
 def register() -> None:
