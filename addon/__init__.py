@@ -10,6 +10,7 @@ MODULES = (
     "properties",
     "operators",
     "panels",
+    "photos_panel",
     "viewport",
     "layout_panel",
     "jobs",

@@ -13,10 +13,11 @@ import bpy
 
 from ..engine.core.errors import UserError
 from ..engine.core.events import Finding
-from ..engine.core.gaussians import Gaussians
 from ..engine.core.job_spec import JobSpec
 from ..engine.core.ply import read_ply
+from ..engine.core.splat_file import SplatFile
 from .posed_photos import adopt, root_of
+from .preview import mark_antialiased
 from .splat_object import create_splat_object, update_splat_object
 from .watched_job import WatchedJob
 
@@ -51,11 +52,11 @@ def show_preview(job: WatchedJob) -> None:
         return
     start = time.monotonic()
     try:
-        gaussians = read_ply(path).gaussians
+        found = read_ply(path)
     except UserError:
         return  # the next one will do
-    if len(gaussians):
-        _show(job, gaussians)
+    if len(found.gaussians):
+        _show(job, found)
     job.preview_took(time.monotonic() - start)
 
 
@@ -71,9 +72,8 @@ def bring_home(job: WatchedJob) -> None:
     except UserError as error:
         job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
         return
-    found = _show(job, result.gaussians)
-    settings = found.splatwright
-    settings.source, settings.antialiased, settings.checksum = str(path), result.antialiased, ""
+    settings = _show(job, result).splatwright
+    settings.source, settings.checksum = str(path), ""
     for scene in scenes_of(job.name):
         scene.splatwright.imported_job = job.name
     bpy.ops.ed.undo_push(message="Train Splats")
@@ -96,14 +96,15 @@ def leave_home(job: str) -> None:
         found.splatwright.source = ""
 
 
-def _show(job: WatchedJob, gaussians: Gaussians) -> bpy.types.Object:
+def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     found = splat_object(job.name)
     if found is None:
-        found = create_splat_object(NAME, gaussians, _collection(job.name))
+        found = create_splat_object(NAME, splats.gaussians, _collection(job.name))
         found.splatwright.job = job.name
         _put_below_photos(found, job)
     else:
-        update_splat_object(found, gaussians)
+        update_splat_object(found, splats.gaussians)
+    mark_antialiased(found, splats.antialiased)
     job.has_object = True
     return found
 

@@ -1,13 +1,14 @@
 """Link mode: an object whose splats stay in their file. The .blend holds the object, the file its splats.
 
 While Blender saves, an empty point cloud stands in for the splats, and points without a user are not written. After opening,
-and whenever the file on the disk has changed, the splats are read again. Undo and appending need no care of their own: the
-object remembers which state of the file it shows (`stamp`), and the next look finds that it shows another one. Splats that
-were edited in Blender (`checksum`) are nowhere else: they end the link and are saved.
+and whenever the file on the disk has changed, a thread reads the splats again; a Blender without a window waits for it. Undo and
+appending need no care of their own: the object remembers which state of the file it shows (`stamp`), and the next look finds that
+it shows another one. Splats that were edited in Blender (`checksum`) are nowhere else: they end the link and are saved.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import bpy
 
 from ..engine.core.errors import UserError
 from ..engine.core.formats import read_splats
+from ..engine.core.splat_file import SplatFile
 from .loading import checksum_of, fill_splat_object, remember_state, stamp_of
 from .redraw import redraw_sidebars
 from .splat_object import is_splat_object, make_empty
@@ -23,6 +25,8 @@ from .splat_object import is_splat_object, make_empty
 EDITED = "These splats were edited, so the .blend holds them. Keep in File reads them from their file again."
 INTERVAL = 1.0
 """Seconds between two looks at the files."""
+SOON = 0.1
+"""Seconds to the next look while a file is being read."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Aside:
 
 
 _aside: list[Aside] = []
+_readings: dict[tuple[str, str], Future[SplatFile]] = {}
+"""Files that are being read, by stamp and axes."""
 
 
 def linked_objects() -> list[bpy.types.Object]:
@@ -56,31 +62,65 @@ def source_of(target: bpy.types.Object) -> Path:
 
 
 def look() -> float:
-    """A timer: read again what has changed on the disk. Returns the seconds to the next look."""
-    if not bpy.app.is_job_running("RENDER"):
-        for target in linked_objects():
-            if target.mode == "OBJECT" and target.data.library is None:
-                refresh(target)
-    return INTERVAL
+    """A timer: read in a thread what has changed on the disk, and show what was read. Returns the seconds to the next look."""
+    if bpy.app.is_job_running("RENDER"):
+        return INTERVAL
+    changed = outdated()
+    for key in set(_readings) - {state.key for state in changed}:
+        _readings.pop(key).cancel()
+    for state in changed:
+        if state.key not in _readings:
+            _readings[state.key] = _begin_reading(source_of(state.target), state.axes)
+    ready = [state for state in changed if _readings[state.key].done()]
+    for state in [state for state in ready if not _end_if_edited(state.target)]:  # all are asked first: objects may share their points
+        _take(state, _readings[state.key])
+    return SOON if len(ready) < len(changed) else INTERVAL
 
 
-def refresh(target: bpy.types.Object) -> bool:
-    """Read an object's splats if the file is in another state than the one they show; whether they were read.
+def refresh() -> None:
+    """As look, but when this returns everything is read."""
+    while look() == SOON:
+        wait(_readings.values())
 
-    A missing or bad file leaves the object as it is and becomes its `problem`. Pushes no undo step.
-    """
-    settings, path = target.splatwright, source_of(target)
-    stamp = stamp_of(path)
-    if stamp == settings.stamp or _end_if_edited(target):
-        return False
+
+@dataclass(frozen=True)
+class Outdated:
+    """A linked object that does not show its file's state."""
+
+    target: bpy.types.Object
+    stamp: str
+    axes: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.stamp, self.axes
+
+
+def outdated() -> list[Outdated]:
+    """The linked objects that can be written to and show another state than that of their file."""
+    found = [Outdated(target, stamp_of(source_of(target)), target.splatwright.axes) for target in linked_objects()
+             if target.mode == "OBJECT" and target.data.library is None]
+    return [state for state in found if state.stamp != state.target.splatwright.stamp]
+
+
+def _begin_reading(path: Path, axes: Any) -> Future[SplatFile]:
+    """Read a file in a thread that touches no Blender data."""
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-linked")
+    reading = executor.submit(read_splats, path, axes)
+    executor.shutdown(wait=False)
+    return reading
+
+
+def _take(state: Outdated, reading: Future[SplatFile]) -> None:
+    """Show what was read. A missing or bad file leaves the object as it is and becomes its `problem`. Pushes no undo step."""
+    settings = state.target.splatwright
     try:
-        fill_splat_object(target, read_splats(path, settings.axes))
-        remember_state(target, stamp)
+        fill_splat_object(state.target, reading.result())
+        remember_state(state.target, state.stamp)
         settings.problem = ""
     except UserError as error:
-        settings.stamp, settings.problem = stamp, f"{error.message} {error.hint}"
+        settings.stamp, settings.problem = state.stamp, f"{error.message} {error.hint}"
     redraw_sidebars()
-    return not settings.problem
 
 
 def _end_if_edited(target: bpy.types.Object) -> bool:
@@ -135,7 +175,8 @@ def _swap(old: bpy.types.PointCloud, new: bpy.types.PointCloud) -> None:
 @bpy.app.handlers.persistent
 def _after_loading(*_: Any) -> None:
     _aside.clear()
-    look()
+    if bpy.app.background:
+        refresh()  # whoever renders without a window begins at once
 
 
 def _hooks() -> list[tuple[list[Any], Any]]:

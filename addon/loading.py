@@ -13,6 +13,7 @@ from ..engine.core.axes import AxesOrAuto
 from ..engine.core.formats import read_splats
 from ..engine.core.splat_file import SplatFile
 from .points import Layer, read_layer, write_layers
+from .preview import mark_antialiased
 from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
 
 EXTRA = "ply:{}"
@@ -72,6 +73,6 @@ def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
 
 
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
-    target.splatwright.antialiased = found.antialiased
+    mark_antialiased(target, found.antialiased)
     if found.extra is not None:
         write_layers(target.data, {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})

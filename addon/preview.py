@@ -36,9 +36,15 @@ def show(target: bpy.types.Object) -> None:
     display = target.splatwright.display
     _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
     write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display))})
-    _give_material(target.data, splat_shader.material(display, _sh_degree(target.data)))
+    _give_material(target.data, splat_shader.material(display, _sh_degree(target.data), target.splatwright.antialiased))
     detail.thin(target)
     follow_material(target)
+
+
+def mark_antialiased(target: bpy.types.Object, antialiased: bool) -> None:
+    """Draw the object's splats as those of an antialiased rasterizer, or not; costs nothing where it was so already."""
+    if target.splatwright.antialiased != antialiased:
+        target.splatwright.antialiased = antialiased
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:

@@ -15,7 +15,7 @@ import bpy
 
 from ..engine.core.gaussians import SH_C0
 
-VERSION = 1
+VERSION = 2
 """Raised when the nodes change, so that files with older ones get new ones."""
 
 LOW_PASS = 0.3  # px²
@@ -33,16 +33,16 @@ C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
 C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
 
 
-def material(display: str, sh_degree: int) -> bpy.types.Material:
-    """The shared material for a way of display and a degree of harmonics, made at first use."""
-    degree = sh_degree if display == "SPLATS" else 0
-    name = f"{NAMES[display]} SH{degree}" if degree else NAMES[display]
+def material(display: str, sh_degree: int, antialiased: bool = False) -> bpy.types.Material:
+    """The shared material for a way of display, a degree of harmonics and a low-pass filter, made at first use."""
+    degree, antialiased = (sh_degree, antialiased) if display == "SPLATS" else (0, False)
+    name = NAMES[display] + f" SH{degree}" * (degree > 0) + " Antialiased" * antialiased
     found = bpy.data.materials.get(name)
     if found is not None and found.get("splatwright") == VERSION:
         return found
     made = found or bpy.data.materials.new(name)
     made["splatwright"] = VERSION
-    _build(made, display, degree)
+    _build(made, display, degree, antialiased)
     return made
 
 
@@ -51,12 +51,12 @@ def is_ours(found: bpy.types.Material) -> bool:
     return "splatwright" in found
 
 
-def _build(made: bpy.types.Material, display: str, degree: int) -> None:
+def _build(made: bpy.types.Material, display: str, degree: int, antialiased: bool) -> None:
     if made.node_tree is None:
         made.use_nodes = True  # Blender 5 makes materials with nodes and warns of this
     made.node_tree.nodes.clear()
     nodes = Nodes(made.node_tree)
-    alpha = _alpha(nodes) if display == "SPLATS" else None
+    alpha = _alpha(nodes, antialiased) if display == "SPLATS" else None
     _surface(nodes, alpha, degree, "CYCLES")
     _surface(nodes, alpha, min(degree, EEVEE_DEGREE), "EEVEE")
     made.surface_render_method = "DITHERED"  # EEVEE does not sort the points of one object
@@ -119,18 +119,21 @@ class Nodes:
         return self.add("ShaderNodeVectorTransform", {0: world}, vector_type="VECTOR", convert_from="WORLD", convert_to="OBJECT").outputs[0]
 
 
-def _alpha(nodes: Nodes) -> Socket:
+def _alpha(nodes: Nodes, antialiased: bool) -> Socket:
     """How much of the light this Gaussian stops on the ray."""
     geometry = nodes.add("ShaderNodeNewGeometry")
     center = nodes.add("ShaderNodePointInfo").outputs["Position"]
     toward = nodes.in_object_space(geometry.outputs["Incoming"])
-    scale = _widened_scale(nodes, nodes.length(toward))
-    offset = _to_own_frame(nodes, nodes.in_object_space(nodes.vector("SUBTRACT", geometry.outputs["Position"], center)), scale)
-    ray = nodes.vector("NORMALIZE", _to_own_frame(nodes, toward, scale))
+    scale, own = _widened_scale(nodes, nodes.length(toward)), _turned_back(nodes, toward)
+    away = _turned_back(nodes, nodes.in_object_space(nodes.vector("SUBTRACT", geometry.outputs["Position"], center)))
+    offset, ray = nodes.vector("DIVIDE", away, scale), nodes.vector("NORMALIZE", nodes.vector("DIVIDE", own, scale))
     # The area of the parallelogram over its base: flat Gaussians would lose all digits in the difference of two squares.
     height = nodes.vector("CROSS_PRODUCT", offset, ray)
     falloff = nodes.number("EXPONENT", nodes.number("MULTIPLY", nodes.vector("DOT_PRODUCT", height, height), -0.5))
     alpha = nodes.number("MULTIPLY", nodes.attribute("radiance:base", "Alpha"), falloff)
+    if antialiased:  # what the low-pass widens pales, so that its integral stays (Yu et al. 2024, Mip-Splatting)
+        pale = nodes.number("DIVIDE", _shadow(nodes, own, nodes.attribute("scale")), _shadow(nodes, own, scale))
+        alpha = nodes.number("MULTIPLY", alpha, pale)
     # Cycles hits the near side of a sphere alone; EEVEE draws the far side as well.
     return nodes.number("MULTIPLY", alpha, nodes.number("SUBTRACT", 1.0, geometry.outputs["Backfacing"]))
 
@@ -152,14 +155,20 @@ def _widened_scale(nodes: Nodes, object_units: Socket) -> Socket:
     return nodes.vector("POWER", nodes.vector("ADD", nodes.vector("MULTIPLY", scale, scale), added), (0.5,) * 3)
 
 
-def _to_own_frame(nodes: Nodes, vector: Socket, scale: Socket) -> Socket:
-    """Turn back by the rotation, divide by the scale. v' = v + 2 u x (u x v - w v) for the quaternion (w, u)."""
+def _shadow(nodes: Nodes, direction: Socket, scale: Socket) -> Socket:
+    """The area of an ellipsoid's shadow along a direction in its own frame, up to a factor: |(d_x s_y s_z, d_y s_z s_x, d_z s_x s_y)|."""
+    x, y, z = nodes.add("ShaderNodeSeparateXYZ", {0: scale}).outputs
+    sides = nodes.add("ShaderNodeCombineXYZ", {0: _product(nodes, y, z), 1: _product(nodes, z, x), 2: _product(nodes, x, y)}).outputs[0]
+    return nodes.length(nodes.vector("MULTIPLY", direction, sides))
+
+
+def _turned_back(nodes: Nodes, vector: Socket) -> Socket:
+    """A vector in the Gaussian's frame: v' = v + 2 u x (u x v - w v) for the quaternion (w, u) of its rotation."""
     # The attribute node gives w, x, y as its vector and z as its alpha.
     first = nodes.add("ShaderNodeSeparateXYZ", {0: nodes.attribute("rotation")}).outputs
     axis = nodes.add("ShaderNodeCombineXYZ", {0: first[1], 1: first[2], 2: nodes.attribute("rotation", "Alpha")}).outputs[0]
     inner = nodes.vector("SUBTRACT", nodes.vector("CROSS_PRODUCT", axis, vector), nodes.scaled(vector, first[0]))
-    turned = nodes.vector("ADD", vector, nodes.scaled(nodes.vector("CROSS_PRODUCT", axis, inner), 2.0))
-    return nodes.vector("DIVIDE", turned, scale)
+    return nodes.vector("ADD", vector, nodes.scaled(nodes.vector("CROSS_PRODUCT", axis, inner), 2.0))
 
 
 def _color(nodes: Nodes, degree: int) -> Socket:

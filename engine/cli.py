@@ -57,7 +57,7 @@ def train(
     """
     chosen = format_of(output)
     make_folder(output.parent)
-    dataset = posed(dataset, output.with_suffix(".dataset"))
+    dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     engine = LocalEngine(folder.path.parent)
     cursor = engine.events(folder.name)[1]

@@ -113,6 +113,8 @@ class SPLATWRIGHT_OT_merge_splats(OnSplats, bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         targets = selected_splats(context)
+        if len({target.splatwright.antialiased for target in targets}) > 1:
+            self.report({"WARNING"}, "Some of these splats were trained antialiased and some were not: thin ones change a little")
         select_alone(context, merge(targets, targets[0]))
         return {"FINISHED"}
 

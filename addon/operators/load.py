@@ -82,7 +82,7 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
             raise
 
     def _show(self, context: bpy.types.Context, share: float) -> None:
-        self.show(context, share, f"importing splats, {share:.0%}")
+        self.show(context, share, f"importing splats, {share:.0%}" if share else "reading splats")
 
 
 def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool) -> Loading:

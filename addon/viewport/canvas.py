@@ -75,12 +75,12 @@ class Scenery:
         return SortRequest(layout, parts, eye.perspective)
 
     def rows(self, eye: Eye) -> np.ndarray:
-        """Six texels for each placement [P, 6, 4]: to the camera; from the camera to the harmonics' frame, and the marks."""
+        """Six texels for each placement [P, 6, 4]: to the camera; from the camera to the harmonics' frame, marks, antialiased."""
         rows = np.zeros((len(self.placements), 6, 4), np.float32)
         for row, placement, selected, active in zip(rows, self.placements, self.selected, self.active, strict=True):
             row[:3] = (eye.view @ placement.matrix)[:3]
             row[3:, :3] = placement.turn.T @ eye.view[:3, :3].T
-            row[3:5, 3] = selected, active
+            row[3:, 3] = selected, active, placement.antialiased
         return rows
 
 

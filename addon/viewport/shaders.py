@@ -70,6 +70,12 @@ void main()
   }
   vec3 xs = row_x * axes, ys = row_y * axes;
   float xx = dot(xs, xs) + LOW_PASS, xy = dot(xs, ys), yy = dot(ys, ys) + LOW_PASS;
+  vec4 turn_z = FETCH(placements, place + 5);
+  if (turn_z.w > 0.5) { /* antialiased: what the low-pass widens pales (Yu et al. 2024). The covariance's determinant by Cauchy-Binet */
+    vec3 area = cross(xs, ys);
+    opacity *= sqrt(dot(area, area) / (xx * yy - xy * xy));
+    if (opacity < ALPHA_MIN) return;
+  }
 
   /* The ellipse's axes: eigenvectors of the 2x2 covariance. */
   float half_difference = 0.5 * (xx - yy), spread = length(vec2(half_difference, xy)), middle = 0.5 * (xx + yy);
@@ -81,7 +87,7 @@ void main()
   vec4 center = projection * vec4(local, 1.0);
   gl_Position = vec4(center.xy + 2.0 * pixels / viewport * center.w, center.zw);
 
-  vec4 turn_x = FETCH(placements, place + 3), turn_y = FETCH(placements, place + 4), turn_z = FETCH(placements, place + 5);
+  vec4 turn_x = FETCH(placements, place + 3), turn_y = FETCH(placements, place + 4);
   vec3 ray = perspective ? local : vec3(0.0, 0.0, -1.0);
   vec3 direction = normalize(vec3(dot(turn_x.xyz, ray), dot(turn_y.xyz, ray), dot(turn_z.xyz, ray)));
   color = vec4(seen_color((sh_degree + 1) * (sh_degree + 1) * row, direction), opacity);

@@ -22,6 +22,7 @@ class Placement:
     owner: bpy.types.Object  # original; who is selected and hidden: the object, or what made the instance
     matrix: np.ndarray  # [4, 4] to the world
     turn: np.ndarray  # [3, 3] the orthogonal part of the matrix, which turns the harmonics
+    antialiased: bool
 
     def is_visible(self, space: bpy.types.SpaceView3D) -> bool:
         """Whether a viewport shows it: not hidden, in its local view and collections."""
@@ -93,4 +94,4 @@ def _placement(instance: bpy.types.DepsgraphObjectInstance, source: int) -> Plac
         return None
     owner = (instance.parent if instance.is_instance else instance.object).original
     key = (owner.session_uid, tuple(instance.persistent_id) if instance.is_instance else ())
-    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0])
+    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0], instance.object.original.splatwright.antialiased)

@@ -9,8 +9,9 @@ import tyro
 
 from ..core.photo_options import PosesOptions
 from ..core.photo_sources import is_plain_photos
-from ..core.poses_report import FILE, PosesReport
+from ..core.poses_report import FILE, PosesReport, read_report
 from ..core.real_estate import find_camera_file
+from ..sfm.needs import check_packages
 from ..terminal import progress_bar
 
 Positional = tyro.conf.Positional
@@ -32,19 +33,30 @@ def poses(
     return 0
 
 
-def posed(source: Path, dataset: Path) -> Path:
-    """The dataset to train on: `source` itself, or for a folder of plain photos `dataset`, after their cameras are found."""
+def posed(source: Path, dataset: Path, resolution: int) -> Path:
+    """The dataset to train on: `source` itself, or for a folder of plain photos `dataset`, after their cameras are found.
+
+    A dataset of the same photos that is there already is taken as it is.
+    """
     if not is_plain_photos(source) or find_camera_file(source):
         return source
-    if not (dataset / FILE).is_file():
-        _found(source, dataset, PosesOptions())
+    if not _is_of(dataset, source):
+        _found(source, dataset, PosesOptions(image_size=max(PosesOptions.image_size, resolution)))
     return dataset
+
+
+def _is_of(dataset: Path, photos: Path) -> bool:
+    """Whether a dataset was made of just these photos."""
+    from ..sfm.photos import find_photos
+
+    if not (dataset / FILE).is_file():
+        return False
+    report, (found, excluded) = read_report(dataset), find_photos(photos)
+    return {*report.placed, *(photo.name for photo in report.unplaced)} == {photo.name for photo in (*found, *excluded)}
 
 
 def _found(photos: Path, dataset: Path, options: PosesOptions) -> PosesReport:
     """Find the cameras with a progress bar, and print the report."""
-    from ..sfm.needs import check_packages
-
     check_packages()
     from ..sfm.poses import find_poses
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from .errors import UserError
 from .files import disk_error, write_text
 
-FILE = "poses.json"
+FILE, TEXT, PICTURE = "poses.json", "poses.txt", "poses.png"
 GOOD_ERROR = 1.0
 """Pixels of reprojection error below which cameras fit well."""
 

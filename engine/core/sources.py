@@ -42,7 +42,7 @@ def _nothing_to_read(path: Path) -> UserError:
     images = sum(found.suffix in IMAGE_ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
     if images:
         return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0).",
-                         "Find the cameras first, for example with COLMAP, or capture a dataset in Blender.")
+                         f"Find the cameras first: splatwright poses {path} DATASET.")
     return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0).",
                      "Capture a dataset in Blender, or choose the folder that holds images and cameras.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -88,7 +87,7 @@ def _gap_sentence(gap: Gap) -> str:
     if gap.degrees > 180:
         return (f"The photos see the scene from one side, an arc of {360 - gap.degrees:.0f}°. To see it from behind, "
                 f"go on around it from {gap.first} or from {gap.second}.")
-    missing = math.ceil(gap.degrees / GOOD_STEP) - 1
+    missing = round(gap.degrees / GOOD_STEP) - 1
     return (f"On the way around the scene {gap.degrees:.0f}° are missing between {gap.first} and {gap.second}: "
             f"take about {missing} photos there.")
 

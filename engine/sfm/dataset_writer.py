@@ -16,7 +16,9 @@ from ..core.dataset import Dataset, PointCloud, View, held_out_names
 from ..core.distortion import forget_samples, undistort_image, undistorted_camera
 from ..core.files import make_folder, replacing
 from ..core.photo_sources import MASKS
+from ..core.poses_report import FILE
 from ..core.step import Say, Step
+from ..core.transforms_json import FILE as TRANSFORMS
 from ..core.transforms_json import write_transforms
 from .photos import Photo, open_mask, open_photo
 from .pool import threads
@@ -35,8 +37,7 @@ class Shot:
 
 def write_dataset(shots: Sequence[Shot], points: PointCloud | None, folder: Path, size: int, say: Say) -> Dataset:
     """Undistort every photo to at most `size` pixels (0: as large as it is) and write the dataset. transforms.json comes last."""
-    for name in (IMAGES, MASKS):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    _clear(folder)
     names = file_names([shot.photo for shot in shots])
     held_out = held_out_names(list(names.values()))
     views = []
@@ -48,6 +49,14 @@ def write_dataset(shots: Sequence[Shot], points: PointCloud | None, folder: Path
     dataset = Dataset(folder, tuple(sorted(views, key=lambda view: view.name)), points)
     write_transforms(dataset)
     return dataset
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier dataset, what says that it is whole first."""
+    for name in (FILE, TRANSFORMS):
+        (folder / name).unlink(missing_ok=True)
+    for name in (IMAGES, MASKS):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def file_names(photos: Sequence[Photo]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ from ..core.files import replacing
 from ..core.poses_report import Gap, PosesReport, Unplaced
 from .photos import open_photo
 
+WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Hiragino Sans", "PingFang SC",
+              "Apple SD Gothic Neo", "Arial Unicode MS", "WenQuanYi Zen Hei", "Droid Sans Fallback")
 MOST_POINTS = 20_000
 MOST_THUMBNAILS = 12
+MANY = 20
+"""Cameras from which on they are drawn smaller."""
 COLUMNS = 6
 CAMERA, MISSING, INK, PAPER = "#d1495b", "#edae49", "#22313f", "#ffffff"
 KEPT = 97.0
@@ -26,6 +31,13 @@ KEPT = 97.0
 
 def draw(report: PosesReport, dataset: Dataset, photos: Path, path: Path) -> None:
     """Write the picture of a report as PNG. `photos` is the folder that the unplaced photos' names refer to."""
+    from matplotlib import rc_context
+
+    with rc_context({"font.family": _fonts()}):
+        _draw(report, dataset, photos, path)
+
+
+def _draw(report: PosesReport, dataset: Dataset, photos: Path, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -42,8 +54,17 @@ def draw(report: PosesReport, dataset: Dataset, photos: Path, path: Path) -> Non
         _draw_gap(plan, report.gap, report, dataset)
     for index, photo in enumerate(shown):
         _thumbnail(figure.add_subplot(grid[1 + index // COLUMNS, index % COLUMNS]), photo, photos)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(temporary, format="png", dpi=100)
+
+
+def _fonts() -> list[str]:
+    """Matplotlib's own, and what this computer has for names in other alphabets."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
 
 
 def _title(report: PosesReport) -> str:
@@ -58,7 +79,7 @@ def _view(axes: Any, dataset: Dataset, report: PosesReport, plane: tuple[int, in
     positions, colors = _points(dataset)
     axes.scatter(*positions[:, list(plane)].T, s=2.0, c=colors, linewidths=0)
     cameras = [view.camera for view in dataset.views]
-    size = 0.05 * _extent(dataset)
+    size = 0.05 * _extent(dataset) * min(1.0, (MANY / len(cameras)) ** 0.5)
     for camera in cameras:
         axes.plot(*_frustum(camera, size)[:, list(plane)].T, color=CAMERA, linewidth=1.0)
     low, high = _bounds(dataset)

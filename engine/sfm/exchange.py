@@ -33,7 +33,6 @@ class Request:
     images: tuple[str, ...]  # in natural order
     groups: tuple[Group, ...]
     ordered: bool
-    masked: bool
     features: Features
     pairing: Pairing
     mapping: Mapping

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pycolmap
@@ -12,7 +14,7 @@ from .exchange import Group, Request
 from .prepare import COPIES
 
 LENS = "SIMPLE_RADIAL"
-BATCH = 4
+BATCH = max(4, 2 * (os.cpu_count() or 1))
 
 
 def extract(request: Request, work: Path, say: Say) -> tuple[float | None, ...]:
@@ -28,12 +30,22 @@ def extract(request: Request, work: Path, say: Say) -> tuple[float | None, ...]:
     found = len(request.images) - len(missing)
     say(Step(stage, found, len(request.images)))
     for group, focal in zip(request.groups, focals, strict=True):
-        names = [image for image in group.images if image not in done]
-        for batch in (names[first : first + BATCH] for first in range(0, len(names), BATCH)):
+        for batch in _batches([image for image in group.images if image not in done], work):
             _extract(request, group, focal, batch, work)
             found += len(batch)
             say(Step(stage, found, len(request.images)))
     return focals
+
+
+def _batches(names: list[str], work: Path) -> Iterator[list[str]]:
+    """A few names at a time, those with masks apart: COLMAP passes photos over that lack a mask where others have one."""
+    for masked in (False, True):
+        alike = [name for name in names if _mask(name, work).is_file() == masked]
+        yield from (alike[first : first + BATCH] for first in range(0, len(alike), BATCH))
+
+
+def _mask(name: str, work: Path) -> Path:
+    return work / MASKS / f"{name}.png"
 
 
 def _done(request: Request, work: Path) -> set[str]:
@@ -60,7 +72,7 @@ def _extract(request: Request, group: Group, focal: float | None, names: list[st
         reader.existing_camera_id = known
     elif focal:
         reader.camera_params = f"{focal},{group.width / 2},{group.height / 2},0"
-    if request.masked:
+    if _mask(names[0], work).is_file():
         reader.mask_path = work / MASKS
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False

@@ -135,18 +135,19 @@ def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[Sight]:
     """The verified matches of every two placed photos."""
     numbers = {image.image_id: image for image in placed.values()}
     with pycolmap.Database.open(path) as database:
+        rays = {number: _rays(database, image) for number, image in numbers.items()}
         for pair, geometry in zip(*database.read_two_view_geometries(), strict=True):
             ids = pycolmap.pair_id_to_image_pair(pair)
             if len(geometry.inlier_matches) and all(number in numbers for number in ids):
                 one, two = (numbers[number] for number in ids)
                 first, second = geometry.inlier_matches.T
                 relative = (two.cam_from_world() * one.cam_from_world().inverse()).matrix()
-                yield Sight(one.name, two.name, relative, (_rays(database, one, first), _rays(database, two, second)))
+                yield Sight(one.name, two.name, relative, (rays[one.image_id][first], rays[two.image_id][second]))
 
 
-def _rays(database: pycolmap.Database, image: pycolmap.Image, features: np.ndarray) -> np.ndarray:
-    """Where some features [M] of a photo lie on the plane at depth one: [M, 2], without the lens's distortion."""
-    pixels = database.read_keypoints(image.image_id)[features, :2].astype(np.float64)
+def _rays(database: pycolmap.Database, image: pycolmap.Image) -> np.ndarray:
+    """Where the features of a photo lie on the plane at depth one: [N, 2], without the lens's distortion."""
+    pixels = database.read_keypoints(image.image_id)[:, :2].astype(np.float64)
     assert image.camera is not None
     return np.asarray(image.camera.cam_from_img(pixels))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +16,7 @@ from ..core.step import Say, Step
 from .exchange import Request
 from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
 
-BATCH = 24
+BATCH = max(24, 8 * (os.cpu_count() or 1))
 PAIRS = "pairs.txt"
 
 
@@ -90,7 +92,7 @@ def _unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
 def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
     """Said once, after the first batch, when the rest takes long."""
     rest = seconds / batch * (total - batch)
-    return f"Comparing {total:,} pairs will take about {max(1, round(rest / 60))} minutes." if not first and rest > 45 else ""
+    return f"Comparing {total:,} pairs will take about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
 
 
 def _match(request: Request, work: Path) -> None:

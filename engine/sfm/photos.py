@@ -18,6 +18,7 @@ from ..core.files import disk_error
 from ..core.photo_sources import MASKS, PHOTOS, RAW, VIDEOS
 from ..core.poses_report import Unplaced
 
+HEIF = (".heic", ".heif")
 FULL_FRAME_DIAGONAL = 43.2666
 """Millimetres: what 35 mm equivalents refer to (CIPA DCG-001)."""
 
@@ -147,19 +148,27 @@ def _opened(path: Path) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(path)
     except UnidentifiedImageError:
-        raise UserError("It is no image, or it is damaged from its first bytes on.") from None
+        raise UserError(_unknown(path)) from None
     except Image.DecompressionBombError:
         raise UserError("It is larger than 170 million pixels.") from None
     except DAMAGED as error:
         raise UserError(f"It cannot be read: {error}.") from None
 
 
-def _register_heif() -> None:
+def _unknown(path: Path) -> str:
+    if path.suffix.lower() in HEIF and not _register_heif():
+        return "Reading it needs the package pillow-heif: pip install 'splatwright[photos]'."
+    return "It is no image, or it is damaged from its first bytes on."
+
+
+def _register_heif() -> bool:
+    """Let Pillow read the photos of phones, where the package for it is there."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        return
+        return False
     register_heif_opener()
+    return True
 
 
 def open_photo(path: Path, size: int = 0) -> Image.Image:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, pairwise
+from operator import attrgetter
 from pathlib import Path
 
 from ..core.colmap import read_colmap
@@ -14,20 +15,25 @@ from ..core.dataset import Dataset, PointCloud
 from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.photo_options import PosesOptions
-from ..core.poses_report import FILE, PosesReport, Unplaced, write_report
+from ..core.photo_sources import MASKS
+from ..core.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, write_report
 from ..core.step import Say, Step, silent
-from .dataset_writer import Shot, write_dataset
-from .exchange import Group, Outcome, Request
+from .dataset_writer import IMAGES, Shot, write_dataset
+from .exchange import OUTCOME, Group, Outcome, Request
 from .photos import find_photos, named, natural
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
 from .report import compose, explain
 from .upright import upright
 
+WRITTEN = {IMAGES, MASKS, "transforms.json", "points3d.ply", TEXT, PICTURE, FILE}
+"""What a dataset of ours holds."""
 FEWEST = 3
 """Photos below which there is no scene to speak of."""
 BYTES_A_PHOTO = 4 << 20
 """Disk that features, matches and copies of one photo take, at most."""
+MANY = 200
+"""Photos from which on global mapping is worth a thought: incremental mapping takes longer than all the rest."""
 SERIES_STEP = 3
 """File names of a series count up by no more than this from photo to photo."""
 
@@ -42,12 +48,12 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     photos, dataset = photos.resolve(), dataset.resolve()
     work = dataset.with_name(dataset.name + ".work")
     found, excluded = find_photos(photos, (dataset, work))
-    _refuse_to_overwrite(photos, dataset)
+    _refuse_to_overwrite(photos, dataset, work)
     _refuse_without_space(make_folder(work), len(found))
     copies, useless = prepare(found, work, options.feature_size, say)
     excluded += useless
     _refuse_too_few(copies, excluded, photos)
-    outcome = reconstruct(_request(copies, options), work, say)
+    outcome = reconstruct(_request(copies, options, say), work, say)
     shots, points = _shots(copies, outcome, excluded, work)
     excluded += explain(copies, outcome)
     written = write_dataset(shots, points, make_folder(dataset), options.image_size, say)
@@ -57,11 +63,13 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     return report
 
 
-def _refuse_to_overwrite(photos: Path, dataset: Path) -> None:
-    """UserError when the dataset's folder holds anything that is not ours."""
+def _refuse_to_overwrite(photos: Path, dataset: Path, work: Path) -> None:
+    """UserError when the dataset's folder holds anything that is not ours. Half of a dataset is ours where its work folder is."""
     if photos.is_relative_to(dataset):
         raise UserError(f"The dataset {dataset} would be written around the photos themselves.", "Choose another folder for the dataset.")
-    if dataset.is_file() or (dataset.is_dir() and any(dataset.iterdir()) and not (dataset / FILE).is_file()):
+    names = {path.name for path in dataset.iterdir()} if dataset.is_dir() else set()
+    ours = names <= WRITTEN and (FILE in names or (work / OUTCOME).is_file())
+    if dataset.is_file() or (names and not ours):
         raise UserError(f"{dataset} exists already and holds other things.", "Choose a folder that is not there yet.")
 
 
@@ -84,14 +92,16 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced],
     raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
 
 
-def _request(copies: Sequence[WorkingCopy], options: PosesOptions) -> Request:
-    groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=lambda copy: copy.name), key=lambda copy: copy.group)]
+def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> Request:
+    by_group = attrgetter("group")
+    groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=by_group), key=by_group)]
     blind = next((group for group in groups if group.focal is None), None)
+    if options.mapping == "incremental" and not blind and len(copies) >= MANY:
+        say(Step("reading photos", note="All photos tell their focal length: --mapping global would be faster, though less sure."))
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
         raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
-    masked = any(copy.photo.mask or copy.photo.path.suffix.lower() not in (".jpg", ".jpeg") for copy in copies)
-    return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]), masked,
+    return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]),
                    options.features, options.pairing, options.mapping, options.max_features, options.threads)
 
 
@@ -130,10 +140,10 @@ def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: S
 
 
 def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, say: Say) -> None:
-    """poses.txt, poses.png and poses.json; the last one marks the dataset as ours."""
+    """poses.txt, poses.png and poses.json; the last one says that the dataset is whole."""
     from .drawing import draw
 
     say(Step("drawing the report"))
-    (dataset.folder / "poses.txt").write_text(report.text(), encoding="utf-8")
-    draw(report, dataset, photos, dataset.folder / "poses.png")
+    (dataset.folder / TEXT).write_text(report.text(), encoding="utf-8")
+    draw(report, dataset, photos, dataset.folder / PICTURE)
     write_report(report, dataset.folder)

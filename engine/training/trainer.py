@@ -150,7 +150,7 @@ def measure(run: Run) -> Score | None:
 def save_preview(run: Run) -> None:
     """Write preview.ply for the viewport: no view-dependent colour, a sample of at most PREVIEW_GAUSSIANS."""
     gaussians = run.model.sample(PREVIEW_GAUSSIANS)
-    if without_disk_trouble(run, lambda: write_ply(run.job.preview, gaussians)):
+    if without_disk_trouble(run, lambda: write_ply(run.job.preview, gaussians, antialiased=run.config.antialiased)):
         run.emit(Preview(run.step, len(gaussians)))
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from engine.core.colmap import read_colmap
 from engine.core.sources import read_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +71,7 @@ def measure_set(name: str, folder: Path) -> None:
     plain = folder / "plain"
     plain.mkdir()
     cost = run([sys.executable, "-c", PLAIN, str(photos), str(plain)])
-    report("pycolmap", centres(plain), truth, photos, cost)
+    report("pycolmap", model_centres(plain / "sparse" / "0"), truth, photos, cost)
 
 
 def run(command: list[str]) -> Cost:
@@ -87,9 +86,13 @@ def run(command: list[str]) -> Cost:
 
 
 def centres(folder: Path) -> Centres:
-    """Where the cameras of a dataset or a model are."""
-    views = (read_dataset if (folder / "transforms.json").is_file() else read_colmap)(folder).views
-    return {Path(view.name).stem: view.camera.position for view in views}
+    """Where the cameras of a dataset are."""
+    return {Path(view.name).stem: view.camera.position for view in read_dataset(folder).views}
+
+
+def model_centres(model: Path) -> Centres:
+    """Where the cameras of a COLMAP model are."""
+    return {Path(image.name).stem: image.projection_center() for image in pycolmap.Reconstruction(model).images.values()}
 
 
 def true_centres(model: Path) -> Centres:

@@ -60,7 +60,8 @@ def exported(path: Path) -> None:
 
 def reloaded(target: bpy.types.Object) -> None:
     target.splatwright.stamp = ""
-    assert module("addon.linked").refresh(target)
+    module("addon.linked").refresh()
+    assert target.splatwright.stamp
 
 
 def saved(path: Path) -> None:

@@ -66,9 +66,9 @@ def wall_depth(distance: float) -> float:
     return (1 / NEAR - 1 / distance) / (1 / NEAR - 1 / FAR)
 
 
-def truth(gaussians: Any, view: Camera) -> np.ndarray:
+def truth(gaussians: Any, view: Camera, antialiased: bool = False) -> np.ndarray:
     """What the trainer sees: premultiplied display colours [H, W, 4], none brighter than white."""
-    model = CpuModel(gaussians, 1)
+    model = CpuModel(gaussians, 1, antialiased)
     seen = model.render(view, gaussians.sh_degree, (0.0, 0.0, 0.0))
     model.close()
     return np.dstack([np.minimum(seen.rgb, seen.alpha[..., None]), seen.alpha])

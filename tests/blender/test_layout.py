@@ -13,6 +13,7 @@ from mathutils import Matrix
 from tests.blender.conftest import module
 from tests.blender.on_splats import dirty_ball, lowest, parented, run, seen, splats
 from tests.blender.splat_samples import changed, keep_first, some_gaussians
+from tests.blender.test_transforms import apply_as_blender_does
 
 
 def test_splats_stand_on_the_ground(layout: ModuleType) -> None:
@@ -209,20 +210,26 @@ def test_points_selected_in_edit_mode_are_places_too(layout: ModuleType) -> None
 
 
 def state() -> dict[str, tuple[Any, ...]]:
-    """Objects with their places, modes, numbers of modifiers and of points."""
+    """Objects with their places, modes, numbers of modifiers, and splats."""
+    checksum = module("addon.loading").checksum_of
     return {found.name: (np.round(np.array(found.matrix_world), 4).tolist(), found.mode, len(found.modifiers),
-                         found.data and len(found.data.points)) for found in bpy.data.objects}
+                         found.data and checksum(found.data)) for found in bpy.data.objects}
 
 
 @pytest.mark.parametrize(("name", "options"), [
     ("place_on_ground", {}), ("align_to_points", {"first": (0, 0, 0), "second": (1, 1, 0), "third": (0, 1, 1)}),
     ("scale_to_distance", {"first": (0, 0, 0), "second": (1, 1, 0), "distance": 5.0}), ("apply_transform", {}), ("crop", {}),
-    ("select_floaters", {}), ("remove_floaters", {}), ("merge_splats", {}), ("split_splats", {})])
+    ("select_floaters", {}), ("remove_floaters", {}), ("merge_splats", {}), ("split_splats", {}), ("apply_crop", {}), ("mend_splats", {})])
 def test_everything_is_undone(layout: ModuleType, name: str, options: dict[str, Any]) -> None:
     bpy.context.preferences.edit.use_global_undo = True
     made, other = splats(dirty_ball()), splats(some_gaussians(50), "Other")
     made.location, made.scale = (1, 2, 3), (1, 2, 1)
     module("addon.point_rows").select_points(other.data, np.arange(50) < 7)
+    if name == "apply_crop":
+        assert run("crop") == {"FINISHED"}
+        made.select_set(True)
+    if name == "mend_splats":
+        apply_as_blender_does(made)
     bpy.context.view_layer.update()
     bpy.ops.ed.undo_push(message="Before")
     before = state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Event
 from types import ModuleType
 from typing import Any
 
@@ -81,9 +82,38 @@ def test_a_file_that_changed_is_read_again(linked: ModuleType, tmp_path: Path) -
     before = made.data.attributes["scale"]
     assert linked.look() == linked.INTERVAL and made.data.attributes["scale"] == before and len(made.data.points) == 100
     gaussians = write(tmp_path / "a.ply", 250, seed=1, age=2)
-    linked.look()
+    linked.refresh()
     assert_same(read(made), gaussians)
     assert tuple(made.scale) == (2, 2, 2)
+
+
+def test_blender_goes_on_while_a_file_is_read(linked: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.ply", 100)
+    made = link(tmp_path / "a.ply")
+    gaussians, begun, go_on, really = write(tmp_path / "a.ply", 150, seed=1, age=2), Event(), Event(), linked.read_splats
+
+    def slowly(path: Path, axes: str) -> Any:
+        begun.set()
+        assert go_on.wait(10)
+        return really(path, axes)
+
+    monkeypatch.setattr(linked, "read_splats", slowly)
+    assert linked.look() == linked.SOON and begun.wait(10)
+    assert linked.look() == linked.SOON and len(made.data.points) == 100
+    go_on.set()
+    linked.refresh()
+    assert_same(read(made), gaussians)
+
+
+def test_objects_that_share_splats_stay_linked_when_their_file_changes(linked: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "a.ply", 100)
+    made = link(tmp_path / "a.ply")
+    other = made.copy()
+    bpy.context.collection.objects.link(other)
+    gaussians = write(tmp_path / "a.ply", 150, seed=1, age=2)
+    linked.refresh()
+    assert made.splatwright.linked and other.splatwright.linked and not other.splatwright.problem and made.data == other.data
+    assert_same(read(other), gaussians)
 
 
 def test_a_file_that_changed_while_blender_was_away(linked: ModuleType, tmp_path: Path) -> None:
@@ -106,7 +136,7 @@ def test_a_missing_file_keeps_the_object_and_says_so(linked: ModuleType, tmp_pat
     with pytest.raises(RuntimeError, match="hold no splats"):
         bpy.ops.splatwright.export_splats(filepath=str(tmp_path / "c.ply"))
     again.splatwright.source = str(tmp_path / "b.ply")
-    linked.look()
+    linked.refresh()
     assert_same(read(again), gaussians)
     assert not again.splatwright.problem
 
@@ -116,7 +146,7 @@ def test_splats_whose_file_went_are_saved_after_all(linked: ModuleType, tmp_path
     gaussians = write(tmp_path / "a.ply", 100)
     made = link(tmp_path / "a.ply")
     (tmp_path / "a.ply").unlink()
-    linked.look()
+    linked.refresh()
     assert "a.ply" in made.splatwright.problem
     assert_same(read(made), gaussians)
     again = reopen(save(tmp_path / "a.blend"))
@@ -138,11 +168,11 @@ def test_a_file_half_written_is_waited_for(linked: ModuleType, tmp_path: Path, d
     gaussians = write(tmp_path / "a.ply", 100)
     made = link(tmp_path / "a.ply")
     (tmp_path / "a.ply").write_bytes(damage)
-    linked.look()
+    linked.refresh()
     assert_same(read(made), gaussians)
     assert "a.ply" in made.splatwright.problem and "\n" not in made.splatwright.problem
     gaussians = write(tmp_path / "a.ply", 120, seed=3, age=3)
-    linked.look()
+    linked.refresh()
     assert_same(read(made), gaussians)
     assert not made.splatwright.problem
 
@@ -169,7 +199,7 @@ def test_linked_objects_can_be_appended(linked: ModuleType, tmp_path: Path) -> N
     saved = save(tmp_path / "a.blend")
     empty_scene()
     bpy.ops.wm.append(directory=str(saved / "Object"), filename=name)
-    linked.look()
+    linked.refresh()
     assert_same(read(bpy.data.objects[name]), gaussians)
 
 
@@ -219,11 +249,11 @@ def test_a_changed_file_does_not_replace_edited_splats(linked: ModuleType, tmp_p
     made = link(tmp_path / "a.ply")
     edited = edit(made)
     gaussians = write(tmp_path / "a.ply", 150, seed=4, age=3)
-    linked.look()
+    linked.refresh()
     assert_same(read(made), edited)
     assert not made.splatwright.linked and "edited" in made.splatwright.problem
     made.splatwright.linked = True  # on purpose
-    linked.look()
+    linked.refresh()
     assert_same(read(made), gaussians)
     assert made.splatwright.linked and not made.splatwright.problem
 

@@ -62,11 +62,11 @@ def camera(scene: bpy.types.Scene) -> Any:
     return module("engine.core.camera").Camera(SIZE, SIZE, 1.4 * SIZE, 1.4 * SIZE, SIZE / 2, SIZE / 2, place)
 
 
-def expected(gaussians: Any, view: Any) -> np.ndarray:
+def expected(gaussians: Any, view: Any, antialiased: bool = False) -> np.ndarray:
     """What 3D Gaussian Splatting shows when it mixes linear light, as a renderer must."""
     colors = linear(seen_colors(gaussians, view.position))
     sh0 = module("engine.core.gaussians").rgb_to_sh0(colors)[:, None]
-    return draw(changed(gaussians.with_sh_degree(0), sh0=sh0), view)
+    return draw(changed(gaussians.with_sh_degree(0), sh0=sh0), view, antialiased)
 
 
 def linear(color: np.ndarray) -> np.ndarray:
@@ -84,8 +84,21 @@ def test_cycles_draws_what_the_rasterizer_draws(preview: ModuleType, fresh_scene
     show(ball)
     seen = render(fresh_scene, tmp_path)
     assert seen[..., 3].max() > 0.9
-    print("PSNR",psnr(seen,expected(ball,view)))
     assert psnr(seen, expected(ball, view)) > 30
+
+
+def test_antialiased_splats_pale_where_they_are_widened(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    ball = sparse_ball(1)
+    ball.scales[::2] -= 2.5
+    view = camera(fresh_scene)
+    made = show(ball)
+    made.splatwright.antialiased = True
+    made.scale = (2, 2, 2)
+    bpy.context.view_layer.update()
+    baked = module("engine.core.transform").transform_gaussians(ball, np.array(made.matrix_world, float))
+    seen = render(fresh_scene, tmp_path)
+    assert psnr(seen, expected(baked, view, antialiased=True)) > psnr(seen, expected(baked, view)) + 5
+    assert psnr(seen, expected(baked, view, antialiased=True)) > 30
 
 
 @pytest.mark.parametrize("scale", [(0.8, 0.8, 0.8), (0.6, 1.1, 0.8), (-1, 1, 1)], ids=["uniform", "stretched", "mirrored"])

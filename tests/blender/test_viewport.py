@@ -64,6 +64,20 @@ def test_it_respects_the_object(viewport: ModuleType, scale: tuple[float, float,
     assert psnr(look(view), truth(baked(ball, made), view)) > 48
 
 
+def test_antialiased_splats_pale_where_they_are_widened(viewport: ModuleType) -> None:
+    """Beside an object of the other kind."""
+    ball, view = colored_ball(600, sh_degree=1), camera()
+    ball.scales[:] -= 2.0
+    made = show(ball)
+    widened = truth(ball, view)
+    made.splatwright.antialiased = True
+    assert psnr(look(view), truth(ball, view, antialiased=True)) > 48
+    assert psnr(look(view), widened) < 40
+    made.hide_set(True)
+    show(ball)
+    assert psnr(look(view), widened) > 48
+
+
 def test_several_objects_are_sorted_together(viewport: ModuleType) -> None:
     """Every other splat in an object of its own: drawn one object after the other they would look otherwise."""
     ball, view = colored_ball(600, sh_degree=1), camera()

@@ -12,12 +12,18 @@ from engine.core.transform import rotation_matrices
 LOW_PASS = 0.3  # px²
 
 
-def draw(gaussians: Gaussians, camera: Camera) -> np.ndarray:
-    """Colour over black and alpha, [H, W, 4]; EWA splatting (Zwicker et al. 2002) as 3D Gaussian Splatting does it."""
+def draw(gaussians: Gaussians, camera: Camera, antialiased: bool = False) -> np.ndarray:
+    """Colour over black and alpha, [H, W, 4]; EWA splatting (Zwicker et al. 2002) as 3D Gaussian Splatting does it.
+
+    Antialiased: opacities are lowered such that the low-pass keeps every Gaussian's integral (Yu et al. 2024).
+    """
     viewmat = camera.viewmat
     local = gaussians.means.astype(np.float64) @ viewmat[:3, :3].T + viewmat[:3, 3]  # [N, 3]
-    shapes = _image_covariances(gaussians, camera, local)
+    sharp = _image_covariances(gaussians, camera, local)
+    shapes = sharp + LOW_PASS * np.eye(2)
     colors, opacities = seen_colors(gaussians, camera.position), 1 / (1 + np.exp(-gaussians.opacities.astype(np.float64)))
+    if antialiased:
+        opacities = opacities * np.sqrt(np.linalg.det(sharp) / np.linalg.det(shapes))
     pixels = np.stack(np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5), axis=2)
     centers = local[:, :2] / local[:, 2:] * [camera.fl_x, camera.fl_y] + [camera.cx, camera.cy]
     picture = np.zeros((camera.height, camera.width, 4))
@@ -50,4 +56,4 @@ def _image_covariances(gaussians: Gaussians, camera: Camera, local: np.ndarray) 
     zero = np.zeros_like(x)
     jacobian = np.stack([camera.fl_x / z, zero, -camera.fl_x * x / z**2, zero, camera.fl_y / z, -camera.fl_y * y / z**2], axis=1)
     to_image = jacobian.reshape(-1, 2, 3) @ camera.viewmat[:3, :3]
-    return to_image @ covariances(gaussians) @ to_image.transpose(0, 2, 1) + LOW_PASS * np.eye(2)
+    return to_image @ covariances(gaussians) @ to_image.transpose(0, 2, 1)

@@ -16,7 +16,7 @@ from tests.scenes import look_at
 WIDTH, HEIGHT, FOCAL = 480, 360, 430.0
 LENS = (-0.08,)
 TEXELS = 512
-SIDE = 6.0
+SIDE = 3.0
 """Metres that one picture covers."""
 BOX = 0.8
 """Half of the box's side."""
@@ -28,12 +28,13 @@ class Plane:
 
     axis: int
     offset: float
-    low: tuple[float, float] = (-SIDE, -SIDE)
-    high: tuple[float, float] = (SIDE, SIDE)
+    low: tuple[float, float] = (-6.0, -6.0)
+    high: tuple[float, float] = (6.0, 6.0)
 
 
 ROOM = (Plane(2, 0.0), Plane(0, -4.0), Plane(1, 4.0),
-        Plane(2, 2 * BOX, (-BOX, -BOX), (BOX, BOX)), *(Plane(axis, side * BOX, (-BOX, 0.0), (BOX, 2 * BOX)) for axis in (0, 1) for side in (-1, 1)))
+        Plane(2, 2 * BOX, (-BOX, -BOX), (BOX, BOX)),
+        *(Plane(axis, side * BOX, (-BOX, 0.0), (BOX, 2 * BOX)) for axis in (0, 1) for side in (-1, 1)))
 
 
 def walk(count: int, width: int = WIDTH, height: int = HEIGHT) -> list[Camera]:
@@ -82,7 +83,8 @@ def take_photos(folder: Path, count: int = 8, first: int = 1) -> list[Camera]:
 def portrait(camera: Camera) -> Camera:
     """The same lens turned by a quarter, from the same place."""
     turn = np.array([[0.0, -1.0, 0, 0], [1.0, 0.0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    return replace(camera, width=camera.height, height=camera.width, cx=camera.cy, cy=camera.cx, camera_to_world=camera.camera_to_world @ turn)
+    return replace(camera, width=camera.height, height=camera.width, cx=camera.cy, cy=camera.cx,
+                   camera_to_world=camera.camera_to_world @ turn)
 
 
 @cache
@@ -98,7 +100,7 @@ def _picture(seed: int) -> np.ndarray:
 
 def _looked_up(picture: np.ndarray, spots: np.ndarray) -> np.ndarray:
     """Bilinear colours [N, 3] of a picture that repeats every SIDE metres, at spots [N, 2]."""
-    texels = spots / SIDE * 2 * TEXELS
+    texels = spots / SIDE * TEXELS
     corner = np.floor(texels).astype(int)
     share = (texels - corner)[..., None]
     (a, b), (c, d) = ([picture[(corner[:, 1] + y) % TEXELS, (corner[:, 0] + x) % TEXELS] for x in (0, 1)] for y in (0, 1))

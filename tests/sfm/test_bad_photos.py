@@ -13,7 +13,6 @@ from PIL import Image
 
 from engine.core.errors import UserError
 from engine.core.photo_options import PosesOptions
-from engine.core.png import write_png
 from engine.core.poses_report import PosesReport
 from engine.core.sources import read_dataset
 from engine.core.step import Step
@@ -43,13 +42,13 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, shots: list[np.ndarray]) -> 
     save(folder / "день 1" / "a b.jpg", shots[0], quality=95)
     save(folder / "день 1" / "写真 'neu' (2).jpg", shots[1], quality=95)
     save(folder / "upper.JPG", shots[2], format="JPEG", quality=95)
-    write_png(folder / "deep.png", shots[3].astype(np.uint16) * 257)
+    save(folder / "deep.png", np.asarray(Image.fromarray(shots[3]).convert("L")).astype(np.uint16) * 257)
     write_tiff_16(folder / "deep.tif", shots[4])
     save_heic(folder / "phone.heic", shots[5])
     save(folder / "turned.jpg", np.rot90(shots[6]), quality=95, exif=turned(6))
     save(folder / "half.jpg", np.asarray(Image.fromarray(shots[7]).resize((WIDTH * 3 // 4, HEIGHT * 3 // 4))), quality=95)
     save(folder / "elsewhere.jpg", photograph(walk(8)[3], seed=7), quality=95)
-    save(folder / "again.jpg", shots[0], quality=80)
+    save(folder / "день 1" / "again.jpg", shots[0], quality=80)
     whole = (folder / "upper.JPG").read_bytes()
     (folder / "cut off.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "zeroed.jpg").write_bytes(bytes(20_000))
@@ -92,7 +91,7 @@ def test_every_kind_of_photo_finds_its_camera(mixed: tuple[Path, PosesReport]) -
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("elsewhere.jpg", "points"), ("again.jpg", "shows exactly what день 1/a b.jpg shows"), ("cut off.jpg", "cut off"),
+    ("elsewhere.jpg", "points"), ("день 1/again.jpg", "shows exactly what день 1/a b.jpg shows"), ("cut off.jpg", "cut off"),
     ("zeroed.jpg", "no image"), ("notes.jpg", "no image"), ("nothing.png", "no image"), ("film.dng", "RAW"),
 ])
 def test_every_other_file_is_named_with_a_reason(mixed: tuple[Path, PosesReport], name: str, words: str) -> None:

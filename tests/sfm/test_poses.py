@@ -65,15 +65,21 @@ def test_cameras_are_where_the_photos_were_taken(found: Found) -> None:
     assert error < 0.005
 
 
+def small(image: Image.Image) -> np.ndarray:
+    """A quarter of the size, without detail that hangs on a fraction of a pixel."""
+    return np.asarray(image.convert("L").reduce(4), float)
+
+
 def test_the_lens_is_found_and_taken_out(found: Found) -> None:
     [lens] = found.report.lenses
     assert lens.focal == pytest.approx(FOCAL, rel=0.02) and lens.exif is None
     camera = found.dataset.views[3].camera
     assert not camera.distortion
     pinhole = replace(found.truth[3], distortion=(), fl_x=camera.fl_x, fl_y=camera.fl_y)
-    seen = np.asarray(Image.open(found.dataset.views[3].image).convert("RGB"), float)
-    straight, bent = (np.abs(seen - photograph(each)).mean() for each in (pinhole, replace(pinhole, distortion=LENS)))
-    assert straight < 3 < bent
+    seen = small(Image.open(found.dataset.views[3].image))
+    wanted = [small(Image.fromarray(photograph(each))) for each in (pinhole, replace(pinhole, distortion=LENS))]
+    straight, bent = (np.abs(seen - each).mean() for each in wanted)
+    assert straight < 0.5 * bent
 
 
 def test_the_scene_stands_upright_around_the_origin(found: Found) -> None:
@@ -82,7 +88,7 @@ def test_the_scene_stands_upright_around_the_origin(found: Found) -> None:
     assert (tops[:, 2] > 0.8).all()
     middle = np.median(found.dataset.points.positions, axis=0)
     distances = [np.linalg.norm(view.camera.position - middle) for view in found.dataset.views]
-    assert np.abs(middle).max() < 0.01 and np.median(distances) == pytest.approx(3, rel=0.1)
+    assert np.abs(middle).max() < 0.1 and np.median(distances) == pytest.approx(3, rel=0.1)
 
 
 def test_nothing_is_recognised_under_a_mask(found: Found) -> None:
@@ -118,6 +124,20 @@ def test_a_second_run_computes_no_features_again(found: Found) -> None:
     find_poses(photos, found.dataset.folder, QUICK, steps.append)
     begin = next(step for step in steps if step.name == "finding features")
     assert begin.done == begin.total == 8
+
+
+def test_a_run_that_was_cut_off_while_writing_is_made_whole(found: Found) -> None:
+    def cut(step: Step) -> None:
+        if step.name == "undistorting photos" and step.done == 3:
+            raise KeyboardInterrupt
+
+    folder = found.dataset.folder
+    photos = folder.with_name("photos")
+    with pytest.raises(KeyboardInterrupt):
+        find_poses(photos, folder, QUICK, cut)
+    assert not (folder / "transforms.json").exists() and not (folder / "poses.json").exists()
+    assert find_poses(photos, folder, QUICK).placed == found.report.placed
+    assert len(read_dataset(folder).views) == 8
 
 
 def test_two_shapes_of_photo_are_two_cameras(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Photos on the command line: from JPEGs to splats in one command, and one sentence for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.photo_sources import is_plain_photos
+from engine.core.ply import read_ply
+from tests.end_to_end.test_command_line import QUICK, assert_sentence, last_json, splatwright
+from tests.scenes import write_ball_dataset
+from tests.sfm.photo_scene import photograph, save, take_photos, walk
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("train on – 写真")
+    take_photos(folder)
+    return folder
+
+
+def test_photos_become_splats_in_one_command(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "scene.ply"
+    done = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 60)
+    figures = last_json(done)
+    assert "8 of 8 photos have a camera" in done.stdout and figures["steps"] == 60 and figures["psnr"] > 12
+    assert len(read_ply(output).gaussians) == figures["gaussians"] > 100
+    report = output.with_suffix(".dataset") / "poses.json"
+    before = report.stat().st_mtime_ns
+    again = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 80)
+    assert last_json(again)["steps"] == 80 and report.stat().st_mtime_ns == before
+    save(photos / "photo_009.jpg", photograph(walk(9)[4]), quality=95)
+    more = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 90)
+    assert "9 of 9 photos" in more.stdout, more.stderr
+
+
+def test_a_dataset_is_no_folder_of_plain_photos(tmp_path: Path, photos: Path) -> None:
+    dataset = write_ball_dataset(tmp_path / "ball", views=3).folder
+    assert is_plain_photos(photos) and not is_plain_photos(dataset) and not is_plain_photos(tmp_path)
+    (dataset / "transforms.json").unlink()
+    assert is_plain_photos(dataset)
+    (dataset / "sparse").mkdir()
+    assert not is_plain_photos(dataset) and not is_plain_photos(dataset / "nowhere")
+
+
+def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:
+    assert_sentence(splatwright("poses", tmp_path / "nowhere", tmp_path / "out"), "does not exist")
+    assert_sentence(splatwright("poses", tmp_path, tmp_path / "out"), "holds no photos")
+    assert_sentence(splatwright("poses", tmp_path, tmp_path / "out", "--feature-size", 3), "feature_size is 3")
+    save(tmp_path / "a.jpg", photograph(walk(2)[0]))
+    assert_sentence(splatwright("train", tmp_path, "-o", tmp_path / "x.ply"), "a.jpg", "at least 3")
