@@ -40,12 +40,12 @@ def posed(source: Path, dataset: Path, resolution: int) -> Path:
     """
     if not is_plain_photos(source) or find_camera_file(source):
         return source
-    if not _is_of(dataset, source):
+    if not is_of(dataset, source):
         _found(source, dataset, PosesOptions(image_size=max(PosesOptions.image_size, resolution)))
     return dataset
 
 
-def _is_of(dataset: Path, photos: Path) -> bool:
+def is_of(dataset: Path, photos: Path) -> bool:
     """Whether a dataset was made of just these photos."""
     from ..sfm.photos import find_photos
 

@@ -23,7 +23,7 @@ PAIRS = "pairs.txt"
 def match(request: Request, work: Path, say: Say) -> None:
     """Compare the photos that the request's pairing chooses."""
     pairing = chosen(request.pairing, len(request.images), request.ordered)
-    pairs = sorted(_pairs(pairing, request, work))
+    pairs = sorted(_pairs(pairing, request, work, say))
     say(Step("choosing pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
     match_pairs(request, work, pairs, say)
 
@@ -45,15 +45,21 @@ def _describe(pairing: Pairing, count: int) -> str:
             return f"{count} photos, each is compared with the {LOOKALIKES} that look most alike"
 
 
-def _pairs(pairing: Pairing, request: Request, work: Path) -> Iterable[Pair]:
+def _pairs(pairing: Pairing, request: Request, work: Path, say: Say) -> Iterable[Pair]:
     count = len(request.images)
     match pairing:
         case "exhaustive":
             return all_pairs(count)
         case "sequential":
-            return neighbours(count) | lookalikes(similarity(_strongest(request, work)), LOOPS)
+            return neighbours(count) | lookalikes(_alike(request, work, say), LOOPS)
         case _:
-            return neighbours(count, 1) | lookalikes(similarity(_strongest(request, work)), LOOKALIKES)
+            return neighbours(count, 1) | lookalikes(_alike(request, work, say), LOOKALIKES)
+
+
+def _alike(request: Request, work: Path, say: Say) -> np.ndarray:
+    """How alike each two photos look: [N, N]."""
+    count = len(request.images)
+    return similarity(_strongest(request, work), lambda row: say(Step("choosing pairs", row + 1, count)))
 
 
 def _strongest(request: Request, work: Path) -> list[np.ndarray]:

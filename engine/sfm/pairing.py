@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -45,14 +45,18 @@ def lookalikes(similarity: np.ndarray, most: int) -> set[Pair]:
     return {(min(row, other), max(row, other)) for row in range(count) for other in best[row].tolist()}
 
 
-def similarity(descriptors: Sequence[np.ndarray]) -> np.ndarray:
-    """How many of the features of each two photos find each other: [N, N], from descriptors uint8 [M, 128], strongest first."""
+def similarity(descriptors: Sequence[np.ndarray], tick: Callable[[int], None] = lambda _: None) -> np.ndarray:
+    """How many of the features of each two photos find each other: [N, N], from descriptors uint8 [M, 128], strongest first.
+
+    `tick` hears the number of each photo whose row is begun.
+    """
     count = len(descriptors)
     packed = np.zeros((count, STRONGEST, 128), np.float32)
     for row, values in enumerate(descriptors):
         packed[row, : min(STRONGEST, len(values))] = _unit(values[:STRONGEST])
     table = np.zeros((count, count))
     for row, columns, common in _common(packed):
+        tick(row)
         table[row, columns] = table[columns, row] = common
     return table
 

@@ -120,14 +120,15 @@ def is_series(names: Sequence[str]) -> bool:
 def _shots(
     copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced], work: Path
 ) -> tuple[list[Shot], PointCloud | None]:
-    """Photos with their cameras, upright; UserError with the reasons when there are too few."""
+    """Photos with their cameras, upright, in natural order; UserError with the reasons when there are too few."""
     if outcome.placed < FEWEST:
         raise _nothing_placed(copies, outcome, excluded)
     model = read_colmap(work)
     frame = upright([view.camera for view in model.views], model.points)
     photos = {copy.name: copy.photo for copy in copies}
     points = model.points and replace(model.points, positions=frame.points(model.points.positions).astype("float32"))
-    return [Shot(photos[view.name], frame.camera(view.camera)) for view in model.views], points
+    shots = [Shot(photos[view.name], frame.camera(view.camera)) for view in model.views]
+    return sorted(shots, key=lambda shot: natural(shot.photo.name)), points
 
 
 def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced]) -> UserError:

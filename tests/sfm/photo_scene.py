@@ -72,12 +72,17 @@ def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
     return path
 
 
-def take_photos(folder: Path, count: int = 8, first: int = 1) -> list[Camera]:
+@cache
+def shots(count: int = 8, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Photos of a walk past the scene of a seed, uint8 [H, W, 3] each."""
+    return tuple(photograph(camera, seed) for camera in walk(count))
+
+
+def take_photos(folder: Path, count: int = 8) -> list[Camera]:
     """photo_001.jpg and so on below a folder; returns their cameras."""
-    cameras = walk(count)
-    for number, camera in enumerate(cameras, first):
-        save(folder / f"photo_{number:03d}.jpg", photograph(camera), quality=95)
-    return cameras
+    for number, shot in enumerate(shots(count), 1):
+        save(folder / f"photo_{number:03d}.jpg", shot, quality=95)
+    return walk(count)
 
 
 def portrait(camera: Camera) -> Camera:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.commands.photos import is_of
 from engine.core.photo_sources import is_plain_photos
 from engine.core.ply import read_ply
 from tests.end_to_end.test_command_line import QUICK, assert_sentence, last_json, splatwright
 from tests.scenes import write_ball_dataset
-from tests.sfm.photo_scene import photograph, save, take_photos, walk
+from tests.sfm.photo_scene import save, shots, take_photos
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,9 @@ def test_photos_become_splats_in_one_command(photos: Path, tmp_path: Path) -> No
     before = report.stat().st_mtime_ns
     again = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 80)
     assert last_json(again)["steps"] == 80 and report.stat().st_mtime_ns == before
-    save(photos / "photo_009.jpg", photograph(walk(9)[4]), quality=95)
-    more = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 90)
-    assert "9 of 9 photos" in more.stdout, more.stderr
+    assert is_of(report.parent, photos)
+    save(photos / "photo_009.jpg", shots()[4], quality=90)
+    assert not is_of(report.parent, photos)
 
 
 def test_a_dataset_is_no_folder_of_plain_photos(tmp_path: Path, photos: Path) -> None:
@@ -48,5 +49,5 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:
     assert_sentence(splatwright("poses", tmp_path / "nowhere", tmp_path / "out"), "does not exist")
     assert_sentence(splatwright("poses", tmp_path, tmp_path / "out"), "holds no photos")
     assert_sentence(splatwright("poses", tmp_path, tmp_path / "out", "--feature-size", 3), "feature_size is 3")
-    save(tmp_path / "a.jpg", photograph(walk(2)[0]))
+    save(tmp_path / "a.jpg", shots()[0])
     assert_sentence(splatwright("train", tmp_path, "-o", tmp_path / "x.ply"), "a.jpg", "at least 3")

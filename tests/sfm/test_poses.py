@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from engine.core.sources import read_dataset
 from engine.core.step import Step
 from engine.sfm.poses import find_poses
 from tests.bench.bench_sfm import aligned
-from tests.sfm.photo_scene import FOCAL, HEIGHT, LENS, WIDTH, photograph, portrait, save, take_photos, walk
+from tests.sfm.photo_scene import FOCAL, HEIGHT, LENS, WIDTH, photograph, portrait, save, shots, take_photos, walk
 
 QUICK = PosesOptions(features="quick", max_features=1200)
 
@@ -41,9 +41,10 @@ class Found:
 
 
 def described(work: Path) -> int:
-    """Photos whose features are kept."""
-    with closing(sqlite3.connect(f"file:{work / 'quick.db'}?mode=ro", uri=True)) as database:
+    """Photos whose features are kept; 0 before there are any."""
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{work / 'quick.db'}?mode=ro", uri=True)) as database:
         return database.execute("SELECT count(*) FROM descriptors").fetchone()[0]
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +143,8 @@ def test_a_run_that_was_cut_off_while_writing_is_made_whole(found: Found) -> Non
 
 def test_two_shapes_of_photo_are_two_cameras(tmp_path: Path) -> None:
     for number, camera in enumerate(walk(8), 1):
-        camera = portrait(camera) if number in (3, 6) else camera
-        save(tmp_path / "in" / f"{number}.jpg", photograph(camera), quality=95)
+        shot = photograph(portrait(camera)) if number in (3, 6) else shots()[number - 1]
+        save(tmp_path / "in" / f"{number}.jpg", shot, quality=95)
     report = find_poses(tmp_path / "in", tmp_path / "out", QUICK)
     assert len(report.placed) == 8, report.text()
     assert sorted((lens.photos, lens.width, lens.height) for lens in report.lenses) == [(2, HEIGHT, WIDTH), (6, WIDTH, HEIGHT)]
@@ -158,8 +159,8 @@ def test_global_mapping_takes_the_focal_length_from_exif(tmp_path: Path) -> None
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     exif.get_ifd(0x8769)[0xA405] = round(FOCAL / np.hypot(WIDTH, HEIGHT) * 43.2666)
-    for number, camera in enumerate(walk(8), 1):
-        save(tmp_path / "in" / f"{number}.jpg", photograph(camera), quality=95, exif=exif)
+    for number, shot in enumerate(shots(), 1):
+        save(tmp_path / "in" / f"{number}.jpg", shot, quality=95, exif=exif)
     report = find_poses(tmp_path / "in", tmp_path / "out", replace(QUICK, mapping="global"))
     assert len(report.placed) == 8 and report.mapping == "global"
     [lens] = report.lenses

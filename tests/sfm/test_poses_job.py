@@ -21,7 +21,7 @@ from engine.core.poses_report import read_report
 from engine.core.sources import read_dataset
 from engine.core.step import Step
 from engine.sfm.poses import find_poses
-from tests.sfm.photo_scene import photograph, save, take_photos, walk
+from tests.sfm.photo_scene import save, shots, take_photos
 from tests.sfm.test_poses import described
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ QUICK = PosesOptions(features="quick", max_features=1200, threads=1)
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("job photos – 仕事")
     take_photos(folder)
-    save(folder / "stranger.jpg", photograph(walk(8)[3], seed=7))
+    save(folder / "stranger.jpg", shots(seed=7)[3])
     return folder
 
 
