@@ -57,7 +57,7 @@ class SPLATWRIGHT_PT_photos_more(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
-        for name in ("image_size", "pairing", "mapping"):
+        for name in ("image_size", "features", "pairing", "mapping"):
             column.prop(settings, name)
 
 

@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, In
 
 from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
-from ..engine.core.photo_options import FrameOptions, Mapping, Pairing, PosesOptions
+from ..engine.core.photo_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
 from .capture_request import CaptureRequest
 
 SOURCES = (
@@ -150,6 +150,10 @@ class PhotoSettings(bpy.types.PropertyGroup):
         name="Photo Size", subtype="PIXEL", default=PosesOptions.image_size, min=0, max=16_384,
         description="Longest side of the photos that are trained on; 0 keeps their size",
     )
+    features: EnumProperty(
+        name="Features", items=_choices(Features), default=PosesOptions.features,
+        description="Thorough ones recognise more, from farther apart, and take four times as long; Auto tries them where they are needed",
+    )
     pairing: EnumProperty(
         name="Compare", items=_choices(Pairing), default=PosesOptions.pairing,
         description="Which photos are compared: all with all, neighbours in a series, or look-alikes; Auto chooses by number and names",
@@ -165,7 +169,8 @@ class PhotoSettings(bpy.types.PropertyGroup):
 
     def poses_options(self) -> PosesOptions:
         """How cameras are searched."""
-        return PosesOptions(image_size=self.image_size, pairing=self.pairing, mapping=self.mapping).validate()
+        chosen = {name: getattr(self, name) for name in ("image_size", "features", "pairing", "mapping")}
+        return PosesOptions(**chosen).validate()
 
 
 DISPLAYS = (
