@@ -37,7 +37,7 @@ def bring_home(job: WatchedJob) -> None:
             if job.posed is None:
                 scene.splatwright.photos.directory = str(found)
             else:
-                import_photos(read_dataset(found), found, scene.collection)
+                import_photos(read_dataset(found), found, scene.collection, job.engine.spec(job.name).name)
                 scene.splatwright.train.dataset = str(found)
             scene.splatwright.imported_photo_job = job.name
     except UserError as error:

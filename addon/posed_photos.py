@@ -28,18 +28,20 @@ POINT_SIZE, CAMERA_SIZE = 0.002, 0.06
 """Radius of a point and length of a camera's frame, as shares of the scene's size."""
 
 
-def import_photos(dataset: Dataset, source: Path, collection: bpy.types.Collection | None = None) -> bpy.types.Object:
+def import_photos(
+    dataset: Dataset, source: Path, collection: bpy.types.Collection | None = None, name: str = "",
+) -> bpy.types.Object:
     """The empty with the dataset's cameras and points below it, in a collection of its own; an earlier one is filled anew and stays put.
 
-    `source` is where the dataset was read from: its folder or file, by which trainings know it. Orthographic views are left out;
-    UserError when no others are there. Pushes no undo step.
+    `source` is where the dataset was read from: its folder or file, by which trainings know it and, without a `name`, people.
+    Orthographic views are left out; UserError when no others are there. Pushes no undo step.
     """
     views = [view for view in dataset.views if not view.camera.orthographic]
     if not views:
         raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.")
     root = root_of(source)
     if root is None:
-        root = _new_root(source, collection or bpy.context.scene.collection)
+        root = _new_root(source, collection or bpy.context.scene.collection, name or (source.stem if source.is_file() else source.name))
     else:
         _empty(root)
     place, size = root.users_collection[0], scene_size(views)
@@ -116,8 +118,7 @@ def scene_size(views: Sequence[View]) -> float:
     return 2 * float(np.median(np.linalg.norm(places - np.median(places, axis=0), axis=1))) or 1.0
 
 
-def _new_root(source: Path, parent: bpy.types.Collection) -> bpy.types.Object:
-    name = source.stem if source.is_file() else source.name
+def _new_root(source: Path, parent: bpy.types.Collection, name: str) -> bpy.types.Object:
     collection = bpy.data.collections.new(name)
     parent.children.link(collection)
     root = bpy.data.objects.new(name, None)

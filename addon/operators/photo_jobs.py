@@ -159,11 +159,11 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
         if (folder / DRAWING).is_file():
             drawing = bpy.data.images.load(str(folder / DRAWING), check_existing=True)
             drawing.reload()
-            _show(context, drawing)
+            show_in_window(context, drawing)
         return {"FINISHED"}
 
 
-def _show(context: bpy.types.Context, drawing: bpy.types.Image) -> None:
+def show_in_window(context: bpy.types.Context, drawing: bpy.types.Image) -> None:
     """Open a window with a picture, where there are windows."""
     if bpy.app.background or context.window is None:
         return

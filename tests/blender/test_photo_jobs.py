@@ -76,6 +76,7 @@ def test_cameras_from_photos_come_into_the_scene(desk: Desk, tmp_path: Path) -> 
     assert any("Comparing photos" in text or "Finding features" in text for text in seen)
     photos = module("addon.posed_photos")
     root = photos.roots()[0]
+    assert root.name == "снимки"
     assert len(photos.photo_cameras(root.children)) == 8 == job().posed.placed and photos.sparse_cloud(root) is not None
     assert bpy.context.scene.splatwright.train.dataset == root.splatwright.dataset
     layout = drawn()

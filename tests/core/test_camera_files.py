@@ -147,3 +147,14 @@ def test_what_a_camera_path_cannot_hold(tmp_path: Path, change: dict[str, object
     with pytest.raises(UserError, match="no frames"):
         write_camera_path(tmp_path / "path.json", [], 24)
     assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 200), value=st.text(max_size=12))
+def test_no_damage_is_unforeseen(tmp_path: Path, place: int, value: str) -> None:
+    whole = f"https://example.org\n{ROW}\n{ROW}\n"
+    (tmp_path / "clip.txt").write_text(whole[:place] + value + whole[place + len(value):], encoding="utf-8")
+    try:
+        read_cameras(tmp_path / "clip.txt")
+    except UserError as error:
+        assert error.hint

@@ -310,3 +310,19 @@ def test_no_damage_is_unforeseen(tmp_path: Path, name: str, place: int, value: b
         assert error.hint
     finally:
         path.write_bytes(whole)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["cameras", "images", "points3D"]), place=st.integers(0, 400), value=st.text(max_size=12))
+def test_no_damage_of_text_is_unforeseen(tmp_path: Path, name: str, place: int, value: str) -> None:
+    if not (tmp_path / "sparse").exists():
+        put(synthetic(frames=3), tmp_path, text=True)
+    path = tmp_path / f"sparse/0/{name}.txt"
+    whole = path.read_text()
+    path.write_text(whole[:place] + value + whole[place + len(value):], encoding="utf-8")
+    try:
+        read_colmap(tmp_path)
+    except UserError as error:
+        assert error.hint
+    finally:
+        path.write_text(whole)
