@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError, InvalidDataError
+from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -134,6 +135,8 @@ def hdr(frame: VideoFrame) -> Transfer | None:
 
 def grey(frame: VideoFrame, longest: int) -> np.ndarray:
     """Brightness of a frame at no more than `longest` pixels, as it is stored: uint8 [H, W]."""
+    if frame.interlaced_frame:  # every other line alone: the comb of two moments is no sharpness
+        return frame.reformat(frame.width // 2, frame.height // 2, "gray", interpolation="POINT").to_ndarray()
     width, height = _reduced(frame.width, frame.height, longest)
     return frame.reformat(width, height, "gray", interpolation="AREA").to_ndarray()
 
@@ -144,13 +147,30 @@ def picture(frame: VideoFrame, aspect: float, longest: int) -> np.ndarray:
     `aspect` is width over height of a stored pixel.
     """
     width, height = _reduced(round(frame.width * aspect), frame.height, longest)
-    transfer = hdr(frame)
+    transfer, matrix = hdr(frame), display_matrix(frame)
+    if frame.interlaced_frame:
+        frame = deinterlaced(frame)
     if transfer is None:
         stored = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
     else:
         full = int(frame.color_range) == FULL_RANGE
         stored = tone_mapped(_planes(frame.reformat(width, height, "yuv444p10le", interpolation="AREA")), transfer, full)
-    return np.ascontiguousarray(upright(stored, display_matrix(frame)))
+    return np.ascontiguousarray(upright(stored, matrix))
+
+
+def deinterlaced(frame: VideoFrame) -> VideoFrame:
+    """One moment of the two whose lines are woven into a frame, the lines between made up (FFmpeg's yadif)."""
+    graph = Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    weave, sink = graph.add("yadif", "mode=send_frame:deint=all"), graph.add("buffersink")
+    source.link_to(weave)
+    weave.link_to(sink)
+    graph.configure()
+    source.push(frame)
+    source.push(None)
+    shown = sink.pull()
+    assert isinstance(shown, VideoFrame)
+    return shown
 
 
 def _reduced(width: int, height: int, longest: int) -> tuple[int, int]:

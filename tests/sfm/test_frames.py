@@ -111,6 +111,24 @@ def test_hlg_of_ten_bits(tmp_path: Path) -> None:
     assert report.hdr == "HLG" and "tone-mapped" in report.text()
 
 
+def comb(image: np.ndarray) -> float:
+    """How much lines differ from their neighbours."""
+    lines = image.astype(int)
+    return float(np.abs(2 * lines[1:-1] - lines[:-2] - lines[2:]).mean())
+
+
+def test_an_interlaced_camcorder(tmp_path: Path) -> None:
+    """Odd lines are from a moment later; pictures show one moment, and a comb counts as no sharpness."""
+    moments = panning(24)
+    woven = [moments[index].copy() for index in range(0, 24, 2)]
+    for index, frame in enumerate(woven):
+        frame[1::2] = moments[2 * index + 1][1::2]
+    options = {"crf": "8", "flags": "+ildct+ilme", "x264-params": "tff=1"}
+    _, pictures = taken(write_video(tmp_path / "a.mts", woven, options=options), tmp_path / "out", count=3)
+    assert len(pictures) == 3 and comb(woven[3]) > 40
+    assert all(comb(picture) < 1.3 * comb(moments[0]) for picture in pictures)
+
+
 def test_size_and_pixels_that_are_not_square(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", panning(6))
     assert taken(video, tmp_path / "small", count=1, size=80)[1][0].shape == (60, 80, 3)
