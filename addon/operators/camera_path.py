@@ -1,4 +1,4 @@
-"""File > Export > Camera Path: a camera's animation for RealEstate10K's readers and for nerfstudio."""
+"""File > Export > Camera Path and its inverse: a camera's animation for RealEstate10K's readers and for nerfstudio."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import ClassVar
 import bpy
 import numpy as np
 from bpy.props import EnumProperty, IntProperty, StringProperty
-from bpy_extras.io_utils import ExportHelper
+from bpy_extras.io_utils import ExportHelper, ImportHelper
 from mathutils import Matrix
 
 from ...engine.core.camera import Camera
 from ...engine.core.camera_path import WORLD, read_model_frame, write_camera_path
-from ...engine.core.real_estate import Shots, write_real_estate
-from ..camera_path import animated_cameras, frames_a_second
+from ...engine.core.real_estate import Shots, read_cameras, write_real_estate
+from ..camera_path import animate_camera, animated_cameras, frames_a_second
+from ..cameras import image_size
 from ..posed_photos import roots
 from ..shots import animated_camera
 from .reporting import reports_user_errors
+from .selected import select_alone
 
 FORMATS = (
     ("REALESTATE", "RealEstate10K (.txt)", "One line a frame, with intrinsics"),
@@ -86,6 +88,27 @@ class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
         return {"FINISHED"}
 
 
+class SPLATWRIGHT_OT_import_camera_path(bpy.types.Operator, ImportHelper):
+    """Make an animated camera of a RealEstate10K camera file"""
+
+    bl_idname = "splatwright.import_camera_path"
+    bl_label = "Import Camera Path"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    filename_ext = ".txt"
+    filter_glob: StringProperty(default="*.txt", options={"HIDDEN"})
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        shots = read_cameras(path, image_size(context.scene.render))
+        context.scene.camera = made = animate_camera(context.scene, path.stem, shots)
+        if context.mode == "OBJECT":
+            select_alone(context, made)
+        self.report({"INFO"}, f"A camera with {len(shots.cameras)} frames was made")
+        return {"FINISHED"}
+
+
 def within(camera: Camera, frame: Matrix) -> Camera:
     """A camera of the scene as seen from a frame that is turned, moved and evenly scaled."""
     pose = np.linalg.inv(np.array(frame, float)) @ camera.camera_to_world
@@ -97,14 +120,21 @@ def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(SPLATWRIGHT_OT_export_camera_path.bl_idname, text="Camera Path (.txt/.json)")
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_export_camera_path,))
+def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(SPLATWRIGHT_OT_import_camera_path.bl_idname, text="Camera Path (.txt)")
+
+
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_OT_export_camera_path, SPLATWRIGHT_OT_import_camera_path))
 
 
 def register() -> None:
     _register_classes()
     bpy.types.TOPBAR_MT_file_export.append(_export_entry)
+    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
 
 
 def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
     bpy.types.TOPBAR_MT_file_export.remove(_export_entry)
     _unregister_classes()

@@ -7,6 +7,7 @@ from pathlib import Path
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .errors import UserError
+from .photo_sources import VIDEOS
 from .real_estate import find_camera_file, is_camera_file, read_real_estate
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 
@@ -33,6 +34,8 @@ def read_dataset(folder: Path) -> Dataset:
 
 def _nothing_to_read(path: Path) -> UserError:
     """What is missing, by what is there."""
+    if path.suffix.lower() in VIDEOS:
+        return UserError(f"{path} is a video, no dataset.", f"Take pictures from it first: splatwright frames {path.name} FOLDER.")
     if path.is_file():
         return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.")
     halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]

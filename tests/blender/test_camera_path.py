@@ -77,3 +77,18 @@ def test_what_cannot_be_written_is_one_sentence(fresh_scene: bpy.types.Scene, tm
     with pytest.raises(RuntimeError, match="panoramic"):
         bpy.ops.splatwright.export_camera_path(filepath=str(tmp_path / "a.txt"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_becomes_an_animated_camera(camera: bpy.types.Object, tmp_path: Path) -> None:
+    """Out, in and out again it is the same path, between keys too."""
+    first = exported(tmp_path / "a.txt")
+    assert bpy.ops.splatwright.import_camera_path(filepath=str(first)) == {"FINISHED"}
+    made = bpy.context.active_object
+    assert made.name == "a" and made != camera and bpy.context.scene.camera == made
+    second = exported(tmp_path / "b.txt")
+    cameras = [module("engine.core.real_estate").read_cameras(path, (96, 64)).cameras for path in (first, second)]
+    for one, other in zip(*cameras, strict=True):
+        assert np.allclose(one.camera_to_world, other.camera_to_world, atol=1e-5) and np.allclose(one.K, other.K, atol=1e-3)
+    (tmp_path / "c.txt").write_text("no cameras")
+    with pytest.raises(RuntimeError, match="no camera"):
+        bpy.ops.splatwright.import_camera_path(filepath=str(tmp_path / "c.txt"))

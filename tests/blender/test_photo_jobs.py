@@ -119,6 +119,20 @@ def test_undo_keeps_the_work(desk: Desk, tmp_path: Path) -> None:
     assert bpy.context.scene.splatwright.photo_job == name and job().name == name
 
 
+def test_a_file_that_is_opened_again_knows_its_work(desk: Desk, tmp_path: Path) -> None:
+    from tests.fakes.fake_engine import fake_python
+
+    desk.use(fake_python(tmp_path / "engines", "patient_photos"))
+    bpy.ops.splatwright.cameras_from_photos(directory=str(tmp_path))
+    name = job().name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    assert job() is not None and job().name == name and job().photos
+    wait(lambda: job().stage == "finding features")
+    bpy.ops.splatwright.stop_photos()
+    wait(lambda: not job().state.alive)
+
+
 def test_what_is_wrong_is_one_sentence(desk: Desk, tmp_path: Path) -> None:
     for operator, options, words in (
         ("frames_from_video", {}, "No video is chosen"), ("cameras_from_photos", {}, "No photos are chosen"),
