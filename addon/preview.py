@@ -35,7 +35,8 @@ def show(target: bpy.types.Object) -> None:
         return
     display = target.splatwright.display
     _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
-    write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display))})
+    write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display)),
+                               splat_shader.TURN: Layer("FLOAT_VECTOR", turns(target.data))})
     _give_material(target.data, splat_shader.material(display, _sh_degree(target.data), target.splatwright.antialiased))
     detail.thin(target)
     follow_material(target)
@@ -59,6 +60,14 @@ def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
     if display == "POINTS":
         return np.median(scales, axis=1) * opacities
     return scales.max(axis=1, initial=0.0) * np.sqrt(2 * np.log(opacities / SMALLEST_ALPHA))
+
+
+def turns(points: bpy.types.PointCloud) -> np.ndarray:
+    """Rotations [N, 3] as shaders read them: u / (1 + w) of the quaternion (w, u) or its equal with w >= 0."""
+    quats = read_layer(points, "rotation")
+    if quats is None:
+        return np.zeros((len(points.points), 3), np.float32)
+    return quats[:, 1:] / (quats[:, :1] + np.copysign(np.float32(1.0), quats[:, :1]))
 
 
 def prepare_cycles(scene: bpy.types.Scene) -> None:

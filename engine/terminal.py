@@ -45,10 +45,11 @@ def progress_bar() -> Iterator[Say]:
         def say(step: Step) -> None:
             if step.note:
                 console.print(step.note, markup=False, highlight=False)
-            if step.name not in tasks and not (step.note and not step.total):
+            if step.note and not step.total:
+                return
+            if step.name not in tasks:
                 tasks[step.name] = bar.add_task(step.name, total=None)
-            if step.name in tasks:
-                bar.update(tasks[step.name], completed=step.done, total=step.total or None)
+            bar.update(tasks[step.name], completed=step.done, total=step.total or None)
 
         yield say
 

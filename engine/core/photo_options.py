@@ -49,7 +49,7 @@ class PosesOptions:
     pairing: Pairing = "auto"
     """which photos are compared: all with all, neighbours in a series, or look-alikes; auto chooses by their number and names"""
     mapping: Mapping = "incremental"
-    """incremental is the surer one; global is faster for many photos whose EXIF tells the focal length"""
+    """incremental is the surer one; global is meant for hundreds of photos whose EXIF tells the focal length"""
     threads: int = -1
     """CPU threads; -1 uses all"""
 

@@ -87,7 +87,7 @@ def _view(axes: Any, dataset: Dataset, report: PosesReport, plane: tuple[int, in
     axes.set_facecolor("#f3f4f6")
     axes.set_xticks([])
     axes.set_yticks([])
-    _label_ends(axes, dataset, plane)
+    _label(axes, dataset, report.gap, plane)
 
 
 def _points(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -125,10 +125,11 @@ def _frustum(camera: Camera, size: float) -> np.ndarray:
     return camera.position + size * np.array(local) @ camera.camera_to_world[:3, :3].T
 
 
-def _label_ends(axes: Any, dataset: Dataset, plane: tuple[int, int]) -> None:
-    """Names of a few photos, so that one knows the way around."""
+def _label(axes: Any, dataset: Dataset, gap: Gap | None, plane: tuple[int, int]) -> None:
+    """Names of a few photos, so that one knows the way around, and of those at the ends of a gap."""
     step = max(1, len(dataset.views) // 8)
-    for view in dataset.views[::step]:
+    ends = {Path(name).stem for name in (gap.first, gap.second)} if gap else set()
+    for view in (view for number, view in enumerate(dataset.views) if number % step == 0 or Path(view.name).stem in ends):
         place = view.camera.position[list(plane)]
         axes.annotate(Path(view.name).stem, place, xytext=(4, 4), textcoords="offset points", fontsize=7, color=INK, parse_math=False)
 

@@ -15,7 +15,7 @@ from ..core.files import make_folder
 from ..core.step import Say, Step
 from .consistency import Sight, strays
 from .exchange import ImageOutcome, Link, Outcome, Request
-from .matching import match_pairs
+from .matching import match_pairs, unmatched
 from .pairing import Pair
 from .prepare import COPIES
 
@@ -39,7 +39,7 @@ def place(request: Request, work: Path, focals: tuple[float | None, ...], say: S
     Cameras that contradict the matches are taken out.
     """
     model = _largest(request, work, say)
-    second = _second_pairs(request, model)
+    second = unmatched(request, work, _second_pairs(request, model))
     if second:
         match_pairs(request, work, second, say)
         model = max((model, _largest(request, work, say)), key=_size)
@@ -109,7 +109,7 @@ def _scratch(work: Path) -> Path:
 
 
 def _second_pairs(request: Request, model: pycolmap.Reconstruction | None) -> list[Pair]:
-    """Those photos that found no place, with all others; nothing when all were compared anyway."""
+    """Those photos that found no place, with all others."""
     placed = _placed(model)
     left = {index for index, image in enumerate(request.images) if image not in placed}
     pairs = {(min(a, b), max(a, b)) for a in left for b in range(len(request.images)) if a != b}

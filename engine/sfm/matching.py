@@ -77,7 +77,7 @@ def _largest(database: pycolmap.Database, number: int) -> np.ndarray:
 
 def match_pairs(request: Request, work: Path, pairs: list[Pair], say: Say) -> None:
     """Match and verify pairs; those that the database holds already cost nothing."""
-    left, begin = _unmatched(request, work, pairs), time.monotonic()
+    left, begin = unmatched(request, work, pairs), time.monotonic()
     done = len(pairs) - len(left)
     say(Step("comparing photos", done, len(pairs)))
     for first in range(0, len(left), BATCH):
@@ -88,7 +88,8 @@ def match_pairs(request: Request, work: Path, pairs: list[Pair], say: Say) -> No
         say(Step("comparing photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
 
 
-def _unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
+def unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
+    """Those pairs that have not been compared yet."""
     with pycolmap.Database.open(work / request.database) as database:
         numbers = {image.name: image.image_id for image in database.read_all_images()}
         known = {frozenset(pycolmap.pair_id_to_image_pair(pair)) for pair in database.read_two_view_geometry_num_inliers()[0]}

@@ -6,12 +6,14 @@ import re
 import struct
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..core.errors import UserError
 from ..core.files import disk_error
@@ -26,6 +28,14 @@ ORIENTATION, MAKER, MODEL, EXIF = 0x0112, 0x010F, 0x0110, 0x8769
 FOCAL, FOCAL_35, TAKEN = 0x920A, 0xA405, 0x9003
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, ArithmeticError, LookupError, struct.error)
 """What decoders raise about files that are not what they claim to be."""
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Decoders' grumbling about sizes and odd EXIF is not for users. Not within threads: the filters belong to the process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 @dataclass(frozen=True)
@@ -144,9 +154,7 @@ def _opened(path: Path) -> Image.Image:
     """The file's header; UserError with the reason when it is no image."""
     _register_heif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+        return Image.open(path)
     except UnidentifiedImageError:
         raise UserError(_unknown(path)) from None
     except Image.DecompressionBombError:
@@ -181,7 +189,7 @@ def open_photo(path: Path, size: int = 0) -> Image.Image:
             if size and image.format == "JPEG":
                 scale = size / max(image.size)
                 image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
-            return ImageOps.exif_transpose(_eight_bits(image))
+            return ImageOps.exif_transpose(_in_srgb(_eight_bits(image)))
         except DAMAGED as error:
             cut = "truncated" in str(error) or "too short" in str(error).lower()
             raise UserError("It is cut off: the end of the file is missing." if cut else f"It is damaged: {error}.") from None
@@ -196,6 +204,23 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return grey.convert("RGB")
     transparent = image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
     return image.convert("RGBA" if transparent else "RGB")
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """With the colours that viewers show: phones and RAW developers save wider spaces, and say so in a profile."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=image.mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    assert converted is not None
+    converted.info = {name: value for name, value in image.info.items() if name != "icc_profile"}
+    return converted
 
 
 def open_mask(photo: Photo, size: tuple[int, int]) -> Image.Image:

@@ -20,7 +20,7 @@ from ..core.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, writ
 from ..core.step import Say, Step, silent
 from .dataset_writer import IMAGES, Shot, write_dataset
 from .exchange import OUTCOME, Group, Outcome, Request
-from .photos import find_photos, named, natural
+from .photos import find_photos, named, natural, without_warnings
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
 from .report import compose, explain
@@ -38,6 +38,7 @@ SERIES_STEP = 3
 """File names of a series count up by no more than this from photo to photo."""
 
 
+@without_warnings()
 def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions(), say: Say = silent) -> PosesReport:  # noqa: B008
     """Find the cameras of the photos in a folder and write an undistorted dataset with a report.
 
@@ -97,7 +98,7 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> 
     groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=by_group), key=by_group)]
     blind = next((group for group in groups if group.focal is None), None)
     if options.mapping == "incremental" and not blind and len(copies) >= MANY:
-        say(Step("reading photos", note="All photos tell their focal length: --mapping global would be faster, though less sure."))
+        say(Step("reading photos", note="All photos tell their focal length: --mapping global may be faster, though less sure."))
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
         raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
@@ -144,7 +145,8 @@ def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, say: Sa
     """poses.txt, poses.png and poses.json; the last one says that the dataset is whole."""
     from .drawing import draw
 
-    say(Step("drawing the report"))
+    say(Step("drawing the report", 0, 1))
     (dataset.folder / TEXT).write_text(report.text(), encoding="utf-8")
     draw(report, dataset, photos, dataset.folder / PICTURE)
     write_report(report, dataset.folder)
+    say(Step("drawing the report", 1, 1))

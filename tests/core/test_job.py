@@ -20,8 +20,10 @@ from engine.core.events import (
     Failed,
     Finding,
     Finished,
+    Posed,
     Preview,
     Progress,
+    Stage,
     Started,
     event_from_json,
     event_to_json,
@@ -29,6 +31,8 @@ from engine.core.events import (
 )
 from engine.core.files import replacing, write_text
 from engine.core.job import PROTOCOL, JobFolder, JobSpec, find_jobs
+from engine.core.job_spec import PosesSpec
+from engine.core.photo_options import PosesOptions
 
 text = st.text(max_size=30)
 whole = st.integers(0, 10**6)
@@ -41,6 +45,8 @@ events = st.one_of(
     st.builds(Evaluated, whole, number, number, whole),
     st.builds(Finished, whole, whole, st.none() | number, st.none() | number, number, st.booleans()),
     st.builds(Failed, text, text),
+    st.builds(Stage, text, whole, whole, st.none() | number),
+    st.builds(Posed, whole, whole, whole, number),
 )
 
 
@@ -86,6 +92,10 @@ def test_newer_progress_and_previews_replace_older_ones() -> None:
     assert kept == [Failed("x"), second, Preview(2, 5)]
 
 
+def test_newer_stages_replace_older_ones() -> None:
+    assert newest([Stage("a", 1, 2, None), Finding("info", "x"), Stage("b", 1, 9, 2.0)]) == [Finding("info", "x"), Stage("b", 1, 9, 2.0)]
+
+
 def test_annotations_of_events_resolve() -> None:
     for kind in Event.__args__:
         assert typing.get_type_hints(kind)
@@ -94,6 +104,16 @@ def test_annotations_of_events_resolve() -> None:
 def test_spec_round_trip(job: JobFolder) -> None:
     spec = job.read_spec()
     assert spec.config.max_steps == 7 and spec.dataset.name == "data" and spec.name == "name"
+
+
+@given(st.builds(PosesOptions, image_size=st.integers(0, 16_384), pairing=st.sampled_from(["auto", "similar"])))
+def test_a_search_for_cameras_round_trip(tmp_path_factory: pytest.TempPathFactory, options: PosesOptions) -> None:
+    folder = JobFolder(tmp_path_factory.getbasetemp() / "poses job")
+    spec = PosesSpec(Path("/photos – 写真"), options, "name")
+    folder.write_spec(spec)
+    assert folder.read_any() == spec
+    with pytest.raises(UserError, match="no training"):
+        folder.read_spec()
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1), st.sampled_from(["random", "black", "white"]))
@@ -112,7 +132,9 @@ def test_bad_settings_are_one_sentence(change: dict) -> None:
     assert next(iter(change)) in str(caught.value) and caught.value.hint
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"protocol": 1}', '{"protocol": 1, "dataset": 3, "config": {}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"protocol": 1}', '{"protocol": 1, "dataset": 3, "config": {}}',
+                                     '{"protocol": 1, "kind": "poses", "photos": 3}',
+                                     '{"protocol": 1, "kind": "baking", "dataset": "a", "config": {}}'])
 def test_a_damaged_spec_is_one_sentence(job: JobFolder, content: str) -> None:
     (job.path / "job.json").write_text(content)
     with pytest.raises(UserError, match="damaged"):
