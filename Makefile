@@ -10,7 +10,7 @@ setup: .venv/.ready $(KERNELS)
 
 .venv/.ready: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv || python3 -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[blender,dev,reference]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[blender,dev,reference,video,view,depth,lpips]'
 	touch $@
 
 $(KERNELS): .venv/.ready $(wildcard engine/training/cpu/*.c engine/training/cpu/*.h) engine/training/cpu/build.py

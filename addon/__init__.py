@@ -8,9 +8,13 @@ from types import ModuleType
 MODULES = (
     "preferences",
     "properties",
+    "preview",
     "operators",
     "panels",
     "photos_panel",
+    "instant_panel",
+    "report_panel",
+    "splats_panel",
     "viewport",
     "layout_panel",
     "jobs",

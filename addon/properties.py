@@ -71,7 +71,7 @@ class CaptureProperties:
     )
     depth: BoolProperty(
         name="Depth", default=CaptureRequest.depth,
-        description="Also write depth maps (NumPy files, millimetres along the view axis)",
+        description="Also write depth maps (NumPy files, millimetres along the view axis). Trainings then start from them and learn faster",
     )
     normals: BoolProperty(
         name="Normals", default=CaptureRequest.normals,

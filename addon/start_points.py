@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine.core.camera import FLIP_YZ, Camera
+from ..engine.core.camera import Camera
 from ..engine.core.dataset import PointCloud
 
 OPAQUE = 0.5
@@ -18,16 +18,9 @@ def sample_points(camera: Camera, depth: np.ndarray, image: np.ndarray, count: i
     rows, columns = np.nonzero((depth > 0) & (image[..., 3] > OPAQUE))
     chosen = rng.choice(len(rows), min(count, len(rows)), replace=False)
     rows, columns = rows[chosen], columns[chosen]
-    positions = unproject(camera, np.stack([columns, rows], axis=1) + 0.5, depth[rows, columns])
+    positions = camera.unproject(np.stack([columns, rows], axis=1) + 0.5, depth[rows, columns])
     colors = np.round(image[rows, columns, :3] * 255).astype(np.uint8)
     return PointCloud(positions.astype(np.float32), colors)
-
-
-def unproject(camera: Camera, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """World points [N, 3] at `pixels` [N, 2] and distances `depth` [N] along the view axis. The inverse of Camera.project."""
-    local = (pixels - [camera.cx, camera.cy]) / [camera.fl_x, camera.fl_y] * depth[:, None]
-    matrix = camera.camera_to_world @ FLIP_YZ
-    return np.column_stack([local, depth]) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def join(clouds: list[PointCloud]) -> PointCloud | None:

@@ -12,11 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from engine.core.config import TrainConfig
 from engine.core.dataset import Dataset
 from engine.core.events import Evaluated, Event, Progress
+from engine.evaluation.held_out import held_out_for
+from engine.evaluation.scene import opened
 from engine.training.evaluate import composed, psnr
-from engine.views import held_out_targets, open_scene
 
 GREY = (0.5, 0.5, 0.5)
 THUMBNAIL = 100
@@ -40,20 +40,19 @@ def contact_sheet(dataset: Dataset, path: Path, columns: int = 10) -> Path:
 
 def truth_beside_render(scene: Path, dataset: Path, path: Path) -> Path:
     """Held-out images, what the exported file shows from there, and where they differ."""
-    targets = held_out_targets(dataset, TrainConfig.resolution)
-    chosen = list(targets.items())[:: max(1, len(targets) // STRIPS)][:STRIPS]
-    model, degree = open_scene(scene)
+    targets = list(held_out_for(scene, dataset).targets())
+    chosen = targets[:: max(1, len(targets) // STRIPS)][:STRIPS]
     figure, axes = plt.subplots(len(chosen), 3, figsize=(9, 3 * len(chosen)), squeeze=False)
-    for row, (name, target) in zip(axes, chosen, strict=True):
-        truth = composed(target.image, GREY)
-        image = model.render(target.camera, degree, GREY).rgb.clip(0, 1)
-        difference = np.abs(image - truth).mean(axis=2)
-        for cell, picture, title in zip(row, (truth, image, difference), (name, f"splats, {psnr(image, truth):.1f} dB", "difference"),
-                                        strict=True):
-            cell.imshow(picture, vmin=0, vmax=0.3 if picture.ndim == 2 else None, cmap="magma")
-            cell.set_title(title, fontsize=9)
-            cell.axis("off")
-    model.close()
+    with opened(scene) as splats:
+        for row, (name, target) in zip(axes, chosen, strict=True):
+            truth = composed(target.image, GREY)
+            image = splats.render(target.camera, GREY).rgb.clip(0, 1)
+            difference = np.abs(image - truth).mean(axis=2)
+            titles = (name, f"splats, {psnr(image, truth):.1f} dB", "difference")
+            for cell, picture, title in zip(row, (truth, image, difference), titles, strict=True):
+                cell.imshow(picture, vmin=0, vmax=0.3 if picture.ndim == 2 else None, cmap="magma")
+                cell.set_title(title, fontsize=9)
+                cell.axis("off")
     return _save(figure, path)
 
 

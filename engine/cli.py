@@ -13,8 +13,13 @@ import tyro
 
 from .client import LocalEngine
 from .commands.datasets import export_cameras, export_colmap
+from .commands.evaluate import evaluate, exported_quality
 from .commands.frames import frames
+from .commands.instant import instant
 from .commands.photos import posed, poses
+from .commands.render import render
+from .commands.report import report
+from .commands.view import view
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
@@ -66,7 +71,8 @@ def train(
     if isinstance(last, Finished):
         result = read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen)
-        print(json.dumps({"output": str(output), "psnr": last.psnr, "ssim": last.ssim, "gaussians": last.gaussians,
+        psnr, ssim = exported_quality(output, folder, last)
+        print(json.dumps({"output": str(output), "psnr": psnr, "ssim": ssim, "gaussians": last.gaussians,
                           "steps": last.step, "seconds": last.seconds}))
         return 0
     if isinstance(last, Failed):
@@ -147,47 +153,8 @@ def convert(
     return 0
 
 
-@app.command
-def evaluate(scene: Positional[Path], dataset: Positional[Path], resolution: int = TrainConfig.resolution) -> int:
-    """Measure a splat file on the held-out views of a dataset.
-
-    Args:
-        scene: a splat file
-        dataset: folder with the images and their cameras
-        resolution: longest image side in pixels
-    """
-    from .views import held_out_targets, score_views
-
-    scores = score_views(scene, held_out_targets(dataset, resolution))
-    for name, score in scores.items():
-        print(f"{name:40} PSNR {score.psnr:6.2f} dB   SSIM {score.ssim:.4f}")
-    psnr, ssim = (sum(getattr(s, k) for s in scores.values()) / len(scores) for k in ("psnr", "ssim"))
-    print(json.dumps({"psnr": round(psnr, 3), "ssim": round(ssim, 4), "views": len(scores), "held_out": True}))
-    return 0
-
-
-@app.command
-def render(
-    scene: Positional[Path],
-    dataset: Positional[Path],
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("renders"),
-    resolution: int = TrainConfig.resolution,
-    all_views: bool = False,
-) -> int:
-    """Render a splat file through the cameras of a dataset.
-
-    Args:
-        scene: a splat file
-        dataset: folder with the cameras
-        output: folder for the pictures
-        resolution: longest image side in pixels
-        all_views: every camera, not only the held-out ones
-    """
-    from .views import render_views
-
-    written = render_views(scene, dataset, make_folder(output), resolution, all_views)
-    print(f"{len(written)} pictures written to {output}")
-    return 0
+for verb in (evaluate, render, report, instant, view):
+    app.command(verb)
 
 
 def with_preset(arguments: list[str]) -> list[str]:

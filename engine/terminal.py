@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, assert_never
 
@@ -34,6 +34,15 @@ def print_findings(findings: list[Finding]) -> None:
         console.print(f"{finding.severity}: {finding.message} {finding.hint}", style=STYLES[finding.severity], markup=False)
     if not findings:
         console.print("nothing suspicious found", style="green")
+
+
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar with the time that is left; call what it yields once for each of `total` pieces of work."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .core.errors import UserError
-from .core.events import Event, Failed
+from .core.events import Event, Failed, Finding, Finished
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
 from .core.job_spec import FramesSpec, JobSpec, PosesSpec
 
@@ -105,8 +105,26 @@ def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
     from .training.distributed import join, leave
     from .training.trainer import train
 
-    train(job, voice.say, control, join())
+    def say(event: Event) -> None:
+        if isinstance(event, Finished):
+            write_page(job, voice, event)  # whoever hears that the training is over finds its report
+        voice.say(event)
+
+    train(job, say, control, join())
     leave()
+
+
+def write_page(job: JobFolder, voice: Voice, finished: Finished) -> None:
+    """Write the job's report.html; a failure is told and ends nothing."""
+    try:
+        from .report.writing import write_report
+
+        write_report(job, job.beat, finished)
+    except UserError as error:
+        voice.say(Finding("warning", f"The report was not written: {error.message}", error.hint))
+    except Exception:
+        traceback.print_exc()
+        voice.say(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
 
 
 def follow(job: JobFolder) -> int:

@@ -8,14 +8,14 @@ from ...engine.core.dataset import Dataset
 from ..capture import CaptureProgress, CaptureSteps, capture, capture_steps, capture_warnings
 from ..capture_request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
-from ..render_passes import RenderStopped, render_as_job
+from ..render_passes import render_as_job
 from .reporting import reports_user_errors
-from .stepped import Stepped
+from .stepped import SteppedRender
 
 TICK_SECONDS = 0.1
 
 
-class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, Stepped, bpy.types.Operator):
+class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types.Operator):
     """Render the chosen views with their cameras, alpha and start points into a dataset folder"""
 
     bl_idname = "splatwright.capture_dataset"
@@ -46,45 +46,23 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, Stepped, bpy.types.Opera
 
     def start(self, context: bpy.types.Context, steps: CaptureSteps) -> None:
         """Let a timer drive `steps`."""
-        self._stopping = False
         self._show(context, next(steps))
         self.begin(context, steps, TICK_SECONDS)
 
-    @reports_user_errors
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._stopping |= event.type == "ESC"
-        if event.type != "TIMER":
-            return {"RUNNING_MODAL"}
-        try:
-            return self._step(context)
-        except BaseException:
-            self.cancel(context)
-            raise
-
-    def _step(self, context: bpy.types.Context) -> set[str]:
-        """One turn of the timer. A render that is under way ends first: its settings must not change meanwhile."""
-        if self._stopping and not bpy.app.is_job_running("RENDER"):
-            return self._stop(context)
-        try:
-            self._show(context, self._advance())
-        except RenderStopped:
-            return self._stop(context)
-        except StopIteration as end:
-            self.cancel(context)
-            self._report_finished(context, end.value)
-            return {"FINISHED"}
-        return {"RUNNING_MODAL"}
-
-    def _advance(self) -> CaptureProgress:
+    def advance(self, context: bpy.types.Context) -> None:
         """The next step; when it ends a view, the one after it too, so that the next render starts in the same turn."""
         before, progress = self.progress, next(self._steps)
-        return next(self._steps) if before and progress.done > before.done else progress
+        self._show(context, next(self._steps) if before and progress.done > before.done else progress)
 
-    def _stop(self, context: bpy.types.Context) -> set[str]:
+    def give_up(self, context: bpy.types.Context) -> set[str]:
         done = self.progress.done if self.progress else 0
         self.cancel(context)
         self.report({"WARNING"}, f"Capture stopped: {done} views are kept as an incomplete dataset")
         return {"CANCELLED"}
+
+    def complete(self, context: bpy.types.Context, result: Dataset) -> set[str]:
+        self._report_finished(context, result)
+        return {"FINISHED"}
 
     def _show(self, context: bpy.types.Context, progress: CaptureProgress) -> None:
         self.show(context, progress, progress.sentence)

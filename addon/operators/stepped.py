@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import bpy
 
 from ..redraw import redraw_sidebars
+from ..render_passes import RenderStopped
+from .reporting import reports_user_errors
 
 
 class Stepped:
@@ -36,3 +38,47 @@ class Stepped:
             context.window_manager.event_timer_remove(self._timer)
             context.workspace.status_text_set(None)
             self._steps.close()
+
+
+class SteppedRender(Stepped):
+    """Stepped work that renders. Esc stops it once the render under way has ended: its settings must not change meanwhile."""
+
+    def begin(self, context: bpy.types.Context, steps: Generator[Any, None, Any], seconds: float) -> None:
+        self._stopping = False
+        super().begin(context, steps, seconds)
+
+    @reports_user_errors
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._stopping |= event.type == "ESC"
+        if event.type != "TIMER":
+            return {"RUNNING_MODAL"}
+        try:
+            return self._turn(context)
+        except BaseException:
+            self.cancel(context)
+            raise
+
+    def _turn(self, context: bpy.types.Context) -> set[str]:
+        """One turn of the timer."""
+        try:
+            if self._stopping and not bpy.app.is_job_running("RENDER"):
+                raise RenderStopped
+            self.advance(context)
+        except RenderStopped:
+            return self.give_up(context)
+        except StopIteration as end:
+            self.cancel(context)
+            return self.complete(context, end.value)
+        return {"RUNNING_MODAL"}
+
+    def advance(self, context: bpy.types.Context) -> None:
+        """Take the next step."""
+        next(self._steps)
+
+    def give_up(self, context: bpy.types.Context) -> set[str]:
+        """Somebody stopped the work: end it and say what is left of it."""
+        raise NotImplementedError
+
+    def complete(self, context: bpy.types.Context, result: Any) -> set[str]:
+        """The work is done."""
+        raise NotImplementedError

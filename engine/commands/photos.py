@@ -46,12 +46,15 @@ def posed(source: Path, dataset: Path, resolution: int) -> Path:
 
 
 def is_of(dataset: Path, photos: Path) -> bool:
-    """Whether a dataset was made of just these photos."""
+    """Whether a dataset was made of just these photos, none of which was written since."""
     from ..sfm.photos import find_photos
 
     if not (dataset / FILE).is_file():
         return False
     report, (found, excluded) = read_report(dataset), find_photos(photos)
+    made = (dataset / FILE).stat().st_mtime
+    if any(photo.path.stat().st_mtime > made for photo in found):
+        return False
     return {*report.placed, *(photo.name for photo in report.unplaced)} == {photo.name for photo in (*found, *excluded)}
 
 

@@ -61,3 +61,21 @@ class Camera:
         safe = np.ones_like(depth) if self.orthographic else np.where(np.abs(depth) < 1e-12, 1e-12, depth)
         pixels = local[:, :2] / safe[:, None] * [self.fl_x, self.fl_y] + [self.cx, self.cy]
         return pixels, depth
+
+    def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """World points [N, 3] at `pixels` [N, 2] and distances `depth` [N] along the view axis: the inverse of project."""
+        local = (pixels - [self.cx, self.cy]) / [self.fl_x, self.fl_y]
+        local = local if self.orthographic else local * depth[:, None]
+        matrix = self.camera_to_world @ FLIP_YZ
+        return np.column_stack([local, depth]) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """camera_to_world [4, 4] in Blender's convention at `position` looking at `target`, upright where that is possible."""
+    back = (position - target) / np.linalg.norm(position - target)
+    up = np.array([0.0, 0.0, 1.0]) if abs(back[2]) < 0.9999 else np.array([0.0, 1.0, 0.0])
+    right = np.cross(up, back)
+    right /= np.linalg.norm(right)
+    matrix = np.eye(4)
+    matrix[:3] = np.stack([right, np.cross(back, right), back, position], axis=1)
+    return matrix

@@ -16,7 +16,7 @@ from .colmap_files import Points, Pose, file_of, image_count, read_lenses, read_
 from .dataset import Dataset, PointCloud, View, held_out_names
 from .errors import UserError
 from .lenses import Lens, opencv_lens
-from .photo_search import find_photos, plain_name
+from .photo_search import find_photos, is_there, plain_name
 from .photo_sources import MASKS
 from .transform import PLY_TO_BLENDER, rotation_matrices
 
@@ -60,8 +60,8 @@ def _images(folder: Path, model: Path, poses: Sequence[Pose]) -> dict[str, Path]
     names = [pose.name for pose in poses]
     above = [path for path in model.parents if path.is_relative_to(folder)] if model != folder else list(model.parents[:2])
     candidates = [root / name for root in dict.fromkeys((folder, *above)) for name in IMAGE_FOLDERS]
-    best = max(candidates, key=lambda path: sum((path / plain_name(name)).is_file() for name in names))
-    found = {name: path for name in names if (path := best / plain_name(name)).is_file()}
+    best = max(candidates, key=lambda path: sum(is_there(path / plain_name(name)) for name in names))
+    found = {name: path for name in names if is_there(path := best / plain_name(name))}
     return found | find_photos(folder, [name for name in names if name not in found])
 
 
@@ -69,7 +69,7 @@ def _mask(folder: Path, name: str) -> Path | None:
     """The mask of an image: masks/NAME.png as COLMAP itself reads them, or the same name with the ending of a PNG."""
     plain = plain_name(name)
     candidates = (folder / MASKS / f"{plain}.png", (folder / MASKS / plain).with_suffix(".png"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next(filter(is_there, candidates), None)
 
 
 def _camera(lenses: dict[int, Lens], pose: Pose) -> Camera:

@@ -16,6 +16,7 @@ Backend = Literal["auto", "cuda", "cpu"]
 Background = Literal["random", "black", "white"]
 StrategyName = Literal["mcmc", "default"]
 MaskMeaning = Literal["ignore", "empty"]
+Start = Literal["auto", "points", "depth"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class TrainConfig:
     """share of the run that trains at no more than half of the resolution"""
     full_sh_at: float = 0.5
     """share of the run after which every SH degree is active"""
+    start: Start = "auto"
+    """what the training begins with: the dataset's start points, or splats made of its depth maps; auto: depth where every image has it"""
     initial_opacity: float = 0.3
     """opacity of start points"""
     sky: int = 0
@@ -131,7 +134,8 @@ class TrainConfig:
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {"backend": get_args(Backend), "background": get_args(Background),
-                                        "strategy": get_args(StrategyName), "mask_meaning": get_args(MaskMeaning)}
+                                        "strategy": get_args(StrategyName), "mask_meaning": get_args(MaskMeaning),
+                                        "start": get_args(Start)}
 
 _RANGES: dict[str, tuple[float, float]] = {
     "max_steps": (1, 1_000_000), "max_gaussians": (0, 50_000_000), "resolution": (16, 16_384), "sh_degree": (0, 3),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError
 
@@ -34,6 +36,19 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in one piece (UTF-8, LF)."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_json(path: Path, wanted: str, hint: str) -> dict[str, Any]:
+    """The object that a JSON file holds; UserError, with that hint, when it is none and so no `wanted`."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise disk_error(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}.", hint) from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no {wanted}.", hint)
+    return values
 
 
 def make_folder(path: Path) -> Path:

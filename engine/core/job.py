@@ -1,7 +1,8 @@
 """The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), heartbeat (the worker lives),
-preview.ply, checkpoint/, result.ply, report.json, engine.log; for photos dataset/ in place of splats. A worker needs nothing else.
+preview.ply, checkpoint/, result.ply, report.json, report.html, engine.log; for photos dataset/ in place of splats. A worker needs
+nothing else.
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class JobFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.json"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
 
     @property
     def log(self) -> Path:

@@ -14,13 +14,21 @@ def plain_name(name: str) -> str:
     return name.strip().replace("\\", "/").removeprefix("./")
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file is there; no name that some file made up is an error."""
+    try:
+        return path.is_file()
+    except OSError:  # too long for the disk
+        return False
+
+
 def find_photos(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """Where the photos lie, by their names; those that are not there are left out.
 
     A photo lies where its name says below `folder`; else it is the only one whose path ends like the name, or whose own name is the
     same whatever its folder, without regard to case and, at last, ending.
     """
-    found = {name: path for name in names if (path := folder / plain_name(name)).is_file()}
+    found = {name: path for name in names if is_there(path := folder / plain_name(name))}
     missing = [name for name in names if name not in found]
     if missing:
         photos = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PHOTOS]

@@ -14,7 +14,7 @@ import numpy as np
 from .camera import Camera
 from .dataset import Dataset, PointCloud, View, held_out_names
 from .errors import UserError
-from .files import disk_error, write_text
+from .files import read_json, write_text
 from .image_size import image_size
 from .lenses import Lens, opencv_lens, trimmed
 
@@ -90,7 +90,7 @@ def read_transforms(path: Path) -> Dataset:
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
     file = path / FILE if path.is_dir() else path
-    values = _load(file)
+    values = read_json(file, "dataset", MEND)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     missing = tuple(frame.path for frame in raw if not frame.image.is_file())
@@ -98,26 +98,20 @@ def read_transforms(path: Path) -> Dataset:
         _refuse(list(missing), len(raw), "named in transforms.json but not there",
                 f"Copy the missing images into {file.parent}, or remove their frames.")
     raw = [frame for frame in raw if frame.image.is_file()]
-    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
-            "Remove these frames, or make the poses again.")
-    _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
-            "Give w, h, fl_x and fl_y as positive numbers.")
+    _refuse_unsound(raw)
     held_out = _held_out(values, [frame.path for frame in raw])
     names = _names([frame.image for frame in raw])
     views = tuple(frame.view(name, frame.path in held_out) for name, frame in zip(names, raw, strict=True))
     return Dataset(file.parent, views, _points(values, file.parent), _complete(values), missing)
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise disk_error(file, error) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not valid JSON: {error}.", MEND) from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file} holds no dataset.", MEND)
-    return values
+def read_cameras(file: Path) -> list[tuple[str, Camera]]:
+    """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms."""
+    values = read_json(file, "dataset", MEND)
+    _refuse_other_lenses(values, file)
+    raw = _raw_frames(values, file)
+    _refuse_unsound(raw)
+    return [(Path(frame.path).stem, frame.view(frame.path, False).camera) for frame in raw]
 
 
 def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
@@ -138,6 +132,14 @@ def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
 def _model(merged: dict[str, Any]) -> Any:
     """The lens model of a frame; instant-ngp's files say is_fisheye instead."""
     return FISHEYE if merged.get("is_fisheye") else merged.get("camera_model", "OPENCV")
+
+
+def _refuse_unsound(raw: list[_RawFrame]) -> None:
+    """UserError for frames that no camera can be made of."""
+    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
+            "Remove these frames, or make the poses again.")
+    _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
+            "Give w, h, fl_x and fl_y as positive numbers.")
 
 
 def _raw_frames(values: dict[str, Any], file: Path) -> list[_RawFrame]:

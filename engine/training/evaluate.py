@@ -22,28 +22,52 @@ class Score:
     views: int
 
 
+@dataclass(frozen=True)
+class ViewScore:
+    """PSNR in dB and SSIM of one view."""
+
+    name: str
+    psnr: float
+    ssim: float
+
+
 def evaluate(model: Model, targets: Iterable[Target], sh_degree: int, tick: Callable[[], None] = lambda: None) -> Score | None:
     """Render every target's camera over black and compare what its mask leaves in. None without targets."""
+    return mean_score(evaluate_each(model, (("", target) for target in targets), sh_degree, tick))
+
+
+def evaluate_each(model: Model, named: Iterable[tuple[str, Target]], sh_degree: int,
+                  tick: Callable[[], None] = lambda: None) -> list[ViewScore]:
+    """The score of every target by the name of its view; those whose mask hides everything have none."""
     scores = []
-    for target in targets:
+    for name, target in named:
         tick()
-        if target.mask is not None and not target.mask.any():
-            continue
-        scores.append(model.score(target, sh_degree))
+        if target.mask is None or target.mask.any():
+            scores.append(ViewScore(name, *model.score(target, sh_degree)))
+    return scores
+
+
+def mean_score(scores: list[ViewScore]) -> Score | None:
+    """The mean of PSNR and of SSIM over the views; None without any."""
     if not scores:
         return None
-    mean = np.mean(scores, axis=0)
-    return Score(float(mean[0]), float(mean[1]), len(scores))
+    return Score(float(np.mean([score.psnr for score in scores])), float(np.mean([score.ssim for score in scores])), len(scores))
 
 
 def compare(model: Model, target: Target, sh_degree: int) -> tuple[float, float]:
     """PSNR and SSIM of what a camera sees over black, computed with numpy."""
-    image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
-    truth = composed(target.image, BLACK)
+    image, truth = compared(model, target, sh_degree)
     if target.mask is None:
         return psnr(image, truth), ssim(image, truth)
     kept = target.mask >= 128  # [H, W]
-    return psnr(image[kept], truth[kept]), masked_ssim(ssim(np.where(kept[..., None], image, truth), truth), float(kept.mean()))
+    return psnr(image[kept], truth[kept]), masked_ssim(ssim(image, truth), float(kept.mean()))
+
+
+def compared(model: Model, target: Target, sh_degree: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a camera sees over black and the truth, float32 [H, W, 3] in [0, 1]; equal where the target's mask hides the image."""
+    image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
+    truth = composed(target.image, BLACK)
+    return (image if target.mask is None else np.where(target.mask[..., None] >= 128, image, truth)), truth
 
 
 def composed(image: np.ndarray, background: tuple[float, float, float]) -> np.ndarray:

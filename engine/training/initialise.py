@@ -9,26 +9,45 @@ import numpy as np
 from ..core.camera import Camera
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, PointCloud
-from ..core.gaussians import Gaussians, rgb_to_sh0
+from ..core.errors import UserError
+from ..core.gaussians import Gaussians, concatenate, rgb_to_sh0
+from .depth_start import depth_gaussians
+from .neighbours import neighbour_distance
 from .sky import sky_points
 from .strategies.mcmc import logit
 
 RANDOM_POINTS = 10_000
 """Start points where the dataset has none."""
 
-NEIGHBOURS = 3
-WINDOW = 8
+DEPTH_SHARE = 0.6
+"""Of the Gaussians that a training may have, those that it begins with where it starts from depth maps."""
 
 
 def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
-    """Round Gaussians on the dataset's start points, as large as the mean distance to the three nearest neighbours."""
+    """What a training begins with: splats of depth maps, or start points, and the sky. UserError for depth maps that are not there."""
+    cameras, sky = [view.camera for view in dataset.views], min(config.sky, config.max_gaussians // 2)
+    if starts_from_depth(dataset, config):
+        made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed)
+        if made is not None and len(made):
+            return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config)])
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
-    far = sky_points([view.camera for view in dataset.views], points.positions, min(config.sky, config.max_gaussians // 2))
-    points = subset(points, config.max_gaussians - len(far), rng)
-    size = np.concatenate([neighbour_distance(part.positions) for part in (points, far)]).clip(1e-6)
-    points = joined(points, far)
-    count = len(points)
+    far = sky_points(cameras, points.positions, sky)
+    near = subset(points, config.max_gaussians - len(far), rng)
+    return concatenate([round_gaussians(near, config), round_gaussians(far, config)])
+
+
+def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
+    """Whether depth maps are begun with: where the settings leave it open, every image trained on has one and no distorted lens."""
+    if config.start == "depth" and not any(view.depth for view in dataset.train_views):
+        raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.")
+    usable = all(view.depth and not view.camera.distortion for view in dataset.train_views)
+    return config.start == "depth" or (config.start == "auto" and usable)
+
+
+def round_gaussians(points: PointCloud, config: TrainConfig) -> Gaussians:
+    """Round Gaussians on points, as large as the mean distance to the three nearest neighbours."""
+    count, size = len(points), neighbour_distance(points.positions).clip(1e-6)
     quats = np.zeros((count, 4), np.float32)
     quats[:, 0] = 1.0
     return Gaussians(
@@ -61,11 +80,6 @@ def random_points(dataset: Dataset, rng: np.random.Generator) -> PointCloud:
     return PointCloud(positions, np.full((RANDOM_POINTS, 3), 128, np.uint8))
 
 
-def joined(one: PointCloud, other: PointCloud) -> PointCloud:
-    """Both sets of points."""
-    return PointCloud(np.concatenate([one.positions, other.positions]), np.concatenate([one.colors, other.colors]))
-
-
 def focus_point(cameras: list[Camera]) -> np.ndarray:
     """The point [3] nearest to all optical axes, by least squares."""
     normal, target = np.eye(3) * 1e-6, np.zeros(3)
@@ -91,60 +105,3 @@ def scene_scale(dataset: Dataset) -> float:
     distance = float(np.median(np.linalg.norm(positions[:, None] - sample[None], axis=2)))
     scale = max(spread, distance)
     return scale if math.isfinite(scale) and scale > 0 else 1.0
-
-
-def neighbour_distance(points: np.ndarray) -> np.ndarray:
-    """Mean distance [N] from each point [N, 3] to its nearest neighbours, close to exact.
-
-    Candidates are the neighbours in three orders along a Z-order curve, each of a shifted grid: no tree is needed.
-    """
-    count = len(points)
-    if count < 2:
-        return np.full(count, 0.1, np.float32)
-    low = points.min(axis=0)
-    extent = float((points.max(axis=0) - low).max()) or 1.0
-    unit = ((points - low) / extent).astype(np.float32)  # [N, 3] in [0, 1]
-    squared = np.full((count, NEIGHBOURS), np.inf, np.float32)
-    rows = np.full((count, NEIGHBOURS), -1)
-    for shift in (0.0, 0.211, 0.377):
-        order = np.argsort(_z_order((unit + shift) * 0.5), kind="stable")
-        squared[order], rows[order] = _merge_window(squared[order], rows[order], unit[order], order)
-    known = np.where(np.isfinite(squared), squared, np.nan)
-    return (np.sqrt(np.nanmean(known, axis=1)) * extent).astype(np.float32)
-
-
-def _merge_window(squared: np.ndarray, rows: np.ndarray, ordered: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Improve the nearest neighbours (squared distances and rows, [N, 3] each) by the points next in order."""
-    distances, neighbours = [squared], [rows]
-    for offset in range(1, min(WINDOW, len(ordered) - 1) + 1):
-        between = ((ordered[offset:] - ordered[:-offset]) ** 2).sum(axis=1)
-        for here, there in ((slice(None, -offset), slice(offset, None)), (slice(offset, None), slice(None, -offset))):
-            distance = np.full((len(ordered), 1), np.inf, np.float32)
-            neighbour = np.full((len(ordered), 1), -1)
-            distance[here, 0], neighbour[here, 0] = between, order[there]
-            distances.append(distance)
-            neighbours.append(neighbour)
-    return _smallest_distinct(np.concatenate(distances, axis=1), np.concatenate(neighbours, axis=1))
-
-
-def _smallest_distinct(squared: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest NEIGHBOURS of each line, a neighbour that was met twice counted once."""
-    by_row = np.argsort(rows, axis=1, kind="stable")
-    rows, squared = np.take_along_axis(rows, by_row, 1), np.take_along_axis(squared, by_row, 1)
-    squared[:, 1:][rows[:, 1:] == rows[:, :-1]] = np.inf
-    nearest = np.argsort(squared, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return np.take_along_axis(squared, nearest, 1), np.take_along_axis(rows, nearest, 1)
-
-
-def _z_order(unit: np.ndarray) -> np.ndarray:
-    """Morton codes [N] of points [N, 3] in [0, 1), 21 bits an axis."""
-    cells = np.clip(unit * 2**21, 0, 2**21 - 1).astype(np.uint64)
-    return _spread(cells[:, 0]) | (_spread(cells[:, 1]) << np.uint64(1)) | (_spread(cells[:, 2]) << np.uint64(2))
-
-
-def _spread(x: np.ndarray) -> np.ndarray:
-    """Put two zero bits between the bits of 21-bit numbers."""
-    for shift, mask in ((32, 0x1F00000000FFFF), (16, 0x1F0000FF0000FF), (8, 0x100F00F00F00F00F),
-                        (4, 0x10C30C30C30C30C3), (2, 0x1249249249249249)):
-        x = (x | (x << np.uint64(shift))) & np.uint64(mask)
-    return x

@@ -43,6 +43,11 @@ class Photos:
         return len(self._views)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the views, in their order."""
+        return tuple(view.name for view in self._views)
+
+    @property
     def whole(self) -> bool:
         """Whether every photo is kept."""
         return len(self._kept) == len(self._views)

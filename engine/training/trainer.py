@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,20 @@ from ..core.ply import read_ply, write_ply
 from .backend import Loss, OutOfMemory, create_model, device_errors
 from .checkpoint import Checkpoint, save_checkpoint
 from .distributed import SOLO, Group, SharedControl
-from .evaluate import Score, evaluate
+from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
 from .photos import AHEAD
 from .run import Emit, MakeModel, Run, close, prepare
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
+from .versions import checksum, versions
 from .watch import Every
 
 PREVIEW_GAUSSIANS = 200_000
 RETRY_SECONDS = 5.0
 CHECKPOINT_SHARE = 0.03
 """Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
+
+UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
+                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
 
 AskControl = Callable[[], Control]
 
@@ -40,6 +44,8 @@ def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, 
     processes the first one alone emits, writes and is asked.
     """
     run = prepare(job, emit if group.leads else lambda event: None, group, make_model)
+    if not len(run.held_out) and group.leads:
+        emit(UNMEASURED)
     try:
         with device_errors(run.engine):
             stopped = loop(run, SharedControl(control, group))
@@ -196,21 +202,25 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
         run.beat()
         time.sleep(RETRY_SECONDS)
     run.model.close()
-    score = score_of_file(run.job.result, run, make_model)
+    started = time.monotonic()
+    scores = scores_of_file(run.job.result, run, make_model)
+    score = mean_score(scores)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
     finished = Finished(run.step, len(result), score.psnr if score else None, score.ssim if score else None,
                         round(run.clock.seconds, 2), stopped)
-    without_disk_trouble(run, lambda: write_text(run.job.report, json.dumps(report(run, finished), indent=2)))
+    said = report(run, finished, scores, time.monotonic() - started)
+    without_disk_trouble(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)))
     run.emit(finished)
 
 
-def score_of_file(path: Path, run: Run, make_model: MakeModel) -> Score | None:
-    """Quality of a PLY as it lies on the disk."""
+def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScore]:
+    """Quality of a PLY as it lies on the disk, view by view."""
     gaussians = read_ply(path).gaussians
     model = make_model(gaussians, replace(run.config, max_gaussians=len(gaussians)), run.engine)
     try:
-        return evaluate(model, run.held_out.each(), run.config.sh_degree, tick=run.beat)
+        named = zip(run.held_out.names, run.held_out.each(), strict=True)
+        return evaluate_each(model, named, run.config.sh_degree, tick=run.beat)
     finally:
         model.close()
 
@@ -220,9 +230,10 @@ def exportable(gaussians: Gaussians) -> Gaussians:
     return gaussians.take(gaussians.finite_rows())
 
 
-def report(run: Run, finished: Finished) -> dict[str, object]:
-    """What report.json says."""
+def report(run: Run, finished: Finished, scores: list[ViewScore], measuring: float) -> dict[str, object]:
+    """What report.json says. Its figures are of the file with that checksum."""
     return {"step": finished.step, "gaussians": finished.gaussians, "psnr": finished.psnr, "ssim": finished.ssim,
             "engine": run.engine, "seconds": finished.seconds, "stopped": finished.stopped, "scene_scale": run.scene_scale,
-            "train_views": len(run.train), "eval_views": len(run.held_out)}
-
+            "train_views": len(run.train), "eval_views": len(run.held_out), "held_out": list(run.held_out.names),
+            "views": [asdict(score) for score in scores], "sha256": checksum(run.job.result),
+            "seconds_to_measure": round(measuring, 2), "versions": versions(run.engine)}

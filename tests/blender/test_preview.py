@@ -189,6 +189,14 @@ def test_display_is_chosen_by_the_object(preview: ModuleType) -> None:
     assert made.data.materials[0].name == "Splatwright Points"
 
 
+def test_spheres_are_as_large_as_the_engine_needs(preview: ModuleType, fresh_scene: bpy.types.Scene) -> None:
+    fresh_scene.render.engine = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
+    made, read = show(colored_ball(20)), lambda: module("addon.points").read_layer(made.data, "radius")[:, 0]
+    assert np.allclose(read(), preview.radii(made.data, "SPLATS") * 2**0.5)
+    preview.prepare_cycles(fresh_scene)
+    assert np.allclose(read(), preview.radii(made.data, "SPLATS"))
+
+
 def test_materials_are_shared_and_replaced_when_old(preview: ModuleType) -> None:
     first, second = show(colored_ball(20)), show(colored_ball(30))
     material = first.data.materials[0]

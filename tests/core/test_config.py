@@ -10,7 +10,7 @@ import pytest
 from engine.core.config import PRESETS, PresetName, TrainConfig, config_from_json, config_to_json, describe, limits
 from engine.core.errors import UserError
 
-CHOICES = {"backend", "background", "strategy", "mask_meaning", "antialiased"}
+CHOICES = {"backend", "background", "strategy", "mask_meaning", "antialiased", "start"}
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])

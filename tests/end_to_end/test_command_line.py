@@ -80,6 +80,58 @@ def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, data
     assert after == dataclasses.replace(before, max_steps=200, backend="cpu", threads=1)
 
 
+def test_every_view_is_told_and_the_table_can_be_kept(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    done = splatwright("evaluate", trained, "--output", tmp_path / "table.json")
+    assert "PSNR/dB" in done.stdout and "view_008.png" in done.stdout and last_json(done)["views"] == 2
+    kept = json.loads((tmp_path / "table.json").read_text())
+    assert [row["name"] for row in kept["each"]] == ["view_000.png", "view_008.png"] and kept["psnr"] == last_json(done)["psnr"]
+    assert last_json(splatwright("evaluate", trained.with_suffix(".job")))["psnr"] == kept["psnr"]
+
+
+def test_what_is_said_of_a_rounding_format_is_of_that_file(dataset: Path, tmp_path: Path) -> None:
+    figures = last_json(splatwright("train", dataset, "-o", tmp_path / "ball.splat", *QUICK))
+    report = json.loads((tmp_path / "ball.job" / "report.json").read_text())
+    measured = last_json(splatwright("evaluate", tmp_path / "ball.splat"))
+    assert figures["psnr"] == pytest.approx(measured["psnr"], abs=0.01) and figures["psnr"] != pytest.approx(report["psnr"], abs=1e-4)
+
+
+def test_a_dataset_that_holds_nothing_out_has_no_quality(dataset: Path, trained: Path, tmp_path: Path) -> None:
+    folder = write_ball_dataset(tmp_path / "two", views=2).folder
+    assert_sentence(splatwright("evaluate", trained, folder), "holds no views out")
+
+
+def test_the_report_can_be_written_again(trained: Path) -> None:
+    page = trained.with_suffix(".job") / "report.html"
+    before = page.stat().st_mtime_ns
+    done = splatwright("report", page.parent)
+    assert done.returncode == 0 and str(page) in done.stdout and page.stat().st_mtime_ns > before
+    assert_sentence(splatwright("report", page.parent / "checkpoint"), "not a job folder")
+
+
+def test_an_orbit_as_a_film(trained: Path, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    done = splatwright("render", trained.with_suffix(".job"), "-o", tmp_path / "orbit.mp4", "--frames", 8, "--resolution", 100)
+    assert done.returncode == 0 and "8 frames" in done.stdout, done.stderr
+    with av.open(str(tmp_path / "orbit.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(film.streams.video[0])]
+    assert len(frames) == 8 and frames[0].shape == (56, 100, 3) and frames[0].max() > 100
+    assert_sentence(splatwright("render", trained, "-o", tmp_path / "x", "--rate", 0), "positive")
+
+
+def test_instant_splats_of_a_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), (200, 80, 20)).save(tmp_path / "photo.png")
+    np.save(tmp_path / "depth.npy", np.full((40, 60), 1500.0))
+    done = splatwright("instant", tmp_path / "photo.png", "--depth", tmp_path / "depth.npy", "-o", tmp_path / "scene.spz")
+    assert done.returncode == 0 and "2400 Gaussians" in done.stdout, done.stderr
+    found = read_splats(tmp_path / "scene.spz").gaussians
+    assert np.allclose(found.means[:, 1], 1.5, atol=1e-2)
+    assert_sentence(splatwright("instant", tmp_path / "photo.png", "-o", tmp_path / "a.ply"), "--model", "--depth")
+    np.save(tmp_path / "wrong.npy", np.ones((40, 40)))
+    assert_sentence(splatwright("instant", tmp_path / "photo.png", "--depth", tmp_path / "wrong.npy", "-o", tmp_path / "a.ply"), "40 x 40")
+    assert_sentence(splatwright("instant", tmp_path, "-o", tmp_path / "a.ply"), "cameras")
+    assert not (tmp_path / "a.ply").exists()
+
+
 def test_render_and_convert(trained: Path, dataset: Path, tmp_path: Path) -> None:
     done = splatwright("render", trained, dataset, "-o", tmp_path / "pictures", "--resolution", 32)
     assert done.returncode == 0, done.stderr

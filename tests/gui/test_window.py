@@ -98,7 +98,7 @@ def test_the_viewport_draws_what_the_trainer_sees(desk: Desktop) -> None:
     ball = colored_ball(800, sh_degree=2)
     write_ply(desk.folder / "ball.ply", ball, "BLENDER")
     found = desk.run("steps_drawing")
-    assert found["failure"] == "" and found["resorted"]
+    assert found["failure"] == "" and found["resorted"] and abs(found["radius"] - 2**0.5) < 1e-4
     for name, place in (("ball", found["first"]), ("turned", found["turned"])):
         assert psnr(shot(desk, f"drawing-{name}", place) / 255, expected(ball, place)) > 40
     seen = {name: shot(desk, f"drawing-{name}", found["first"])
@@ -152,3 +152,13 @@ def test_photos_by_hand(desk: Desktop) -> None:
     assert not np.allclose(found["level"], np.eye(4)) and np.allclose(found["after_undo"], np.eye(4))
     assert found["camera"] == "view_000.png" and found["view"] == "CAMERA" and found["size"] == [96, 96]
     assert found["windows"] == 2
+
+
+@pytest.mark.gui
+@window
+def test_instant_splats_and_the_report(desk: Desktop) -> None:
+    found = desk.run("steps_trust", dataset=desk.inside(desk.folder / "dataset"))
+    assert found["name"] == "Instant Splats" and found["splats"] > 5_000 and found["selected"]
+    assert not found["engine_back"] and not found["use_pass_z"], "the scene's settings are put back"
+    assert found["opened"].startswith("file://") and found["opened"].endswith("/report.html")
+    assert found["report"].count("data:image/png;base64,") == 6 and "PSNR" in found["report"]

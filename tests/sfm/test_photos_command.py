@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,15 @@ def test_photos_become_splats_in_one_command(photos: Path, tmp_path: Path) -> No
     again = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 80)
     assert last_json(again)["steps"] == 80 and report.stat().st_mtime_ns == before
     assert is_of(report.parent, photos)
+    first = sorted(photos.glob("*.jpg"))[0]
+    written = first.stat()
+    os.utime(first)
+    assert not is_of(report.parent, photos), "a photo was written again"
+    os.utime(first, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert is_of(report.parent, photos)
     save(photos / "photo_009.jpg", shots()[4], quality=90)
-    assert not is_of(report.parent, photos)
+    os.utime(photos / "photo_009.jpg", ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert not is_of(report.parent, photos), "another photo"
 
 
 def test_a_dataset_is_no_folder_of_plain_photos(tmp_path: Path, photos: Path) -> None:

@@ -14,11 +14,12 @@ from engine.core.errors import UserError
 from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
 from engine.core.job import JobFolder, JobSpec
 from engine.core.ply import read_ply
+from engine.evaluation.held_out import held_out_for
+from engine.evaluation.measure import mean_row, measure_file
 from engine.training.checkpoint import load_checkpoint
 from engine.training.cpu.model import affordable_gaussians
 from engine.training.trainer import train
 from engine.training.watch import Every
-from engine.views import held_out_targets, score_views
 from tests.scenes import write_ball_dataset
 
 SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=10,
@@ -72,15 +73,17 @@ def test_black_surroundings_without_alpha_are_learned_too(tmp_path: Path) -> Non
     assert finished(run(make_job(tmp_path / "job", opaque))).psnr > 22
 
 
-def test_same_seed_same_result(tmp_path: Path, dataset: Path) -> None:
-    jobs = [make_job(tmp_path / name, dataset, threads=threads) for name, threads in (("a", 1), ("b", 2))]
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_same_seed_same_result(tmp_path: Path, dataset: Path, strategy: str) -> None:
+    jobs = [make_job(tmp_path / name, dataset, threads=threads, strategy=strategy) for name, threads in (("a", 1), ("b", 2))]
     for job in jobs:
         run(job)
     assert jobs[0].result.read_bytes() == jobs[1].result.read_bytes()
 
 
-def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path) -> None:
-    whole, cut = make_job(tmp_path / "whole", dataset), make_job(tmp_path / "cut", dataset)
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path, strategy: str) -> None:
+    whole, cut = (make_job(tmp_path / name, dataset, strategy=strategy) for name in ("whole", "cut"))
     run(whole)
     for after in (1, 37, 61):
         with pytest.raises(KeyboardInterrupt):
@@ -154,8 +157,7 @@ def test_an_antialiased_training_says_so_in_its_file(tmp_path: Path, dataset: Pa
     job = make_job(tmp_path / "job", dataset, antialiased=True, max_steps=40)
     score = finished(run(job)).psnr
     assert "SplatRenderMode: mip" in read_ply(job.result).comments
-    found = score_views(job.result, held_out_targets(dataset, SHORT.resolution))
-    assert np.mean([each.psnr for each in found.values()]) == pytest.approx(score, abs=1e-3)
+    assert mean_row(measure_file(job.result, held_out_for(job.path))).psnr == pytest.approx(score, abs=1e-3)
 
 
 def test_slow_checkpoints_come_less_often() -> None:

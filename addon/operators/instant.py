@@ -1,0 +1,60 @@
+"""Instant Splats: what the camera sees, as splats, in the time of one render."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import IntProperty
+
+from ...engine.core.instant import MOST
+from ..instant_splats import instant_splats, instant_steps
+from ..render_passes import render_as_job
+from .reporting import reports_user_errors
+from .selected import select_alone
+from .stepped import SteppedRender
+
+TICK_SECONDS = 0.05
+
+
+class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
+    """Render the scene's camera once and turn every pixel into a splat where its surface is: no training, seen from one side"""
+
+    bl_idname = "splatwright.instant_splats"
+    bl_label = "Instant Splats"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    most: IntProperty(name="Max Splats", default=MOST, min=100, soft_max=2_000_000, description="Fewer splats stand for larger areas")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        problem = ("Splats are being made: press Esc to stop it" if cls.progress is not None
+                   else "" if context.scene.camera else "The scene has no camera")
+        if problem:
+            cls.poll_message_set(problem)
+        return not problem
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.complete(context, instant_splats(context, self.most))
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if bpy.app.background:
+            return self.execute(context)
+        self.show(context, 0.0, "rendering")
+        self.begin(context, instant_steps(context, self.most, render_as_job), TICK_SECONDS)
+        return {"RUNNING_MODAL"}
+
+    def give_up(self, context: bpy.types.Context) -> set[str]:
+        self.cancel(context)
+        self.report({"WARNING"}, "Stopped: no splats were made")
+        return {"CANCELLED"}
+
+    def complete(self, context: bpy.types.Context, result: bpy.types.Object) -> set[str]:
+        if context.mode == "OBJECT":
+            select_alone(context, result)
+        self.report({"INFO"}, f"{len(result.data.points):,} splats of what the camera sees")
+        return {"FINISHED"}
+
+
+register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_instant_splats,))

@@ -1,0 +1,87 @@
+"""The views that a splat file may be measured on: those that its training never saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..core.config import TrainConfig
+from ..core.dataset import Dataset, View
+from ..core.errors import UserError
+from ..core.job import JobFolder
+from ..core.sources import read_dataset
+from ..training.backend import Target
+from ..training.maps import Wanted
+from ..training.targets import load_pyramid
+from .scene import job_of
+
+NAMED = 3
+MEND = "Every eighth view of three or more is held out where transforms.json does not list which are trained on."
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Views to measure on, and the settings that they were reduced and masked with in training."""
+
+    views: tuple[View, ...]
+    config: TrainConfig
+
+    def targets(self) -> Iterator[tuple[str, Target]]:
+        """Name and image of each view, in order, read as they are asked for."""
+        wanted = Wanted(self.config.mask_meaning)
+        for view in self.views:
+            yield view.name, load_pyramid(view, self.config.resolution, wanted).full
+
+
+def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | None = None) -> HeldOut:
+    """What a splat file, or a job, is measured on: the named dataset's held-out views, or those of its own training.
+
+    UserError when no view is held out, or one of them was trained on.
+    """
+    job = job_of(scene)
+    config = job.read_spec().config if job else TrainConfig()
+    config = replace(config, resolution=resolution or config.resolution).validate()
+    found = read_dataset(dataset or own_dataset(scene, job))
+    if not found.eval_views:
+        raise UserError(f"{found.folder} holds no views out, so no quality can be measured: trained images would flatter it.", MEND)
+    if job:
+        _refuse_trained(found, job)
+    return HeldOut(found.eval_views, config)
+
+
+def own_dataset(scene: Path, job: JobFolder | None) -> Path:
+    """The dataset that a splat file was trained from; UserError when nothing tells."""
+    if job is None:
+        raise UserError(f"{scene} does not say which images it was trained from.", "Name the folder of the dataset too.")
+    return job.read_spec().dataset
+
+
+def _refuse_trained(found: Dataset, job: JobFolder) -> None:
+    """UserError when a held-out view of a dataset is an image that the job learned from."""
+    learned = trained_images(job)
+    seen = [view.name for view in found.eval_views if view.image.resolve() in learned]
+    if seen:
+        shown = ", ".join(seen[:NAMED]) + (f" and {len(seen) - NAMED} more" if len(seen) > NAMED else "")
+        raise UserError(f"{len(seen)} of {len(found.eval_views)} views to measure on were trained on: {shown}.",
+                        "Measure on views that the training never saw, or train again with these held out.")
+
+
+def trained_images(job: JobFolder) -> set[Path]:
+    """The images that a job learned from, by what its report says was held out, else by its dataset as it is."""
+    try:
+        dataset = read_dataset(job.read_spec().dataset)
+    except UserError:
+        return set()  # moved or deleted: nothing can be compared
+    held_out = _reported_names(job)
+    if held_out is None:
+        return {view.image.resolve() for view in dataset.train_views}
+    return {view.image.resolve() for view in dataset.views if view.name not in held_out}
+
+
+def _reported_names(job: JobFolder) -> set[str] | None:
+    try:
+        return {str(name) for name in json.loads(job.report.read_text(encoding="utf-8"))["held_out"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -1,0 +1,69 @@
+"""The table of a splat file's quality: every held-out view, and the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..training.backend import Target
+from ..training.evaluate import ViewScore, compared, evaluate_each
+from .held_out import HeldOut
+from .lpips import Compare
+from .scene import Scene, opened
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of one view: PSNR in dB and SSIM, higher is better; LPIPS, lower is better, None where it is not measured."""
+
+    name: str
+    psnr: float
+    ssim: float
+    lpips: float | None = None
+
+
+def measure_file(path: Path, held_out: HeldOut, lpips: Compare | None = None, tick: Callable[[], None] = lambda: None) -> list[Row]:
+    """Read a splat file from the disk and measure what is in it; UserError when the masks leave nothing to measure."""
+    with opened(path, held_out.config) as scene:
+        rows = [row for named in held_out.targets() for row in _rows(scene, named, lpips, tick)]
+    if not rows:
+        raise UserError("The masks of all held-out views hide everything.", "Mend the masks, or hold out other views.")
+    return rows
+
+
+def _rows(scene: Scene, named: tuple[str, Target], lpips: Compare | None, tick: Callable[[], None]) -> Iterable[Row]:
+    scores: list[ViewScore] = evaluate_each(scene.model, [named], scene.gaussians.sh_degree, tick)
+    for score in scores:
+        distance = None if lpips is None else lpips(*compared(scene.model, named[1], scene.gaussians.sh_degree))
+        yield Row(score.name, score.psnr, score.ssim, distance)
+
+
+def mean_row(rows: list[Row]) -> Row:
+    """The mean over the views."""
+    lpips = [row.lpips for row in rows if row.lpips is not None]
+    return Row("mean", float(np.mean([row.psnr for row in rows])), float(np.mean([row.ssim for row in rows])),
+               float(np.mean(lpips)) if lpips else None)
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Lines for a terminal: a heading with the names of the figures, the views, the mean."""
+    width = max(len("view"), *(len(row.name) for row in rows))
+    lpips = rows[0].lpips is not None
+    heading = f"{'held-out view':{max(width, 13)}}  PSNR/dB    SSIM" + ("   LPIPS" if lpips else "")
+    return [heading, *(_line(row, max(width, 13)) for row in (*rows, mean_row(rows)))]
+
+
+def _line(row: Row, width: int) -> str:
+    return f"{row.name:{width}}  {row.psnr:7.2f}  {row.ssim:6.4f}" + ("" if row.lpips is None else f"  {row.lpips:6.4f}")
+
+
+def figures(rows: list[Row]) -> dict[str, object]:
+    """The table as plain values."""
+    mean = mean_row(rows)
+    lpips = {} if mean.lpips is None else {"lpips": round(mean.lpips, 4)}
+    return {"psnr": round(mean.psnr, 3), "ssim": round(mean.ssim, 4), **lpips, "views": len(rows), "held_out": True,
+            "each": [{name: value for name, value in asdict(row).items() if value is not None} for row in rows]}

@@ -1,0 +1,73 @@
+"""A splat file, or the job that made it, ready to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.camera import Camera
+from ..core.config import TrainConfig
+from ..core.errors import UserError
+from ..core.formats import read_splats
+from ..core.gaussians import Gaussians
+from ..core.job import JobFolder
+from ..training.backend import Model, Rendering, choose_engine, create_model
+
+Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Splats that were read from a file, behind the fastest engine of this computer."""
+
+    gaussians: Gaussians
+    model: Model
+    antialiased: bool
+
+    def render(self, camera: Camera, background: Color = (0.0, 0.0, 0.0)) -> Rendering:
+        """What a camera without distortion sees, drawn with or without antialiasing as the file says."""
+        return self.model.render(camera, self.gaussians.sh_degree, background)
+
+    def picture(self, camera: Camera, background: Color = (0.0, 0.0, 0.0)) -> np.ndarray:
+        """The same as uint8 [H, W, 3]."""
+        return to_bytes(self.render(camera, background).rgb)
+
+
+@contextmanager
+def opened(path: Path, backend: TrainConfig = TrainConfig()) -> Iterator[Scene]:  # noqa: B008 (a frozen default)
+    """A splat file of any format, until the with block ends. UserError when it holds no splats or the engine cannot run."""
+    file = read_splats(path)
+    config = TrainConfig(backend=backend.backend, threads=backend.threads, antialiased=file.antialiased,
+                         max_gaussians=max(1, len(file.gaussians)))
+    model = create_model(file.gaussians, config, choose_engine(config).engine)
+    try:
+        yield Scene(file.gaussians, model, file.antialiased)
+    finally:
+        model.close()
+
+
+def job_of(path: Path) -> JobFolder | None:
+    """The job that a path belongs to: its folder, a file in it, or what the command line wrote beside it."""
+    path = Path(path).absolute()
+    places = (path, path.parent, path.with_suffix(".job"))
+    return next((JobFolder(place) for place in places if (place / "job.json").is_file()), None)
+
+
+def splats_of(path: Path) -> Path:
+    """The splat file that a path means: itself, or the result of the job whose folder it is; UserError when there is none."""
+    if not path.is_dir():
+        return path
+    job = JobFolder(path)
+    job.read_spec()
+    if not job.result.is_file():
+        raise UserError(f"The training in {path} has no result yet.", "Wait for its end, or stop it: then the result is written.")
+    return job.result
+
+
+def to_bytes(rgb: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1], clamped -> uint8."""
+    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,0 +1,58 @@
+"""The button that opens a training's report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+import pytest
+
+from .conftest import empty_scene, module
+from .test_panels import Layout
+from .training import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+def hold_out(dataset: Path) -> None:
+    """Let every eighth view be held out, as where no list says otherwise."""
+    path = dataset / "transforms.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in values.items() if not name.endswith("_filenames")}))
+
+
+def test_the_built_in_engine_leaves_a_report_that_the_button_opens(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Blender's own Python: numpy is all there is."""
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url, *rest, **options: opened.append(url) or True)
+    panel = module("addon.report_panel").SPLATWRIGHT_PT_report
+    assert not panel.poll(bpy.context) and not bpy.ops.splatwright.open_report.poll()
+    hold_out(desk.dataset)
+    settings = bpy.context.scene.splatwright.train
+    settings.max_steps, settings.resolution, settings.max_gaussians = 20, 16, 200
+    assert bpy.ops.splatwright.train() == {"FINISHED"}
+    desk.wait(lambda: desk.job.imported)
+    page = desk.folder / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert "data:image/png;base64," in text and "mean of 1 held-out view<" in text
+    assert panel.poll(bpy.context)
+    layout = Layout()
+    panel.draw(SimpleNamespace(layout=layout), bpy.context)
+    assert layout.operators == ["open_report"]
+    assert bpy.ops.splatwright.open_report() == {"FINISHED"} and opened == [page.resolve().as_uri()]
+    shutil.move(page, page.with_suffix(".away"))
+    assert not panel.poll(bpy.context)
+
+
+def test_without_a_training_there_is_no_report() -> None:
+    empty_scene()
+    assert not module("addon.report_panel").SPLATWRIGHT_PT_report.poll(bpy.context)
