@@ -17,6 +17,7 @@ from engine.core.camera_path import read_model_frame, write_camera_path
 from engine.core.errors import UserError
 from engine.core.real_estate import Shots, read_cameras, write_real_estate
 from engine.core.sources import read_dataset
+from engine.evaluation.camera_paths import read_path
 from tests.scenes import look_at
 
 ROW = "46979267 0.474812461 0.844111024 0.5 0.5 0.0 0.0 1 0 0 0.5 0 1 0 -0.25 0 0 1 2"
@@ -158,3 +159,10 @@ def test_no_damage_is_unforeseen(tmp_path: Path, place: int, value: str) -> None
         read_cameras(tmp_path / "clip.txt")
     except UserError as error:
         assert error.hint
+
+
+def test_a_camera_path_that_is_rendered_shows_the_same_views(tmp_path: Path) -> None:
+    cameras = [Camera(640, 480, 500, 500, 320, 240, look_at(np.array([3.0, i, 1]))) for i in range(3)]
+    write_camera_path(tmp_path / "path.json", cameras, 24)
+    for before, (_, after) in zip(cameras, read_path(tmp_path / "path.json"), strict=True):
+        assert np.allclose(before.camera_to_world, after.camera_to_world) and np.allclose(before.K, after.K)
