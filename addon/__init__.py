@@ -12,6 +12,7 @@ MODULES = (
     "operators",
     "panels",
     "check_panel",
+    "photos_panel",
     "instant_panel",
     "report_panel",
     "splats_panel",

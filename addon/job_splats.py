@@ -6,14 +6,17 @@ No reference to Blender's data is kept: an object is found by the job that it na
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
 
 from ..engine.core.errors import UserError
 from ..engine.core.events import Finding
+from ..engine.core.job_spec import JobSpec
 from ..engine.core.ply import read_ply
 from ..engine.core.splat_file import SplatFile
+from .posed_photos import adopt, root_of
 from .preview import mark_antialiased
 from .splat_object import create_splat_object, update_splat_object
 from .watched_job import WatchedJob
@@ -98,11 +101,21 @@ def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     if found is None:
         found = create_splat_object(NAME, splats.gaussians, _collection(job.name))
         found.splatwright.job = job.name
+        _put_below_photos(found, job)
     else:
         update_splat_object(found, splats.gaussians)
     mark_antialiased(found, splats.antialiased)
     job.has_object = True
     return found
+
+
+def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
+    """Splats of posed photos lie where their empty puts them: the alignment of the photos holds for every training."""
+    with suppress(UserError):
+        spec = job.engine.spec(job.name)
+        root = root_of(spec.dataset) if isinstance(spec, JobSpec) else None
+        if root is not None:
+            adopt(root, made)
 
 
 def _collection(job: str) -> bpy.types.Collection:

@@ -1,4 +1,4 @@
-"""Trainings as Blender follows them: one timer reads what engines say, keeps panels fresh and brings splats into the scene."""
+"""Trainings and work on photos as Blender follows them: one timer reads what engines say and brings results into the scene."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import plyfile
 
 from ..engine.client import JobState, LocalEngine
 from ..engine.core.errors import UserError
-from ..engine.core.job import JobSpec
+from ..engine.core.job_spec import JobSpec, Spec
+from . import photo_jobs
 from .job_splats import bring_home, is_home, leave_home, may_change, show_preview, splat_object
 from .preferences import jobs_folder, python_path
 from .redraw import redraw_sidebars
@@ -24,7 +25,7 @@ BUDGET_SECONDS = 0.01
 
 _watched: dict[str, WatchedJob] = {}
 _engine: LocalEngine | None = None
-_before_undo: tuple[dict[int, str], set[str]] = ({}, set())
+_before_undo: tuple[dict[int, tuple[str, str]], set[str]] = ({}, set())
 _last_preview: tuple[WatchedJob, float] | None = None
 
 
@@ -52,6 +53,19 @@ def current(scene: bpy.types.Scene) -> WatchedJob | None:
     return _watched.get(scene.splatwright.job)
 
 
+def current_photos(scene: bpy.types.Scene) -> WatchedJob | None:
+    """The job that the scene's Photos panel is about."""
+    return _watched.get(scene.splatwright.photo_job)
+
+
+def required_photos(scene: bpy.types.Scene) -> WatchedJob:
+    """The job of the scene's Photos panel; UserError when there is none."""
+    job = current_photos(scene)
+    if job is None:
+        raise UserError("This scene has no work on photos.", "Press Cameras from Photos to begin.")
+    return job
+
+
 def required(scene: bpy.types.Scene) -> WatchedJob:
     """The job of the scene's Train panel; UserError when there is none."""
     job = current(scene)
@@ -60,11 +74,11 @@ def required(scene: bpy.types.Scene) -> WatchedJob:
     return job
 
 
-def submit(scene: bpy.types.Scene, spec: JobSpec) -> WatchedJob:
-    """Start a training and follow it."""
+def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
+    """Start a training, or work on photos or a video, and follow it."""
     place = engine()
     job = place.submit(spec)
-    scene.splatwright.job = job
+    setattr(scene.splatwright, "job" if isinstance(spec, JobSpec) else "photo_job", job)
     _watched.pop(job, None)
     return watch(job)
 
@@ -72,8 +86,8 @@ def submit(scene: bpy.types.Scene, spec: JobSpec) -> WatchedJob:
 def watch(name: str) -> WatchedJob:
     """Follow a job from its first event on."""
     if name not in _watched:
-        job = WatchedJob(name, engine())
-        job.has_object, job.imported = splat_object(name) is not None, is_home(job)
+        job = WatchedJob(name, engine(), photo_jobs.works_on_photos(engine(), name))
+        job.has_object, job.imported = splat_object(name) is not None, (photo_jobs.is_home if job.photos else is_home)(job)
         _watched[name] = job
     start_timer()
     return _watched[name]
@@ -90,7 +104,7 @@ def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
 def resume(job: WatchedJob) -> None:
     """Let a paused, interrupted, failed or stopped job go on."""
     if not job.state.alive:
-        leave_home(job.name)
+        (photo_jobs.leave_home if job.photos else leave_home)(job.name)
         job.begin_again()
     job.engine.resume(job.name)
     start_timer()
@@ -107,7 +121,8 @@ def stop(job: WatchedJob) -> None:
 
 def attach() -> None:
     """Follow the jobs that this file knows: after opening it, and when the extension is enabled."""
-    wanted = {scene.splatwright.job for scene in bpy.data.scenes} | {found.splatwright.job for found in bpy.data.objects}
+    wanted = {name for scene in bpy.data.scenes for name in (scene.splatwright.job, scene.splatwright.photo_job)}
+    wanted |= {found.splatwright.job for found in bpy.data.objects}
     with suppress(UserError, OSError):
         for name in sorted(wanted & set(engine().jobs())):
             watch(name)
@@ -137,7 +152,7 @@ def _follow(job: WatchedJob, end: float) -> bool:
     finished = read_all and job.state is JobState.FINISHED and not job.imported
     if may_change(job.name):
         if finished:
-            bring_home(job)
+            (photo_jobs.bring_home if job.photos else bring_home)(job)
         elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:
             _show_preview(job)
     return job.state.alive or not read_all or finished or time.monotonic() < job.watch_until
@@ -169,7 +184,7 @@ def _on_load(*_: object) -> None:
 def _on_undo_begins(*_: object) -> None:
     """Remember what undo must not take back: trainings go on outside of Blender's history."""
     global _before_undo
-    _before_undo = ({scene.session_uid: scene.splatwright.job for scene in bpy.data.scenes},
+    _before_undo = ({scene.session_uid: (scene.splatwright.job, scene.splatwright.photo_job) for scene in bpy.data.scenes},
                     {job.name for job in watched() if splat_object(job.name)})
 
 
@@ -177,8 +192,10 @@ def _on_undo_begins(*_: object) -> None:
 def _on_undo_ended(*_: object) -> None:
     shown, objects = _before_undo
     for scene in bpy.data.scenes:
-        if shown.get(scene.session_uid, scene.splatwright.job) != scene.splatwright.job:
-            scene.splatwright.job = shown[scene.session_uid]
+        settings = scene.splatwright
+        before = shown.get(scene.session_uid, (settings.job, settings.photo_job))
+        if before != (settings.job, settings.photo_job):
+            settings.job, settings.photo_job = before
     for job in watched():
         present = splat_object(job.name) is not None
         if present or job.name in objects:  # lost by undo, not deleted: the next preview makes it anew

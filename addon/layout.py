@@ -1,4 +1,7 @@
-"""Placing splat objects in the scene: onto the ground, by three points, at a measured scale. Splats themselves stay as they are."""
+"""Placing splat objects and posed photos in the scene: onto the ground, by three points, at a measured scale.
+
+Objects are moved; splats, cameras and points themselves stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,17 @@ from mathutils import Matrix, Vector
 
 from ..engine.core.errors import UserError
 from ..engine.core.gaussians import drawable
-from ..engine.core.placing import bottoms, lowest_height, scale_factor, scaling_about, three_point_alignment
+from ..engine.core.placing import bottoms, ground_plane, levelling, lowest_height, scale_factor, scaling_about, three_point_alignment
 from .placed import placed_splats
 from .point_rows import selected_points
 from .points import read_layer
+from .posed_photos import camera_places, sparse_cloud, sparse_places
 
 UP = 1e-3
 """How far above the top a ray for the ground starts, as a share of the height."""
+
+SOLID = 5.0
+"""Logit of opacity that a point counts as."""
 
 HELD = 1e-4
 """Relative difference between where an object was put and where it is, beyond what rounding does."""
@@ -46,6 +53,19 @@ def align_to_points(targets: Sequence[bpy.types.Object], points: np.ndarray, fli
         move(mover, matrix)
 
 
+def level_ground(targets: Sequence[bpy.types.Object], flip: bool = False, with_parent: bool = True) -> float:
+    """Turn and move objects so that the plane which most of their points lie on becomes z = 0; returns the share that lies on it.
+
+    Above the ground are the cameras of posed photos, else most of the splats; below with `flip`. UserError where there is no plane.
+    """
+    means, cameras = world_places(targets).means, camera_places(targets)
+    above = np.median(cameras if len(cameras) else means, axis=0)
+    place, normal, share = ground_plane(means, above)
+    for mover in families(targets, with_parent):
+        move(mover, levelling(place, -normal if flip else normal))
+    return share
+
+
 def scale_to_distance(
     targets: Sequence[bpy.types.Object], first: np.ndarray, second: np.ndarray, distance: float, with_parent: bool = True,
 ) -> float:
@@ -66,14 +86,15 @@ class Places:
 
 
 def world_places(targets: Sequence[bpy.types.Object]) -> Places:
-    """Where the splats of objects and their instances are. UserError where there are none."""
+    """Where the splats of objects and their instances are, and the points of posed photos. UserError where there are none."""
     parts = [(drawable(part.gaussians), part.matrix) for part in placed_splats(targets, bpy.context.evaluated_depsgraph_get())]
-    if not any(len(gaussians) for gaussians, _ in parts):
-        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
+    points = sparse_places(targets)
+    if not len(points) and not any(len(gaussians) for gaussians, _ in parts):
+        raise UserError("The selected objects hold no splats and no points of photos.", "Select objects that are not empty.")
     return Places(
-        np.concatenate([gaussians.means @ matrix[:3, :3].T + matrix[:3, 3] for gaussians, matrix in parts]),
-        np.concatenate([bottoms(gaussians, matrix) for gaussians, matrix in parts]),
-        np.concatenate([gaussians.opacities for gaussians, _ in parts]),
+        np.concatenate([points, *(gaussians.means @ matrix[:3, :3].T + matrix[:3, 3] for gaussians, matrix in parts)]),
+        np.concatenate([points[:, 2], *(bottoms(gaussians, matrix) for gaussians, matrix in parts)]),
+        np.concatenate([np.full(len(points), SOLID), *(gaussians.opacities for gaussians, _ in parts)]),
     )
 
 
@@ -104,8 +125,8 @@ def move(mover: bpy.types.Object, matrix: np.ndarray) -> None:
 def selected_places(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     """Places in the scene [P, 3] of the points that are selected in Edit Mode."""
     found = [np.zeros((0, 3))]
-    for target in targets:
-        positions = read_layer(target.data, "position")
+    for target in (sparse_cloud(target) or target for target in targets):
+        positions = read_layer(target.data, "position") if target.type == "POINTCLOUD" else None
         if positions is not None:
             matrix = np.array(target.matrix_world, float)
             found.append(positions[selected_points(target.data)] @ matrix[:3, :3].T + matrix[:3, 3])

@@ -11,8 +11,9 @@ from .preview import NATIVE_TYPE, draws_natively
 from .sentences import draw_sentence
 from .stale import is_stale, stale_sentence
 
-PLACING = (("splatwright.place_on_ground", "IMPORT"), ("splatwright.align_to_points", "ORIENTATION_NORMAL"),
-           ("splatwright.scale_to_distance", "DRIVER_DISTANCE"), ("splatwright.apply_transform", "CHECKMARK"))
+PLACING = (("splatwright.place_on_ground", "IMPORT"), ("splatwright.level_ground", "GRID"),
+           ("splatwright.align_to_points", "ORIENTATION_NORMAL"), ("splatwright.scale_to_distance", "DRIVER_DISTANCE"),
+           ("splatwright.apply_transform", "CHECKMARK"))
 CLEANING = (("splatwright.select_floaters", "HIDE_OFF"), ("splatwright.remove_floaters", "TRASH"), ("splatwright.crop", "CUBE"))
 OBJECTS = (("splatwright.merge_splats", "AUTOMERGE_ON"), ("splatwright.split_splats", "MOD_EXPLODE"))
 EDITING = (("splatwright.select_floaters", "HIDE_OFF"), ("pointcloud.delete", "TRASH"), ("splatwright.split_splats", "MOD_EXPLODE"))

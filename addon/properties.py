@@ -2,13 +2,14 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty
 
 from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
+from ..engine.core.photo_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
 from .capture_request import CaptureRequest
 
 SOURCES = (
@@ -128,6 +129,52 @@ class TrainSettings(bpy.types.PropertyGroup):
         return TrainConfig(**(PRESETS[self.preset].settings | shown)).validate()
 
 
+def _choices(kind: Any) -> tuple[tuple[str, str, str], ...]:
+    """A setting of a few words as menu entries."""
+    return tuple((name, name.capitalize(), "") for name in get_args(kind))
+
+
+class PhotoSettings(bpy.types.PropertyGroup):
+    """Settings of taking pictures from videos and of finding cameras. Defaults are the engine's."""
+
+    video: StringProperty(
+        name="Video", subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, description="The video to take pictures from",
+    )
+    count: IntProperty(
+        name="Pictures", default=FrameOptions.count, min=1, soft_max=500, max=100_000,
+        description="How many pictures, evenly spread over the video; of each stretch the sharpest",
+    )
+    directory: StringProperty(
+        name="Photos", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+        description="Folder with the photos; masks of the same names may lie in its folder masks",
+    )
+    image_size: IntProperty(
+        name="Photo Size", subtype="PIXEL", default=PosesOptions.image_size, min=0, max=16_384,
+        description="Longest side of the photos that are trained on; 0 keeps their size",
+    )
+    features: EnumProperty(
+        name="Features", items=_choices(Features), default=PosesOptions.features,
+        description="Thorough ones recognise more, from farther apart, and take four times as long; Auto tries them where they are needed",
+    )
+    pairing: EnumProperty(
+        name="Compare", items=_choices(Pairing), default=PosesOptions.pairing,
+        description="Which photos are compared: all with all, neighbours in a series, or look-alikes; Auto chooses by number and names",
+    )
+    mapping: EnumProperty(
+        name="Mapping", items=_choices(Mapping), default=PosesOptions.mapping,
+        description="Incremental is the surer one; Global is faster for many photos whose EXIF tells the focal length",
+    )
+
+    def frame_options(self) -> FrameOptions:
+        """How pictures are taken from the video."""
+        return FrameOptions(count=self.count).validate()
+
+    def poses_options(self) -> PosesOptions:
+        """How cameras are searched."""
+        chosen = {name: getattr(self, name) for name in ("image_size", "features", "pairing", "mapping")}
+        return PosesOptions(**chosen).validate()
+
+
 DISPLAYS = (
     ("SPLATS", "Splats", "Soft ellipsoids with all their colours, as renders need them"),
     ("POINTS", "Points", "Small dots, quick to draw"),
@@ -142,7 +189,7 @@ def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Conte
 
 
 class SplatSettings(bpy.types.PropertyGroup):
-    """What a splat object knows about itself, as Object.splatwright."""
+    """What splat objects, and the empty and cameras of posed photos, know about themselves, as Object.splatwright."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
@@ -159,6 +206,10 @@ class SplatSettings(bpy.types.PropertyGroup):
         name="Antialiased", update=_display_changed,
         description="Trained with an antialiased rasterizer: drawn in the same way, and exported files say so",
     )
+    dataset: StringProperty(name="Dataset", subtype="DIR_PATH", description="This empty carries the cameras and points of a dataset")
+    photo: StringProperty(name="Photo", description="The photo of the dataset that this camera took")
+    photo_size: IntVectorProperty(name="Photo Size", size=2, description="Width and height of the photo")
+    photo_aspect: FloatProperty(name="Pixel Aspect", default=1.0, description="Height over width of the photo's pixels")
     display: EnumProperty(
         name="Display", items=DISPLAYS, default="SPLATS", update=_display_changed,
         description="How the splats are drawn where Blender has no splats of its own",
@@ -182,6 +233,9 @@ class SceneSettings(bpy.types.PropertyGroup):
 
     capture: PointerProperty(type=CaptureSettings)
     train: PointerProperty(type=TrainSettings)
+    photos: PointerProperty(type=PhotoSettings)
+    photo_job: StringProperty(name="Photo Job", description="The search for cameras, or the video, that the Photos panel shows")
+    imported_photo_job: StringProperty(name="Imported Photos", description="The photo job whose result was brought into this scene")
     captured: StringProperty(
         name="Captured Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="The dataset that was captured last",
@@ -226,7 +280,8 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
     return getattr(chosen, name)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((CaptureSettings, TrainSettings, SplatSettings, SceneSettings))
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
+    (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, SceneSettings))
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""What is known of one training, as its engine tells it. No Blender data: panels draw this, jobs.py keeps it fresh."""
+"""What is known of one job, a training or work on photos, as its engine tells it. No Blender data: jobs.py keeps it fresh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from ..engine.client import Engine, JobState
-from ..engine.core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Started, newest
+from ..engine.core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started, newest
 from ..engine.core.job import HEARTBEAT_LOST_SECONDS
 
 READ_AT_ONCE = 64 * 1024
@@ -24,10 +24,11 @@ LONGEST_WAIT = 30.0
 
 @dataclass
 class WatchedJob:
-    """State, figures and findings of a training."""
+    """State, figures and findings of a training, or of work on photos or a video (`photos`)."""
 
     name: str
     engine: Engine
+    photos: bool = False
     state: JobState = JobState.STARTING
     silent: float = 0.0
     step: int = 0
@@ -38,6 +39,8 @@ class WatchedJob:
     eta: float | None = None
     psnr: float | None = None
     ssim: float | None = None
+    stage: str = ""
+    posed: Posed | None = None
     stopped: bool = False
     stopping: bool = False
     sick: str = ""
@@ -80,6 +83,10 @@ class WatchedJob:
             case Progress():
                 self.step, self.max_steps, self.loss, self.gaussians = event.step, event.max_steps, event.loss, event.gaussians
                 self.rate, self.eta = event.steps_per_second, event.eta_seconds
+            case Stage():
+                self.stage, self.step, self.max_steps, self.eta, self.failure = event.name, event.done, event.total, event.eta_seconds, None
+            case Posed():
+                self.posed = event
             case Evaluated():
                 self.psnr, self.ssim = event.psnr, event.ssim
             case Paused():
@@ -98,7 +105,7 @@ class WatchedJob:
 
     def begin_again(self) -> None:
         """The job is resumed: what comes is news."""
-        self.failure, self.imported, self.stopping = None, False, False
+        self.failure, self.imported, self.stopping, self.stopped = None, False, False, False
         self.state = JobState.STARTING
         self.watch_until = time.monotonic() + LINGER_SECONDS
 

@@ -13,7 +13,9 @@ import tyro
 
 from .client import LocalEngine
 from .commands.check import check
+from .commands.datasets import export_cameras, export_colmap
 from .commands.evaluate import evaluate, exported_quality
+from .commands.frames import frames
 from .commands.instant import instant
 from .commands.photos import posed, poses
 from .commands.render import render
@@ -35,7 +37,10 @@ Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
 app.command(check)
+app.command(frames)
 app.command(poses)
+app.command(export_colmap)
+app.command(export_cameras)
 
 
 @app.command

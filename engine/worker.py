@@ -19,7 +19,7 @@ from pathlib import Path
 from .core.errors import UserError
 from .core.events import NEEDS, Event, Failed, Finding, Finished
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
-from .core.job_spec import JobSpec, PosesSpec
+from .core.job_spec import FramesSpec, JobSpec, PosesSpec
 
 
 def main(arguments: list[str]) -> int:
@@ -127,6 +127,10 @@ def do(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
             from .sfm.job import run_poses
 
             run_poses(job, voice.say, control)
+        case FramesSpec():
+            from .sfm.frames_job import run_frames
+
+            run_frames(job, voice.say, control)
         case JobSpec() as spec:
             launch_group(job, spec.config.gpus)
             learn(job, voice, control)

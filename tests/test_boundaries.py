@@ -17,7 +17,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight", "report", "sfm"}),
-    "engine/sfm": ({"numpy", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
+    "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/commands": ({"tyro", "numpy"}, {"core", "client", "terminal", "evaluation", "monocular", "preflight", "report", "sfm",
                                             "training", "viewer"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from . import capture, checks, cleaning, engine, export, instant, load, placing, rendering, report, splats, training, transforms
+from . import (
+    camera_path,
+    capture,
+    checks,
+    cleaning,
+    engine,
+    export,
+    instant,
+    load,
+    photo_jobs,
+    photos,
+    placing,
+    rendering,
+    report,
+    splats,
+    training,
+    transforms,
+)
 
-SUBJECTS = (capture, checks, instant, training, report, load, splats, export, rendering, placing, cleaning, transforms, engine)
+SUBJECTS = (capture, checks, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms,
+            camera_path, engine)
 
 
 def register() -> None:

@@ -11,7 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.picking import pick_splat
 from ..layout import Places, selected_places, world_places
 from .reporting import report_error
-from .selected import selected_splats
+from .selected import selected_placeable
 
 REACH = 8.0  # pixels
 
@@ -29,7 +29,7 @@ class PicksPlaces:
         """Use the places that are there, or start to wait for clicks."""
         if all(self.properties.is_property_set(name) for name in self.places):
             return self.execute(context)
-        chosen = selected_places(selected_splats(context))
+        chosen = selected_places(selected_placeable(context))
         if len(chosen) == len(self.places):
             return self._finish(context, list(chosen))
         if context.screen is None or not any(area.type == "VIEW_3D" for area in context.screen.areas):
@@ -38,7 +38,7 @@ class PicksPlaces:
 
     def _start(self, context: bpy.types.Context) -> set[str]:
         try:
-            self._splats: Places = world_places(selected_splats(context))
+            self._splats: Places = world_places(selected_placeable(context))
         except UserError as error:
             return report_error(self, error)
         self._picked: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""Placing splat objects: on the ground, by three points, at a measured scale."""
+"""Placing splat objects and posed photos: on the ground, level, by three points, at a measured scale."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty
 
-from ..layout import align_to_points, place_on_ground, scale_to_distance
+from ..layout import align_to_points, level_ground, place_on_ground, scale_to_distance
 from .picking import PicksPlaces
 from .reporting import reports_user_errors
-from .selected import OnSplats, selected_splats
+from .selected import OnPlaceable, selected_placeable
 
 MOVE_PARENT = {"name": "Move Parent", "default": True,
                "description": "Move the topmost parent with everything below it, so that cameras stay with their splats"}
@@ -22,8 +22,8 @@ def place(name: str, description: str) -> dict[str, object]:
     return {"name": name, "size": 3, "subtype": "TRANSLATION", "unit": "LENGTH", "options": {"SKIP_SAVE"}, "description": description}
 
 
-class SPLATWRIGHT_OT_place_on_ground(OnSplats, bpy.types.Operator):
-    """Move the selected splat objects up or down until they stand on the ground"""
+class SPLATWRIGHT_OT_place_on_ground(OnPlaceable, bpy.types.Operator):
+    """Move the selected splats or posed photos up or down until they stand on the ground"""
 
     bl_idname = "splatwright.place_on_ground"
     bl_label = "Place on Ground"
@@ -36,11 +36,28 @@ class SPLATWRIGHT_OT_place_on_ground(OnSplats, bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        place_on_ground(selected_splats(context), self.ignored, self.surfaces, self.with_parent)
+        place_on_ground(selected_placeable(context), self.ignored, self.surfaces, self.with_parent)
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_align_to_points(PicksPlaces, OnSplats, bpy.types.Operator):
+class SPLATWRIGHT_OT_level_ground(OnPlaceable, bpy.types.Operator):
+    """Find the floor, table or meadow that most points lie on, and bring it level to the height zero"""
+
+    bl_idname = "splatwright.level_ground"
+    bl_label = "Level Ground"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    flip: BoolProperty(name="Upside Down", description="The plane that was found is a ceiling")
+    with_parent: BoolProperty(**MOVE_PARENT)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        share = level_ground(selected_placeable(context), self.flip, self.with_parent)
+        self.report({"INFO"}, f"{share:.0%} of the points lie on the ground")
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_align_to_points(PicksPlaces, OnPlaceable, bpy.types.Operator):
     """Click on three splats of the floor: the first becomes the origin, the second lies on the X axis, and the floor is level"""
 
     bl_idname = "splatwright.align_to_points"
@@ -56,11 +73,11 @@ class SPLATWRIGHT_OT_align_to_points(PicksPlaces, OnSplats, bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        align_to_points(selected_splats(context), np.array([self.first, self.second, self.third]), self.flip, self.with_parent)
+        align_to_points(selected_placeable(context), np.array([self.first, self.second, self.third]), self.flip, self.with_parent)
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnSplats, bpy.types.Operator):
+class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnPlaceable, bpy.types.Operator):
     """Click on two splats and type how far apart they are in reality"""
 
     bl_idname = "splatwright.scale_to_distance"
@@ -78,10 +95,11 @@ class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnSplats, bpy.types.Operator
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self.distance:
             self.distance = float(np.linalg.norm(np.subtract(self.first, self.second)))
-        factor = scale_to_distance(selected_splats(context), np.array(self.first), np.array(self.second), self.distance, self.with_parent)
+        ends = np.array(self.first), np.array(self.second)
+        factor = scale_to_distance(selected_placeable(context), *ends, self.distance, self.with_parent)
         self.report({"INFO"}, f"Scaled by {factor:.4g}" if factor != 1 else "Type the real distance into the operator's panel (F9)")
         return {"FINISHED"}
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_OT_place_on_ground, SPLATWRIGHT_OT_align_to_points, SPLATWRIGHT_OT_scale_to_distance))
+    (SPLATWRIGHT_OT_place_on_ground, SPLATWRIGHT_OT_level_ground, SPLATWRIGHT_OT_align_to_points, SPLATWRIGHT_OT_scale_to_distance))

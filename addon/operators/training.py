@@ -13,6 +13,7 @@ from ...engine.core.job import JobSpec
 from ...engine.core.sources import read_dataset
 from .. import jobs
 from ..jobs import WatchedJob
+from ..photo_jobs import works_on_photos
 from ..properties import dataset_folder, training_name
 from .reporting import reports_user_errors
 
@@ -124,7 +125,9 @@ _items: list[tuple[str, str, str]] = []
 
 
 def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
-    _items[:] = [(name, name, f"Show the training {name} here") for name in reversed(jobs.engine().jobs())]
+    place = jobs.engine()
+    names = [name for name in reversed(place.jobs()) if not works_on_photos(place, name)]
+    _items[:] = [(name, name, f"Show the training {name} here") for name in names]
     return _items
 
 
@@ -140,7 +143,7 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
 
     @reports_user_errors
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not jobs.engine().jobs():
+        if not _earlier(self, context):
             raise UserError("There are no trainings yet.", "Press Train to begin one.")
         context.window_manager.invoke_search_popup(self)
         return {"FINISHED"}

@@ -10,6 +10,7 @@ import tyro
 from ..core.photo_options import PosesOptions
 from ..core.photo_sources import is_plain_photos
 from ..core.poses_report import FILE, PosesReport, read_report
+from ..core.real_estate import find_camera_file
 from ..sfm.needs import check_packages
 from ..terminal import progress_bar
 
@@ -37,7 +38,7 @@ def posed(source: Path, dataset: Path, resolution: int) -> Path:
 
     A dataset of the same photos that is there already is taken as it is.
     """
-    if not is_plain_photos(source):
+    if not is_plain_photos(source) or find_camera_file(source):
         return source
     if not is_of(dataset, source):
         _found(source, dataset, PosesOptions(image_size=max(PosesOptions.image_size, resolution)))

@@ -43,12 +43,16 @@ class PointCloud:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Everything that a training reads, in Blender's world (Z-up)."""
+    """Everything that a training reads, in Blender's world (Z-up).
+
+    `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there.
+    """
 
     folder: Path
     views: tuple[View, ...]
     points: PointCloud | None = None
     complete: bool = True
+    missing: tuple[str, ...] = ()
 
     @property
     def train_views(self) -> tuple[View, ...]:

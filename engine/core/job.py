@@ -85,7 +85,7 @@ class JobFolder:
         """The training that job.json asks for; UserError as read_any(), and when it asks for something else."""
         spec = self.read_any()
         if not isinstance(spec, JobSpec):
-            raise UserError(f"{self.path} holds a search for the cameras of photos, no training.", "Choose the job folder of a training.")
+            raise UserError(f"{self.path} holds work on photos or a video, no training.", "Choose the job folder of a training.")
         return spec
 
     def read_any(self) -> Spec:

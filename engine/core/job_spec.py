@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args
 
 from .config import TrainConfig, config_from_json, config_to_json
-from .photo_options import PosesOptions, options_from_json
+from .photo_options import FrameOptions, PosesOptions, frame_options_from_json, options_from_json
 
-Kind = Literal["train", "poses"]
+Kind = Literal["train", "poses", "frames"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -33,7 +33,18 @@ class PosesSpec:
     """where the result goes; a relative path lies in the job folder"""
 
 
-Spec = Union[JobSpec, PosesSpec]
+@dataclass(frozen=True)
+class FramesSpec:
+    """Pictures out of a video."""
+
+    video: Path
+    options: FrameOptions = field(default_factory=FrameOptions)
+    name: str = ""
+    photos: Path = Path("photos")
+    """where the pictures go; a relative path lies in the job folder"""
+
+
+Spec = Union[JobSpec, PosesSpec, FramesSpec]
 
 
 def spec_to_json(spec: Spec) -> dict[str, Any]:
@@ -43,6 +54,9 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
             return {"kind": "train", "name": spec.name, "dataset": str(spec.dataset), "config": config_to_json(spec.config)}
         case PosesSpec():
             return {"kind": "poses", "name": spec.name, "photos": str(spec.photos), "dataset": str(spec.dataset),
+                    "options": asdict(spec.options)}
+        case FramesSpec():
+            return {"kind": "frames", "name": spec.name, "video": str(spec.video), "photos": str(spec.photos),
                     "options": asdict(spec.options)}
 
 
@@ -54,4 +68,6 @@ def spec_from_json(values: dict[str, Any]) -> Spec:
             return JobSpec(Path(dataset), config_from_json(config), name)
         case "poses", {"photos": str(photos), "dataset": str(dataset), "options": dict(options)}:
             return PosesSpec(Path(photos), options_from_json(options), name, Path(dataset))
+        case "frames", {"video": str(video), "photos": str(photos), "options": dict(options)}:
+            return FramesSpec(Path(video), frame_options_from_json(options), name, Path(photos))
     raise ValueError

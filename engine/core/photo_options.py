@@ -25,6 +25,14 @@ class FrameOptions:
     keep_alike: bool = False
     """keep pictures that show nearly the same as the one before"""
 
+    def validate(self) -> FrameOptions:
+        """Return self, or raise UserError naming the first setting that is out of range."""
+        for name, (low, high) in _FRAME_RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise UserError(f"{name} is {value!r}.", f"Set it between {low} and {high}.")
+        return self
+
 
 @dataclass(frozen=True)
 class PosesOptions:
@@ -57,14 +65,25 @@ class PosesOptions:
         return self
 
 
+_FRAME_RANGES: dict[str, tuple[float, float]] = {"count": (1, 100_000), "rate": (0, 1000), "size": (0, 16_384)}
 _CHOICES: dict[str, tuple[str, ...]] = {"features": get_args(Features), "pairing": get_args(Pairing), "mapping": get_args(Mapping)}
 _RANGES = {"image_size": (0, 16_384), "feature_size": (64, 8192), "max_features": (200, 65_536), "threads": (-1, 256)}
 
 
 def options_from_json(values: dict[str, Any]) -> PosesOptions:
     """PosesOptions from plain values, as dataclasses.asdict makes them. Unknown names and bad values raise UserError."""
-    unknown = sorted(set(values) - {field.name for field in fields(PosesOptions)})
-    if unknown:
-        raise UserError(f"The settings for photos contain {', '.join(unknown)}, which this version does not know.",
-                        "Remove them, or use the version of Splatwright that wrote the file.")
+    _refuse_unknown(values, PosesOptions, "photos")
     return PosesOptions(**values).validate()
+
+
+def frame_options_from_json(values: dict[str, Any]) -> FrameOptions:
+    """FrameOptions from plain values, as dataclasses.asdict makes them. Unknown names and bad values raise UserError."""
+    _refuse_unknown(values, FrameOptions, "videos")
+    return FrameOptions(**values).validate()
+
+
+def _refuse_unknown(values: dict[str, Any], kind: type, what: str) -> None:
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        raise UserError(f"The settings for {what} contain {', '.join(unknown)}, which this version does not know.",
+                        "Remove them, or use the version of Splatwright that wrote the file.")

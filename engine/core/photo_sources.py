@@ -6,7 +6,7 @@ from pathlib import Path
 
 PHOTOS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"})
 RAW = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"})
-VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mts"})
+VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp", ".wmv"})
 MASKS = "masks"
 """Folder with a mask for each photo, under the photo's name."""
 TELL_CAMERAS = ("transforms.json", "sparse", "cameras.bin", "cameras.txt", "images.bin", "images.txt")

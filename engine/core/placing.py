@@ -12,6 +12,13 @@ HALF_ALPHA = float(np.sqrt(2 * np.log(2)))
 """Standard deviations at which a Gaussian's alpha has fallen to half."""
 
 SMALLEST_ANGLE = 1e-3  # radians
+GROUND_TRIES, GROUND_SAMPLE = 600, 4000
+GROUND_REACH = 0.02
+"""How far from the ground its points may lie, as a share of the points' spread."""
+
+GROUND_SHARE, FEWEST_ON_GROUND = 0.05, 12
+"""A plane that holds less of the points, or fewer, is no ground."""
+
 APART = "Choose points that lie farther apart."
 
 
@@ -52,6 +59,73 @@ def three_point_alignment(points: np.ndarray, above: np.ndarray) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3] = [x, np.cross(z, x), z]
     matrix[:3, 3] = -matrix[:3, :3] @ first
+    return matrix
+
+
+def ground_plane(points: np.ndarray, above: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, float]:
+    """The plane that most of the points [N, 3] lie on and few lie below: a point of it [3], its normal [3] on whose side `above` [3]
+    lies, and the share of the points that it holds. RANSAC (Fischler and Bolles 1981), then least squares on what lies on it.
+
+    UserError when the points have no such plane.
+    """
+    points = np.asarray(points, np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    rng = np.random.default_rng(seed)
+    if len(points) > GROUND_SAMPLE:
+        points = points[rng.choice(len(points), GROUND_SAMPLE, replace=False)]
+    near = GROUND_REACH * np.median(np.linalg.norm(points - np.median(points, axis=0), axis=1)) if len(points) >= 3 else 0.0
+    if not near > 0:
+        raise _no_ground()
+    place, normal = max(_planes(points, np.asarray(above, float), rng), key=lambda plane: _ground_score(points, *plane, near))
+    for _ in range(3):
+        held = points[np.abs((points - place) @ normal) <= near]
+        place = held.mean(axis=0)
+        axis = np.linalg.svd(held - place, full_matrices=False)[2][2]
+        normal = axis * np.copysign(1.0, axis @ normal)
+    share = float((np.abs((points - place) @ normal) <= near).mean())
+    if share < GROUND_SHARE or len(points) * share < FEWEST_ON_GROUND:
+        raise _no_ground()
+    return place, normal, share
+
+
+def _planes(points: np.ndarray, above: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Planes through three random points, with normals towards `above`."""
+    corners = points[rng.integers(0, len(points), (GROUND_TRIES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    sizes = np.linalg.norm(normals, axis=1)
+    sound = sizes > 1e-12 * max(1e-12, float(sizes.max()))
+    places, normals = corners[sound, 0], normals[sound] / sizes[sound, None]
+    normals *= np.copysign(1.0, ((above - places) * normals).sum(axis=1))[:, None]
+    if not len(places):
+        raise _no_ground()
+    return list(zip(places, normals, strict=True))
+
+
+def _ground_score(points: np.ndarray, place: np.ndarray, normal: np.ndarray, near: float) -> int:
+    """Points on a plane, less those below it."""
+    heights = (points - place) @ normal
+    return int((np.abs(heights) <= near).sum()) - int((heights < -near).sum())
+
+
+def _no_ground() -> UserError:
+    return UserError("The points show no ground.", "Align by three points of the ground instead.")
+
+
+def levelling(place: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """The rigid motion [4, 4] that brings the plane through `place` [3] with the unit normal [3] to z = 0, normal up.
+
+    `place` moves straight up or down; the turn is the smallest one (Rodrigues' formula).
+    """
+    x, y, z = normal
+    axis, sine = np.array([y, -x, 0.0]), float(np.hypot(x, y))
+    matrix = np.eye(4)
+    if sine > 1e-12:
+        kx, ky, _ = axis / sine
+        cross = np.array([[0, 0, ky], [0, 0, -kx], [-ky, kx, 0]])
+        matrix[:3, :3] += sine * cross + (1 - z) * cross @ cross
+    elif z < 0:
+        matrix[:3, :3] = np.diag([1.0, -1.0, -1.0])
+    matrix[:3, 3] = np.array([place[0], place[1], 0.0]) - matrix[:3, :3] @ place
     return matrix
 
 

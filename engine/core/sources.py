@@ -8,15 +8,17 @@ from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .errors import UserError
 from .excluded import without_excluded
+from .photo_sources import VIDEOS
+from .real_estate import find_camera_file, is_camera_file, read_real_estate
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 
 COLMAP_FILES = ("cameras", "images")
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read a folder with transforms.json or a COLMAP model, or a transforms.json itself; UserError names what is missing.
+    """Read a folder with transforms.json, a COLMAP model or a camera file of RealEstate10K, or one of these files itself.
 
-    Where both lie, transforms.json wins: it is what our own tools write beside a model.
+    Where several lie, transforms.json wins: it is what our own tools write beside a model. UserError names what is missing.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -25,13 +27,18 @@ def read_dataset(folder: Path) -> Dataset:
         return without_excluded(read_transforms(folder))
     if folder.is_dir() and find_model(folder):
         return without_excluded(read_colmap(folder))
+    cameras = folder if folder.is_file() and is_camera_file(folder) else find_camera_file(folder)
+    if cameras:
+        return without_excluded(read_real_estate(cameras))
     raise _nothing_to_read(folder)
 
 
 def _nothing_to_read(path: Path) -> UserError:
     """What is missing, by what is there."""
+    if path.suffix.lower() in VIDEOS:
+        return UserError(f"{path} is a video, no dataset.", f"Take pictures from it first: splatwright frames {path.name} FOLDER.")
     if path.is_file():
-        return UserError(f"{path} is no dataset.", f"Choose its folder, or a {FILE}.")
+        return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.")
     halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]
     if halves:
         missing = " and ".join(f"{name}.bin" for name in COLMAP_FILES if not _has(halves[0], name))

@@ -16,6 +16,7 @@ from .dataset import Dataset, PointCloud, View, held_out_names
 from .errors import UserError
 from .files import read_json, write_text
 from .image_size import image_size
+from .lenses import Lens, opencv_lens, trimmed
 
 FILE = "transforms.json"
 POINTS = "points3d.ply"
@@ -27,7 +28,9 @@ RATIONAL = ("k4", "k5", "k6")
 ORTHOGRAPHIC = "ORTHOGRAPHIC"
 """Ours: parallel rays, fl_x and fl_y in pixels for each metre."""
 
-MODELS = ("OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC)
+FISHEYE = "OPENCV_FISHEYE"
+FISHEYE_DISTORTION = ("k1", "k2", "k3", "k4")
+MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC)
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
@@ -82,6 +85,7 @@ def _relative(path: Path, folder: Path) -> str:
 def read_transforms(path: Path) -> Dataset:
     """Read a folder with transforms.json, or the file itself. UserError names the frames and what is wrong with them.
 
+    Frames whose image is not there are left out and named in Dataset.missing; UserError when none is there.
     Intrinsics may be global or each frame's own, a camera_angle_x, or follow from the image's size. A view is held out when
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
@@ -89,13 +93,16 @@ def read_transforms(path: Path) -> Dataset:
     values = read_json(file, "dataset", MEND)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
-    _refuse([frame.path for frame in raw if not frame.image.is_file()], len(raw), "named in transforms.json but not there",
-            f"Copy the missing images into {file.parent}, or remove their frames.")
+    missing = tuple(frame.path for frame in raw if not frame.image.is_file())
+    if len(missing) == len(raw):
+        _refuse(list(missing), len(raw), "named in transforms.json but not there",
+                f"Copy the missing images into {file.parent}, or remove their frames.")
+    raw = [frame for frame in raw if frame.image.is_file()]
     _refuse_unsound(raw)
     held_out = _held_out(values, [frame.path for frame in raw])
     names = _names([frame.image for frame in raw])
     views = tuple(frame.view(name, frame.path in held_out) for name, frame in zip(names, raw, strict=True))
-    return Dataset(file.parent, views, _points(values, file.parent), _complete(values))
+    return Dataset(file.parent, views, _points(values, file.parent), _complete(values), missing)
 
 
 def read_cameras(file: Path) -> list[tuple[str, Camera]]:
@@ -112,15 +119,19 @@ def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
     frames = values.get("frames")
     parts = [values, *(frame for frame in (frames if isinstance(frames, list) else []) if isinstance(frame, dict))]
     for part in parts:
-        model = part.get("camera_model", values.get("camera_model", MODELS[0]))
-        model = "fisheye" if part.get("is_fisheye") else model
+        model = _model({**values, **part})
         if model not in MODELS:
             raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.")
         if model == ORTHOGRAPHIC and any(part.get(name) for name in DISTORTION):
             raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.")
-        if model != "FULL_OPENCV" and any(part.get(name) for name in RATIONAL):
+        if model not in ("FULL_OPENCV", FISHEYE) and any(part.get(name) for name in RATIONAL):
             raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
                             'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.')
+
+
+def _model(merged: dict[str, Any]) -> Any:
+    """The lens model of a frame; instant-ngp's files say is_fisheye instead."""
+    return FISHEYE if merged.get("is_fisheye") else merged.get("camera_model", "OPENCV")
 
 
 def _refuse_unsound(raw: list[_RawFrame]) -> None:
@@ -153,6 +164,7 @@ class _RawFrame:
     numbers: dict[str, float]  # LENS; NaN where the file says nothing
     distortion: tuple[float, ...]
     orthographic: bool
+    fisheye: bool
     pose: np.ndarray  # [4, 4] when it is sound
 
     @staticmethod
@@ -162,16 +174,17 @@ class _RawFrame:
             merged = {**values, **frame}
             numbers = {key: float(merged.get(key, math.nan)) for key in LENS}
             angles = {key: float(merged.get(key) or 0.0) for key in ("camera_angle_x", "camera_angle_y")}
-            distortion = [float(merged.get(key, 0.0)) for key in DISTORTION]
+            fisheye = _model(merged) == FISHEYE
+            distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if fisheye else DISTORTION))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND) from None
         image = _existing(file.parent, path)
         _complete_lens(numbers, angles, image)
-        while distortion and not distortion[-1]:
-            distortion.pop()
+        distortion = trimmed(distortion)
         depth, mask, normals = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path", "normal_file_path"))
         parallel = merged.get("camera_model") == ORTHOGRAPHIC
-        return _RawFrame(path, image, depth, mask, normals, numbers, tuple(distortion), parallel, _matrix(frame.get("transform_matrix")))
+        pose = _matrix(frame.get("transform_matrix"))
+        return _RawFrame(path, image, depth, mask, normals, numbers, distortion, parallel, fisheye, pose)
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -193,8 +206,10 @@ class _RawFrame:
         n = self.numbers
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
-        lens = (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
-        camera = Camera(round(n["w"]), round(n["h"]), *lens, pose, self.distortion, self.orthographic)
+        width, height, pinhole, distortion = round(n["w"]), round(n["h"]), (n["fl_x"], n["fl_y"], n["cx"], n["cy"]), self.distortion
+        if self.fisheye:
+            pinhole, distortion = opencv_lens(Lens(FISHEYE, width, height, (*pinhole, *(*distortion, *(0.0,) * 4)[:4])))
+        camera = Camera(width, height, *pinhole, pose, distortion, self.orthographic)
         return View(name, self.image, camera, held_out, self.depth, self.mask, self.normals)
 
 

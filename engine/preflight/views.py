@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 
-from ..core.colmap import find_model, missing_images
 from ..core.dataset import Dataset, View
 from ..core.events import Finding
 from ..core.excluded import EXCLUDED, read_excluded
-from ..core.transforms_json import FILE
 from ..training.initialise import focus_point
 from . import thresholds as limit
 from .sentences import about_images, named
@@ -25,7 +23,7 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.", "held_out")]
-    return [*_left_out(dataset), *([] if dataset.complete else [_incomplete(dataset)])]
+    return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:
@@ -34,14 +32,16 @@ def _left_out(dataset: Dataset) -> list[Finding]:
                     float(count), fixes=("include",))] if count else []
 
 
-def _incomplete(dataset: Dataset) -> Finding:
-    if not (dataset.folder / FILE).is_file() and find_model(dataset.folder):
-        names = missing_images(dataset.folder)
-        total = len(names) + len(dataset.views)
-        return Finding("warning", f"Images of the COLMAP model that are not there ({len(names)} of {total}): {named(names)}.",
-                       "Copy them beside the others, or train without them.", "missing", float(len(names)))
-    return Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
-                   "Train with what is there, or capture it again.", "incomplete", float(len(dataset.views)), fixes=("recapture",))
+def _missing(dataset: Dataset) -> list[Finding]:
+    count, total = len(dataset.missing), len(dataset.missing) + len(dataset.views)
+    return [Finding("warning", f"Images that have a camera but are not there ({count} of {total}): {named(dataset.missing)}.",
+                    "Copy them beside the others, or train without them.", "missing", float(count))] if count else []
+
+
+def _interrupted(dataset: Dataset) -> list[Finding]:
+    return [] if dataset.complete else [
+        Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
+                "Train with what is there, or capture it again.", "incomplete", float(len(dataset.views)), fixes=("recapture",))]
 
 
 def unsound_poses(views: tuple[View, ...]) -> list[Finding]:

@@ -34,7 +34,7 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
     spec, begin = job.read_any(), time.monotonic()
     assert isinstance(spec, PosesSpec)
     try:
-        report = find_poses(spec.photos, job.path / spec.dataset, spec.options, _Listener(job, emit, control).hear)
+        report = find_poses(spec.photos, job.path / spec.dataset, spec.options, Listener(job, emit, control).hear)
     except Stopped:
         emit(Finished(0, 0, None, None, time.monotonic() - begin, True))
         return
@@ -56,7 +56,7 @@ def findings(report: PosesReport) -> Iterator[Finding]:
 
 
 @dataclass
-class _Listener:
+class Listener:
     """Passes steps on as events, keeps the heartbeat, and breaks off when the job is asked to stop."""
 
     job: JobFolder

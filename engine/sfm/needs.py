@@ -9,10 +9,21 @@ from ..core.errors import UserError
 PACKAGES = {"pycolmap": "pycolmap", "PIL": "Pillow", "matplotlib": "matplotlib"}
 """Module -> what pip calls it."""
 
+VIDEO_PACKAGES = {"av": "av", "PIL": "Pillow"}
+
 
 def check_packages() -> None:
-    """UserError that names what is missing."""
-    missing = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
+    """UserError that names what photos lack."""
+    _check("Finding the cameras of photos", PACKAGES)
+
+
+def check_video_packages() -> None:
+    """UserError that names what videos lack."""
+    _check("Taking pictures from a video", VIDEO_PACKAGES)
+
+
+def _check(work: str, packages: dict[str, str]) -> None:
+    missing = [name for module, name in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise UserError(f"Finding the cameras of photos needs {' and '.join(missing)}, which this Python lacks.",
-                        "Install it with: pip install 'splatwright[photos]'")
+        raise UserError(f"{work} needs {' and '.join(missing)}, which this Python lacks.",
+                        "Install it with: pip install 'splatwright[photos]'; Blender takes the Engine Python of its preferences.")

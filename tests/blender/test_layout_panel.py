@@ -12,7 +12,7 @@ from tests.blender.conftest import module
 from tests.blender.splat_samples import some_gaussians
 from tests.blender.test_panels import Layout
 
-PLACING = ["place_on_ground", "align_to_points", "scale_to_distance", "apply_transform"]
+PLACING = ["place_on_ground", "level_ground", "align_to_points", "scale_to_distance", "apply_transform"]
 
 
 def drawn() -> Layout:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,8 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
+
+from tests.scenes import write_ball_dataset
 
 from .conftest import empty_scene, module
 from .test_panels import Layout
@@ -23,20 +24,14 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-def hold_out(dataset: Path) -> None:
-    """Let every eighth view be held out, as where no list says otherwise."""
-    path = dataset / "transforms.json"
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps({name: value for name, value in values.items() if not name.endswith("_filenames")}))
-
-
 def test_the_built_in_engine_leaves_a_report_that_the_button_opens(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """In Blender's own Python: numpy is all there is."""
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", lambda url, *rest, **options: opened.append(url) or True)
     panel = module("addon.report_panel").SPLATWRIGHT_PT_report
     assert not panel.poll(bpy.context) and not bpy.ops.splatwright.open_report.poll()
-    hold_out(desk.dataset)
+    shutil.rmtree(desk.dataset)
+    write_ball_dataset(desk.dataset, views=8, size=32)
     settings = bpy.context.scene.splatwright.train
     settings.max_steps, settings.resolution, settings.max_gaussians = 20, 16, 200
     assert bpy.ops.splatwright.train() == {"FINISHED"}

@@ -41,5 +41,8 @@ def test_what_is_missing_is_named(tmp_path: Path, names: tuple[str, ...], messag
 def test_no_folder_at_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         read_dataset(tmp_path / "nothing")
+    with pytest.raises(UserError, match="is a video") as caught:
+        read_dataset(put(tmp_path, "a.MOV") / "a.MOV")
+    assert "splatwright frames" in caught.value.hint
     with pytest.raises(UserError, match="is no dataset"):
         read_dataset(put(tmp_path, "a.png") / "a.png")

@@ -15,6 +15,7 @@ from PIL import Image
 from engine.core.camera import Camera
 from engine.core.dataset import Dataset, PointCloud, View
 from engine.core.errors import UserError
+from engine.core.lenses import Lens, opencv_lens
 from engine.core.transforms_json import read_transforms, write_transforms
 
 
@@ -190,15 +191,33 @@ def test_bad_poses_are_named(tmp_path: Path, name: str) -> None:
         read_transforms(tmp_path)
 
 
-def test_missing_images_are_counted_and_three_named(tmp_path: Path) -> None:
+def test_missing_images_are_left_out_and_named(tmp_path: Path) -> None:
     write_transforms(make_dataset(tmp_path, 9))
     for number in range(2, 7):
         (tmp_path / f"images/{number:04d}.png").unlink()
+    dataset = read_transforms(tmp_path)
+    assert [view.name for view in dataset.views] == ["0000.png", "0001.png", "0007.png", "0008.png"] and dataset.complete
+    assert dataset.missing == tuple(f"images/{number:04d}.png" for number in range(2, 7))
+
+
+def test_no_image_at_all(tmp_path: Path) -> None:
+    write_transforms(make_dataset(tmp_path, 5))
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
     with pytest.raises(UserError) as caught:
         read_transforms(tmp_path)
-    assert caught.value.message == ("5 of 9 images are named in transforms.json but not there: images/0002.png, images/0003.png, "
-                                    "images/0004.png and 2 more.")
+    assert caught.value.message == ("5 of 5 images are named in transforms.json but not there: images/0000.png, images/0001.png, "
+                                    "images/0002.png and 2 more.")
     assert str(tmp_path) in caught.value.hint
+
+
+@pytest.mark.parametrize("values", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}], ids=str)
+def test_fisheye_frames(tmp_path: Path, values: dict[str, Any]) -> None:
+    """The same lens in COLMAP and in nerfstudio's file is one camera."""
+    write_json(tmp_path, k1=0.05, k2=-0.01, k3=0.002, k4=-0.001, **values)
+    pinhole, distortion = opencv_lens(Lens("OPENCV_FISHEYE", 8, 6, (7.5, 7.25, 4.0, 3.0, 0.05, -0.01, 0.002, -0.001)))
+    camera = read_transforms(tmp_path).views[0].camera
+    assert (camera.fl_x, camera.fl_y, camera.cx, camera.cy) == pinhole and camera.distortion == distortion != ()
 
 
 @pytest.mark.parametrize("values, sentence", [
@@ -209,8 +228,7 @@ def test_missing_images_are_counted_and_three_named(tmp_path: Path) -> None:
     ({"frames": []}, "list of frames is empty"), ({"frames": None}, "no list of frames"), ({"frames": ["a.png"]}, "Frame 1 of"),
     ({"frames": [{"transform_matrix": []}]}, "lacks its file_path"), ({"frames": [{"file_path": 7}]}, "Frame 1 of"),
     ({"frames": [], "splatwright": {"complete": False}}, "interrupted before its first image"),
-    ({"camera_model": "OPENCV_FISHEYE"}, "OPENCV_FISHEYE, which is not supported"),
-    ({"is_fisheye": True}, "fisheye, which is not supported"),
+    ({"camera_model": "EQUIRECTANGULAR"}, "EQUIRECTANGULAR, which is not supported"),
     ({"camera_model": "ORTHOGRAPHIC", "k1": 0.1}, "orthographic images with lens distortion"),
     ({"k4": 0.1}, "beyond k3"), ({"camera_model": "OPENCV", "frames": frames_with(k5=0.1)}, "beyond k3"),
     ({"ply_file_path": "sparse_pc.ply"}, r"sparse_pc\.ply, named in transforms\.json, are not there"),

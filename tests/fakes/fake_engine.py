@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from engine.core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Started  # noqa: E402
+from engine.core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Stage, Started  # noqa: E402
 from engine.core.gaussians import Gaussians, rgb_to_sh0  # noqa: E402
 from engine.core.job import JobFolder  # noqa: E402
 from engine.core.ply import write_ply  # noqa: E402
@@ -196,8 +196,20 @@ def hanging(job: JobFolder) -> None:
     training.finish(training.go())
 
 
+def patient_photos(job: JobFolder) -> None:
+    """Looks for features of photos until it is stopped."""
+    for _ in range(6000):
+        job.beat()
+        job.append_event(Stage("finding features", 3, 10, 7.0))
+        if job.control() == "stop":
+            job.append_event(Finished(0, 0, None, None, 1.0, True))
+            break
+        time.sleep(0.1)
+    job.rest()
+
+
 BEHAVIOURS: dict[str, Callable[[JobFolder], None]] = {
-    behaviour.__name__: behaviour for behaviour in (happy, slow, crashing, failing, garbage, garbled_result, hanging)
+    behaviour.__name__: behaviour for behaviour in (happy, slow, crashing, failing, garbage, garbled_result, hanging, patient_photos)
 }
 
 

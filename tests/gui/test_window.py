@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.core.dataset import PointCloud
 from engine.core.ply import write_ply
+from engine.core.sources import read_dataset
+from engine.core.transforms_json import write_transforms
 from engine.training.evaluate import psnr
 from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.scenes import colored_ball, write_ball_dataset
@@ -128,6 +132,27 @@ def test_layout_by_hand(desk: Desktop) -> None:
     assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
     assert found["mode"] == "EDIT" and 3 in found["floaters"]
     assert found["applied"] == ["FINISHED"] and found["noticed"] and not found["stale"]
+
+
+def put_on_a_floor(folder: Path) -> None:
+    """Give the dataset's ball a tilted floor to stand on."""
+    dataset = read_dataset(folder)
+    assert dataset.points
+    x, y = np.random.default_rng(0).uniform(-2, 2, (2, 1500))
+    floor = np.column_stack([x, y, 0.3 * x - 1.2]).astype(np.float32)
+    colors = np.full((1500, 3), 120, np.uint8)
+    points = PointCloud(np.concatenate([dataset.points.positions, floor]), np.concatenate([dataset.points.colors, colors]))
+    write_transforms(replace(dataset, points=points))
+
+
+@pytest.mark.gui
+@window
+def test_photos_by_hand(desk: Desktop) -> None:
+    put_on_a_floor(desk.folder / "dataset")
+    found = desk.run("steps_photos")
+    assert not np.allclose(found["level"], np.eye(4)) and np.allclose(found["after_undo"], np.eye(4))
+    assert found["camera"] == "view_000.png" and found["view"] == "CAMERA" and found["size"] == [96, 96]
+    assert found["windows"] == 2
 
 
 @pytest.mark.gui

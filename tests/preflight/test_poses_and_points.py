@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.core.camera import FLIP_YZ, look_at
-from engine.core.colmap import write_colmap_text
+from engine.core.colmap_export import write_colmap
 from engine.core.config import TrainConfig
 from engine.core.dataset import Dataset, PointCloud
 from engine.core.sources import read_dataset
@@ -46,13 +46,13 @@ def test_interrupted_capture(sound: Dataset) -> None:
 
 
 def test_missing_images_of_a_colmap_model(sound: Dataset) -> None:
-    write_colmap_text(sound, sound.folder)
+    write_colmap(sound, sound.folder)
     (sound.folder / "transforms.json").unlink()
     for number in (3, 4):
         sound.views[number].image.unlink()
     finding = only(read_dataset(sound.folder))
     assert finding.severity == "warning"
-    assert finding.message == "Images of the COLMAP model that are not there (2 of 16): view_003.png, view_004.png."
+    assert finding.message == "Images that have a camera but are not there (2 of 16): view_003.png, view_004.png."
 
 
 @pytest.mark.parametrize("pose", [

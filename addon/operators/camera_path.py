@@ -1,0 +1,140 @@
+"""File > Export > Camera Path and its inverse: a camera's animation for RealEstate10K's readers and for nerfstudio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import bpy
+import numpy as np
+from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy_extras.io_utils import ExportHelper, ImportHelper
+from mathutils import Matrix
+
+from ...engine.core.camera import Camera
+from ...engine.core.camera_path import WORLD, read_model_frame, write_camera_path
+from ...engine.core.real_estate import Shots, read_cameras, write_real_estate
+from ..camera_path import animate_camera, animated_cameras, frames_a_second
+from ..cameras import image_size
+from ..posed_photos import roots
+from ..shots import animated_camera
+from .reporting import reports_user_errors
+from .selected import select_alone
+
+FORMATS = (
+    ("REALESTATE", "RealEstate10K (.txt)", "One line a frame, with intrinsics"),
+    ("NERFSTUDIO", "nerfstudio (.json)", "For ns-render camera-path and nerfstudio's viewer"),
+)
+ENDINGS = {"REALESTATE": ".txt", "NERFSTUDIO": ".json"}
+
+
+def export_camera_path(path: Path, cameras: list[Camera], fps: float, model: Path | None = None) -> None:
+    """Write cameras as a nerfstudio camera path (.json; `model` is its dataparser_transforms.json) or as RealEstate10K's file."""
+    if path.suffix.lower() == ".json":
+        write_camera_path(path, cameras, fps, read_model_frame(model) if model else WORLD)
+    else:
+        write_real_estate(path, Shots("", tuple(round(number * 1e6 / fps) for number in range(len(cameras))), tuple(cameras)))
+
+
+class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
+    """Write the animation of the active camera, or of the scene's, as RealEstate10K camera file or nerfstudio camera path"""
+
+    bl_idname = "splatwright.export_camera_path"
+    bl_label = "Export Camera Path"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    check_extension = None
+    filter_glob: StringProperty(default="*.txt;*.json", options={"HIDDEN"})
+    format: EnumProperty(name="Format", items=FORMATS, default="REALESTATE")
+    frame_step: IntProperty(name="Frame Step", default=1, min=1, description="Write every n-th frame of the scene's range")
+    frame_of: StringProperty(
+        name="In the Frame of", default="", description="Name of the empty of posed photos, in whose own frame the path is written, "
+        "as the model of a trainer needs it; empty: the scene's own",
+    )
+    model: StringProperty(
+        name="Model's Transforms", subtype="FILE_PATH",
+        description="dataparser_transforms.json beside the nerfstudio model's config.yml: the model lies turned and scaled",
+    )
+
+    @property
+    def filename_ext(self) -> str:
+        """What the name ends in."""
+        return ENDINGS[self.format]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Where photos are, their own frame is what models know."""
+        if not self.frame_of:
+            self.frame_of = next((root.name for root in roots()), "")
+        return ExportHelper.invoke(self, context, event)
+
+    def check(self, context: bpy.types.Context) -> bool:
+        """Let the name follow the format."""
+        named = str(Path(self.filepath).with_suffix(self.filename_ext))
+        changed, self.filepath = named != self.filepath, named
+        return changed
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = context.scene
+        frames = range(scene.frame_start, scene.frame_end + 1, self.frame_step)
+        cameras = animated_cameras(scene, animated_camera(context), frames)
+        root = bpy.data.objects.get(self.frame_of) if self.frame_of else None
+        if root is not None:
+            cameras = [within(camera, root.matrix_world) for camera in cameras]
+        path = Path(bpy.path.abspath(self.filepath))
+        model = Path(bpy.path.abspath(self.model)) if self.model else None
+        export_camera_path(path, cameras, frames_a_second(scene) / self.frame_step, model)
+        self.report({"INFO"}, f"{len(cameras)} frames written to {path.name}")
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_import_camera_path(bpy.types.Operator, ImportHelper):
+    """Make an animated camera of a RealEstate10K camera file"""
+
+    bl_idname = "splatwright.import_camera_path"
+    bl_label = "Import Camera Path"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    filename_ext = ".txt"
+    filter_glob: StringProperty(default="*.txt", options={"HIDDEN"})
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))
+        shots = read_cameras(path, image_size(context.scene.render))
+        context.scene.camera = made = animate_camera(context.scene, path.stem, shots)
+        if context.mode == "OBJECT":
+            select_alone(context, made)
+        self.report({"INFO"}, f"A camera with {len(shots.cameras)} frames was made")
+        return {"FINISHED"}
+
+
+def within(camera: Camera, frame: Matrix) -> Camera:
+    """A camera of the scene as seen from a frame that is turned, moved and evenly scaled."""
+    pose = np.linalg.inv(np.array(frame, float)) @ camera.camera_to_world
+    pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
+    return Camera(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy, pose)
+
+
+def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(SPLATWRIGHT_OT_export_camera_path.bl_idname, text="Camera Path (.txt/.json)")
+
+
+def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(SPLATWRIGHT_OT_import_camera_path.bl_idname, text="Camera Path (.txt)")
+
+
+_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_OT_export_camera_path, SPLATWRIGHT_OT_import_camera_path))
+
+
+def register() -> None:
+    _register_classes()
+    bpy.types.TOPBAR_MT_file_export.append(_export_entry)
+    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
+    bpy.types.TOPBAR_MT_file_export.remove(_export_entry)
+    _unregister_classes()

@@ -1,0 +1,178 @@
+"""Frames from a video, cameras from photos: started, stopped, resumed; and their report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import bpy
+from bpy.props import StringProperty
+
+from ...engine.client import JobState
+from ...engine.core.errors import UserError
+from ...engine.core.job_spec import FramesSpec, PosesSpec
+from .. import jobs
+from ..jobs import WatchedJob
+from ..photo_jobs import result_of
+from ..properties import absolute_folder
+from .reporting import reports_user_errors
+
+REPORT, DRAWING = "poses.txt", "poses.png"
+PATH = {"options": {"SKIP_SAVE"}, "description": "Empty: the one in the Photos panel"}
+
+
+def start_frames(scene: bpy.types.Scene, video: str = "") -> WatchedJob:
+    """Take pictures from a video, or from the one in the Photos panel; UserError before anything is written when there is none."""
+    settings = scene.splatwright.photos
+    chosen = video or settings.video
+    if not chosen.strip():
+        raise UserError("No video is chosen.", "Choose a video in the Photos panel.")
+    path = absolute_folder(chosen)
+    if not path.is_file():
+        raise UserError(f"There is no video {path}.", "Choose a video file.")
+    return jobs.submit(scene, FramesSpec(path, settings.frame_options(), path.stem))
+
+
+def start_poses(scene: bpy.types.Scene, directory: str = "") -> WatchedJob:
+    """Look for the cameras of the photos in a folder, or in the one in the Photos panel; UserError when there is none."""
+    settings = scene.splatwright.photos
+    chosen = directory or settings.directory
+    if not chosen.strip():
+        raise UserError("No photos are chosen.", "Choose the folder of the photos in the Photos panel.")
+    folder = absolute_folder(chosen)
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}.", "Choose the folder of the photos.")
+    return jobs.submit(scene, PosesSpec(folder, settings.poses_options(), folder.name))
+
+
+def at_work(context: bpy.types.Context) -> WatchedJob | None:
+    """The scene's work on photos while it is alive."""
+    job = jobs.current_photos(context.scene)
+    return job if job is not None and job.state.alive else None
+
+
+def report_folder(scene: bpy.types.Scene) -> Path | None:
+    """The dataset whose report can be shown: that of the Photos panel's job; None when there is none."""
+    job = jobs.current_photos(scene)
+    try:
+        folder = result_of(job) if job is not None and job.posed is not None else None
+    except UserError:
+        return None
+    return folder if folder is not None and (folder / REPORT).is_file() else None
+
+
+class _Starts:
+    """Mixed into operators that start work on photos."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if at_work(context) is None:
+            return True
+        cls.poll_message_set("Photos are being worked on: stop that first")
+        return False
+
+
+class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
+    """Take the sharpest pictures out of a video. It runs beside Blender; its pictures become the folder of photos below"""
+
+    bl_idname = "splatwright.frames_from_video"
+    bl_label = "Frames from Video"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    video: StringProperty(name="Video", subtype="FILE_PATH", **PATH)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        start_frames(context.scene, self.video)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
+    """Find out where photos were taken, and bring their cameras and points into the scene. It runs beside Blender"""
+
+    bl_idname = "splatwright.cameras_from_photos"
+    bl_label = "Cameras from Photos"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    directory: StringProperty(name="Photos", subtype="DIR_PATH", **PATH)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        start_poses(context.scene, self.directory)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
+    """End the work on photos or the video. What was computed of a search for cameras is kept for the next one"""
+
+    bl_idname = "splatwright.stop_photos"
+    bl_label = "Stop"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        job = at_work(context)
+        return job is not None and (job.lost or not job.stopping)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        jobs.stop(jobs.required_photos(context.scene))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
+    """Go on with the work on photos, with all that was computed before"""
+
+    bl_idname = "splatwright.resume_photos"
+    bl_label = "Resume"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        job = jobs.current_photos(context.scene)
+        return job is not None and (job.state in (JobState.INTERRUPTED, JobState.FAILED) or (job.stopped and not job.state.alive))
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        jobs.resume(jobs.required_photos(context.scene))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
+    """Show which photos found a camera and which not, in a window of its own; the text lies in the Text Editor"""
+
+    bl_idname = "splatwright.show_photo_report"
+    bl_label = "Show Report"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return report_folder(context.scene) is not None
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        folder = report_folder(context.scene)
+        if folder is None:
+            raise UserError("There is no report.", "Find the cameras of photos first.")
+        text = bpy.data.texts.get(REPORT) or bpy.data.texts.new(REPORT)
+        text.from_string((folder / REPORT).read_text(encoding="utf-8"))
+        if (folder / DRAWING).is_file():
+            drawing = bpy.data.images.load(str(folder / DRAWING), check_existing=True)
+            drawing.reload()
+            show_in_window(context, drawing)
+        return {"FINISHED"}
+
+
+def show_in_window(context: bpy.types.Context, drawing: bpy.types.Image) -> None:
+    """Open a window with a picture, where there are windows."""
+    if bpy.app.background or context.window is None:
+        return
+    bpy.ops.wm.window_new()
+    area = context.window_manager.windows[-1].screen.areas[0]
+    area.type = "IMAGE_EDITOR"
+    area.spaces.active.image = drawing
+
+
+register, unregister = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_OT_frames_from_video, SPLATWRIGHT_OT_cameras_from_photos, SPLATWRIGHT_OT_stop_photos, SPLATWRIGHT_OT_resume_photos,
+     SPLATWRIGHT_OT_show_photo_report))
