@@ -210,7 +210,11 @@ def test_a_corrupt_image_is_named(tmp_path: Path) -> None:
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     folder = write_ball_dataset(tmp_path / "data", views=6).folder
     (folder / "images" / "view_002.png").unlink()
-    assert_sentence(splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK), "view_002.png")
+    done = splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK)
+    assert done.returncode == 0 and "not there (1 of 6): images/view_002.png" in done.stderr
+    for image in (folder / "images").iterdir():
+        image.unlink()
+    assert_sentence(splatwright("train", folder, "-o", tmp_path / "y.ply", *QUICK), "images")
 
 
 def test_a_pose_that_is_no_number_is_named(tmp_path: Path) -> None:
