@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import bpy
 
 from ..engine.core.dataset import Dataset
+from ..engine.core.words import duration
 from .cameras import image_size, lens_warnings
 from .capture_request import CaptureRequest
 from .dataset_folder import open_dataset_folder
@@ -33,12 +34,8 @@ class CaptureProgress:
     @property
     def sentence(self) -> str:
         """For the status bar."""
-        left = "" if self.eta_seconds is None else f", {_duration(self.eta_seconds)} left"
+        left = "" if self.eta_seconds is None else f", {duration(self.eta_seconds)} left"
         return f"captured {self.done} of {self.total} views{left}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 CaptureSteps = Generator[CaptureProgress, None, Dataset]

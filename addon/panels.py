@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import bpy
 
 from ..engine.client import JobState
 from ..engine.core.events import Finding
+from ..engine.core.words import duration
 from . import jobs
 from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
@@ -176,15 +175,6 @@ def finished_text(job: WatchedJob) -> str:
     """One sentence about a training that has ended."""
     quality = f", PSNR {job.psnr:.1f} dB on held-out views" if job.psnr is not None else ""
     return f"{'Stopped' if job.stopped else 'Finished'} after {job.step:,} steps: {job.gaussians:,} splats{quality}."
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
-    if seconds is None or not math.isfinite(seconds):
-        return "some time"
-    minutes, rest = divmod(int(max(0.0, seconds) + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _draw_capture_button(layout: bpy.types.UILayout) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import bpy
 
 from ..engine.client import JobState
+from ..engine.core.words import duration
 from . import jobs
 from .look_through import is_photo
 from .operators.photo_jobs import SPLATWRIGHT_OT_resume_photos, report_folder
 from .operators.selected import selected_placeable
-from .panels import BUTTON_HEIGHT, SidebarPanel, draw_findings, duration
+from .panels import BUTTON_HEIGHT, SidebarPanel, draw_findings
 from .posed_photos import posed_root
 from .sentences import draw_sentence
 from .watched_job import WatchedJob

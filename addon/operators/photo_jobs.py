@@ -12,6 +12,7 @@ from ...engine.client import JobState
 from ...engine.core.errors import UserError
 from ...engine.core.job_spec import FramesSpec, PosesSpec
 from .. import jobs
+from ..image_window import show_image
 from ..jobs import WatchedJob
 from ..photo_jobs import result_of
 from ..properties import absolute_folder
@@ -139,7 +140,7 @@ class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
-    """Show which photos found a camera and which not, in a window of its own; the text lies in the Text Editor"""
+    """Show which photos found a camera and which not, in an image editor; the text lies in the Text Editor"""
 
     bl_idname = "splatwright.show_photo_report"
     bl_label = "Show Report"
@@ -157,20 +158,8 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
         text = bpy.data.texts.get(REPORT) or bpy.data.texts.new(REPORT)
         text.from_string((folder / REPORT).read_text(encoding="utf-8"))
         if (folder / DRAWING).is_file():
-            drawing = bpy.data.images.load(str(folder / DRAWING), check_existing=True)
-            drawing.reload()
-            show_in_window(context, drawing)
+            show_image(context, folder / DRAWING, DRAWING)
         return {"FINISHED"}
-
-
-def show_in_window(context: bpy.types.Context, drawing: bpy.types.Image) -> None:
-    """Open a window with a picture, where there are windows."""
-    if bpy.app.background or context.window is None:
-        return
-    bpy.ops.wm.window_new()
-    area = context.window_manager.windows[-1].screen.areas[0]
-    area.type = "IMAGE_EDITOR"
-    area.spaces.active.image = drawing
 
 
 register, unregister = bpy.utils.register_classes_factory(

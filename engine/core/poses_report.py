@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import UserError
 from .files import disk_error, write_text
+from .words import duration
 
 FILE, TEXT, PICTURE = "poses.json", "poses.txt", "poses.png"
 GOOD_ERROR = 1.0
@@ -79,7 +80,7 @@ class PosesReport:
         if self.advice:
             lines.append("What to photograph next:")
             lines += [f"  {sentence}" for sentence in self.advice]
-        lines.append(f"It took {_duration(self.seconds)}.")
+        lines.append(f"It took {duration(self.seconds)}.")
         return "\n".join(lines) + "\n"
 
 
@@ -88,10 +89,6 @@ def _lens_line(lens: Lens) -> str:
     count = f"{lens.photos} photo" + ("s" if lens.photos != 1 else "")
     return (f"Lens {lens.name}".rstrip() + f" ({count} of {lens.width} x {lens.height}): focal length {lens.focal:.0f} pixels"
             f"{known}; like {lens.equivalent:.0f} mm on full frame.")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def write_report(report: PosesReport, folder: Path) -> Path:

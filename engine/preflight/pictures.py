@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.events import Finding, Fix
+from ..core.words import NAMED
 from . import thresholds as limit
 from .looks import Look, Unreadable
-from .sentences import NAMED, about_images
+from .sentences import about_images
 
 AGAIN = "Check lights and exposure, then capture again, or remove these images."
 

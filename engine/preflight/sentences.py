@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.events import MOST_IMAGES, Finding, Fix, Severity
-
-NAMED = 3
-"""Images that are named before the rest is only counted."""
-
-
-def named(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+from ..core.words import named
 
 
 def about_images(kind: str, what: str, names: Sequence[str], total: int, hint: str, severity: Severity = "warning",

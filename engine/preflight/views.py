@@ -9,9 +9,10 @@ import numpy as np
 from ..core.dataset import Dataset, View
 from ..core.events import Finding
 from ..core.excluded import EXCLUDED, read_excluded
+from ..core.words import named
 from ..training.initialise import focus_point
 from . import thresholds as limit
-from .sentences import about_images, named
+from .sentences import about_images
 
 
 def check_completeness(dataset: Dataset) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.config import TrainConfig
 from ..core.events import Failed, Finished
+from ..core.words import duration
 from .curves import chart
 from .record import Record
 from .strips import FULL_ERROR, HEAT, Strip, data_uri
@@ -53,7 +54,7 @@ def _tiles(record: Record) -> str:
         tiles.append((f"{record.psnr[-1][1]:.2f} dB", f"PSNR on held-out views at step {record.psnr[-1][0]:,.0f}"))
     gaussians = report.get("gaussians") or (record.gaussians[-1][1] if record.gaussians else None)
     tiles += [(f"{gaussians:,.0f}", "Gaussians")] if gaussians else []
-    tiles += [(_duration(report["seconds"]), "of training")] if "seconds" in report else []
+    tiles += [(duration(report["seconds"]), "of training")] if "seconds" in report else []
     tiles += [(ENGINES.get(record.started.backend, record.started.backend), "engine")] if record.started else []
     shown = "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in tiles)
     return f'<div class="tiles">{shown}</div>{_measured(record)}'
@@ -134,8 +135,8 @@ def _counts(record: Record) -> dict[str, str]:
 def _timings(report: dict[str, Any]) -> dict[str, str]:
     if "seconds" not in report:
         return {}
-    return {"Training": _duration(report["seconds"]), "Steps a second, mean": f"{report['step'] / max(report['seconds'], 1e-9):.1f}",
-            "Measuring the result": _duration(report.get("seconds_to_measure", 0.0))}
+    return {"Training": duration(report["seconds"]), "Steps a second, mean": f"{report['step'] / max(report['seconds'], 1e-9):.1f}",
+            "Measuring the result": duration(report.get("seconds_to_measure", 0.0))}
 
 
 def _table(rows: Iterable[tuple[str, str, bool]], heading: str = "") -> str:
@@ -143,8 +144,3 @@ def _table(rows: Iterable[tuple[str, str, bool]], heading: str = "") -> str:
              for name, value, changed in rows)
     first = f'<tr><th colspan="2">{heading}</th></tr>' if heading else ""
     return f"<table>{first}{''.join(lines)}</table>"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes:.0f} min {rest:.0f} s" if minutes else f"{rest:.1f} s"

@@ -19,6 +19,7 @@ from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.photo_sources import MASKS, PHOTOS, RAW, VIDEOS
 from ..core.poses_report import Unplaced
+from ..core.words import named
 
 HEIF = (".heic", ".heif")
 FULL_FRAME_DIAGONAL = 43.2666
@@ -107,12 +108,6 @@ def _nothing(folder: Path, files: list[Path], excluded: list[Unplaced]) -> UserE
     if any(path.suffix.lower() in VIDEOS for path in files):
         return UserError(f"{folder} holds videos but no photos.", "Take pictures out of a video first: splatwright frames VIDEO DIR.")
     return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
-
-
-def named(names: Iterable[str], most: int = 3) -> str:
-    """The first few names, and how many more there are."""
-    listed = list(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 def _measured(folder: Path, path: Path, name: str) -> Photo:

@@ -18,9 +18,10 @@ from ..core.photo_options import PosesOptions
 from ..core.photo_sources import MASKS
 from ..core.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, write_report
 from ..core.step import Say, Step, silent
+from ..core.words import named
 from .dataset_writer import IMAGES, Shot, write_dataset
 from .exchange import OUTCOME, Group, Outcome, Request
-from .photos import find_photos, named, natural, without_warnings
+from .photos import find_photos, natural, without_warnings
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
 from .report import compose, explain

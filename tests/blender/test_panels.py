@@ -275,7 +275,7 @@ def test_every_operator_explains_itself() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 0 s"), (3700, "1 h 1 min"), (float("inf"), "some time"),
                                                (None, "some time"), (-3, "0 s")])
 def test_durations(seconds: float | None, said: str) -> None:
-    assert module("addon.panels").duration(seconds) == said
+    assert module("engine.core.words").duration(seconds) == said
 
 
 def test_sentences_break_between_words() -> None:

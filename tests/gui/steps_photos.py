@@ -33,9 +33,8 @@ def steps(driver: Driver) -> Steps:
     yield 0.5
     root = driver.module("addon.posed_photos").roots()[0]
     driver.answers["after_undo"] = np.array(root.matrix_world).tolist()
-    drawing = bpy.data.images.load(str(HERE / "dataset/images/view_000.png"), check_existing=True)
     with bpy.context.temp_override(window=driver.window):
-        driver.module("addon.operators.photo_jobs").show_in_window(bpy.context, drawing)
+        driver.module("addon.image_window").show_image(bpy.context, HERE / "dataset/images/view_000.png", "drawing")
     yield 2.0
     yield from driver.picture("photos-report")
     driver.answers["windows"] = len(bpy.context.window_manager.windows)

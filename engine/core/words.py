@@ -1,0 +1,24 @@
+"""How figures are said in sentences for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+NAMED = 3
+"""Names that are told before the rest is only counted."""
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 1 h 5 min, 2 min 3 s, 7 s; "some time" where nobody knows."""
+    if seconds is None or not math.isfinite(seconds):
+        return "some time"
+    minutes, rest = divmod(int(max(0.0, seconds) + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def named(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    listed = list(names)
+    return ", ".join(listed[:NAMED]) + (f" and {len(listed) - NAMED} more" if len(listed) > NAMED else "")
