@@ -62,7 +62,7 @@ def main(out: Path = ROOT / "out") -> int:
         "psnr": outcome.psnr,
         "ssim": outcome.ssim,
         "gaussians": outcome.gaussians,
-        "files": [str(path.relative_to(ROOT)) for path in [out / "demo.ply", *pictures]],
+        "files": [str(path.relative_to(ROOT)) for path in [out / "demo.ply", *pictures, outcome.result.with_name("report.html")]],
     }
     print(json.dumps(figures), flush=True)
     return 0
