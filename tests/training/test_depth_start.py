@@ -70,6 +70,21 @@ def test_auto_takes_depth_only_where_it_is_whole_and_undistorted(dataset: Datase
         initial_gaussians(without, replace(CONFIG, start="depth"))
 
 
+@pytest.mark.parametrize("factor", [0.001, 1000.0], ids=["metres", "micrometres"])
+def test_depth_in_another_unit_is_no_start(dataset: Dataset, tmp_path: Path, factor: float) -> None:
+    wrong = []
+    for view in dataset.views:
+        assert view.depth
+        np.save(tmp_path / f"{view.name}.npy", np.load(view.depth) * factor)
+        wrong.append(replace(view, depth=tmp_path / f"{view.name}.npy"))
+    other = replace(dataset, views=tuple(wrong))
+    made, points = initial_gaussians(other, CONFIG), initial_gaussians(other, replace(CONFIG, start="points"))
+    assert np.array_equal(made.means, points.means)
+    with pytest.raises(UserError, match="By the depth maps the scene is") as caught:
+        initial_gaussians(other, replace(CONFIG, start="depth"))
+    assert "millimetres" in caught.value.hint
+
+
 def test_a_sky_comes_beside_the_depth(dataset: Dataset) -> None:
     made = initial_gaussians(dataset, replace(CONFIG, sky=300))
     far = np.linalg.norm(made.means, axis=1) > 20
