@@ -15,6 +15,7 @@ from .client import LocalEngine
 from .commands.datasets import export_cameras, export_colmap
 from .commands.frames import frames
 from .commands.photos import posed, poses
+from .commands.serve import serve
 from .core.axes import Axes, AxesOrAuto
 from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
 from .core.errors import UserError
@@ -32,6 +33,7 @@ Positional = tyro.conf.Positional
 app = tyro.extras.SubcommandApp()
 app.command(frames)
 app.command(poses)
+app.command(serve)
 app.command(export_colmap)
 app.command(export_cameras)
 

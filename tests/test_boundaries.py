@@ -16,20 +16,22 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
+    "engine/remote": (set(), {"core", "client"}),
+    "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "preflight"}),
     "engine/worker.py": (set(), {"core", "client", "training", "sfm"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
-    "engine/commands": ({"tyro"}, {"core", "client", "terminal", "sfm"}),
+    "engine/commands": ({"tyro"}, {"core", "client", "remote", "server", "terminal", "sfm"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
     "engine/preflight": ({"numpy"}, {"core", "training"}),
     "engine/views.py": ({"numpy"}, {"core", "training"}),
-    "engine/cli.py": ({"tyro"}, {"core", "client", "commands", "terminal", "views", "preflight"}),
+    "engine/cli.py": ({"tyro"}, {"core", "client", "commands", "remote", "terminal", "views", "preflight"}),
     "engine/terminal.py": ({"rich"}, {"core", "client"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
 }
-ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "environment"})
+ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "environment", "remote"})
 
 
 def sources(folder: str) -> list[Path]:
