@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .client import LocalEngine
+from .client import Engine
+from .commands.chosen_engine import chosen_engine
 from .commands.datasets import export_cameras, export_colmap
 from .commands.frames import frames
 from .commands.photos import posed, poses
@@ -46,6 +47,7 @@ def train(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
+    engine: str = "",
 ) -> int:
     """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
@@ -56,15 +58,17 @@ def train(
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
         job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
             past its end when --max-steps is larger now
+        engine: address of an engine on another computer, also read from SPLATWRIGHT_ENGINE; its token is read from
+            SPLATWRIGHT_TOKEN, and from SPLATWRIGHT_CERTIFICATE a certificate file that no authority has signed
     """
     chosen = format_of(output)
     make_folder(output.parent)
     dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
-    engine = LocalEngine(folder.path.parent)
-    cursor = engine.events(folder.name)[1]
-    start(engine, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
-    last = follow(engine, folder.name, cursor)
+    place = chosen_engine(folder.path.parent, engine)
+    cursor = place.events(folder.name)[1]
+    start(place, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
+    last = follow(place, folder.name, cursor)
     if isinstance(last, Finished):
         result = read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen)
@@ -76,7 +80,7 @@ def train(
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 
-def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
+def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     """Begin the job, or go on with it when its folder is there already."""
     if (folder.path / "job.json").exists():
         if engine.state(folder.name).alive:
@@ -98,7 +102,7 @@ def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
-def steps_done(engine: LocalEngine, job: str) -> int:
+def steps_done(engine: Engine, job: str) -> int:
     """Steps of the last finished run of a job; 0 when it never finished."""
     return max((event.step for event in engine.events(job)[0] if isinstance(event, Finished)), default=0)
 

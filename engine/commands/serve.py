@@ -21,4 +21,5 @@ def serve(options: Options = ServeOptions()) -> int:  # noqa: B008 (a frozen def
     except ImportError as error:
         raise UserError(f"The server needs the package {error.name}.", "Install it with: pip install 'splatwright[serve]'") from None
     named = tuple(os.environ.get(TOKEN_VARIABLE, "").split())
-    return run_server(replace(options, token=options.token or named, folder=options.folder.expanduser()), lambda line: print(line, flush=True))
+    chosen = replace(options, token=options.token or named, folder=options.folder.expanduser())
+    return run_server(chosen, lambda line: print(line, flush=True))

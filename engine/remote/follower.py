@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from ..client import JobState
 from ..core.errors import UserError
-from ..core.events import Event, Failed, Preview, Stage, event_from_json
+from ..core.events import Event, Failed, Finished, Preview, Stage, event_from_json
 from ..core.job import JobFolder
 from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
 from ..core.wire import JobStatus, checked_path, status_from_json
 from .fetching import fetch
 from .http import Address, Line, Rejected, Unreachable
 from .mirror import append_events, asked_control, fingerprint, read_bond, write_bond
-from .sending import Parcel, pack, send
+from .sending import SENDING, Parcel, pack, send
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the next try when the engine does not answer; the last one for ever."""
@@ -40,7 +40,7 @@ class Follower:
         self._parcel: Parcel | None = None
         self._closed = threading.Event()
         self._told_at = 0.0
-        self._tries = 0
+        self._tries = self._sent = 0
         self.thread = threading.Thread(target=self._run, name=f"remote {folder.name}", daemon=True)
 
     @property
@@ -133,22 +133,19 @@ class Follower:
         raise Unreachable("The connection to the engine was cut.", "It is tried again.")
 
     def _take_in(self, line: Line, events: list[Event], cursor: int) -> None:
-        """A preview is here before its event says so."""
+        """Files are here before the events that tell of them."""
+        finished = any(isinstance(event, Finished) for event in events)
         if any(isinstance(event, Preview) for event in events):
             fetch(line, self.bond.job, self.folder.preview.name, self.folder.preview)
+        for name in self._results(line) if finished else ():
+            fetch(line, self.bond.job, name, self.folder.path / name)
         append_events(self.folder, events)
         self._keep(cursor=cursor)
 
     def _bring_home(self, line: Line) -> None:
-        """Fetch what the job made; only then it has ended here too."""
-        state = JobState(self.status.state)
-        if state is JobState.FINISHED:
-            for name in self._results(line):
-                self.trouble = f"bringing {name} home"
-                fetch(line, self.bond.job, name, self.folder.path / name)
-            self.trouble = ""
+        """The job has ended there; now here too."""
         fetch(line, self.bond.job, self.folder.log.name, self.folder.log)
-        self._note_state(state)
+        self._note_state(JobState(self.status.state))
 
     def _results(self, line: Line) -> list[str]:
         """Names of the files that the job was for."""
@@ -167,11 +164,13 @@ class Follower:
 
     def _tell(self, stage: str, done: int, total: int) -> None:
         """How far the sending is; in megabytes where it counts bytes."""
+        if stage == SENDING and done > self._sent:  # it answers, however often the connection is cut
+            self._sent, self._tries = done, 0
         now = time.monotonic()
         if now - self._told_at < TELL_SECONDS and done < total:
             return
         self._told_at = now
-        unit = MEGABYTE if stage.startswith("sending") else 1
+        unit = MEGABYTE if stage == SENDING else 1
         append_events(self.folder, [Stage(stage, done // unit, -(-total // unit), None)])
 
     def _fail(self, error: UserError) -> None:

@@ -48,9 +48,11 @@ class Address:
         except ValueError:
             sound = False
         if not sound or parts.path not in ("", "/") or parts.query:
-            raise UserError(f"{self.url!r} is no address of an engine.", "Write it like http://127.0.0.1:8787 or https://gpu.example.org:8787.")
+            raise UserError(f"{self.url!r} is no address of an engine.",
+                            "Write it like http://127.0.0.1:8787 or https://gpu.example.org:8787.")
         if not self.token.isascii() or not self.token.isprintable() or not self.token.strip():
-            raise UserError("The engine's token is missing or holds characters that no token has.", "Give the token that the engine was started with.")
+            raise UserError("The engine's token is missing, or holds characters that no token has.",
+                            "Give the token that the engine was started with.")
         return self
 
     def connect(self) -> http.client.HTTPConnection:

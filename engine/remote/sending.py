@@ -19,6 +19,7 @@ from ..core.sources import read_dataset
 from ..core.wire import FileEntry, Submission, checked_path, source_of, submission_to_json, with_source
 from .http import Address, Line, Rejected
 
+READING, SENDING = "reading the dataset", "sending the dataset"
 LINES = 4
 """Files that are sent at the same time."""
 
@@ -76,7 +77,7 @@ def hashed(root: Path, files: list[Path], tell: Tell) -> Iterator[FileEntry]:
     """Name, length and hash of each file."""
     with ThreadPoolExecutor(LINES) as pool:
         for number, (path, (size, digest)) in enumerate(zip(files, pool.map(_hash, files), strict=True)):
-            tell("reading the dataset", number + 1, len(files))
+            tell(READING, number + 1, len(files))
             yield FileEntry(checked_path(path.relative_to(root).as_posix()), size, digest)
 
 
@@ -133,13 +134,13 @@ def _send_files(address: Address, parcel: Parcel, missing: list[tuple[str, int]]
         finally:
             idle.put(line)
 
-    tell("sending the dataset", done, total)
+    tell(SENDING, done, total)
     with ThreadPoolExecutor(LINES) as pool:
         sending = [pool.submit(one, name, offset) for name, offset in missing]
         try:
             for sent in as_completed(sending):
                 done += sent.result()
-                tell("sending the dataset", done, total)
+                tell(SENDING, done, total)
         finally:
             pool.shutdown(cancel_futures=True)
             for line in lines:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -38,6 +39,7 @@ from .refusal import Refused
 from .store import Client, Store
 from .uploads import part_of
 
+LAST_BYTE = 2**53
 CONTROLS = ("run", "pause", "stop", "kill")
 
 
@@ -187,12 +189,10 @@ def delete(job: Asked, service: Served) -> Response:
     return Response(status_code=204)
 
 
-def events(job: Asked, request: Request, service: Served, after: int = 0) -> Response:
+def events(job: Asked, request: Request, service: Served, after: Annotated[int, Query(ge=0, le=LAST_BYTE)] = 0) -> Response:
     """What happened after byte `after` of events.jsonl, as server-sent events until the job ends."""
     last = request.headers.get("last-event-id", "")
-    cursor = int(last) if last.isdecimal() and len(last) < 19 else after
-    if cursor < 0:
-        raise Refused(400, "Events are counted from 0.", "Ask for events after the last id that you saw.")
+    cursor = int(last) if last.isdecimal() and len(last) < 16 else after
     stream = event_stream(job.client.engine.folder(job.name), cursor, lambda: service.status(job))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
@@ -247,6 +247,9 @@ def version() -> str:
         return "unknown"
 
 
+SENTENCES = {404: "There is nothing at this address.", 405: "This address does not do that."}
+
+
 def add_refusals(app: FastAPI) -> None:
     """Every error as a sentence; what nobody foresaw is logged whole."""
     def refused(request: Request, error: Exception) -> Response:
@@ -254,7 +257,7 @@ def add_refusals(app: FastAPI) -> None:
 
     def unknown(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 400
-        sentence = {404: "There is nothing at this address.", 405: "This address does not do that."}.get(status, "The request makes no sense.")
+        sentence = SENTENCES.get(status, "The request makes no sense.")
         return refusal(Refused(status, sentence, "Use the same version of Splatwright on both sides."), request.scope)
 
     def unforeseen(request: Request, error: Exception) -> Response:
@@ -263,8 +266,6 @@ def add_refusals(app: FastAPI) -> None:
 
     def cut(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody is there to read it
-
-    from fastapi.exceptions import RequestValidationError
 
     for kind, answer in ((UserError, refused), (HTTPException, unknown), (RequestValidationError, unknown), (ClientDisconnect, cut),
                          (Exception, unforeseen)):

@@ -59,11 +59,13 @@ class Guard:
         scope.setdefault("state", {})["client"] = client
         check_header(headers.get(PROTOCOL_HEADER))
         limit = self._limit(scope)
-        if declared_length(headers) > limit:
+        if declared_length(headers) > limit or (not limit and "transfer-encoding" in headers):
             raise too_large(limit)
         return limit
 
     def _limit(self, scope: Scope) -> int:
+        if scope["method"] not in ("PUT", "PATCH", "POST"):
+            return 0
         if scope["path"].startswith("/v1/blobs/"):
             return self.largest_file
         return JOB_BODY if scope["method"] == "PUT" or scope["path"] == "/v1/check" else SMALL_BODY

@@ -169,7 +169,7 @@ class Queue:
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
             self._put(job, replace(ticket, devices=()))
         else:
-            raise UserError("The engine's worker ended several times at the same place without a word.", "Its file engine.log may tell why.")
+            raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
 
     def _may_retry(self, job: Job) -> bool:
         attempts = self._attempts.setdefault(job, Attempts())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from typing import Protocol
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -56,16 +55,27 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     queue = Queue(store, LocalExecutor(options.gpus or find_devices()))
     meter = Meter(options.price_per_hour, options.currency)
     listener = listen(options)
-    watchman = Watchman(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: setattr(server, "should_exit", True), meter)
+    watchman = Watchman(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
     guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen)
-    server = uvicorn.Server(uvicorn.Config(
-        guarded, http=PatientProtocol, ws="none", log_config=None, access_log=False, server_header=False, limit_concurrency=MOST_CONNECTIONS,
-        ssl_certfile=options.certificate, ssl_keyfile=options.key, timeout_graceful_shutdown=3, h11_max_incomplete_event_size=64 * 1024))
+    server = uvicorn.Server(configured(guarded, options))
     for line in greeting(options, listener.getsockname()[1], queue):
         tell(line)
     watchman.run()
     server.run(sockets=[listener])
     return 0
+
+
+def configured(app: Guard, options: ServeOptions) -> uvicorn.Config:
+    """How the server speaks HTTP."""
+    return uvicorn.Config(
+        app, http=PatientProtocol, ws="none", log_config=None, access_log=False, server_header=False,
+        limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=3, h11_max_incomplete_event_size=64 * 1024,
+        ssl_certfile=options.certificate, ssl_keyfile=options.key)
+
+
+def stop(server: uvicorn.Server) -> None:
+    """End a server from another thread."""
+    server.should_exit = True
 
 
 def tokens_of(options: ServeOptions) -> tuple[str, ...]:
@@ -100,7 +110,8 @@ def listen(options: ServeOptions) -> socket.socket:
         listener.bind((options.host, options.port))
     except (OSError, OverflowError) as error:
         listener.close()
-        raise UserError(f"The engine cannot listen at {options.host}:{options.port}: {error}.", "Choose another --port or --host.") from None
+        where = f"{options.host}:{options.port}"
+        raise UserError(f"The engine cannot listen at {where}: {error}.", "Choose another --port or --host.") from None
     listener.set_inheritable(False)
     return listener
 
@@ -108,7 +119,8 @@ def listen(options: ServeOptions) -> socket.socket:
 def greeting(options: ServeOptions, port: int, queue: Queue) -> list[str]:
     """What to do to use this engine."""
     scheme = "https" if options.certificate else "http"
-    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices)}. Jobs are kept in {options.folder}."]
+    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices)}.",
+             f"Jobs are kept in {options.folder}."]
     if not options.token:
         lines.append(f"The token is in {options.folder / 'token'}.")
     if is_loopback(options.host):

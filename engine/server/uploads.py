@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from .refusal import Refused
 
 BLOCK = 1024**2
 """Bytes that are gathered before a thread hashes and writes them."""
+
+PART_SECONDS = 24 * 3600.0
+"""A file that did not grow for so long is given up."""
 
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
@@ -86,7 +90,9 @@ class Uploads:
     def sweep(self) -> None:
         """Delete the files that no job holds any more: a job's files are links to them."""
         for found in os.scandir(self.folder) if self.folder.is_dir() else ():
-            if not found.name.endswith(".part") and found.stat().st_nlink == 1:
+            status = found.stat()
+            given_up = time.time() - status.st_mtime > PART_SECONDS
+            if given_up if found.name.endswith(".part") else status.st_nlink == 1:
                 Path(found.path).unlink(missing_ok=True)
         self._used = None
 
@@ -114,16 +120,18 @@ class Uploads:
         try:
             async with lock:
                 growing = await asyncio.to_thread(self._open, sha256, part)
-            try:
+            with growing.file:
                 async for block in blocks(body):
                     async with lock:
                         if self._writers.get(sha256) is not me:
-                            raise Refused(409, "The same file is being sent by another request.", "Ask for its offset and go on from there.")
+                            raise Refused(409, "The same file is being sent again.", "Ask for its offset and go on from there.")
                         await asyncio.to_thread(self._write, growing, block, part)
-            finally:
-                growing.file.close()
             async with lock:
                 return await asyncio.to_thread(self._close, sha256, growing, part)
+        except Refused as refused:
+            if refused.status == 413:
+                self._discard(sha256)
+            raise
         finally:
             if self._writers.get(sha256) is me:
                 del self._writers[sha256]
@@ -157,6 +165,8 @@ class Uploads:
     def _write(self, growing: Growing, block: bytes, part: Part) -> None:
         if growing.size + len(block) > (self.limits.file if part.total is None else part.total):
             raise Refused(413, "The file is longer than it was said to be.", "Send it from the beginning.")
+        if part.total is None:
+            self.make_room(len(block))
         try:
             growing.digest.update(block)
             growing.file.write(block)
@@ -167,6 +177,11 @@ class Uploads:
                 raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.") from error
             raise disk_error(Path(str(growing.file.name)), error) from error
 
+    def _discard(self, sha256: str) -> None:
+        """Nothing is kept of a file that cannot be right."""
+        self.partial(sha256).unlink(missing_ok=True)
+        self._used = None
+
     def _close(self, sha256: str, growing: Growing, part: Part) -> int:
         """Give a whole file its name, once its content fits it."""
         path = self.partial(sha256)
@@ -174,9 +189,8 @@ class Uploads:
         if not fits and part.total is not None and growing.size < part.total:
             return growing.size
         if not fits:
-            path.unlink(missing_ok=True)
-            self._used = None
-            raise Refused(422, "The content does not have the hash that it is named by.", "The file changed while it was sent: send it again.")
+            self._discard(sha256)
+            raise Refused(422, "The content does not have the hash that names it.", "The file changed while it was sent: send it again.")
         os.chmod(path, 0o444)
         os.replace(path, self.path(sha256))
         return growing.size
