@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-gpu bench-blender bench-sfm kernels wheel extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-gpu bench-blender bench-sfm bench-serve kernels wheel extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -79,6 +79,10 @@ bench-formats: setup
 # Cameras of real photos, beside plain pycolmap; ARGS=banana for the small set alone.
 bench-sfm: setup
 	$(BIN)/python -m tests.bench.bench_sfm $(ARGS)
+
+# Training through the server beside the bare command line, sending 2,000 files, listing 200 jobs; ARGS=upload for one part.
+bench-serve: setup
+	$(BIN)/python -m tests.bench.bench_serve $(ARGS)
 
 # Import, export, reload, live preview and sorting in Blender, beside its stock import and splat-transform.
 bench-blender: setup

@@ -128,8 +128,9 @@ def _send_files(address: Address, parcel: Parcel, missing: list[tuple[str, int]]
     def one(name: str, offset: int) -> int:
         line = idle.get()
         try:
-            if not cancelled():
-                send_file(line, parcel.paths[name], name, parcel.sizes[name], offset)
+            if cancelled():
+                return 0
+            send_file(line, parcel.paths[name], name, parcel.sizes[name], offset)
             return parcel.sizes[name] - offset
         finally:
             idle.put(line)
