@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-gpu bench-blender bench-sfm bench-serve kernels wheel extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-gpu bench-blender bench-sfm bench-serve kernels wheel extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -68,6 +68,10 @@ test-gui: extension
 # Needs an NVIDIA card, nvcc and a C++ compiler; skips with the reason where one is missing. The first run compiles gsplat for minutes.
 test-gpu: setup
 	$(BIN)/python -m pytest tests/training -m gpu -rs
+
+# A hundred random kills and faults; ARGS='--seed 7' repeats a run.
+test-faults: setup
+	$(BIN)/python -m tests.faults.run $(ARGS)
 
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu

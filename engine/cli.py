@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from .client import Engine
+from .client import Engine, JobState
 from .commands.chosen_engine import chosen_engine
 from .commands.datasets import export_cameras, export_colmap
 from .commands.frames import frames
@@ -25,6 +25,7 @@ from .core.files import make_folder
 from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
 from .core.splat_file import left_behind
+from .remote.engine import RemoteEngine
 from .terminal import follow, print_error, print_findings
 
 FormatName = Literal["AUTO", "PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3", "SPLAT"]
@@ -66,9 +67,12 @@ def train(
     dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     place = chosen_engine(folder.path.parent, engine)
-    cursor = place.events(folder.name)[1]
-    start(place, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
-    last = follow(place, folder.name, cursor)
+    spec = JobSpec(dataset.resolve(), config.validate(), output.stem)
+    last = None if output.exists() else finished_alone(place, folder, spec)
+    if last is None:
+        cursor = place.events(folder.name)[1]
+        start(place, folder, spec)
+        last = follow(place, folder.name, cursor)
     if isinstance(last, Finished):
         result = read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen)
@@ -80,9 +84,21 @@ def train(
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 
+def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished | None:
+    """How the job ended while nobody waited for its result; None when it did not, or is another one."""
+    if not (folder.path / "job.json").exists() or engine.state(folder.name) is not JobState.FINISHED:
+        return None
+    if folder.read_spec().dataset != spec.dataset:
+        return None
+    ends = [event for event in engine.events(folder.name)[0] if isinstance(event, Finished)]
+    return ends[-1] if ends and ends[-1].step >= spec.config.max_steps and folder.result.exists() else None
+
+
 def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     """Begin the job, or go on with it when its folder is there already."""
     if (folder.path / "job.json").exists():
+        if engine.state(folder.name).alive and isinstance(engine, RemoteEngine):
+            return  # whoever asked for it is gone, and it went on
         if engine.state(folder.name).alive:
             raise UserError(f"{folder.path} is being trained already.", "Wait for it, or name another --job folder.")
         before = folder.read_spec()

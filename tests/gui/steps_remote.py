@@ -29,7 +29,7 @@ def steps(driver: Driver) -> Steps:
             ("queued", "queued", {"remark": "2 jobs wait before this one"}),
             ("running", "running", {**figures, "remark": "0.42 $ so far, 0.79 $ an hour"}),
             ("cut", "running", {**figures, "remark": "The engine at http://127.0.0.1:8787 does not answer: timed out. Trying again."})):
-        job = driver.module("addon.watched_job").WatchedJob("job", jobs.local_engine(), client.JobState(state))
+        job = driver.module("addon.watched_job").WatchedJob("job", jobs.local_engine(), state=client.JobState(state))
         for key, value in changes.items():
             setattr(job, key, value)
         jobs._watched["job"] = job
