@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from .client import Engine, JobState
-from .commands.chosen_engine import chosen_engine
+from .commands.chosen_engine import chosen_address, chosen_engine
 from .commands.datasets import export_cameras, export_colmap
 from .commands.frames import frames
 from .commands.photos import posed, poses
@@ -26,6 +26,7 @@ from .core.formats import format_named, format_of, lost_in, read_splats, write_s
 from .core.job import JobFolder, JobSpec
 from .core.splat_file import left_behind
 from .remote.engine import RemoteEngine
+from .remote.sending import check_remotely, pack, quiet
 from .terminal import follow, print_error, print_findings
 
 FormatName = Literal["AUTO", "PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3", "SPLAT"]
@@ -124,17 +125,19 @@ def steps_done(engine: Engine, job: str) -> int:
 
 
 @app.command
-def check(dataset: Positional[Path]) -> int:
+def check(dataset: Positional[Path], engine: str = "") -> int:
     """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
 
     Args:
         dataset: folder with the images and their cameras
+        engine: address of an engine on another computer, which looks and keeps the images for the training
     """
     from .core.sources import read_dataset
     from .preflight import check_dataset
 
     found = read_dataset(dataset)
-    findings = check_dataset(found)
+    address = chosen_address(engine)
+    findings = check_remotely(address, pack(JobSpec(dataset, TrainConfig()), 0, quiet)) if address else check_dataset(found)
     points = len(found.points) if found.points else 0
     print(f"{len(found.train_views)} views to train on, {len(found.eval_views)} held out, {points} start points")
     print_findings(findings)

@@ -72,6 +72,9 @@ class Follower:
             except UserError as error:
                 self._fail(error)
                 return
+            except (OSError, KeyError, TypeError) as error:
+                self._fail(UserError(f"The job cannot be followed: {type(error).__name__}: {error}.", "Resume it to try again."))
+                return
 
     def _follow(self) -> None:
         line = Line(self.address)

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..core.errors import UserError
+from ..core.events import Finding
 from ..core.files import disk_error
 from ..core.job_spec import JobSpec, Spec
 from ..core.sources import read_dataset
@@ -25,6 +26,10 @@ LINES = 4
 
 Tell = Callable[[str, int, int], None]
 """Called with a stage, and how many of how many bytes are through."""
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def pack(spec: Spec, priority: int, tell: Tell) -> Parcel:
     root = source.parent if source.is_file() else source
     files = [source] if alone else list(files_below(root))
     if isinstance(spec, JobSpec):
-        check_inside(spec, root)
+        check_inside(source, root)
     entries = tuple(hashed(root, files, tell))
     inside = with_source(spec, Path(source.name) if source.is_file() else Path("."))
     paths = {entry.sha256: path for entry, path in zip(entries, files, strict=True)}
@@ -65,9 +70,9 @@ def files_below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith(".") and Path(folder, name).is_file())
 
 
-def check_inside(spec: JobSpec, root: Path) -> None:
+def check_inside(source: Path, root: Path) -> None:
     """UserError when the dataset cannot be read, or uses a file that lies elsewhere and would not be sent."""
-    for view in read_dataset(spec.dataset).views:
+    for view in read_dataset(source).views:
         for path in (view.image, view.depth, view.mask, view.normals):
             if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
                 raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.")
@@ -86,13 +91,23 @@ def send(address: Address, job: str, parcel: Parcel, tell: Tell, cancelled: Call
 
     Returns early when `cancelled`.
     """
+    _offer(address, "PUT", f"/v1/jobs/{job}", parcel, tell, cancelled)
+
+
+def check_remotely(address: Address, parcel: Parcel, tell: Tell = quiet) -> list[Finding]:
+    """The engine's findings on a dataset, after sending what it lacks of it."""
+    answer = _offer(address, "POST", "/v1/check", parcel, tell, lambda: False)
+    return [Finding(**found) for found in answer["findings"]]
+
+
+def _offer(address: Address, method: str, path: str, parcel: Parcel, tell: Tell, cancelled: Callable[[], bool]) -> Any:
+    """Ask, send the files that the engine says it lacks, and ask again; its answer, or None when `cancelled`."""
     body = json.dumps(submission_to_json(parcel.submission)).encode()
     line = Line(address)
     try:
         while not cancelled():
             try:
-                line.ask("PUT", f"/v1/jobs/{job}", body)
-                return
+                return line.ask(method, path, body)
             except Rejected as refusal:
                 if "missing" not in refusal.answer:
                     raise
@@ -100,21 +115,7 @@ def send(address: Address, job: str, parcel: Parcel, tell: Tell, cancelled: Call
             _send_files(address, parcel, missing, tell, cancelled)
     finally:
         line.close()
-
-
-def check_remotely(address: Address, parcel: Parcel, tell: Tell) -> Any:
-    """The engine's findings on a dataset, sending what it lacks of it."""
-    body = json.dumps(submission_to_json(parcel.submission)).encode()
-    line = Line(address)
-    try:
-        return line.ask("POST", "/v1/check", body)
-    except Rejected as refusal:
-        if "missing" not in refusal.answer:
-            raise
-        _send_files(address, parcel, [(found["sha256"], found["offset"]) for found in refusal.answer["missing"]], tell, lambda: False)
-        return line.ask("POST", "/v1/check", body)
-    finally:
-        line.close()
+    return None
 
 
 def _send_files(address: Address, parcel: Parcel, missing: list[tuple[str, int]], tell: Tell, cancelled: Callable[[], bool]) -> None:

@@ -64,9 +64,8 @@ class Client:
         spec = with_source(submission.spec, (folder.path / INPUT / source_of(submission.spec)).resolve())
         if (folder.path / "job.json").exists() and source_of(folder.read_any()) != source_of(spec):
             raise Refused(409, "There is another job of this name.", "Choose another name.")
-        if not (folder.path / INPUT).is_dir():
-            make_folder(folder.path)
-            link_files(self.uploads, folder.path / INPUT, submission)
+        make_folder(folder.path)
+        link_files(self.uploads, folder.path / INPUT, submission)
         folder.write_spec(replace(spec, name=spec.name[:200]))
         folder.set_control("run")
 
@@ -146,7 +145,7 @@ def cards(spec: Spec) -> int:
 
 
 def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
-    """The files of a job under their names; `folder` appears when it is whole."""
+    """The files of a job under their names; `folder` appears when it is whole, in place of an earlier one."""
     growing = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(growing, ignore_errors=True)
     make_folder(growing)
@@ -155,6 +154,7 @@ def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
             path = growing / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
             _link(uploads.path(entry.sha256), path)
+        shutil.rmtree(folder, ignore_errors=True)
         return growing.rename(folder)
     except OSError as error:
         raise disk_error(folder, error) from error

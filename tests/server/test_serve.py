@@ -20,6 +20,8 @@ from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.events import Failed, Finished, Preview, Progress, Stage, Started
 from engine.core.job import JobFolder, JobSpec
+from engine.core.job_spec import FramesSpec
+from engine.core.photo_options import FrameOptions
 from engine.core.ply import read_ply
 from engine.core.png import write_png
 from engine.remote.engine import RemoteEngine
@@ -271,6 +273,31 @@ def test_https(tmp_path: Path, dataset: Path) -> None:
         assert "not trusted" in careful.events(job)[0][-1].message  # type: ignore[union-attr]
     finally:
         server.close()
+
+
+def test_pictures_of_a_video_come_home(engine: RemoteEngine, tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="videos need PyAV")
+    from tests.sfm.videos import panning, write_video
+
+    video = write_video(tmp_path / "ein Video ü.mp4", panning(20))
+    job = engine.submit(FramesSpec(video, FrameOptions(count=4), "Flur"))
+    wait_for(engine, job, JobState.FINISHED)
+    photos = engine.file(job, "photos")
+    assert photos is not None and len(list(photos.glob("*.jpg"))) == 4
+    assert not list(engine.folder(job).path.glob("input*")) and engine.spec(job) == FramesSpec(video, FrameOptions(count=4), "Flur")
+
+
+def test_a_linked_dataset_folder_is_sent(engine: RemoteEngine, tmp_path: Path, dataset: Path) -> None:
+    (tmp_path / "link").symlink_to(dataset, target_is_directory=True)
+    job = engine.submit(JobSpec(tmp_path / "link", dataclasses.replace(SHORT, max_steps=20)))
+    wait_for(engine, job, JobState.FINISHED)
+
+
+def test_a_dataset_is_checked_there(server: Server, dataset: Path) -> None:
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "engine", "check", str(dataset), "--engine", server.url]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "views to train on" in done.stdout and "nothing suspicious" in done.stderr, done.stderr
 
 
 def serve(*flags: str, token: str = "") -> subprocess.CompletedProcess[str]:
