@@ -187,8 +187,7 @@ class LocalEngine(Engine):
         process = self._processes.get(folder.name)
         if process is not None and process.poll() is None:
             return True
-        pid, age = folder.worker_pid(), folder.heartbeat_age()
-        return pid is not None and age is not None and age < HEARTBEAT_LOST_SECONDS and process_exists(pid)
+        return at_work(folder)
 
 
 def new_job_folder(root: Path, name: str) -> JobFolder:
@@ -232,6 +231,28 @@ def _detached() -> dict[str, Any]:
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
     return {"start_new_session": True}
+
+
+def at_work(folder: JobFolder) -> bool:
+    """Whether the process that beat last is still there and works on the job.
+
+    Where the system tells what a process does, a clock that was set or a computer that slept does not matter, nor does
+    another process that got the number; elsewhere the heartbeat's age decides.
+    """
+    pid, age = folder.worker_pid(), folder.heartbeat_age()
+    if pid is None or age is None or not process_exists(pid):
+        return False
+    known = _works_on(pid, folder)
+    return age < HEARTBEAT_LOST_SECONDS if known is None else known
+
+
+def _works_on(pid: int, folder: JobFolder) -> bool | None:
+    """Whether a process was started on a job folder; None where the system does not tell."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return any(Path(os.fsdecode(word)).name == folder.name for word in words)
 
 
 def process_exists(pid: int) -> bool:

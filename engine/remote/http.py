@@ -18,6 +18,9 @@ from ..core.wire import PROTOCOL_HEADER
 
 TIMEOUT_SECONDS = 15.0
 BLOCK = 1024**2
+BUSY = (408, 502, 503, 504)
+"""Answers that say: try again."""
+
 
 
 class Unreachable(UserError):
@@ -91,6 +94,8 @@ class Line:
                     raise
             # an engine that refuses a long body answers before it has read it
             response = self.connection.getresponse()
+            if response.status in BUSY:
+                raise http.client.HTTPException(f"HTTP status {response.status}")
             if response.status >= 400:
                 raise rejected(response)
             yield response

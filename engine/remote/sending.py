@@ -18,7 +18,7 @@ from ..core.files import disk_error
 from ..core.job_spec import JobSpec, Spec
 from ..core.sources import read_dataset
 from ..core.wire import FileEntry, Submission, checked_path, source_of, submission_to_json, with_source
-from .http import Address, Line, Rejected
+from .http import Address, Line, Rejected, Unreachable
 
 READING, SENDING = "reading the dataset", "sending the dataset"
 LINES = 4
@@ -160,6 +160,10 @@ def send_file(line: Line, path: Path, sha256: str, size: int, offset: int) -> No
             if offset:
                 head["Content-Range"] = f"bytes {offset}-{size - 1}/{size}"
             line.ask("PATCH" if offset else "PUT", f"/v1/blobs/{sha256}", file, head)
+    except Rejected as refusal:
+        if refusal.status == 409:  # a request that was cut here went on there: ask anew what is missing
+            raise Unreachable(refusal.message, refusal.hint) from None
+        raise
     except (FileNotFoundError, PermissionError) as error:
         raise disk_error(path, error) from error
 

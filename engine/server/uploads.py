@@ -169,7 +169,8 @@ class Uploads:
             self.make_room(len(block))
         try:
             growing.digest.update(block)
-            growing.file.write(block)
+            if growing.file.write(block) != len(block):
+                raise OSError(errno.ENOSPC, "No space left on device")
             growing.size += len(block)
             self._used = self.used() + len(block)
         except OSError as error:
