@@ -98,7 +98,7 @@ def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished
 def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     """Begin the job, or go on with it when its folder is there already."""
     if (folder.path / "job.json").exists():
-        if engine.state(folder.name).alive and isinstance(engine, RemoteEngine):
+        if engine.state(folder.name).alive and isinstance(engine, RemoteEngine) and folder.read_any() == spec:
             return  # whoever asked for it is gone, and it went on
         if engine.state(folder.name).alive:
             raise UserError(f"{folder.path} is being trained already.", "Wait for it, or name another --job folder.")

@@ -41,6 +41,7 @@ class Follower:
         self._closed = threading.Event()
         self._told_at = 0.0
         self._tries = self._sent = 0
+        self._ended = False
         self.thread = threading.Thread(target=self._run, name=f"remote {folder.name}", daemon=True)
 
     @property
@@ -124,7 +125,8 @@ class Follower:
                         state = JobState(self.status.state)
                         if not state.alive:
                             return True
-                        self._note_state(state)
+                        if not self._ended:  # the status may be older than the last event
+                            self._note_state(state)
                     if self._closed.is_set():
                         return False
                     self._pass_on(aside)
@@ -143,7 +145,8 @@ class Follower:
         for name in self._results(line) if finished else ():
             fetch(line, self.bond.job, name, self.folder.path / name)
         append_events(self.folder, events)
-        self._keep(cursor=cursor)
+        self._ended = bool(events) and isinstance(events[-1], Finished)
+        self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.bond.state)
 
     def _bring_home(self, line: Line) -> None:
         """The job has ended there; now here too."""
