@@ -25,7 +25,6 @@ from .core.files import make_folder
 from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
 from .core.job import JobFolder, JobSpec
 from .core.splat_file import left_behind
-from .remote.engine import RemoteEngine
 from .remote.sending import check_remotely, pack, quiet
 from .terminal import follow, print_error, print_findings
 
@@ -98,11 +97,11 @@ def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished
 def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     """Begin the job, or go on with it when its folder is there already."""
     if (folder.path / "job.json").exists():
-        if engine.state(folder.name).alive and isinstance(engine, RemoteEngine) and folder.read_any() == spec:
-            return  # whoever asked for it is gone, and it went on
-        if engine.state(folder.name).alive:
-            raise UserError(f"{folder.path} is being trained already.", "Wait for it, or name another --job folder.")
         before = folder.read_spec()
+        if engine.state(folder.name).alive:
+            if before.dataset == spec.dataset and gone_on(before.config, spec.config) == before.config:
+                return  # whoever asked for it is gone, and it went on
+            raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
         if before.dataset != spec.dataset:
             raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
         if steps_done(engine, folder.name) >= spec.config.max_steps:

@@ -322,6 +322,25 @@ def test_an_idle_engine_ends_and_runs_the_hook(tmp_path: Path) -> None:
     assert "ssh -N -L" in done.stdout and (tmp_path / "s" / "token").stat().st_mode & 0o77 == 0
 
 
+@pytest.mark.parametrize("far", [True, False])
+def test_a_killed_command_finds_its_training(server: Server, tmp_path: Path, dataset: Path, far: bool) -> None:
+    output = tmp_path / "scene.ply"
+    command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", "2000", "--max-gaussians", "600",
+               "--resolution", "64", "--threads", "1"]
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN, "SPLATWRIGHT_ENGINE": server.url if far else ""}
+    events = tmp_path / "scene.job" / "events.jsonl"
+    first = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait(lambda: events.exists() and "Progress" in events.read_text())
+    first.kill()
+    first.wait()
+    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0 and len(read_ply(output).gaussians), again.stderr
+    assert sum('"Started"' in line for line in events.read_text().splitlines()) == 1
+    output.unlink()  # as if the command had been killed before it wrote the file
+    last = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert last.returncode == 0 and output.exists(), last.stderr
+
+
 def test_the_command_line_trains_on_another_computer(server: Server, tmp_path: Path, dataset: Path) -> None:
     output = tmp_path / "scene.ply"
     flags = ["--engine", server.url, "--max-gaussians", "600", "--resolution", "64", "--threads", "1"]
