@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,23 +27,11 @@ from engine.remote.http import Address
 from engine.remote.mirror import read_bond
 from tests.scenes import write_ball_dataset
 from tests.server.proxy import CuttingProxy
-from tests.server.serving import OTHER, ROOT, TOKEN, Server, ask, wait, wait_for
+from tests.server.serving import OTHER, TOKEN, Server, ask, wait, wait_for
 
 SHORT = TrainConfig(max_steps=200, max_gaussians=600, resolution=64, sh_degree=1, refine_every=20, checkpoint_seconds=0.1,
                     preview_seconds=0.1, threads=1)
 ENDLESS = dataclasses.replace(SHORT, max_steps=1_000_000)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_ball_dataset(tmp_path_factory.mktemp("data") / "Kugel – 球").folder
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("serve – 仕事"), "--gpus", "cpu", "--price-per-hour", "3600", "--currency", "EUR")
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -106,7 +92,7 @@ def test_cut_connections_lose_nothing(server: Server, engine: RemoteEngine, tmp_
     wait_for(far, job, JobState.FINISHED)
     proxy.close()
     there = far_folder(server, far, job)
-    assert proxy.cuts >= 10
+    assert proxy.cuts >= 4
     assert (there.path / "input" / "film.bin").read_bytes() == (noisy.folder / "film.bin").read_bytes()
     assert far.folder(job).result.read_bytes() == there.result.read_bytes()
     once = [event for event in far.events(job)[0] if not isinstance(event, (Stage, Progress, Preview))]
@@ -291,62 +277,3 @@ def test_a_linked_dataset_folder_is_sent(engine: RemoteEngine, tmp_path: Path, d
     (tmp_path / "link").symlink_to(dataset, target_is_directory=True)
     job = engine.submit(JobSpec(tmp_path / "link", dataclasses.replace(SHORT, max_steps=20)))
     wait_for(engine, job, JobState.FINISHED)
-
-
-def test_a_dataset_is_checked_there(server: Server, dataset: Path) -> None:
-    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "engine", "check", str(dataset), "--engine", server.url]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "views to train on" in done.stdout and "nothing suspicious" in done.stderr, done.stderr
-
-
-def serve(*flags: str, token: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SPLATWRIGHT_TOKEN": token}
-    command = [sys.executable, "-m", "engine", "serve", *flags]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-
-
-def test_what_serve_refuses(server: Server, tmp_path: Path) -> None:
-    folder = ("--folder", str(tmp_path / "s"))
-    for flags, token, word in ((("--host", "0.0.0.0"), "", "no token"), (("--host", "::"), "", "no token"), ((), "short", "at least 16"),
-                               (("--port", str(server.port)), "", "cannot listen"), (("--key", "x"), "", "certificate"),
-                               (("--certificate", "x", "--key", "x"), "", "cannot be used")):
-        done = serve(*folder, *flags, token=token)
-        assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr, done.stderr
-
-
-def test_an_idle_engine_ends_and_runs_the_hook(tmp_path: Path) -> None:
-    start = time.monotonic()
-    done = serve("--folder", str(tmp_path / "s"), "--port", "0", "--stop-when-idle", "0.02", "--on-idle", f"touch '{tmp_path}/gone'")
-    assert done.returncode == 0 and (tmp_path / "gone").exists() and 1 < time.monotonic() - start < 30
-    assert "ssh -N -L" in done.stdout and (tmp_path / "s" / "token").stat().st_mode & 0o77 == 0
-
-
-@pytest.mark.parametrize("far", [True, False])
-def test_a_killed_command_finds_its_training(server: Server, tmp_path: Path, dataset: Path, far: bool) -> None:
-    output = tmp_path / "scene.ply"
-    command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", "2000", "--max-gaussians", "600",
-               "--resolution", "64", "--threads", "1"]
-    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN, "SPLATWRIGHT_ENGINE": server.url if far else ""}
-    events = tmp_path / "scene.job" / "events.jsonl"
-    first = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait(lambda: events.exists() and "Progress" in events.read_text())
-    first.kill()
-    first.wait()
-    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert again.returncode == 0 and len(read_ply(output).gaussians), again.stderr
-    assert sum('"Started"' in line for line in events.read_text().splitlines()) == 1
-    output.unlink()  # as if the command had been killed before it wrote the file
-    last = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert last.returncode == 0 and output.exists(), last.stderr
-
-
-def test_the_command_line_trains_on_another_computer(server: Server, tmp_path: Path, dataset: Path) -> None:
-    output = tmp_path / "scene.ply"
-    flags = ["--engine", server.url, "--max-gaussians", "600", "--resolution", "64", "--threads", "1"]
-    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
-    for more, reached in (("100", 100), ("150", 150)):
-        command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", more, *flags]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0 and f'"steps": {reached}' in done.stdout, done.stderr + server.log
-    assert len(read_ply(output).gaussians)
