@@ -29,7 +29,11 @@ class Server:
         self.folder, self.flags = folder, flags
         self.port = 0
         self.lines: list[str] = []
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.process.kill()
+            raise
 
     def start(self) -> None:
         command = [sys.executable, "-m", "engine", "serve", "--folder", str(self.folder), "--port", str(self.port), *self.flags]
