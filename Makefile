@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm kernels wheel extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve kernels wheel extension lint types clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -69,6 +69,10 @@ test-gui: extension
 test-gpu: setup
 	$(BIN)/python -m pytest tests/training -m gpu -rs
 
+# A hundred random kills and faults; ARGS='--seed 7' repeats a run.
+test-faults: setup
+	$(BIN)/python -m tests.faults.run $(ARGS)
+
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu
 
@@ -79,6 +83,10 @@ bench-formats: setup
 # Cameras of real photos, beside plain pycolmap; ARGS=banana for the small set alone.
 bench-sfm: setup
 	$(BIN)/python -m tests.bench.bench_sfm $(ARGS)
+
+# Training through the server beside the bare command line, sending 2,000 files, listing 200 jobs; ARGS=upload for one part.
+bench-serve: setup
+	$(BIN)/python -m tests.bench.bench_serve $(ARGS)
 
 # Import, export, reload, live preview and sorting in Blender, beside its stock import and splat-transform.
 bench-blender: setup

@@ -10,12 +10,12 @@ import bpy
 import numpy
 import plyfile
 
-from ..engine.client import JobState, LocalEngine
+from ..engine.client import Engine, JobState, LocalEngine
 from ..engine.core.errors import UserError
 from ..engine.core.job_spec import JobSpec, Spec
-from . import photo_jobs
+from . import photo_jobs, remote_engines
 from .job_splats import bring_home, is_home, leave_home, may_change, show_preview, splat_object
-from .preferences import jobs_folder, python_path
+from .preferences import jobs_folder, preferences, python_path
 from .redraw import redraw_sidebars
 from .watched_job import WatchedJob
 
@@ -29,7 +29,22 @@ _before_undo: tuple[dict[int, tuple[str, str]], set[str]] = ({}, set())
 _last_preview: tuple[WatchedJob, float] | None = None
 
 
-def engine() -> LocalEngine:
+def engine() -> Engine:
+    """The engine that the preferences choose; UserError when it cannot be used."""
+    entry = remote_engines.chosen(preferences())
+    return local_engine() if entry is None else remote_engines.engine_at(entry, jobs_folder())
+
+
+def engines() -> list[Engine]:
+    """Every engine whose jobs can be followed: this computer first."""
+    places: list[Engine] = [local_engine()]
+    for entry in preferences().engines:
+        with suppress(UserError):
+            places.append(remote_engines.engine_at(entry, jobs_folder()))
+    return places
+
+
+def local_engine() -> LocalEngine:
     """The engine on this computer, its jobs in the folder that the preferences name."""
     global _engine
     root, python = jobs_folder(), python_path()
@@ -80,13 +95,14 @@ def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
     job = place.submit(spec)
     setattr(scene.splatwright, "job" if isinstance(spec, JobSpec) else "photo_job", job)
     _watched.pop(job, None)
-    return watch(job)
+    return watch(job, place)
 
 
-def watch(name: str) -> WatchedJob:
-    """Follow a job from its first event on."""
+def watch(name: str, place: Engine | None = None) -> WatchedJob:
+    """Follow a job from its first event on, at the engine that has it."""
     if name not in _watched:
-        job = WatchedJob(name, engine(), photo_jobs.works_on_photos(engine(), name))
+        place = place or next((found for found in engines() if name in found.jobs()), local_engine())
+        job = WatchedJob(name, place, photo_jobs.works_on_photos(place, name))
         job.has_object, job.imported = splat_object(name) is not None, (photo_jobs.is_home if job.photos else is_home)(job)
         _watched[name] = job
     start_timer()
@@ -123,9 +139,10 @@ def attach() -> None:
     """Follow the jobs that this file knows: after opening it, and when the extension is enabled."""
     wanted = {name for scene in bpy.data.scenes for name in (scene.splatwright.job, scene.splatwright.photo_job)}
     wanted |= {found.splatwright.job for found in bpy.data.objects}
-    with suppress(UserError, OSError):
-        for name in sorted(wanted & set(engine().jobs())):
-            watch(name)
+    for place in engines():
+        with suppress(UserError, OSError):
+            for name in sorted(wanted & set(place.jobs())):
+                watch(name, place)
 
 
 def poll() -> float | None:
@@ -223,4 +240,5 @@ def unregister() -> None:
     for timer in (poll, _attach_later):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
+    remote_engines.close_all()
     _watched.clear()

@@ -12,8 +12,10 @@ from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .operators.engine import SPLATWRIGHT_OT_convert_images
 from .operators.training import problem
+from .preferences import preferences
 from .preview import NATIVE_TYPE
 from .properties import usual_dataset
+from .remote_engines import chosen
 from .sentences import draw_sentence, draw_status
 from .viewport.stage import is_drawn
 from .watched_job import WatchedJob
@@ -79,7 +81,8 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
             if job.has_object:
                 draw_color_button(layout, context, splat_object(job.name))
         layout.separator(type="LINE")
-        draw_status(layout)
+        if chosen(preferences()) is None:
+            draw_status(layout)
 
 
 class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
@@ -108,8 +111,10 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
 def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     """Progress, figures, and the buttons of a training at work."""
     layout.progress(factor=job.fraction, text=progress_text(job))
-    if job.max_steps:
+    if job.max_steps and not job.stage:
         _draw_figures(layout, job)
+    if job.remark:
+        draw_sentence(layout, job.remark, "URL")
     if job.lost:
         sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
         draw_sentence(layout, sentence, "ERROR", alert=True)
@@ -163,8 +168,10 @@ def progress_text(job: WatchedJob) -> str:
             return "Finishing …"
         case JobState.PAUSED:
             return f"Paused at step {job.step:,} of {job.max_steps:,}"
+        case JobState.QUEUED:
+            return "Waiting for its turn"
         case JobState.STARTING:
-            return "Reading images …"
+            return f"{job.stage.capitalize()}, {job.fraction:.0%}" if job.stage else "Reading images …"
         case _ if not job.max_steps or job.eta is None:
             return "Reading images …" if not job.step else f"Step {job.step:,} of {job.max_steps:,}"
         case _:
@@ -197,6 +204,8 @@ def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
 
 
 def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:
+    if preferences().engines:
+        layout.prop(preferences(), "engine")
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
     if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):

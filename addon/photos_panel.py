@@ -85,6 +85,8 @@ def outcome_text(job: WatchedJob) -> str:
 
 def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     layout.progress(factor=job.fraction, text=progress_text(job))
+    if job.remark:
+        draw_sentence(layout, job.remark, "URL")
     if job.lost:
         draw_sentence(layout, f"The engine has not answered for {duration(job.silent)}. Stop ends it.", "ERROR", alert=True)
     row = layout.row()

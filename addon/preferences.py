@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
-from . import engine_status
+from . import engine_status, remote_engines
 from .engine_status import forget_status
 from .sentences import draw_status
 
@@ -33,12 +33,16 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         description="Interpreter that runs the engine. Empty: the one that comes with Blender",
     )
 
+    engines: CollectionProperty(type=remote_engines.SPLATWRIGHT_PG_remote_engine)
+    engine: EnumProperty(name="Train On", items=remote_engines.engine_items, description="The computer that trains")
+
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "jobs_folder", placeholder=str(default_jobs_folder()))
         layout.prop(self, "python", placeholder=sys.executable)
         draw_status(layout)
+        remote_engines.draw(layout, self)
 
 
 def preferences() -> SplatwrightPreferences:
@@ -66,9 +70,11 @@ _register_class, _unregister_class = bpy.utils.register_classes_factory((Splatwr
 
 
 def register() -> None:
+    remote_engines.register()
     _register_class()
 
 
 def unregister() -> None:
     engine_status.unregister()
     _unregister_class()
+    remote_engines.unregister()

@@ -40,6 +40,7 @@ class WatchedJob:
     psnr: float | None = None
     ssim: float | None = None
     stage: str = ""
+    remark: str = ""
     posed: Posed | None = None
     stopped: bool = False
     stopping: bool = False
@@ -70,6 +71,7 @@ class WatchedJob:
         read_all = self._read(end)
         self.state = state
         self.silent = self.engine.silence(self.name) if state.alive else 0.0
+        self.remark = self.engine.note(self.name) if state.alive else ""
         if state.alive or not read_all:
             self.watch_until = time.monotonic() + LINGER_SECONDS
         return read_all
@@ -79,7 +81,7 @@ class WatchedJob:
         match event:
             case Started():
                 self.step, self.max_steps, self.gaussians = event.step, event.max_steps, event.gaussians
-                self.failure, self.stopped, self.rate, self.eta, self.sick = None, False, 0.0, None, ""
+                self.failure, self.stopped, self.rate, self.eta, self.stage, self.sick = None, False, 0.0, None, "", ""
             case Progress():
                 self.step, self.max_steps, self.loss, self.gaussians = event.step, event.max_steps, event.loss, event.gaussians
                 self.rate, self.eta = event.steps_per_second, event.eta_seconds

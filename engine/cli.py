@@ -3,146 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Literal
 
 import tyro
 
-from .client import LocalEngine
 from .commands.check import check
+from .commands.convert import convert
 from .commands.datasets import export_cameras, export_colmap
-from .commands.evaluate import evaluate, exported_quality
+from .commands.evaluate import evaluate
 from .commands.frames import frames
 from .commands.instant import instant
-from .commands.photos import posed, poses
+from .commands.photos import poses
 from .commands.render import render
 from .commands.report import report
+from .commands.serve import serve
+from .commands.train import train
 from .commands.view import view
-from .core.axes import Axes, AxesOrAuto
-from .core.config import DEFAULT_PRESET, PRESETS, PresetName, TrainConfig
+from .core.config import DEFAULT_PRESET, PRESETS
 from .core.errors import UserError
-from .core.events import Failed, Finished, Paused
-from .core.files import make_folder
-from .core.formats import format_named, format_of, lost_in, read_splats, write_splats
-from .core.job import JobFolder, JobSpec
-from .core.splat_file import left_behind
-from .terminal import follow, print_error
-
-FormatName = Literal["AUTO", "PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3", "SPLAT"]
-Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
-Positional = tyro.conf.Positional
+from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-app.command(check)
-app.command(frames)
-app.command(poses)
-app.command(export_colmap)
-app.command(export_cameras)
-
-
-@app.command
-def train(
-    dataset: Positional[Path],
-    config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
-    preset: PresetName = DEFAULT_PRESET,
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
-    axes: Axes = "SUPERSPLAT",
-    job: Path | None = None,
-) -> int:
-    """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
-
-    Args:
-        dataset: folder with transforms.json, with a COLMAP model, or with photos alone
-        preset: settings that go together; flags that are given beside it count more
-        output: where the splats go: .ply, .compressed.ply, .spz or .splat
-        axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
-        job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
-            past its end when --max-steps is larger now
-    """
-    chosen = format_of(output)
-    make_folder(output.parent)
-    dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
-    folder = JobFolder((job or output.with_suffix(".job")).resolve())
-    engine = LocalEngine(folder.path.parent)
-    cursor = engine.events(folder.name)[1]
-    start(engine, folder, JobSpec(dataset.resolve(), config.validate(), output.stem))
-    last = follow(engine, folder.name, cursor)
-    if isinstance(last, Finished):
-        result = read_splats(folder.result)
-        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
-        psnr, ssim = exported_quality(output, folder, last)
-        print(json.dumps({"output": str(output), "psnr": psnr, "ssim": ssim, "gaussians": last.gaussians,
-                          "steps": last.step, "seconds": last.seconds}))
-        return 0
-    if isinstance(last, Failed):
-        raise UserError(last.message, last.hint)
-    if isinstance(last, Paused):
-        engine.kill(folder.name)
-        raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
-                        "Its checkpoint is kept: run the same command again to go on nonetheless, or mend the cause and begin anew.")
-    raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
-
-
-def start(engine: LocalEngine, folder: JobFolder, spec: JobSpec) -> None:
-    """Begin the job, or go on with it when its folder is there already."""
-    if (folder.path / "job.json").exists():
-        if engine.state(folder.name).alive:
-            raise UserError(f"{folder.path} is being trained already.", "Wait for it, or name another --job folder.")
-        before = folder.read_spec()
-        if before.dataset != spec.dataset:
-            raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
-        if steps_done(engine, folder.name) >= spec.config.max_steps:
-            raise UserError(f"{folder.path} is trained to its end.",
-                            f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
-        spec = replace(spec, config=gone_on(before.config, spec.config))
-    folder.write_spec(spec)
-    engine.resume(folder.name)
-
-
-def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
-    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
-    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
-                                                       "pause_when_sick")}
-    return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
-
-
-def steps_done(engine: LocalEngine, job: str) -> int:
-    """Steps of the last finished run of a job; 0 when it never finished."""
-    return max((event.step for event in engine.events(job)[0] if isinstance(event, Finished)), default=0)
-
-
-@app.command
-def convert(
-    source: Positional[Path],
-    output: Positional[Path],
-    axes: Axes = "SUPERSPLAT",
-    source_axes: AxesOrAuto = "AUTO",
-    format: FormatName = "AUTO",
-) -> int:
-    """Write a splat file anew: in another format, in the chosen axes, without what no viewer can draw.
-
-    Args:
-        source: a splat file: PLY, compressed PLY, SPZ or .splat
-        output: where the copy goes; its name chooses the format
-        axes: orientation of the copy
-        source_axes: orientation of the source, where the file does not say it or says it wrongly
-        format: of the copy, where its name does not say it
-    """
-    chosen = format_named(format) or format_of(output)
-    found = read_splats(source, source_axes)
-    write_splats(output, found.gaussians, axes, found.antialiased, chosen)
-    if found.extra_names:
-        print(f"Left out, for splats do not have it: {', '.join(found.extra_names)}.")
-    for note in (*left_behind(found), *lost_in(chosen, found.gaussians)):
-        print(note)
-    print(f"{len(found.gaussians)} Gaussians written to {output}")
-    return 0
-
-
-for verb in (evaluate, render, report, instant, view):
+for verb in (check, frames, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve):
     app.command(verb)
 
 

@@ -13,9 +13,12 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .core.errors import UserError
@@ -28,6 +31,7 @@ from .core.job_spec import Spec
 class JobState(Enum):
     """What a job is doing, as far as its folder tells."""
 
+    QUEUED = "queued"  # a remote engine has other jobs before it
     STARTING = "starting"
     RUNNING = "running"
     PAUSED = "paused"
@@ -38,7 +42,7 @@ class JobState(Enum):
     @property
     def alive(self) -> bool:
         """A worker is, or should be, at work."""
-        return self in (JobState.STARTING, JobState.RUNNING, JobState.PAUSED)
+        return self in (JobState.QUEUED, JobState.STARTING, JobState.RUNNING, JobState.PAUSED)
 
 
 class Engine(ABC):
@@ -84,6 +88,10 @@ class Engine(ABC):
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
 
+    def note(self, job: str) -> str:
+        """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""
+        return ""
+
 
 @dataclass
 class LocalEngine(Engine):
@@ -103,9 +111,9 @@ class LocalEngine(Engine):
         return JobFolder(self.root / job)
 
     def submit(self, spec: Spec) -> str:
-        folder = self._new_folder(spec.name)
+        folder = new_job_folder(self.root, spec.name)
         folder.write_spec(spec)
-        self._start(folder)
+        self.start(folder.name)
         return folder.name
 
     def resume(self, job: str) -> None:
@@ -113,7 +121,20 @@ class LocalEngine(Engine):
         folder.read_any()
         folder.set_control("run")
         if not self.state(job).alive:
-            self._start(folder)
+            self.start(job)
+
+    def start(self, job: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start a worker on a job folder that is there, with more variables in its environment."""
+        folder = self.folder(job)
+        command, variables = self.worker_command(str(folder.path))
+        try:
+            with open(folder.log, "ab") as log:
+                self._processes[job] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                        env={**variables, **environment}, cwd=folder.path, **_detached())
+        except OSError as error:
+            raise UserError(f"The engine could not be started: {error.strerror or error}.",
+                            f"Check that {self.python} exists and can run.") from error
+        folder.beat(self._processes[job].pid)
 
     def jobs(self) -> list[str]:
         return [folder.name for folder in find_jobs(self.root)]
@@ -150,7 +171,7 @@ class LocalEngine(Engine):
     def kill(self, job: str) -> None:
         pid = self.folder(job).worker_pid()
         if pid is not None and self._worker_alive(self.folder(job)):
-            os.kill(pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+            _kill_tree(pid)
         process = self._processes.pop(job, None)
         if process:
             process.wait(timeout=10)
@@ -162,38 +183,28 @@ class LocalEngine(Engine):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
         return [str(self.python), "-m", f"{package.name}.worker", *arguments], environment
 
-    def _new_folder(self, name: str) -> JobFolder:
-        make_folder(self.root)
-        stem = re.sub(r"[^\w-]+", "-", name).strip("-") or "job"
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        for number in range(1000):
-            path = self.root / (f"{stem}-{stamp}" + (f"-{number}" if number else ""))
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise disk_error(path, error) from error
-            return JobFolder(path)
-        raise UserError(f"{self.root} holds too many jobs of the same name.", "Delete old jobs.")
-
-    def _start(self, folder: JobFolder) -> None:
-        command, environment = self.worker_command(str(folder.path))
-        try:
-            with open(folder.log, "ab") as log:
-                self._processes[folder.name] = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=folder.path, **_detached())
-        except OSError as error:
-            raise UserError(f"The engine could not be started: {error.strerror or error}.",
-                            f"Check that {self.python} exists and can run.") from error
-        folder.beat(self._processes[folder.name].pid)
-
     def _worker_alive(self, folder: JobFolder) -> bool:
         process = self._processes.get(folder.name)
         if process is not None and process.poll() is None:
             return True
-        pid, age = folder.worker_pid(), folder.heartbeat_age()
-        return pid is not None and age is not None and age < HEARTBEAT_LOST_SECONDS and process_exists(pid)
+        return at_work(folder)
+
+
+def new_job_folder(root: Path, name: str) -> JobFolder:
+    """An empty folder below `root`, named after the job and the time; UserError when it cannot be made."""
+    make_folder(root)
+    stem = re.sub(r"[^\w-]+", "-", name).strip("-") or "job"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in range(1000):
+        path = root / (f"{stem}-{stamp}" + (f"-{number}" if number else ""))
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise disk_error(path, error) from error
+        return JobFolder(path)
+    raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.")
 
 
 def _last_word(events: list[Event]) -> Event | None:
@@ -204,11 +215,44 @@ def _last_word(events: list[Event]) -> Event | None:
     return None
 
 
+def _kill_tree(pid: int) -> None:
+    """End a worker with the processes that it started: they share its session."""
+    with suppress(ProcessLookupError):
+        if os.name == "nt":
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
+        elif os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+
+
 def _detached() -> dict[str, Any]:
     """Arguments that let a worker outlive the process that starts it, without a console window."""
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
     return {"start_new_session": True}
+
+
+def at_work(folder: JobFolder) -> bool:
+    """Whether the process that beat last is still there and works on the job.
+
+    Where the system tells what a process does, a clock that was set or a computer that slept does not matter, nor does
+    another process that got the number; elsewhere the heartbeat's age decides.
+    """
+    pid, age = folder.worker_pid(), folder.heartbeat_age()
+    if pid is None or age is None or not process_exists(pid):
+        return False
+    known = _works_on(pid, folder)
+    return age < HEARTBEAT_LOST_SECONDS if known is None else known
+
+
+def _works_on(pid: int, folder: JobFolder) -> bool | None:
+    """Whether a process was started on a job folder; None where the system does not tell."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return any(Path(os.fsdecode(word)).name == folder.name for word in words)
 
 
 def process_exists(pid: int) -> bool:

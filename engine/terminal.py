@@ -74,6 +74,7 @@ def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
         view = _View(bar, bar.add_task("starting", total=None, figures=""))
         while True:
             alive = engine.state(job).alive
+            view.note(engine.note(job))
             events, cursor = engine.events(job, cursor)
             for event in events:
                 view.show(event)
@@ -97,7 +98,7 @@ class _View:
     def __init__(self, bar: Bar, task: TaskID):
         self.bar, self.task = bar, task
         self.last: Event | None = None
-        self.psnr = ""
+        self.psnr = self.beside = ""
 
     def show(self, event: Event) -> None:
         match event:
@@ -106,7 +107,8 @@ class _View:
                               f"{event.backend}" + (f", going on from step {event.step}" if event.step else ""))
                 self._update(description="training", completed=event.step, total=event.max_steps)
             case Progress():
-                figures = (f"loss {event.loss:.4f}  {self.psnr}{event.gaussians:,} Gaussians  {event.steps_per_second:.1f} it/s")
+                figures = f"loss {event.loss:.4f}  {self.psnr}{event.gaussians:,} Gaussians  {event.steps_per_second:.1f} it/s"
+                figures += f"  {self.beside}" if self.beside else ""
                 self._update(completed=event.step, figures=figures)
             case Evaluated():
                 self.psnr = f"PSNR {event.psnr:.2f} dB  "
@@ -129,6 +131,12 @@ class _View:
                 pass
             case _:
                 assert_never(event)
+
+    def note(self, note: str) -> None:
+        """What stands beside the figures, or alone before there are any."""
+        if note != self.beside:
+            self.beside = note
+            self._update(figures=note)
 
     def _update(self, **fields: Any) -> None:
         self.bar.update(self.task, **fields)

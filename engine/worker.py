@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .core.errors import UserError
 from .core.events import NEEDS, Event, Failed, Finding, Finished
-from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder
+from .core.job import Control, JobFolder
 from .core.job_spec import FramesSpec, JobSpec, PosesSpec
 
 
@@ -193,12 +193,9 @@ def launch_group(job: JobFolder, gpus: int) -> None:
 
 def taken(job: JobFolder) -> bool:
     """Whether another live worker beats for this job. Our own launcher may have beaten for us."""
-    from .client import process_exists
+    from .client import at_work
 
-    pid, age = job.worker_pid(), job.heartbeat_age()
-    if pid is None or age is None or pid in (os.getpid(), os.getppid()):
-        return False
-    return age < HEARTBEAT_LOST_SECONDS and process_exists(pid)
+    return job.worker_pid() not in (os.getpid(), os.getppid()) and at_work(job)
 
 
 def rest(job: JobFolder) -> None:

@@ -16,10 +16,12 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
+    "engine/remote": (set(), {"core", "client"}),
+    "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "preflight"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight", "report", "sfm"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
-    "engine/commands": ({"tyro", "numpy"}, {"core", "client", "terminal", "evaluation", "monocular", "preflight", "report", "sfm",
-                                            "training", "viewer"}),
+    "engine/commands": ({"tyro", "numpy"}, {"core", "client", "terminal", "evaluation", "monocular", "preflight", "remote", "report",
+                                            "server", "sfm", "training", "viewer"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
@@ -28,12 +30,12 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/report": ({"numpy"}, {"core", "training", "evaluation"}),
     "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, {"core", "training"}),
     "engine/viewer.py": ({"numpy", "viser"}, {"core", "training"}),
-    "engine/cli.py": ({"tyro"}, {"core", "client", "commands", "terminal"}),
+    "engine/cli.py": ({"tyro"}, {"core", "commands", "terminal"}),
     "engine/terminal.py": ({"rich"}, {"core", "client"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
 }
-ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "environment"})
+ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "environment", "remote"})
 
 
 def sources(folder: str) -> list[Path]:

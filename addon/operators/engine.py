@@ -23,7 +23,7 @@ class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        engine_status.check_engine(*jobs.engine().worker_command("--self-check"))
+        engine_status.check_engine(*jobs.local_engine().worker_command("--self-check"))
         return {"FINISHED"}
 
 

@@ -125,8 +125,7 @@ _items: list[tuple[str, str, str]] = []
 
 
 def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
-    place = jobs.engine()
-    names = [name for name in reversed(place.jobs()) if not works_on_photos(place, name)]
+    names = [name for place in jobs.engines() for name in reversed(place.jobs()) if not works_on_photos(place, name)]
     _items[:] = [(name, name, f"Show the training {name} here") for name in names]
     return _items
 

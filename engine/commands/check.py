@@ -10,15 +10,22 @@ import tyro
 
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset
+from ..core.errors import UserError
+from ..core.events import NEEDS
+from ..core.job_spec import JobSpec
 from ..core.png import write_png
 from ..core.sources import read_dataset
+from ..remote.http import Address
+from ..remote.sending import check_remotely, pack, quiet
 from ..terminal import counted, print_findings
+from .chosen_engine import chosen_address
 
 
 def check(
     dataset: tyro.conf.Positional[Path],
     config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = TrainConfig(),  # noqa: B008 (a frozen default)
     sheet: Path | None = None,
+    engine: str = "",
 ) -> int:
     """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
 
@@ -26,7 +33,11 @@ def check(
         dataset: folder with the images and their cameras
         config: settings of the training that it is meant for
         sheet: where a PNG of all images with the findings marked goes
+        engine: address of an engine on another computer, which looks in place of this one, and keeps the images for the training
     """
+    address = chosen_address(engine)
+    if address:
+        return check_there(address, JobSpec(dataset, config.validate()), sheet)
     from ..preflight import check as look_for_trouble
     from ..preflight.budget import budget_here
 
@@ -42,6 +53,17 @@ def check(
         write_png(sheet, checked.sheet())
         print(f"contact sheet written to {sheet}")
     return 1 if checked.pointless else 0
+
+
+def check_there(address: Address, spec: JobSpec, sheet: Path | None) -> int:
+    """Let a remote engine look at the dataset, with its own memory and disk in mind."""
+    if sheet:
+        raise UserError("A remote engine sends findings, and no contact sheet.", "Leave out --sheet, or --engine.")
+    findings = check_remotely(address, pack(spec, 0, quiet))
+    for needed in (finding for finding in findings if finding.kind == NEEDS):
+        print(needed.message)
+    print_findings([finding for finding in findings if finding.kind != NEEDS])
+    return 1 if any(finding.severity == "error" for finding in findings) else 0
 
 
 def summary(dataset: Dataset, seconds: float) -> str:

@@ -93,7 +93,7 @@ class JobFolder:
         path = self.path / "job.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            _check_protocol(values["protocol"])
+            check_protocol(values["protocol"])
             return spec_from_json(values)
         except FileNotFoundError:
             raise UserError(f"{self.path} is not a job folder: it has no job.json.",
@@ -179,7 +179,8 @@ class JobFolder:
             return None
 
 
-def _check_protocol(protocol: object) -> None:
+def check_protocol(protocol: object) -> None:
+    """UserError when the other side speaks another protocol."""
     if protocol != PROTOCOL:
         raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
                         "Use the same version of Splatwright on both sides, or start a new training.")

@@ -308,13 +308,13 @@ def test_an_engine_that_says_nonsense_is_broken(command: list[str]) -> None:
 
 def test_the_real_engine_is_ready(desk: Desk) -> None:
     status = module("addon.engine_status")
-    answer = status.ask_worker(*desk.jobs.engine().worker_command("--self-check"))
+    answer = status.ask_worker(*desk.jobs.local_engine().worker_command("--self-check"))
     assert answer.state is status.EngineState.READY, answer
 
 
 def test_preferences_draw(desk: Desk) -> None:
     layout = Layout()
     module("addon.preferences").SplatwrightPreferences.draw(
-        SimpleNamespace(layout=layout, bl_rna=desk.preferences.bl_rna), bpy.context)
-    assert layout.properties == ["jobs_folder", "python"]
+        SimpleNamespace(layout=layout, bl_rna=desk.preferences.bl_rna, engines=desk.preferences.engines), bpy.context)
+    assert layout.properties == ["jobs_folder", "python", "engine"]
     assert module("addon.preferences").PACKAGE == EXTENSION

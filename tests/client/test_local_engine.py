@@ -128,6 +128,31 @@ def test_the_job_outlives_whoever_started_it(engine: LocalEngine, dataset: Path)
     assert finished(engine, job).stopped
 
 
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system does not tell what a process does")
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_jumps_does_no_harm(engine: LocalEngine, dataset: Path, hours: int) -> None:
+    job = engine.submit(JobSpec(dataset, dataclasses.replace(ENDLESS, checkpoint_seconds=3600)))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    pid = engine.folder(job).worker_pid() or 0
+    os.kill(pid, signal.SIGSTOP)  # it cannot beat
+    moment = time.time() + hours * 3600
+    os.utime(engine.folder(job).path / "heartbeat", (moment, moment))
+    other = LocalEngine(engine.root)
+    assert other.state(job) is JobState.RUNNING
+    second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
+    assert second.returncode == 1 and "another worker" in second.stderr
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_a_number_that_another_process_got_is_no_worker(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    engine.kill(job)
+    engine.folder(job).beat(os.getppid())
+    if Path("/proc/self/cmdline").exists():
+        assert LocalEngine(engine.root).state(job) is JobState.INTERRUPTED
+
+
 def test_a_second_worker_leaves_the_job_alone(engine: LocalEngine, dataset: Path) -> None:
     job = engine.submit(JobSpec(dataset, ENDLESS))
     wait(engine, job, lambda: steps(engine, job) > 0)

@@ -16,7 +16,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.open_tab("Splats")
     yield from driver.fold_first_panel()
     for name, (state, changes) in states(events).items():
-        job = driver.module("addon.watched_job").WatchedJob("job", jobs.engine(), client.JobState(state))
+        job = driver.module("addon.watched_job").WatchedJob("job", jobs.engine(), state=client.JobState(state))
         for key, value in changes.items():
             setattr(job, key, value)
         jobs._watched["job"] = job

@@ -68,6 +68,13 @@ def test_every_state_of_a_training_can_be_drawn(desk: Desktop) -> None:
 
 @pytest.mark.gui
 @window
+def test_remote_engines_can_be_drawn(desk: Desktop) -> None:
+    desk.run("steps_remote")
+    assert len([name for name in desk.seen if name.startswith("remote-")]) == 6
+
+
+@pytest.mark.gui
+@window
 def test_a_training_outlives_blender_and_is_found_again(desk: Desktop) -> None:
     left = desk.run("steps_leave")
     found = desk.run("steps_return", keep_profile=True, step=left["step"])

@@ -1,0 +1,1 @@
+"""An engine on another computer, with the standard library alone."""

@@ -1,0 +1,104 @@
+"""RemoteEngine: jobs on another computer, seen through copies of their folders on this one.
+
+Nothing here waits for the network: a thread for each job keeps its copy up to date, and reads and writes touch the copy alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..client import Engine, JobState, new_job_folder
+from ..core.events import Event
+from ..core.job import Control, JobFolder, find_jobs
+from ..core.job_spec import Spec
+from ..core.wire import source_of, with_source
+from .follower import Follower
+from .http import Address
+from .mirror import ask_control, fingerprint, new_bond, read_bond, write_bond
+
+
+@dataclass
+class RemoteEngine(Engine):
+    """Jobs at `address`; their copies lie below `root`. A reopened program finds them there and goes on following, or sending."""
+
+    root: Path
+    address: Address
+    priority: int = 0
+    _followers: dict[str, Follower] = field(default_factory=dict)
+
+    def folder(self, job: str) -> JobFolder:
+        """The copy of a job's folder on this computer."""
+        return JobFolder(self.root / job)
+
+    def submit(self, spec: Spec) -> str:
+        """Begin to send a job and what it reads; its events tell how far that is."""
+        self.address.check()
+        folder = new_job_folder(self.root, spec.name)
+        folder.write_spec(with_source(spec, source_of(spec).absolute()))
+        self.resume(folder.name)
+        return folder.name
+
+    def resume(self, job: str) -> None:
+        self.address.check()
+        folder = self.folder(job)
+        spec = folder.read_any()
+        follower = self._followers.get(job)
+        ask_control(folder, "run")
+        if follower and follower.thread.is_alive() and follower.state.alive:
+            return
+        bond = read_bond(folder) or new_bond(folder)
+        sent = bond.sent if bond.sent == fingerprint(spec) else ""
+        write_bond(folder, replace(bond, state=JobState.STARTING, sent=sent, told=""))
+        self._follow(job)
+
+    def jobs(self) -> list[str]:
+        return [folder.name for folder in find_jobs(self.root)]
+
+    def spec(self, job: str) -> Spec:
+        return self.folder(job).read_any()
+
+    def state(self, job: str) -> JobState:
+        follower = self._followers.get(job)
+        if follower:
+            return follower.state
+        bond = read_bond(self.folder(job))
+        if bond is None:
+            return JobState.INTERRUPTED
+        return self._follow(job).state if bond.state.alive else bond.state
+
+    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        return self.folder(job).read_events(after, limit)
+
+    def control(self, job: str, control: Control) -> None:
+        ask_control(self.folder(job), control)
+        self.state(job)  # whoever asks wants it passed on
+
+    def silence(self, job: str) -> float:
+        follower = self._followers.get(job)
+        return follower.status.silence if follower and follower.state.alive else 0.0
+
+    def kill(self, job: str) -> None:
+        ask_control(self.folder(job), "kill")
+        self.state(job)
+
+    def file(self, job: str, name: str) -> Path | None:
+        path = self.folder(job).path / name
+        return path if path.exists() else None
+
+    def note(self, job: str) -> str:
+        follower = self._followers.get(job)
+        return follower.note if follower else ""
+
+    def close(self) -> None:
+        """Follow no job any more; they go on."""
+        for follower in self._followers.values():
+            follower.close()
+        self._followers.clear()
+
+    def _follow(self, job: str) -> Follower:
+        old = self._followers.get(job)
+        if old:
+            old.close()
+        self._followers[job] = Follower(self.folder(job), self.address, self.priority).start()
+        return self._followers[job]

@@ -1,0 +1,222 @@
+"""The thread that keeps one remote job and its copy here alike: sends it, listens to it, passes on what is asked of it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..client import JobState
+from ..core.errors import UserError
+from ..core.events import Event, Failed, Finished, Preview, Stage, event_from_json
+from ..core.job import JobFolder
+from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
+from ..core.wire import JobStatus, checked_path, status_from_json
+from .fetching import fetch
+from .http import Address, Line, Rejected, Unreachable
+from .mirror import append_events, asked_control, fingerprint, read_bond, write_bond
+from .sending import SENDING, Parcel, pack, send
+
+PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before the next try when the engine does not answer; the last one for ever."""
+
+TELL_SECONDS = 0.5
+MEGABYTE = 10**6
+LONGEST_LINE = 1024**2
+
+
+class Follower:
+    """Follows one job until it has ended and its result is here."""
+
+    def __init__(self, folder: JobFolder, address: Address, priority: int = 0):
+        bond = read_bond(folder)
+        assert bond is not None
+        self.folder, self.address, self.priority, self.bond = folder, address, priority, bond
+        self.status = JobStatus(bond.job, bond.state.value)
+        self.trouble = ""
+        self._parcel: Parcel | None = None
+        self._closed = threading.Event()
+        self._told_at = 0.0
+        self._tries = self._sent = 0
+        self._ended = False
+        self.thread = threading.Thread(target=self._run, name=f"remote {folder.name}", daemon=True)
+
+    @property
+    def state(self) -> JobState:
+        return self.bond.state
+
+    @property
+    def note(self) -> str:
+        """What is worth knowing beside the events."""
+        return self.trouble or self.status.note
+
+    def start(self) -> Follower:
+        self.thread.start()
+        return self
+
+    def close(self) -> None:
+        """Follow no longer; the job goes on."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._follow()
+                return
+            except Unreachable as error:
+                self.trouble = f"{error.message} Trying again."
+                self._closed.wait(PATIENCE[min(self._tries, len(PATIENCE) - 1)])
+                self._tries += 1
+            except UserError as error:
+                self._fail(error)
+                return
+            except (OSError, KeyError, TypeError) as error:
+                self._fail(UserError(f"The job cannot be followed: {type(error).__name__}: {error}.", "Resume it to try again."))
+                return
+
+    def _follow(self) -> None:
+        line = Line(self.address)
+        try:
+            if not self.bond.sent:
+                self._send()
+            while not self._closed.is_set() and self.bond.sent:
+                self._pass_on(line)
+                if self._listen():
+                    self._bring_home(line)
+                    return
+        finally:
+            line.close()
+
+    def _send(self) -> None:
+        spec = self.folder.read_any()
+        if self._parcel is None:
+            self._parcel = pack(spec, self.priority, self._tell)
+        send(self.address, self.bond.job, self._parcel, self._tell, self._cancelled)
+        if self._cancelled():
+            self._note_state(JobState.INTERRUPTED)
+        else:
+            self._answered()
+            self._keep(sent=fingerprint(spec), told="run", state=JobState.STARTING)
+
+    def _cancelled(self) -> bool:
+        return self._closed.is_set() or asked_control(self.folder) in ("stop", "kill")
+
+    def _pass_on(self, line: Line) -> None:
+        """Tell the engine what was asked of the job here."""
+        asked = asked_control(self.folder)
+        if asked != self.bond.told:
+            line.ask("POST", f"/v1/jobs/{self.bond.job}/control", json.dumps({"control": asked}).encode())
+            self._keep(told=asked)
+
+    def _listen(self) -> bool:
+        """Take in events until the stream ends; True when the job has ended."""
+        line, aside = Line(self.address), Line(self.address)
+        try:
+            with line.open("GET", f"/v1/jobs/{self.bond.job}/events?after={self.bond.cursor}") as response:
+                for kind, cursor, lines in messages(response):
+                    self._answered()
+                    if kind == "events":
+                        self._take_in(aside, [event for event in map(event_from_json, lines) if event], cursor)
+                    elif kind == "status":
+                        self.status = status_from_json(json.loads(lines[0]))
+                        state = JobState(self.status.state)
+                        if not state.alive:
+                            return True
+                        if not self._ended:  # the status may be older than the last event
+                            self._note_state(state)
+                    if self._closed.is_set():
+                        return False
+                    self._pass_on(aside)
+        except ValueError:
+            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
+        finally:
+            line.close()
+            aside.close()
+        raise Unreachable("The connection to the engine was cut.", "It is tried again.")
+
+    def _take_in(self, line: Line, events: list[Event], cursor: int) -> None:
+        """Files are here before the events that tell of them."""
+        finished = any(isinstance(event, Finished) for event in events)
+        if any(isinstance(event, Preview) for event in events):
+            fetch(line, self.bond.job, self.folder.preview.name, self.folder.preview)
+        for name in self._results(line) if finished else ():
+            fetch(line, self.bond.job, name, self.folder.path / name)
+        append_events(self.folder, events)
+        self._ended = bool(events) and isinstance(events[-1], Finished)
+        self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.bond.state)
+
+    def _bring_home(self, line: Line) -> None:
+        """The job has ended there; now here too."""
+        fetch(line, self.bond.job, self.folder.log.name, self.folder.log)
+        self._note_state(JobState(self.status.state))
+
+    def _results(self, line: Line) -> list[str]:
+        """Names of the files that the job was for."""
+        match self.folder.read_any():
+            case JobSpec():
+                return [self.folder.result.name, self.folder.report.name]
+            case PosesSpec() as spec:
+                output = spec.dataset
+            case FramesSpec() as spec:
+                output = spec.photos
+        listed = line.ask("GET", f"/v1/jobs/{self.bond.job}/files")["files"]
+        return [checked_path(str(found["path"])) for found in listed if str(found["path"]).startswith(f"{output.name}/")]
+
+    def _answered(self) -> None:
+        self.trouble, self._tries = "", 0
+
+    def _tell(self, stage: str, done: int, total: int) -> None:
+        """How far the sending is; in megabytes where it counts bytes."""
+        if stage == SENDING and done > self._sent:  # it answers, however often the connection is cut
+            self._sent, self._tries = done, 0
+        now = time.monotonic()
+        if now - self._told_at < TELL_SECONDS and done < total:
+            return
+        self._told_at = now
+        unit = MEGABYTE if stage == SENDING else 1
+        append_events(self.folder, [Stage(stage, done // unit, -(-total // unit), None)])
+
+    def _fail(self, error: UserError) -> None:
+        """The job cannot go on: because of a refusal, or of our own disk."""
+        gone = isinstance(error, Rejected) and error.status == 404 and self.bond.sent
+        if gone:
+            error = UserError("The engine does not know this job any more.", "Resume sends it again.")
+            self._keep(sent="", cursor=0)
+        try:
+            append_events(self.folder, [Failed(error.message, error.hint)])
+            self._note_state(JobState.FAILED)
+        except UserError as disk:
+            self.trouble = str(disk)
+            self.bond = replace(self.bond, state=JobState.FAILED)
+
+    def _note_state(self, state: JobState) -> None:
+        if state is not self.bond.state:
+            self._keep(state=state)
+
+    def _keep(self, **changes: object) -> None:
+        self.bond = replace(self.bond, **changes)  # type: ignore[arg-type]
+        write_bond(self.folder, self.bond)
+
+
+def messages(response: http.client.HTTPResponse) -> Iterator[tuple[str, int, list[str]]]:
+    """Kind, cursor and lines of each server-sent event. Ends when the connection does; a message that was cut is none."""
+    kind, cursor, lines = "message", 0, []
+    while True:
+        line = response.readline(LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            return
+        name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(":")
+        value = value.removeprefix(" ")
+        if not name and not value:
+            if lines:
+                yield kind, cursor, lines
+            kind, lines = "message", []
+        elif name == "event":
+            kind = value
+        elif name == "data":
+            lines.append(value)
+        elif name == "id":
+            cursor = int(value)

@@ -1,0 +1,47 @@
+"""A job's events as server-sent events. Each message holds whole events and the place to go on from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+
+from ..core.events import event_to_json, newest
+from ..core.job import JobFolder
+from ..core.wire import JobStatus, status_to_json
+
+POLL_SECONDS = 0.2
+STATUS_SECONDS = 1.0
+"""How often the job's state is told when nothing happens; it keeps the connection alive too."""
+
+READ_AT_ONCE = 64 * 1024
+
+
+async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStatus]) -> AsyncIterator[str]:
+    """Messages `event: events` (JSON lines, `id` is the next cursor) and `event: status`, until the job has ended.
+
+    The state is taken before the events are read: after the last status nothing is left unread.
+    """
+    told, quiet = None, STATUS_SECONDS
+    while True:
+        now = await asyncio.to_thread(status)
+        while True:
+            text, after = await asyncio.to_thread(_read, job, cursor)
+            if after == cursor:
+                break
+            cursor = after
+            if text:
+                yield f"id: {cursor}\nevent: events\n{text}\n"
+        quiet += POLL_SECONDS
+        if quiet >= STATUS_SECONDS or told is None or now.state != told.state:
+            yield f"event: status\ndata: {json.dumps(status_to_json(now))}\n\n"
+            told, quiet = now, 0.0
+        if now.state in ("finished", "failed", "interrupted"):
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _read(job: JobFolder, cursor: int) -> tuple[str, int]:
+    """The next events as the lines of a message. A cursor beyond the end, of a file that was cut by hand, waits there."""
+    events, after = job.read_events(cursor, READ_AT_ONCE)
+    return "".join(f"data: {event_to_json(event)}\n" for event in newest(events)), max(cursor, after)

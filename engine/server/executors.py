@@ -1,0 +1,72 @@
+"""What runs the jobs: on this computer, one worker process for each job and graphics card."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from ..client import JobState
+from .store import Client
+
+CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a client."""
+
+    client: Client
+    name: str
+
+    def __hash__(self) -> int:
+        return hash((self.client.folder, self.name))
+
+
+class Executor(ABC):
+    """Starts and ends workers."""
+
+    devices: tuple[str, ...]
+    """what jobs are given: one entry each, or as many as they ask for"""
+
+    @abstractmethod
+    def start(self, job: Job, devices: tuple[str, ...]) -> None:
+        """Start a worker on the job, for these devices alone. UserError when that cannot be."""
+
+    @abstractmethod
+    def state(self, job: Job) -> JobState:
+        """What the job is doing."""
+
+    @abstractmethod
+    def kill(self, job: Job) -> None:
+        """End the worker and all that it started."""
+
+
+@dataclass
+class LocalExecutor(Executor):
+    """Worker processes of this computer."""
+
+    devices: tuple[str, ...]
+
+    def start(self, job: Job, devices: tuple[str, ...]) -> None:
+        cards = {} if devices == (CPU,) else {"CUDA_VISIBLE_DEVICES": ",".join(devices)}
+        job.client.engine.start(job.name, cards)
+
+    def state(self, job: Job) -> JobState:
+        return job.client.state(job.name)
+
+    def kill(self, job: Job) -> None:
+        job.client.engine.kill(job.name)
+
+
+def find_devices() -> tuple[str, ...]:
+    """The numbers of this computer's NVIDIA cards, or the processor where there is none."""
+    if not shutil.which("nvidia-smi"):
+        return (CPU,)
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return (CPU,)
+    return tuple(number for number in listed if number.isdecimal()) or (CPU,)

@@ -1,0 +1,73 @@
+"""What a rented machine costs, and letting it go when nobody needs it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+log = logging.getLogger("splatwright.server")
+
+LOOK_SECONDS = 1.0
+TELL_SECONDS = 600.0
+
+
+@dataclass
+class Meter:
+    """Hours since the engine was started, and their price."""
+
+    price_per_hour: float = 0.0
+    currency: str = "$"
+    begin: float = field(default_factory=time.monotonic)
+
+    @property
+    def cost(self) -> float:
+        """What the machine has cost since the engine was started."""
+        return self.price_per_hour * (time.monotonic() - self.begin) / 3600
+
+    def sentence(self) -> str:
+        """The cost in words; empty without a price."""
+        return f"{self.cost:.2f} {self.currency} so far, {self.price_per_hour:g} {self.currency} an hour" if self.price_per_hour else ""
+
+
+@dataclass
+class Watchman:
+    """Ends the engine after so many minutes in which no job ran and no client asked for anything; 0: never."""
+
+    minutes: float
+    command: str
+    busy: Callable[[], bool]
+    end: Callable[[], None]
+    meter: Meter
+    last: float = field(default_factory=time.monotonic)
+    _told: float = field(default_factory=time.monotonic)
+
+    def seen(self) -> None:
+        """A client asked for something."""
+        self.last = time.monotonic()
+
+    def run(self) -> None:
+        """Look now and then, in a thread of its own."""
+        threading.Thread(target=self._loop, name="watchman", daemon=True).start()
+
+    def look(self) -> bool:
+        """Whether it is time to go."""
+        now = time.monotonic()
+        if self.busy():
+            self.last = now
+        if self.meter.price_per_hour and now - self._told > TELL_SECONDS:
+            self._told = now
+            log.info("%s", self.meter.sentence())
+        return self.minutes > 0 and now - self.last > self.minutes * 60
+
+    def _loop(self) -> None:
+        while not self.look():
+            time.sleep(min(LOOK_SECONDS, self.minutes * 60 or LOOK_SECONDS))
+        log.info("nothing to do for %g minutes: the engine ends", self.minutes)
+        if self.command:
+            done = subprocess.run(self.command, shell=True, check=False, stdin=subprocess.DEVNULL)
+            log.info("%s: exit status %d", self.command, done.returncode)
+        self.end()

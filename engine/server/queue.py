@@ -1,0 +1,195 @@
+"""The order of jobs: the highest priority first, then who came first, each on a device of its own.
+
+What a job's folder says is the truth: a server that was killed finds its queue and its running workers there again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from ..client import JobState
+from ..core.errors import UserError
+from ..core.events import Event, Failed, Progress, Stage, Started
+from .executors import Executor, Job
+from .refusal import Refused
+from .store import Store, Ticket
+
+log = logging.getLogger("splatwright.server")
+
+TICK_SECONDS = 0.2
+MOST_RESTARTS = 3
+"""Workers that end without a word, and without having come further than the last, before the job is given up."""
+
+
+@dataclass
+class Attempts:
+    """How often a job's worker was lost at the same place."""
+
+    step: int = -1
+    count: int = 0
+
+
+@dataclass
+class Queue:
+    """Waiting and running jobs. One thread starts workers and notices their end; any thread may ask."""
+
+    store: Store
+    executor: Executor
+    waiting: dict[Job, Ticket] = field(default_factory=dict)
+    running: dict[Job, Ticket] = field(default_factory=dict)
+    _attempts: dict[Job, Attempts] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _closed: bool = False
+    _last: int = 0
+
+    def restore(self) -> None:
+        """Take up what an earlier server left: its workers may still be at work."""
+        for client in self.store.clients():
+            for name in client.engine.jobs():
+                ticket = client.ticket(name)
+                self._last = max(self._last, ticket.number if ticket else 0)
+                if ticket and ticket.wanted:
+                    job = Job(client, name)
+                    alive = self.executor.state(job).alive
+                    (self.running if alive else self.waiting)[job] = ticket
+
+    def run(self) -> threading.Thread:
+        """Tick in a thread of its own until close()."""
+        thread = threading.Thread(target=self._loop, name="queue", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        """End the thread; workers go on."""
+        self._closed = True
+        self._wake.set()
+
+    def add(self, job: Job, priority: int = 0) -> None:
+        """Let a job wait for its turn; one that waits or runs already is left as it is."""
+        needed = job.client.devices_needed(job.name)
+        if needed > len(self.executor.devices):
+            raise Refused(422, f"The job asks for {needed} graphics cards, and this engine has {len(self.executor.devices)}.",
+                          "Ask for fewer with --gpus.")
+        with self._lock:
+            if job not in self.waiting and job not in self.running:
+                self._last += 1
+                self._attempts.pop(job, None)
+                self._put(job, Ticket(priority, self._last))
+        self._wake.set()
+
+    def drop(self, job: Job) -> None:
+        """Take a job out of the queue, or end its worker at once."""
+        with self._lock:
+            ticket = self.waiting.pop(job, None) or self.running.pop(job, None)
+            if ticket:
+                job.client.write_ticket(job.name, replace(ticket, wanted=False))
+            self.executor.kill(job)
+        self._wake.set()
+
+    def order(self) -> list[Job]:
+        """The waiting jobs, the next one first."""
+        with self._lock:
+            return sorted(self.waiting, key=lambda job: (-self.waiting[job].priority, self.waiting[job].number))
+
+    def positions(self) -> dict[Job, int]:
+        """How many jobs wait before each waiting one."""
+        return {job: place for place, job in enumerate(self.order())}
+
+    def state(self, job: Job) -> JobState:
+        """What a job is doing; one whose worker was just lost waits for the next."""
+        with self._lock:
+            if job in self.waiting:
+                return JobState.QUEUED
+            running = job in self.running
+        state = self.executor.state(job)
+        return JobState.STARTING if running and state is JobState.INTERRUPTED else state
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing runs."""
+        return not self.waiting and not self.running
+
+    def tick(self) -> None:
+        """Notice which workers are gone and start the next ones."""
+        with self._lock:
+            for job in list(self.running):
+                self._guarded(job, self._look_after)
+            for job in self.order():
+                free = self._free()
+                needed = job.client.devices_needed(job.name)
+                if needed > len(free):
+                    break  # those behind wait as well, or a job for many cards would never have its turn
+                self._guarded(job, lambda job, mine=free[:needed]: self._start(job, mine))
+
+    def _loop(self) -> None:
+        while not self._closed:
+            try:
+                self.tick()
+            except Exception:
+                log.exception("the queue stumbled and goes on")
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+
+    def _guarded(self, job: Job, act: object) -> None:
+        """One job with a spoiled folder must not hold up the others."""
+        try:
+            act(job)  # type: ignore[operator]
+        except (UserError, OSError) as error:
+            log.error("job %s: %s", job.name, error)
+            self._give_up(job, error if isinstance(error, UserError) else UserError(str(error)))
+
+    def _free(self) -> tuple[str, ...]:
+        taken = [device for ticket in self.running.values() for device in ticket.devices]
+        return tuple(device for device in self.executor.devices if device not in taken)
+
+    def _start(self, job: Job, devices: tuple[str, ...]) -> None:
+        ticket = replace(self.waiting[job], devices=devices)
+        job.client.engine.spec(job.name)
+        job.client.write_ticket(job.name, ticket)
+        self.executor.start(job, devices)
+        self.running[job] = ticket
+        del self.waiting[job]
+        log.info("job %s starts on %s", job.name, ", ".join(devices))
+
+    def _look_after(self, job: Job) -> None:
+        state = self.executor.state(job)
+        if state.alive:
+            return
+        ticket = self.running.pop(job)
+        if state is not JobState.INTERRUPTED or not job.client.has(job.name):
+            self._attempts.pop(job, None)
+            if job.client.has(job.name):
+                job.client.write_ticket(job.name, replace(ticket, wanted=False, devices=()))
+            log.info("job %s: %s", job.name, state.value)
+        elif self._may_retry(job):
+            log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
+            self._put(job, replace(ticket, devices=()))
+        else:
+            raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
+
+    def _may_retry(self, job: Job) -> bool:
+        attempts = self._attempts.setdefault(job, Attempts())
+        step = last_step(job.client.job(job.name).last_events())
+        attempts.count = attempts.count + 1 if step <= attempts.step else 1
+        attempts.step = max(step, attempts.step)
+        return attempts.count <= MOST_RESTARTS
+
+    def _give_up(self, job: Job, error: UserError) -> None:
+        ticket = self.waiting.pop(job, None) or self.running.pop(job, None)
+        with suppress(UserError, OSError):
+            job.client.job(job.name).append_event(Failed(error.message, error.hint))
+            job.client.write_ticket(job.name, replace(ticket or Ticket(0, 0), wanted=False, devices=()))
+
+    def _put(self, job: Job, ticket: Ticket) -> None:
+        job.client.write_ticket(job.name, ticket)
+        self.waiting[job] = ticket
+
+
+def last_step(events: list[Event]) -> int:
+    """How far a worker has come, as its last events tell."""
+    return max((event.done if isinstance(event, Stage) else event.step for event in events
+                if isinstance(event, (Progress, Started, Stage))), default=0)

@@ -1,0 +1,132 @@
+"""Starting the server: what it listens to, whom it lets in, and what it tells whoever started it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ..core.errors import UserError
+from ..core.files import make_folder
+from .app import Service, create_app
+from .auth import checked_tokens, is_loopback, kept_token
+from .executors import LocalExecutor, find_devices
+from .guard import Guard
+from .idle import Meter, Watchman
+from .options import GIGABYTE, ServeOptions, tunnel
+from .queue import Queue
+from .store import Store
+from .uploads import Limits
+
+MOST_CONNECTIONS = 512
+IDLE_SECONDS = 15
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP that closes connections on which no whole request comes: slow heads hold nothing for long."""
+
+    requests = 0
+
+    def connection_made(self, transport: object) -> None:  # type: ignore[override]
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self.loop.call_later(IDLE_SECONDS, self._look, None)
+
+    def _look(self, last: object) -> None:
+        """Close when the same request, or none, has been there since the last look and is answered."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is last and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+        else:
+            self.loop.call_later(IDLE_SECONDS, self._look, self.cycle)
+
+
+def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
+    """Serve until Ctrl+C, SIGTERM, or idleness ends it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    tokens = checked_tokens(tokens_of(options))
+    check_certificate(options)
+    limits = Limits(*(int(amount * GIGABYTE) for amount in
+                      (options.file_gigabytes, options.client_gigabytes, options.keep_free_gigabytes)))
+    store = Store(make_folder(options.folder.resolve()), limits)
+    queue = Queue(store, LocalExecutor(options.gpus or find_devices()))
+    meter = Meter(options.price_per_hour, options.currency)
+    listener = listen(options)
+    watchman = Watchman(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
+    guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen)
+    server = uvicorn.Server(configured(guarded, options))
+    for line in greeting(options, listener.getsockname()[1], queue):
+        tell(line)
+    watchman.run()
+    server.run(sockets=[listener])
+    return 0
+
+
+def configured(app: Guard, options: ServeOptions) -> uvicorn.Config:
+    """How the server speaks HTTP."""
+    return uvicorn.Config(
+        app, http=PatientProtocol, ws="none", log_config=None, access_log=False, server_header=False,
+        limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=3, h11_max_incomplete_event_size=64 * 1024,
+        ssl_certfile=options.certificate, ssl_keyfile=options.key)
+
+
+def stop(server: uvicorn.Server) -> None:
+    """End a server from another thread."""
+    server.should_exit = True
+
+
+def tokens_of(options: ServeOptions) -> tuple[str, ...]:
+    """The tokens that were given; on this computer alone one that is made and kept will do. UserError beyond it."""
+    if options.token:
+        return options.token
+    if not is_loopback(options.host):
+        raise UserError(f"{options.host} can be reached from other computers, and no token protects the engine.",
+                        "Give --token, or the variable SPLATWRIGHT_TOKEN; or leave --host out and come through an SSH tunnel.")
+    return (kept_token(options.folder.resolve()),)
+
+
+def check_certificate(options: ServeOptions) -> None:
+    """UserError when a certificate or its key cannot be used."""
+    import ssl
+
+    if (options.certificate is None) != (options.key is None):
+        raise UserError("https needs a certificate and its key.", "Give both --certificate and --key.")
+    if options.certificate and options.key:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(options.certificate, options.key)
+        except (OSError, ssl.SSLError) as error:
+            raise UserError(f"The certificate cannot be used: {error}.", "Give PEM files that belong together.") from None
+
+
+def listen(options: ServeOptions) -> socket.socket:
+    """The socket to listen at; UserError when it is taken."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host, options.port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        where = f"{options.host}:{options.port}"
+        raise UserError(f"The engine cannot listen at {where}: {error}.", "Choose another --port or --host.") from None
+    listener.set_inheritable(False)
+    return listener
+
+
+def greeting(options: ServeOptions, port: int, queue: Queue) -> list[str]:
+    """What to do to use this engine."""
+    scheme = "https" if options.certificate else "http"
+    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices)}.",
+             f"Jobs are kept in {options.folder}."]
+    if not options.token:
+        lines.append(f"The token is in {options.folder / 'token'}.")
+    if is_loopback(options.host):
+        lines += ["To use this engine from another computer, run there:", f"    {tunnel(port)}",
+                  f"and give Blender, or splatwright train --engine, the address http://127.0.0.1:{port}."]
+    elif not options.certificate:
+        lines += ["Without https anyone on the way can read the token and the images. Safer: --certificate and --key, or leave --host out",
+                  "and run on the other computer:", f"    {tunnel(port)}"]
+    return lines

@@ -1,0 +1,168 @@
+"""Where the server keeps things: a folder for each client, with its files and its job folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from ..client import JobState, LocalEngine
+from ..core.errors import UserError
+from ..core.files import disk_error, make_folder, write_text
+from ..core.job import JobFolder
+from ..core.job_spec import JobSpec, Spec
+from ..core.wire import JobFile, Submission, source_of, with_source
+from .refusal import Refused
+from .uploads import Limits, Uploads
+
+INPUT = "input"
+"""The job's files, inside its folder."""
+
+QUEUE_FILE = "queue.json"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What the server knows of a job beyond its folder: its place in the queue, and whether it shall run."""
+
+    priority: int
+    number: int
+    wanted: bool = True
+    devices: tuple[str, ...] = ()
+
+
+@dataclass
+class Client:
+    """The jobs and files of one client."""
+
+    folder: Path
+    limits: Limits
+    uploads: Uploads = field(init=False)
+    engine: LocalEngine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uploads = Uploads(self.folder / "blobs", self.limits)
+        self.engine = LocalEngine(self.folder / "jobs", Path(sys.executable))
+
+    def has(self, job: str) -> bool:
+        """Whether there is a folder of a job; a link is none."""
+        path = self.engine.folder(job).path
+        return path.is_dir() and not path.is_symlink()
+
+    def job(self, job: str) -> JobFolder:
+        """The folder of a job that is there; Refused else."""
+        if not self.has(job):
+            raise Refused(404, "There is no such job.", "Ask for the list of your jobs.")
+        return self.engine.folder(job)
+
+    def place(self, job: str, submission: Submission) -> None:
+        """Make the folder of a new job, or give one that is there other settings. All its files must be there."""
+        folder = self.engine.folder(job)
+        spec = with_source(submission.spec, (folder.path / INPUT / source_of(submission.spec)).resolve())
+        if (folder.path / "job.json").exists() and source_of(folder.read_any()) != source_of(spec):
+            raise Refused(409, "There is another job of this name.", "Choose another name.")
+        make_folder(folder.path)
+        link_files(self.uploads, folder.path / INPUT, submission)
+        folder.write_spec(replace(spec, name=spec.name[:200]))
+        folder.set_control("run")
+
+    def delete(self, job: str) -> None:
+        """Remove a job whose worker is gone, and the files that no other job holds."""
+        shutil.rmtree(self.job(job).path, ignore_errors=True)
+        self.uploads.sweep()
+
+    def files(self, job: str) -> list[JobFile]:
+        """What the job made, without what it was given; links are left out."""
+        root = self.job(job).path
+        found = []
+        for folder, folders, names in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith(".") and Path(folder, name) != root / INPUT]
+            paths = [Path(folder, name) for name in names if not name.startswith(".")]
+            found += [JobFile(path.relative_to(root).as_posix(), path.stat().st_size) for path in paths if not path.is_symlink()]
+        return found
+
+    def file(self, job: str, name: str) -> Path:
+        """A file of the job; Refused when there is none, or when it leads out of the job's folder."""
+        root = self.job(job).path.resolve()
+        path = root / name
+        if path.is_symlink() or path.resolve() != path or not path.is_file():
+            raise Refused(404, f"The job has no file {name[:200]}.", "Ask for the list of its files.")
+        return path
+
+    def ticket(self, job: str) -> Ticket | None:
+        """The job's place in the queue; None when it has none, or when its file is damaged."""
+        try:
+            values = json.loads((self.engine.folder(job).path / QUEUE_FILE).read_text(encoding="utf-8"))
+            return Ticket(int(values["priority"]), int(values["number"]), values["wanted"] is True, tuple(map(str, values["devices"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write_ticket(self, job: str, ticket: Ticket) -> None:
+        """Remember the job's place in the queue."""
+        write_text(self.engine.folder(job).path / QUEUE_FILE, json.dumps(asdict(ticket)))
+
+    def devices_needed(self, job: str) -> int:
+        """How many graphics cards the job asks for; 1 for what is no training, or cannot be read."""
+        try:
+            return cards(self.engine.spec(job))
+        except UserError:
+            return 1
+
+    def state(self, job: str) -> JobState:
+        """What the job is doing, by its folder."""
+        try:
+            return self.engine.state(job)
+        except (OSError, UserError, ValueError):
+            return JobState.FAILED
+
+
+@dataclass
+class Store:
+    """All clients below `root`."""
+
+    root: Path
+    limits: Limits
+    _clients: dict[str, Client] = field(default_factory=dict)
+
+    def client(self, name: str) -> Client:
+        """The client of a token."""
+        if name not in self._clients:
+            self._clients[name] = Client(self.root / "clients" / name, self.limits)
+        return self._clients[name]
+
+    def clients(self) -> list[Client]:
+        """Every client that has ever left something here."""
+        folders = (self.root / "clients").iterdir() if (self.root / "clients").is_dir() else ()
+        return [self.client(folder.name) for folder in sorted(folders) if folder.is_dir()]
+
+
+def cards(spec: Spec) -> int:
+    """How many graphics cards a job asks for."""
+    return spec.config.gpus if isinstance(spec, JobSpec) else 1
+
+
+def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
+    """The files of a job under their names; `folder` appears when it is whole, in place of an earlier one."""
+    growing = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(growing, ignore_errors=True)
+    make_folder(growing)
+    try:
+        for entry in submission.files:
+            path = growing / entry.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _link(uploads.path(entry.sha256), path)
+        shutil.rmtree(folder, ignore_errors=True)
+        return growing.rename(folder)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the disk knows no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

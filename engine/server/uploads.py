@@ -1,0 +1,253 @@
+"""Files of one client by the hash of their content. A cut upload goes on where it ended; only what fits its name is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.requests import ClientDisconnect
+
+from ..core.files import disk_error, make_folder
+from ..core.wire import FileEntry, Missing
+from .refusal import Refused
+
+BLOCK = 1024**2
+"""Bytes that are gathered before a thread hashes and writes them."""
+
+PART_SECONDS = 24 * 3600.0
+"""A file that did not grow for so long is given up."""
+
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clients may take, in bytes: one file, all that a client keeps, and what stays free on the disk."""
+
+    file: int
+    client: int
+    keep_free: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a request's body belongs: from `offset` on in a file of `total` bytes; None where the request does not say."""
+
+    offset: int = 0
+    total: int | None = None
+
+
+@dataclass
+class Uploads:
+    """The files of one client below `folder`."""
+
+    folder: Path
+    limits: Limits
+    _writers: dict[str, object] = field(default_factory=dict)
+    _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _used: int | None = None
+
+    def path(self, sha256: str) -> Path:
+        """Where a whole file lies."""
+        return self.folder / sha256
+
+    def partial(self, sha256: str) -> Path:
+        """Where a file grows."""
+        return self.folder / f"{sha256}.part"
+
+    def size(self, sha256: str) -> int | None:
+        """Bytes of a whole file; None while it is not whole."""
+        return _size(self.path(sha256))
+
+    def offset(self, sha256: str) -> int:
+        """Bytes that are there."""
+        return self.size(sha256) or _size(self.partial(sha256)) or 0
+
+    def missing(self, files: tuple[FileEntry, ...]) -> list[Missing]:
+        """The files that are not there, each once. Refused when one is there in another length than it is said to have."""
+        wanted = {entry.sha256: entry for entry in files}
+        sizes = {found.name: found.stat().st_size for found in os.scandir(self.folder)} if self.folder.is_dir() else {}
+        for entry in wanted.values():
+            if sizes.get(entry.sha256, entry.size) != entry.size:
+                raise Refused(422, f"{entry.path} is said to have {entry.size} bytes, which its hash contradicts.", "Send the job again.")
+        return [Missing(name, sizes.get(f"{name}.part", 0)) for name in wanted if name not in sizes]
+
+    def used(self) -> int:
+        """Bytes of all files; counted once, then kept up to date."""
+        if self._used is None:
+            self._used = sum(found.stat().st_size for found in os.scandir(self.folder)) if self.folder.is_dir() else 0
+        return self._used
+
+    def sweep(self) -> None:
+        """Delete the files that no job holds any more: a job's files are links to them."""
+        for found in os.scandir(self.folder) if self.folder.is_dir() else ():
+            status = found.stat()
+            given_up = time.time() - status.st_mtime > PART_SECONDS
+            if given_up if found.name.endswith(".part") else status.st_nlink == 1:
+                Path(found.path).unlink(missing_ok=True)
+        self._used = None
+
+    def make_room(self, more: int) -> None:
+        """Refused when so many more bytes are more than the client or the disk has room for."""
+        if self.used() + more > self.limits.client:
+            raise Refused(507, "Your share of the engine's disk is full.", "Delete old jobs, or ask for a larger --client-gigabytes.")
+        make_folder(self.folder)
+        if shutil.disk_usage(self.folder).free - more < self.limits.keep_free:
+            raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.")
+
+    async def receive(self, sha256: str, part: Part, body: AsyncIterator[bytes]) -> int:
+        """Take in what a request brings; bytes that are there afterwards. The newest request for a file wins.
+
+        Refused: a part that does not begin where the file ends, content that does not fit the hash, too much of it.
+        """
+        if self.size(sha256) is not None:
+            return await self._compare(sha256, part, body)
+        if part.total is not None:
+            if part.total > self.limits.file:
+                raise Refused(413, "The file is larger than this engine takes.", f"Send files of at most {self.limits.file:,} bytes.")
+            await asyncio.to_thread(self.make_room, part.total - self.offset(sha256))
+        me = self._writers[sha256] = object()
+        lock = self._locks.setdefault(sha256, asyncio.Lock())
+        try:
+            async with lock:
+                growing = await asyncio.to_thread(self._open, sha256, part)
+            with growing.file:
+                async for block in blocks(body):
+                    async with lock:
+                        if self._writers.get(sha256) is not me:
+                            raise Refused(409, "The same file is being sent again.", "Ask for its offset and go on from there.")
+                        await asyncio.to_thread(self._write, growing, block, part)
+            async with lock:
+                return await asyncio.to_thread(self._close, sha256, growing, part)
+        except Refused as refused:
+            if refused.status == 413:
+                self._discard(sha256)
+            raise
+        finally:
+            if self._writers.get(sha256) is me:
+                del self._writers[sha256]
+                self._locks.pop(sha256, None)
+
+    async def _compare(self, sha256: str, part: Part, body: AsyncIterator[bytes]) -> int:
+        """A file that is whole is never written again; what is sent must be the same."""
+        digest = hashlib.sha256()
+        whole = part.offset == 0 and part.total in (None, self.size(sha256))
+        async for block in blocks(body):
+            digest.update(block)
+        if not whole or digest.hexdigest() != sha256:
+            raise Refused(409, "Another content is kept under this hash.", "Name each file by the SHA-256 of its content.")
+        return self.size(sha256) or 0
+
+    def _open(self, sha256: str, part: Part) -> Growing:
+        make_folder(self.folder)
+        path = self.partial(sha256)
+        there = _size(path) or 0
+        if part.offset > there:
+            raise Refused(409, f"The part begins at byte {part.offset}, but {there} are there.", "Ask for the offset and go on from there.")
+        try:
+            digest = _digest(path, part.offset)
+            file = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115 (closed by receive)
+            file.truncate(part.offset)
+            file.seek(part.offset)
+        except OSError as error:
+            raise disk_error(path, error) from error
+        return Growing(file, digest, part.offset)
+
+    def _write(self, growing: Growing, block: bytes, part: Part) -> None:
+        if growing.size + len(block) > (self.limits.file if part.total is None else part.total):
+            raise Refused(413, "The file is longer than it was said to be.", "Send it from the beginning.")
+        if part.total is None:
+            self.make_room(len(block))
+        try:
+            growing.digest.update(block)
+            if growing.file.write(block) != len(block):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            growing.size += len(block)
+            self._used = self.used() + len(block)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.") from error
+            raise disk_error(Path(str(growing.file.name)), error) from error
+
+    def _discard(self, sha256: str) -> None:
+        """Nothing is kept of a file that cannot be right."""
+        self.partial(sha256).unlink(missing_ok=True)
+        self._used = None
+
+    def _close(self, sha256: str, growing: Growing, part: Part) -> int:
+        """Give a whole file its name, once its content fits it."""
+        path = self.partial(sha256)
+        fits = growing.digest.hexdigest() == sha256
+        if not fits and part.total is not None and growing.size < part.total:
+            return growing.size
+        if not fits:
+            self._discard(sha256)
+            raise Refused(422, "The content does not have the hash that names it.", "The file changed while it was sent: send it again.")
+        os.chmod(path, 0o444)
+        os.replace(path, self.path(sha256))
+        return growing.size
+
+
+@dataclass
+class Growing:
+    """A file that is being received."""
+
+    file: BinaryIO
+    digest: hashlib._Hash
+    size: int
+
+
+async def blocks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body in pieces of about BLOCK bytes; what came before a cut is handed on as well."""
+    gathered = bytearray()
+    try:
+        async for chunk in body:
+            gathered += chunk
+            if len(gathered) >= BLOCK:
+                yield bytes(gathered)
+                gathered.clear()
+    except ClientDisconnect:
+        if gathered:
+            yield bytes(gathered)
+        raise
+    if gathered:
+        yield bytes(gathered)
+
+
+def part_of(content_range: str | None, length: int | None) -> Part:
+    """Where a body belongs, by its Content-Range and Content-Length. Refused when they contradict each other."""
+    if content_range is None:
+        return Part(0, length)
+    found = _RANGE.fullmatch(content_range.strip())
+    first, last, total = (int(text) for text in found.groups()) if found else (1, 0, 0)
+    if not first <= last < total or (length is not None and length != last - first + 1):
+        raise Refused(400, "The Content-Range makes no sense.", "Write it as bytes FIRST-LAST/TOTAL, as long as the body.")
+    return Part(first, total)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(path: Path, length: int) -> hashlib._Hash:
+    """The hash of the first `length` bytes of a file."""
+    digest = hashlib.sha256()
+    if length:
+        with open(path, "rb") as file:
+            while length > 0:
+                block = file.read(min(BLOCK, length))
+                digest.update(block)
+                length -= len(block)
+    return digest

@@ -1,0 +1,73 @@
+"""`splatwright serve`, and the commands that use an engine on another computer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.core.ply import read_ply
+from tests.server.serving import ROOT, TOKEN, Server, wait
+
+
+def test_a_dataset_is_checked_there(server: Server, dataset: Path) -> None:
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "engine", "check", str(dataset), "--engine", server.url]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "views to train on" in done.stdout and "nothing suspicious" in done.stderr, done.stderr
+
+
+def serve(*flags: str, token: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": token}
+    command = [sys.executable, "-m", "engine", "serve", *flags]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_what_serve_refuses(server: Server, tmp_path: Path) -> None:
+    folder = ("--folder", str(tmp_path / "s"))
+    for flags, token, word in ((("--host", "0.0.0.0"), "", "no token"), (("--host", "::"), "", "no token"), ((), "short", "at least 16"),
+                               (("--port", str(server.port)), "", "cannot listen"), (("--key", "x"), "", "certificate"),
+                               (("--certificate", "x", "--key", "x"), "", "cannot be used")):
+        done = serve(*folder, *flags, token=token)
+        assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_an_idle_engine_ends_and_runs_the_hook(tmp_path: Path) -> None:
+    start = time.monotonic()
+    done = serve("--folder", str(tmp_path / "s"), "--port", "0", "--stop-when-idle", "0.02", "--on-idle", f"touch '{tmp_path}/gone'")
+    assert done.returncode == 0 and (tmp_path / "gone").exists() and 1 < time.monotonic() - start < 30
+    assert "ssh -N -L" in done.stdout and (tmp_path / "s" / "token").stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize("far", [True, False])
+def test_a_killed_command_finds_its_training(server: Server, tmp_path: Path, dataset: Path, far: bool) -> None:
+    output = tmp_path / "scene.ply"
+    command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", "2000", "--max-gaussians", "600",
+               "--resolution", "64", "--threads", "1"]
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN, "SPLATWRIGHT_ENGINE": server.url if far else ""}
+    events = tmp_path / "scene.job" / "events.jsonl"
+    first = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait(lambda: events.exists() and "Progress" in events.read_text())
+    first.kill()
+    first.wait()
+    again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0 and len(read_ply(output).gaussians), again.stderr
+    assert sum('"Started"' in line for line in events.read_text().splitlines()) == 1
+    output.unlink()  # as if the command had been killed before it wrote the file
+    last = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert last.returncode == 0 and output.exists(), last.stderr
+
+
+def test_the_command_line_trains_on_another_computer(server: Server, tmp_path: Path, dataset: Path) -> None:
+    output = tmp_path / "scene.ply"
+    flags = ["--engine", server.url, "--max-gaussians", "600", "--resolution", "64", "--threads", "1"]
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
+    for more, reached in (("100", 100), ("150", 150)):
+        command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", more, *flags]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and f'"steps": {reached}' in done.stdout, done.stderr + server.log
+    assert len(read_ply(output).gaussians)
