@@ -8,9 +8,11 @@ from types import ModuleType
 MODULES = (
     "preferences",
     "properties",
+    "preview",
     "operators",
     "panels",
     "photos_panel",
+    "splats_panel",
     "viewport",
     "layout_panel",
     "jobs",

@@ -11,7 +11,7 @@ from ..engine.core.transform import rebase_gaussians
 from .placed import SMALLEST_VOLUME
 from .preview import draws_natively, show
 from .splat_object import gaussians_from_object, update_splat_object
-from .splat_shader import is_ours
+from .splat_shader import TURN, is_ours
 
 
 def apply_transform(target: bpy.types.Object, location: bool = True, rotation: bool = True, scale: bool = True) -> None:
@@ -57,9 +57,10 @@ def _forget_material(target: bpy.types.Object) -> None:
     for index in reversed(range(len(materials))):
         if materials[index] is not None and is_ours(materials[index]):
             materials.pop(index=index)
-    radius = target.data.attributes.get("radius")
-    if radius is not None:
-        target.data.attributes.remove(radius)
+    for name in ("radius", TURN):
+        attribute = target.data.attributes.get(name)
+        if attribute is not None:
+            target.data.attributes.remove(attribute)
 
 
 def _clear(target: bpy.types.Object, location: bool, rotation: bool, scale: bool) -> None:

@@ -12,12 +12,10 @@ from . import jobs
 from .job_splats import splat_object
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .operators.engine import SPLATWRIGHT_OT_convert_images
-from .operators.load import SPLATWRIGHT_OT_load_splats
 from .operators.training import problem
+from .preview import NATIVE_TYPE
 from .properties import usual_dataset
 from .sentences import draw_sentence, draw_status
-from .splat_object import is_splat_object
-from .viewport import failure
 from .viewport.stage import is_drawn
 from .watched_job import WatchedJob
 
@@ -80,7 +78,7 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
         if job is not None:
             draw_findings(layout, job)
             if job.has_object:
-                _draw_color_button(layout, context, splat_object(job.name))
+                draw_color_button(layout, context, splat_object(job.name))
         layout.separator(type="LINE")
         draw_status(layout)
 
@@ -103,25 +101,6 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column.operator("splatwright.watch", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
         column.operator("splatwright.convert_images", icon="IMAGE_DATA")
-
-
-class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
-    """The active splat object, and files"""
-
-    bl_label = "Splats"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, active = self.layout, context.active_object
-        if active is not None and is_splat_object(active):
-            _draw_splats(layout, active)
-            _draw_color_button(layout, context, active)
-        else:
-            draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
-        if SPLATWRIGHT_OT_load_splats.progress is not None:
-            layout.progress(factor=SPLATWRIGHT_OT_load_splats.progress, text="Importing")
-        row = layout.row(align=True)
-        row.operator("splatwright.import_splats", text="Import", icon="IMPORT")
-        row.operator("splatwright.export_splats", text="Export", icon="EXPORT")
 
 
 def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
@@ -229,13 +208,18 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
         draw_sentence(layout, reason, "INFO")
 
 
-def _draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
+def draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
     """Solid view shows no colours of points: offer the view that does."""
     shading = getattr(context.space_data, "shading", None)
-    if target is None or _native(target) or is_drawn(target):
+    if target is None or is_native(target) or is_drawn(target):
         return
     if shading is not None and shading.type in ("SOLID", "WIREFRAME"):
         layout.operator("view3d.toggle_shading", text="Show Colors", icon="SHADING_TEXTURE").type = "MATERIAL"
+
+
+def is_native(target: bpy.types.Object) -> bool:
+    """Whether Blender draws these splats itself."""
+    return getattr(target.data, "type", "") == NATIVE_TYPE
 
 
 def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
@@ -246,51 +230,5 @@ def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     grid.label(text=f"Loss: {job.loss:.4f}" if job.loss is not None else "Loss: not yet")
 
 
-def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
-    column = layout.column(align=True)
-    column.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
-    column.label(text=f"{len(active.data.points):,} splats", icon="BLANK1")
-    column.label(text=_harmonics(active), icon="BLANK1")
-    origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
-    if origin:
-        column.label(text=f"From {origin}", icon="BLANK1")
-    if active.splatwright.source:
-        _draw_link(layout, active.splatwright)
-    layout.use_property_split = True
-    layout.use_property_decorate = False
-    if not _native(active):
-        _draw_display(layout, active.splatwright)
-    column = layout.column(align=True)
-    column.prop(active.splatwright, "stride")
-    column.prop(active.splatwright, "most_shown")
-
-
-def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
-    layout.prop(settings, "linked", text="Keep in File")
-    if settings.linked:
-        layout.prop(settings, "source", text="")
-    if settings.problem:
-        draw_sentence(layout, settings.problem, "ERROR", alert=settings.linked)
-
-
-def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
-    layout.prop(settings, "display", expand=True)
-    if settings.display != "SPLATS":
-        return
-    layout.prop(settings, "viewport")
-    if settings.viewport and failure():
-        draw_sentence(layout, failure(), "ERROR", alert=True)
-
-
-def _native(active: bpy.types.Object) -> bool:
-    return getattr(active.data, "type", "") == "GAUSSIAN_SPLAT"
-
-
-def _harmonics(active: bpy.types.Object) -> str:
-    attributes = active.data.attributes
-    degree = next((degree for degree, last in ((3, 14), (2, 7), (1, 2)) if f"radiance:sh_{last}" in attributes), 0)
-    return f"View dependence: {degree}" if degree else "View dependence: none"
-
-
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_PT_capture, SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_more, SPLATWRIGHT_PT_splats))
+    (SPLATWRIGHT_PT_capture, SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_more))

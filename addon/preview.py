@@ -5,6 +5,8 @@ SPLATS: soft Gaussians, as the trainer sees them. POINTS: small opaque dots, qui
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 
@@ -15,9 +17,14 @@ from .points import Layer, read_layer, write_layers
 TRANSPARENT_BOUNCES = 256
 """How many splats a ray may pass; fewer leave dark spots where many overlap."""
 
+EEVEE_SPREAD = 2**0.5
+"""EEVEE draws the spheres of points as squares that stand on a corner: only larger ones hold the circle."""
 NATIVE_TYPE = "GAUSSIAN_SPLAT"
 SMALLEST_ALPHA = 0.02
 """Where a Gaussian ends. Twice the cost at 1/255, for a difference that is hard to see."""
+
+_OWNER = object()
+"""Of the subscription to changes of the render engine."""
 
 
 def draws_natively() -> bool:
@@ -35,7 +42,9 @@ def show(target: bpy.types.Object) -> None:
         return
     display = target.splatwright.display
     _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
-    write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display))})
+    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(bpy.context.scene) else 1.0
+    write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display) * np.float32(spread)),
+                               splat_shader.TURN: Layer("FLOAT_VECTOR", turns(target.data))})
     _give_material(target.data, splat_shader.material(display, _sh_degree(target.data), target.splatwright.antialiased))
     detail.thin(target)
     follow_material(target)
@@ -61,11 +70,31 @@ def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
     return scales.max(axis=1, initial=0.0) * np.sqrt(2 * np.log(opacities / SMALLEST_ALPHA))
 
 
+def turns(points: bpy.types.PointCloud) -> np.ndarray:
+    """Rotations [N, 3] as shaders read them: u / (1 + w) of the quaternion (w, u) or its equal with w >= 0."""
+    quats = read_layer(points, "rotation")
+    if quats is None:
+        return np.zeros((len(points.points), 3), np.float32)
+    return quats[:, 1:] / (quats[:, :1] + np.copysign(np.float32(1.0), quats[:, :1]))
+
+
 def prepare_cycles(scene: bpy.types.Scene) -> None:
     """Render with Cycles, with rays that pass as many splats as overlap in a dense object, none of them ended early by chance (noise)."""
-    scene.render.engine = "CYCLES"
+    if scene.render.engine != "CYCLES":
+        scene.render.engine = "CYCLES"
+        _engine_changed()
     scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
     scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces
+
+
+def _is_eevee(scene: bpy.types.Scene) -> bool:
+    return scene.render.engine.startswith("BLENDER_EEVEE")
+
+
+def _engine_changed() -> None:
+    for target in bpy.context.scene.objects:
+        if target.splatwright.is_splat and target.type == "POINTCLOUD" and target.library is None and target.data.library is None:
+            show(target)
 
 
 def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
@@ -86,3 +115,20 @@ def _give_material(points: bpy.types.PointCloud, material: bpy.types.Material) -
         points.materials.append(material)
     elif points.materials[0] is None or splat_shader.is_ours(points.materials[0]):
         points.materials[0] = material
+
+
+@bpy.app.handlers.persistent
+def _subscribe(*_: Any) -> None:
+    """Be told when somebody chooses another render engine; opening a file ends that."""
+    bpy.msgbus.clear_by_owner(_OWNER)
+    bpy.msgbus.subscribe_rna(key=(bpy.types.RenderSettings, "engine"), owner=_OWNER, args=(), notify=_engine_changed)
+
+
+def register() -> None:
+    bpy.app.handlers.load_post.append(_subscribe)
+    _subscribe()
+
+
+def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_subscribe)
+    bpy.msgbus.clear_by_owner(_OWNER)

@@ -19,6 +19,8 @@ VERSION = 2
 """Raised when the nodes change, so that files with older ones get new ones."""
 
 LOW_PASS = 0.3  # px²
+TURN = "splatwright:turn"
+"""The attribute of the rotation for shaders: the quaternion's vector over 1 + its number. EEVEE reads no quaternions."""
 EEVEE_DEGREE = 2
 """EEVEE reads 15 attributes at most, and degree 3 needs 18."""
 
@@ -164,10 +166,12 @@ def _shadow(nodes: Nodes, direction: Socket, scale: Socket) -> Socket:
 
 def _turned_back(nodes: Nodes, vector: Socket) -> Socket:
     """A vector in the Gaussian's frame: v' = v + 2 u x (u x v - w v) for the quaternion (w, u) of its rotation."""
-    # The attribute node gives w, x, y as its vector and z as its alpha.
-    first = nodes.add("ShaderNodeSeparateXYZ", {0: nodes.attribute("rotation")}).outputs
-    axis = nodes.add("ShaderNodeCombineXYZ", {0: first[1], 1: first[2], 2: nodes.attribute("rotation", "Alpha")}).outputs[0]
-    inner = nodes.vector("SUBTRACT", nodes.vector("CROSS_PRODUCT", axis, vector), nodes.scaled(vector, first[0]))
+    turn = nodes.attribute(TURN)  # [p]: w = (1 - p²) / (1 + p²), u = 2 p / (1 + p²)
+    square = nodes.vector("DOT_PRODUCT", turn, turn)
+    above = nodes.number("ADD", square, 1.0)
+    axis = nodes.scaled(turn, nodes.number("DIVIDE", 2.0, above))
+    w = nodes.number("DIVIDE", nodes.number("SUBTRACT", 1.0, square), above)
+    inner = nodes.vector("SUBTRACT", nodes.vector("CROSS_PRODUCT", axis, vector), nodes.scaled(vector, w))
     return nodes.vector("ADD", vector, nodes.scaled(nodes.vector("CROSS_PRODUCT", axis, inner), 2.0))
 
 

@@ -43,9 +43,10 @@ def main(out: Path = ROOT / "out") -> int:
     with watch.stage("start"):
         start_extension(Path(tempfile.mkdtemp(prefix="splatwright-demo-")))
         from demo import blender_steps
+        from demo.render_log import renders_logged
     with watch.stage("scene"):
         blender_steps.new_scene()
-    with watch.stage("capture"):
+    with watch.stage("capture"), renders_logged(out / "blender.log", CAMERAS):
         blender_steps.capture(out / "dataset", CAMERAS)
     if sys.argv[1:] == ["capture"]:
         return 0
@@ -53,7 +54,7 @@ def main(out: Path = ROOT / "out") -> int:
         outcome = blender_steps.train(out / "dataset", out / "jobs", STEPS)
     with watch.stage("place and export"):
         blender_steps.place_and_export(outcome.splats, out / "demo.ply")
-    with watch.stage("pictures"):
+    with watch.stage("pictures"), renders_logged(out / "blender.log", 1):
         pictures = blender_steps.draw_pictures(outcome, out)
     figures = {
         "seconds": watch.seconds,

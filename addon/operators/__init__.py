@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from . import camera_path, capture, cleaning, engine, export, load, photo_jobs, photos, placing, splats, training, transforms
+from . import (
+    camera_path,
+    capture,
+    cleaning,
+    engine,
+    export,
+    load,
+    photo_jobs,
+    photos,
+    placing,
+    rendering,
+    splats,
+    training,
+    transforms,
+)
 
-SUBJECTS = (capture, training, load, splats, photos, photo_jobs, export, placing, cleaning, transforms, camera_path, engine)
+SUBJECTS = (capture, training, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms, camera_path, engine)
 
 
 def register() -> None:

@@ -72,7 +72,8 @@ def drawn(name: str) -> Layout:
     layout = Layout()
     area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
-        getattr(module("addon.panels"), f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
+        panels = module("addon.splats_panel" if name == "splats" else "addon.panels")
+        getattr(panels, f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
     return layout
 
 
@@ -211,6 +212,19 @@ def test_points_without_colours_offer_the_view_that_has_them() -> None:
     assert "view3d.toggle_shading" in drawn("splats").operators
     made.splatwright.viewport, made.splatwright.display = True, "POINTS"
     assert "view3d.toggle_shading" in drawn("splats").operators
+
+
+def test_cycles_is_prepared_for_splats() -> None:
+    made = module("addon.splat_object").create_splat_object("Splats", ball(100))
+    if module("addon.preview").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    bpy.context.view_layer.objects.active = made
+    scene = bpy.context.scene
+    scene.render.engine, scene.cycles.transparent_max_bounces = "CYCLES", 8
+    layout = drawn("splats")
+    assert "rays pass 8 splats" in layout.text and "prepare_cycles" in layout.operators
+    assert bpy.ops.splatwright.prepare_cycles() == {"FINISHED"} and scene.cycles.transparent_max_bounces == 256
+    assert "prepare_cycles" not in drawn("splats").operators
 
 
 def test_splats_that_cannot_be_drawn_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:

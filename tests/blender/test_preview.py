@@ -1,4 +1,4 @@
-"""How splat objects look where Blender draws none itself: Cycles renders against the engine's rasterizer."""
+"""How splat objects look where Blender draws none itself: renders against the engine's rasterizer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from types import ModuleType
 from typing import Any
 
 import bpy
+import gpu
 import numpy as np
 import pytest
 from mathutils import Matrix
 
 from tests.blender.conftest import add_camera, module
+from tests.blender.graphics import why_no_graphics
 from tests.blender.splat_samples import changed
 from tests.core.numpy_splats import draw, seen_colors
 from tests.scenes import colored_ball
@@ -38,28 +40,29 @@ def show(gaussians: Any) -> bpy.types.Object:
     return module("addon.splat_object").create_splat_object("Splats", gaussians)
 
 
-def render(scene: bpy.types.Scene, folder: Path) -> np.ndarray:
-    """Linear light and alpha [SIZE, SIZE, 4] as Cycles renders them."""
-    scene.render.resolution_x = scene.render.resolution_y = SIZE
+def render(scene: bpy.types.Scene, folder: Path, size: int = SIZE) -> np.ndarray:
+    """Linear light and alpha [size, size, 4] as the scene's engine renders them."""
+    scene.render.resolution_x = scene.render.resolution_y = size
     scene.render.film_transparent = True
-    scene.cycles.samples, scene.cycles.use_adaptive_sampling, scene.cycles.pixel_filter_type = 4, False, "BOX"
+    if scene.render.engine == "CYCLES":
+        scene.cycles.samples, scene.cycles.use_adaptive_sampling, scene.cycles.pixel_filter_type = 4, False, "BOX"
     settings = scene.render.image_settings
     settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
     scene.render.filepath = str(folder / "seen.exr")
     bpy.ops.render.render(write_still=True)
     image = bpy.data.images.load(scene.render.filepath)
-    pixels = np.empty((SIZE, SIZE, 4), np.float32)
+    pixels = np.empty((size, size, 4), np.float32)
     image.pixels.foreach_get(pixels.ravel())
     bpy.data.images.remove(image)
     return pixels[::-1]
 
 
-def camera(scene: bpy.types.Scene) -> Any:
+def camera(scene: bpy.types.Scene, size: int = SIZE) -> Any:
     """A camera of the scene and the same one for rasterizers."""
     made = add_camera(scene, (3, -2, 1.5))
     made.data.sensor_width, made.data.lens = 36, 36 * 1.4
     place = np.array(made.matrix_world, float)
-    return module("engine.core.camera").Camera(SIZE, SIZE, 1.4 * SIZE, 1.4 * SIZE, SIZE / 2, SIZE / 2, place)
+    return module("engine.core.camera").Camera(size, size, 1.4 * size, 1.4 * size, size / 2, size / 2, place)
 
 
 def expected(gaussians: Any, view: Any, antialiased: bool = False) -> np.ndarray:
@@ -85,6 +88,19 @@ def test_cycles_draws_what_the_rasterizer_draws(preview: ModuleType, fresh_scene
     seen = render(fresh_scene, tmp_path)
     assert seen[..., 3].max() > 0.9
     assert psnr(seen, expected(ball, view)) > 30
+
+
+def test_eevee_draws_what_the_rasterizer_draws(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Needles in all directions. EEVEE draws each splat or not, by chance and for each sample, so some noise is left."""
+    if not hasattr(gpu, "init") or why_no_graphics():
+        pytest.skip(why_no_graphics() or "EEVEE needs a window before gpu.init()")
+    gpu.init()
+    fresh_scene.render.engine, fresh_scene.eevee.taa_render_samples = "BLENDER_EEVEE", 12
+    ball, size = colored_ball(12, sh_degree=1), 40
+    needles = changed(ball, scales=np.log(np.tile(np.array([[0.3, 0.03, 0.06]], np.float32), (12, 1))))
+    view = camera(fresh_scene, size)
+    show(needles)
+    assert psnr(render(fresh_scene, tmp_path, size), expected(needles, view)) > 25
 
 
 def test_antialiased_splats_pale_where_they_are_widened(preview: ModuleType, fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
@@ -171,6 +187,14 @@ def test_display_is_chosen_by_the_object(preview: ModuleType) -> None:
     assert (radius < soft).all() and (radius > 0).all()
     module("addon.splat_object").update_splat_object(made, colored_ball(30))
     assert made.data.materials[0].name == "Splatwright Points"
+
+
+def test_spheres_are_as_large_as_the_engine_needs(preview: ModuleType, fresh_scene: bpy.types.Scene) -> None:
+    fresh_scene.render.engine = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
+    made, read = show(colored_ball(20)), lambda: module("addon.points").read_layer(made.data, "radius")[:, 0]
+    assert np.allclose(read(), preview.radii(made.data, "SPLATS") * 2**0.5)
+    preview.prepare_cycles(fresh_scene)
+    assert np.allclose(read(), preview.radii(made.data, "SPLATS"))
 
 
 def test_materials_are_shared_and_replaced_when_old(preview: ModuleType) -> None:

@@ -23,6 +23,7 @@ def steps(driver: Driver) -> Steps:
     yield from with_selection(driver, ball)
     yield from in_local_view(driver, ball)
     yield from turning(driver)
+    yield from another_engine(driver, ball)
     driver.answers["failure"] = driver.module("addon.viewport").failure()
     bpy.ops.preferences.addon_disable(module="bl_ext.user_default.splatwright")
     yield from seen(driver, "drawing-disabled")
@@ -114,6 +115,14 @@ def turning(driver: Driver) -> Steps:
     driver.answers["resorted"] = not np.array_equal(newest_order(viewport).entries, before.entries)
     yield from seen(driver, "drawing-turned")
     driver.answers["turned"] = eye(driver)
+
+
+def another_engine(driver: Driver, ball: bpy.types.Object) -> Steps:
+    """The window starts with EEVEE."""
+    before = ball.data.attributes["radius"].data[0].value
+    bpy.context.scene.render.engine = "CYCLES"
+    yield 0.5
+    driver.answers["radius"] = before / ball.data.attributes["radius"].data[0].value
 
 
 def newest_order(viewport: Any) -> Any:

@@ -98,7 +98,7 @@ def test_the_viewport_draws_what_the_trainer_sees(desk: Desktop) -> None:
     ball = colored_ball(800, sh_degree=2)
     write_ply(desk.folder / "ball.ply", ball, "BLENDER")
     found = desk.run("steps_drawing")
-    assert found["failure"] == "" and found["resorted"]
+    assert found["failure"] == "" and found["resorted"] and abs(found["radius"] - 2**0.5) < 1e-4
     for name, place in (("ball", found["first"]), ("turned", found["turned"])):
         assert psnr(shot(desk, f"drawing-{name}", place) / 255, expected(ball, place)) > 40
     seen = {name: shot(desk, f"drawing-{name}", found["first"])

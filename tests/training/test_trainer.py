@@ -72,15 +72,17 @@ def test_black_surroundings_without_alpha_are_learned_too(tmp_path: Path) -> Non
     assert finished(run(make_job(tmp_path / "job", opaque))).psnr > 22
 
 
-def test_same_seed_same_result(tmp_path: Path, dataset: Path) -> None:
-    jobs = [make_job(tmp_path / name, dataset, threads=threads) for name, threads in (("a", 1), ("b", 2))]
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_same_seed_same_result(tmp_path: Path, dataset: Path, strategy: str) -> None:
+    jobs = [make_job(tmp_path / name, dataset, threads=threads, strategy=strategy) for name, threads in (("a", 1), ("b", 2))]
     for job in jobs:
         run(job)
     assert jobs[0].result.read_bytes() == jobs[1].result.read_bytes()
 
 
-def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path) -> None:
-    whole, cut = make_job(tmp_path / "whole", dataset), make_job(tmp_path / "cut", dataset)
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path, strategy: str) -> None:
+    whole, cut = (make_job(tmp_path / name, dataset, strategy=strategy) for name in ("whole", "cut"))
     run(whole)
     for after in (1, 37, 61):
         with pytest.raises(KeyboardInterrupt):
