@@ -13,6 +13,7 @@ import tyro
 
 from .client import LocalEngine
 from .commands.datasets import export_cameras, export_colmap
+from .commands.doctor import doctor
 from .commands.frames import frames
 from .commands.photos import posed, poses
 from .core.axes import Axes, AxesOrAuto
@@ -30,6 +31,7 @@ Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name=""
 Positional = tyro.conf.Positional
 
 app = tyro.extras.SubcommandApp()
+app.command(doctor)
 app.command(frames)
 app.command(poses)
 app.command(export_colmap)

@@ -157,10 +157,14 @@ class LocalEngine(Engine):
 
     def worker_command(self, argument: str) -> tuple[list[str], dict[str, str]]:
         """Command line and environment of a worker on a job folder, or of its --self-check."""
+        return self.command("worker", argument)
+
+    def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment of one of the engine's modules, run by the workers' Python."""
         package = Path(__file__).resolve().parent
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-        return [str(self.python), "-m", f"{package.name}.worker", argument], environment
+        return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _new_folder(self, name: str) -> JobFolder:
         make_folder(self.root)
