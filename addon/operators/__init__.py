@@ -8,6 +8,7 @@ from . import (
     cleaning,
     engine,
     export,
+    install,
     load,
     photo_jobs,
     photos,
@@ -18,7 +19,8 @@ from . import (
     transforms,
 )
 
-SUBJECTS = (capture, training, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms, camera_path, engine)
+SUBJECTS = (capture, training, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms, camera_path, engine,
+            install)
 
 
 def register() -> None:

@@ -21,12 +21,12 @@ OURS_ALONE = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "COND
 FAILURES = (
     ("no space left|os error 28|not enough space|os error 112",
      "The disk is full.", "Free some space and install again: it goes on where it stopped."),
-    ("hash mismatch|do not match the hashes",
-     "A download is not what it should be: its checksum differs.",
-     "Install again; if it happens again, the network or a proxy changes files."),
+    ("hash mismatch|do not match the hashes|zip file|failed to extract|bad crc",
+     "A file is damaged, or not what its checksum says: {line}",
+     "Fetch it again; if that does not help, the network or a proxy changes files."),
     ("dns error|failed to fetch|connect error|tunnel error|connection (refused|broken)|connectionerror|timed? ?out|unreachable|certificate",
      "The package index cannot be reached.", "Check the network, the proxy and the firewall, or install from a folder of wheels."),
-    ("no solution found|no matching distribution|was not found in the|no wheels? with a matching",
+    ("no matching distribution|was not found in the|no wheels? with a matching|no solution found",
      "A package was not found: {line}", "Fetch every file that the lock names into the folder, or install from the index."),
     ("permission denied|os error 13|read-only",
      "A file may not be written: {line}", "Choose a folder that you may write to."),
@@ -69,9 +69,14 @@ def explained(what: str, said: list[str], log: Path) -> UserError:
     for pattern, message, hint in FAILURES:
         found = [line for line in lines if re.search(pattern, line, re.IGNORECASE)]
         if found:
-            return UserError(message.format(line=found[0][:200]), hint)
-    last = f": {lines[-1][:200]}" if lines else ""
+            return UserError(message.format(line=_bare(found[-1])), hint)
+    last = f": {_bare(lines[-1])}" if lines else "."
     return UserError(f"{what} failed{last}", f"Everything it said is in {log}.")
+
+
+def _bare(line: str) -> str:
+    """What a line says, as the end of a sentence."""
+    return re.sub(r"^(error|cause|warning): ", "", line[:200], flags=re.IGNORECASE).rstrip(".") + "."
 
 
 def _copy(process: subprocess.Popen[str], log: Path, said: list[str]) -> None:

@@ -104,8 +104,8 @@ class Building:
         if not own.exists():
             python = Environment(home).python
             self._run([str(self.request.python), "-m", "venv", "--clear", str(home)], "Preparing the installer")
-            self._run([str(python), "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:",
-                       *self._pip_source(), "-r", str(LOCKS / "uv.txt")], "Fetching the installer (uv)")
+            self._run([str(python), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1", "--require-hashes",
+                       "--only-binary", ":all:", *self._pip_source(), "-r", str(LOCKS / "uv.txt")], "Fetching the installer (uv)")
         return own
 
     def _pip_source(self) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .backends import CPU, CUDA, Backend
-from .graphics import Graphics, find_graphics
+from .graphics import Graphics, Version, find_graphics
 
 BUILT_IN = "The built-in engine trains on the processor meanwhile."
 PHOTOS_ALONE = "the full engine adds photos and videos; training is on the processor."
