@@ -21,6 +21,9 @@ OURS_ALONE = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "COND
 FAILURES = (
     ("no space left|os error 28|not enough space|os error 112",
      "The disk is full.", "Free some space and install again: it goes on where it stopped."),
+    ("ensurepip",
+     "Blender's Python lacks ensurepip, and uv is not on the PATH.",
+     "Install uv, or the package python3-venv of your Linux distribution, then install again."),
     ("hash mismatch|do not match the hashes|zip file|failed to extract|bad crc",
      "A file is damaged, or not what its checksum says: {line}",
      "Fetch it again; if that does not help, the network or a proxy changes files."),

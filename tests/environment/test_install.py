@@ -165,7 +165,7 @@ def test_a_wheel_that_was_changed(request_in: InstallRequest, wheels: Path, tmp_
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(request_in: InstallRequest) -> None:
-    with pytest.raises(UserError, match="needs 999999999.6 GB"):
+    with pytest.raises(UserError, match=r"needs 999999999"):
         install(replace(request_in, backend=replace(CPU, disk=10**18 - 400_000_000)), silent)
     assert state(request_in) is InstallState.ABSENT
 
