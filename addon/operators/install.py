@@ -47,7 +47,7 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
             _lines(layout, text)
         for name, text in consent(backend, self.wheels):
             row = layout.split(factor=0.18)
-            row.label(text=name)
+            _lines(row, name)
             _lines(row, text)
         layout.separator()
         layout.prop(self, "backend")

@@ -29,7 +29,7 @@ FAILURES = (
      "Fetch it again; if that does not help, the network or a proxy changes files."),
     ("dns error|failed to fetch|connect error|tunnel error|connection (refused|broken)|connectionerror|timed? ?out|unreachable|certificate",
      "The package index cannot be reached.", "Check the network, the proxy and the firewall, or install from a folder of wheels."),
-    ("no matching distribution|was not found in the|no wheels? with a matching|no solution found",
+    ("no matching distribution|was not found in the|there is no version of|no wheels? with a matching|no solution found",
      "A package was not found: {line}", "Fetch every file that the lock names into the folder, or install from the index."),
     ("permission denied|os error 13|read-only",
      "A file may not be written: {line}", "Choose a folder that you may write to."),

@@ -18,6 +18,7 @@ from engine.training.evaluate import psnr
 from tests.scenes import colored_ball, write_ball_dataset
 from tools import extension as packaging
 
+from .engine_wheels import lay_out
 from .screen import decode_xwd
 from .splat_picture import expected, shot
 from .window import Desktop, desktop, why_not
@@ -152,3 +153,14 @@ def test_photos_by_hand(desk: Desktop) -> None:
     assert not np.allclose(found["level"], np.eye(4)) and np.allclose(found["after_undo"], np.eye(4))
     assert found["camera"] == "view_000.png" and found["view"] == "CAMERA" and found["size"] == [96, 96]
     assert found["windows"] == 2
+
+
+@pytest.mark.gui
+@window
+def test_the_full_engine_by_hand(desk: Desktop) -> None:
+    lay_out(desk.folder)
+    found = desk.run("steps_engine")
+    assert found["state"] == "ready" and "/environments/cpu-" in found["python"], found
+    assert found["rows"]["Built-in engine"] == "well" and found["rows"]["Photos and videos"] == "well"
+    assert "Built-in engine: A training step" in found["copied"]
+    assert [found[f"engine-{state}"] for state in ("outdated", "incomplete", "broken")] == ["outdated", "incomplete", "broken"]
