@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import ClassVar
 
 import bpy
@@ -10,7 +11,7 @@ from bpy.props import EnumProperty, StringProperty
 from ...engine.core.errors import UserError
 from ...engine.environment.backends import BACKENDS, Backend
 from ...engine.environment.folder import InstallState
-from ...engine.environment.plan import Plan, choose, look_around
+from ...engine.environment.plan import MANAGED_PYTHON, Plan, choose, look_around, needs_own_python
 from .. import diagnosis, full_engine, jobs
 from ..sentences import broken_lines
 from .reporting import reports_user_errors
@@ -94,8 +95,9 @@ def check_idle() -> None:
 
 
 def _source(backend: Backend) -> str:
-    own = ", PyTorch's own index" if backend.cuda and bpy.app.build_platform.startswith(b"Windows") else ""
-    return f"The Python Package Index{own}; every file is compared with a checksum"
+    pytorch = ", PyTorch from PyTorch's own index" if backend.cuda and sys.platform == "win32" else ""
+    python = f", Python {MANAGED_PYTHON} from python-build-standalone" if needs_own_python(backend) else ""
+    return f"The Python Package Index{pytorch}{python}; files of the index are compared with a checksum"
 
 
 def _lines(layout: bpy.types.UILayout, text: str, alert: bool = False) -> None:

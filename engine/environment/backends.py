@@ -14,8 +14,8 @@ from ..core.errors import UserError
 from .graphics import Graphics, Version
 
 LOCKS = Path(__file__).resolve().parents[1] / "locks"
-OPEN_LICENCES = "All of it open source: MIT, BSD, Apache, HPND and LGPL licences."
-NVIDIA_LICENCES = "Open source (MIT, BSD, Apache, HPND, LGPL), and NVIDIA's CUDA libraries under NVIDIA's own licence."
+OPEN_LICENCES = "All of it open source: MIT, BSD, Apache, HPND, LGPL and GPL."
+NVIDIA_LICENCES = "Open source (MIT, BSD, Apache, HPND, LGPL, GPL), and NVIDIA's CUDA libraries under NVIDIA's own licence."
 
 
 @dataclass(frozen=True)

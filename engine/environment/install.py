@@ -20,12 +20,9 @@ from .backends import LOCKS, Backend
 from .commands import run_logged
 from .folder import EngineFolder, Environment
 from .own_wheel import write_wheel
-from .plan import has_headers, prebuilt
+from .plan import MANAGED_PYTHON, needs_own_python, prebuilt
 
 CHECK = "doctor"
-MANAGED_PYTHON = "3.12"
-"""Where Blender's own Python lacks what compiling needs, uv brings one."""
-
 MEGABYTE = 1_000_000
 
 
@@ -113,8 +110,11 @@ class Building:
 
     def _make_environment(self, uv: Path) -> None:
         self.say(Step("Making the environment"))
-        needs_headers = bool(self.request.backend.cuda) and not has_headers() and not prebuilt(self.request.backend, self._wheel_names())
-        python = ["--managed-python", "--python", MANAGED_PYTHON] if needs_headers else ["--python", str(self.request.python)]
+        own = needs_own_python(self.request.backend) and not prebuilt(self.request.backend, self._wheel_names())
+        if own and self.request.offline:
+            raise UserError("Blender's Python cannot compile gsplat's kernels, and without a network no other can be fetched.",
+                            f"Put a compiled gsplat for {self.request.backend.name} into the folder of wheels, or install from the index.")
+        python = ["--managed-python", "--python", MANAGED_PYTHON] if own else ["--python", str(self.request.python)]
         self._run([str(uv), "venv", "--allow-existing", *python, str(self.target.path), *self._offline()], "Making the environment")
 
     def _fetch_packages(self, uv: Path) -> None:

@@ -17,6 +17,9 @@ from pathlib import Path
 from .backends import CPU, CUDA, Backend
 from .graphics import Graphics, Version, find_graphics
 
+MANAGED_PYTHON = "3.12"
+"""Where Blender's own Python lacks what compiling needs, uv brings one."""
+
 BUILT_IN = "The built-in engine trains on the processor meanwhile."
 PHOTOS_ALONE = "the full engine adds photos and videos; training is on the processor."
 
@@ -127,9 +130,9 @@ def cpp_compiler() -> str | None:
     return shutil.which("cl" if sys.platform == "win32" else "c++")
 
 
-def has_headers() -> bool:
-    """Whether this Python can be compiled against; Blender's own cannot."""
-    return (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file()
+def needs_own_python(backend: Backend) -> bool:
+    """Whether kernels are to be compiled, and this Python lacks the headers for that, as Blender's own does."""
+    return backend.cuda is not None and not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file()
 
 
 def _dotted(version: Version) -> str:
