@@ -17,7 +17,7 @@ import pytest
 from engine.core.errors import UserError
 from engine.core.step import Step, silent
 from engine.environment import backends, folder
-from engine.environment.backends import CPU
+from engine.environment.backends import BACKENDS, CPU
 from engine.environment.folder import EngineFolder, Environment, InstallState
 from engine.environment.install import InstallRequest, install
 from engine.environment.own_wheel import write_wheel
@@ -152,6 +152,13 @@ def test_a_folder_that_lacks_a_wheel(request_in: InstallRequest, wheels: Path, t
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "holds no wheels" in answer_of(start(replace(request_in, wheels=empty)))["error"]
+
+
+def test_no_headers_and_no_network(request_in: InstallRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blender's own Python cannot compile; the folder of wheels holds no compiled gsplat."""
+    monkeypatch.setattr("engine.environment.install.needs_own_python", lambda backend: True)
+    with pytest.raises(UserError, match=r"cannot compile.*compiled gsplat for cu130"):
+        install(replace(request_in, backend=replace(BACKENDS["cu130"], disk=0)), silent)
 
 
 def test_a_wheel_that_was_changed(request_in: InstallRequest, wheels: Path, tmp_path: Path) -> None:
