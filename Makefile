@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve kernels wheel extension lint types clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve kernels wheel extension lint types locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -104,6 +104,10 @@ bench-gpu: setup
 	test -d out/dataset || $(BIN)/python -m demo capture
 	test -d out/thicket || $(BIN)/python -m demo.thicket out/thicket
 	$(BIN)/python -m tests.bench.bench_gpu $(ARGS)
+
+# The full engine's packages with their versions and checksums, resolved anew.
+locks: .venv/.ready
+	$(BIN)/python tools/locks.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -49,12 +50,18 @@ def local_engine() -> LocalEngine:
     global _engine
     root, python = jobs_folder(), python_path()
     if _engine is None or _engine.root != root or _engine.python != python:
-        _engine = LocalEngine(root, python, import_paths())
+        own = python == Path(sys.executable)
+        _engine = LocalEngine(root, python, import_paths() if own else ())
     return _engine
 
 
+def builtin_engine() -> LocalEngine:
+    """The engine that Blender's own Python runs, whatever else is installed."""
+    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths())
+
+
 def import_paths() -> tuple[Path, ...]:
-    """Where the worker finds numpy and plyfile: Blender keeps an extension's wheels in a folder of their own."""
+    """Where Blender's own Python finds numpy and plyfile: Blender keeps an extension's wheels in a folder of their own."""
     return tuple(dict.fromkeys((Path(plyfile.__file__).resolve().parent, Path(numpy.__file__).resolve().parents[1])))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
-from . import engine_status, remote_engines
+from . import diagnosis, engine_status, full_engine, remote_engines
+from .engine_panel import draw_diagnosis, draw_full_engine
 from .engine_status import forget_status
 from .sentences import draw_status
 
@@ -30,7 +31,12 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
     )
     python: StringProperty(
         name="Engine Python", subtype="FILE_PATH", update=_python_changed,
-        description="Interpreter that runs the engine. Empty: the one that comes with Blender",
+        description="Interpreter that runs the engine: an existing Python with splatwright's packages. "
+        "Empty: the full engine's when it is installed, else the one that comes with Blender",
+    )
+    engine_folder: StringProperty(
+        name="Engine Folder", subtype="DIR_PATH", update=_python_changed,
+        description="Where the full engine is installed; gigabytes for graphics cards. Empty: the extension's own folder",
     )
 
     engines: CollectionProperty(type=remote_engines.SPLATWRIGHT_PG_remote_engine)
@@ -40,8 +46,11 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         layout.prop(self, "jobs_folder", placeholder=str(default_jobs_folder()))
-        layout.prop(self, "python", placeholder=sys.executable)
+        layout.prop(self, "python", placeholder=str(full_engine.installed_python() or sys.executable))
+        layout.prop(self, "engine_folder", placeholder=str(default_engine_folder()))
         draw_status(layout)
+        draw_full_engine(layout)
+        draw_diagnosis(layout)
         remote_engines.draw(layout, self)
 
 
@@ -61,9 +70,20 @@ def default_jobs_folder() -> Path:
     return Path(bpy.utils.extension_path_user(PACKAGE, path="jobs"))
 
 
+def engine_folder() -> Path:
+    """The folder of the full engine."""
+    chosen = preferences().engine_folder
+    return Path(bpy.path.abspath(chosen)) if chosen else default_engine_folder()
+
+
+def default_engine_folder() -> Path:
+    """In the extension's own folder."""
+    return Path(bpy.utils.extension_path_user(PACKAGE, path="engine"))
+
+
 def python_path() -> Path:
-    """The interpreter of the engine's processes: Blender's own Python, never Blender itself."""
-    return Path(preferences().python or sys.executable)
+    """The interpreter of the engine's processes: the chosen one, the full engine's, or Blender's own; never Blender itself."""
+    return Path(preferences().python or full_engine.installed_python() or sys.executable)
 
 
 _register_class, _unregister_class = bpy.utils.register_classes_factory((SplatwrightPreferences,))
@@ -75,6 +95,8 @@ def register() -> None:
 
 
 def unregister() -> None:
+    full_engine.unregister()
+    diagnosis.unregister()
     engine_status.unregister()
     _unregister_class()
     remote_engines.unregister()

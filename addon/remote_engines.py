@@ -13,6 +13,7 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from ..engine.core.errors import UserError
+from ..engine.core.wire import PORT
 from ..engine.remote.engine import RemoteEngine
 from ..engine.remote.http import Address, Line
 from .redraw import redraw_sidebars
@@ -37,7 +38,7 @@ class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
 
     name: StringProperty(name="Name", default="Engine", description="What you call this engine")
     url: StringProperty(
-        name="Address", default="http://127.0.0.1:8787", update=_forget_answer,
+        name="Address", default=f"http://127.0.0.1:{PORT}", update=_forget_answer,
         description="Where splatwright serve listens; through an SSH tunnel an address of this computer",
     )
     token: StringProperty(

@@ -10,6 +10,7 @@ import tyro
 from .commands.check import check
 from .commands.convert import convert
 from .commands.datasets import export_cameras, export_colmap
+from .commands.doctor import doctor
 from .commands.evaluate import evaluate
 from .commands.frames import frames
 from .commands.instant import instant
@@ -24,7 +25,7 @@ from .core.errors import UserError
 from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-for verb in (check, frames, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve):
+for verb in (check, frames, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve, doctor):
     app.command(verb)
 
 

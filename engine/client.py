@@ -178,10 +178,14 @@ class LocalEngine(Engine):
 
     def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""
+        return self.command("worker", *arguments)
+
+    def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment of one of the modules of the engine, run by the Python of the workers."""
         package = Path(__file__).resolve().parent
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-        return [str(self.python), "-m", f"{package.name}.worker", *arguments], environment
+        return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _worker_alive(self, folder: JobFolder) -> bool:
         process = self._processes.get(folder.name)

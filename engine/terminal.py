@@ -17,8 +17,10 @@ from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Po
 from .core.step import Say, Step
 
 console = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True)
 POLL_SECONDS = 0.2
 STYLES = {"info": "cyan", "warning": "yellow", "error": "bold red"}
+ROW_STYLES = {"well": "green", "absent": "dim", "weak": "yellow", "broken": "bold red"}
 
 
 def print_error(error: UserError) -> None:
@@ -34,6 +36,14 @@ def print_findings(findings: list[Finding]) -> None:
         console.print(f"{finding.severity}: {finding.message} {finding.hint}", style=STYLES[finding.severity], markup=False)
     if not findings:
         console.print("nothing suspicious found", style="green")
+
+
+def print_row(subject: str, state: str, sentence: str, fix: str = "") -> None:
+    """One row of a self-check, with its fix below; on the standard output, so that it can be copied or piped."""
+    out.print(f"{state:6}", style=ROW_STYLES[state], end="  ")
+    out.print(f"{subject}: {sentence}", markup=False, highlight=False)
+    if fix:
+        out.print(f"        {fix}", markup=False, highlight=False, style="dim")
 
 
 @contextmanager

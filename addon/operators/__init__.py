@@ -9,6 +9,7 @@ from . import (
     cleaning,
     engine,
     export,
+    install,
     instant,
     load,
     photo_jobs,
@@ -22,7 +23,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms,
-            camera_path, engine)
+            camera_path, engine, install)
 
 
 def register() -> None:

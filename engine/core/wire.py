@@ -15,6 +15,9 @@ PROTOCOL_HEADER = "Splatwright-Protocol"
 OFFSET_HEADER = "Upload-Offset"
 """Bytes of a file that the engine has already."""
 
+PORT = 8787
+"""Where an engine listens unless told otherwise."""
+
 MOST_FILES = 100_000
 PRIORITIES = (-100, 100)
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 
+from ..core.wire import PORT
+
 TOKEN_VARIABLE = "SPLATWRIGHT_TOKEN"
 GIGABYTE = 10**9
-PORT = 8787
 
 
 @dataclass(frozen=True)

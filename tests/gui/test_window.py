@@ -19,6 +19,7 @@ from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.scenes import colored_ball, write_ball_dataset
 from tools import extension as packaging
 
+from .engine_wheels import lay_out
 from .screen import decode_xwd
 from .splat_picture import expected, shot
 from .window import Desktop, desktop, why_not
@@ -183,3 +184,14 @@ def test_instant_splats_and_the_report(desk: Desktop) -> None:
     assert not found["engine_back"] and not found["use_pass_z"], "the scene's settings are put back"
     assert found["opened"].startswith("file://") and found["opened"].endswith("/report.html")
     assert found["report"].count("data:image/png;base64,") == 6 and "PSNR" in found["report"]
+
+
+@pytest.mark.gui
+@window
+def test_the_full_engine_by_hand(desk: Desktop) -> None:
+    lay_out(desk.folder)
+    found = desk.run("steps_engine")
+    assert found["state"] == "ready" and "/environments/cpu-" in found["python"], found
+    assert found["rows"]["Built-in engine"] == "well" and found["rows"]["Photos and videos"] == "well"
+    assert "Built-in engine: A training step" in found["copied"]
+    assert [found[f"engine-{state}"] for state in ("outdated", "incomplete", "broken")] == ["outdated", "incomplete", "broken"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from ...core.errors import UserError
+from .toolkit import prepare_compiling
 
 INSTALL = "Install the full engine (pip install 'splatwright[cuda]'), or set backend to cpu."
 OR_CPU = ", or set backend to cpu."
@@ -126,6 +127,7 @@ def prepare_kernels(tick: Callable[[], None]) -> UserError | None:
 
 
 def _load_kernels() -> UserError | None:
+    prepare_compiling()
     try:
         from gsplat.cuda._backend import _C
     except Exception as error:  # compilers fail in many ways

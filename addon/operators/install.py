@@ -1,0 +1,191 @@
+"""The full engine: install it with consent, stop, uninstall; the self-check."""
+
+from __future__ import annotations
+
+import sys
+from typing import ClassVar
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ...engine.core.errors import UserError
+from ...engine.environment.backends import BACKENDS, Backend
+from ...engine.environment.folder import InstallState
+from ...engine.environment.plan import MANAGED_PYTHON, Plan, choose, look_around, needs_own_python
+from .. import diagnosis, full_engine, jobs
+from ..sentences import broken_lines
+from .reporting import reports_user_errors
+
+WIDTH = 560
+LINE_LETTERS = 84
+GO_ONLINE = UserError("Blender does not let extensions use the network.",
+                      "Allow it in Preferences > System > Network > Allow Online Access, or choose a folder of wheels.")
+
+_plan: Plan | None = None
+"""Of the dialog that is open."""
+
+
+class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
+    """Install the full engine into a folder of its own, after showing what, from where and how large"""
+
+    bl_idname = "splatwright.install_engine"
+    bl_label = "Install Full Engine"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    backend: EnumProperty(name="Packages", items=[("AUTO", "What Suits This Computer", "Chosen by the graphics card and its driver")]
+                          + [(name, backend.title, backend.content) for name, backend in BACKENDS.items()])
+    wheels: StringProperty(name="Folder of Wheels", subtype="DIR_PATH",
+                           description="Install from files that were fetched before, without any network. Empty: from the index")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        global _plan
+        _plan = choose(look_around())
+        return context.window_manager.invoke_props_dialog(self, width=WIDTH, title="Install the full engine?", confirm_text="Install")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, backend = self.layout, self._chosen()
+        for text in (_plan.message, _plan.hint) if _plan and self.backend == "AUTO" else ():
+            _lines(layout, text)
+        for name, text in consent(backend, self.wheels):
+            row = layout.split(factor=0.18)
+            _lines(row, name)
+            _lines(row, text)
+        layout.separator()
+        layout.prop(self, "backend")
+        layout.prop(self, "wheels")
+        if not full_engine.may_go_online(self.wheels):
+            _lines(layout, f"{GO_ONLINE.message} {GO_ONLINE.hint}", alert=True)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not full_engine.may_go_online(self.wheels):
+            raise GO_ONLINE
+        if full_engine.state() in (InstallState.READY, InstallState.OUTDATED):
+            check_idle()
+        backend = self._chosen()
+        command, environment = jobs.builtin_engine().command("environment", *full_engine.install_command(backend, self.wheels))
+        full_engine.start(command, environment, backend)
+        self.report({"INFO"}, f"Installing the full engine into {full_engine.folder().root}")
+        return {"FINISHED"}
+
+    def _chosen(self) -> Backend:
+        """What the menu says."""
+        global _plan
+        if self.backend != "AUTO":
+            return BACKENDS[self.backend]
+        _plan = _plan or choose(look_around())
+        return _plan.backend
+
+
+def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:
+    """What somebody should know before saying yes."""
+    return [
+        ("What", f"{backend.title}: {backend.content}"),
+        ("From", f"The folder {wheels}" if wheels else _source(backend)),
+        ("Size", f"About {_size(backend.download)} to fetch, {_size(backend.disk)} on the disk"),
+        ("Into", str(full_engine.folder().root)),
+        ("Licences", backend.licences),
+    ]
+
+
+def check_idle() -> None:
+    """UserError while a training uses the engine that would be replaced or removed."""
+    if any(job.state.alive for job in jobs.watched()):
+        raise UserError("A training or work on photos is running with this engine.", "Wait for its end, or stop it.")
+
+
+def _source(backend: Backend) -> str:
+    pytorch = ", PyTorch from PyTorch's own index" if backend.cuda and sys.platform == "win32" else ""
+    python = f", Python {MANAGED_PYTHON} from python-build-standalone" if needs_own_python(backend) else ""
+    return f"The Python Package Index{pytorch}{python}; files of the index are compared with a checksum"
+
+
+def _lines(layout: bpy.types.UILayout, text: str, alert: bool = False) -> None:
+    column = layout.column(align=True)
+    column.alert = alert
+    column.scale_y = 0.8
+    for line in broken_lines(text, LINE_LETTERS):
+        column.label(text=line)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+class SPLATWRIGHT_OT_stop_installing(bpy.types.Operator):
+    """Stop; what was fetched is kept, and installing again goes on from there"""
+
+    bl_idname = "splatwright.stop_installing"
+    bl_label = "Stop Installing"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        found = full_engine.installation()
+        if found is not None:
+            found.stop()
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
+    """Delete the full engine's folder; the built-in engine and all trainings stay"""
+
+    bl_idname = "splatwright.uninstall_engine"
+    bl_label = "Uninstall"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event, title="Uninstall the full engine?", confirm_text="Uninstall",
+                                                     message="The built-in engine and all trainings stay.")
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        check_idle()
+        full_engine.folder().remove()
+        full_engine.forget()
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
+    """Show everything that the installation said"""
+
+    bl_idname = "splatwright.open_install_log"
+    bl_label = "Log"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return bpy.ops.wm.path_open(filepath=str(full_engine.folder().log))
+
+
+class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
+    """Look at everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
+
+    bl_idname = "splatwright.diagnose"
+    bl_label = "Check Everything"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not diagnosis.running():
+            engine = jobs.engine()
+            diagnosis.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
+    """Copy the self-check's list as text"""
+
+    bl_idname = "splatwright.copy_diagnosis"
+    bl_label = "Copy List"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        found = diagnosis.diagnosis()
+        if found is None:
+            return {"CANCELLED"}
+        context.window_manager.clipboard = found.report
+        self.report({"INFO"}, "The list is copied")
+        return {"FINISHED"}
+
+
+register, unregister = bpy.utils.register_classes_factory((
+    SPLATWRIGHT_OT_install_engine, SPLATWRIGHT_OT_stop_installing, SPLATWRIGHT_OT_uninstall_engine, SPLATWRIGHT_OT_open_install_log,
+    SPLATWRIGHT_OT_diagnose, SPLATWRIGHT_OT_copy_diagnosis))

@@ -1,0 +1,119 @@
+"""`splatwright doctor` as a process, and single rows in trouble."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import doctor
+from engine.doctor import Request, RowState, examine
+from engine.environment.graphics import Graphics
+from engine.training.cuda import toolkit
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "engine", "doctor", *arguments], capture_output=True, text=True, cwd=REPOSITORY,
+                          env=os.environ | variables, timeout=200)
+
+
+def test_on_this_computer(tmp_path: Path) -> None:
+    done = run("--json", "--folder", str(tmp_path))
+    answer = json.loads(done.stdout)
+    rows = {row["subject"]: row for row in answer["rows"]}
+    assert done.returncode == 0 and done.stdout.count("\n") == 1
+    assert list(rows) == ["Python", "Built-in engine", "Photos and videos", "Graphics card", "PyTorch", "CUDA toolkit", "C++ compiler",
+                          "Architectures", "gsplat kernels", "Disk", "Memory", "Port"]
+    assert rows["Python"]["state"] == rows["Built-in engine"]["state"] == "well"
+    assert "forward and backward" in rows["Built-in engine"]["sentence"]
+    assert str(tmp_path) in rows["Disk"]["sentence"]
+    assert all(row["sentence"].endswith(".") and (row["fix"] or row["state"] in ("well", "absent")) for row in rows.values())
+    assert all(row["sentence"] in answer["report"] for row in rows.values())
+
+
+def test_what_is_broken_is_said_with_its_fix(tmp_path: Path) -> None:
+    done = run(SPLATWRIGHT_KERNELS=str(tmp_path))
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines() if "Built-in engine" in line)
+    assert line.startswith("broken") and "kernels" in done.stdout
+
+
+def test_a_computer_for_its_graphics_card_must_have_what_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    assert doctor.pytorch(None, needed=True).state is RowState.BROKEN and doctor.pytorch(None, needed=False).state is RowState.ABSENT
+    assert doctor.gsplat_kernels(None, needed=True).state is RowState.BROKEN
+
+
+def test_a_driver_that_is_too_old_for_pytorch() -> None:
+    row = doctor.driver(Graphics("GTX 980", "470.256.02", (11, 4), (5, 2)))
+    assert row.state is RowState.WEAK and row.sentence == "GTX 980. Your driver 470 supports CUDA 11.4." and "525" in row.fix
+
+
+def test_a_port_in_use() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        row = doctor.port(taken.getsockname()[1])
+    assert row.state is RowState.WEAK and row.fix
+    assert doctor.port(70000).state is RowState.WEAK
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    row = doctor.disk(tmp_path / "gone")
+    assert row.state is RowState.WEAK and "gone" in row.sentence and row.fix
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor.compiler(needed=True).state is RowState.WEAK and "g++" in doctor.compiler(needed=True).fix
+    assert doctor.compiler(needed=False).state is RowState.ABSENT
+
+
+def test_kernels_that_raise_anything_become_a_row() -> None:
+    def explode() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access")
+
+    row = doctor.kernels("gsplat kernels", "cuda", explode)  # type: ignore[arg-type]
+    assert row.state is RowState.BROKEN and "illegal memory access" in row.sentence and row.fix
+
+
+def test_the_compiler_of_the_packages_is_found_and_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "nvidia" / "cu13"
+    for name in ("bin/nvcc", "lib/libcudart.so.13", "lib/libcublas.so.13"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("")
+    (tmp_path / "nvidia" / "cublas").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("CUDA_HOME", "MAX_JOBS"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setitem(os.environ, name, os.environ.get(name, ""))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert toolkit.packaged_toolkit() == home
+    for _ in range(2):
+        toolkit.prepare_compiling()
+        assert os.environ["CUDA_HOME"] == str(home) and str(home / "bin") in os.environ["PATH"]
+    assert (home / "lib64" / "libcudart.so").resolve() == home / "lib" / "libcudart.so.13"
+
+
+def test_a_toolkit_of_somebodys_choice_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_HOME", "/opt/my-cuda")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.setenv("MAX_JOBS", "3")
+    toolkit.prepare_compiling()
+    assert os.environ["CUDA_HOME"] == "/opt/my-cuda" and os.environ["MAX_JOBS"] == "3"
+
+
+@pytest.mark.gpu
+def test_the_graphics_card() -> None:
+    states = {row.subject: row for row in examine(Request(graphics=True))}
+    if states["Graphics card"].state is not RowState.WELL:
+        pytest.skip(states["Graphics card"].sentence)
+    assert states["gsplat kernels"].state is RowState.WELL, states["gsplat kernels"]
+    assert states["Architectures"].state is RowState.WELL
