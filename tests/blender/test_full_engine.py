@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -87,14 +88,14 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
     assert full.state() is states.INCOMPLETE
     assert "stopped" in drawn().text and "Install again" in drawn().text
 
-    time.sleep(1)  # what the stopped process had started ends, too
+    wait(lambda: group_is_gone(full.installation().process.pid))
     bpy.ops.splatwright.install_engine(backend="cpu", wheels=str(wheels))
     assert full.tick() == full.TICK_SECONDS
-    factors = set()
-    wait(lambda: factors.add(drawn().progress_factor) or not full.installation().running)
+    sentences = set()
+    wait(lambda: sentences.add(drawn().text) or not full.installation().running)
     assert full.installation().problem is None, full.installation().problem
     assert full.tick() is None and full.state() is states.READY
-    assert len(factors - {None}) >= 2 and "The full engine is installed: Photos and videos" in drawn().text
+    assert len(sentences) >= 2 and "The full engine is installed: Photos and videos" in drawn().text
     python = jobs.engine().python
     assert python.is_relative_to(full.folder().root) and jobs.engine().import_paths == ()
 
@@ -109,6 +110,23 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
     assert bpy.ops.splatwright.uninstall_engine() == {"FINISHED"}
     assert full.state() is states.ABSENT and not full.folder().root.exists()
     assert jobs.engine().python == Path(sys.executable)
+
+
+def group_is_gone(leader: int) -> bool:
+    """Whether a stopped installation and everything that it started have ended."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_how_far_it_is(full: ModuleType) -> None:
+    found = full.start([sys.executable, "-c", "import time; time.sleep(60)"], {}, module("engine.environment.backends").CPU)
+    found.hear('{"name": "Fetching packages (MB)", "done": 30, "total": 120}')
+    assert drawn().progress_factor == 0.25 and "30 of 120" in found.sentence() and " left" in found.sentence()
+    found.stop()
+    wait(lambda: group_is_gone(found.process.pid))
 
 
 def test_nothing_is_fetched_without_leave(full: ModuleType, online: Callable[[bool], None]) -> None:

@@ -316,5 +316,5 @@ def test_preferences_draw(desk: Desk) -> None:
     layout = Layout()
     module("addon.preferences").SplatwrightPreferences.draw(
         SimpleNamespace(layout=layout, bl_rna=desk.preferences.bl_rna, engines=desk.preferences.engines), bpy.context)
-    assert layout.properties == ["jobs_folder", "python", "engine"]
+    assert layout.properties == ["jobs_folder", "python", "engine_folder", "engine"]
     assert module("addon.preferences").PACKAGE == EXTENSION

@@ -18,6 +18,7 @@ from .training import Desk
 pytest.importorskip("uvicorn", reason="the server's packages are not installed beside this Blender")
 pytest.importorskip("tyro", reason="the command line's packages are not installed beside this Blender")
 
+from tests.scenes import write_ball_dataset
 from tests.server.serving import TOKEN, Server
 
 
@@ -35,6 +36,7 @@ def desk(tmp_path: Path, server: Server) -> Iterator[Desk]:
     entry = made.preferences.engines[-1]
     entry.name, entry.url, entry.token = "Rented", server.url, TOKEN
     made.preferences.engine = str(entry.number)
+    bpy.context.scene.splatwright.train.dataset = str(write_ball_dataset(tmp_path / "ball").folder)
     yield made
     made.close()
     while made.preferences.engines:

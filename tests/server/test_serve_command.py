@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 
 from engine.core.ply import read_ply
+from tests.preflight.planting import sound_dataset
 from tests.server.serving import ROOT, TOKEN, Server, wait
 
 
-def test_a_dataset_is_checked_there(server: Server, dataset: Path) -> None:
+def test_a_dataset_is_checked_there(server: Server, tmp_path: Path) -> None:
     environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "engine", "check", str(dataset), "--engine", server.url]
+    command = [sys.executable, "-m", "engine", "check", str(sound_dataset(tmp_path / "sound").folder), "--engine", server.url]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "views to train on" in done.stdout and "nothing suspicious" in done.stderr, done.stderr
+    assert done.returncode == 0 and "A training needs about" in done.stdout and "nothing suspicious" in done.stderr, done.stderr
+    done = subprocess.run([*command, "--sheet", "s.png"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "no contact sheet" in done.stderr
 
 
 def serve(*flags: str, token: str = "") -> subprocess.CompletedProcess[str]:
