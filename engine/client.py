@@ -88,6 +88,9 @@ class Engine(ABC):
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
 
+    def reach(self) -> None:  # noqa: B027 (this computer always is)
+        """UserError when no job can be sent there. A job that is under way waits for its engine instead."""
+
     def note(self, job: str) -> str:
         """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""
         return ""

@@ -97,6 +97,8 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
         spec = replace(spec, config=gone_on(before.config, spec.config))
+    else:
+        engine.reach()
     folder.write_spec(spec)
     engine.resume(folder.name)
 

@@ -1,6 +1,6 @@
 """RemoteEngine: jobs on another computer, seen through copies of their folders on this one.
 
-Nothing here waits for the network: a thread for each job keeps its copy up to date, and reads and writes touch the copy alone.
+Nothing here but `reach` waits for the network: a thread for each job keeps its copy up to date, and reads and writes touch the copy alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..core.job import Control, JobFolder, find_jobs
 from ..core.job_spec import Spec
 from ..core.wire import source_of, with_source
 from .follower import Follower
-from .http import Address
+from .http import Address, Line
 from .mirror import ask_control, fingerprint, new_bond, read_bond, write_bond
 
 
@@ -51,6 +51,13 @@ class RemoteEngine(Engine):
         sent = bond.sent if bond.sent == fingerprint(spec) else ""
         write_bond(folder, replace(bond, state=JobState.STARTING, sent=sent, told=""))
         self._follow(job)
+
+    def reach(self) -> None:
+        line = Line(self.address)
+        try:
+            line.ask("GET", "/v1/engine")
+        finally:
+            line.close()
 
     def jobs(self) -> list[str]:
         return [folder.name for folder in find_jobs(self.root)]

@@ -157,7 +157,7 @@ class Follower:
         """Names of the files that the job was for."""
         match self.folder.read_any():
             case JobSpec():
-                return [self.folder.result.name, self.folder.report.name]
+                return [self.folder.result.name, self.folder.report.name, self.folder.page.name]
             case PosesSpec() as spec:
                 output = spec.dataset
             case FramesSpec() as spec:

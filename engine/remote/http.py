@@ -22,7 +22,6 @@ BUSY = (408, 502, 503, 504)
 """Answers that say: try again."""
 
 
-
 class Unreachable(UserError):
     """The engine does not answer, or not any more: worth another try."""
 
@@ -107,7 +106,7 @@ class Line:
                             "Give the engine's own certificate file beside its address.") from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise Unreachable(f"The engine at {self.address.url} does not answer: {error or type(error).__name__}.",
+            raise Unreachable(f"The engine at {self.address.url} does not answer: {_words(error)}.",
                               "Check that it runs, and that the SSH tunnel is open.") from error
         except BaseException:
             self.close()
@@ -121,6 +120,11 @@ class Line:
             return json.loads(text) if text else None
         except ValueError:
             raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
+
+
+def _words(error: OSError | http.client.HTTPException) -> str:
+    """What went wrong with a connection, without its number."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def rejected(response: http.client.HTTPResponse) -> Rejected:

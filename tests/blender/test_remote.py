@@ -58,6 +58,7 @@ def test_a_training_at_the_rented_engine_comes_into_the_scene(desk: Desk) -> Non
     assert desk.splats() is not None and desk.job.gaussians > 0 and not desk.job.failure
     assert isinstance(desk.job.engine, module("engine.remote.engine").RemoteEngine)
     assert desk.folder.parent.parent.name == "remote" and desk.folder.joinpath("result.ply").exists()
+    assert bpy.ops.splatwright.open_report.poll(), "the report came with the result"
 
 
 def test_pause_stop_and_what_the_panel_says(desk: Desk) -> None:

@@ -74,3 +74,12 @@ def test_the_command_line_trains_on_another_computer(server: Server, tmp_path: P
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and f'"steps": {reached}' in done.stdout, done.stderr + server.log
     assert len(read_ply(output).gaussians)
+
+
+def test_nobody_answers(dataset: Path, tmp_path: Path) -> None:
+    """An address with a typo is told at once, and leaves nothing behind."""
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(tmp_path / "a.ply"), "--engine", "http://127.0.0.1:9"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "127.0.0.1:9 does not answer: Connection refused." in done.stderr and "SSH tunnel" in done.stderr
+    assert not list(tmp_path.iterdir())
