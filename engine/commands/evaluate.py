@@ -15,6 +15,12 @@ from ..core.formats import PLY, format_of
 from ..core.job import JobFolder
 from ..terminal import console, counted
 
+ELSEWHERE = 12
+"""PSNR in dB below which splats most likely lie elsewhere than in the images: an even grey has about as much."""
+
+LIE_ELSEWHERE = (f"Splats of these images score more than {ELSEWHERE} dB even when they are bad. Were these moved, turned or scaled, as in "
+                 "a layout, or trained from others? The folder of their training measures them where they were trained.")
+
 if TYPE_CHECKING:
     from ..evaluation.lpips import Compare
 
@@ -36,7 +42,7 @@ def evaluate(
         output: a JSON file for the whole table
     """
     from ..evaluation.held_out import held_out_for
-    from ..evaluation.measure import figures, measure_file, table
+    from ..evaluation.measure import figures, mean_row, measure_file, table
     from ..evaluation.scene import splats_of
 
     path = splats_of(scene)
@@ -46,6 +52,8 @@ def evaluate(
         rows = measure_file(path, held_out, compare, tick)
     print("\n".join(table(rows)))
     values = figures(rows)
+    if mean_row(rows).psnr < ELSEWHERE:
+        console.print(LIE_ELSEWHERE, style="yellow", markup=False, highlight=False)
     if output:
         write_text(output, json.dumps({"file": str(path), "dataset": str(dataset or ""), **values}, indent=1))
     print(json.dumps({name: value for name, value in values.items() if name != "each"}))

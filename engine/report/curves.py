@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 
 from .record import Curve
 
@@ -14,8 +16,11 @@ MARKED = 40
 """Curves of no more points than this show each of them."""
 
 
-def chart(title: str, curve: Curve, digits: int, unit: str = "") -> str:
-    """A figure with a curve over the steps, its last value in the caption; empty without two points."""
+def chart(title: str, curve: Curve, digits: int, unit: str = "", turns: Mapping[int, str] = MappingProxyType({})) -> str:
+    """A figure with a curve over the steps, its last value in the caption; empty without two points.
+
+    `turns` are steps at which the training changed, with a word for each.
+    """
     if len(curve) < 2:
         return ""
     drawn = thinned([(x, y) for x, y in curve if math.isfinite(y)])
@@ -26,6 +31,7 @@ def chart(title: str, curve: Curve, digits: int, unit: str = "") -> str:
     places = [(_place(x, left, right, LEFT, WIDTH - RIGHT), _place(y, low, high, HEIGHT - BOTTOM, TOP)) for x, y in drawn]
     lines = "".join(_row(_place(value, low, high, HEIGHT - BOTTOM, TOP), short(value)) for value in up)
     lines += "".join(_column(_place(value, left, right, LEFT, WIDTH - RIGHT), short(value)) for value in across)
+    lines += "".join(_turn(_place(step, left, right, LEFT, WIDTH - RIGHT), word) for step, word in turns.items() if left < step < right)
     last = f"{curve[-1][1]:,.{digits}f}{unit}"
     return (f'<figure class="chart"><figcaption>{escape(title)}<b>{last}</b></figcaption>'
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}, at the end {last}">{lines}'
@@ -71,6 +77,12 @@ def _row(y: float, label: str) -> str:
 
 def _column(x: float, label: str) -> str:
     return f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{label}</text>'
+
+
+def _turn(x: float, word: str) -> str:
+    side, anchor = (4, "start") if x < 0.8 * WIDTH else (-4, "end")
+    return (f'<path class="turn" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
+            f'<text x="{x + side:.1f}" y="{TOP + 10}" text-anchor="{anchor}">{escape(word)}</text>')
 
 
 def _marks(places: list[tuple[float, float]], curve: Curve, digits: int, unit: str) -> str:

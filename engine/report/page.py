@@ -72,9 +72,15 @@ def _measured(record: Record) -> str:
             f"(SHA-256 <code>{escape(str(report.get('sha256', 'not recorded')))}</code>).</p>")
 
 
+def image_sizes(config: TrainConfig) -> dict[int, str]:
+    """Steps at which the images grow: their details are harder than what was learned so far, and the loss rises there."""
+    halves, whole = (round(share * config.max_steps) for share in (config.quarter_until, config.half_until))
+    return {**({halves: "half size"} if halves < whole else {}), whole: "full size"}
+
+
 def _curves(record: Record) -> str:
     charts = (chart("PSNR on held-out views", record.psnr, 2, " dB"), chart("SSIM on held-out views", record.ssim, 4),
-              chart("Loss on trained images", record.loss, 4), chart("Gaussians", record.gaussians, 0),
+              chart("Loss on trained images", record.loss, 4, turns=image_sizes(record.config)), chart("Gaussians", record.gaussians, 0),
               chart("Steps a second", record.rate, 1))
     shown = "".join(charts)
     return f'<h2>Curves over the steps</h2><div class="charts">{shown}</div>' if shown else ""

@@ -21,7 +21,8 @@ code { font-size: 12.5px; overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 12px; }
 .chart { margin: 0; padding: 12px 14px 4px; } .chart svg { width: 100%; height: auto; display: block; }
 .chart figcaption { display: flex; justify-content: space-between; } .chart text { fill: var(--soft); font-size: 11px; }
-.grid { stroke: var(--rule); stroke-width: 1; } .line { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
+.grid { stroke: var(--rule); stroke-width: 1; } .turn { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
+.line { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
 .mark { fill: var(--accent); }
 .view { margin: 0 0 12px; padding: 12px 14px 14px; }
 .view header, .names { display: flex; justify-content: space-between; gap: 12px; flex-wrap: wrap; }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.commands.evaluate import evaluate
 from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.events import Event, Finding, Finished
@@ -20,7 +21,7 @@ from engine.evaluation.measure import figures, mean_row, measure_file, table
 from engine.evaluation.scene import job_of, opened, splats_of
 from engine.training.trainer import train
 from engine.training.versions import checksum
-from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
+from tests.scenes import colored_ball, ring_cameras, speckled_ball, write_ball_dataset
 
 SHORT = TrainConfig(backend="cpu", max_steps=30, resolution=48, max_gaussians=400, sh_degree=1, threads=1)
 
@@ -136,3 +137,14 @@ def test_table_and_figures_name_what_they_say(trained: JobFolder) -> None:
     values = figures(rows)
     assert values["views"] == 2 and values["held_out"] and values["lpips"] == 0.25
     assert values["psnr"] == pytest.approx(np.mean([row.psnr for row in rows]), abs=1e-3)
+
+
+
+def test_splats_that_lie_elsewhere_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file whose splats were moved in a layout still measures; the command says what the figure most likely means."""
+    found = write_ball_dataset(tmp_path / "ball", alpha=False, truth=speckled_ball()).folder
+    for moved in (False, True):
+        ball = speckled_ball()
+        write_ply(tmp_path / "ball.ply", replace(ball, means=ball.means + np.float32([1.5 * moved, 0, 0])))
+        assert evaluate(tmp_path / "ball.ply", found, 48, lpips=False) == 0
+        assert ("in a layout" in capsys.readouterr().err) == moved

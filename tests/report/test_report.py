@@ -19,6 +19,7 @@ from engine.core.events import Evaluated, Failed, Finding, Finished, Progress, S
 from engine.core.job import JobFolder, JobSpec
 from engine.core.png import decode_png
 from engine.report.curves import chart, short, thinned, ticks
+from engine.report.page import image_sizes
 from engine.report.strips import FULL_ERROR, HEAT, heat, strip
 from engine.report.writing import write_report
 from engine.training.evaluate import ViewScore
@@ -118,6 +119,13 @@ def test_a_folder_that_is_no_job(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a job folder"):
         write_report(JobFolder(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_where_the_images_grow_is_drawn() -> None:
+    sizes = image_sizes(TrainConfig(max_steps=1000))
+    assert sizes == {150: "half size", 600: "full size"} and image_sizes(TrainConfig(quarter_until=0.5, half_until=0.2)) != sizes
+    drawn = chart("Loss", [(0, 0.2), (400, 0.1)], 3, turns=sizes)
+    assert drawn.count('class="turn"') == 1 and "half size" in drawn and "full size" not in drawn
 
 
 def test_charts() -> None:
