@@ -63,7 +63,7 @@ def examine(request: Request) -> Iterator[Row]:
     yield interpreter()
     yield processor_kernels()
     yield packages()
-    yield driver(graphics)
+    yield driver(graphics, request.graphics)
     yield pytorch(graphics, request.graphics)
     yield toolkit(request.graphics)
     yield compiler(request.graphics)
@@ -96,14 +96,15 @@ def packages() -> Row:
     return Row("Photos and videos", RowState.WELL, "Cameras can be found for photos and videos.")
 
 
-def driver(graphics: Graphics | None) -> Row:
+def driver(graphics: Graphics | None, needed: bool) -> Row:
     """The card and its driver."""
     if graphics is None:
-        return Row("Graphics card", RowState.ABSENT, "No NVIDIA card with a working driver was found.",
+        return Row("Graphics card", RowState.BROKEN if needed else RowState.ABSENT, "No NVIDIA card with a working driver was found.",
                    "Nothing to do without such a card; with one, install NVIDIA's driver and restart.")
     sentence = f"{graphics.card}. {driver_sentence(graphics).rstrip(';')}."
     if graphics.cuda < (12, 0):
-        return Row("Graphics card", RowState.WEAK, sentence, "Update the driver to 525 or later; PyTorch needs CUDA 12.")
+        return Row("Graphics card", RowState.BROKEN if needed else RowState.WEAK, sentence,
+                   "Update the driver to 525 or later; PyTorch needs CUDA 12.")
     return Row("Graphics card", RowState.WELL, sentence)
 
 

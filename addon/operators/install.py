@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, StringProperty
 from ...engine.core.errors import UserError
 from ...engine.environment.backends import BACKENDS, Backend
 from ...engine.environment.folder import InstallState
-from ...engine.environment.plan import MANAGED_PYTHON, Plan, choose, look_around, needs_own_python
+from ...engine.environment.plan import MANAGED_PYTHON, Surroundings, choose, look_around, needs_own_python, unsuited
 from .. import diagnosis, full_engine, jobs
 from ..sentences import broken_lines
 from .reporting import reports_user_errors
@@ -21,8 +21,8 @@ LINE_LETTERS = 84
 GO_ONLINE = UserError("Blender does not let extensions use the network.",
                       "Allow it in Preferences > System > Network > Allow Online Access, or choose a folder of wheels.")
 
-_plan: Plan | None = None
-"""Of the dialog that is open."""
+_here: Surroundings | None = None
+"""Asked once, when the dialog opens: the driver takes its time to answer."""
 
 
 class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
@@ -38,14 +38,14 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
                            description="Install from files that were fetched before, without any network. Empty: from the index")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        global _plan
-        _plan = choose(look_around())
+        global _here
+        _here = look_around()
         return context.window_manager.invoke_props_dialog(self, width=WIDTH, title="Install the full engine?", confirm_text="Install")
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, backend = self.layout, self._chosen()
-        for text in (_plan.message, _plan.hint) if _plan and self.backend == "AUTO" else ():
-            _lines(layout, text)
+        for text in self._reasons(backend):
+            _lines(layout, text, alert=self.backend != "AUTO")
         for name, text in consent(backend, self.wheels):
             row = layout.split(factor=0.18)
             _lines(row, name)
@@ -70,11 +70,17 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
 
     def _chosen(self) -> Backend:
         """What the menu says."""
-        global _plan
-        if self.backend != "AUTO":
-            return BACKENDS[self.backend]
-        _plan = _plan or choose(look_around())
-        return _plan.backend
+        return BACKENDS[self.backend] if self.backend != "AUTO" else choose(_here or look_around()).backend
+
+    def _reasons(self, backend: Backend) -> tuple[str, ...]:
+        """Why it is this set, or why it should not be."""
+        if _here is None:
+            return ()
+        if self.backend == "AUTO":
+            plan = choose(_here)
+            return (plan.message, plan.hint)
+        trouble = unsuited(backend, _here.graphics)
+        return (trouble.message, trouble.hint) if trouble else ()
 
 
 def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:

@@ -19,8 +19,9 @@ from ..core.step import Say, Step
 from .backends import LOCKS, Backend
 from .commands import run_logged
 from .folder import EngineFolder, Environment
+from .graphics import find_graphics
 from .own_wheel import write_wheel
-from .plan import MANAGED_PYTHON, needs_own_python, prebuilt
+from .plan import MANAGED_PYTHON, needs_own_python, prebuilt, unsuited
 
 CHECK = "doctor"
 MEGABYTE = 1_000_000
@@ -68,6 +69,7 @@ class Building:
 
     def build(self) -> None:
         """All steps."""
+        self._check_graphics()
         self._check_room()
         self.target.begin()
         self.folder.log.unlink(missing_ok=True)
@@ -77,6 +79,12 @@ class Building:
         self._add_engine(uv)
         self._self_check()
         self.target.finish()
+
+    def _check_graphics(self) -> None:
+        """UserError when the packages could not be used, before gigabytes are fetched."""
+        trouble = unsuited(self.request.backend, find_graphics()) if self.request.backend.cuda else None
+        if trouble:
+            raise trouble
 
     def _check_room(self) -> None:
         """UserError when the disk is too full, before time is spent."""

@@ -14,6 +14,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import UserError
 from .backends import CPU, CUDA, Backend
 from .graphics import Graphics, Version, find_graphics
 
@@ -64,6 +65,16 @@ def choose(here: Surroundings) -> Plan:
     if not able:
         return _no_kernels(here, here.graphics)
     return Plan(able[0], f"{here.graphics.card}: {driver_sentence(here.graphics)} {able[0].title} suits it.")
+
+
+def unsuited(backend: Backend, graphics: Graphics | None) -> UserError | None:
+    """Why a set that somebody chose cannot train here; None when it can, or is for processors."""
+    if backend.cuda is None or (graphics and backend.suits(graphics)):
+        return None
+    hint = "Let the installer choose what suits this computer."
+    if graphics is None:
+        return UserError(f"The packages for {backend.title} are of no use here: no NVIDIA graphics card with a driver was found.", hint)
+    return UserError(f"The packages for {backend.title} do not run on {graphics.card}. {driver_sentence(graphics).rstrip(';')}.", hint)
 
 
 def gets_kernels(backend: Backend, here: Surroundings) -> bool:

@@ -149,7 +149,8 @@ def test_consent_says_what_from_where_how_large_and_under_which_licence(full: Mo
     assert "/wheels" in dict(operator.consent(backends.CPU, "/wheels"))["From"]
     layout = Layout()
     described = bpy.ops.splatwright.install_engine.get_rna_type()
-    dialog = SimpleNamespace(layout=layout, backend="cpu", wheels="", _chosen=lambda: backends.CPU, bl_rna=described)
+    dialog = SimpleNamespace(layout=layout, backend="cpu", wheels="", bl_rna=described,
+                             _chosen=lambda: backends.CPU, _reasons=lambda backend: ())
     operator.SPLATWRIGHT_OT_install_engine.draw(dialog, bpy.context)
     assert "Allow Online Access" in layout.text and "120 MB" in layout.text and layout.properties == ["backend", "wheels"]
 

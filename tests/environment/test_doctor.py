@@ -49,10 +49,11 @@ def test_a_computer_for_its_graphics_card_must_have_what_that_takes(monkeypatch:
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
     assert doctor.pytorch(None, needed=True).state is RowState.BROKEN and doctor.pytorch(None, needed=False).state is RowState.ABSENT
     assert doctor.gsplat_kernels(None, needed=True).state is RowState.BROKEN
+    assert doctor.driver(None, needed=True).state is RowState.BROKEN and doctor.driver(None, needed=False).state is RowState.ABSENT
 
 
 def test_a_driver_that_is_too_old_for_pytorch() -> None:
-    row = doctor.driver(Graphics("GTX 980", "470.256.02", (11, 4), (5, 2)))
+    row = doctor.driver(Graphics("GTX 980", "470.256.02", (11, 4), (5, 2)), needed=False)
     assert row.state is RowState.WEAK and row.sentence == "GTX 980. Your driver 470 supports CUDA 11.4." and "525" in row.fix
 
 

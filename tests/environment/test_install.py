@@ -19,6 +19,7 @@ from engine.core.step import Step, silent
 from engine.environment import backends, folder
 from engine.environment.backends import BACKENDS, CPU
 from engine.environment.folder import EngineFolder, Environment, InstallState
+from engine.environment.graphics import Graphics
 from engine.environment.install import InstallRequest, install
 from engine.environment.own_wheel import write_wheel
 
@@ -157,8 +158,21 @@ def test_a_folder_that_lacks_a_wheel(request_in: InstallRequest, wheels: Path, t
 def test_no_headers_and_no_network(request_in: InstallRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blender's own Python cannot compile; the folder of wheels holds no compiled gsplat."""
     monkeypatch.setattr("engine.environment.install.needs_own_python", lambda backend: True)
+    monkeypatch.setattr("engine.environment.install.find_graphics", lambda: Graphics("RTX 4090", "580.65", (13, 0), (8, 9)))
     with pytest.raises(UserError, match=r"cannot compile.*compiled gsplat for cu130"):
         install(replace(request_in, backend=replace(BACKENDS["cu130"], disk=0)), silent)
+
+
+OLD = Graphics("GTX 980", "535.183", (12, 2), (5, 2))
+
+
+@pytest.mark.parametrize(("graphics", "words"), [(None, "no NVIDIA graphics card"), (OLD, r"GTX 980.*driver 535 supports CUDA 12.2")])
+def test_packages_for_another_card_are_not_fetched(
+        request_in: InstallRequest, monkeypatch: pytest.MonkeyPatch, graphics: Graphics | None, words: str) -> None:
+    monkeypatch.setattr("engine.environment.install.find_graphics", lambda: graphics)
+    with pytest.raises(UserError, match=words):
+        install(replace(request_in, backend=BACKENDS["cu130"]), silent)
+    assert state(request_in) is InstallState.ABSENT
 
 
 def test_a_wheel_that_was_changed(request_in: InstallRequest, wheels: Path, tmp_path: Path) -> None:
