@@ -60,8 +60,8 @@ CPU = Backend("cpu", "Photos and videos", PHOTOS, 120_000_000, 400_000_000)
 CUDA = (
     Backend("cu130", "CUDA 13", f"PyTorch 2.13, gsplat, CUDA's compiler, {PHOTOS}", 3_000_000_000, 5_400_000_000,
             (13, 0), ((7, 5), (12, 9)), brings_compiler=True),
-    Backend("cu128", "CUDA 12", f"PyTorch 2.10, gsplat, {PHOTOS}", 3_000_000_000, 6_500_000_000, (12, 8), ((7, 0), (12, 9))),
-    Backend("cu126", "CUDA 12 for older cards", f"PyTorch 2.7, gsplat, {PHOTOS}", 2_800_000_000, 6_000_000_000, (12, 6), ((5, 0), (9, 9))),
+    Backend("cu128", "CUDA 12", f"PyTorch 2.10, gsplat, {PHOTOS}", 3_600_000_000, 7_800_000_000, (12, 8), ((7, 0), (12, 9))),
+    Backend("cu126", "CUDA 12 for older cards", f"PyTorch 2.7, gsplat, {PHOTOS}", 3_000_000_000, 5_900_000_000, (12, 6), ((5, 0), (9, 9))),
 )
 """Newest first."""
 
