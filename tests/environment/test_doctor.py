@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -109,6 +110,17 @@ def test_a_toolkit_of_somebodys_choice_stays(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("MAX_JOBS", "3")
     toolkit.prepare_compiling()
     assert os.environ["CUDA_HOME"] == "/opt/my-cuda" and os.environ["MAX_JOBS"] == "3"
+
+
+def test_kernels_link_where_a_path_holds_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's own function, asked for the flags of a linker in a folder that somebody named."""
+    cpp_extension = pytest.importorskip("torch.utils.cpp_extension", reason="PyTorch is not installed")
+    monkeypatch.setattr(cpp_extension, "_prepare_ldflags", cpp_extension._prepare_ldflags)
+    monkeypatch.setattr(cpp_extension, "TORCH_LIB_PATH", "/home/é t/engine/torch/lib")
+    toolkit.quote_link_flags()
+    toolkit.quote_link_flags()
+    flags = cpp_extension._prepare_ldflags([], False, False, False, False)
+    assert "-L/home/é t/engine/torch/lib" in shlex.split(" ".join(flags)) and "-ltorch" in flags
 
 
 @pytest.mark.gpu

@@ -58,6 +58,7 @@ def executable(folder: Path, name: str) -> None:
     (["nvcc"], "", "no C++ compiler"),
     (["nvcc", "c++"], "Ninja is required to load C++ extensions", "ninja is missing"),
     (["nvcc", "c++"], "step 1\nfatal error: unsupported GNU version! gcc versions later than 14\n", "unsupported GNU version"),
+    (["nvcc", "c++"], "Error building extension 'gsplat_cuda': [1/30] nvcc -c a.cu\nld: cannot find -lcudart\n", "cannot find -lcudart"),
 ])
 def test_compilation_fails_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: list[str], text: str,
                                            words: str) -> None:

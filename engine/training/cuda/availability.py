@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import sys
 import threading
@@ -153,5 +154,7 @@ def compile_problem(text: str) -> UserError:
 
 
 def _first_error(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if "error" in line.lower()] or text.strip().splitlines()[:1]
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in said if re.search(r"\berror:|\bfatal error\b|cannot find|undefined reference", line)] or \
+        [line for line in said if "error" in line.lower()] or said
     return f": {lines[0][:200]}" if lines else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from contextlib import suppress
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +26,17 @@ def prepare_compiling() -> None:
         places.append(str(home / "bin"))
     os.environ["PATH"] = os.pathsep.join([*places, os.environ.get("PATH", "")])
     os.environ.setdefault("MAX_JOBS", str(max(1, min(os.cpu_count() or 1, int(free_memory() / COMPILER_BYTES)))))
+    if sys.platform != "win32":
+        quote_link_flags()
+
+
+def quote_link_flags() -> None:
+    """Let kernels link where a path holds spaces: PyTorch quotes them for compilers and, on Windows, for the linker."""
+    from torch.utils import cpp_extension
+
+    prepare = getattr(cpp_extension, "_prepare_ldflags", None)
+    if prepare is not None and not hasattr(prepare, "__wrapped__"):
+        cpp_extension._prepare_ldflags = wraps(prepare)(lambda *arguments: [shlex.quote(flag) for flag in prepare(*arguments)])
 
 
 def packaged_toolkit() -> Path | None:
