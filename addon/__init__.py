@@ -21,6 +21,7 @@ MODULES = (
     "layout_panel",
     "jobs",
     "batch",
+    "command_line",
     "dataset_check",
     "linked",
 )

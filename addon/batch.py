@@ -13,13 +13,12 @@ from pathlib import Path
 
 import bpy
 
-from ..engine.batch import State, Task, Trainings, forget, progress, summary, told, write_record
+from ..engine.batch import State, Task, Trainings, forget, progress, summary, told
 from ..engine.core.errors import UserError
-from ..engine.core.files import disk_error
 from . import jobs, remote_engines
+from .batch_capture import captured
 from .batch_entries import BatchEntry, batch_settings
-from .batch_plan import Plan, check_apart, check_places, check_room, plan_of, showing
-from .capture import capture_steps
+from .batch_plan import Plan, check_apart, check_places, check_room, plan_of
 from .preferences import preferences
 from .redraw import redraw_sidebars
 from .render_passes import Render
@@ -32,7 +31,6 @@ _tasks: dict[int, Task] = {}
 """How far each entry is, by its number."""
 
 _trainings: Trainings | None = None
-_seconds_a_view: float | None = None
 _ended = ""
 
 
@@ -53,7 +51,7 @@ def busy() -> bool:
 
 def at_work() -> tuple[float, str]:
     """Share of the batch that is done, and a line about it."""
-    return progress(tasks(), _seconds_a_view)[0], told(tasks(), _seconds_a_view)
+    return progress(tasks())[0], told(tasks())
 
 
 def ended() -> str:
@@ -85,7 +83,8 @@ def capturing(plans: list[Plan], render: Render) -> Iterator[str]:
     """
     for plan in plans:
         if plan.task.state is State.WAITING:
-            yield from _captured(plan, render)
+            for _ in captured(plan, render):
+                yield told(tasks())
         if _elsewhere():
             hand_over([plan])
     hand_over(plans)
@@ -135,35 +134,6 @@ def look() -> None:
                 plan.task.captured(plan.ready)
                 if plan.task.config and _trainings.attach(plan.task) and not busy():
                     bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
-
-
-def _captured(plan: Plan, render: Render) -> Iterator[str]:
-    task, directory = plan.task, plan.request.directory
-    task.state, task.done, task.total = State.CAPTURING, 0, task.images
-    try:
-        forget(directory)
-        with showing(plan.scene):
-            for seen in capture_steps(bpy.context, plan.request, render):
-                _note(task, seen.done, seen.total, seen.eta_seconds)
-                yield told(tasks(), _seconds_a_view)
-        write_record(directory, plan.asked)
-        task.captured(task.total)
-    except UserError as error:
-        task.fail(error)
-    except OSError as error:
-        task.fail(disk_error(Path(error.filename or directory), error))
-    except (RuntimeError, KeyError, ReferenceError) as error:
-        task.fail(UserError(f"The scene {plan.scene} could not be captured: {error}.", "Capture it from the panel Capture to see why."))
-    finally:
-        if task.state is State.CAPTURING:
-            task.state, task.eta = State.WAITING, None
-
-
-def _note(task: Task, done: int, total: int, eta: float | None) -> None:
-    global _seconds_a_view
-    task.done, task.total, task.eta = done, total, eta
-    if eta and done < total:
-        _seconds_a_view = eta / (total - done)
 
 
 def _checked(entries: list[BatchEntry]) -> list[Plan]:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import bpy
@@ -48,15 +48,30 @@ class Plan:
         return captured_images(self.request.directory) if record is not None and record.asked == self.asked else 0
 
 
+@dataclass(frozen=True)
+class Views:
+    """Which views of a scene: ALL its cameras, those of a COLLECTION, or what its panel Capture says (RIG)."""
+
+    scene: bpy.types.Scene
+    cameras: str
+    collection: bpy.types.Collection | None = None
+
+
 def plan_of(entry: BatchEntry) -> Plan:
     """The plan of one entry; UserError in a sentence about what is wrong with it."""
     if entry.scene is None:
         raise UserError("No scene is chosen.", "Choose a scene, or remove the entry.")
     folder = absolute_folder(entry.directory)
-    settings = entry.scene.splatwright.capture
-    request = replace(settings.to_request(), directory=folder, **_chosen_cameras(entry))
-    config = _config(entry) if entry.train else None
-    return Plan(Task(entry.name or folder.name, folder, config, images=_count(entry.scene, request)), entry.scene.name, request)
+    views = Views(entry.scene, entry.cameras, entry.collection)
+    return make_plan(entry.name or folder.name, views, folder, _config(entry) if entry.train else None)
+
+
+def make_plan(name: str, views: Views, folder: Path, config: TrainConfig | None) -> Plan:
+    """The capture of some views into a folder, with the other settings of the scene's panel Capture; UserError when it cannot work."""
+    settings = views.scene.splatwright.capture
+    values = {field.name: getattr(settings, field.name) for field in fields(CaptureRequest) if hasattr(settings, field.name)}
+    request = CaptureRequest(**{**values, "directory": folder, **_chosen_cameras(views)})
+    return Plan(Task(name, folder, config, images=_count(views.scene, request)), views.scene.name, request)
 
 
 def layer_of(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
@@ -120,14 +135,14 @@ def _config(entry: BatchEntry) -> TrainConfig:
     return TrainConfig(**PRESETS[entry.preset].settings).validate()
 
 
-def _chosen_cameras(entry: BatchEntry) -> dict[str, object]:
-    """What of a request the entry decides: the source, and the names of the cameras where they are known beforehand."""
-    scene, layer = entry.scene, layer_of(entry.scene)
+def _chosen_cameras(views: Views) -> dict[str, object]:
+    """What of a request the views decide: the source, and the names of the cameras where they are known beforehand."""
+    scene, layer = views.scene, layer_of(views.scene)
     source = scene.splatwright.capture.source
-    if entry.cameras == "RIG" and source != "SELECTED":
+    if views.cameras == "RIG" and source != "SELECTED":
         _check_rig(scene, layer, source)
         return {"source": source}
-    wanted, where = _wanted(entry, layer)
+    wanted, where = _wanted(views, layer)
     cameras = cameras_of([item for item in layer.objects if item in wanted])
     if not cameras:
         raise UserError(f"{where} has no camera.", "Choose other cameras, or a dome in the panel Capture and As in Capture here.")
@@ -136,17 +151,17 @@ def _chosen_cameras(entry: BatchEntry) -> dict[str, object]:
     return {"source": "SELECTED", "cameras": tuple(sorted(camera.name_full for camera in cameras))}
 
 
-def _wanted(entry: BatchEntry, layer: bpy.types.ViewLayer) -> tuple[set[bpy.types.Object], str]:
-    """The objects that an entry's cameras are among, and what to call them in a sentence."""
-    match entry.cameras:
-        case "COLLECTION" if entry.collection is None:
+def _wanted(views: Views, layer: bpy.types.ViewLayer) -> tuple[set[bpy.types.Object], str]:
+    """The objects that the cameras are among, and what to call them in a sentence."""
+    match views.cameras:
+        case "COLLECTION" if views.collection is None:
             raise UserError("No collection of cameras is chosen.", "Choose a collection.")
         case "COLLECTION":
-            return set(entry.collection.all_objects), f"The collection {entry.collection.name} in the scene {entry.scene.name}"
+            return set(views.collection.all_objects), f"The collection {views.collection.name} in the scene {views.scene.name}"
         case "RIG":
-            return {item for item in layer.objects if item.select_get(view_layer=layer)}, f"The selection in the scene {entry.scene.name}"
+            return {item for item in layer.objects if item.select_get(view_layer=layer)}, f"The selection in the scene {views.scene.name}"
         case _:
-            return set(layer.objects), f"The scene {entry.scene.name}"
+            return set(layer.objects), f"The scene {views.scene.name}"
 
 
 def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) -> None:

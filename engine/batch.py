@@ -58,8 +58,10 @@ class Task:
     """views of the capture, or steps of the training, of `total`"""
     total: int = 0
     eta: float | None = None
-    pace: float | None = None
-    """seconds that a step of the training takes"""
+    view_seconds: float | None = None
+    """what a view of the capture takes"""
+    step_seconds: float | None = None
+    """what a step of the training takes"""
     psnr: float | None = None
     problem: str = ""
     job: str = ""
@@ -113,7 +115,7 @@ class Task:
                 self.done, self.total, self.note, self.problem = event.step, event.max_steps, "", ""
             case Progress():
                 self.done, self.total, self.eta = event.step, event.max_steps, event.eta_seconds
-                self.pace = 1 / event.steps_per_second if event.steps_per_second > 0 else self.pace
+                self.step_seconds = 1 / event.steps_per_second if event.steps_per_second > 0 else self.step_seconds
             case Stage():
                 self.note = f"{event.name} {event.done / event.total:.0%}" if event.total else event.name
             case Paused():
@@ -134,18 +136,32 @@ def summary(tasks: Sequence[Task]) -> str:
     return f"{done} of {len(tasks)} done" + "".join(f", {text}" for text in others)
 
 
-def progress(tasks: Sequence[Task], seconds_a_view: float | None) -> tuple[float, float | None]:
+def progress(tasks: Sequence[Task]) -> tuple[float, float | None]:
     """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured that tells."""
     share = sum(task.share for task in tasks) / max(1, len(tasks))
-    paces = [task.pace for task in tasks if task.pace is not None]
     views = sum(task.images - (task.done if task.state is State.CAPTURING else 0)
                 for task in tasks if task.state in (State.WAITING, State.CAPTURING))
     steps = sum(task.config.max_steps - (task.done if task.state is State.TRAINING else 0)
                 for task in tasks if task.config and not task.over)
-    if (views and seconds_a_view is None) or (steps and not paces):
-        return share, None
     side_by_side = max(1, sum(task.state is State.TRAINING for task in tasks))
-    return share, views * (seconds_a_view or 0.0) + steps * (sum(paces) / len(paces) if paces else 0.0) / side_by_side
+    captures = _seconds(views, [task.view_seconds for task in tasks])
+    trainings = _seconds(steps, [task.step_seconds for task in tasks])
+    return share, None if captures is None or trainings is None else captures + trainings / side_by_side
+
+
+def _seconds(count: int, each: Sequence[float | None]) -> float | None:
+    """What so many pieces of work take, by the mean of those that were measured; None when none was."""
+    known = [seconds for seconds in each if seconds is not None]
+    return 0.0 if not count else count * sum(known) / len(known) if known else None
+
+
+def told(tasks: Sequence[Task]) -> str:
+    """A line about the whole batch at work."""
+    left = progress(tasks)[1]
+    current = next((task for task in tasks if task.state in (State.CAPTURING, State.TRAINING)), None)
+    parts = [f"{current.name}: {current.sentence}"] if current else []
+    over = sum(task.over for task in tasks)
+    return ", ".join([*parts, f"{over} of {len(tasks)} over", *([f"{duration(left)} left"] if left is not None else [])])
 
 
 @dataclass(frozen=True)
@@ -318,12 +334,3 @@ class Trainings:
 
     def _drop(self, task: Task) -> None:
         self._running = [run for run in self._running if run.task is not task]
-
-
-def told(tasks: Sequence[Task], seconds_a_view: float | None) -> str:
-    """A line about the whole batch at work."""
-    left = progress(tasks, seconds_a_view)[1]
-    current = next((task for task in tasks if task.state in (State.CAPTURING, State.TRAINING)), None)
-    parts = [f"{current.name}: {current.sentence}"] if current else []
-    over = sum(task.over for task in tasks)
-    return ", ".join([*parts, f"{over} of {len(tasks)} over", *([f"{duration(left)} left"] if left is not None else [])])
