@@ -45,8 +45,8 @@ def tasks() -> list[Task]:
 
 
 def busy() -> bool:
-    """Trainings of the batch are followed."""
-    return bpy.app.timers.is_registered(poll)
+    """Trainings of the batch are under way or to come."""
+    return _trainings is not None and _trainings.busy
 
 
 def at_work() -> tuple[float, str]:
@@ -95,7 +95,12 @@ def hand_over(plans: list[Plan]) -> None:
     for task in (plan.task for plan in plans):
         if task.state is State.CAPTURED and _trainings is not None:
             _trainings.add(task)
-    if not busy():
+    start_timer()
+
+
+def start_timer() -> None:
+    """Tick, if not ticking already."""
+    if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
 
 
@@ -132,8 +137,8 @@ def look() -> None:
             if plan.ready:
                 _tasks[entry.number] = plan.task
                 plan.task.captured(plan.ready)
-                if plan.task.config and _trainings.attach(plan.task) and not busy():
-                    bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
+                if plan.task.config and _trainings.attach(plan.task):
+                    start_timer()
 
 
 def _checked(entries: list[BatchEntry]) -> list[Plan]:

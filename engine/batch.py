@@ -224,6 +224,11 @@ class Trainings:
         self._waiting: list[Task] = []
         self._running: list[_Run] = []
 
+    @property
+    def busy(self) -> bool:
+        """Something is under way or to come."""
+        return bool(self._running or self._waiting)
+
     def add(self, task: Task) -> None:
         """Let a captured task be trained, once; a training that was begun earlier is gone on with."""
         if not any(task is waiting for waiting in self._waiting) and not self.attach(task):
@@ -254,7 +259,7 @@ class Trainings:
         while self._waiting and len(self._running) < self.at_once:
             task = self._waiting.pop(0)
             self._guarded(task, lambda task=task: self._begin(task))
-        return bool(self._running or self._waiting)
+        return self.busy
 
     def stop(self) -> None:
         """End the trainings under way; begun again, they go on from their checkpoints."""

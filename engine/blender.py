@@ -111,7 +111,7 @@ def _running(blender: Blender, work: Path, order: CaptureOrder, log: Path) -> It
     """The process, in a group of its own: Ctrl+C is for us to handle. Its standard input closes when we die, however that happens."""
     write_order(order, work)
     try:
-        with open(log, "ab") as file:
+        with open(log, "wb") as file:
             process = subprocess.Popen(blender.command(work), stdin=subprocess.PIPE, stdout=file, stderr=file,
                                        start_new_session=os.name != "nt")
     except OSError as error:

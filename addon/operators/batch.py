@@ -155,7 +155,6 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
             batch.poll()
         while batch.poll() is not None:
             time.sleep(batch.INTERVAL)
-        bpy.app.timers.unregister(batch.poll)
         self._report_failures()
         return {"FINISHED"}
 

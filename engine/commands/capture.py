@@ -21,7 +21,6 @@ from .chosen_engine import chosen_address, chosen_engine
 
 Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 AT_ONCE_ELSEWHERE = 1000
-LOG = "blender.log"
 
 
 def capture(
@@ -62,7 +61,7 @@ def capture(
     try:
         with batch_view() as show:
             for order in orders:
-                for _ in batch.capture(program, order, output / LOG):
+                for _ in batch.capture(program, order, output / f"{Path(order.file).stem}.log"):
                     show(batch.tasks)
             for _ in batch.train():
                 show(batch.tasks)
