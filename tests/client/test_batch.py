@@ -138,6 +138,7 @@ def test_stopped_trainings_rest_and_go_on(engine: LocalEngine, tmp_path: Path) -
         trainings.add(task)
     while not todo[0].done:
         trainings.step()
+        time.sleep(0.05)
     trainings.stop()
     assert not trainings.busy and [task.state for task in todo] == [State.CAPTURED] * 2
     assert not any(engine.state(job).alive for job in engine.jobs())
