@@ -195,3 +195,15 @@ def test_the_full_engine_by_hand(desk: Desktop) -> None:
     assert found["rows"]["Built-in engine"] == "well" and found["rows"]["Photos and videos"] == "well"
     assert "Built-in engine: A training step" in found["copied"]
     assert [found[f"engine-{state}"] for state in ("outdated", "incomplete", "broken")] == ["outdated", "incomplete", "broken"]
+
+
+@pytest.mark.gui
+@window
+def test_a_batch_by_hand(desk: Desktop) -> None:
+    shutil.copy(REPOSITORY / "tests" / "blender_file.py", desk.folder)
+    found = desk.run("steps_batch")
+    assert found["entries"] == ["Küche 1", "ホール", "ホール Ring A", "ホール Ring/B"]
+    assert found["after_escape"] == ["captured", "waiting", "waiting", "waiting"] and found["kept"]
+    assert (found["shown"], found["shown_after"]) == ("ホール", "Küche 1"), "the window shows the scene that is captured"
+    assert found["at_once"] == 1 and found["states"] == ["done", "done", "done", "failed"] and found["ended"] == "3 of 4 done, 1 failed"
+    assert "at least 3" in found["problem"] and found["splats"] == ["Küche 1"]
