@@ -19,7 +19,7 @@ OWN = "splatwright_checkout"
 
 def extension() -> str:
     """The package to work with: the enabled extension, or this checkout under a name of its own, with its settings registered."""
-    enabled = next((name for name in bpy.context.preferences.addons.keys() if name.endswith(".splatwright")), "")
+    enabled = next((addon.module for addon in bpy.context.preferences.addons if addon.module.endswith(".splatwright")), "")
     if enabled:
         return enabled
     root = Path(__file__).resolve().parents[1]

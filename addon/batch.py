@@ -7,7 +7,7 @@ engine elsewhere gets each dataset as soon as it is captured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def begin() -> list[Plan]:
     return plans
 
 
-def capturing(plans: list[Plan], render: Render) -> Iterator[str]:
+def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
     """Capture what is not captured yet, scene by scene, and hand the datasets to the engine; yields lines for the status bar.
 
     Closing it early leaves what is not captured waiting. A capture that fails is noted, and the next one begins.
@@ -117,8 +117,10 @@ def poll() -> float | None:
 
 def stop() -> None:
     """End the trainings under way and begin no other; begun again, the batch goes on where it was."""
+    global _ended
     if _trainings is not None:
         _trainings.stop()
+        _ended = summary(tasks())
 
 
 def again(entry: BatchEntry) -> None:
@@ -137,7 +139,7 @@ def look() -> None:
             if plan.ready:
                 _tasks[entry.number] = plan.task
                 plan.task.captured(plan.ready)
-                if plan.task.config and _trainings.attach(plan.task):
+                if plan.task.config and _trainings.attach(plan.task, rewrite=False):
                     start_timer()
 
 

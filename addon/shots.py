@@ -60,7 +60,8 @@ def requested_cameras(context: bpy.types.Context, request: CaptureRequest) -> li
 
 def selected_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
     """The cameras that `request` names, or those that are selected, in the order of their names; UserError when there are none."""
-    chosen = [item for item in context.view_layer.objects if item.name_full in request.cameras] if request.cameras else context.selected_objects
+    named = [item for item in context.view_layer.objects if item.name_full in request.cameras]
+    chosen = named if request.cameras else context.selected_objects
     cameras = sorted((item for item in chosen if item.type == "CAMERA"), key=lambda item: item.name)
     if not cameras:
         raise UserError("No camera is selected.", "Select the cameras to capture from, or let a dome or an orbit be generated.")

@@ -90,8 +90,6 @@ class Task:
         match self.state:
             case State.CAPTURING:
                 return f"capturing {self.done}/{self.total}"
-            case State.CAPTURED:
-                return "captured, training waits"
             case State.TRAINING:
                 return self.note or (f"training {self.done:,}/{self.total:,}" if self.total else "training begins")
             case State.DONE if self.psnr is not None:
@@ -160,8 +158,12 @@ def told(tasks: Sequence[Task]) -> str:
     left = progress(tasks)[1]
     current = next((task for task in tasks if task.state in (State.CAPTURING, State.TRAINING)), None)
     parts = [f"{current.name}: {current.sentence}"] if current else []
-    over = sum(task.over for task in tasks)
-    return ", ".join([*parts, f"{over} of {len(tasks)} over", *([f"{duration(left)} left"] if left is not None else [])])
+    parts.append(f"{sum(task.over for task in tasks)} of {len(tasks)} finished")
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+    elif current and current.state is State.CAPTURING and current.eta is not None:
+        parts.append(f"{duration(current.eta)} left for this capture")
+    return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ class _Run:
 
     task: Task
     place: Engine
+    writes: bool
     cursor: int = 0
     restarts: int = 0
     silent_since: float | None = None
@@ -234,19 +237,22 @@ class Trainings:
         if not any(task is waiting for waiting in self._waiting) and not self.attach(task):
             self._waiting.append(task)
 
-    def attach(self, task: Task) -> bool:
-        """Follow the task's training, if there is one that is at work or at its end."""
+    def attach(self, task: Task, rewrite: bool = True) -> bool:
+        """Follow the task's training, if there is one that is at work or at its end; `rewrite`: splats of one that has ended, where the
+        file beside the dataset is gone or older, too."""
         found = self.found(task)
-        if found is None or not (found[0].state(found[1]).alive or found[0].state(found[1]) is JobState.FINISHED):
+        state = found[0].state(found[1]) if found else JobState.INTERRUPTED
+        if found is None or not (state.alive or state is JobState.FINISHED):
             return False
-        self._follow_from_now(task, *found)
+        self._follow_from_now(task, *found, writes=state.alive or rewrite)
         return True
 
     def found(self, task: Task) -> tuple[Engine, str] | None:
         """The newest job of just this capture with these settings."""
         name = job_spec(task).name
+        tag = name.rpartition("-")[2]
         for place in self.places:
-            for job in reversed(place.jobs()):
+            for job in reversed([job for job in place.jobs() if tag in job]):
                 with suppress(UserError):
                     if place.spec(job).name == name:
                         return place, job
@@ -286,9 +292,9 @@ class Trainings:
             place.resume(job)
         self._follow_from_now(task, place, job)
 
-    def _follow_from_now(self, task: Task, place: Engine, job: str) -> None:
+    def _follow_from_now(self, task: Task, place: Engine, job: str, writes: bool = True) -> None:
         task.state, task.job, task.problem = State.TRAINING, job, ""
-        self._running.append(_Run(task, place))
+        self._running.append(_Run(task, place, writes))
 
     def _follow(self, run: _Run) -> None:
         task, place = run.task, run.place
@@ -315,7 +321,7 @@ class Trainings:
         result, output = run.place.file(run.task.job, "result.ply"), run.task.output
         if result is None:
             raise UserError("The training's result is missing.", "Begin the batch again to train once more.")
-        if not output.exists() or output.stat().st_mtime < result.stat().st_mtime:
+        if run.writes and (not output.exists() or output.stat().st_mtime < result.stat().st_mtime):
             splats = read_splats(result)
             write_splats(output, splats.gaussians, antialiased=splats.antialiased)
         self._drop(run.task)

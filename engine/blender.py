@@ -69,14 +69,14 @@ class Blender:
 
 
 def find_blender(chosen: Path | None) -> Blender:
-    """The chosen Blender, or else that of the environment, of the PATH, of its usual places, or this Python's bpy. UserError without one."""
+    """The chosen Blender, or that of the environment, of the PATH, of the usual places, or this Python's bpy; UserError without one."""
     named = str(chosen) if chosen else os.environ.get(VARIABLE, "")
     if named:
         path = shutil.which(os.path.expanduser(named))
         if path is None:
             raise UserError(f"There is no program {named}.", f"Name a Blender: --blender PATH, or {VARIABLE}.")
         return Blender(Path(path)).check()
-    found = shutil.which("blender") or next((place for place in _usual_places()), None)
+    found = shutil.which("blender") or next(_usual_places(), None)
     if found is None and find_spec("bpy") is not None:
         found = sys.executable
     if found is None:

@@ -26,7 +26,9 @@ from .core.errors import UserError
 from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-for verb in (check, frames, capture, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve, doctor):
+VERBS = (check, frames, capture, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve,
+         doctor)
+for verb in VERBS:
     app.command(verb)
 
 

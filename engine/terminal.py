@@ -9,8 +9,8 @@ from typing import Any, assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.progress import Progress as Bar
+from rich.table import Table
 
 from .batch import State, Task, progress, summary
 from .client import Engine, JobState

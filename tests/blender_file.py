@@ -1,4 +1,4 @@
-"""A small .blend file for batches: two scenes, the second with two collections of cameras. `python -m tests.blender_file FILE` writes it."""
+"""A small .blend file: two scenes, the second with two collections of cameras. `python -m tests.blender_file FILE` writes it."""
 
 from __future__ import annotations
 

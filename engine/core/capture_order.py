@@ -52,7 +52,7 @@ def write_order(order: CaptureOrder, work: Path) -> None:
 def read_order(work: Path) -> CaptureOrder:
     """The order in a work folder that the command line made."""
     values: dict[str, Any] = json.loads((work / ORDER).read_text(encoding="utf-8"))
-    return CaptureOrder(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return CaptureOrder(**{**values, "scenes": tuple(values["scenes"]), "cameras": tuple(values["cameras"])})
 
 
 def tell(news: News, work: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -125,7 +126,7 @@ def test_every_scene_and_collection_is_captured_and_trained(desk: Desk) -> None:
     began = [(desk.folder / "jobs" / job / "job.json").stat().st_mtime_ns for job in desk.jobs()]
     ended = [(desk.folder / "jobs" / job / "report.json").stat().st_mtime_ns for job in desk.jobs()]
     order = sorted(zip(began, ended, strict=True))
-    assert all(before[1] <= after[0] + 10**9 for before, after in zip(order, order[1:], strict=False)), "one training at a time"
+    assert all(before[1] <= after[0] + 10**9 for before, after in pairwise(order)), "one training at a time"
 
 
 def test_the_cameras_of_a_scene_that_is_not_shown_stand_where_they_are(desk: Desk) -> None:
@@ -145,6 +146,9 @@ def test_run_again_nothing_is_done_twice(desk: Desk) -> None:
     desk.wait(lambda: desk.states == ["done"] * 2)
     assert [task.psnr for task in desk.batch.tasks()] == spoken
     desk.dataset(f"{KITCHEN}.ply").unlink()
+    desk.reopen()
+    desk.wait(lambda: desk.states == ["done"] * 2)
+    assert not desk.dataset(f"{KITCHEN}.ply").exists(), "opening a file writes nothing"
     bpy.ops.splatwright.run_batch()
     assert desk.dataset(f"{KITCHEN}.ply").exists() and desk.jobs() == jobs
 
@@ -303,6 +307,7 @@ def test_escape_stops_and_the_next_run_goes_on(desk: Desk) -> None:
         operator.modal(context, TICK)
     operator.modal(context, ESCAPE)
     assert operator.modal(context, TICK) == {"CANCELLED"} and "goes on where it was" in operator.reports[-1][1]
+    assert desk.batch.ended() == "1 of 2 done, 1 to do"
     assert desk.states == ["done", "waiting"] and bpy.context.scene.name == KITCHEN and manager.timers == 0
     images = {path: stamp for path, stamp in desk.images().items() if "Ring A" in str(path)}
     bpy.ops.splatwright.run_batch()
@@ -349,7 +354,7 @@ def test_the_panel_in_every_state(desk: Desk) -> None:
     for _ in begin(desk):
         told.append(lines(panel, desk))
     assert any("capturing 3/5" in line for line in told) and desk.batch.busy()
-    assert "stop_batch" in drawn("batch", "addon.batch_panel").operators and "over" in drawn("batch", "addon.batch_panel").text
+    assert "stop_batch" in drawn("batch", "addon.batch_panel").operators and "finished" in drawn("batch", "addon.batch_panel").text
     desk.wait(lambda: desk.states == ["done"])
     assert "dB" in lines(panel, desk)
 

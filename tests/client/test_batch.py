@@ -152,12 +152,14 @@ def test_what_is_left_is_measured_and_not_guessed(tmp_path: Path) -> None:
     assert progress([one, two]) == (0.0, None)
     one.state, one.done, one.total, one.view_seconds = State.CAPTURING, 5, 10, 2.0
     assert progress([one, two]) == (0.125, None), "no training was measured yet"
-    assert told([one, two]) == "one: capturing 5/10, 0 of 2 over"
+    assert told([one, two]) == "one: capturing 5/10, 0 of 2 finished"
+    one.eta = 10.0
+    assert told([one, two]).endswith("0 of 2 finished, 10 s left for this capture")
     one.captured(10)
     two.captured(20)
     one.state, one.done, one.total, one.step_seconds = State.TRAINING, 50, 100, 0.1
     share, left = progress([one, two])
-    assert share == 0.625 and left == pytest.approx(15.0)
+    assert share == 0.625 and left == pytest.approx(15.0) and told([one, two]) == "one: training 50/100, 0 of 2 finished, 15 s left"
     assert progress([]) == (0.0, 0.0)
 
 

@@ -79,6 +79,15 @@ class Desktop:
         assert not found.get("error"), found["error"]
         return found
 
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Blender without a window, with the desktop's profile, to its end."""
+        root = [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender"] if self.root else [os.environ["SPLATWRIGHT_BLENDER"]]
+        with subprocess.Popen([*root, *arguments], env=self._environment(""), text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            assert process.stdout
+            said = process.stdout.read()
+        return subprocess.CompletedProcess(arguments, process.returncode, said)
+
     def _command(self, keep_profile: bool) -> list[str]:
         width, height = map(str, SIZE)
         script = self.inside(self.folder / "driver.py")
