@@ -8,6 +8,7 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
+from ...engine.batch import State
 from ...engine.core.errors import UserError
 from .. import batch, jobs
 from ..batch_entries import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
@@ -217,7 +218,7 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = active_entry()
         task = batch.task_of(entry) if entry is not None else None
-        return task is not None and bool(task.job) and entry.scene is not None
+        return task is not None and task.state in (State.TRAINING, State.DONE) and bool(task.job) and entry.scene is not None
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -83,7 +83,7 @@ def rooms() -> None:
         scene.render.resolution_x = scene.render.resolution_y = 160
         scene.cycles.samples = 16
         settings = scene.splatwright.train
-        settings.max_steps, settings.max_gaussians, settings.resolution, settings.trial = 1500, 1000, 96, False
+        settings.max_steps, settings.max_gaussians, settings.resolution, settings.trial = 800, 1000, 96, False
     add_cameras(kitchen, kitchen.collection, 6)
     for name, count in (("Ring A", 6), ("Ring/B", 2)):
         ring = bpy.data.collections.new(name)
@@ -101,7 +101,7 @@ def show_batch_alone(driver: Driver) -> None:
     panel = driver.module("addon.batch_panel").SPLATWRIGHT_PT_batch
     bpy.utils.unregister_class(panel)
     driver.module("addon.panels").unregister()
-    for other in ("check_panel", "photos_panel"):
+    for other in ("check_panel", "photos_panel", "instant_panel", "report_panel", "splats_panel", "layout_panel"):
         driver.module(f"addon.{other}").unregister()
     panel.bl_options = set()
     bpy.utils.register_class(panel)

@@ -81,8 +81,7 @@ class Desktop:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Blender without a window, with the desktop's profile, to its end."""
-        root = [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender"] if self.root else [os.environ["SPLATWRIGHT_BLENDER"]]
-        with subprocess.Popen([*root, *arguments], env=self._environment(""), text=True, stdin=subprocess.PIPE,
+        with subprocess.Popen([*self._blender(), *arguments], env=self._environment(""), text=True, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             assert process.stdout
             said = process.stdout.read()
@@ -94,9 +93,12 @@ class Desktop:
         options = ["--enable-event-simulate", "-p", "0", "0", width, height, "--python", script]
         if not keep_profile:
             options.insert(0, "--factory-startup")
+        return [*self._blender(), *options]
+
+    def _blender(self) -> list[str]:
         if self.root is None:
-            return [os.environ["SPLATWRIGHT_BLENDER"], *options]
-        return [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender", *options]
+            return [os.environ["SPLATWRIGHT_BLENDER"]]
+        return [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender"]
 
     def _environment(self, display: str) -> dict[str, str]:
         home = self.inside(self.folder)
