@@ -320,7 +320,8 @@ def test_stop_ends_the_training_and_the_next_run_goes_on_from_its_checkpoint(des
     for _ in begin(desk):
         pass
     task = desk.batch.tasks()[0]
-    desk.wait(lambda: (desk.folder / "jobs" / task.job / "checkpoint").is_dir())
+    load = module("engine.training.checkpoint").load_checkpoint
+    desk.wait(lambda: load(desk.folder / "jobs" / task.job / "checkpoint") is not None)
     assert bpy.ops.splatwright.stop_batch() == {"FINISHED"}
     place, job = module("addon.jobs").engine(), desk.jobs()
     assert not place.state(job[0]).alive and desk.states == ["captured"] and desk.batch.poll() is None

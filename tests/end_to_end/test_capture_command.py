@@ -16,6 +16,7 @@ from engine.client import LocalEngine
 from engine.core.errors import UserError
 from engine.core.formats import read_splats
 from engine.core.sources import read_dataset
+from engine.training.checkpoint import load_checkpoint
 
 from .test_command_line import ROOT, assert_sentence, splatwright
 
@@ -171,7 +172,7 @@ def test_ended_in_the_middle_of_a_training(file: Path, tmp_path: Path, how: sign
     until(process, f"{KITCHEN}: training begins")
     place = LocalEngine(tmp_path / "jobs")
     end = time.monotonic() + 60
-    while not place.jobs() or not (tmp_path / "jobs" / place.jobs()[0] / "checkpoint").exists():
+    while not place.jobs() or load_checkpoint(tmp_path / "jobs" / place.jobs()[0] / "checkpoint") is None:
         assert time.monotonic() < end
         time.sleep(0.05)
     process.send_signal(how)
