@@ -139,8 +139,10 @@ def look() -> None:
             if plan.ready:
                 _tasks[entry.number] = plan.task
                 plan.task.captured(plan.ready)
-                if plan.task.config and _trainings.attach(plan.task, rewrite=False):
-                    start_timer()
+                if plan.task.config:
+                    _trainings.attach(plan.task)
+    if busy():
+        start_timer()
 
 
 def _checked(entries: list[BatchEntry]) -> list[Plan]:

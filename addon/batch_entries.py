@@ -81,8 +81,8 @@ def cameras_of(objects: bpy.types.bpy_prop_collection) -> list[bpy.types.Object]
 
 
 def camera_collections(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
-    """The collections of a scene, at any depth, that hold cameras themselves."""
-    return [found for found in scene.collection.children_recursive if cameras_of(found.objects)]
+    """The collections of a scene, at any depth, that hold several cameras themselves."""
+    return [found for found in scene.collection.children_recursive if len(cameras_of(found.objects)) > 1]
 
 
 def file_name(name: str) -> str:

@@ -39,7 +39,8 @@ class Plan:
     @property
     def asked(self) -> str:
         """Fingerprint of what is captured, wherever it is written."""
-        return fingerprint([self.scene, asdict(replace(self.request, directory=Path()))])
+        size = image_size(bpy.data.scenes[self.scene].render)
+        return fingerprint([self.scene, size, self.task.images, asdict(replace(self.request, directory=Path()))])
 
     @property
     def ready(self) -> int:

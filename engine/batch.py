@@ -212,8 +212,9 @@ class _Run:
 
     task: Task
     place: Engine
+    cursor: int
     writes: bool
-    cursor: int = 0
+    """whether its splats are written beside the dataset"""
     restarts: int = 0
     silent_since: float | None = None
 
@@ -234,18 +235,21 @@ class Trainings:
 
     def add(self, task: Task) -> None:
         """Let a captured task be trained, once; a training that was begun earlier is gone on with."""
-        if not any(task is waiting for waiting in self._waiting) and not self.attach(task):
+        if any(task is waiting for waiting in self._waiting):
+            return
+        found = self.found(task)
+        state = found[0].state(found[1]) if found else None
+        if found and state in (JobState.QUEUED, JobState.STARTING, JobState.RUNNING, JobState.FINISHED):
+            self._runs(task, *found)
+        else:
             self._waiting.append(task)
 
-    def attach(self, task: Task, rewrite: bool = True) -> bool:
-        """Follow the task's training, if there is one that is at work or at its end; `rewrite`: splats of one that has ended, where the
-        file beside the dataset is gone or older, too."""
+    def attach(self, task: Task) -> None:
+        """Follow the task's training if it is at work, and take in how it ended if it has; nothing is begun or written for that."""
         found = self.found(task)
-        state = found[0].state(found[1]) if found else JobState.INTERRUPTED
-        if found is None or not (state.alive or state is JobState.FINISHED):
-            return False
-        self._follow_from_now(task, *found, writes=state.alive or rewrite)
-        return True
+        state = found[0].state(found[1]) if found else None
+        if found and state and (state.alive or state is JobState.FINISHED):
+            self._runs(task, *found, writes=state.alive)
 
     def found(self, task: Task) -> tuple[Engine, str] | None:
         """The newest job of just this capture with these settings."""
@@ -285,16 +289,18 @@ class Trainings:
             task.fail(error)
 
     def _begin(self, task: Task) -> None:
-        place, job = self.found(task) or (self.places[0], "")
-        if not job:
-            job = place.submit(job_spec(task))
-        else:
-            place.resume(job)
-        self._follow_from_now(task, place, job)
+        found = self.found(task)
+        if found is None:
+            self._runs(task, self.places[0], self.places[0].submit(job_spec(task)))
+            return
+        place, job = found
+        told = place.events(job)[1]  # why it ended or paused before is no news
+        place.resume(job)
+        self._runs(task, place, job, told)
 
-    def _follow_from_now(self, task: Task, place: Engine, job: str, writes: bool = True) -> None:
+    def _runs(self, task: Task, place: Engine, job: str, cursor: int = 0, writes: bool = True) -> None:
         task.state, task.job, task.problem = State.TRAINING, job, ""
-        self._running.append(_Run(task, place, writes))
+        self._running.append(_Run(task, place, cursor, writes))
 
     def _follow(self, run: _Run) -> None:
         task, place = run.task, run.place

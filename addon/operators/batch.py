@@ -64,7 +64,7 @@ class SPLATWRIGHT_OT_add_batch_scenes(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
-    """Add each collection that holds cameras, of every scene, that the batch does not have"""
+    """Add each collection that holds several cameras, of every scene, that the batch does not have"""
 
     bl_idname = "splatwright.add_batch_collections"
     bl_label = "Add Each Camera Collection"
@@ -74,7 +74,7 @@ class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         count = add_collections()
         if not batch_settings().entries:
-            raise UserError("No collection of this file holds cameras.", "Put cameras into collections, or add every scene.")
+            raise UserError("No collection of this file holds several cameras.", "Put cameras into collections, or add every scene.")
         self.report({"INFO"}, f"{count} collections added")
         return {"FINISHED"}
 

@@ -45,7 +45,7 @@ def capture(
         output: folder for the datasets: FILE/SCENE, or FILE/SCENE COLLECTION; the splats lie beside each, as .ply
         scene: names of scenes; default: every scene of each file
         cameras: names of collections with cameras, one dataset each; or all: every camera of the scene, each: each collection with
-            cameras, rig: what the panel Capture says in the scene. Default: all, or rig where there is but one camera
+            several cameras, rig: what the panel Capture says in the scene. Default: all, or rig where there is but one camera
         image_size: longest side of the images in pixels; 0 keeps what the file says
         samples: render samples; 0 keeps what the file says
         train: train splats from each dataset; here one after the other when all are captured

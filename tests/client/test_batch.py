@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine import batch
 from engine.batch import State, Task, Trainings, fingerprint, forget, progress, read_record, summary, told, write_record
-from engine.client import LocalEngine
+from engine.client import JobState, LocalEngine
 from engine.core.config import TrainConfig
 from engine.core.formats import read_splats
 from tests.fakes.fake_engine import FINAL_SPLATS, fake_python
@@ -110,6 +110,34 @@ def test_a_crash_is_gone_on_from_by_itself(engine: LocalEngine, tmp_path: Path) 
     assert todo[0].state is State.DONE and len(engine.jobs()) == 1
 
 
+def test_a_sick_training_is_ended_and_begun_again_goes_on_nonetheless(engine: LocalEngine, tmp_path: Path) -> None:
+    todo = tasks(tmp_path, 1)
+    engine.python = fake_python(tmp_path, "sick")
+    run(engine, todo)
+    assert todo[0].state is State.FAILED and "paused itself at step 50. Most splats" in todo[0].problem
+    assert not engine.state(todo[0].job).alive, "nothing waits for ever"
+    todo[0].captured(5)
+    run(engine, todo)
+    assert todo[0].state is State.DONE and not todo[0].problem and len(engine.jobs()) == 1
+
+
+def test_a_training_that_somebody_paused_goes_on(engine: LocalEngine, tmp_path: Path) -> None:
+    todo = tasks(tmp_path, 1)
+    engine.python = fake_python(tmp_path, "happy")
+    left = Trainings([engine], 1)
+    left.add(todo[0])
+    left.step()
+    engine.control(todo[0].job, "pause")
+    end = time.monotonic() + 30
+    while engine.state(todo[0].job) is not JobState.PAUSED:
+        assert time.monotonic() < end
+        left.step()
+        time.sleep(0.01)
+    again = [dataclasses.replace(todo[0], state=State.CAPTURED)]
+    run(engine, again)
+    assert again[0].state is State.DONE and len(engine.jobs()) == 1
+
+
 def test_an_engine_that_never_stays_is_given_up(engine: LocalEngine, tmp_path: Path) -> None:
     todo = tasks(tmp_path)
     engine.python = Path("/bin/false")
@@ -136,7 +164,7 @@ def test_stopped_trainings_rest_and_go_on(engine: LocalEngine, tmp_path: Path) -
     trainings = Trainings([engine], 1)
     for task in todo:
         trainings.add(task)
-    while not todo[0].done:
+    while not todo[0].total:
         trainings.step()
         time.sleep(0.05)
     trainings.stop()

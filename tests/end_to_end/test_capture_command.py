@@ -130,6 +130,15 @@ def test_a_blender_that_cannot_be_used(file: Path, tmp_path: Path, name: str, sc
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs shell scripts")
+def test_a_blender_that_dies(file: Path, tmp_path: Path) -> None:
+    program = tmp_path / "python-that-dies"
+    program.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec "{sys.executable}" "$@"\nkill -9 $$\n')
+    program.chmod(0o755)
+    done = splatwright("capture", file, "-o", tmp_path / "out", "--blender", program)
+    assert_sentence(done, f"{file.stem}: Blender was ended by signal 9", "Run the same command again", f"{file.stem}.log")
+
+
 def test_the_one_that_is_found_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     from engine import blender
 
