@@ -13,7 +13,8 @@ from pathlib import Path
 
 import bpy
 
-from ..engine.batch import State, Task, Trainings, forget, progress, summary, told
+from ..engine.batch import State, Task, forget, progress, summary, told
+from ..engine.batch_trainings import Trainings
 from ..engine.core.errors import UserError
 from . import jobs, remote_engines
 from .batch_capture import captured

@@ -101,7 +101,7 @@ def _tell(plan: Plan, work: Path) -> None:
     task = plan.task
     whole = task.state is State.DONE
     done, total = (task.images, task.images) if whole else (task.done, task.total or task.images)
-    tell(News(task.name, str(task.dataset), done, total, whole, task.problem), work)
+    tell(News(task.name, str(task.dataset), done, total, task.view_seconds, whole, task.problem), work)
 
 
 def _end_with_parent() -> None:

@@ -12,12 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from .batch import State, Task, progress, summary
+from .batch import State, Task, progress, summary, time_left
 from .client import Engine, JobState
 from .core.errors import UserError
 from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
 from .core.step import Say, Step
-from .core.words import duration
 
 console = Console(stderr=True, soft_wrap=True)
 out = Console(soft_wrap=True)
@@ -86,8 +85,7 @@ def batch_view() -> Iterator[Callable[[Sequence[Task]], None]]:
         whole = bar.add_task("batch", total=1.0, figures="")
 
         def show(tasks: Sequence[Task]) -> None:
-            share, left = progress(tasks)
-            bar.update(whole, completed=share, figures="" if left is None else f"{duration(left)} left")
+            bar.update(whole, completed=progress(tasks)[0], figures=time_left(tasks))
             for task in tasks:
                 if task.name not in bars:
                     bars[task.name] = bar.add_task(task.name, total=1.0, figures="")

@@ -16,7 +16,8 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
-    "engine/batch.py": (set(), {"core", "client"}),
+    "engine/batch.py": (set(), {"core"}),
+    "engine/batch_trainings.py": (set(), {"core", "batch", "client"}),
     "engine/blender.py": (set(), {"core"}),
     "engine/remote": (set(), {"core", "client"}),
     "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "preflight"}),
@@ -24,8 +25,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/environment": (set(), {"core"}),
     "engine/doctor.py": ({"numpy", "torch"}, {"core", "environment", "sfm", "training"}),
-    "engine/commands": ({"tyro", "numpy"}, {"core", "batch", "blender", "client", "doctor", "terminal", "evaluation", "monocular",
-                                            "preflight", "remote", "report", "server", "sfm", "training", "viewer"}),
+    "engine/commands": ({"tyro", "numpy"}, {"core", "batch", "batch_trainings", "blender", "client", "doctor", "terminal", "evaluation",
+                                            "monocular", "preflight", "remote", "report", "server", "sfm", "training", "viewer"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
@@ -39,7 +40,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
 }
-ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "batch", "environment", "remote"})
+ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "batch", "batch_trainings", "environment", "remote"})
 
 
 def sources(folder: str) -> list[Path]:

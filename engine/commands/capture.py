@@ -10,7 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from ..batch import State, Task, Trainings
+from ..batch import State, Task
+from ..batch_trainings import Trainings
 from ..blender import Blender, captured, find_blender
 from ..core.capture_order import CaptureOrder, News
 from ..core.config import DEFAULT_PRESET, PresetName, TrainConfig
@@ -121,7 +122,8 @@ class Batch:
         elif news.whole:
             task.captured(news.total)
         else:
-            task.images, task.done, task.total = news.total, news.done, news.total
+            task.images, task.done, task.total, task.view_seconds = news.total, news.done, news.total, news.view_seconds
+            task.eta = news.view_seconds and news.view_seconds * (news.total - news.done)
             task.state = State.CAPTURING if news.done or task.state is State.CAPTURING else State.WAITING
 
     def _task(self, name: str, dataset: Path) -> Task:

@@ -40,6 +40,7 @@ class News:
     dataset: str = ""
     done: int = 0
     total: int = 0
+    view_seconds: float | None = None
     whole: bool = False
     problem: str = ""
 

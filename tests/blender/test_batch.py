@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,90 +14,18 @@ from typing import Any
 import bpy
 import pytest
 
-from tests.blender_file import HALL, KITCHEN, RINGS, write_file
+from tests.blender_file import HALL, KITCHEN, RINGS
 
-from .conftest import REPOSITORY, empty_scene, module
-from .test_panels import drawn
+from .batch_desk import FOLDERS, NAMES, STEPS, Desk, begin, opened, set_up
+from .conftest import empty_scene, module
+from .test_panels import Layout, drawn
 from .windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
-
-STEPS = 30
-NAMES = [KITCHEN, HALL, f"{HALL} Ring A", f"{HALL} Ring/B"]
-FOLDERS = [KITCHEN, HALL, f"{HALL} Ring A", f"{HALL} Ring-B"]
-
-
-class Desk:
-    """An open file with two scenes, and its batch."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.file = folder, folder / "two scenes – 二.blend"
-        self.batch, self.entries = module("addon.batch"), module("addon.batch_entries")
-        write_file(self.file)
-        self.preferences.jobs_folder = str(folder / "jobs")
-        for scene in bpy.data.scenes:
-            set_up(scene, STEPS)
-
-    @property
-    def preferences(self) -> Any:
-        return module("addon.preferences").preferences()
-
-    @property
-    def settings(self) -> Any:
-        return self.entries.batch_settings()
-
-    @property
-    def states(self) -> list[str]:
-        return [task.state.value for task in self.batch.tasks()]
-
-    def dataset(self, name: str) -> Path:
-        return self.folder / "splatwright" / name
-
-    def rings(self) -> None:
-        """The two collections of the hall, captured alone."""
-        bpy.ops.splatwright.add_batch_collections()
-        for entry in self.settings.entries:
-            entry.train = False
-
-    def jobs(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "jobs").glob("*") if path.is_dir())
-
-    def images(self) -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in (self.folder / "splatwright").rglob("*.png")}
-
-    def reopen(self) -> None:
-        """Save the file and open it again; the timer that looks at it is turned by hand."""
-        bpy.ops.wm.save_mainfile()
-        bpy.ops.wm.open_mainfile(filepath=str(self.file))
-
-    def wait(self, reached: Callable[[], bool]) -> None:
-        end = time.monotonic() + 60
-        while not reached():
-            assert time.monotonic() < end, [(task.name, task.sentence, task.problem) for task in self.batch.tasks()]
-            self.batch.poll()
-            time.sleep(0.02)
-
-    def close(self) -> None:
-        self.batch.stop()
-        if bpy.app.timers.is_registered(self.batch.poll):
-            bpy.app.timers.unregister(self.batch.poll)
-        self.preferences.jobs_folder = ""
-        empty_scene()
-
-
-def set_up(scene: bpy.types.Scene, steps: int) -> None:
-    settings = scene.splatwright.train
-    settings.max_steps, settings.max_gaussians, settings.resolution, settings.threads, settings.trial = steps, 300, 32, 1, False
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
-
-
-def begin(desk: Desk) -> Iterator[str]:
-    """The captures of the batch, to be driven by hand."""
-    return desk.batch.capturing(desk.batch.begin(), module("addon.render_passes").render_blocking)
+    with opened(tmp_path) as made:
+        yield made
 
 
 def refused(*words: str) -> None:
@@ -361,77 +285,7 @@ def test_the_panel_in_every_state(desk: Desk) -> None:
 
 
 def lines(panel: Any, desk: Desk) -> str:
-    from .test_panels import Layout
-
     layout = Layout()
     for entry in desk.settings.entries:
         panel.draw_line(layout, entry)
     return layout.text
-
-
-def leave(desk: Desk, steps: int, until: str) -> None:
-    """A Blender of its own runs the batch, and is killed as soon as it says so."""
-    bpy.ops.wm.save_mainfile()
-    command = [sys.executable, "-m", "tests.blender.leave_batch", str(desk.file), str(desk.folder / "jobs"), str(steps)]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith(until):
-                process.send_signal(signal.SIGKILL)
-                break
-        else:
-            raise AssertionError("".join(said[-40:]))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_in_the_middle_of_the_captures(desk: Desk) -> None:
-    bpy.ops.splatwright.add_batch_collections()
-    leave(desk, STEPS, f"SAID {NAMES[3]}: capturing 2/6")
-    images = {path: stamp for path, stamp in desk.images().items() if "Ring A" in str(path)}
-    assert len(images) == RINGS["Ring A"]
-    assert not module("engine.core.sources").read_dataset(desk.dataset(FOLDERS[3])).complete
-    bpy.ops.wm.open_mainfile(filepath=str(desk.file))
-    assert desk.states == ["captured"], "the file was not saved after it began: the folders tell"
-    bpy.ops.splatwright.run_batch()
-    assert desk.states == ["done"] * 2 and images.items() <= desk.images().items()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_in_the_middle_of_a_training_it_is_attached_again(desk: Desk) -> None:
-    bpy.ops.splatwright.add_batch_entry()
-    leave(desk, 100_000, f"SAID {NAMES[0]}: training 1")
-    jobs = desk.jobs()
-    set_up(bpy.context.scene, 100_000)
-    desk.reopen()
-    desk.wait(lambda: desk.states == ["training"] and desk.batch.tasks()[0].done > 100)
-    assert desk.batch.busy() and desk.jobs() == jobs, "it is followed although nobody pressed a button"
-    module("addon.jobs").engine().control(jobs[0], "stop")
-    desk.wait(lambda: desk.states == ["done"])
-    assert desk.dataset(f"{KITCHEN}.ply").exists()
-
-
-def test_an_engine_elsewhere_gets_each_dataset_at_once(desk: Desk, tmp_path: Path) -> None:
-    pytest.importorskip("uvicorn", reason="the server's packages are not installed beside this Blender")
-    pytest.importorskip("tyro", reason="the command line's packages are not installed beside this Blender")
-    from tests.server.serving import TOKEN, Server
-
-    server = Server(tmp_path / "serve", "--gpus", "cpu")
-    try:
-        bpy.ops.splatwright.add_engine()
-        entry = desk.preferences.engines[-1]
-        entry.url, entry.token = server.url, TOKEN
-        desk.preferences.engine = str(entry.number)
-        bpy.ops.splatwright.add_batch_collections()
-        seen = set()
-        for _ in begin(desk):
-            desk.batch.poll()
-            seen.add(tuple(desk.states))
-        assert ("training", "capturing") in seen
-        desk.wait(lambda: desk.states == ["done"] * 2)
-        assert desk.dataset(f"{FOLDERS[2]}.ply").exists() and desk.dataset(f"{FOLDERS[3]}.ply").exists()
-    finally:
-        bpy.ops.splatwright.remove_engine(number=desk.preferences.engines[-1].number)
-        module("addon.remote_engines").close_all()
-        server.close()

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import batch
-from engine.batch import State, Task, Trainings, fingerprint, forget, progress, read_record, summary, told, write_record
+from engine import batch_trainings
+from engine.batch import RECORD, State, Task, fingerprint, forget, progress, read_record, summary, told, write_record
+from engine.batch_trainings import Trainings
 from engine.client import JobState, LocalEngine
 from engine.core.config import TrainConfig
 from engine.core.formats import read_splats
@@ -150,8 +151,8 @@ def test_an_engine_that_never_stays_is_given_up(engine: LocalEngine, tmp_path: P
 
 
 def test_a_hanging_worker_is_ended_and_begun_again(engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "LOST_SECONDS", 0.2)
-    monkeypatch.setattr(batch, "HEARTBEAT_LOST_SECONDS", 0.3)
+    monkeypatch.setattr(batch_trainings, "LOST_SECONDS", 0.2)
+    monkeypatch.setattr(batch_trainings, "HEARTBEAT_LOST_SECONDS", 0.3)
     todo = tasks(tmp_path, 1)
     engine.python = fake_python(tmp_path, "hanging")
     run(engine, todo)
@@ -191,6 +192,7 @@ def test_what_is_left_is_measured_and_not_guessed(tmp_path: Path) -> None:
     assert progress([]) == (0.0, 0.0)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.text(), st.text())
 def test_a_record_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, asked: str, other: str) -> None:
     folder = tmp_path_factory.mktemp("record")
@@ -205,7 +207,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"asked": "x"}', "\x00"])
 def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / batch.RECORD).write_text(text)
+    (tmp_path / RECORD).write_text(text)
     assert read_record(tmp_path) is None
     forget(tmp_path)
     forget(tmp_path)

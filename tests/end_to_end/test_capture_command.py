@@ -24,7 +24,7 @@ pytest.importorskip("bpy")
 KITCHEN, HALL = "Küche 1", "ホール"
 BPY = ["--blender", sys.executable]
 QUICK = ["--train", "--max-steps", "30", "--max-gaussians", "300", "--resolution", "32", "--threads", "1", "--no-trial"]
-SLOW_RENDERS = ["--samples", "64", "--image-size", "320"]
+SLOW_RENDERS = ["--samples", "16", "--image-size", "256"]
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_killed_in_the_middle_of_the_captures(file: Path, tmp_path: Path) -> Non
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_ended_in_the_middle_of_a_training(file: Path, tmp_path: Path, how: signal.Signals) -> None:
-    long = [*QUICK[:2], "3000", *QUICK[3:]]
+    long = [*QUICK[:2], "2000", *QUICK[3:]]
     process = begun(file, "-o", tmp_path, "--scene", KITCHEN, *long, "--checkpoint-seconds", 0.2, *BPY)
     until(process, f"{KITCHEN}: training begins")
     place = LocalEngine(tmp_path / "jobs")
