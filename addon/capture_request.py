@@ -16,6 +16,8 @@ class CaptureRequest:
     directory: Path
     source: Source = "SELECTED"
     """which views: the selected cameras, a dome or a ring of cameras around the selection, or the frames of one animated camera"""
+    cameras: tuple[str, ...] = ()
+    """full names of the cameras that count as selected; empty: those that are"""
     count: int = 60
     """number of cameras of a dome or an orbit"""
     elevation: float = 0.1

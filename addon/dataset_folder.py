@@ -51,6 +51,21 @@ class DatasetFolder:
         return replace(view, image=self.target / view.image.relative_to(self.work), depth=depth, normals=normals)
 
 
+def check_dataset_folder(target: Path) -> None:
+    """UserError where a capture into `target` would meet files of anything but one of our datasets. Writes nothing."""
+    if _holds_files(target):
+        _our_transforms(target)
+
+
+def captured_images(target: Path) -> int:
+    """How many images the finished dataset in `target` has; 0 where there is none."""
+    try:
+        values = _our_transforms(target)
+    except UserError:
+        return 0
+    return len(values.get("frames", [])) if _is_complete(values) else 0
+
+
 def open_dataset_folder(target: Path) -> DatasetFolder:
     """Prepare `target` for a capture. A folder that holds anything but one of our datasets raises UserError."""
     if not _holds_files(target):

@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, In
 from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
 from ..engine.core.photo_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
+from .batch_entries import BatchEntry, BatchSettings
 from .capture_request import CaptureRequest
 
 SOURCES = (
@@ -236,6 +237,7 @@ class SceneSettings(bpy.types.PropertyGroup):
     photos: PointerProperty(type=PhotoSettings)
     photo_job: StringProperty(name="Photo Job", description="The search for cameras, or the video, that the Photos panel shows")
     imported_photo_job: StringProperty(name="Imported Photos", description="The photo job whose result was brought into this scene")
+    batch: PointerProperty(type=BatchSettings)
     captured: StringProperty(
         name="Captured Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="The dataset that was captured last",
@@ -281,7 +283,7 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
 
 
 _register_classes, _unregister_classes = bpy.utils.register_classes_factory(
-    (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, SceneSettings))
+    (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, BatchEntry, BatchSettings, SceneSettings))
 
 
 def register() -> None:

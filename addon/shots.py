@@ -33,7 +33,7 @@ def planned_shots(context: bpy.types.Context, request: CaptureRequest) -> Iterat
     """The shots of `request`. A generated rig's one camera exists only inside the with block."""
     match request.source:
         case "SELECTED":
-            yield _checked([Shot(camera) for camera in selected_cameras(context)])
+            yield _checked([Shot(camera) for camera in selected_cameras(context, request)])
         case "ANIMATION":
             yield _checked(_animated_shots(context, request.frame_step))
         case "DOME" | "ORBIT":
@@ -55,12 +55,14 @@ def pose(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shot: Shot) ->
 
 def requested_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
     """The existing cameras that `request` captures from."""
-    return [animated_camera(context)] if request.source == "ANIMATION" else selected_cameras(context)
+    return [animated_camera(context)] if request.source == "ANIMATION" else selected_cameras(context, request)
 
 
-def selected_cameras(context: bpy.types.Context) -> list[bpy.types.Object]:
-    """Selected camera objects by name; UserError when there are none."""
-    cameras = sorted((item for item in context.selected_objects if item.type == "CAMERA"), key=lambda item: item.name)
+def selected_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
+    """The cameras that `request` names, or those that are selected, in the order of their names; UserError when there are none."""
+    named = [item for item in context.view_layer.objects if item.name_full in request.cameras]
+    chosen = named if request.cameras else context.selected_objects
+    cameras = sorted((item for item in chosen if item.type == "CAMERA"), key=lambda item: item.name)
     if not cameras:
         raise UserError("No camera is selected.", "Select the cameras to capture from, or let a dome or an orbit be generated.")
     return cameras

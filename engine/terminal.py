@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, assert_never
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Table
 
+from .batch import State, Task, progress, summary, time_left
 from .client import Engine, JobState
 from .core.errors import UserError
 from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
@@ -71,6 +73,41 @@ def progress_bar() -> Iterator[Say]:
             bar.update(tasks[step.name], completed=step.done, total=step.total or None)
 
         yield say
+
+
+@contextmanager
+def batch_view() -> Iterator[Callable[[Sequence[Task]], None]]:
+    """Shows the entries of a batch that it is told, a bar each, and how long the whole still takes."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
+    bars: dict[str, TaskID] = {}
+    states: dict[str, State] = {}
+    with Bar(*columns, console=console) as bar:
+        whole = bar.add_task("batch", total=1.0, figures="")
+
+        def show(tasks: Sequence[Task]) -> None:
+            bar.update(whole, completed=progress(tasks)[0], figures=time_left(tasks))
+            for task in tasks:
+                if task.name not in bars:
+                    bars[task.name] = bar.add_task(task.name, total=1.0, figures="")
+                bar.update(bars[task.name], completed=task.share, figures=task.sentence)
+                if not console.is_terminal and states.get(task.name) is not task.state:
+                    console.print(f"{task.name}: {task.sentence}", markup=False, highlight=False)
+                states[task.name] = task.state
+
+        yield show
+
+
+def print_batch(tasks: Sequence[Task]) -> None:
+    """What became of the entries of a batch: a table, why some failed, and a sentence."""
+    table = Table("Entry", "Images", "PSNR/dB", "File")
+    for task in tasks:
+        file = task.output if task.config and task.state is State.DONE else task.dataset if task.images else ""
+        table.add_row(task.name, str(task.images or ""), f"{task.psnr:.2f}" if task.psnr is not None else "", str(file))
+    out.print(table)
+    for task in tasks:
+        if task.state is State.FAILED:
+            console.print(f"{task.name}: {task.problem}", style=STYLES["error"], markup=False, highlight=False)
+    out.print(f"{summary(tasks)}.", markup=False, highlight=False)
 
 
 def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:

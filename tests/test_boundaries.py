@@ -16,14 +16,17 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
+    "engine/batch.py": (set(), {"core"}),
+    "engine/batch_trainings.py": (set(), {"core", "batch", "client"}),
+    "engine/blender.py": (set(), {"core"}),
     "engine/remote": (set(), {"core", "client"}),
     "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "preflight"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight", "report", "sfm"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/environment": (set(), {"core"}),
     "engine/doctor.py": ({"numpy", "torch"}, {"core", "environment", "sfm", "training"}),
-    "engine/commands": ({"tyro", "numpy"}, {"core", "client", "doctor", "terminal", "evaluation", "monocular", "preflight", "remote",
-                                            "report", "server", "sfm", "training", "viewer"}),
+    "engine/commands": ({"tyro", "numpy"}, {"core", "batch", "batch_trainings", "blender", "client", "doctor", "terminal", "evaluation",
+                                            "monocular", "preflight", "remote", "report", "server", "sfm", "training", "viewer"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
@@ -33,11 +36,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, {"core", "training"}),
     "engine/viewer.py": ({"numpy", "viser"}, {"core", "training"}),
     "engine/cli.py": ({"tyro"}, {"core", "commands", "terminal"}),
-    "engine/terminal.py": ({"rich"}, {"core", "client"}),
+    "engine/terminal.py": ({"rich"}, {"core", "batch", "client"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
 }
-ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "environment", "remote"})
+ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "batch", "batch_trainings", "environment", "remote"})
 
 
 def sources(folder: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    batch,
     camera_path,
     capture,
     checks,
@@ -23,7 +24,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms,
-            camera_path, engine, install)
+            camera_path, engine, install, batch)
 
 
 def register() -> None:

@@ -55,6 +55,10 @@ class Layout:
         self.progress_factor = factor
         self.texts.append(text)
 
+    def template_list(self, kind: str, name: str, owner: Any, entries: str, active_owner: Any, active: str, **options: Any) -> None:
+        assert hasattr(bpy.types, kind) and entries in owner.bl_rna.properties and active in active_owner.bl_rna.properties
+        self.properties.append(entries)
+
     def separator(self, **options: Any) -> None:
         pass
 

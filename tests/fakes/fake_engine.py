@@ -196,6 +196,22 @@ def hanging(job: JobFolder) -> None:
     training.finish(training.go())
 
 
+def sick(job: JobFolder) -> None:
+    """Pauses by itself halfway; told to go on, or resumed, it gets to the end."""
+    training = Training(job)
+    if not training.turn:
+        training.begin()
+        training.go(until=0.5)
+        job.set_control("pause")
+        training.say(Paused(training.step, "Most splats have become transparent."))
+        while job.control() == "pause":
+            job.beat()
+            time.sleep(0.02)
+    time.sleep(1.0)  # until it speaks again, its last word is that it has paused
+    training.begin()
+    training.finish(training.go())
+
+
 def patient_photos(job: JobFolder) -> None:
     """Looks for features of photos until it is stopped."""
     for _ in range(6000):
@@ -209,7 +225,7 @@ def patient_photos(job: JobFolder) -> None:
 
 
 BEHAVIOURS: dict[str, Callable[[JobFolder], None]] = {
-    behaviour.__name__: behaviour for behaviour in (happy, slow, crashing, failing, garbage, garbled_result, hanging, patient_photos)
+    behaviour.__name__: behaviour for behaviour in (happy, slow, crashing, failing, garbage, garbled_result, hanging, sick, patient_photos)
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.core.capture_order import COMMAND, CaptureOrder, read_news, write_order
 from engine.core.dataset import PointCloud
 from engine.core.ply import write_ply
 from engine.core.sources import read_dataset
@@ -195,3 +198,32 @@ def test_the_full_engine_by_hand(desk: Desktop) -> None:
     assert found["rows"]["Built-in engine"] == "well" and found["rows"]["Photos and videos"] == "well"
     assert "Built-in engine: A training step" in found["copied"]
     assert [found[f"engine-{state}"] for state in ("outdated", "incomplete", "broken")] == ["outdated", "incomplete", "broken"]
+
+
+@pytest.mark.gui
+@window
+def test_a_batch_by_hand(desk: Desktop) -> None:
+    shutil.copy(REPOSITORY / "tests" / "blender_file.py", desk.folder)
+    found = desk.run("steps_batch")
+    assert found["entries"] == ["Küche 1", "ホール", "ホール Ring A", "ホール Ring/B"]
+    assert found["after_escape"] == ["captured", "waiting", "waiting", "waiting"] and found["kept"]
+    assert (found["shown"], found["shown_after"]) == ("ホール", "Küche 1"), "the window shows the scene that is captured"
+    assert found["at_once"] == 1 and found["states"] == ["done", "done", "done", "failed"] and found["ended"] == "3 of 4 done, 1 failed"
+    assert "at least 3" in found["problem"] and found["splats"] == ["Küche 1"]
+
+
+@pytest.mark.gui
+@window
+def test_the_installed_extension_captures_from_the_command_line(desk: Desktop) -> None:
+    file, work = desk.folder / "rooms – 部屋.blend", desk.folder / "work"
+    subprocess.run([sys.executable, "-m", "tests.blender_file", str(file)], cwd=REPOSITORY, check=True, capture_output=True)
+    work.mkdir()
+    write_order(CaptureOrder(desk.inside(file), desk.inside(desk.folder / "out"), cameras=("each",)), work)
+    missing = desk.call("--command", COMMAND, desk.inside(work))
+    assert missing.returncode and "Unrecognized command" in missing.stdout, "what splatwright capture tells a missing extension by"
+    archive = desk.inside(desk.folder / "extension.zip")
+    assert desk.call("--command", "extension", "install-file", "-r", "user_default", "-e", archive).returncode == 0
+    done = desk.call("--command", COMMAND, desk.inside(work))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert [news.dataset.rpartition("/")[2] for news in read_news(work, 0)[0] if news.whole] == ["ホール Ring A", "ホール Ring-B"]
+    assert len(read_dataset(desk.folder / "out" / "ホール Ring-B").views) == 6

@@ -79,15 +79,26 @@ class Desktop:
         assert not found.get("error"), found["error"]
         return found
 
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Blender without a window, with the desktop's profile, to its end."""
+        with subprocess.Popen([*self._blender(), *arguments], env=self._environment(""), text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            assert process.stdout
+            said = process.stdout.read()
+        return subprocess.CompletedProcess(arguments, process.returncode, said)
+
     def _command(self, keep_profile: bool) -> list[str]:
         width, height = map(str, SIZE)
         script = self.inside(self.folder / "driver.py")
         options = ["--enable-event-simulate", "-p", "0", "0", width, height, "--python", script]
         if not keep_profile:
             options.insert(0, "--factory-startup")
+        return [*self._blender(), *options]
+
+    def _blender(self) -> list[str]:
         if self.root is None:
-            return [os.environ["SPLATWRIGHT_BLENDER"], *options]
-        return [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender", *options]
+            return [os.environ["SPLATWRIGHT_BLENDER"]]
+        return [shutil.which("chroot") or "/usr/sbin/chroot", str(self.root), "blender"]
 
     def _environment(self, display: str) -> dict[str, str]:
         home = self.inside(self.folder)

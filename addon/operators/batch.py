@@ -1,0 +1,236 @@
+"""Several captures and trainings in one go: the list, the run, and a way to stop it."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+import bpy
+from bpy.props import BoolProperty, IntProperty
+
+from ...engine.batch import State
+from ...engine.core.errors import UserError
+from .. import batch, jobs
+from ..batch_entries import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
+from ..batch_plan import Plan
+from ..render_passes import Render, render_as_job, render_blocking
+from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
+from .reporting import reports_user_errors
+from .stepped import SteppedRender
+
+
+def add_scenes() -> int:
+    """An entry for every scene that has none; returns how many."""
+    known = {entry.scene for entry in batch_settings().entries if entry.cameras != "COLLECTION"}
+    return len([add_entry(scene) for scene in bpy.data.scenes if scene not in known])
+
+
+def add_collections() -> int:
+    """An entry for every collection with cameras, of every scene, that has none; returns how many."""
+    known = {(entry.scene, entry.collection) for entry in batch_settings().entries}
+    return len([add_entry(scene, found) for scene in bpy.data.scenes for found in camera_collections(scene) if (scene, found) not in known])
+
+
+def at_rest(kind: type[bpy.types.Operator]) -> bool:
+    """For poll(): nothing captures, and the batch does not train."""
+    capturing = SPLATWRIGHT_OT_capture_dataset.progress is not None or SPLATWRIGHT_OT_run_batch.progress is not None
+    if capturing or batch.busy():
+        kind.poll_message_set("A capture or the batch is at work: stop it first")
+    return not capturing and not batch.busy()
+
+
+class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):
+    """Add this scene to the batch"""
+
+    bl_idname = "splatwright.add_batch_entry"
+    bl_label = "Add This Scene"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        add_entry(context.scene)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_add_batch_scenes(bpy.types.Operator):
+    """Add every scene of the file that the batch does not have"""
+
+    bl_idname = "splatwright.add_batch_scenes"
+    bl_label = "Add Every Scene"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        self.report({"INFO"}, f"{add_scenes()} scenes added")
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
+    """Add each collection that holds several cameras, of every scene, that the batch does not have"""
+
+    bl_idname = "splatwright.add_batch_collections"
+    bl_label = "Add Each Camera Collection"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        count = add_collections()
+        if not batch_settings().entries:
+            raise UserError("No collection of this file holds several cameras.", "Put cameras into collections, or add every scene.")
+        self.report({"INFO"}, f"{count} collections added")
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_remove_batch_entry(bpy.types.Operator):
+    """Take the entry off the list. What it captured and trained stays"""
+
+    bl_idname = "splatwright.remove_batch_entry"
+    bl_label = "Remove Entry"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_entry() is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = batch_settings()
+        settings.entries.remove(settings.active)
+        settings.active = max(0, min(settings.active, len(settings.entries) - 1))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_move_batch_entry(bpy.types.Operator):
+    """Move the entry, so that its turn comes earlier or later"""
+
+    bl_idname = "splatwright.move_batch_entry"
+    bl_label = "Move Entry"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    by: IntProperty(name="Places", default=1, options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_entry() is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = batch_settings()
+        place = max(0, min(settings.active + self.by, len(settings.entries) - 1))
+        settings.entries.move(settings.active, place)
+        settings.active = place
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
+    """Let the entry be captured and trained once more. Its dataset stays until the new one is whole"""
+
+    bl_idname = "splatwright.repeat_batch"
+    bl_label = "Do Again"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    every: BoolProperty(name="Every Entry", description="Not the active entry alone", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return active_entry() is not None and at_rest(cls)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings: BatchSettings = batch_settings()
+        for entry in settings.entries if self.every else [active_entry()]:
+            batch.again(entry)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
+    """Capture every ticked entry and train splats from it. What is done already is not done again"""
+
+    bl_idname = "splatwright.run_batch"
+    bl_label = "Capture and Train All"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return at_rest(cls)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for _ in batch.capturing(batch.begin(), render_blocking):
+            batch.poll()
+        while batch.poll() is not None:
+            time.sleep(batch.INTERVAL)
+        self._report_failures()
+        return {"FINISHED"}
+
+    @reports_user_errors
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if bpy.app.background:
+            return self.execute(context)
+        self.start(context, batch.begin(), render_as_job)
+        return {"RUNNING_MODAL"}
+
+    def start(self, context: bpy.types.Context, plans: list[Plan], render: Render) -> None:
+        """Let a timer drive the captures."""
+        self.show(context, 0, "the batch begins")
+        self.begin(context, batch.capturing(plans, render), TICK_SECONDS)
+
+    def advance(self, context: bpy.types.Context) -> None:
+        self.show(context, 0, next(self._steps))
+
+    def give_up(self, context: bpy.types.Context) -> set[str]:
+        self.cancel(context)
+        batch.stop()
+        self.report({"WARNING"}, "The batch is stopped. Begun again, it goes on where it was")
+        return {"CANCELLED"}
+
+    def complete(self, context: bpy.types.Context, result: None) -> set[str]:
+        self._report_failures()
+        return {"FINISHED"}
+
+    def _report_failures(self) -> None:
+        self.report({"INFO"}, f"Batch: {batch.summary(batch.tasks())}")
+        for task in batch.tasks():
+            if task.problem:
+                self.report({"WARNING"}, f"{task.name}: {task.problem}")
+
+
+class SPLATWRIGHT_OT_stop_batch(bpy.types.Operator):
+    """End the training under way and begin no other. Begun again, the batch goes on from the last checkpoint"""
+
+    bl_idname = "splatwright.stop_batch"
+    bl_label = "Stop Batch"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return batch.busy()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        batch.stop()
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
+    """Bring the splats of the entry into its scene"""
+
+    bl_idname = "splatwright.show_batch_splats"
+    bl_label = "Show Splats"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        entry = active_entry()
+        task = batch.task_of(entry) if entry is not None else None
+        return task is not None and task.state in (State.TRAINING, State.DONE) and bool(task.job) and entry.scene is not None
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        entry = active_entry()
+        task = batch.task_of(entry) if entry is not None else None
+        if entry is None or task is None or not task.job:
+            raise UserError("This entry has no training yet.", "Press Capture and Train All.")
+        jobs.show(entry.scene, task.job)
+        return {"FINISHED"}
+
+
+register, unregister = bpy.utils.register_classes_factory((
+    SPLATWRIGHT_OT_add_batch_entry, SPLATWRIGHT_OT_add_batch_scenes, SPLATWRIGHT_OT_add_batch_collections,
+    SPLATWRIGHT_OT_remove_batch_entry, SPLATWRIGHT_OT_move_batch_entry, SPLATWRIGHT_OT_repeat_batch, SPLATWRIGHT_OT_run_batch,
+    SPLATWRIGHT_OT_stop_batch, SPLATWRIGHT_OT_show_batch_splats))
