@@ -11,6 +11,7 @@ from .commands.check import check
 from .commands.convert import convert
 from .commands.datasets import export_cameras, export_colmap
 from .commands.doctor import doctor
+from .commands.estimate import estimate
 from .commands.evaluate import evaluate
 from .commands.frames import frames
 from .commands.instant import instant
@@ -25,13 +26,14 @@ from .core.errors import UserError
 from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-for verb in (check, frames, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve, doctor):
+for verb in (check, estimate, frames, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve,
+             doctor):
     app.command(verb)
 
 
 def with_preset(arguments: list[str]) -> list[str]:
     """The flags that a training's preset stands for, before all others, so that those win."""
-    if arguments[:1] != ["train"]:
+    if arguments[:1] not in (["train"], ["estimate"]):
         return arguments
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset", default=DEFAULT_PRESET)

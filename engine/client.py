@@ -25,7 +25,8 @@ from .core.errors import UserError
 from .core.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from .core.files import disk_error, make_folder
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, find_jobs
-from .core.job_spec import Spec
+from .core.job_spec import JobSpec, Spec
+from .estimation import Estimation, LocalEstimation
 
 
 class JobState(Enum):
@@ -87,6 +88,10 @@ class Engine(ABC):
     @abstractmethod
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
+
+    @abstractmethod
+    def estimate(self, spec: JobSpec) -> Estimation:
+        """Begin to try a training for some seconds, which tells what all of it would take."""
 
     def note(self, job: str) -> str:
         """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""
@@ -175,6 +180,10 @@ class LocalEngine(Engine):
         process = self._processes.pop(job, None)
         if process:
             process.wait(timeout=10)
+
+    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({})) -> Estimation:
+        command, variables = self.worker_command("--estimate")
+        return LocalEstimation(command, {**variables, **environment}, spec, self.root)
 
     def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""

@@ -1,0 +1,159 @@
+"""Whether a training fits the computer and the time that it may take, and the setting that would make it fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..core.config import TrainConfig, limits
+from ..core.errors import UserError
+from ..core.events import Estimated, Finding
+from ..core.figures import amount
+from ..core.words import duration
+from ..training.cuda.memory import plan_memory
+from ..training.photos import AHEAD, GIGABYTE
+from . import thresholds as limit
+from .forecast import Forecast
+
+FEWEST: dict[str, float] = {"max_gaussians": 0.2, "resolution": 0.4, "max_steps": 0.2}
+"""Least share of a setting that is given up before the next one is lowered too; in the order of what costs the least quality."""
+
+LACKS = {"memory": "memory", "card": "the graphics card's memory", "disk": "disk"}
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """What does not suffice."""
+
+    kind: str
+    needed: float  # bytes or seconds
+    there: float
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.kind == "time":
+            return f"takes about {duration(self.needed)}, more than the {duration(self.there)} that it may"
+        return f"needs about {amount(self.needed)} of {LACKS[self.kind]}, and {amount(self.there)} may be used"
+
+
+class Fitting:
+    """Judges settings by a forecast, a disk of so many free bytes (None: not known), and the minutes that the settings allow."""
+
+    def __init__(self, forecast: Forecast, free_disk: float | None):
+        self._forecast = forecast
+        self._free_disk = free_disk
+
+    def shortfalls(self, config: TrainConfig) -> list[Shortfall]:
+        """What does not suffice for a training with these settings."""
+        needed = self._forecast.estimate(config)
+        rows = [Shortfall("memory", needed.memory, limit.MEMORY_SHARE * needed.free_memory),
+                Shortfall("card", max(needed.card, self._planned(config, needed)), needed.free_card or float("inf")),
+                Shortfall("disk", needed.disk, float("inf") if self._free_disk is None else self._free_disk),
+                Shortfall("time", needed.seconds, config.max_minutes * 60 or float("inf"))]
+        return [row for row in rows if row.needed > row.there]
+
+    def _planned(self, config: TrainConfig, needed: Estimated) -> float:
+        """Bytes of the card without which a training refuses to begin; 0 where it begins."""
+        if not needed.free_card:
+            return 0.0
+        try:
+            plan_memory(int(needed.free_card), config.max_gaussians, config.sh_degree, int(self._forecast.largest_picture(config)))
+        except UserError:
+            return needed.free_card + 1
+        return 0.0
+
+    def mended(self, config: TrainConfig) -> TrainConfig | None:
+        """Settings that fit, by the one that costs the least quality where one suffices; None where nothing helps."""
+        photos = self._largest(config, "image_memory", self._photo_memory(config))
+        if photos is not None:
+            return photos
+        for name, share in FEWEST.items():
+            found = self._largest(config, name, share * getattr(config, name))
+            if found is not None:
+                return found
+        for name, share in FEWEST.items():  # several together, each as little as it takes
+            found = self._largest(config, name, limits(name)[0] or 1)
+            if found is not None:
+                return found if name != "max_steps" else None
+            config = replace(config, **{name: rounded(name, share * getattr(config, name))})
+        return None
+
+    def _photo_memory(self, config: TrainConfig) -> float:
+        """Gigabytes without which photos could not be read ahead."""
+        return max(0.1, AHEAD * self._forecast.photo_bytes(config) / GIGABYTE)
+
+    def _largest(self, config: TrainConfig, name: str, least: float) -> TrainConfig | None:
+        """The settings with the largest value of one of them that fits; None where even the least does not."""
+        def fits(value: float) -> bool:
+            return not self.shortfalls(replace(config, **{name: rounded(name, value)}))
+
+        most = self._most(config, name)
+        if most <= least or not fits(least):
+            return None
+        return replace(config, **{name: rounded(name, bisected(fits, least, most))})
+
+    def _most(self, config: TrainConfig, name: str) -> float:
+        match name:
+            case "image_memory":
+                return config.image_memory or self._forecast.all_photos(config) / GIGABYTE
+            case "max_gaussians":
+                return min(config.max_gaussians, self._forecast.most_gaussians(config))
+            case "resolution":
+                return min(config.resolution, self._forecast.longest_side)
+            case _:
+                return getattr(config, name)
+
+
+def misfit(fitting: Fitting, forecast: Forecast, config: TrainConfig) -> list[Finding]:
+    """One warning when a training does not fit, with the settings that would make it fit."""
+    lacks = fitting.shortfalls(config)
+    if not lacks:
+        return []
+    message = f"The training {', and '.join(lack.sentence for lack in lacks)}."
+    mended = fitting.mended(config)
+    if mended is None:
+        return [Finding("warning", message, hopeless(lacks), "fit", lacks[0].needed)]
+    changed = [name for name in ("image_memory", *FEWEST) if getattr(mended, name) != getattr(config, name)]
+    hint = f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}."
+    settings = tuple(f"{name}={getattr(mended, name)}" for name in changed)
+    return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings)]
+
+
+def hopeless(lacks: list[Shortfall]) -> str:
+    """What helps where no setting does."""
+    if any(lack.kind == "disk" for lack in lacks):
+        return "No setting makes it fit: free some disk space."
+    if all(lack.kind == "time" for lack in lacks):
+        return "No setting makes it as short: allow more minutes, or train on a faster computer."
+    return "No setting makes it fit: close other programs, or train on a larger computer."
+
+
+def change(before: TrainConfig, after: TrainConfig, name: str) -> str:
+    """One changed setting, in words."""
+    old, new = (getattr(config, name) for config in (before, after))
+    if name == "image_memory":
+        return f"image_memory to {new:g} GB" + (f" instead of {old:g}" if old else "")
+    return f"{name} to {new:,} instead of {old:,}"
+
+
+def takes(needed: Estimated) -> str:
+    """The figures of an estimate, in a few words."""
+    card = f", {amount(needed.card)} on the graphics card" if needed.card else ""
+    return f"needs about {amount(needed.memory)} of memory{card} and {duration(needed.seconds)}"
+
+
+def rounded(name: str, value: float) -> float:
+    """Down to two digits, as people set it; whole but for gigabytes."""
+    if name == "image_memory":
+        return int(value * 100) / 100
+    unit = 10 ** max(0, len(str(int(value))) - 2)
+    return max(1, int(value) // unit * unit)
+
+
+def bisected(fits: Callable[[float], bool], least: float, most: float) -> float:
+    """About the largest value that fits, where `least` does and what is larger than one that does not fit does not either."""
+    for _ in range(12):
+        middle = (least + most) / 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return least
