@@ -20,6 +20,7 @@ MODULES = (
     "layout_panel",
     "jobs",
     "dataset_check",
+    "estimate",
     "linked",
 )
 

@@ -7,6 +7,7 @@ import bpy
 from ..engine.core.events import Finding
 from . import dataset_check
 from .coverage import ATTRIBUTE
+from .estimate_panel import draw_estimate
 from .operators.engine import SPLATWRIGHT_OT_convert_images
 from .panels import FINDING_ICONS, SidebarPanel
 from .sentences import draw_sentence
@@ -28,6 +29,7 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
         row.operator("splatwright.show_contact_sheet", icon="IMGDISPLAY")
         if checked is not None:
             _draw_check(layout, checked)
+        draw_estimate(layout, context.scene)
         column = layout.column(align=True)
         row = column.row(align=True)
         row.operator("splatwright.show_coverage", icon="SHADING_SOLID")

@@ -8,6 +8,7 @@ from . import (
     checks,
     cleaning,
     engine,
+    estimates,
     export,
     install,
     instant,
@@ -22,8 +23,8 @@ from . import (
     transforms,
 )
 
-SUBJECTS = (capture, checks, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms,
-            camera_path, engine, install)
+SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
+            transforms, camera_path, engine, install)
 
 
 def register() -> None:

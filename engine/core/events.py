@@ -95,8 +95,8 @@ class Finding:
 class Estimated:
     """What a training will take on an engine, as a probe of it says. Bytes and seconds; 0 where there is no graphics card, or no price.
 
-    `fastest` and `slowest` are what the seconds may turn out to be. `free_memory` and `free_card` are what the training may take,
-    `price_per_hour` is the engine's in its `currency`.
+    `fastest` and `slowest` are what the seconds may turn out to be. `free_memory`, `free_card` and `free_disk` are what the training may
+    take, `price_per_hour` is the engine's in its `currency`.
     """
 
     backend: str
@@ -109,6 +109,7 @@ class Estimated:
     card: float
     free_card: float
     disk: float
+    free_disk: float
     price_per_hour: float = 0.0
     currency: str = ""
 

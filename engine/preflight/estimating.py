@@ -33,6 +33,6 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     check_demands(config, dataset, choice.engine)
     decided = settled(config, dataset, choice.engine)
     with device_errors(choice.engine):
-        forecast = Forecast(probe(dataset, decided, choice.engine, folder, say, tick, make_model))
+        forecast = Forecast(probe(dataset, decided, choice.engine, folder, say, tick, make_model), free_disk(folder))
     findings = [Finding("info", choice.reason, choice.hint)] if choice.hint else []
-    return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast, free_disk(folder)), forecast, decided)]
+    return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..core.config import TrainConfig, limits
+from ..core.config import TrainConfig
 from ..core.errors import UserError
 from ..core.events import Estimated, Finding
 from ..core.figures import amount
@@ -38,18 +38,17 @@ class Shortfall:
 
 
 class Fitting:
-    """Judges settings by a forecast, a disk of so many free bytes (None: not known), and the minutes that the settings allow."""
+    """Judges settings by a forecast, and by the minutes that they allow."""
 
-    def __init__(self, forecast: Forecast, free_disk: float | None):
+    def __init__(self, forecast: Forecast):
         self._forecast = forecast
-        self._free_disk = free_disk
 
     def shortfalls(self, config: TrainConfig) -> list[Shortfall]:
         """What does not suffice for a training with these settings."""
         needed = self._forecast.estimate(config)
         rows = [Shortfall("memory", needed.memory, limit.MEMORY_SHARE * needed.free_memory),
                 Shortfall("card", max(needed.card, self._planned(config, needed)), needed.free_card or float("inf")),
-                Shortfall("disk", needed.disk, float("inf") if self._free_disk is None else self._free_disk),
+                Shortfall("disk", needed.disk, needed.free_disk or float("inf")),
                 Shortfall("time", needed.seconds, config.max_minutes * 60 or float("inf"))]
         return [row for row in rows if row.needed > row.there]
 
@@ -72,10 +71,10 @@ class Fitting:
             found = self._largest(config, name, share * getattr(config, name))
             if found is not None:
                 return found
-        for name, share in FEWEST.items():  # several together, each as little as it takes
-            found = self._largest(config, name, limits(name)[0] or 1)
+        for name, share in FEWEST.items():  # several together, each but the last as low as it may become
+            found = self._largest(config, name, share * getattr(config, name))
             if found is not None:
-                return found if name != "max_steps" else None
+                return found
             config = replace(config, **{name: rounded(name, share * getattr(config, name))})
         return None
 

@@ -33,10 +33,11 @@ GROWTH_ERROR = 2.0
 
 
 class Forecast:
-    """What trainings of one dataset on one engine take."""
+    """What trainings of one dataset on one engine take, beside a disk of so many free bytes (None: not known)."""
 
-    def __init__(self, probe: Probe):
+    def __init__(self, probe: Probe, free_disk: float | None = None):
         self._probe = probe
+        self._free_disk = free_disk or 0.0
 
     def estimate(self, config: TrainConfig) -> Estimated:
         """Reckon a training with settled settings."""
@@ -47,7 +48,7 @@ class Forecast:
         fastest, slowest = (self.seconds(config, rate) for rate in (growth / factor, growth * factor))
         fastest, slowest = min(seconds, fastest) * (1 - error), max(seconds, slowest) * (1 + error)
         return Estimated(probe.engine, self.most_gaussians(config), seconds, fastest, slowest,
-                         self.memory(config), probe.free, self.card(config), probe.free_card, self.disk(config))
+                         self.memory(config), probe.free, self.card(config), probe.free_card, self.disk(config), self._free_disk)
 
     def most_gaussians(self, config: TrainConfig) -> int:
         """How many the training may have at its end."""

@@ -31,7 +31,10 @@ def watched(engine: Engine) -> Iterator[Peak]:
         while not ended.wait(LOOK_SECONDS):
             peak.memory = max(peak.memory, used_memory())
 
-    card = card_counter() if engine == "cuda" else None
+    if engine == "cuda":
+        from .cuda.counter import count_anew
+
+        count_anew()
     watcher = threading.Thread(target=look, name="gauge", daemon=True)
     watcher.start()
     try:
@@ -40,34 +43,16 @@ def watched(engine: Engine) -> Iterator[Peak]:
         ended.set()
         watcher.join()
         peak.memory = max(peak.memory, used_memory())
-        peak.card = card.peak() if card else 0.0
+        if engine == "cuda":
+            from .cuda.counter import most_held
+
+            peak.card = most_held()
 
 
-class CardCounter:
-    """What tensors hold on the current card at most, since it was made."""
+def card_memory(config: TrainConfig, engine: Engine) -> float:
+    """Bytes of the current graphics card that a training may take; 0 without one."""
+    if engine != "cuda":
+        return 0.0
+    from .cuda import counter
 
-    def __init__(self) -> None:
-        import torch
-
-        self._cuda = torch.cuda
-        self._cuda.reset_peak_memory_stats()
-
-    def peak(self) -> float:
-        """Bytes."""
-        return float(self._cuda.max_memory_allocated())
-
-
-def card_memory(config: TrainConfig) -> float:
-    """Bytes of the current graphics card that a training may take; 0 where tensors lie in the computer's own memory."""
-    import torch
-
-    from .cuda.model import usable_memory
-
-    return float(usable_memory(config)[0]) if torch.cuda.is_available() else 0.0
-
-
-def card_counter() -> CardCounter | None:
-    """A counter for this computer's card; None where tensors lie in the computer's own memory."""
-    import torch
-
-    return CardCounter() if torch.cuda.is_available() else None
+    return counter.card_memory(config)

@@ -130,7 +130,7 @@ def probe(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, s
           make_model: Callable[..., Model] = create_model) -> Probe:
     """Try a training of `dataset` with settled settings; checkpoints go into `folder`. Takes some seconds."""
     begin, idle, free = time.monotonic(), used_memory(), free_memory()
-    free_card = card_memory(config) if engine == "cuda" else 0.0
+    free_card = card_memory(config, engine)
     config = bearable(dataset, config, free, free_card)
     photos = read_photos(chosen_views(dataset), config)
     start = initial_gaussians(dataset, config)
