@@ -60,6 +60,12 @@ def current(scene: bpy.types.Scene) -> Estimate | None:
         return None
 
 
+def found(scene: bpy.types.Scene) -> bool:
+    """Whether there are figures."""
+    made = current(scene)
+    return made is not None and made.found is not None
+
+
 def outdated(scene: bpy.types.Scene, estimate: Estimate) -> bool:
     """Whether the settings are others than those that were tried."""
     try:

@@ -15,8 +15,11 @@ from ..training.photos import AHEAD, GIGABYTE
 from . import thresholds as limit
 from .forecast import Forecast
 
-FEWEST: dict[str, float] = {"max_gaussians": 0.2, "resolution": 0.4, "max_steps": 0.2}
-"""Least share of a setting that is given up before the next one is lowered too; in the order of what costs the least quality."""
+ROOM: dict[str, float] = {"max_gaussians": 0.01, "resolution": 0.1}
+"""What is lowered for want of room, and the least share of it that may be left; in the order of what costs the least quality."""
+
+TIME: dict[str, float] = {"max_gaussians": 0.2, "resolution": 0.4, "max_steps": 0.2}
+"""The same for want of time."""
 
 LACKS = {"memory": "memory", "card": "the graphics card's memory", "disk": "disk"}
 
@@ -63,29 +66,38 @@ class Fitting:
         return 0.0
 
     def mended(self, config: TrainConfig) -> TrainConfig | None:
-        """Settings that fit, by the one that costs the least quality where one suffices; None where nothing helps."""
-        photos = self._largest(config, "image_memory", self._photo_memory(config))
-        if photos is not None:
-            return photos
-        for name, share in FEWEST.items():
-            found = self._largest(config, name, share * getattr(config, name))
+        """Settings that fit, with as little given up as it takes; None where nothing helps."""
+        lacks = {row.kind for row in self.shortfalls(config)}
+        found: TrainConfig | None = config
+        if lacks - {"time"}:
+            found = self._lowered(config, ROOM, {"memory", "card", "disk"})
+        if found is not None and any(row.kind == "time" for row in self.shortfalls(found)):
+            found = self._lowered(found, TIME, {"memory", "card", "disk", "time"})
+        return found
+
+    def _lowered(self, config: TrainConfig, least: dict[str, float], kinds: set[str]) -> TrainConfig | None:
+        """The settings with one of them lowered until no kind of shortfall is left, else with several; None where that is not enough."""
+        wishes = {name: share * getattr(config, name) for name, share in least.items()}
+        alone = {"image_memory": self._photo_memory(config), **wishes} if least is ROOM else wishes
+        for name, lowest in alone.items():
+            found = self._largest(config, name, lowest, kinds)
             if found is not None:
                 return found
-        for name, share in FEWEST.items():  # several together, each but the last as low as it may become
-            found = self._largest(config, name, share * getattr(config, name))
+        for name, lowest in wishes.items():  # each but the last as low as it may become
+            found = self._largest(config, name, lowest, kinds)
             if found is not None:
                 return found
-            config = replace(config, **{name: rounded(name, share * getattr(config, name))})
+            config = replace(config, **{name: rounded(name, lowest)})
         return None
 
     def _photo_memory(self, config: TrainConfig) -> float:
         """Gigabytes without which photos could not be read ahead."""
         return max(0.1, AHEAD * self._forecast.photo_bytes(config) / GIGABYTE)
 
-    def _largest(self, config: TrainConfig, name: str, least: float) -> TrainConfig | None:
-        """The settings with the largest value of one of them that fits; None where even the least does not."""
+    def _largest(self, config: TrainConfig, name: str, least: float, kinds: set[str]) -> TrainConfig | None:
+        """The settings with the largest value of one of them that leaves no shortfall of these kinds; None where even the least does."""
         def fits(value: float) -> bool:
-            return not self.shortfalls(replace(config, **{name: rounded(name, value)}))
+            return not any(row.kind in kinds for row in self.shortfalls(replace(config, **{name: rounded(name, value)})))
 
         most = self._most(config, name)
         if most <= least or not fits(least):
@@ -113,7 +125,7 @@ def misfit(fitting: Fitting, forecast: Forecast, config: TrainConfig) -> list[Fi
     mended = fitting.mended(config)
     if mended is None:
         return [Finding("warning", message, hopeless(lacks), "fit", lacks[0].needed)]
-    changed = [name for name in ("image_memory", *FEWEST) if getattr(mended, name) != getattr(config, name)]
+    changed = [name for name in ("image_memory", *TIME) if getattr(mended, name) != getattr(config, name)]
     hint = f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}."
     settings = tuple(f"{name}={getattr(mended, name)}" for name in changed)
     return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings)]

@@ -25,6 +25,8 @@ USUAL = (ROOT / "out" / "dataset", DATA / "banana", DATA / "snowmiku")
 ALLOWED = 0.25
 """Relative error of minutes and memory beyond which the benchmark fails."""
 
+HEAD = "| Scene | Preset | Seconds: estimate | training | Memory: estimate | training | Disk: estimate | training | Probe |"
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -38,7 +40,7 @@ class Taken:
 def main(datasets: tyro.conf.Positional[tuple[Path, ...]] = (), presets: tuple[PresetName, ...] = ("quick-look", "preview"),
          backend: Annotated[str, tyro.conf.arg(help="cpu or cuda")] = "cpu") -> int:
     """Print a table in Markdown. Exit status 1 when an estimate of minutes or memory is off by more than a quarter."""
-    print("| Scene | Preset | Seconds: estimate | training | Memory: estimate | training | Disk: estimate | training | Probe |\n" + "|---" * 9 + "|")
+    print(f"{HEAD}\n{'|---' * HEAD.count(' | ')}|---|")
     errors = []
     for dataset in datasets or [folder for folder in USUAL if folder.is_dir()]:
         for preset in presets:
