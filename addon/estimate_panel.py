@@ -23,7 +23,8 @@ def draw_estimate(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         return
     row = layout.row(align=True)
     row.operator("splatwright.estimate", icon="TIME")
-    row.prop(scene.splatwright.train, "max_minutes", text="Max Minutes")
+    settings = scene.splatwright.train
+    row.prop(settings, "max_minutes", text="Max Minutes" if settings.max_minutes else "Max Minutes (Any)")
     if made is None:
         return
     if made.failure:

@@ -18,8 +18,11 @@ from .core.job import JobFolder
 from .core.job_spec import JobSpec
 
 FOLDER = ".estimates"
-PATIENCE_SECONDS = 5.0
-"""For a process that was asked to end."""
+PATIENCE_SECONDS = 0.5
+"""For a process that was asked to end. Whoever asks waits for it, and all that it holds is in its folder."""
+
+OLD_SECONDS = 86_400.0
+"""Age of folders whose owner is gone for certain."""
 
 POLL_SECONDS = 0.1
 
@@ -52,6 +55,7 @@ class LocalEstimation(Estimation):
 
     def __init__(self, command: list[str], environment: dict[str, str], spec: JobSpec, root: Path):
         parent = make_folder(root / FOLDER)
+        sweep(parent)
         self._job = JobFolder(Path(tempfile.mkdtemp(dir=parent)))
         self._job.write_spec(spec)
         self._heard: list[Event] | None = None
@@ -94,6 +98,14 @@ class LocalEstimation(Estimation):
         shutil.rmtree(self._job.path, ignore_errors=True)
         with suppress(OSError):  # another estimate is being made
             self._job.path.parent.rmdir()
+
+
+def sweep(parent: Path) -> None:
+    """Remove what was left by programs that were killed."""
+    for folder in parent.iterdir():
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > OLD_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def concluded(events: list[Event]) -> bool:

@@ -36,7 +36,7 @@ class Shortfall:
     def sentence(self) -> str:
         """For people."""
         if self.kind == "time":
-            return f"takes about {duration(self.needed)}, more than the {duration(self.there)} that it may"
+            return f"takes about {duration(self.needed)}, more than the {self.there / 60:g} min that it may"
         return f"needs about {amount(self.needed)} of {LACKS[self.kind]}, and {amount(self.there)} may be used"
 
 

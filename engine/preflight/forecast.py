@@ -8,10 +8,10 @@ from itertools import pairwise
 from ..core.config import TrainConfig
 from ..core.events import Estimated
 from ..training.cuda.memory import ALWAYS
+from ..training.measured import Kind, Probe, Size
 from ..training.photos import GIGABYTE
-from ..training.probe import PREVIEW_GAUSSIANS, Kind, Probe, Size
 from ..training.schedule import reduction_at, sh_degree_at
-from ..training.trainer import CHECKPOINT_SHARE
+from ..training.trainer import CHECKPOINT_SHARE, PREVIEW_GAUSSIANS
 
 BLOCKS = 400
 """Parts of a training in which the number of Gaussians is taken as constant."""
@@ -64,9 +64,10 @@ class Forecast:
         probe, length = self._probe, max(1, config.max_steps // BLOCKS, config.refine_every)
         count, steps, refining = float(self._start(config)), 0.0, 0.0
         missing = self._missing_photos(config) * probe.photo_seconds
+        cards = config.gpus if probe.engine == "cuda" else 1  # as if they did not wait for one another
         for begin in range(0, config.max_steps, length):
             done = min(length, config.max_steps - begin)
-            steps += done * (self.step_seconds(config, begin + done // 2, count) + missing)
+            steps += done / cards * (self.step_seconds(config, begin + done // 2, count) + missing)
             refinements = refinements_between(config, begin, begin + done)
             refining += refinements * self._line(lambda size: size.refining, count)
             count = min(config.max_gaussians, count * (1 + min(1.0, growth)) ** refinements)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,16 +25,18 @@ from ..preflight.looks import look_at_images
 from .backend import Engine, Model, StepSettings, Target, create_model
 from .checkpoint import NEWEST, Checkpoint, save_checkpoint
 from .cuda.memory import bytes_of_gaussian, bytes_of_pixel
-from .gauge import Peak, card_memory, watched
+from .gauge import card_memory, watched
 from .host_memory import free_memory, used_memory
 from .images import each_in_threads
 from .initialise import initial_gaussians, scene_scale
 from .maps import wanted_maps
+from .measured import Kind, Probe, Size
 from .photos import bytes_of
 from .schedule import settings_at
 from .strategies import create_strategy
 from .targets import REDUCTIONS, TargetPyramid, load_pyramid
 from .targets import sizes as reduced_sizes
+from .trainer import PREVIEW_GAUSSIANS
 
 STAGE = "trying steps"
 VIEWS = 12
@@ -48,67 +51,14 @@ ROUNDS, STEPS = 4, 3
 UNSURE = 0.2
 """Relative error of what was timed once."""
 
-LONGEST_KIND = 1.2
-"""Seconds after which no further round of a kind of step is begun."""
+LONGEST_KIND, LONGEST_SETTLING = 1.2, 3.0
+"""Seconds after which no further round of a kind of step, or no further step of settling, is begun."""
 
 MOST_GAUSSIANS: dict[Engine, int] = {"cpu": 120_000, "cuda": 500_000}
 """Of the larger model: beyond it the straight line goes on."""
 
-PREVIEW_GAUSSIANS = 200_000
-"""At most, of a preview."""
-
 BYTES_A_PIXEL = 1000
 """Of memory that measuring a view takes, roughly: pictures for which a quarter of the free memory does not suffice are tried smaller."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of step: the median of its rounds, and the standard error of their mean, in seconds."""
-
-    reduction: int
-    pixels: float
-    harmonics: int  # coefficients of colour that take part
-    seconds: float
-    error: float
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a model of so many Gaussians takes: seconds, bytes of memory beyond those of an idle engine, bytes on the disk."""
-
-    gaussians: int
-    kinds: tuple[Kind, ...]
-    refining: float
-    saving: float
-    preview: float
-    score: float
-    memory: float
-    card: float
-    checkpoint: float
-    result: float
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What was measured. `config` is what was tried: its resolution may be lower than the training's."""
-
-    engine: Engine
-    config: TrainConfig
-    start: int  # Gaussians that the training begins with
-    growth: float  # share of Gaussians that a refinement of the strategy default would add
-    views: int
-    held_out: int
-    idle: float  # bytes of the engine with its libraries
-    free: float  # bytes that the training may take
-    free_card: float  # bytes of the graphics card that may be used; 0 without one
-    longest_side: int  # pixels of the largest photo
-    reading: float  # bytes that reading photos takes at the highest, beside those that are kept
-    left: float  # bytes of them that the system does not get back
-    photo_bytes: float
-    photo_seconds: float
-    small: Size
-    large: Size
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -123,7 +73,7 @@ class Photo:
 
 
 Tick = Callable[[], None]
-"""Called before each step; what it raises ends the probe."""
+"""Called for each photo and before each step; what it raises ends the probe."""
 
 
 def probe(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, say: Say, tick: Tick = lambda: None,
@@ -132,10 +82,10 @@ def probe(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, s
     begin, idle, free = time.monotonic(), used_memory(), free_memory()
     free_card = card_memory(config, engine)
     config = bearable(dataset, config, free, free_card)
-    photos = read_photos(chosen_views(dataset), config)
+    photos = read_photos(chosen_views(dataset), config, tick)
     start = initial_gaussians(dataset, config)
     held = used_memory()
-    trial = Trial(dataset, config, engine, folder, photos.pyramids, make_model, Counter(say, tick))
+    trial = Trial(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
     small, large = sizes(len(start), config, engine, free_card)
     first, settled, growth = trial.size(resized(start, small, config.seed), SETTLING)
     second, _, _ = trial.size(resized(settled, large, config.seed), SETTLING // 2)
@@ -176,13 +126,19 @@ def chosen_views(dataset: Dataset) -> tuple[View, ...]:
     return tuple(views[row] for row in np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).astype(int)))
 
 
-def read_photos(views: tuple[View, ...], config: TrainConfig) -> Photo:
+def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> Photo:
     """Look at them and read them as a training does, and take time and memory."""
+    def load(item: tuple[int, View]) -> TargetPyramid:
+        return load_pyramid(item[1], config.resolution, wanted_maps(config), item[0])
+
     begin, before = time.perf_counter(), used_memory()
-    numbered = list(enumerate(views))
     with watched("cpu") as peak:
-        look_at_images(views)
-        pyramids = list(each_in_threads(lambda item: load_pyramid(item[1], config.resolution, wanted_maps(config), item[0]), numbered))
+        look_at_images(views, tick)
+        pyramids = []
+        with closing(each_in_threads(load, list(enumerate(views)))) as loaded:
+            for pyramid in loaded:
+                tick()
+                pyramids.append(pyramid)
     kept = sum(map(bytes_of, pyramids))
     seconds = time.perf_counter() - begin
     reading, left = (max(0.0, memory - before - kept) for memory in (peak.memory, used_memory()))
@@ -231,6 +187,7 @@ class Trial:
     engine: Engine
     folder: Path
     pyramids: list[TargetPyramid]
+    scene_scale: float
     make_model: Callable[..., Model]
     counter: Counter
 
@@ -241,15 +198,23 @@ class Trial:
         with watched(self.engine) as peak:
             model = self.make_model(gaussians, config, self.engine, cameras)
             try:
-                self._learn(model, 4, 0, settling)
+                self._settle(model, settling)
                 growth = self._growth(model)
+                found = self._tried(model)
                 settled = model.gaussians()
-                found = self._tried(model, peak)
             finally:
                 model.close()
         return replace(found, memory=peak.memory, card=peak.card), settled, growth
 
-    def _tried(self, model: Model, peak: Peak) -> Size:
+    def _settle(self, model: Model, steps: int) -> None:
+        """Let it become a picture; on slow computers less of one."""
+        begin = time.perf_counter()
+        for number in range(steps):
+            if time.perf_counter() - begin < LONGEST_SETTLING:
+                self._learn(model, 4, 0, 1, number)
+
+    def _tried(self, model: Model) -> Size:
+        """All that a training does, once or more; memory is taken from outside."""
         degree = self.config.sh_degree
         kinds = [self._kind(model, 4, 0)] + [self._kind(model, reduction, degree) for reduction in reversed(REDUCTIONS)]
         count = model.count
@@ -263,11 +228,10 @@ class Trial:
 
     def _kind(self, model: Model, reduction: int, degree: int) -> Kind:
         """Time one kind of step; the first of them makes room and is not counted."""
-        begin = time.perf_counter()
-        self._learn(model, reduction, degree, 1)
-        rounds = []
+        begin, slow = time.perf_counter(), self._learn(model, reduction, degree, 1) > LONGEST_KIND / STEPS / 2
+        rounds, steps = [], 1 if slow else STEPS
         while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - begin < LONGEST_KIND):
-            rounds.append(self._learn(model, reduction, degree, STEPS, len(rounds) * STEPS) / STEPS)
+            rounds.append(self._learn(model, reduction, degree, steps, len(rounds) * steps) / steps)
         error = float(np.std(rounds, ddof=1) / np.sqrt(len(rounds))) if len(rounds) > 1 else UNSURE * rounds[0]
         pixels = [pyramid.at(reduction).image[..., 0].size for pyramid in self.pyramids]
         return Kind(reduction, float(np.mean(pixels)), (degree + 1) ** 2, float(np.median(rounds)), error)
@@ -284,10 +248,10 @@ class Trial:
         return time.perf_counter() - begin
 
     def _target(self, number: int, reduction: int) -> Target:
-        return self.pyramids[number * 5 % len(self.pyramids)].at(reduction)
+        return self.pyramids[number % len(self.pyramids)].at(reduction)
 
     def _settings(self, target: Target, reduction: int, degree: int) -> StepSettings:
-        usual = settings_at(0, self.config, scene_scale(self.dataset), target.image.shape[2] == 4)
+        usual = settings_at(0, self.config, self.scene_scale, target.image.shape[2] == 4)
         return replace(usual, reduction=reduction, sh_degree=degree)
 
     def _growth(self, model: Model) -> float:
@@ -307,7 +271,7 @@ class Trial:
 
     def _refine(self, model: Model) -> None:
         roomy = replace(self.config, max_gaussians=int(model.count * (1 + self.config.growth)) + 1)
-        create_strategy(roomy, scene_scale(self.dataset)).refine(model, np.random.default_rng(self.config.seed), self.config.refine_every)
+        create_strategy(roomy, self.scene_scale).refine(model, np.random.default_rng(self.config.seed), self.config.refine_every)
 
     def _timed(self, work: Callable[[], object]) -> float:
         self.counter.count()

@@ -1,5 +1,4 @@
-"""Estimate a training that takes too long, see the bars, press the button of the setting that fits, stop an estimate, and ask a priced
-engine."""
+"""Estimate a training, allow it less time, press the button of the setting that fits, stop an estimate, and see a price."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from steps_check import show_check_alone
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
     settings = bpy.context.scene.splatwright.train
-    settings.dataset, settings.max_gaussians, settings.max_steps, settings.max_minutes = str(HERE / "dataset"), 30_000, 200_000, 5
+    settings.dataset, settings.max_gaussians, settings.max_steps = str(HERE / "dataset"), 30_000, 200_000
     yield from driver.open_tab("Splats")
     yield from driver.widen_sidebar(120)
     show_check_alone(driver)
@@ -23,6 +22,12 @@ def steps(driver: Driver) -> Steps:
     yield from driver.until(lambda: shown(estimate).stage, "the first steps")
     yield from driver.picture("estimate-running")
     yield from driver.until(lambda: not shown(estimate).running, "the estimate")
+    priced(driver, shown(estimate))
+    yield 0.7
+    yield from driver.picture("estimate-priced")
+    settings.max_minutes = max(1, round(shown(estimate).found.seconds / 60 / 4))
+    yield from driver.press("splatwright.estimate")
+    yield from driver.until(lambda: not shown(estimate).running, "the second estimate")
     yield 0.7
     yield from driver.picture("estimate-too-long")
     driver.answers["wanted"] = estimate.changes(shown(estimate).findings[0])
@@ -30,15 +35,9 @@ def steps(driver: Driver) -> Steps:
     driver.answers["set"] = {name: getattr(settings, name) for name in driver.answers["wanted"]}
     yield 0.7
     yield from driver.picture("estimate-applied")
-    settings.max_minutes = 0
-    yield from driver.press("splatwright.estimate")
-    yield from driver.until(lambda: not shown(estimate).running, "the second estimate")
-    priced(driver, shown(estimate))
-    yield 0.7
-    yield from driver.picture("estimate-priced")
-    driver.answers["seconds"] = shown(estimate).found.seconds
-    yield from driver.press("splatwright.estimate")
-    yield from driver.press("splatwright.stop_estimate")
+    estimate.start(bpy.context.scene)
+    yield 0.5
+    bpy.ops.splatwright.stop_estimate()
     driver.answers["stopped"] = shown(estimate) is None
     yield 0.5
     yield from driver.picture("estimate-stopped")

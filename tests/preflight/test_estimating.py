@@ -25,7 +25,8 @@ from engine.preflight.fitting import Fitting, misfit
 from engine.preflight.forecast import Forecast
 from engine.training.backend import Choice
 from engine.training.cuda.memory import plan_memory
-from engine.training.probe import Kind, Probe, Size, resized
+from engine.training.measured import Kind, Probe, Size
+from engine.training.probe import resized
 from tests.bench.bench_estimate import most_resident
 from tests.scenes import colored_ball, write_ball_dataset
 
