@@ -186,7 +186,7 @@ class LocalEngine(Engine):
         return LocalEstimation(command, {**variables, **environment}, spec, self.root)
 
     def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""
+        """Command line and environment of a worker on a job folder, of its --self-check, or of --check or --estimate and one."""
         return self.command("worker", *arguments)
 
     def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:

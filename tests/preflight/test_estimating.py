@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,15 @@ def test_stopped_in_the_middle(dataset: Dataset, tmp_path: Path) -> None:
     begin = time.monotonic()
     making.stop()
     assert not making.running and time.monotonic() - begin < 3 and not (tmp_path / ".estimates").exists()
+
+
+def test_what_a_killed_program_left_is_swept(dataset: Dataset, tmp_path: Path) -> None:
+    old, new = (tmp_path / ".estimates" / name for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    LocalEngine(tmp_path).estimate(JobSpec(dataset.folder, CONFIG)).stop()
+    assert not old.exists() and list((tmp_path / ".estimates").iterdir()) == [new]
 
 
 def test_a_dataset_without_points(dataset: Dataset, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.config import TrainConfig
-from engine.core.events import Failed, Stage
+from engine.core.events import Estimated, Failed, Stage
 from engine.core.job_spec import JobSpec
 from engine.core.ply import read_ply
 from engine.remote.estimation import RemoteEstimation
@@ -98,6 +98,15 @@ def test_whoever_hangs_up_ends_the_estimate(server: Server, dataset: Path) -> No
     making.stop()
     assert not making.running
     wait(lambda: not folders(server), lambda: str(folders(server)))
+
+
+def test_two_estimates_take_turns(server: Server, dataset: Path) -> None:
+    makings = [RemoteEstimation(server.address(), JobSpec(dataset, TrainConfig(resolution=64, max_gaussians=600))) for _ in range(2)]
+    wait(lambda: bool(folders(server)))
+    while any(making.running for making in makings):
+        assert len(folders(server)) <= 2, "a folder of links and one of the estimate"
+        time.sleep(0.05)
+    assert all(isinstance(making.events()[-1], Estimated) for making in makings)
 
 
 def folders(server: Server) -> list[Path]:
