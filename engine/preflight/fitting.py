@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ..core.config import TrainConfig
-from ..core.errors import UserError
 from ..core.events import Estimated, Finding
 from ..core.figures import amount
 from ..core.words import duration
-from ..training.cuda.memory import plan_memory
 from ..training.photos import AHEAD, GIGABYTE
 from . import thresholds as limit
 from .forecast import Forecast
@@ -50,20 +48,10 @@ class Fitting:
         """What does not suffice for a training with these settings."""
         needed = self._forecast.estimate(config)
         rows = [Shortfall("memory", needed.memory, limit.MEMORY_SHARE * needed.free_memory),
-                Shortfall("card", max(needed.card, self._planned(config, needed)), needed.free_card or float("inf")),
+                Shortfall("card", max(needed.card, self._forecast.planned_card(config)), needed.free_card or float("inf")),
                 Shortfall("disk", needed.disk, needed.free_disk or float("inf")),
                 Shortfall("time", needed.seconds, config.max_minutes * 60 or float("inf"))]
         return [row for row in rows if row.needed > row.there]
-
-    def _planned(self, config: TrainConfig, needed: Estimated) -> float:
-        """Bytes of the card without which a training refuses to begin; 0 where it begins."""
-        if not needed.free_card:
-            return 0.0
-        try:
-            plan_memory(int(needed.free_card), config.max_gaussians, config.sh_degree, int(self._forecast.largest_picture(config)))
-        except UserError:
-            return needed.free_card + 1
-        return 0.0
 
     def mended(self, config: TrainConfig) -> TrainConfig | None:
         """Settings that fit, with as little given up as it takes; None where nothing helps."""

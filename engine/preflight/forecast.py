@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ..core.config import TrainConfig
 from ..core.events import Estimated
-from ..training.cuda.memory import ALWAYS
+from ..training.cuda.memory import ALWAYS, least_memory
 from ..training.measured import Kind, Probe, Size
 from ..training.photos import GIGABYTE
 from ..training.schedule import reduction_at, sh_degree_at
@@ -134,9 +134,10 @@ class Forecast:
         """Bytes of one decoded photo."""
         return self._probe.photo_bytes * self._pixels(config) / self._probe_pixels()
 
-    def largest_picture(self, config: TrainConfig) -> float:
-        """Pixels of a photo that is learned from."""
-        return self._pixels(config)
+    def planned_card(self, config: TrainConfig) -> float:
+        """Bytes of the graphics card without which a training refuses to begin; 0 on the processor."""
+        largest = self._probe.largest * self._pixels(config) / self._probe_pixels()
+        return least_memory(config.max_gaussians, config.sh_degree, int(largest)) if self._probe.engine == "cuda" else 0.0
 
     @property
     def longest_side(self) -> int:

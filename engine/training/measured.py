@@ -49,6 +49,7 @@ class Probe:
     free: float  # bytes that the training may take
     free_card: float  # bytes of the graphics card that may be used; 0 without one
     longest_side: int  # pixels of the largest photo
+    largest: float  # pixels of the largest picture, at the resolution that was tried
     reading: float  # bytes that reading photos takes at the highest, beside those that are kept
     left: float  # bytes of them that the system does not get back
     photo_bytes: float

@@ -90,17 +90,23 @@ def probe(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, s
     first, settled, growth = trial.size(resized(start, small, config.seed), SETTLING)
     second, _, _ = trial.size(resized(settled, large, config.seed), SETTLING // 2)
     trial.counter.end()
-    return Probe(engine, config, len(start), growth, len(dataset.train_views), len(dataset.eval_views), idle, free + idle,
-                 free_card, longest_side(dataset), photos.reading, photos.left, photos.bytes, photos.seconds,
-                 beyond(first, held), beyond(second, held), time.monotonic() - begin)
+    return Probe(
+        engine=engine, config=config, start=len(start), growth=growth, views=len(dataset.train_views), held_out=len(dataset.eval_views),
+        idle=idle, free=free + idle, free_card=free_card, longest_side=longest_side(dataset),
+        largest=largest_picture(dataset, config.resolution), reading=photos.reading, left=photos.left, photo_bytes=photos.bytes,
+        photo_seconds=photos.seconds, small=beyond(first, held), large=beyond(second, held), seconds=time.monotonic() - begin)
 
 
 def bearable(dataset: Dataset, config: TrainConfig, free: float, free_card: float) -> TrainConfig:
     """The settings with a resolution at which a try exhausts neither the memory nor the card's."""
-    pixels = max(float(np.prod(reduced_sizes(view.camera, config.resolution)[0])) for view in dataset.views)
     room = min(free / 4 / BYTES_A_PIXEL, free_card / 4 / bytes_of_pixel() if free_card else np.inf)
-    factor = np.sqrt(room / pixels)
+    factor = np.sqrt(room / largest_picture(dataset, config.resolution))
     return config if factor >= 1 else replace(config, resolution=max(16, int(min(config.resolution, longest_side(dataset)) * factor)))
+
+
+def largest_picture(dataset: Dataset, resolution: int) -> float:
+    """Pixels of the largest photo at no more than `resolution` on its longest side."""
+    return max(float(np.prod(reduced_sizes(view.camera, resolution)[0])) for view in dataset.views)
 
 
 def longest_side(dataset: Dataset) -> int:

@@ -181,7 +181,7 @@ def size(gaussians: int) -> Size:
 
 
 TRIED = TrainConfig(max_steps=10_000, max_gaussians=1_000_000, resolution=1000, strategy="mcmc", growth=0.2)
-MEASURED = Probe("cpu", TRIED, 20_000, 0.2, 90, 10, 5e7, 32e9, 0.0, 2000, 3e8, 5e7, 4e6, 0.05, size(20_000), size(120_000), 3.0)
+MEASURED = Probe("cpu", TRIED, 20_000, 0.2, 90, 10, 5e7, 32e9, 0.0, 2000, 1e6, 3e8, 5e7, 4e6, 0.05, size(20_000), size(120_000), 3.0)
 
 
 def test_the_forecast_goes_on_along_the_lines() -> None:

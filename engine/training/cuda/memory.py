@@ -51,6 +51,11 @@ def bytes_of_pixel() -> int:
     return PIXEL_FLOATS * FLOAT
 
 
+def least_memory(max_gaussians: int, sh_degree: int, pixels: int) -> int:
+    """Bytes without which plan_memory() refuses a training on photos of `pixels` each."""
+    return ALWAYS + pixels * bytes_of_pixel() + max_gaussians * bytes_of_gaussian(sh_degree)
+
+
 def plan_memory(limit: int, max_gaussians: int, sh_degree: int, pixels: int) -> MemoryPlan:
     """Share out `limit` bytes for a training on photos of `pixels` each; UserError naming the setting when they do not suffice."""
     pictures = pixels * bytes_of_pixel()
