@@ -152,15 +152,18 @@ def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> Pho
 
 
 def resized(gaussians: Gaussians, count: int, seed: int) -> Gaussians:
-    """As many Gaussians as asked for that cover what these cover: copies are moved within the original, and all become smaller, or
-    larger where some are left out."""
+    """As many Gaussians as asked for that fill the space of these: copies are moved within the original, and all become smaller, or
+    larger where some are left out.
+
+    Trained scenes have means of axes that shrink with the number of Gaussians to the power of 0.23 to 0.37.
+    """
     if count == len(gaussians):
         return gaussians
     rng = np.random.default_rng([seed, 5])
     rows = np.sort(rng.permutation(np.arange(count) % len(gaussians) if count > len(gaussians) else len(gaussians))[:count])
     taken = gaussians.take(rows)
     moved = rng.standard_normal(taken.means.shape) * np.exp(taken.scales) * (count > len(gaussians))
-    smaller = 0.5 * np.log(len(gaussians) / count)  # what covers a surface
+    smaller = np.log(len(gaussians) / count) / 3
     return replace(taken, means=(taken.means + moved).astype(np.float32), scales=(taken.scales + smaller).astype(np.float32))
 
 

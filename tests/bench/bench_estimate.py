@@ -1,6 +1,7 @@
 """Estimates beside whole trainings: `make bench-estimate`; ARGS='FOLDER --presets preview' for a dataset of one's own.
 
-Each training runs as a job does, in a worker of its own; the estimate is made just before it.
+Each training runs as a job does, in a worker of its own; an estimate is made before it and another after it, because what else the
+computer does changes meanwhile. The mean of the two is compared.
 """
 
 from __future__ import annotations
@@ -51,18 +52,24 @@ def main(datasets: tyro.conf.Positional[tuple[Path, ...]] = (), presets: tuple[P
 
 
 def compared(spec: JobSpec, preset: str) -> list[float]:
-    """Estimate and train once; the relative errors of seconds and memory."""
+    """Estimate, train and estimate again; the relative errors of seconds and memory."""
     with tempfile.TemporaryDirectory() as folder:
         engine = LocalEngine(Path(folder))
-        begin = time.monotonic()
-        found = next(event for event in engine.estimate(spec).wait() if isinstance(event, Estimated))
-        probe = time.monotonic() - begin
+        before, probe = estimated(engine, spec)
         took = trained(engine, spec)
+        after, _ = estimated(engine, spec)
+    seconds, memory = (before.seconds + after.seconds) / 2, (before.memory + after.memory) / 2
     name = "demo" if spec.dataset.name == "dataset" else spec.dataset.name
-    print(f"| {name} | {preset} | {found.seconds:.0f} ({found.fastest:.0f}–{found.slowest:.0f}) | {took.seconds:.0f} "
-          f"| {found.memory / 1e6:.0f} MB | {took.memory / 1e6:.0f} MB | {found.disk / 1e6:.0f} MB | {took.disk / 1e6:.0f} MB "
-          f"| {probe:.1f} s |", flush=True)
-    return [abs(found.seconds / took.seconds - 1), abs(found.memory / took.memory - 1)]
+    print(f"| {name} | {preset} | {before.seconds:.0f}, {after.seconds:.0f} | {took.seconds:.0f} | {memory / 1e6:.0f} MB "
+          f"| {took.memory / 1e6:.0f} MB | {before.disk / 1e6:.0f} MB | {took.disk / 1e6:.0f} MB | {probe:.1f} s |", flush=True)
+    return [abs(seconds / took.seconds - 1), abs(memory / took.memory - 1)]
+
+
+def estimated(engine: LocalEngine, spec: JobSpec) -> tuple[Estimated, float]:
+    """An estimate, and the seconds that it took."""
+    begin = time.monotonic()
+    found = next(event for event in engine.estimate(spec).wait() if isinstance(event, Estimated))
+    return found, time.monotonic() - begin
 
 
 def trained(engine: LocalEngine, spec: JobSpec) -> Taken:
