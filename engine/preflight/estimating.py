@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,16 @@ from ..core.dataset import Dataset
 from ..core.errors import UserError
 from ..core.events import Estimated, Finding
 from ..core.step import Say, silent
-from ..training.backend import Choice, Model, choose_engine, create_model, device_errors
+from ..training.backend import Choice, Engine, Model, choose_engine, create_model, device_errors
 from ..training.demands import check_demands, settled
 from ..training.probe import Tick, probe
 from .budget import free_disk
 from .fitting import Fitting, misfit
 from .forecast import Forecast
 from .views import check_completeness, unsound_poses
+
+CROWDED = 1.5
+"""Load average a core from which on a computer counts as busy: what the estimate itself adds in a few seconds is less."""
 
 
 def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = silent, tick: Tick = lambda: None,
@@ -34,5 +38,14 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     decided = settled(config, dataset, choice.engine)
     with device_errors(choice.engine):
         forecast = Forecast(probe(dataset, decided, choice.engine, folder, say, tick, make_model), free_disk(folder))
-    findings = [Finding("info", choice.reason, choice.hint)] if choice.hint else []
+    findings = [*crowded(choice.engine), *([Finding("info", choice.reason, choice.hint)] if choice.hint else [])]
     return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]
+
+
+def crowded(engine: Engine) -> list[Finding]:
+    """That other programs were waiting for the processor in the last minute, where the system tells so."""
+    cores = os.cpu_count() or 1
+    if engine != "cpu" or not hasattr(os, "getloadavg") or os.getloadavg()[0] < cores * CROWDED:
+        return []
+    return [Finding("info", "Other programs keep the computer busy, so the minutes are rough: without them it is faster.",
+                    "Estimate again when it has less to do.", "busy")]

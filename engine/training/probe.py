@@ -213,7 +213,8 @@ class Trial:
                 settled = model.gaussians()
             finally:
                 model.close()
-        return replace(found, memory=peak.memory, card=peak.card), settled, growth
+            score = self._timed(lambda: self._measure_result(settled))
+        return replace(found, score=score, memory=peak.memory, card=peak.card), settled, growth
 
     def _settle(self, model: Model, steps: int) -> None:
         """Let it become a picture; on slow computers less of one."""
@@ -223,17 +224,16 @@ class Trial:
                 self._learn(model, 4, 0, 1, number)
 
     def _tried(self, model: Model) -> Size:
-        """All that a training does, once or more; memory is taken from outside."""
+        """What a training does with its model, once or more; the rest is filled in outside."""
         degree = self.config.sh_degree
         kinds = [self._kind(model, 4, 0)] + [self._kind(model, reduction, degree) for reduction in reversed(REDUCTIONS)]
         count = model.count
-        score = self._timed(lambda: self._measure_result(model))
         preview = self._timed(lambda: write_ply(self.folder / "preview.ply", model.sample(PREVIEW_GAUSSIANS)))
         saving = self._timed(lambda: save_checkpoint(self.folder, Checkpoint(0, 0.0, model.state())))
         write_ply(self.folder / "result.ply", model.gaussians())
         refining = self._timed(lambda: self._refine(model))
         checkpoint, result = ((self.folder / name).stat().st_size for name in (NEWEST, "result.ply"))
-        return Size(count, tuple(kinds), refining, saving, preview, score, 0.0, 0.0, checkpoint, result)
+        return Size(count, tuple(kinds), refining, saving, preview, 0.0, 0.0, 0.0, checkpoint, result)
 
     def _kind(self, model: Model, reduction: int, degree: int) -> Kind:
         """Time one kind of step; the first of them makes room and is not counted."""
@@ -270,9 +270,9 @@ class Trial:
         statistics = model.take_statistics()
         return float((statistics.gradient / np.maximum(statistics.seen, 1) > self.config.grow_gradient).mean())
 
-    def _measure_result(self, model: Model) -> None:
-        """As at the end of a training: another model of the same Gaussians draws a view."""
-        result = self.make_model(model.gaussians(), replace(self.config, max_gaussians=model.count), self.engine)
+    def _measure_result(self, gaussians: Gaussians) -> None:
+        """As at the end of a training, when its model is closed: another one of the same Gaussians draws a view."""
+        result = self.make_model(gaussians, replace(self.config, max_gaussians=len(gaussians)), self.engine)
         try:
             result.score(self.pyramids[0].full, self.config.sh_degree)
         finally:

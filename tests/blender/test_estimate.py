@@ -32,6 +32,11 @@ def estimated() -> Any:
     return module("addon.estimate").current(bpy.context.scene)
 
 
+def misfits(made: Any) -> list[Any]:
+    """Without what is said of a computer that is busy."""
+    return [finding for finding in made.findings if finding.kind == "fit"]
+
+
 def panel() -> Any:
     return drawn("check", "addon.check_panel")
 
@@ -39,7 +44,7 @@ def panel() -> Any:
 def test_the_button_says_what_the_training_takes(desk: Desk) -> None:
     assert "estimate" in panel().operators
     made = estimated()
-    assert made.found.backend == "cpu" and made.found.gaussians == 2000 and not made.findings
+    assert made.found.backend == "cpu" and made.found.gaussians == 2000 and not misfits(made)
     assert 0 < made.found.fastest < made.found.seconds < made.found.slowest < 600
     said = panel().text
     assert "2,000 splats" in said and "Memory: " in said and "Disk: " in said and "changed since" not in said
@@ -52,10 +57,10 @@ def test_the_fix_is_a_button(desk: Desk) -> None:
     settings = bpy.context.scene.splatwright.train
     settings.max_steps, settings.max_gaussians, settings.max_minutes = 300_000, 40_000, 12
     made = estimated()
-    (finding,) = made.findings
-    assert finding.kind == "fit" and "apply_settings" in panel().operators and "more than the 12 min" in panel().text
+    (finding,) = misfits(made)
+    assert "apply_settings" in panel().operators and "more than the 12 min" in panel().text
     wanted = module("addon.estimate").changes(finding)
-    assert bpy.ops.splatwright.apply_settings(finding=0) == {"FINISHED"}
+    assert bpy.ops.splatwright.apply_settings(finding=made.findings.index(finding)) == {"FINISHED"}
     assert {name: getattr(settings, name) for name in wanted} == wanted
     again = estimated()
     assert again.found.seconds < 1.5 * 12 * 60, "by another probe, which takes its own time"

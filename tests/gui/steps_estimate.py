@@ -30,7 +30,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.until(lambda: not shown(estimate).running, "the second estimate")
     yield 0.7
     yield from driver.picture("estimate-too-long")
-    driver.answers["wanted"] = estimate.changes(shown(estimate).findings[0])
+    driver.answers["wanted"] = estimate.changes(next(found for found in shown(estimate).findings if found.kind == "fit"))
     yield from driver.press("splatwright.apply_settings")
     driver.answers["set"] = {name: getattr(settings, name) for name in driver.answers["wanted"]}
     yield 0.7

@@ -45,6 +45,18 @@ def changed(dataset: Dataset, folder: Path, **changes: object) -> Dataset:
     return made
 
 
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else the computer does."""
+    monkeypatch.setattr("os.getloadavg", lambda: (0.1, 0.1, 0.1), raising=False)
+
+
+def test_a_busy_computer_is_said(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (1e3, 1.0, 1.0), raising=False)
+    _, (finding,) = estimate(dataset, replace(CONFIG, max_gaussians=400), tmp_path)
+    assert (finding.severity, finding.kind) == ("info", "busy") and "without them it is faster" in finding.message
+
+
 def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) -> None:
     """Loosely, because the machine may be busy with other tests; `make bench-estimate` measures it."""
     engine, spec = LocalEngine(tmp_path), JobSpec(dataset.folder, replace(CONFIG, strategy="mcmc", growth=0.2))
