@@ -19,6 +19,9 @@ ROOM: dict[str, float] = {"max_gaussians": 0.01, "resolution": 0.1}
 TIME: dict[str, float] = {"max_gaussians": 0.2, "resolution": 0.4, "max_steps": 0.2}
 """The same for want of time."""
 
+SUGGESTED = 0.95
+"""Share of what there is that suggested settings may take: another program may need a little meanwhile."""
+
 LACKS = {"memory": "memory", "card": "the graphics card's memory", "disk": "disk"}
 
 
@@ -44,14 +47,14 @@ class Fitting:
     def __init__(self, forecast: Forecast):
         self._forecast = forecast
 
-    def shortfalls(self, config: TrainConfig) -> list[Shortfall]:
-        """What does not suffice for a training with these settings."""
+    def shortfalls(self, config: TrainConfig, share: float = 1.0) -> list[Shortfall]:
+        """What does not suffice for a training with these settings, of a share of what there is."""
         needed = self._forecast.estimate(config)
         rows = [Shortfall("memory", needed.memory, limit.MEMORY_SHARE * needed.free_memory),
                 Shortfall("card", max(needed.card, self._forecast.planned_card(config)), needed.free_card or float("inf")),
                 Shortfall("disk", needed.disk, needed.free_disk or float("inf")),
                 Shortfall("time", needed.seconds, config.max_minutes * 60 or float("inf"))]
-        return [row for row in rows if row.needed > row.there]
+        return [row for row in rows if row.needed > share * row.there]
 
     def mended(self, config: TrainConfig) -> TrainConfig | None:
         """Settings that fit, with as little given up as it takes; None where nothing helps."""
@@ -85,7 +88,7 @@ class Fitting:
     def _largest(self, config: TrainConfig, name: str, least: float, kinds: set[str]) -> TrainConfig | None:
         """The settings with the largest value of one of them that leaves no shortfall of these kinds; None where even the least does."""
         def fits(value: float) -> bool:
-            return not any(row.kind in kinds for row in self.shortfalls(replace(config, **{name: rounded(name, value)})))
+            return not any(row.kind in kinds for row in self.shortfalls(replace(config, **{name: rounded(name, value)}), SUGGESTED))
 
         most = self._most(config, name)
         if most <= least or not fits(least):

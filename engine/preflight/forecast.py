@@ -19,6 +19,9 @@ BLOCKS = 400
 SAVED = 3
 """Checkpoints that lie on the disk at once: the newest, the one before it, and the one that is being written."""
 
+STATE, FLOAT = 3, 4
+"""A parameter and its two moments, and bytes of each."""
+
 MOST_STRIPS, PAGE_SCORES = 12, 2
 """Held-out views that the report shows, and times that it draws each."""
 
@@ -96,7 +99,14 @@ class Forecast:
         """Bytes of the computer's memory at the highest."""
         probe = self._probe
         photos = self.all_photos(config) * (1 - self._missing_photos(config))
-        return probe.idle + photos + max(probe.reading, probe.left + self._working(config, lambda size: size.memory))
+        working = max(self._working(config, lambda size: size.memory), self._saved_copies(config))
+        return probe.idle + photos + max(probe.reading, probe.left + working)
+
+    def _saved_copies(self, config: TrainConfig) -> float:
+        """Bytes that a model takes at least while it is saved. Where a system tells the most alone that a process ever held, reading
+        photos may hide what models take."""
+        held = 2 if self._probe.engine == "cpu" else 1
+        return self.most_gaussians(config) * held * STATE * (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
 
     def card(self, config: TrainConfig) -> float:
         """Bytes of the graphics card's memory, without photos, which take what is left; 0 on the processor."""

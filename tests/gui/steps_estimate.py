@@ -1,4 +1,4 @@
-"""Estimate a training, allow it less time, press the button of the setting that fits, stop an estimate, and see a price."""
+"""Estimate a training, see a price, ask for too much, press the button of the setting that fits, and stop an estimate."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def steps(driver: Driver) -> Steps:
     priced(driver, shown(estimate))
     yield 0.7
     yield from driver.picture("estimate-priced")
-    settings.max_minutes = max(1, round(shown(estimate).found.seconds / 60 / 4))
+    settings.max_gaussians = 50_000_000
     yield from driver.press("splatwright.estimate")
     yield from driver.until(lambda: not shown(estimate).running, "the second estimate")
     yield 0.7
-    yield from driver.picture("estimate-too-long")
+    yield from driver.picture("estimate-too-large")
     driver.answers["wanted"] = estimate.changes(next(found for found in shown(estimate).findings if found.kind == "fit"))
     yield from driver.press("splatwright.apply_settings")
     driver.answers["set"] = {name: getattr(settings, name) for name in driver.answers["wanted"]}

@@ -181,7 +181,7 @@ def test_check_and_a_sick_training(desk: Desktop) -> None:
 def test_an_estimate_by_hand(desk: Desktop) -> None:
     found = desk.run("steps_estimate")
     assert found["wanted"] == found["set"] and found["stopped"]
-    assert {f"estimate-{name}" for name in ("running", "too-long", "applied", "priced", "stopped")} <= set(desk.seen)
+    assert {f"estimate-{name}" for name in ("running", "too-large", "applied", "priced", "stopped")} <= set(desk.seen)
 
 
 @pytest.mark.gui
