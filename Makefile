@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve kernels wheel extension lint types locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -98,6 +98,11 @@ bench-check: setup
 
 bench-health: setup
 	$(BIN)/python -m tests.bench.bench_health $(ARGS)
+
+# Estimates of minutes, memory and disk beside whole trainings; ARGS='FOLDER --presets standard --backend cuda' for others.
+bench-estimate: setup
+	test -d out/dataset || $(BIN)/python -m demo capture
+	$(BIN)/python -m tests.bench.bench_estimate $(ARGS)
 
 # Our trainer against gsplat's on one card; ARGS='--steps 30000 --guides' for more.
 bench-gpu: setup

@@ -23,6 +23,7 @@ MODULES = (
     "batch",
     "command_line",
     "dataset_check",
+    "estimate",
     "linked",
 )
 

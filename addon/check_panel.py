@@ -5,8 +5,9 @@ from __future__ import annotations
 import bpy
 
 from ..engine.core.events import Finding
-from . import dataset_check
+from . import dataset_check, estimate
 from .coverage import ATTRIBUTE
+from .estimate_panel import draw_estimate
 from .operators.engine import SPLATWRIGHT_OT_convert_images
 from .panels import FINDING_ICONS, SidebarPanel
 from .sentences import draw_sentence
@@ -27,7 +28,8 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
         row.operator("splatwright.check_dataset", icon="VIEWZOOM")
         row.operator("splatwright.show_contact_sheet", icon="IMGDISPLAY")
         if checked is not None:
-            _draw_check(layout, checked)
+            _draw_check(layout, checked, not estimate.found(context.scene))
+        draw_estimate(layout, context.scene)
         column = layout.column(align=True)
         row = column.row(align=True)
         row.operator("splatwright.show_coverage", icon="SHADING_SOLID")
@@ -36,15 +38,15 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
         column.operator("splatwright.suggest_cameras", icon="OUTLINER_OB_CAMERA")
 
 
-def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck) -> None:
-    """What the check has found so far, each finding with the buttons that mend it."""
+def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck, with_needs: bool) -> None:
+    """What the check has found so far, each finding with the buttons that mend it; `with_needs`: what a training takes, too."""
     if checked.running:
         draw_sentence(layout, "Looking at images, cameras and start points …", "SORTTIME")
     if checked.failure:
         draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
     elif not checked.findings and not checked.running:
         draw_sentence(layout, "Nothing suspicious found.", "CHECKMARK")
-    if checked.needs:
+    if checked.needs and with_needs:
         draw_sentence(layout, checked.needs, "TIME")
     for index, finding in enumerate(checked.findings[:MOST_SHOWN]):
         box = layout.box()

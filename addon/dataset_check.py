@@ -71,7 +71,7 @@ def start(scene: bpy.types.Scene) -> DatasetCheck:
     forget()
     job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
     job.write_spec(JobSpec(folder, scene.splatwright.train.to_config()))
-    command, environment = jobs.engine().worker_command("--check", str(job.path))
+    command, environment = jobs.local_engine().worker_command("--check", str(job.path))
     _check = DatasetCheck(folder, job, _begun(command, environment, job))
     if not bpy.app.timers.is_registered(poll):
         bpy.app.timers.register(poll, first_interval=TICK_SECONDS)

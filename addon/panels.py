@@ -97,7 +97,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
-        for name in ("sh_degree", "background", "seed", "threads"):
+        for name in ("sh_degree", "background", "seed", "threads", "image_memory"):
             column.prop(settings, name)
         column = layout.column(align=True)
         column.prop(settings, "trial")

@@ -21,10 +21,10 @@ SOURCES = (
 )
 
 
-def setting(name: str) -> dict[str, Any]:
-    """Default, limits and description of a whole-number setting of TrainConfig."""
+def setting(name: str, kind: type = int) -> dict[str, Any]:
+    """Default, limits and description of a setting of TrainConfig, which is a number."""
     low, high = limits(name)
-    return {"default": getattr(TrainConfig, name), "min": int(low), "max": int(high), "description": description(name)}
+    return {"default": getattr(TrainConfig, name), "min": kind(low), "max": kind(high), "description": description(name)}
 
 
 def description(name: str) -> str:
@@ -121,6 +121,8 @@ class TrainSettings(bpy.types.PropertyGroup):
     )
     seed: IntProperty(name="Seed", **setting("seed"))
     threads: IntProperty(name="Threads", **setting("threads"))
+    image_memory: FloatProperty(name="Photo Memory (GB)", **setting("image_memory", float))
+    max_minutes: FloatProperty(name="Max Minutes", precision=0, **setting("max_minutes", float))
     trial: BoolProperty(name="Smoke Trial", default=TrainConfig.trial, description=description("trial"))
     pause_when_sick: BoolProperty(name="Pause When Sick", default=TrainConfig.pause_when_sick, description=description("pause_when_sick"))
 

@@ -12,6 +12,7 @@ from .commands.check import check
 from .commands.convert import convert
 from .commands.datasets import export_cameras, export_colmap
 from .commands.doctor import doctor
+from .commands.estimate import estimate
 from .commands.evaluate import evaluate
 from .commands.frames import frames
 from .commands.instant import instant
@@ -26,15 +27,15 @@ from .core.errors import UserError
 from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-VERBS = (check, frames, capture, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve,
-         doctor)
+VERBS = (check, estimate, frames, capture, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant,
+         serve, doctor)
 for verb in VERBS:
     app.command(verb)
 
 
 def with_preset(arguments: list[str]) -> list[str]:
     """The flags that a training's preset stands for, before all others, so that those win."""
-    if arguments[:1] not in (["train"], ["capture"]):
+    if arguments[:1] not in (["train"], ["estimate"], ["capture"]):
         return arguments
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset", default=DEFAULT_PRESET)

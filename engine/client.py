@@ -25,7 +25,8 @@ from .core.errors import UserError
 from .core.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from .core.files import disk_error, make_folder
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, find_jobs
-from .core.job_spec import Spec
+from .core.job_spec import JobSpec, Spec
+from .estimation import Estimation, LocalEstimation
 
 
 class JobState(Enum):
@@ -87,6 +88,10 @@ class Engine(ABC):
     @abstractmethod
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
+
+    @abstractmethod
+    def estimate(self, spec: JobSpec) -> Estimation:
+        """Begin to try a training for some seconds, which tells what all of it would take."""
 
     def reach(self) -> None:  # noqa: B027 (this computer always is)
         """UserError when no job can be sent there. A job that is under way waits for its engine instead."""
@@ -179,8 +184,12 @@ class LocalEngine(Engine):
         if process:
             process.wait(timeout=10)
 
+    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({})) -> Estimation:
+        command, variables = self.worker_command("--estimate")
+        return LocalEstimation(command, {**variables, **environment}, spec, self.root)
+
     def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
-        """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""
+        """Command line and environment of a worker on a job folder, of its --self-check, or of --check or --estimate and one."""
         return self.command("worker", *arguments)
 
     def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:

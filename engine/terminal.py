@@ -15,7 +15,7 @@ from rich.table import Table
 from .batch import State, Task, progress, summary, time_left
 from .client import Engine, JobState
 from .core.errors import UserError
-from .core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
+from .core.events import Estimated, Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
 from .core.step import Say, Step
 
 console = Console(stderr=True, soft_wrap=True)
@@ -174,7 +174,7 @@ class _View:
                 self._update(description=event.name, completed=event.done, total=event.total or None)
             case Posed():
                 console.print(f"{event.placed} of {event.photos} photos have a camera")
-            case Preview():
+            case Preview() | Estimated():
                 pass
             case _:
                 assert_never(event)

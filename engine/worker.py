@@ -1,4 +1,4 @@
-"""The process that does one job, or checks its dataset: `python -m engine.worker [--check] FOLDER`.
+"""The process that does one job, checks its dataset, or estimates what it takes: `python -m engine.worker [--check | --estimate] FOLDER`.
 
 A training needs the standard library, numpy and the kernels.
 
@@ -11,15 +11,20 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from .core.errors import UserError
-from .core.events import NEEDS, Event, Failed, Finding, Finished
+from .core.events import NEEDS, Event, Failed, Finding, Finished, Stage
 from .core.job import Control, JobFolder
 from .core.job_spec import FramesSpec, JobSpec, PosesSpec
+from .core.step import Step
+
+TELL_SECONDS = 0.1
+"""Between two words about how far an estimate is."""
 
 
 def main(arguments: list[str]) -> int:
@@ -30,10 +35,12 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["--check", folder]:
             return check(JobFolder(Path(folder)))
+        case ["--estimate", folder]:
+            return estimate(JobFolder(Path(folder)))
         case [folder]:
             return work(JobFolder(Path(folder)))
         case _:
-            print("usage: python -m engine.worker JOB_FOLDER | --check JOB_FOLDER | --self-check", file=sys.stderr)
+            print("usage: python -m engine.worker JOB_FOLDER | --check JOB_FOLDER | --estimate JOB_FOLDER | --self-check", file=sys.stderr)
             return 2
 
 
@@ -96,6 +103,36 @@ def check(job: JobFolder) -> int:
         write_png(job.sheet, checked.sheet())
 
     return attempt(checking, voice)
+
+
+def estimate(job: JobFolder) -> int:
+    """Try the job's training for some seconds: Stage events, findings, and at last Estimated. Nothing else is left in the folder."""
+    be_polite()
+    interrupted = listen_for_signals()
+    voice = Voice(job)
+
+    def go_on() -> None:
+        if interrupted.is_set() or job.control() == "stop":
+            raise KeyboardInterrupt
+
+    def estimating() -> None:
+        from .core.sources import read_dataset
+        from .preflight.estimating import estimate as try_training
+        from .training.watch import Every
+
+        told = Every(TELL_SECONDS)
+
+        def say(step: Step) -> None:
+            if told.due() or step.done == step.total:
+                voice.say(Stage(step.name, step.done, step.total, None))
+
+        spec = job.read_spec()
+        with tempfile.TemporaryDirectory(dir=job.path) as folder:
+            found, findings = try_training(read_dataset(spec.dataset), spec.config, Path(folder), say, go_on)
+        for event in (*findings, found):
+            voice.say(event)
+
+    return attempt(estimating, voice)
 
 
 def attempt(work: Callable[[], None], voice: Voice) -> int:

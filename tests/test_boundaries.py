@@ -15,18 +15,20 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 # folder or file -> (third-party packages, other rooms of the engine) that it may import
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
-    "engine/client.py": (set(), {"core"}),
+    "engine/estimation.py": (set(), {"core"}),
+    "engine/client.py": (set(), {"core", "estimation"}),
     "engine/batch.py": (set(), {"core"}),
     "engine/batch_trainings.py": (set(), {"core", "batch", "client"}),
     "engine/blender.py": (set(), {"core"}),
-    "engine/remote": (set(), {"core", "client"}),
-    "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "preflight"}),
+    "engine/remote": (set(), {"core", "client", "estimation"}),
+    "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "estimation", "preflight"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight", "report", "sfm"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/environment": (set(), {"core"}),
     "engine/doctor.py": ({"numpy", "torch"}, {"core", "environment", "sfm", "training"}),
-    "engine/commands": ({"tyro", "numpy"}, {"core", "batch", "batch_trainings", "blender", "client", "doctor", "terminal", "evaluation",
-                                            "monocular", "preflight", "remote", "report", "server", "sfm", "training", "viewer"}),
+    "engine/commands": ({"tyro", "numpy"}, {"core", "batch", "batch_trainings", "blender", "client", "doctor", "estimation",
+                                            "evaluation", "monocular", "preflight", "remote", "report", "server", "sfm", "terminal",
+                                            "training", "viewer"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
     "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
     "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
@@ -40,7 +42,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
 }
-ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "batch", "batch_trainings", "environment", "remote"})
+ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "batch", "batch_trainings", "environment", "estimation", "remote"})
 
 
 def sources(folder: str) -> list[Path]:

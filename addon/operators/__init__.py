@@ -9,6 +9,7 @@ from . import (
     checks,
     cleaning,
     engine,
+    estimates,
     export,
     install,
     instant,
@@ -23,8 +24,8 @@ from . import (
     transforms,
 )
 
-SUBJECTS = (capture, checks, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning, transforms,
-            camera_path, engine, install, batch)
+SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
+            transforms, camera_path, engine, install, batch)
 
 
 def register() -> None:

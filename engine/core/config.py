@@ -117,6 +117,8 @@ class TrainConfig:
     """seconds between previews for the viewport"""
     checkpoint_seconds: float = 10.0
     """seconds between checkpoints"""
+    max_minutes: float = 0.0
+    """minutes that the training should take at most: estimates warn of more, with the setting that helps; 0: no limit"""
     gpus: int = 1
     """graphics cards that learn from different photos at the same time"""
     gpu_memory: float = 0.0
@@ -151,7 +153,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "alpha_weight": (0, 100), "depth_weight": (0, 100), "normal_weight": (0, 100), "distortion_weight": (0, 100),
     "transmittance_weight": (0, 100), "needle_weight": (0, 100), "lr_exposure": (0, 1), "lr_poses": (0, 1),
     "eval_every": (1, 1_000_000), "preview_seconds": (0.1, 3600), "checkpoint_seconds": (0.1, 3600), "threads": (0, 256),
-    "gpus": (1, 64), "gpu_memory": (0, 10_000), "image_memory": (0, 100_000),
+    "max_minutes": (0, 100_000), "gpus": (1, 64), "gpu_memory": (0, 10_000), "image_memory": (0, 100_000),
 }
 
 

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 Severity = Literal["info", "warning", "error"]
-Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", "finish"]
+Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", "finish", "settings"]
 """What a button can do about a finding: leave its images out, take all in again, capture again, convert, place more cameras, light
-the scene anew, end the training with what it has."""
+the scene anew, end the training with what it has, change the finding's settings."""
 
 NEEDS = "needs"
 """Kind of the finding with which a check says what a training will take."""
@@ -78,7 +78,7 @@ class Finding:
     """Something worth knowing about the data or the training, with what to do about it.
 
     `kind` is one word for programs, `measure` the figure behind the sentence (a share, stops, a count), `images` are the
-    names of the views concerned.
+    names of the views concerned, `settings` are those of a training that would mend it, as "name=value".
     """
 
     severity: Severity
@@ -88,6 +88,30 @@ class Finding:
     measure: float | None = None
     images: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What a training will take on an engine, as a probe of it says. Bytes and seconds; 0 where there is no graphics card, or no price.
+
+    `fastest` and `slowest` are what the seconds may turn out to be. `free_memory`, `free_card` and `free_disk` are what the training may
+    take, `price_per_hour` is the engine's in its `currency`.
+    """
+
+    backend: str
+    gaussians: int
+    seconds: float
+    fastest: float
+    slowest: float
+    memory: float
+    free_memory: float
+    card: float
+    free_card: float
+    disk: float
+    free_disk: float
+    price_per_hour: float = 0.0
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +155,7 @@ class Failed:
     hint: str = ""
 
 
-Event = Union[Started, Progress, Stage, Posed, Preview, Finding, Evaluated, Paused, Finished, Failed]
+Event = Union[Started, Progress, Stage, Posed, Preview, Finding, Estimated, Evaluated, Paused, Finished, Failed]
 
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in _KINDS.values()}

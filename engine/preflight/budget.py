@@ -1,4 +1,7 @@
-"""What a training will cost: memory, disk and minutes, and whether the computer has them."""
+"""What a training will cost, said at once by sizes alone: memory, disk and minutes, and whether the computer has them.
+
+estimating.py tries the training and knows better.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from ..core.config import TrainConfig
 from ..core.dataset import Dataset, View
 from ..core.events import Finding
+from ..core.words import duration
 from ..training.backend import Engine, likely_engine
 from ..training.demands import settled
 from ..training.host_memory import free_memory
@@ -105,7 +109,7 @@ def _pixels(view: View, resolution: int) -> float:
 def check_budget(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path) -> list[Finding]:
     """Whether memory, the disk of the job's `folder` and patience suffice."""
     needed = needs(dataset, config, engine)
-    return [*_memory(needed, free_memory()), *_disk(needed, free_disk(folder)), *_time(needed)]
+    return [*_memory(needed, free_memory()), *_disk(needed, free_disk(folder)), *_time(needed, config)]
 
 
 def _memory(needed: Needs, free: float) -> list[Finding]:
@@ -122,12 +126,15 @@ def _disk(needed: Needs, free: float | None) -> list[Finding]:
                     "Free some space, or lower the number of Gaussians.", "disk", needed.disk)]
 
 
-def _time(needed: Needs) -> list[Finding]:
-    hours = (needed.seconds or 0.0) / 3600
-    if hours < limit.LONG_HOURS:
+def _time(needed: Needs, config: TrainConfig) -> list[Finding]:
+    seconds = needed.seconds or 0.0
+    if config.max_minutes and seconds > 60 * config.max_minutes:
+        return [Finding("warning", f"The training will take about {duration(seconds)}, more than the {config.max_minutes:g} minutes "
+                        "that it should.", "Estimate it: that tells the setting that helps.", "time", seconds)]
+    if seconds < 3600 * limit.LONG_HOURS:
         return []
-    return [Finding("info", f"The training will take about {hours:.0f} hours on this computer.",
-                    "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", needed.seconds)]
+    return [Finding("info", f"The training will take about {seconds / 3600:.0f} hours on this computer.",
+                    "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", seconds)]
 
 
 def free_disk(folder: Path) -> float | None:

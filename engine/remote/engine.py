@@ -11,8 +11,10 @@ from pathlib import Path
 from ..client import Engine, JobState, new_job_folder
 from ..core.events import Event
 from ..core.job import Control, JobFolder, find_jobs
-from ..core.job_spec import Spec
+from ..core.job_spec import JobSpec, Spec
 from ..core.wire import source_of, with_source
+from ..estimation import Estimation
+from .estimation import RemoteEstimation
 from .follower import Follower
 from .http import Address, Line
 from .mirror import ask_control, fingerprint, new_bond, read_bond, write_bond
@@ -92,6 +94,10 @@ class RemoteEngine(Engine):
     def file(self, job: str, name: str) -> Path | None:
         path = self.folder(job).path / name
         return path if path.exists() else None
+
+    def estimate(self, spec: JobSpec) -> Estimation:
+        self.address.check()
+        return RemoteEstimation(self.address, spec)
 
     def note(self, job: str) -> str:
         follower = self._followers.get(job)

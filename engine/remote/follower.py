@@ -11,20 +11,19 @@ from dataclasses import replace
 
 from ..client import JobState
 from ..core.errors import UserError
-from ..core.events import Event, Failed, Finished, Preview, Stage, event_from_json
+from ..core.events import Event, Failed, Finished, Preview, event_from_json
 from ..core.job import JobFolder
 from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
 from ..core.wire import JobStatus, checked_path, status_from_json
 from .fetching import fetch
 from .http import Address, Line, Rejected, Unreachable
 from .mirror import append_events, asked_control, fingerprint, read_bond, write_bond
-from .sending import SENDING, Parcel, pack, send
+from .sending import SENDING, Parcel, pack, send, stage_of
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the next try when the engine does not answer; the last one for ever."""
 
 TELL_SECONDS = 0.5
-MEGABYTE = 10**6
 LONGEST_LINE = 1024**2
 
 
@@ -176,8 +175,7 @@ class Follower:
         if now - self._told_at < TELL_SECONDS and done < total:
             return
         self._told_at = now
-        unit = MEGABYTE if stage == SENDING else 1
-        append_events(self.folder, [Stage(stage, done // unit, -(-total // unit), None)])
+        append_events(self.folder, [stage_of(stage, done, total)])
 
     def _fail(self, error: UserError) -> None:
         """The job cannot go on: because of a refusal, or of our own disk."""

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..core.errors import UserError
-from ..core.events import Finding
+from ..core.events import Finding, Stage
 from ..core.files import disk_error
 from ..core.job_spec import JobSpec, Spec
 from ..core.sources import read_dataset
@@ -24,8 +24,16 @@ READING, SENDING = "reading the dataset", "sending the dataset"
 LINES = 4
 """Files that are sent at the same time."""
 
+MEGABYTE = 10**6
+
 Tell = Callable[[str, int, int], None]
 """Called with a stage, and how many of how many bytes are through."""
+
+
+def stage_of(name: str, done: int, total: int) -> Stage:
+    """A stage as an event; in megabytes where it counts bytes."""
+    unit = MEGABYTE if name == SENDING else 1
+    return Stage(name, done // unit, -(-total // unit), None)
 
 
 def quiet(stage: str, done: int, total: int) -> None:
@@ -91,23 +99,24 @@ def send(address: Address, job: str, parcel: Parcel, tell: Tell, cancelled: Call
 
     Returns early when `cancelled`.
     """
-    _offer(address, "PUT", f"/v1/jobs/{job}", parcel, tell, cancelled)
+    offer(address, parcel, Line.ask, "PUT", f"/v1/jobs/{job}", tell, cancelled)
 
 
 def check_remotely(address: Address, parcel: Parcel, tell: Tell = quiet) -> list[Finding]:
     """The engine's findings on a dataset, after sending what it lacks of it."""
-    answer = _offer(address, "POST", "/v1/check", parcel, tell, lambda: False)
+    answer = offer(address, parcel, Line.ask, "POST", "/v1/check", tell, lambda: False)
     return [Finding(**found) for found in answer["findings"]]
 
 
-def _offer(address: Address, method: str, path: str, parcel: Parcel, tell: Tell, cancelled: Callable[[], bool]) -> Any:
-    """Ask, send the files that the engine says it lacks, and ask again; its answer, or None when `cancelled`."""
+def offer(address: Address, parcel: Parcel, ask: Callable[[Line, str, str, bytes], Any], method: str, path: str, tell: Tell,
+          cancelled: Callable[[], bool]) -> Any:
+    """Ask, send the files that the engine says it lacks, and ask again; what `ask` returns, or None when `cancelled`."""
     body = json.dumps(submission_to_json(parcel.submission)).encode()
     line = Line(address)
     try:
         while not cancelled():
             try:
-                return line.ask(method, path, body)
+                return ask(line, method, path, body)
             except Rejected as refusal:
                 if "missing" not in refusal.answer:
                     raise

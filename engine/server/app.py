@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -29,6 +29,7 @@ from ..core.wire import (
     submission_from_json,
 )
 from .checking import check
+from .estimating import Estimates
 from .event_stream import event_stream
 from .executors import Job
 from .guard import log, refusal
@@ -50,6 +51,10 @@ class Service:
     store: Store
     queue: Queue
     meter: Meter
+    estimates: Estimates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.estimates = Estimates(self.queue, self.meter)
 
     def status(self, job: Job, positions: dict[Job, int] | None = None) -> JobStatus:
         """How a job stands."""
@@ -141,6 +146,7 @@ def add_routes(app: FastAPI) -> None:
     """Every address, and what answers there."""
     app.add_api_route("/v1/engine", engine, methods=["GET"])
     app.add_api_route("/v1/check", check_files, methods=["POST"])
+    app.add_api_route("/v1/estimate", estimate, methods=["POST"])
     app.add_api_route("/v1/jobs", jobs, methods=["GET"])
     app.add_api_route("/v1/jobs/{job}", submit, methods=["PUT"])
     app.add_api_route("/v1/jobs/{job}", status, methods=["GET"])
@@ -181,6 +187,13 @@ async def check_files(request: Request, client: Asking) -> Response:
     submission = submission_from_json(await json_body(request))
     room_for(client, submission)
     return await run_in_threadpool(check, client, submission)
+
+
+async def estimate(request: Request, client: Asking, service: Served) -> Response:
+    """What a training would take here, by trying it for some seconds: server-sent events. 409 with the files that are missing."""
+    submission = submission_from_json(await json_body(request))
+    room_for(client, submission)
+    return await service.estimates.answer(client, submission)
 
 
 def delete(job: Asked, service: Served) -> Response:

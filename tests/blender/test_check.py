@@ -74,7 +74,8 @@ def test_the_contact_sheet_comes_as_an_image(planted: Path) -> None:
 
 
 def test_the_panel_shows_findings_with_their_buttons(planted: Path) -> None:
-    assert drawn("check", "addon.check_panel").operators == ["check_dataset", "show_contact_sheet", "show_coverage", "suggest_cameras"]
+    assert drawn("check", "addon.check_panel").operators == [
+        "check_dataset", "show_contact_sheet", "estimate", "show_coverage", "suggest_cameras"]
     check()
     layout = drawn("check", "addon.check_panel")
     assert "view_009.png" in layout.text and "Lock the exposure" in layout.text

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -269,3 +271,23 @@ def test_real_photos_with_a_colmap_model(tmp_path: Path) -> None:
     figures = last_json(splatwright("train", DATA / "banana", "-o", tmp_path / "banana.ply", "--max-steps", 200, "--resolution", 160,
                                     "--max-gaussians", 8000))
     assert figures["psnr"] > 12
+
+
+def test_an_estimate_before_the_training(dataset: Path, tmp_path: Path) -> None:
+    done = splatwright("estimate", dataset, *QUICK, "--backend", "cpu", cwd=tmp_path)
+    assert done.returncode == 0 and "the training takes about" in done.stdout and " of disk." in done.stdout, done.stderr
+    assert_sentence(splatwright("estimate", dataset, *QUICK, "--max-minutes", "0.001", cwd=tmp_path), "more than the 0.001 min that it may")
+    assert_sentence(splatwright("estimate", tmp_path / "nowhere", cwd=tmp_path), "nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_estimate_can_be_stopped(dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "engine", "estimate", str(dataset), "--max-gaussians", "50000"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".estimates/*/events.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130 and "Stopped." in said and "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []

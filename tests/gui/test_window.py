@@ -181,6 +181,14 @@ def test_check_and_a_sick_training(desk: Desktop) -> None:
 
 @pytest.mark.gui
 @window
+def test_an_estimate_by_hand(desk: Desktop) -> None:
+    found = desk.run("steps_estimate")
+    assert found["wanted"] == found["set"] and found["stopped"]
+    assert {f"estimate-{name}" for name in ("running", "too-large", "applied", "priced", "stopped")} <= set(desk.seen)
+
+
+@pytest.mark.gui
+@window
 def test_instant_splats_and_the_report(desk: Desktop) -> None:
     found = desk.run("steps_trust", dataset=desk.inside(desk.folder / "dataset"))
     assert found["name"] == "Instant Splats" and found["splats"] > 5_000 and found["selected"]

@@ -24,7 +24,7 @@ from tests.server.serving import OTHER, TOKEN, Server, ask, raw
 GIGABYTE = 10**9
 PATHS = ("GET /v1/engine", "GET /v1/jobs", "PUT /v1/jobs/a", "GET /v1/jobs/a", "DELETE /v1/jobs/a", "GET /v1/jobs/a/events",
          "POST /v1/jobs/a/control", "GET /v1/jobs/a/files", "GET /v1/jobs/a/files/b", "HEAD /v1/blobs/" + "0" * 64,
-         "PUT /v1/blobs/" + "0" * 64, "PATCH /v1/blobs/" + "0" * 64, "POST /v1/check", "GET /nowhere")
+         "PUT /v1/blobs/" + "0" * 64, "PATCH /v1/blobs/" + "0" * 64, "POST /v1/check", "POST /v1/estimate", "GET /nowhere")
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +250,8 @@ def test_controls_that_are_none(server: Server) -> None:
 def test_a_dataset_can_be_checked(server: Server) -> None:
     put(server, digest(b"data"), b"data")
     assert "no dataset" in refused(server, 400, "POST", "/v1/check", job([["a", 4, digest(b"data")]])).message
-    assert "missing" in refused(server, 409, "POST", "/v1/check", job([["a", 4, digest(b"else")]])).answer
+    for path in ("/v1/check", "/v1/estimate"):
+        assert "missing" in refused(server, 409, "POST", path, job([["a", 4, digest(b"else")]])).answer
 
 
 def test_slow_clients_hold_nobody_up(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.config import TrainConfig
+from engine.core.events import Estimated, Failed, Stage
+from engine.core.job_spec import JobSpec
 from engine.core.ply import read_ply
+from engine.remote.estimation import RemoteEstimation
+from engine.remote.http import Address
 from tests.preflight.planting import sound_dataset
+from tests.scenes import write_ball_dataset
 from tests.server.serving import ROOT, TOKEN, Server, wait
 
 
@@ -83,3 +90,47 @@ def test_nobody_answers(dataset: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "127.0.0.1:9 does not answer: Connection refused." in done.stderr and "SSH tunnel" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_is_estimated_there(server: Server, dataset: Path) -> None:
+    """On that machine, with its price: 3600 EUR an hour."""
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN, "COLUMNS": "300"}
+    command = [sys.executable, "-m", "engine", "estimate", str(dataset), "--engine", server.url, "--max-gaussians", "600"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "On the processor the training takes about" in done.stdout, done.stderr + server.log
+    assert re.search(r"It costs about \d+\.\d\d EUR", done.stdout)
+    short = subprocess.run([*command, "--max-minutes", "0.01"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert short.returncode == 1 and "warning: The training takes about" in short.stderr and "Traceback" not in short.stderr
+
+
+def test_whoever_hangs_up_ends_the_estimate(server: Server, dataset: Path) -> None:
+    making = RemoteEstimation(server.address(), JobSpec(dataset, TrainConfig(resolution=64, max_gaussians=600)))
+    wait(lambda: any(isinstance(event, Stage) and event.name == "trying steps" for event in making.events()), lambda: str(making.events()))
+    assert len(folders(server)) == 2
+    making.stop()
+    assert not making.running
+    wait(lambda: not folders(server), lambda: str(folders(server)))
+
+
+def test_two_estimates_take_turns(server: Server, dataset: Path) -> None:
+    makings = [RemoteEstimation(server.address(), JobSpec(dataset, TrainConfig(resolution=64, max_gaussians=600))) for _ in range(2)]
+    wait(lambda: bool(folders(server)))
+    while any(making.running for making in makings):
+        assert len(folders(server)) <= 2, "a folder of links and one of the estimate"
+        time.sleep(0.05)
+    assert all(isinstance(making.events()[-1], Estimated) for making in makings)
+
+
+def folders(server: Server) -> list[Path]:
+    """What estimates that are being made have on the disk there."""
+    return [*server.folder.glob("clients/*/checks/*"), *server.folder.glob("clients/*/jobs/.estimates/*")]
+
+
+def test_what_cannot_be_estimated_is_a_sentence(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for address, said in ((server.address(), "holds no dataset"), (Address("http://127.0.0.1:1", TOKEN), "holds no dataset")):
+        (last,) = RemoteEstimation(address, JobSpec(tmp_path / "empty", TrainConfig())).wait()
+        assert isinstance(last, Failed) and said in last.message and last.hint
+    sound = write_ball_dataset(tmp_path / "sound", views=3, size=16).folder
+    last = RemoteEstimation(Address("http://127.0.0.1:1", TOKEN), JobSpec(sound, TrainConfig())).wait()[-1]
+    assert isinstance(last, Failed) and "does not answer" in last.message

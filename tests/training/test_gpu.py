@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from engine.core.camera import Camera
 from engine.core.config import TrainConfig
 from engine.core.events import Finished, Started
 from engine.core.job import JobFolder, JobSpec
+from engine.preflight.estimating import estimate
 from engine.training.backend import StepSettings, Target, create_model
 from engine.training.cpu.library import Drawing, Kernels
 from engine.training.cpu.model import CpuModel, packed, view_struct
@@ -161,3 +163,18 @@ def test_trains_and_changes_engines(tmp_path: Path) -> None:
     job.write_spec(JobSpec(dataset, dataclasses.replace(config, backend="cpu", max_steps=330)))
     train(job, events.append, lambda: "run", make_model=create_model)
     assert isinstance(events[-1], Finished) and events[-1].psnr > 25
+
+
+def test_an_estimate_holds_on_the_card(tmp_path: Path) -> None:
+    """The training's memory on the card, as torch counts it, and its time."""
+    dataset = write_ball_dataset(tmp_path / "data", size=256)
+    config = TrainConfig(backend="cuda", max_steps=1500, max_gaussians=60_000, resolution=256, strategy="mcmc", growth=0.5, trial=False)
+    found, findings = estimate(dataset, config, tmp_path)
+    assert found.backend == "cuda" and not findings and found.free_card > 1e9
+    job, events, begin = JobFolder(tmp_path / "job"), [], time.monotonic()
+    job.write_spec(JobSpec(dataset.folder, config))
+    torch.cuda.reset_peak_memory_stats()
+    train(job, events.append, lambda: "run")
+    seconds, card = time.monotonic() - begin, torch.cuda.max_memory_allocated() + ALWAYS
+    print(f"{found.seconds:.1f} s estimated, {seconds:.1f} s taken; {found.card / 1e6:.0f} MB estimated, {card / 1e6:.0f} MB taken")
+    assert 0.5 < found.seconds / seconds < 2 and 0.75 < found.card / card < 1.33

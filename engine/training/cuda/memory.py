@@ -46,9 +46,19 @@ def bytes_of_gaussian(sh_degree: int) -> int:
     return (stored + drawn) * FLOAT + TOUCHED_TILES * BYTES_A_TILE
 
 
+def bytes_of_pixel() -> int:
+    """Peak memory of one pixel of the photo that is learned from."""
+    return PIXEL_FLOATS * FLOAT
+
+
+def least_memory(max_gaussians: int, sh_degree: int, pixels: int) -> int:
+    """Bytes without which plan_memory() refuses a training on photos of `pixels` each."""
+    return ALWAYS + pixels * bytes_of_pixel() + max_gaussians * bytes_of_gaussian(sh_degree)
+
+
 def plan_memory(limit: int, max_gaussians: int, sh_degree: int, pixels: int) -> MemoryPlan:
     """Share out `limit` bytes for a training on photos of `pixels` each; UserError naming the setting when they do not suffice."""
-    pictures = pixels * PIXEL_FLOATS * FLOAT
+    pictures = pixels * bytes_of_pixel()
     room = limit - ALWAYS - pictures
     if room <= 0:
         raise UserError(f"Photos of {pixels / 1e6:.1f} million pixels need about {_gigabytes(limit - room)} of the graphics card's memory, "

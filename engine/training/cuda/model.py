@@ -191,12 +191,17 @@ def cuda_model(gaussians: Gaussians, config: TrainConfig, cameras: Sequence[Came
     torch.backends.cudnn.allow_tf32 = False  # SSIM is a difference of squares and needs all digits
     device = torch.device("cuda", torch.cuda.current_device())
     with plain_errors():
-        free, total = torch.cuda.mem_get_info(device)
-        limit = min(free, int(config.gpu_memory * GIGABYTE)) if config.gpu_memory else int(FREE_SHARE * free)
+        limit, total = usable_memory(config)
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total), device)
         most = max(config.max_gaussians, len(gaussians))
         plan = plan_memory(limit, most, config.sh_degree, largest_picture(cameras, config.resolution))
         return TorchModel(gaussians, device, draw, antialiased=config.antialiased, cameras=cameras, photo_budget=plan.photos, group=group)
+
+
+def usable_memory(config: TrainConfig) -> tuple[int, int]:
+    """Bytes of the current graphics card that the settings allow to use, and all that it has."""
+    free, total = torch.cuda.mem_get_info()
+    return (min(free, int(config.gpu_memory * GIGABYTE)) if config.gpu_memory else int(FREE_SHARE * free)), total
 
 
 def largest_picture(cameras: Sequence[Camera], resolution: int) -> int:

@@ -1,0 +1,66 @@
+"""Estimate a training before it begins, end the estimate, and take over the settings that make it fit."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import IntProperty
+
+from ...engine.core.errors import UserError
+from ...engine.core.figures import sentence
+from .. import estimate
+from .reporting import reports_user_errors
+
+
+class SPLATWRIGHT_OT_estimate(bpy.types.Operator):
+    """Try some fifty steps of the training, which tells how many minutes, how much memory and how much disk all of it takes"""
+
+    bl_idname = "splatwright.estimate"
+    bl_label = "Estimate"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        made = estimate.start(context.scene)
+        if bpy.app.background:  # no timer ticks without a window
+            estimate.wait(made)
+            if made.failure:
+                raise UserError(made.failure.message, made.failure.hint)
+            if made.found:
+                self.report({"INFO"}, sentence(made.found))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_stop_estimate(bpy.types.Operator):
+    """End the estimate"""
+
+    bl_idname = "splatwright.stop_estimate"
+    bl_label = "Stop Estimate"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        estimate.forget()
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_apply_settings(bpy.types.Operator):
+    """Change the settings of the training to those that fit"""
+
+    bl_idname = "splatwright.apply_settings"
+    bl_label = "Use Settings That Fit"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    finding: IntProperty(name="Finding", min=0, options={"SKIP_SAVE"})
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        made = estimate.current(context.scene)
+        if made is None or self.finding >= len(made.findings):
+            raise UserError("There is no such estimate any more.", "Estimate again.")
+        estimate.apply(context.scene, made.findings[self.finding])
+        return {"FINISHED"}
+
+
+register, unregister = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_OT_estimate, SPLATWRIGHT_OT_stop_estimate, SPLATWRIGHT_OT_apply_settings))

@@ -1,0 +1,96 @@
+"""Trying the training of a dataset that a client has sent, on this machine, before a job is made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from ..core.events import Estimated, Event, Finding, event_to_json
+from ..core.files import make_folder
+from ..core.job_spec import JobSpec
+from ..core.wire import Submission, source_of, with_source
+from ..estimation import Estimation
+from .event_stream import POLL_SECONDS, STATUS_SECONDS
+from .executors import CPU
+from .idle import Meter
+from .queue import Queue
+from .refusal import Refused
+from .store import Client, link_files
+
+ALIVE = "event: status\ndata: {}\n\n"
+"""Keeps the connection alive while there is nothing to tell."""
+
+
+class Estimates:
+    """Makes one estimate at a time, because two would slow each other down."""
+
+    def __init__(self, queue: Queue, meter: Meter):
+        self._queue = queue
+        self._meter = meter
+        self._turn = asyncio.Lock()
+
+    async def answer(self, client: Client, submission: Submission) -> Response:
+        """The events of an estimate as server-sent events; whoever hangs up ends it. 409 with the files that are missing."""
+        if not isinstance(submission.spec, JobSpec):
+            raise Refused(422, "Only a training can be estimated.", "Find the cameras of the photos first.")
+        missing = await run_in_threadpool(client.uploads.missing, submission.files)
+        if missing:
+            return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
+        return StreamingResponse(self._stream(client, submission), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def _stream(self, client: Client, submission: Submission) -> AsyncIterator[str]:
+        while self._turn.locked():
+            yield ALIVE
+            await asyncio.sleep(STATUS_SECONDS)
+        async with self._turn:
+            folder = Path(tempfile.mkdtemp(dir=make_folder(client.folder / "checks")))
+            making: Estimation | None = None
+            try:
+                making = await run_in_threadpool(self._begin, client, submission, folder)
+                async for text in self._told(making):
+                    yield text
+            finally:  # also when the client has hung up, and nothing may be awaited
+                if making is not None:
+                    making.stop()
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _begin(self, client: Client, submission: Submission, folder: Path) -> Estimation:
+        root = link_files(client.uploads, folder / "input", submission)
+        spec = with_source(submission.spec, root / source_of(submission.spec))
+        assert isinstance(spec, JobSpec)
+        cards = [device for device in self._queue.executor.devices if device != CPU][: spec.config.gpus]
+        return client.engine.estimate(spec, {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {})
+
+    async def _told(self, making: Estimation) -> AsyncIterator[str]:
+        told, quiet, ended = 0, 0.0, False
+        if self._queue.running:
+            yield message(Finding("info", f"The engine is at work on other jobs ({len(self._queue.running)}): without them it is faster.",
+                                  "Estimate again when they have ended.", "busy"))
+        while not ended:
+            ended = not making.running
+            events = making.events()
+            for event in events[told:]:
+                yield message(self._priced(event))
+            quiet = quiet + POLL_SECONDS if told == len(events) else 0.0
+            told = len(events)
+            if quiet >= STATUS_SECONDS:
+                yield ALIVE
+                quiet = 0.0
+            await asyncio.sleep(0 if ended else POLL_SECONDS)
+
+    def _priced(self, event: Event) -> Event:
+        if not isinstance(event, Estimated):
+            return event
+        return replace(event, price_per_hour=self._meter.price_per_hour, currency=self._meter.currency)
+
+
+def message(event: Event) -> str:
+    """One server-sent event."""
+    return f"event: events\ndata: {event_to_json(event)}\n\n"
