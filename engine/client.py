@@ -25,6 +25,7 @@ from .core.errors import UserError
 from .core.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from .core.files import disk_error, make_folder
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, find_jobs
+from .core.job_lock import holder
 from .core.job_spec import Spec
 
 
@@ -169,10 +170,10 @@ class LocalEngine(Engine):
         return self.folder(job).heartbeat_age() or 0.0
 
     def kill(self, job: str) -> None:
-        pid = self.folder(job).worker_pid()
-        if pid is not None and self._worker_alive(self.folder(job)):
-            _kill_tree(pid)
         process = self._processes.pop(job, None)
+        pid = worker_of(self.folder(job)) or (process.pid if process and process.poll() is None else None)
+        if pid:
+            _kill_tree(pid)
         if process:
             process.wait(timeout=10)
 
@@ -237,17 +238,25 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def at_work(folder: JobFolder) -> bool:
-    """Whether the process that beat last is still there and works on the job.
+def worker_of(folder: JobFolder) -> int | None:
+    """The process that is at work on a job; 0 when it is, and its number is not known; None when nobody is.
 
-    Where the system tells what a process does, a clock that was set or a computer that slept does not matter, nor does
-    another process that got the number; elsewhere the heartbeat's age decides.
+    The lock tells. Before a worker that was just started has it, and on disks without locks, the heartbeat does: where the system
+    tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere its age decides.
     """
-    pid, age = folder.worker_pid(), folder.heartbeat_age()
-    if pid is None or age is None or not process_exists(pid):
-        return False
+    lock, pid, age = holder(folder.path), folder.worker_pid(), folder.heartbeat_age()
+    if lock.held:
+        return lock.pid or pid or 0
+    ended = lock.held is False and lock.pid == pid
+    if pid is None or age is None or ended or not process_exists(pid):
+        return None
     known = _works_on(pid, folder)
-    return age < HEARTBEAT_LOST_SECONDS if known is None else known
+    return pid if known or (known is None and age < HEARTBEAT_LOST_SECONDS) else None
+
+
+def at_work(folder: JobFolder) -> bool:
+    """Whether a worker is at work on a job."""
+    return worker_of(folder) is not None
 
 
 def _works_on(pid: int, folder: JobFolder) -> bool | None:

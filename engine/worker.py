@@ -19,6 +19,7 @@ from pathlib import Path
 from .core.errors import UserError
 from .core.events import NEEDS, Event, Failed, Finding, Finished
 from .core.job import Control, JobFolder
+from .core.job_lock import holder, holding
 from .core.job_spec import FramesSpec, JobSpec, PosesSpec
 
 
@@ -51,12 +52,18 @@ def self_check() -> dict[str, object]:
 
 
 def work(job: JobFolder) -> int:
-    """Do the job; every failure becomes a Failed event."""
+    """Do the job, unless another worker does."""
     if follows():
         return follow(job)
-    if taken(job):
-        print("another worker is at work on this job", file=sys.stderr)
-        return 1
+    with holding(job.path) as held:
+        if taken(job, held):
+            print("another worker is at work on this job", file=sys.stderr)
+            return 1
+        return work_alone(job)
+
+
+def work_alone(job: JobFolder) -> int:
+    """Do the job; every failure becomes a Failed event."""
     be_polite()
     interrupted = listen_for_signals()
     voice = Voice(job)
@@ -67,6 +74,7 @@ def work(job: JobFolder) -> int:
         return job.control()
 
     def training() -> None:
+        job.clear_away()
         job.beat()
         do(job, voice, control)
 
@@ -191,11 +199,14 @@ def launch_group(job: JobFolder, gpus: int) -> None:
         os.execv(command[0], command)
 
 
-def taken(job: JobFolder) -> bool:
-    """Whether another live worker beats for this job. Our own launcher may have beaten for us."""
-    from .client import at_work
+def taken(job: JobFolder, held: bool | None) -> bool:
+    """Whether another worker is at work on this job; `held` as holding() says. Our own launcher may have the lock, or have beaten, for us."""
+    from .client import worker_of
 
-    return job.worker_pid() not in (os.getpid(), os.getppid()) and at_work(job)
+    if held:
+        return False
+    mine = (os.getpid(), os.getppid())
+    return holder(job.path).pid not in mine if held is False else worker_of(job) not in (None, *mine)
 
 
 def rest(job: JobFolder) -> None:

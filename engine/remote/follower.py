@@ -17,7 +17,7 @@ from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
 from ..core.wire import JobStatus, checked_path, status_from_json
 from .fetching import fetch
 from .http import Address, Line, Rejected, Unreachable
-from .mirror import append_events, asked_control, fingerprint, read_bond, write_bond
+from .mirror import asked_control, fingerprint, read_bond, write_bond
 from .sending import SENDING, Parcel, pack, send
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -144,7 +144,7 @@ class Follower:
             fetch(line, self.bond.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
             fetch(line, self.bond.job, name, self.folder.path / name)
-        append_events(self.folder, events)
+        self.folder.append_event(*events)
         self._ended = bool(events) and isinstance(events[-1], Finished)
         self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.bond.state)
 
@@ -177,7 +177,7 @@ class Follower:
             return
         self._told_at = now
         unit = MEGABYTE if stage == SENDING else 1
-        append_events(self.folder, [Stage(stage, done // unit, -(-total // unit), None)])
+        self.folder.append_event(Stage(stage, done // unit, -(-total // unit), None))
 
     def _fail(self, error: UserError) -> None:
         """The job cannot go on: because of a refusal, or of our own disk."""
@@ -186,7 +186,7 @@ class Follower:
             error = UserError("The engine does not know this job any more.", "Resume sends it again.")
             self._keep(sent="", cursor=0)
         try:
-            append_events(self.folder, [Failed(error.message, error.hint)])
+            self.folder.append_event(Failed(error.message, error.hint))
             self._note_state(JobState.FAILED)
         except UserError as disk:
             self.trouble = str(disk)

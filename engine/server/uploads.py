@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -75,7 +76,7 @@ class Uploads:
     def missing(self, files: tuple[FileEntry, ...]) -> list[Missing]:
         """The files that are not there, each once. Refused when one is there in another length than it is said to have."""
         wanted = {entry.sha256: entry for entry in files}
-        sizes = {found.name: found.stat().st_size for found in os.scandir(self.folder)} if self.folder.is_dir() else {}
+        sizes = _sizes(self.folder)
         for entry in wanted.values():
             if sizes.get(entry.sha256, entry.size) != entry.size:
                 raise Refused(422, f"{entry.path} is said to have {entry.size} bytes, which its hash contradicts.", "Send the job again.")
@@ -84,16 +85,17 @@ class Uploads:
     def used(self) -> int:
         """Bytes of all files; counted once, then kept up to date."""
         if self._used is None:
-            self._used = sum(found.stat().st_size for found in os.scandir(self.folder)) if self.folder.is_dir() else 0
+            self._used = sum(_sizes(self.folder).values())
         return self._used
 
     def sweep(self) -> None:
         """Delete the files that no job holds any more: a job's files are links to them."""
         for found in os.scandir(self.folder) if self.folder.is_dir() else ():
-            status = found.stat()
-            given_up = time.time() - status.st_mtime > PART_SECONDS
-            if given_up if found.name.endswith(".part") else status.st_nlink == 1:
-                Path(found.path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                status = found.stat()
+                given_up = time.time() - status.st_mtime > PART_SECONDS
+                if given_up if found.name.endswith(".part") else status.st_nlink == 1:
+                    os.unlink(found.path)
         self._used = None
 
     def make_room(self, more: int) -> None:
@@ -239,6 +241,15 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file in a folder, without those that get another name meanwhile."""
+    found = {}
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            found[entry.name] = entry.stat().st_size
+    return found
 
 
 def _digest(path: Path, length: int) -> hashlib._Hash:

@@ -36,7 +36,7 @@ MakeModel = Callable[..., Model]
 class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
-    `cramped`: memory did not suffice for more Gaussians. `sick`: why the training pauses by itself.
+    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `sick`: why the training pauses by itself.
     """
 
     job: JobFolder
@@ -54,6 +54,7 @@ class Run:
     emit: Emit
     group: Group = SOLO
     cramped: bool = False
+    rarely_saved: bool = False
     sick: str = ""
 
     @property

@@ -16,11 +16,13 @@ from ..core.files import write_text
 from ..core.gaussians import Gaussians
 from ..core.job import Control, JobFolder
 from ..core.ply import read_ply, write_ply
+from ..core.words import duration
 from .backend import Loss, OutOfMemory, create_model, device_errors
 from .checkpoint import Checkpoint, save_checkpoint
 from .distributed import SOLO, Group, SharedControl
 from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
 from .photos import AHEAD
+from .room import make_room
 from .run import Emit, MakeModel, Run, close, prepare
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
 from .trial import STEPS, begun
@@ -31,6 +33,9 @@ PREVIEW_GAUSSIANS = 200_000
 RETRY_SECONDS = 5.0
 CHECKPOINT_SHARE = 0.03
 """Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
+
+MOST_LOST_SECONDS = 10.0
+"""Of training, when it is cut off; where checkpoints take too long for that, it is said."""
 
 UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
                      "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
@@ -78,9 +83,7 @@ def loop(run: Run, ask: AskControl) -> bool:
             run.health.seconds += trial.seconds
             trial = None
         if run.group.leads and checkpoints.due():
-            started = time.monotonic()
-            save_state(run)
-            checkpoints.rest((time.monotonic() - started) / CHECKPOINT_SHARE)
+            save_now_and_then(run, checkpoints)
         if pause_or_stop(run, ask):
             return True
     return False
@@ -95,7 +98,8 @@ def learn(run: Run) -> Loss:
         return run.model.step(target, settings)
     except OutOfMemory as error:
         problem = OutOfMemory(error.message, error.hint)
-    make_room(run, problem)  # out here nothing holds what the failed step had
+    save_state(run)  # out here nothing holds what the failed step had
+    make_room(run, problem)
     return run.model.step(target, settings)
 
 
@@ -142,18 +146,8 @@ def refine(run: Run) -> None:
         return
     except OutOfMemory as error:
         problem = OutOfMemory(error.message, error.hint)
+    save_state(run)
     make_room(run, problem)
-
-
-def make_room(run: Run, problem: OutOfMemory) -> None:
-    """Once in a training: go on with what fits. The second time, and among several processes, raise it."""
-    if run.cramped or run.stride > 1:
-        raise problem
-    run.cramped = True
-    run.model.release()
-    run.strategy = replace(run.strategy, max_gaussians=run.model.count)  # type: ignore[type-var]
-    run.emit(Finding("warning", f"{problem.message} The training goes on with {run.model.count:,} Gaussians and adds no more.",
-                     "For more detail set gpu_memory and max_gaussians to what the card has room for."))
 
 
 def tell(run: Run, loss: Loss) -> None:
@@ -190,6 +184,19 @@ def save_state(run: Run) -> None:
     run.progress.settle()
     state = Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
     without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
+
+
+def save_now_and_then(run: Run, checkpoints: Every) -> None:
+    """Write a checkpoint, and let the next one wait until this one was worth its time; says so when that is long."""
+    started = time.monotonic()
+    save_state(run)
+    took = time.monotonic() - started
+    checkpoints.rest(took / CHECKPOINT_SHARE)
+    if took / CHECKPOINT_SHARE > MOST_LOST_SECONDS and not run.rarely_saved:
+        run.rarely_saved = True
+        run.emit(Finding("info", f"A checkpoint takes {duration(took)} to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
+                         "so much of the training is repeated at most when the computer or the engine is cut off.",
+                         "A faster disk or fewer Gaussians make it less."))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

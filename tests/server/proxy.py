@@ -32,9 +32,13 @@ class CuttingProxy:
         while True:
             try:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # the server is away
+                _end(near)
+                continue
             self.open += [near, far]
             budget = [int(self.random.uniform(0.3, 1.7) * self.cut_after)]
             for one, other in ((near, far), (far, near)):
