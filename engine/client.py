@@ -212,6 +212,12 @@ def new_job_folder(root: Path, name: str) -> JobFolder:
     raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.")
 
 
+def rests(folder: JobFolder) -> bool:
+    """Whether a job was paused, is asked for nothing else, and can do without its worker until it goes on."""
+    last = _last_word(folder.last_events())
+    return isinstance(last, Paused) and last.saved and folder.control() == "pause"
+
+
 def _last_word(events: list[Event]) -> Event | None:
     """The event that tells the state: the last one that is more than a measurement."""
     for event in reversed(events):

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .core.errors import UserError
@@ -119,7 +120,7 @@ def attempt(work: Callable[[], None], voice: Voice) -> int:
         voice.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
         return 1
     except Exception as error:
-        traceback.print_exc()
+        log(traceback.format_exc())
         voice.say(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
                          "Resume the job; if it happens again, report it with the file engine.log of the job folder."))
         return 1
@@ -167,7 +168,7 @@ def write_page(job: JobFolder, voice: Voice, finished: Finished) -> None:
     except UserError as error:
         voice.say(Finding("warning", f"The report was not written: {error.message}", error.hint))
     except Exception:
-        traceback.print_exc()
+        log(traceback.format_exc())
         voice.say(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
 
 
@@ -213,8 +214,14 @@ def rest(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
         job.rest()
-    except OSError:
-        traceback.print_exc()
+    except OSError as error:
+        log(str(error))
+
+
+def log(text: str) -> None:
+    """Write into engine.log, which lies on the same disk as all else: when it is full, that does not end the work."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def be_polite() -> None:
@@ -250,7 +257,7 @@ class Voice:
                 self.job.append_event(self.unsaid[0])
                 self.unsaid.pop(0)
         except UserError as error:
-            print(error, file=sys.stderr)
+            log(str(error))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from ..client import Engine, JobState
+from ..client import Engine
 from ..core.axes import Axes
 from ..core.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.errors import UserError
@@ -75,7 +75,7 @@ def train(
 
 def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished | None:
     """How the job ended while nobody waited for its result; None when it did not, or is another one."""
-    if not (folder.path / "job.json").exists() or engine.state(folder.name) is not JobState.FINISHED:
+    if not (folder.path / "job.json").exists() or engine.state(folder.name).alive:
         return None
     if folder.read_spec().dataset != spec.dataset:
         return None

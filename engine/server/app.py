@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from ..client import JobState
 from ..core.errors import UserError
 from ..core.job import PROTOCOL
 from ..core.wire import (
@@ -58,7 +59,7 @@ class Service:
             waits = f"{position} jobs wait before this one" if position else "next in the queue"
             return JobStatus(job.name, "queued", position, note=waits)
         state = self.queue.state(job)
-        silence = job.client.engine.silence(job.name) if state.alive else 0.0
+        silence = job.client.engine.silence(job.name) if self.queue.has(job) else 0.0
         return JobStatus(job.name, state.value, 0, silence, self.meter.sentence() if state.alive else "")
 
     def submit(self, client: Client, name: str, submission: Submission) -> Response:
@@ -68,22 +69,24 @@ class Service:
         if missing:
             return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
         job = Job(client, name)
-        if client.has(name) and self.queue.state(job).alive:
+        if client.has(name) and self.queue.has(job):
             return JSONResponse(status_to_json(self.status(job)))
         client.place(name, submission)
         self.queue.add(job, submission.priority)
         return JSONResponse(status_to_json(self.status(job)), 201)
 
     def control(self, job: Job, control: str) -> JobStatus:
-        """Run, pause, stop, or end at once."""
+        """Run, pause, stop, or end at once. A job that rests needs its turn to go on, and to write its result when it is stopped."""
         folder = job.client.job(job.name)
         if control == "kill" or (control == "stop" and job in self.queue.waiting):
             self.queue.drop(job)
-        else:
-            folder.set_control(control)  # type: ignore[arg-type]
-            if control == "run" and not self.queue.state(job).alive:
-                folder.read_any()
-                self.queue.add(job)
+            folder.set_control("run")  # when it is resumed
+            return self.status(job)
+        wakes = control == "run" or (control == "stop" and self.queue.state(job) is JobState.PAUSED)
+        folder.set_control(control)  # type: ignore[arg-type]
+        if wakes and not self.queue.has(job):
+            folder.read_any()
+            self.queue.add(job)
         return self.status(job)
 
     def delete(self, job: Job) -> None:

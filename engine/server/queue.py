@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..client import JobState
+from ..client import JobState, rests
 from ..core.errors import UserError
 from ..core.events import Event, Failed, Progress, Stage, Started
 from .executors import Executor, Job
@@ -50,11 +50,11 @@ class Queue:
         """Take up what an earlier server left: its workers may still be at work."""
         for client in self.store.clients():
             for name in client.engine.jobs():
-                ticket = client.ticket(name)
-                self._last = max(self._last, ticket.number if ticket else 0)
-                if ticket and ticket.wanted:
-                    job = Job(client, name)
-                    alive = self.executor.state(job).alive
+                job = Job(client, name)
+                alive = self.executor.state(job).alive
+                ticket = client.ticket(name) or Ticket(0, 0, wanted=alive)
+                self._last = max(self._last, ticket.number)
+                if ticket.wanted:
                     (self.running if alive else self.waiting)[job] = ticket
 
     def run(self) -> threading.Thread:
@@ -108,6 +108,11 @@ class Queue:
         state = self.executor.state(job)
         return JobState.STARTING if running and state is JobState.INTERRUPTED else state
 
+    def has(self, job: Job) -> bool:
+        """Whether a job waits or runs."""
+        with self._lock:
+            return job in self.waiting or job in self.running
+
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing runs."""
@@ -149,7 +154,7 @@ class Queue:
     def _start(self, job: Job, devices: tuple[str, ...]) -> None:
         ticket = replace(self.waiting[job], devices=devices)
         job.client.engine.spec(job.name)
-        job.client.write_ticket(job.name, ticket)
+        self._note(job, ticket)
         self.executor.start(job, devices)
         self.running[job] = ticket
         del self.waiting[job]
@@ -157,19 +162,28 @@ class Queue:
 
     def _look_after(self, job: Job) -> None:
         state = self.executor.state(job)
+        if state is JobState.PAUSED and rests(job.client.job(job.name)):
+            self._let_rest(job)
         if state.alive:
             return
         ticket = self.running.pop(job)
         if state is not JobState.INTERRUPTED or not job.client.has(job.name):
             self._attempts.pop(job, None)
             if job.client.has(job.name):
-                job.client.write_ticket(job.name, replace(ticket, wanted=False, devices=()))
+                self._note(job, replace(ticket, wanted=False, devices=()))
             log.info("job %s: %s", job.name, state.value)
         elif self._may_retry(job):
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
-            self._put(job, replace(ticket, devices=()))
+            self._note(job, replace(ticket, devices=()))
+            self.waiting[job] = replace(ticket, devices=())
         else:
             raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
+
+    def _let_rest(self, job: Job) -> None:
+        """A paused job needs no card: its checkpoint is written, and it waits for its turn again when it is to go on."""
+        self.executor.kill(job)
+        self._note(job, replace(self.running.pop(job), wanted=False, devices=()))
+        log.info("job %s rests, and its card is free", job.name)
 
     def _may_retry(self, job: Job) -> bool:
         attempts = self._attempts.setdefault(job, Attempts())
@@ -187,6 +201,13 @@ class Queue:
     def _put(self, job: Job, ticket: Ticket) -> None:
         job.client.write_ticket(job.name, ticket)
         self.waiting[job] = ticket
+
+    def _note(self, job: Job, ticket: Ticket) -> None:
+        """Keep a job's place for a server to come; the job goes its way although the disk is full."""
+        try:
+            job.client.write_ticket(job.name, ticket)
+        except UserError as error:
+            log.error("job %s: %s", job.name, error)
 
 
 def last_step(events: list[Event]) -> int:

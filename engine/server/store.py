@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..client import JobState, LocalEngine
+from ..client import JobState, LocalEngine, rests
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
 from ..core.job import JobFolder
@@ -112,9 +112,10 @@ class Client:
             return 1
 
     def state(self, job: str) -> JobState:
-        """What the job is doing, by its folder."""
+        """What the job is doing, by its folder. A paused one is that without its worker too."""
         try:
-            return self.engine.state(job)
+            state = self.engine.state(job)
+            return JobState.PAUSED if state is JobState.INTERRUPTED and rests(self.engine.folder(job)) else state
         except (OSError, UserError, ValueError):
             return JobState.FAILED
 

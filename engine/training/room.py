@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from ..core.errors import UserError
 from ..core.events import Finding
 from .backend import Model, OutOfMemory
 from .run import Run
@@ -49,4 +51,5 @@ def cap(run: Run, most: int) -> None:
     run.config = replace(run.config, max_gaussians=most)
     run.strategy = replace(run.strategy, max_gaussians=most)  # type: ignore[type-var]
     run.health.scene = replace(run.health.scene, config=run.config)
-    run.job.write_spec(replace(run.job.read_spec(), config=run.config))
+    with suppress(UserError):  # a full disk: the next resume may have to find out again
+        run.job.write_spec(replace(run.job.read_spec(), config=run.config))

@@ -71,13 +71,10 @@ def loop(run: Run, ask: AskControl) -> bool:
     checkpoints = Every(run.config.checkpoint_seconds, first=False)
     trial = begun(run)
     while run.step < run.config.max_steps:
-        if run.group.leads and previews.due():
-            save_preview(run)
-        loss = learn(run)
-        watch(run)  # before a refinement, which lets moments start anew
-        refine(run)
-        run.step += run.stride
-        tell(run, loss)
+        problem = shortage(run, lambda: advance(run, previews))
+        if problem:
+            save_state(run)  # out here nothing holds what the failed step had
+            make_room(run, problem)
         if trial and run.step >= STEPS:
             trial.conclude(run)
             run.health.seconds += trial.seconds
@@ -89,18 +86,32 @@ def loop(run: Run, ask: AskControl) -> bool:
     return False
 
 
+def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:
+    """Do it; returns what is to be said when the device's memory ended in between."""
+    try:
+        with device_errors(run.engine):
+            act()
+    except OutOfMemory as error:
+        return OutOfMemory(error.message, error.hint)
+    return None
+
+
+def advance(run: Run, previews: Every) -> None:
+    """One step with what belongs to it. When memory ends in between, it is as if it had not been begun, or it is done."""
+    if run.group.leads and previews.due():
+        save_preview(run)
+    loss = learn(run)
+    watch(run)  # before a refinement, which lets moments start anew
+    refine(run)
+    run.step += run.stride
+    tell(run, loss)
+
+
 def learn(run: Run) -> Loss:
     """One step: choose a view at the size of the schedule and let the model learn from it."""
     target = run.train.at(next_view(run, 0), reduction_at(run.step, run.config))
     look_ahead(run)
-    settings = settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4)
-    try:
-        return run.model.step(target, settings)
-    except OutOfMemory as error:
-        problem = OutOfMemory(error.message, error.hint)
-    save_state(run)  # out here nothing holds what the failed step had
-    make_room(run, problem)
-    return run.model.step(target, settings)
+    return run.model.step(target, settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4))
 
 
 def next_view(run: Run, iterations: int) -> int:
@@ -138,16 +149,10 @@ def refine(run: Run) -> None:
     due = refinement_at(run.step, run.config, run.stride)
     if due is None:
         return
-    try:
-        before = run.model.count
-        changed = run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
-        run.health.refined(before, run.model.count, changed)
-        run.model.arrange()
-        return
-    except OutOfMemory as error:
-        problem = OutOfMemory(error.message, error.hint)
-    save_state(run)
-    make_room(run, problem)
+    before = run.model.count
+    changed = run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
+    run.health.refined(before, run.model.count, changed)
+    run.model.arrange()
 
 
 def tell(run: Run, loss: Loss) -> None:
@@ -179,11 +184,11 @@ def save_preview(run: Run) -> None:
         run.emit(Preview(run.step, len(gaussians)))
 
 
-def save_state(run: Run) -> None:
-    """Write a checkpoint; a full disk does not end the training. UserError, and no checkpoint, when the loss is not a number."""
+def save_state(run: Run) -> bool:
+    """Write a checkpoint; a full disk does not end the training, but returns False. UserError, and no checkpoint, when the loss is not a number."""
     run.progress.settle()
     state = Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
-    without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
+    return without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
 
 
 def save_now_and_then(run: Run, checkpoints: Every) -> None:
@@ -221,9 +226,8 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
 def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
-        if run.group.leads:
-            save_state(run)
-        run.emit(Paused(run.step, run.sick))
+        saved = run.group.leads and save_state(run)
+        run.emit(Paused(run.step, run.sick, saved))
         run.sick = ""
         with run.clock.stopped():
             while control() == "pause":
