@@ -218,6 +218,11 @@ def rests(folder: JobFolder) -> bool:
     return isinstance(last, Paused) and last.saved and folder.control() == "pause"
 
 
+def said_last_word(folder: JobFolder) -> bool:
+    """Whether a job's worker has nothing left to do but to end."""
+    return isinstance(_last_word(folder.last_events()), (Finished, Failed))
+
+
 def _last_word(events: list[Event]) -> Event | None:
     """The event that tells the state: the last one that is more than a measurement."""
     for event in reversed(events):

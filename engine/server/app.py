@@ -84,7 +84,7 @@ class Service:
             return self.status(job)
         wakes = control == "run" or (control == "stop" and self.queue.state(job) is JobState.PAUSED)
         folder.set_control(control)  # type: ignore[arg-type]
-        if wakes and not self.queue.has(job):
+        if wakes:
             folder.read_any()
             self.queue.add(job)
         return self.status(job)

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..client import JobState, rests
+from ..client import JobState, rests, said_last_word
 from ..core.errors import UserError
 from ..core.events import Event, Failed, Progress, Stage, Started
 from .executors import Executor, Job
@@ -40,6 +40,7 @@ class Queue:
     executor: Executor
     waiting: dict[Job, Ticket] = field(default_factory=dict)
     running: dict[Job, Ticket] = field(default_factory=dict)
+    _again: set[Job] = field(default_factory=set)
     _attempts: dict[Job, Attempts] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -69,16 +70,20 @@ class Queue:
         self._wake.set()
 
     def add(self, job: Job, priority: int = 0) -> None:
-        """Let a job wait for its turn; one that waits or runs already is left as it is."""
+        """Let a job wait for its turn; one that waits or runs already is left as it is, but one that just ends runs once more."""
         needed = job.client.devices_needed(job.name)
         if needed > len(self.executor.devices):
             raise Refused(422, f"The job asks for {needed} graphics cards, and this engine has {len(self.executor.devices)}.",
                           "Ask for fewer with --gpus.")
         with self._lock:
-            if job not in self.waiting and job not in self.running:
+            if job in self.running and said_last_word(job.client.job(job.name)):
+                self._again.add(job)
+            if not self.has(job):
                 self._last += 1
                 self._attempts.pop(job, None)
-                self._put(job, Ticket(priority, self._last))
+                ticket = Ticket(priority, self._last)
+                job.client.write_ticket(job.name, ticket)
+                self.waiting[job] = ticket
         self._wake.set()
 
     def drop(self, job: Job) -> None:
@@ -87,6 +92,7 @@ class Queue:
             ticket = self.waiting.pop(job, None) or self.running.pop(job, None)
             if ticket:
                 job.client.write_ticket(job.name, replace(ticket, wanted=False))
+            self._again.discard(job)
             self.executor.kill(job)
         self._wake.set()
 
@@ -169,13 +175,15 @@ class Queue:
         ticket = self.running.pop(job)
         if state is not JobState.INTERRUPTED or not job.client.has(job.name):
             self._attempts.pop(job, None)
+            log.info("job %s: %s", job.name, state.value)
             if job.client.has(job.name):
                 self._note(job, replace(ticket, wanted=False, devices=()))
-            log.info("job %s: %s", job.name, state.value)
+                if job in self._again:
+                    self._put(job, replace(ticket, devices=()))
+            self._again.discard(job)
         elif self._may_retry(job):
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
-            self._note(job, replace(ticket, devices=()))
-            self.waiting[job] = replace(ticket, devices=())
+            self._put(job, replace(ticket, devices=()))
         else:
             raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
 
@@ -199,7 +207,7 @@ class Queue:
             job.client.write_ticket(job.name, replace(ticket or Ticket(0, 0), wanted=False, devices=()))
 
     def _put(self, job: Job, ticket: Ticket) -> None:
-        job.client.write_ticket(job.name, ticket)
+        self._note(job, ticket)
         self.waiting[job] = ticket
 
     def _note(self, job: Job, ticket: Ticket) -> None:

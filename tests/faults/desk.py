@@ -58,7 +58,8 @@ class Command:
 
     def _ended(self, process: subprocess.Popen[str]) -> None:
         said = process.stderr.read() if process.stderr else ""
-        if process.returncode == 0:
+        killed_after_writing = "is trained to its end" in said and self.output.exists()
+        if process.returncode == 0 or killed_after_writing:
             assert len(read_ply(self.output).gaussians) > 0
             self.done += 1
             self.process = None
