@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,8 +87,16 @@ class Engine(ABC):
         """End the worker at once; its last checkpoint stays."""
 
     @abstractmethod
+    def delete(self, job: str) -> None:
+        """End a job and remove it from the computer where it runs. What a remote engine has sent here stays."""
+
+    @abstractmethod
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
+
+    def kept_there(self, job: str) -> bool:
+        """Whether a job takes room at a remote engine, which delete() would free."""
+        return False
 
     def note(self, job: str) -> str:
         """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""
@@ -176,6 +185,14 @@ class LocalEngine(Engine):
             _kill_tree(pid)
         if process:
             process.wait(timeout=10)
+
+    def delete(self, job: str) -> None:
+        self.kill(job)
+        path = self.folder(job).path
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise disk_error(path, error) from error
 
     def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""

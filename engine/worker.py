@@ -92,12 +92,12 @@ def check(job: JobFolder) -> int:
 
     def checking() -> None:
         from .core.png import write_png
-        from .core.sources import read_dataset
+        from .core.sources import read_dataset_of
         from .preflight import check as look_for_trouble
         from .preflight.budget import budget_here
 
         spec = job.read_spec()
-        dataset = read_dataset(spec.dataset)
+        dataset = read_dataset_of(job)
         checked = look_for_trouble(dataset)
         needed, findings = budget_here(dataset, spec.config)
         for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
@@ -201,7 +201,7 @@ def launch_group(job: JobFolder, gpus: int) -> None:
 
 
 def taken(job: JobFolder, held: bool | None) -> bool:
-    """Whether another worker is at work on this job; `held` as holding() says. Our own launcher may have the lock, or have beaten, for us."""
+    """Whether another worker is at work on this job; `held` is what holding() says. Our own launcher may hold the lock, or beat, for us."""
     from .client import worker_of
 
     if held:

@@ -17,7 +17,7 @@ from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
 from ..core.wire import JobStatus, checked_path, status_from_json
 from .fetching import fetch
 from .http import Address, Line, Rejected, Unreachable
-from .mirror import asked_control, fingerprint, read_bond, write_bond
+from .mirror import DELETE, asked_control, fingerprint, read_bond, write_bond
 from .sending import SENDING, Parcel, pack, send
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -84,7 +84,7 @@ class Follower:
                 self._send()
             while not self._closed.is_set() and self.bond.sent:
                 self._pass_on(line)
-                if self._listen():
+                if self.bond.sent and self._listen():
                     self._bring_home(line)
                     return
         finally:
@@ -102,14 +102,26 @@ class Follower:
             self._keep(sent=fingerprint(spec), told="run", state=JobState.STARTING)
 
     def _cancelled(self) -> bool:
-        return self._closed.is_set() or asked_control(self.folder) in ("stop", "kill")
+        return self._closed.is_set() or asked_control(self.folder) in ("stop", "kill", DELETE)
 
     def _pass_on(self, line: Line) -> None:
         """Tell the engine what was asked of the job here."""
         asked = asked_control(self.folder)
-        if asked != self.bond.told:
+        if asked == DELETE:
+            self._delete(line)
+        elif asked != self.bond.told:
             line.ask("POST", f"/v1/jobs/{self.bond.job}/control", json.dumps({"control": asked}).encode())
             self._keep(told=asked)
+
+    def _delete(self, line: Line) -> None:
+        """Let the engine forget the job; what came home stays."""
+        try:
+            line.ask("DELETE", f"/v1/jobs/{self.bond.job}")
+        except Rejected as refusal:
+            if refusal.status != 404:
+                raise
+        state = JobState.INTERRUPTED if self.bond.state.alive else self.bond.state
+        self._keep(sent="", cursor=0, state=state)
 
     def _listen(self) -> bool:
         """Take in events until the stream ends; True when the job has ended."""
@@ -130,6 +142,8 @@ class Follower:
                     if self._closed.is_set():
                         return False
                     self._pass_on(aside)
+                    if not self.bond.sent:
+                        return False
         except ValueError:
             raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
         finally:

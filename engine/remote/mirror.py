@@ -16,6 +16,9 @@ from ..core.job_spec import Spec, spec_to_json
 
 FILE = "remote.json"
 
+DELETE = "delete"
+"""What a job is asked for beside control's words when the engine shall forget it."""
+
 
 @dataclass(frozen=True)
 class Bond:

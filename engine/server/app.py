@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -52,6 +52,10 @@ class Service:
     queue: Queue
     meter: Meter
 
+    def sized(self, job: Job, positions: dict[Job, int]) -> JobStatus:
+        """How a job stands, and how much of the disk it takes."""
+        return replace(self.status(job, positions), size=job.client.size(job.name))
+
     def status(self, job: Job, positions: dict[Job, int] | None = None) -> JobStatus:
         """How a job stands."""
         position = (self.queue.positions() if positions is None else positions).get(job)
@@ -68,6 +72,7 @@ class Service:
         missing = client.uploads.missing(submission.files)
         if missing:
             return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
+        client.uploads.make_room(0)
         job = Job(client, name)
         if client.has(name) and self.queue.has(job):
             return JSONResponse(status_to_json(self.status(job)))
@@ -162,10 +167,11 @@ def engine(service: Served) -> Any:
             "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence()}
 
 
-def jobs(client: Asking, service: Served) -> Any:
-    """Every job of the client, oldest first."""
+def jobs(client: Asking, service: Served, sizes: bool = False) -> Any:
+    """Every job of the client, oldest first; with `sizes` the bytes of each."""
     positions = service.queue.positions()
-    return JSONResponse({"jobs": [status_to_json(service.status(Job(client, name), positions)) for name in client.engine.jobs()]})
+    status = service.sized if sizes else service.status
+    return JSONResponse({"jobs": [status_to_json(status(Job(client, name), positions)) for name in client.engine.jobs()]})
 
 
 def status(job: Asked, service: Served) -> Any:

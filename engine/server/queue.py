@@ -52,11 +52,11 @@ class Queue:
         for client in self.store.clients():
             for name in client.engine.jobs():
                 job = Job(client, name)
-                alive = self.executor.state(job).alive
-                ticket = client.ticket(name) or Ticket(0, 0, wanted=alive)
+                state = self.executor.state(job)
+                ticket = client.ticket(name) or Ticket(0, 0, wanted=state.alive or state is JobState.INTERRUPTED)
                 self._last = max(self._last, ticket.number)
                 if ticket.wanted:
-                    (self.running if alive else self.waiting)[job] = ticket
+                    (self.running if state.alive else self.waiting)[job] = ticket
 
     def run(self) -> threading.Thread:
         """Tick in a thread of its own until close()."""

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from ..core.files import disk_error, make_folder
 from ..core.wire import FileEntry, Missing
+from .quota import Quota
 from .refusal import Refused
 
 BLOCK = 1024**2
@@ -53,6 +54,7 @@ class Uploads:
 
     folder: Path
     limits: Limits
+    quota: Quota
     _writers: dict[str, object] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     _used: int | None = None
@@ -100,8 +102,11 @@ class Uploads:
 
     def make_room(self, more: int) -> None:
         """Refused when so many more bytes are more than the client or the disk has room for."""
-        if self.used() + more > self.limits.client:
-            raise Refused(507, "Your share of the engine's disk is full.", "Delete old jobs, or ask for a larger --client-gigabytes.")
+        used = self.used() + self.quota.used()
+        if used + more > self.limits.client:
+            taken = f"{used / 1e9:.2f} of {self.limits.client / 1e9:.2f} GB are taken"
+            raise Refused(507, f"Your share of the engine's disk is full: {taken}, and {more / 1e9:.2f} GB more are asked for.",
+                          self.quota.advice())
         make_folder(self.folder)
         if shutil.disk_usage(self.folder).free - more < self.limits.keep_free:
             raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.")

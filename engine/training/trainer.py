@@ -185,7 +185,10 @@ def save_preview(run: Run) -> None:
 
 
 def save_state(run: Run) -> bool:
-    """Write a checkpoint; a full disk does not end the training, but returns False. UserError, and no checkpoint, when the loss is not a number."""
+    """Write a checkpoint; False when the disk is full, which does not end the training.
+
+    UserError, and no checkpoint, when the loss is not a number.
+    """
     run.progress.settle()
     state = Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
     return without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
@@ -199,8 +202,8 @@ def save_now_and_then(run: Run, checkpoints: Every) -> None:
     checkpoints.rest(took / CHECKPOINT_SHARE)
     if took / CHECKPOINT_SHARE > MOST_LOST_SECONDS and not run.rarely_saved:
         run.rarely_saved = True
-        run.emit(Finding("info", f"A checkpoint takes {duration(took)} to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
-                         "so much of the training is repeated at most when the computer or the engine is cut off.",
+        run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
+                         "so much of the training at most is repeated when the computer or the engine is cut off.",
                          "A faster disk or fewer Gaussians make it less."))
 
 
@@ -242,12 +245,8 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     run.progress.settle()
     without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
-    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased)):
-        if control() == "stop" and stopped:
-            raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
-        stopped = stopped or control() == "stop"
-        run.beat()
-        time.sleep(RETRY_SECONDS)
+    if not insist(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased), control):
+        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
     run.model.close()
     started = time.monotonic()
     scores = scores_of_file(run.job.result, run, make_model)
@@ -257,8 +256,18 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     finished = Finished(run.step, len(result), score.psnr if score else None, score.ssim if score else None,
                         round(run.clock.seconds, 2), stopped)
     said = report(run, finished, scores, time.monotonic() - started)
-    without_disk_trouble(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)))
+    insist(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)), control)
     run.emit(finished)
+
+
+def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
+    """Do it as soon as the disk lets us; False when somebody asks, or has asked, not to wait for that."""
+    while not without_disk_trouble(run, write):
+        if control() == "stop":
+            return False
+        run.beat()
+        time.sleep(RETRY_SECONDS)
+    return True
 
 
 def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScore]:

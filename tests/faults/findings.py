@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.core.events import Finished, Progress, Started
 from engine.core.job import JobFolder
 from engine.core.ply import read_ply
+from engine.remote.mirror import read_bond
 from engine.server.auth import client_name
 from engine.training.checkpoint import load_checkpoint
 from tests.faults.desk import Desk, processes_of
@@ -62,8 +63,10 @@ class Ends:
 def losses(desk: Desk, dataset: Path) -> list[str]:
     """What was lost, in sentences."""
     found = [f"a command ended with: {said}" for command in desk.commands for said in command.complaints]
+    asked = {bond.job for copy in desk.copies() if (bond := read_bond(copy))}
     for job in desk.jobs():
-        found += lost_training(job) + half_files(job)
+        if job.path.is_relative_to(desk.near) or job.name in asked:  # else a client that lost its memory has sent it anew
+            found += lost_training(job) + half_files(job)
     return found + spoiled_uploads(desk, dataset)
 
 
@@ -102,15 +105,19 @@ def half_files(job: JobFolder) -> list[str]:
 def spoiled_uploads(desk: Desk, dataset: Path) -> list[str]:
     """Files of the dataset that are not as they were sent."""
     found = []
-    originals = {path.relative_to(dataset).as_posix(): digest(path) for path in dataset.rglob("*") if path.is_file()}
+    originals = contents(dataset)
     for job in desk.server.jobs().glob("*/job.json"):
-        sent = {path.relative_to(job.parent / "input").as_posix(): digest(path) for path in (job.parent / "input").rglob("*") if path.is_file()}
-        if sent != originals:
+        if contents(job.parent / "input") != originals:
             found.append(f"{job.parent.name} has not the files that were sent")
     for blob in (desk.server.folder / "clients" / client_name(TOKEN) / "blobs").iterdir():
         if blob.suffix != ".part" and digest(blob) != blob.name:
             found.append(f"{blob.name} has another content")
     return found
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The hash of each file below a folder."""
+    return {path.relative_to(folder).as_posix(): digest(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def digest(path: Path) -> str:

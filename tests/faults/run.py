@@ -53,7 +53,7 @@ def strike(seed: int, faults: int | Sequence[Fault]) -> tuple[Ends, list[str], s
         desk.server.close()
         problems += [*doubles.found, *losses(desk, dataset), *remains(desk)]
         if problems:
-            problems += [f"the server said: {line}" for line in desk.server.lines if "Error" in line or "unforeseen" in line or "stumbled" in line]
+            problems += [f"the server said: {line}" for line in desk.server.lines if "Error" in line or "stumbled" in line]
         told = (f"{sum(command.done for command in desk.commands)} trainings got to their end, commands were begun again "
                 f"{sum(command.restarts for command in desk.commands)} times, {desk.proxy.cuts} more connections broke"
                 + ("" if desk.fillable else "; no small disk could be mounted to be filled"))

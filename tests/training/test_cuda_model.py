@@ -13,9 +13,9 @@ from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.gaussians import Gaussians
 from engine.training.backend import OutOfMemory, StepSettings, Target
-from engine.training.room import thin
 from engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from engine.training.cpu.model import CpuModel
+from engine.training.room import thin
 from tests.scenes import look_at, ring_cameras
 
 torch = pytest.importorskip("torch")
