@@ -30,7 +30,7 @@ from .versions import checksum, versions
 from .watch import Every
 
 PREVIEW_GAUSSIANS = 200_000
-RETRY_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 CHECKPOINT_SHARE = 0.03
 """Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
 
