@@ -132,6 +132,8 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
 
 def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     """How the last training ended, and the way on."""
+    if job.kept_there:
+        layout.operator("splatwright.delete_there", icon="TRASH")
     match job.state:
         case JobState.FINISHED:
             draw_sentence(layout, finished_text(job), "CHECKMARK")

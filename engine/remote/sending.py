@@ -21,6 +21,9 @@ from ..core.wire import FileEntry, Submission, checked_path, source_of, submissi
 from .http import Address, Line, Rejected, Unreachable
 
 READING, SENDING = "reading the dataset", "sending the dataset"
+ANSWER_SECONDS = 600.0
+"""The engine may link a hundred thousand files, or look at every image of a dataset, before it answers."""
+
 LINES = 4
 """Files that are sent at the same time."""
 
@@ -95,7 +98,7 @@ def check_remotely(address: Address, parcel: Parcel, tell: Tell = quiet) -> list
 def _offer(address: Address, method: str, path: str, parcel: Parcel, tell: Tell, cancelled: Callable[[], bool]) -> Any:
     """Ask, send the files that the engine says it lacks, and ask again; its answer, or None when `cancelled`."""
     body = json.dumps(submission_to_json(parcel.submission)).encode()
-    line = Line(address)
+    line = Line(address, ANSWER_SECONDS)
     try:
         while not cancelled():
             try:

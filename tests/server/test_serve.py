@@ -123,8 +123,9 @@ def test_a_paused_job_frees_its_card(server: Server, engine: RemoteEngine, datas
     wait_for(engine, second, JobState.QUEUED)
     engine.control(first, "pause")
     wait_for(engine, second, JobState.FINISHED)
-    assert engine.state(first) is JobState.PAUSED and not process_exists(worker or 0) and engine.silence(first) == 0
-    assert ask(server, "GET", "/v1/engine")["running"] == 0
+    assert engine.state(first) is JobState.PAUSED and not process_exists(worker or 0)
+    wait(lambda: engine.silence(first) == 0)
+    wait(lambda: ask(server, "GET", "/v1/engine")["running"] == 0)
     resting = steps(engine, first)
     engine.resume(first)
     wait(lambda: steps(engine, first) > resting)
@@ -155,7 +156,7 @@ def test_a_deleted_job_leaves_the_engine_and_what_came_home_stays(server: Server
     there = far_folder(server, engine, job).path
     assert engine.kept_there(job) and there.exists()
     engine.delete(job)
-    wait(lambda: not engine.kept_there(job))
+    wait(lambda: engine.state(job) is JobState.FINISHED and not engine.kept_there(job))
     assert not there.exists() and engine.state(job) is JobState.FINISHED and engine.file(job, "result.ply")
     engine.resume(job)  # is sent anew
     wait_for(engine, job, JobState.FINISHED)
