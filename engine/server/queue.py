@@ -41,6 +41,7 @@ class Queue:
     waiting: dict[Job, Ticket] = field(default_factory=dict)
     running: dict[Job, Ticket] = field(default_factory=dict)
     _again: set[Job] = field(default_factory=set)
+    """that were asked to go on while their worker was about to end"""
     _attempts: dict[Job, Attempts] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -108,7 +109,7 @@ class Queue:
     def state(self, job: Job) -> JobState:
         """What a job is doing; one whose worker was just lost waits for the next."""
         with self._lock:
-            if job in self.waiting:
+            if job in self.waiting or job in self._again:
                 return JobState.QUEUED
             running = job in self.running
         state = self.executor.state(job)
