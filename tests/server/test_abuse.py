@@ -265,7 +265,7 @@ def test_a_dataset_that_reaches_for_other_files(server: Server, tmp_path: Path, 
 
 
 def test_images_like_a_bomb_harm_the_server_no_more_than_others(server: Server, tmp_path: Path) -> None:
-    bomb, text = flat_png(14_000), cameras(14_000, "0.png", "1.png")  # 600 MB each
+    bomb, text = flat_png(9_000), cameras(9_000, "0.png", "1.png")  # 240 MB each
     files = [["transforms.json", len(text), digest(text)], ["0.png", len(bomb), digest(bomb)], ["1.png", len(bomb), digest(bomb)]]
     for data in (bomb, text):
         put(server, digest(data), data)
