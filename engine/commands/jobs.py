@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.table import Table
 
 from ..client import LocalEngine
 from ..core.errors import UserError
@@ -17,7 +16,7 @@ from ..core.wire import checked_job, status_from_json
 from ..remote.http import Address, Line
 from ..remote.mirror import read_bond
 from ..server.quota import size_of
-from ..terminal import out
+from ..terminal import print_table
 from .chosen_engine import chosen_address
 
 
@@ -53,14 +52,15 @@ def jobs(
 
 def show(rows: list[Row]) -> None:
     """A table, or a sentence."""
-    if not rows:
-        out.print("no jobs")
-        return
-    table = Table("job", "state", "size", "", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(row.name, row.state, f"{row.size / 1e6:,.1f} MB", row.note)
-    table.columns[2].justify = "right"
-    out.print(table)
+    if rows:
+        print_table(("job", "state", "size", ""), [(row.name, row.state, megabytes(row.size), row.note) for row in rows])
+    else:
+        print("no jobs")
+
+
+def megabytes(size: int) -> str:
+    """Bytes as people read them."""
+    return f"{size / 1e6:,.1f} MB"
 
 
 def row_of(job: JobFolder) -> Row:
@@ -80,7 +80,7 @@ def delete_here(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
         size = size_of(engine.folder(name).path)
         engine.delete(name)
-        out.print(f"{name} deleted, {size / 1e6:,.1f} MB", highlight=False)
+        print(f"{name} deleted, {megabytes(size)}")
 
 
 def listed_there(address: Address) -> list[Row]:
@@ -103,7 +103,7 @@ def delete_there(address: Address, names: tuple[str, ...]) -> None:
     try:
         for name in names:
             line.ask("DELETE", f"/v1/jobs/{checked_job(name)}")
-            out.print(f"{name} deleted, {rows[name].size / 1e6:,.1f} MB", highlight=False)
+            print(f"{name} deleted, {megabytes(rows[name].size)}")
     finally:
         line.close()
 
