@@ -24,6 +24,9 @@ INTERVAL = 0.25
 BUDGET_SECONDS = 0.01
 """Time that one tick may spend on reading events; what is left waits for the next."""
 
+DELETING_SECONDS = 30.0
+"""So long a deletion is watched; an engine that does not answer by then is asked again when the job is looked at the next time."""
+
 _watched: dict[str, WatchedJob] = {}
 _engine: LocalEngine | None = None
 _before_undo: tuple[dict[int, tuple[str, str]], set[str]] = ({}, set())
@@ -140,6 +143,13 @@ def stop(job: WatchedJob) -> None:
     else:
         job.engine.control(job.name, "stop")
         job.stopping = True
+
+
+def delete_there(job: WatchedJob) -> None:
+    """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
+    job.engine.delete(job.name)
+    job.watch_until = time.monotonic() + DELETING_SECONDS
+    start_timer()
 
 
 def attach() -> None:

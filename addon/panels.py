@@ -142,6 +142,8 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
         case JobState.INTERRUPTED:
             where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
             draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)
+    if job.kept_there:
+        layout.operator("splatwright.delete_there", icon="TRASH")
 
 
 def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:

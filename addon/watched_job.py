@@ -54,6 +54,8 @@ class WatchedJob:
     has_object: bool = False
     imported: bool = False
     watch_until: float = 0.0
+    kept_there: bool = False
+    """takes room at a remote engine"""
 
     @property
     def fraction(self) -> float:
@@ -72,6 +74,7 @@ class WatchedJob:
         self.state = state
         self.silent = self.engine.silence(self.name) if state.alive else 0.0
         self.remark = self.engine.note(self.name) if state.alive else ""
+        self.kept_there = self.engine.kept_there(self.name)
         if state.alive or not read_all:
             self.watch_until = time.monotonic() + LINGER_SECONDS
         return read_all

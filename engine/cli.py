@@ -16,6 +16,7 @@ from .commands.estimate import estimate
 from .commands.evaluate import evaluate
 from .commands.frames import frames
 from .commands.instant import instant
+from .commands.jobs import jobs
 from .commands.photos import poses
 from .commands.render import render
 from .commands.report import report
@@ -27,8 +28,8 @@ from .core.errors import UserError
 from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-VERBS = (check, estimate, frames, capture, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant,
-         serve, doctor)
+VERBS = (check, estimate, frames, capture, poses, train, jobs, evaluate, report, render, view, convert, export_colmap, export_cameras,
+         instant, serve, doctor)
 for verb in VERBS:
     app.command(verb)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, assert_never
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -46,6 +47,14 @@ def print_row(subject: str, state: str, sentence: str, fix: str = "") -> None:
     out.print(f"{subject}: {sentence}", markup=False, highlight=False)
     if fix:
         out.print(f"        {fix}", markup=False, highlight=False, style="dim")
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows below their heads; on the standard output, so that it can be copied or piped."""
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(table)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class SPLATWRIGHT_OT_train(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):
-    """Let the training rest. Nothing is lost, and the processor is free"""
+    """Let the training rest. Nothing is lost, and the processor is free; a remote engine takes the next training meanwhile"""
 
     bl_idname = "splatwright.pause"
     bl_label = "Pause"
@@ -120,6 +120,29 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
+    """Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. The splats here stay.
+    Going on with the training would then send everything again and begin anew"""
+
+    bl_idname = "splatwright.delete_there"
+    bl_label = "Delete at Remote Engine"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        job = jobs.current(context.scene)
+        return job is not None and job.kept_there and not job.state.alive
+
+    @reports_user_errors
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    @reports_user_errors
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        jobs.delete_there(jobs.required(context.scene))
+        return {"FINISHED"}
+
+
 _items: list[tuple[str, str, str]] = []
 """Blender keeps no copy of the strings of a menu that is made on the fly."""
 
@@ -154,4 +177,5 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop, SPLATWRIGHT_OT_watch))
+    (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
+     SPLATWRIGHT_OT_delete_there, SPLATWRIGHT_OT_watch))

@@ -57,8 +57,8 @@ class Address:
                             "Give the token that the engine was started with.")
         return self
 
-    def connect(self) -> http.client.HTTPConnection:
-        """A connection, opened by its first request."""
+    def connect(self, timeout: float) -> http.client.HTTPConnection:
+        """A connection, opened by its first request, that waits so many seconds for an answer."""
         parts = urlsplit(self.url)
         host = parts.hostname or ""
         if parts.scheme == "https":
@@ -66,16 +66,16 @@ class Address:
                 context = ssl.create_default_context(cafile=self.certificate)
             except (OSError, ssl.SSLError):
                 raise UserError(f"The certificate {self.certificate} cannot be read.", "Give a PEM file.") from None
-            return http.client.HTTPSConnection(host, parts.port, timeout=TIMEOUT_SECONDS, context=context, blocksize=BLOCK)
-        return http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT_SECONDS, blocksize=BLOCK)
+            return http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=context, blocksize=BLOCK)
+        return http.client.HTTPConnection(host, parts.port, timeout=timeout, blocksize=BLOCK)
 
 
 class Line:
     """One connection to an engine; opened again when it was cut."""
 
-    def __init__(self, address: Address):
+    def __init__(self, address: Address, timeout: float = TIMEOUT_SECONDS):
         self.address = address.check()
-        self.connection = address.connect()
+        self.connection = address.connect(timeout)
 
     def close(self) -> None:
         self.connection.close()

@@ -32,6 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def desk(tmp_path: Path, server: Server) -> Iterator[Desk]:
     made = Desk(tmp_path)
+    made.dataset = write_ball_dataset(tmp_path / "ball").folder
+    bpy.context.scene.splatwright.train.dataset = str(made.dataset)
     bpy.ops.splatwright.add_engine()
     entry = made.preferences.engines[-1]
     entry.name, entry.url, entry.token = "Rented", server.url, TOKEN
@@ -59,6 +61,23 @@ def test_a_training_at_the_rented_engine_comes_into_the_scene(desk: Desk) -> Non
     assert isinstance(desk.job.engine, module("engine.remote.engine").RemoteEngine)
     assert desk.folder.parent.parent.name == "remote" and desk.folder.joinpath("result.ply").exists()
     assert bpy.ops.splatwright.open_report.poll(), "the report came with the result"
+
+
+def test_a_training_is_deleted_at_the_engine_and_stays_here(desk: Desk, server: Server) -> None:
+    train(desk, 50)
+    assert not bpy.ops.splatwright.delete_there.poll()
+    desk.wait(lambda: desk.job.state.value == "finished" and desk.job.imported)
+    layout = Layout()
+    module("addon.panels").draw_outcome(layout, desk.job)
+    assert "delete_there" in layout.operators
+    there = set(server.jobs().glob("*/job.json"))
+    assert bpy.ops.splatwright.delete_there() == {"FINISHED"}
+    desk.wait(lambda: not desk.job.kept_there)
+    assert len(set(server.jobs().glob("*/job.json"))) == len(there) - 1
+    assert desk.splats() is not None and desk.folder.joinpath("result.ply").exists() and not bpy.ops.splatwright.delete_there.poll()
+    layout = Layout()
+    module("addon.panels").draw_outcome(layout, desk.job)
+    assert "delete_there" not in layout.operators
 
 
 def test_pause_stop_and_what_the_panel_says(desk: Desk) -> None:

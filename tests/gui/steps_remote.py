@@ -37,6 +37,12 @@ def steps(driver: Driver) -> Steps:
         driver.viewport.tag_redraw()
         yield 0.7
         yield from driver.picture(f"remote-{name}")
+    job = driver.module("addon.watched_job").WatchedJob("job", jobs.local_engine(), state=client.JobState.FINISHED)
+    job.step, job.gaussians, job.psnr, job.kept_there = 30_000, 1_234_567, 27.9, True
+    jobs._watched["job"] = job
+    driver.viewport.tag_redraw()
+    yield 0.7
+    yield from driver.picture("remote-ended")
     bpy.context.preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "Splatwright"
     driver.viewport.type = "PREFERENCES"

@@ -74,7 +74,7 @@ def test_every_state_of_a_training_can_be_drawn(desk: Desktop) -> None:
 @window
 def test_remote_engines_can_be_drawn(desk: Desktop) -> None:
     desk.run("steps_remote")
-    assert len([name for name in desk.seen if name.startswith("remote-")]) == 6
+    assert len([name for name in desk.seen if name.startswith("remote-")]) == 7
 
 
 @pytest.mark.gui

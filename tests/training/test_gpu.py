@@ -12,7 +12,7 @@ import pytest
 
 from engine.core.camera import Camera
 from engine.core.config import TrainConfig
-from engine.core.events import Finished, Started
+from engine.core.events import Finding, Finished, Started
 from engine.core.job import JobFolder, JobSpec
 from engine.preflight.estimating import estimate
 from engine.training.backend import StepSettings, Target, create_model
@@ -150,6 +150,23 @@ def test_peak_memory_is_within_the_prediction() -> None:
     print(f"{used / 1e6:.0f} MB used, {(plan.gaussians + plan.pictures) / 1e6:.0f} MB predicted, {bytes_of_gaussian(3)} bytes a Gaussian")
     assert used < plan.gaussians + plan.pictures + ALWAYS
     model.close()
+
+
+def test_memory_that_really_ends_costs_some_gaussians_alone(tmp_path: Path) -> None:
+    """The allocator itself refuses a drawing of too many Gaussians."""
+    def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+        if len(parameters["means"]) > 450:
+            torch.empty(2 * torch.cuda.get_device_properties(0).total_memory, dtype=torch.uint8, device="cuda")
+        return rasterize.draw(parameters, camera, request)
+
+    job, events = JobFolder(tmp_path / "job"), []
+    config = TrainConfig(backend="cuda", max_steps=300, max_gaussians=600, resolution=64, sh_degree=1, refine_every=20)
+    job.write_spec(JobSpec(write_ball_dataset(tmp_path / "data").folder, config))
+    train(job, events.append, lambda: "run",
+          make_model=lambda gaussians, *_: TorchModel(gaussians, torch.device("cuda"), draw, photo_budget=10**8))
+    (said,) = [event.message for event in events if isinstance(event, Finding) and "memory" in event.message]
+    assert "ran out of memory. The training goes on with" in said
+    assert isinstance(events[-1], Finished) and events[-1].gaussians <= 450 and job.read_spec().config.max_gaussians <= 450
 
 
 def test_trains_and_changes_engines(tmp_path: Path) -> None:
