@@ -144,16 +144,7 @@ class LocalEngine(Engine):
 
     def state(self, job: str) -> JobState:
         folder = self.folder(job)
-        last = _last_word(folder.last_events())
-        if self._worker_alive(folder):
-            return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
-        match last:
-            case Finished():
-                return JobState.FINISHED
-            case Failed():
-                return JobState.FAILED
-            case _:
-                return JobState.INTERRUPTED
+        return state_of(folder, self._worker_alive(folder))
 
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         return self.folder(job).read_events(after, limit)
@@ -169,8 +160,11 @@ class LocalEngine(Engine):
         return self.folder(job).heartbeat_age() or 0.0
 
     def kill(self, job: str) -> None:
-        pid = self.folder(job).worker_pid()
-        if pid is not None and self._worker_alive(self.folder(job)):
+        folder = self.folder(job)
+        pid = folder.worker_pid()
+        if pid is not None and self._worker_alive(folder):
+            if not folder.beats_here():
+                raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
             _kill_tree(pid)
         process = self._processes.pop(job, None)
         if process:
@@ -211,6 +205,20 @@ def new_job_folder(root: Path, name: str) -> JobFolder:
     raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.")
 
 
+def state_of(folder: JobFolder, alive: bool) -> JobState:
+    """What a job is doing, by its events and whether a worker is there."""
+    last = _last_word(folder.last_events())
+    if alive:
+        return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
+    match last:
+        case Finished():
+            return JobState.FINISHED
+        case Failed():
+            return JobState.FAILED
+        case _:
+            return JobState.INTERRUPTED
+
+
 def _last_word(events: list[Event]) -> Event | None:
     """The event that tells the state: the last one that is more than a measurement."""
     for event in reversed(events):
@@ -241,10 +249,14 @@ def at_work(folder: JobFolder) -> bool:
     """Whether the process that beat last is still there and works on the job.
 
     Where the system tells what a process does, a clock that was set or a computer that slept does not matter, nor does
-    another process that got the number; elsewhere the heartbeat's age decides.
+    another process that got the number; elsewhere, and for a worker on another computer, the heartbeat's age decides.
     """
     pid, age = folder.worker_pid(), folder.heartbeat_age()
-    if pid is None or age is None or not process_exists(pid):
+    if pid is None or age is None:
+        return False
+    if not folder.beats_here():
+        return age < HEARTBEAT_LOST_SECONDS
+    if not process_exists(pid):
         return False
     known = _works_on(pid, folder)
     return age < HEARTBEAT_LOST_SECONDS if known is None else known

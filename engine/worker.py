@@ -195,7 +195,8 @@ def taken(job: JobFolder) -> bool:
     """Whether another live worker beats for this job. Our own launcher may have beaten for us."""
     from .client import at_work
 
-    return job.worker_pid() not in (os.getpid(), os.getppid()) and at_work(job)
+    ours = job.beats_here() and job.worker_pid() in (os.getpid(), os.getppid())
+    return not ours and at_work(job)
 
 
 def rest(job: JobFolder) -> None:

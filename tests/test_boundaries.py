@@ -17,7 +17,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
     "engine/client.py": (set(), {"core"}),
     "engine/remote": (set(), {"core", "client"}),
-    "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "preflight"}),
+    "engine/server": ({"fastapi", "starlette", "uvicorn", "ray"}, {"core", "client", "preflight"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight", "report", "sfm"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/environment": (set(), {"core"}),

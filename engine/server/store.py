@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..client import JobState, LocalEngine
+from ..client import JobState, LocalEngine, state_of
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
 from ..core.job import JobFolder
@@ -111,10 +111,10 @@ class Client:
         except UserError:
             return 1
 
-    def state(self, job: str) -> JobState:
-        """What the job is doing, by its folder."""
+    def state(self, job: str, alive: bool = False) -> JobState:
+        """What the job is doing, by its folder; `alive` when a worker is known to be at work on another computer."""
         try:
-            return self.engine.state(job)
+            return state_of(self.engine.folder(job), True) if alive else self.engine.state(job)
         except (OSError, UserError, ValueError):
             return JobState.FAILED
 
