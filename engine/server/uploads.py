@@ -123,10 +123,10 @@ class Uploads:
             with growing.file:
                 async for block in blocks(body):
                     async with lock:
-                        if self._writers.get(sha256) is not me:
-                            raise Refused(409, "The same file is being sent again.", "Ask for its offset and go on from there.")
+                        self._check_newest(sha256, me)
                         await asyncio.to_thread(self._write, growing, block, part)
             async with lock:
+                self._check_newest(sha256, me)
                 return await asyncio.to_thread(self._close, sha256, growing, part)
         except Refused as refused:
             if refused.status == 413:
@@ -136,6 +136,11 @@ class Uploads:
             if self._writers.get(sha256) is me:
                 del self._writers[sha256]
                 self._locks.pop(sha256, None)
+
+    def _check_newest(self, sha256: str, writer: object) -> None:
+        """Refused when another request has begun to write the file since."""
+        if self._writers.get(sha256) is not writer:
+            raise Refused(409, "The same file is being sent again.", "Ask for its offset and go on from there.")
 
     async def _compare(self, sha256: str, part: Part, body: AsyncIterator[bytes]) -> int:
         """A file that is whole is never written again; what is sent must be the same."""

@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import time
-from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,15 +35,16 @@ def drive(pipe: Connection, address: str, folder: Path, code: Code) -> None:
     with open(folder / "ray.log", "ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    with suppress(EOFError, BrokenPipeError):
-        try:
-            cluster = connect(address, folder, code)
-        except UserError as error:
-            return pipe.send(Problem(error.message, error.hint))
+    try:
+        cluster = connect(address, folder, code)
         while True:
             if pipe.poll(LOOK_SECONDS):
                 cluster.obey(pipe.recv())
             pipe.send(cluster.sight())
+    except UserError as error:
+        pipe.send(Problem(error.message, error.hint))
+    except (EOFError, OSError):
+        os._exit(0)  # the server is gone; to say goodbye to Ray would take seconds
 
 
 def connect(address: str, folder: Path, code: Code) -> Cluster:

@@ -11,19 +11,20 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
-from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ...client import JobState, at_work
 from ...core.errors import UserError
 from ..executors import Executor, Job
-from .messages import Code, Kill, Node, Problem, Sight, Slot, Start, slots
+from .messages import Code, Kill, Node, Problem, Sight, Start
+from .room import Slot, best, slots
 
 log = logging.getLogger("splatwright.server")
 
 CONNECT_SECONDS = 30.0
 KILL_SECONDS = 10.0
+OTHERS_SECONDS = 10.0
 RECONNECT_SECONDS = 5.0
 
 
@@ -49,17 +50,10 @@ class RayExecutor(Executor):
 
     def choose(self, count: int, free: tuple[str, ...]) -> tuple[str, ...]:
         """On the machine with the most room; several cards must be those of one machine."""
-        known = slots(self._sight.nodes)
-        room = [known[device] for device in free if device in known]
-        if count > 1:
-            room = [slot for slot in room if not slot.cores]
-        groups = [list(group) for _, group in groupby(room, lambda slot: slot.node.id)]
-        best: list[Slot] = max(groups, key=len, default=[])
-        return tuple(slot.name for slot in best[:count]) if len(best) >= count else ()
+        return tuple(slot.name for slot in best(self._slots(free), count))
 
     def start(self, job: Job, devices: tuple[str, ...]) -> None:
-        known = slots(self._sight.nodes)
-        given = [known[device] for device in devices if device in known]
+        given = self._slots(devices)
         if not given:
             return  # the machine left a moment ago: the queue sees a job without a worker and chooses again
         path = path_of(job)
@@ -80,6 +74,11 @@ class RayExecutor(Executor):
                 self._ask(Kill(path))
                 self._changed.wait_for(lambda: not self._has_worker(path), KILL_SECONDS)
         wait_until(lambda: not at_work(folder), KILL_SECONDS)
+
+    def _slots(self, devices: tuple[str, ...]) -> list[Slot]:
+        """Those of the devices that are still there."""
+        known = slots(self._sight.nodes)
+        return [known[device] for device in devices if device in known]
 
     def _has_worker(self, path: Path) -> bool:
         """Whether a worker is there, or was asked for and may come."""
@@ -122,8 +121,9 @@ class RayExecutor(Executor):
             self._changed.notify_all()
 
     def _wait_for_nodes(self) -> None:
-        """Until all machines were looked at; UserError when none of them will do."""
-        while any(node.problem is None for node in self._sight.nodes):
+        """Until all machines were looked at, or there is room and the others take long; UserError when none of them will do."""
+        end = time.monotonic() + OTHERS_SECONDS
+        while any(node.problem is None for node in self._sight.nodes) and not (self.devices and time.monotonic() > end):
             self._hear(self._pipe)
         problems = [node for node in self._sight.nodes if node.problem]
         if problems and not self.devices:

@@ -21,7 +21,7 @@ from pathlib import Path
 from ...core.job import JobFolder
 
 PATIENCE_SECONDS = 30.0
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
 def main(arguments: list[str]) -> int:
@@ -67,7 +67,12 @@ def start(job: JobFolder) -> subprocess.Popen[bytes]:
     """The same worker as on a single computer, in a session of its own."""
     package = str(__package__).removesuffix(".server.cluster")
     command = [sys.executable, "-m", f"{package}.worker", str(job.path)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=job.path, start_new_session=True)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=job.path, start_new_session=True, preexec_fn=end_with_parent)
+
+
+def end_with_parent() -> None:
+    """Let the system kill this process when the one that started it ends, even by force."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def wait_for_release() -> None:
