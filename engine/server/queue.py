@@ -71,8 +71,8 @@ class Queue:
     def add(self, job: Job, priority: int = 0) -> None:
         """Let a job wait for its turn; one that waits or runs already is left as it is."""
         needed, devices = job.client.devices_needed(job.name), self.executor.devices
-        if needed > 1 and not self.executor.choose(needed, devices):
-            raise Refused(422, f"The job asks for {needed} graphics cards, more than a job can get here: {', '.join(devices) or 'none'}.",
+        if devices and needed > 1 and not self.executor.choose(needed, devices):
+            raise Refused(422, f"The job asks for {needed} graphics cards, more than a job can get here: {', '.join(devices)}.",
                           "Ask for fewer with --gpus.")
         with self._lock:
             if job not in self.waiting and job not in self.running:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -102,6 +103,10 @@ def processes(word: str) -> dict[int, str]:
     return found
 
 
+def children(pid: int) -> list[int]:
+    return [int(number) for path in Path(f"/proc/{pid}/task").glob("*/children") for number in path.read_text().split()]
+
+
 def device(server: Server, engine: RemoteEngine, job: str) -> str:
     """What the server gave the job."""
     from engine.server.store import Store
@@ -154,12 +159,17 @@ def test_trainings_side_by_side_outlive_their_server(server: Server, engine: Rem
     wait_for(engine, second, JobState.QUEUED)
     stopped(engine, first)
     wait(lambda: len(starts(engine, second)) == 2)
-    assert starts(engine, second)[1] > 50 and len(starts(engine, first)) == 1
+    assert starts(engine, second)[1] > 50 and len(starts(engine, first)) == 2  # the one after the pause is the same worker's
 
 
 def test_a_machine_that_dies_and_one_that_joins(server: Server, engine: RemoteEngine, machines: Machines, dataset: Path) -> None:
     first, second = (engine.submit(JobSpec(dataset, OFTEN, name)) for name in ("first", "second"))
     wait(lambda: steps(engine, first) > 200 and steps(engine, second) > 200, lambda: server.log)
+    [driver] = (pid for pid in children(server.process.pid) if pid in processes("spawn_main"))
+    os.kill(driver, signal.SIGKILL)
+    wait(lambda: "the Ray cluster is back" in server.log, lambda: server.log)
+    assert len(starts(engine, first)) == len(starts(engine, second)) == 1 and engine.state(first) is JobState.RUNNING
+
     lost = device(server, engine, first)
     pid = far_folder(server, engine, first).worker_pid() or 0
     machines.kill(lost.split("-")[-1][:6])
@@ -231,7 +241,7 @@ def test_another_version_of_ray_is_named(machines: Machines, tmp_path: Path) -> 
 def test_a_cluster_that_keeps_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.server.cluster import executor
 
-    monkeypatch.setattr(executor, "CONNECT_SECONDS", 4)
+    monkeypatch.setattr(executor, "CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UserError, match="does not answer this computer"):
         executor.RayExecutor(f"127.0.0.1:{silent.getsockname()[1]}", tmp_path)
 

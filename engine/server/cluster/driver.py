@@ -145,7 +145,8 @@ class Cluster:
         self.nodes = {key: self.nodes.get(key) or node_of(found) for key, found in living.items()}
         for node in list(self.nodes.values()):
             self._look_at(node)
-        return Sight(tuple(self.nodes.values()), frozenset(self._runs), self.heard)
+        nodes = sorted(self.nodes.values(), key=lambda node: (node.name, node.id))
+        return Sight(tuple(nodes), frozenset(self._runs), self.heard)
 
     def _start(self, request: Start) -> None:
         """An actor that outlives this process. One that holds a worker on the folder already is taken instead."""

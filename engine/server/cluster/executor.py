@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +26,7 @@ log = logging.getLogger("splatwright.server")
 CONNECT_SECONDS = 30.0
 KILL_SECONDS = 10.0
 OTHERS_SECONDS = 10.0
-RECONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = 2.0
 
 
 class RayExecutor(Executor):
@@ -40,7 +41,7 @@ class RayExecutor(Executor):
         self._asked: dict[Path, int] = {}
         self._condemned: set[Path] = set()
         self._requests = 0
-        self._pipe = self._connect()
+        self._connect()
         self._wait_for_nodes()
         threading.Thread(target=self._follow, name="cluster", daemon=True).start()
 
@@ -91,8 +92,8 @@ class RayExecutor(Executor):
             self._pipe.send(request)
         return self._requests
 
-    def _connect(self) -> Connection:
-        """Start the driver and wait for its first words."""
+    def _connect(self) -> None:
+        """Start a driver and wait for its first words; it knows of no requests, and of all workers."""
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         driver = context.Process(target=_drive, args=(there, self.address, self.folder, code()), name="ray driver", daemon=True)
@@ -102,21 +103,27 @@ class RayExecutor(Executor):
             driver.kill()
             raise UserError(f"The Ray cluster at {self.address} does not answer this computer.",
                             f"Make this computer one of its machines: ray start --address {self.address} --num-cpus 0 --num-gpus 0")
-        self._requests = 0
-        self._hear(here)
-        return here
+        sight = self._hear(here)
+        with self._changed:
+            self._pipe, self._requests = here, 0
+            self._asked.clear()
+            self._take_in(sight)
 
-    def _hear(self, pipe: Connection) -> None:
+    def _hear(self, pipe: Connection) -> Sight:
+        """What the driver tells; UserError when it has ended."""
         try:
             said = pipe.recv()
         except (EOFError, OSError):
             raise UserError("Ray ended unexpectedly.", f"The file {self.folder / 'ray.log'} may tell why.") from None
         if isinstance(said, Problem):
             raise UserError(said.message, said.hint)
+        return said
+
+    def _take_in(self, sight: Sight) -> None:
         with self._changed:
-            tell_changes(self._sight.nodes, said.nodes)
-            self._sight = said
-            for path in self._condemned & said.workers:
+            tell_changes(self._sight.nodes, sight.nodes)
+            self._sight = sight
+            for path in self._condemned & sight.workers:
                 self._ask(Kill(path))
             self._changed.notify_all()
 
@@ -124,7 +131,7 @@ class RayExecutor(Executor):
         """Until all machines were looked at, or there is room and the others take long; UserError when none of them will do."""
         end = time.monotonic() + OTHERS_SECONDS
         while any(node.problem is None for node in self._sight.nodes) and not (self.devices and time.monotonic() > end):
-            self._hear(self._pipe)
+            self._take_in(self._hear(self._pipe))
         problems = [node for node in self._sight.nodes if node.problem]
         if problems and not self.devices:
             raise UserError(str(problems[0].problem), problems[0].hint)
@@ -133,18 +140,23 @@ class RayExecutor(Executor):
         """Hear what the driver tells; when it is gone, start another one. Until that has spoken, all workers are taken to live."""
         while True:
             try:
-                self._hear(self._pipe)
+                self._take_in(self._hear(self._pipe))
             except UserError as error:
-                log.warning("the Ray cluster is lost, jobs there go on: %s", error)
+                log.warning("the Ray cluster is lost: %s", error)
                 self._reconnect()
 
     def _reconnect(self) -> None:
+        with self._changed:
+            self._sight = replace(self._sight, nodes=())  # no job starts meanwhile
+        said = ""
         while True:
             time.sleep(RECONNECT_SECONDS)
             try:
-                self._pipe = self._connect()
+                self._connect()
             except UserError as error:
-                log.warning("%s", error)
+                if str(error) != said:
+                    log.warning("%s", error)
+                said = str(error)
             else:
                 return log.info("the Ray cluster is back")
 
