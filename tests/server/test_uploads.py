@@ -1,4 +1,4 @@
-"""Two requests that bring the same file at the same time."""
+"""Files that are sent twice, or were cut at their very end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.client import JobState
+from engine.core.config import TrainConfig
+from engine.core.job import JobSpec
+from engine.remote.engine import RemoteEngine
 from engine.server.refusal import Refused
 from engine.server.uploads import BLOCK, Limits, Part, Uploads
+from tests.server.serving import Server, wait_for
 
 
 @pytest.mark.parametrize("tail", [b"", b"end"])
@@ -46,3 +51,17 @@ def test_the_newest_request_wins(tmp_path: Path, tail: bytes) -> None:
 
     asyncio.run(asyncio.wait_for(both(), 20))
     assert uploads.path(name).read_bytes() == data
+
+
+def test_a_file_that_was_cut_before_it_got_its_name(server: Server, tmp_path: Path, dataset: Path) -> None:
+    """As a server leaves it that is killed after the last byte: all of it there, or as much of something else."""
+    blobs = server.jobs().parent / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(sorted(dataset.rglob("*.png"))[:2]):
+        data = image.read_bytes()
+        (blobs / hashlib.sha256(data).hexdigest()).unlink(missing_ok=True)
+        (blobs / f"{hashlib.sha256(data).hexdigest()}.part").write_bytes(data if number else bytes(len(data)))
+    engine = RemoteEngine(tmp_path / "copies", server.address())
+    job = engine.submit(JobSpec(dataset, TrainConfig(max_steps=20, max_gaussians=600, resolution=64, threads=1)))
+    wait_for(engine, job, JobState.FINISHED)
+    engine.close()
