@@ -14,6 +14,7 @@ from .commands.doctor import doctor
 from .commands.evaluate import evaluate
 from .commands.frames import frames
 from .commands.instant import instant
+from .commands.jobs import jobs
 from .commands.photos import poses
 from .commands.render import render
 from .commands.report import report
@@ -25,7 +26,8 @@ from .core.errors import UserError
 from .terminal import print_error
 
 app = tyro.extras.SubcommandApp()
-for verb in (check, frames, poses, train, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve, doctor):
+for verb in (check, frames, poses, train, jobs, evaluate, report, render, view, convert, export_colmap, export_cameras, instant, serve,
+             doctor):
     app.command(verb)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from .core.errors import UserError
 from .core.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from .core.files import disk_error, make_folder
 from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, find_jobs
+from .core.job_lock import holder
 from .core.job_spec import Spec
 
 
@@ -85,8 +87,16 @@ class Engine(ABC):
         """End the worker at once; its last checkpoint stays."""
 
     @abstractmethod
+    def delete(self, job: str) -> None:
+        """End a job and remove it from the computer where it runs. What a remote engine has sent here stays."""
+
+    @abstractmethod
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
+
+    def kept_there(self, job: str) -> bool:
+        """Whether a job takes room at a remote engine, which delete() would free."""
+        return False
 
     def note(self, job: str) -> str:
         """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""
@@ -160,15 +170,22 @@ class LocalEngine(Engine):
         return self.folder(job).heartbeat_age() or 0.0
 
     def kill(self, job: str) -> None:
-        folder = self.folder(job)
-        pid = folder.worker_pid()
-        if pid is not None and self._worker_alive(folder):
-            if not folder.beats_here():
-                raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
-            _kill_tree(pid)
         process = self._processes.pop(job, None)
+        pid = worker_of(self.folder(job)) or (process.pid if process and process.poll() is None else None)
+        if pid and not self.folder(job).beats_here():
+            raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
+        if pid:
+            _kill_tree(pid)
         if process:
             process.wait(timeout=10)
+
+    def delete(self, job: str) -> None:
+        self.kill(job)
+        path = self.folder(job).path
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise disk_error(path, error) from error
 
     def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """Command line and environment of a worker on a job folder, of its --self-check, or of --check and a job folder."""
@@ -219,6 +236,17 @@ def state_of(folder: JobFolder, alive: bool) -> JobState:
             return JobState.INTERRUPTED
 
 
+def rests(folder: JobFolder) -> bool:
+    """Whether a job was paused, is asked for nothing else, and can do without its worker until it goes on."""
+    last = _last_word(folder.last_events())
+    return isinstance(last, Paused) and last.saved and folder.control() == "pause"
+
+
+def said_last_word(folder: JobFolder) -> bool:
+    """Whether a job's worker has nothing left to do but to end."""
+    return isinstance(_last_word(folder.last_events()), (Finished, Failed))
+
+
 def _last_word(events: list[Event]) -> Event | None:
     """The event that tells the state: the last one that is more than a measurement."""
     for event in reversed(events):
@@ -245,21 +273,34 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def at_work(folder: JobFolder) -> bool:
-    """Whether the process that beat last is still there and works on the job.
+def worker_of(folder: JobFolder) -> int | None:
+    """The process that is at work on a job; 0 when it is, and its number is not known; None when nobody is.
 
-    Where the system tells what a process does, a clock that was set or a computer that slept does not matter, nor does
-    another process that got the number; elsewhere, and for a worker on another computer, the heartbeat's age decides.
+    The lock tells. Before a worker that was just started has it, and on disks without locks, the heartbeat does: where the system
+    tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere, and for a worker
+    on another computer, its age decides.
     """
-    pid, age = folder.worker_pid(), folder.heartbeat_age()
-    if pid is None or age is None:
-        return False
-    if not folder.beats_here():
-        return age < HEARTBEAT_LOST_SECONDS
-    if not process_exists(pid):
-        return False
+    lock, pid, age = holder(folder.path), folder.worker_pid(), folder.heartbeat_age()
+    if lock.held:
+        return lock.pid or pid or 0
+    if pid is None or age is None or not folder.beats_here():
+        return pid if beats_elsewhere(folder) else None
+    ended = lock.held is False and lock.pid == pid
+    if ended or not process_exists(pid):
+        return None
     known = _works_on(pid, folder)
-    return age < HEARTBEAT_LOST_SECONDS if known is None else known
+    return pid if known or (known is None and age < HEARTBEAT_LOST_SECONDS) else None
+
+
+def at_work(folder: JobFolder) -> bool:
+    """Whether a worker is at work on a job."""
+    return worker_of(folder) is not None
+
+
+def beats_elsewhere(folder: JobFolder) -> bool:
+    """Whether a worker on another computer has beaten lately; its process number says nothing here."""
+    age = folder.heartbeat_age()
+    return not folder.beats_here() and age is not None and age < HEARTBEAT_LOST_SECONDS
 
 
 def _works_on(pid: int, folder: JobFolder) -> bool | None:

@@ -14,11 +14,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .core.errors import UserError
 from .core.events import NEEDS, Event, Failed, Finding, Finished
 from .core.job import Control, JobFolder
+from .core.job_lock import holder, holding
 from .core.job_spec import FramesSpec, JobSpec, PosesSpec
 
 
@@ -51,12 +53,18 @@ def self_check() -> dict[str, object]:
 
 
 def work(job: JobFolder) -> int:
-    """Do the job; every failure becomes a Failed event."""
+    """Do the job, unless another worker does."""
     if follows():
         return follow(job)
-    if taken(job):
-        print("another worker is at work on this job", file=sys.stderr)
-        return 1
+    with holding(job.path) as held:
+        if taken(job, held):
+            print("another worker is at work on this job", file=sys.stderr)
+            return 1
+        return work_alone(job)
+
+
+def work_alone(job: JobFolder) -> int:
+    """Do the job; every failure becomes a Failed event."""
     be_polite()
     interrupted = listen_for_signals()
     voice = Voice(job)
@@ -67,6 +75,7 @@ def work(job: JobFolder) -> int:
         return job.control()
 
     def training() -> None:
+        job.clear_away()
         job.beat()
         do(job, voice, control)
 
@@ -83,12 +92,12 @@ def check(job: JobFolder) -> int:
 
     def checking() -> None:
         from .core.png import write_png
-        from .core.sources import read_dataset
+        from .core.sources import read_dataset_of
         from .preflight import check as look_for_trouble
         from .preflight.budget import budget_here
 
         spec = job.read_spec()
-        dataset = read_dataset(spec.dataset)
+        dataset = read_dataset_of(job)
         checked = look_for_trouble(dataset)
         needed, findings = budget_here(dataset, spec.config)
         for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
@@ -111,7 +120,7 @@ def attempt(work: Callable[[], None], voice: Voice) -> int:
         voice.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
         return 1
     except Exception as error:
-        traceback.print_exc()
+        log(traceback.format_exc())
         voice.say(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
                          "Resume the job; if it happens again, report it with the file engine.log of the job folder."))
         return 1
@@ -159,7 +168,7 @@ def write_page(job: JobFolder, voice: Voice, finished: Finished) -> None:
     except UserError as error:
         voice.say(Finding("warning", f"The report was not written: {error.message}", error.hint))
     except Exception:
-        traceback.print_exc()
+        log(traceback.format_exc())
         voice.say(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
 
 
@@ -191,20 +200,28 @@ def launch_group(job: JobFolder, gpus: int) -> None:
         os.execv(command[0], command)
 
 
-def taken(job: JobFolder) -> bool:
-    """Whether another live worker beats for this job. Our own launcher may have beaten for us."""
-    from .client import at_work
+def taken(job: JobFolder, held: bool | None) -> bool:
+    """Whether another worker is at work on this job; `held` is what holding() says. Our own launcher may hold the lock, or beat, for us."""
+    from .client import beats_elsewhere, worker_of
 
-    ours = job.beats_here() and job.worker_pid() in (os.getpid(), os.getppid())
-    return not ours and at_work(job)
+    if held:
+        return beats_elsewhere(job)
+    mine = (os.getpid(), os.getppid()) if job.beats_here() else ()
+    return holder(job.path).pid not in mine if held is False else worker_of(job) not in (None, *mine)
 
 
 def rest(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
         job.rest()
-    except OSError:
-        traceback.print_exc()
+    except OSError as error:
+        log(str(error))
+
+
+def log(text: str) -> None:
+    """Write into engine.log, which lies on the same disk as all else: when it is full, that does not end the work."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def be_polite() -> None:
@@ -240,7 +257,7 @@ class Voice:
                 self.job.append_event(self.unsaid[0])
                 self.unsaid.pop(0)
         except UserError as error:
-            print(error, file=sys.stderr)
+            log(str(error))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from ..client import Engine, JobState
+from ..client import Engine
 from ..core.axes import Axes
 from ..core.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.errors import UserError
@@ -75,7 +75,7 @@ def train(
 
 def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished | None:
     """How the job ended while nobody waited for its result; None when it did not, or is another one."""
-    if not (folder.path / "job.json").exists() or engine.state(folder.name) is not JobState.FINISHED:
+    if not (folder.path / "job.json").exists() or engine.state(folder.name).alive:
         return None
     if folder.read_spec().dataset != spec.dataset:
         return None
@@ -88,7 +88,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     if (folder.path / "job.json").exists():
         before = folder.read_spec()
         if engine.state(folder.name).alive:
-            if before.dataset == spec.dataset and gone_on(before.config, spec.config) == before.config:
+            if before.dataset == spec.dataset and alike(gone_on(before.config, spec.config), before.config):
                 return  # whoever asked for it is gone, and it went on
             raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
         if before.dataset != spec.dataset:
@@ -106,6 +106,11 @@ def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
                                                        "pause_when_sick")}
     return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
+
+
+def alike(asked: TrainConfig, running: TrainConfig) -> bool:
+    """Whether a running training is the one that was asked for: its cap may be lower meanwhile, for want of memory."""
+    return running.max_gaussians <= asked.max_gaussians and replace(asked, max_gaussians=running.max_gaussians) == running
 
 
 def steps_done(engine: Engine, job: str) -> int:

@@ -169,7 +169,7 @@ PresetName = Literal["quick-look", "preview", "gpu-preview", "standard", "full",
 DEFAULT_PRESET: PresetName = "preview"
 
 LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_opacities": 5e-2, "lr_quats": 1e-3, "lr_sh0": 2.5e-3,
-        "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500, "checkpoint_seconds": 60.0}
+        "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500}
 """What trainings for a graphics card share: many steps, so the learning rates and the regularisation of the papers."""
 
 PRESETS: dict[PresetName, Preset] = {

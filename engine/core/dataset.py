@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .camera import Camera
+from .errors import UserError
 
 EVAL_EVERY = 8
 """Every eighth view by file name is held out, as the field does."""
@@ -53,6 +55,13 @@ class Dataset:
     points: PointCloud | None = None
     complete: bool = True
     missing: tuple[str, ...] = ()
+
+    def check_inside(self, root: Path) -> None:
+        """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""
+        for view in self.views:
+            for path in (view.image, view.depth, view.mask, view.normals):
+                if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
+                    raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.")
 
     @property
     def train_views(self) -> tuple[View, ...]:

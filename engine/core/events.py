@@ -102,10 +102,14 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Paused:
-    """The worker waits for control to say run or stop. `reason`: why it paused by itself; empty when it was asked to."""
+    """The worker waits for control to say run or stop. `reason`: why it paused by itself; empty when it was asked to.
+
+    `saved`: its checkpoint is written, so that nothing is lost when the worker is ended meanwhile.
+    """
 
     step: int
     reason: str = ""
+    saved: bool = True
 
 
 @dataclass(frozen=True)

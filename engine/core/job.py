@@ -1,6 +1,6 @@
 """The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
 
-job.json (what to do), events.jsonl (what happened), control (run, pause, stop), heartbeat (the worker lives),
+job.json (what to do), events.jsonl (what happened), control (run, pause, stop), lock (held by the worker), heartbeat (it gets on),
 preview.ply, checkpoint/, result.ply, report.json, report.html, engine.log; for photos dataset/ in place of splats. A worker needs
 nothing else.
 """
@@ -104,13 +104,13 @@ class JobFolder:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
 
-    def append_event(self, event: Event) -> None:
-        """Add one line to events.jsonl, whole or not at all."""
-        line = (event_to_json(event) + "\n").encode()
+    def append_event(self, *events: Event) -> None:
+        """Add lines to events.jsonl, all of them or none."""
+        lines = "".join(event_to_json(event) + "\n" for event in events).encode()
         try:
             with open(self.events_file, "ab", buffering=0) as file:
                 start = file.tell()
-                if file.write(line) != len(line):
+                if file.write(lines) != len(lines):
                     file.truncate(start)
                     raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
@@ -119,10 +119,12 @@ class JobFolder:
     def read_events(self, offset: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         """Events after byte `offset` and the offset to ask from next time. A line still being written waits.
 
-        With a `limit` no more than so many bytes are read at once; a line that is longer is no event and is passed over.
+        With a `limit` no more than so many bytes are read at once; a line that is longer is no event and is passed over. A file
+        that is shorter than `offset` was cut, and is read from its beginning.
         """
         try:
             with open(self.events_file, "rb") as file:
+                offset = offset if offset <= os.fstat(file.fileno()).st_size else 0
                 file.seek(offset)
                 data = file.read(limit)
         except FileNotFoundError:
@@ -152,18 +154,25 @@ class JobFolder:
         return text if text in ("pause", "stop") else "run"
 
     def beat(self, pid: int | None = None) -> None:
-        """Say that a process (this one, or the worker just started) works on the job. A full disk does not hinder it."""
+        """Say that a process (this one, or the worker just started) gets on with the job. A full disk does not hinder it."""
         pid = pid or os.getpid()
         path = self.path / "heartbeat"
-        if self.worker_pid() == pid and self.beats_here():
-            with suppress(OSError):
+        with suppress(OSError, UserError):
+            if self.worker_pid() == pid and self.beats_here():
                 os.utime(path)
-        else:
-            write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
+            else:
+                write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
 
     def rest(self) -> None:
         """Say that nobody works on the job any more."""
         (self.path / "heartbeat").unlink(missing_ok=True)
+
+    def clear_away(self) -> None:
+        """Remove what a worker that was cut off left half-written. Nobody but the job's worker writes these files."""
+        written = (self.preview, self.result, self.report, self.page, self.checkpoint / "*")
+        for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
+            with suppress(OSError):
+                path.unlink()
 
     def worker_pid(self) -> int | None:
         """Process id of the worker that beat last; None when nobody does or the file is unreadable."""

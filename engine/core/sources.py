@@ -8,6 +8,7 @@ from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .errors import UserError
 from .excluded import without_excluded
+from .job import JobFolder
 from .photo_sources import VIDEOS
 from .real_estate import find_camera_file, is_camera_file, read_real_estate
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
@@ -53,3 +54,12 @@ def _nothing_to_read(path: Path) -> UserError:
 
 def _has(folder: Path, name: str) -> bool:
     return any((folder / f"{name}{ending}").is_file() for ending in (".bin", ".txt"))
+
+
+def read_dataset_of(job: JobFolder) -> Dataset:
+    """The dataset of a training. One that lies in the job's own folder was sent by somebody: it may use nothing that lies elsewhere."""
+    folder = job.read_spec().dataset
+    dataset = read_dataset(folder)
+    if folder.resolve().is_relative_to(job.path.resolve()):
+        dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
+    return dataset

@@ -58,13 +58,17 @@ class Missing:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How a job stands; `position` counts the jobs before it in the queue, `silence` is in seconds, `note` is one for people."""
+    """How a job stands; `position` counts the jobs before it in the queue, `silence` is in seconds, `note` is one for people.
+
+    `size`: bytes of its folder with its files, where it was asked for; files that several jobs share count for each.
+    """
 
     id: str
     state: str
     position: int = 0
     silence: float = 0.0
     note: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def submission_from_json(values: Any) -> Submission:
 def status_from_json(values: Any) -> JobStatus:
     """How a job stands, from the engine's answer. ValueError for what is none."""
     try:
-        return JobStatus(str(values["id"]), str(values["state"]), int(values["position"]), float(values["silence"]), str(values["note"]))
+        return JobStatus(str(values["id"]), str(values["state"]), int(values["position"]), float(values["silence"]), str(values["note"]),
+                         int(values.get("size", 0)))
     except (KeyError, TypeError) as error:
         raise ValueError("no status") from error
 

@@ -11,7 +11,7 @@ from ..core.config import TrainConfig
 from ..core.dataset import Dataset, View
 from ..core.errors import UserError
 from ..core.job import JobFolder
-from ..core.sources import read_dataset
+from ..core.sources import read_dataset, read_dataset_of
 from ..training.backend import Target
 from ..training.maps import Wanted
 from ..training.targets import load_pyramid
@@ -71,7 +71,7 @@ def _refuse_trained(found: Dataset, job: JobFolder) -> None:
 def trained_images(job: JobFolder) -> set[Path]:
     """The images that a job learned from, by what its report says was held out, else by its dataset as it is."""
     try:
-        dataset = read_dataset(job.read_spec().dataset)
+        dataset = read_dataset_of(job)
     except UserError:
         return set()  # moved or deleted: nothing can be compared
     held_out = _reported_names(job)

@@ -15,7 +15,7 @@ from ..core.job_spec import Spec
 from ..core.wire import source_of, with_source
 from .follower import Follower
 from .http import Address
-from .mirror import ask_control, fingerprint, new_bond, read_bond, write_bond
+from .mirror import DELETE, ask_control, asked_control, fingerprint, new_bond, read_bond, write_bond
 
 
 @dataclass
@@ -60,12 +60,13 @@ class RemoteEngine(Engine):
 
     def state(self, job: str) -> JobState:
         follower = self._followers.get(job)
-        if follower:
-            return follower.state
-        bond = read_bond(self.folder(job))
+        bond = follower.bond if follower else read_bond(self.folder(job))
         if bond is None:
             return JobState.INTERRUPTED
-        return self._follow(job).state if bond.state.alive else bond.state
+        if follower and follower.thread.is_alive():
+            return bond.state
+        to_delete = bond.sent and asked_control(self.folder(job)) == DELETE
+        return self._follow(job).state if to_delete or (bond.state.alive and not follower) else bond.state
 
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         return self.folder(job).read_events(after, limit)
@@ -81,6 +82,14 @@ class RemoteEngine(Engine):
     def kill(self, job: str) -> None:
         ask_control(self.folder(job), "kill")
         self.state(job)
+
+    def delete(self, job: str) -> None:
+        ask_control(self.folder(job), DELETE)
+        self.state(job)
+
+    def kept_there(self, job: str) -> bool:
+        bond = self._followers[job].bond if job in self._followers else read_bond(self.folder(job))
+        return bond is not None and bond.sent != ""
 
     def file(self, job: str, name: str) -> Path | None:
         path = self.folder(job).path / name

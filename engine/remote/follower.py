@@ -17,7 +17,7 @@ from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
 from ..core.wire import JobStatus, checked_path, status_from_json
 from .fetching import fetch
 from .http import Address, Line, Rejected, Unreachable
-from .mirror import append_events, asked_control, fingerprint, read_bond, write_bond
+from .mirror import DELETE, asked_control, fingerprint, read_bond, write_bond
 from .sending import SENDING, Parcel, pack, send
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -84,7 +84,7 @@ class Follower:
                 self._send()
             while not self._closed.is_set() and self.bond.sent:
                 self._pass_on(line)
-                if self._listen():
+                if self.bond.sent and self._listen():
                     self._bring_home(line)
                     return
         finally:
@@ -102,14 +102,26 @@ class Follower:
             self._keep(sent=fingerprint(spec), told="run", state=JobState.STARTING)
 
     def _cancelled(self) -> bool:
-        return self._closed.is_set() or asked_control(self.folder) in ("stop", "kill")
+        return self._closed.is_set() or asked_control(self.folder) in ("stop", "kill", DELETE)
 
     def _pass_on(self, line: Line) -> None:
         """Tell the engine what was asked of the job here."""
         asked = asked_control(self.folder)
-        if asked != self.bond.told:
+        if asked == DELETE:
+            self._delete(line)
+        elif asked != self.bond.told:
             line.ask("POST", f"/v1/jobs/{self.bond.job}/control", json.dumps({"control": asked}).encode())
             self._keep(told=asked)
+
+    def _delete(self, line: Line) -> None:
+        """Let the engine forget the job; what came home stays."""
+        try:
+            line.ask("DELETE", f"/v1/jobs/{self.bond.job}")
+        except Rejected as refusal:
+            if refusal.status != 404:
+                raise
+        state = JobState.INTERRUPTED if self.bond.state.alive else self.bond.state
+        self._keep(sent="", cursor=0, state=state)
 
     def _listen(self) -> bool:
         """Take in events until the stream ends; True when the job has ended."""
@@ -130,6 +142,8 @@ class Follower:
                     if self._closed.is_set():
                         return False
                     self._pass_on(aside)
+                    if not self.bond.sent:
+                        return False
         except ValueError:
             raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
         finally:
@@ -144,7 +158,7 @@ class Follower:
             fetch(line, self.bond.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
             fetch(line, self.bond.job, name, self.folder.path / name)
-        append_events(self.folder, events)
+        self.folder.append_event(*events)
         self._ended = bool(events) and isinstance(events[-1], Finished)
         self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.bond.state)
 
@@ -177,7 +191,7 @@ class Follower:
             return
         self._told_at = now
         unit = MEGABYTE if stage == SENDING else 1
-        append_events(self.folder, [Stage(stage, done // unit, -(-total // unit), None)])
+        self.folder.append_event(Stage(stage, done // unit, -(-total // unit), None))
 
     def _fail(self, error: UserError) -> None:
         """The job cannot go on: because of a refusal, or of our own disk."""
@@ -186,7 +200,7 @@ class Follower:
             error = UserError("The engine does not know this job any more.", "Resume sends it again.")
             self._keep(sent="", cursor=0)
         try:
-            append_events(self.folder, [Failed(error.message, error.hint)])
+            self.folder.append_event(Failed(error.message, error.hint))
             self._note_state(JobState.FAILED)
         except UserError as disk:
             self.trouble = str(disk)

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..client import JobState
-from ..core.events import Event, event_to_json
-from ..core.files import disk_error, write_text
+from ..core.files import write_text
 from ..core.job import JobFolder
 from ..core.job_spec import Spec, spec_to_json
 
 FILE = "remote.json"
+
+DELETE = "delete"
+"""What a job is asked for beside control's words when the engine shall forget it."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,6 @@ def write_bond(folder: JobFolder, bond: Bond) -> None:
 def fingerprint(spec: Spec) -> str:
     """The job in words, to see whether it was changed since it was sent."""
     return json.dumps(spec_to_json(spec), sort_keys=True)
-
-
-def append_events(folder: JobFolder, events: list[Event]) -> None:
-    """Several events at once."""
-    text = "".join(event_to_json(event) + "\n" for event in events)
-    try:
-        with open(folder.events_file, "ab", buffering=0) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise disk_error(folder.events_file, error) from error
 
 
 def asked_control(folder: JobFolder) -> str:

@@ -50,7 +50,7 @@ def pack(spec: Spec, priority: int, tell: Tell) -> Parcel:
     root = source.parent if source.is_file() else source
     files = [source] if alone else list(files_below(root))
     if isinstance(spec, JobSpec):
-        check_inside(source, root)
+        read_dataset(source).check_inside(root)
     entries = tuple(hashed(root, files, tell))
     inside = with_source(spec, Path(source.name) if source.is_file() else Path("."))
     paths = {entry.sha256: path for entry, path in zip(entries, files, strict=True)}
@@ -68,14 +68,6 @@ def files_below(root: Path) -> Iterator[Path]:
         seen.add(here)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith(".") and Path(folder, name).is_file())
-
-
-def check_inside(source: Path, root: Path) -> None:
-    """UserError when the dataset cannot be read, or uses a file that lies elsewhere and would not be sent."""
-    for view in read_dataset(source).views:
-        for path in (view.image, view.depth, view.mask, view.normals):
-            if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
-                raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.")
 
 
 def hashed(root: Path, files: list[Path], tell: Tell) -> Iterator[FileEntry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from ..client import JobState
 from ..core.errors import UserError
 from ..core.job import PROTOCOL
 from ..core.wire import (
@@ -51,6 +52,10 @@ class Service:
     queue: Queue
     meter: Meter
 
+    def sized(self, job: Job, positions: dict[Job, int]) -> JobStatus:
+        """How a job stands, and how much of the disk it takes."""
+        return replace(self.status(job, positions), size=job.client.size(job.name))
+
     def status(self, job: Job, positions: dict[Job, int] | None = None) -> JobStatus:
         """How a job stands."""
         position = (self.queue.positions() if positions is None else positions).get(job)
@@ -58,7 +63,7 @@ class Service:
             waits = f"{position} jobs wait before this one" if position else "next in the queue"
             return JobStatus(job.name, "queued", position, note=waits)
         state = self.queue.state(job)
-        silence = job.client.engine.silence(job.name) if state.alive else 0.0
+        silence = job.client.engine.silence(job.name) if self.queue.has(job) else 0.0
         return JobStatus(job.name, state.value, 0, silence, self.meter.sentence() if state.alive else "")
 
     def submit(self, client: Client, name: str, submission: Submission) -> Response:
@@ -67,23 +72,26 @@ class Service:
         missing = client.uploads.missing(submission.files)
         if missing:
             return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
+        client.uploads.make_room(0)
         job = Job(client, name)
-        if client.has(name) and self.queue.state(job).alive:
+        if client.has(name) and self.queue.has(job):
             return JSONResponse(status_to_json(self.status(job)))
         client.place(name, submission)
         self.queue.add(job, submission.priority)
         return JSONResponse(status_to_json(self.status(job)), 201)
 
     def control(self, job: Job, control: str) -> JobStatus:
-        """Run, pause, stop, or end at once."""
+        """Run, pause, stop, or end at once. A job that rests needs its turn to go on, and to write its result when it is stopped."""
         folder = job.client.job(job.name)
         if control == "kill" or (control == "stop" and job in self.queue.waiting):
             self.queue.drop(job)
-        else:
-            folder.set_control(control)  # type: ignore[arg-type]
-            if control == "run" and not self.queue.state(job).alive:
-                folder.read_any()
-                self.queue.add(job)
+            folder.set_control("run")  # when it is resumed
+            return self.status(job)
+        wakes = control == "run" or (control == "stop" and self.queue.state(job) is JobState.PAUSED)
+        folder.set_control(control)  # type: ignore[arg-type]
+        if wakes:
+            folder.read_any()
+            self.queue.add(job)
         return self.status(job)
 
     def delete(self, job: Job) -> None:
@@ -159,10 +167,11 @@ def engine(service: Served) -> Any:
             "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence()}
 
 
-def jobs(client: Asking, service: Served) -> Any:
-    """Every job of the client, oldest first."""
+def jobs(client: Asking, service: Served, sizes: bool = False) -> Any:
+    """Every job of the client, oldest first; with `sizes` the bytes of each."""
     positions = service.queue.positions()
-    return JSONResponse({"jobs": [status_to_json(service.status(Job(client, name), positions)) for name in client.engine.jobs()]})
+    status = service.sized if sizes else service.status
+    return JSONResponse({"jobs": [status_to_json(status(Job(client, name), positions)) for name in client.engine.jobs()]})
 
 
 def status(job: Asked, service: Served) -> Any:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fastapi.responses import JSONResponse, Response
 
-from ..core.events import NEEDS, Finding
+from ..core.errors import UserError
+from ..core.events import Failed, Finding
 from ..core.files import make_folder
+from ..core.job import JobFolder
 from ..core.job_spec import JobSpec
-from ..core.sources import read_dataset
 from ..core.wire import Submission, source_of
-from ..preflight import check_dataset
-from ..preflight.budget import budget_here
+from .quota import INPUT
 from .refusal import Refused
 from .store import Client, link_files
 
@@ -26,9 +27,21 @@ def check(client: Client, submission: Submission) -> Response:
     missing = client.uploads.missing(submission.files)
     if missing:
         return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
-    with tempfile.TemporaryDirectory(dir=make_folder(client.folder / "checks")) as folder:
-        root = link_files(client.uploads, Path(folder) / "input", submission)
-        dataset = read_dataset(root / source_of(submission.spec))
-        needed, costs = budget_here(dataset, submission.spec.config)
-        findings = [*check_dataset(dataset), *costs, Finding("info", needed.sentence, kind=NEEDS)]
+    with tempfile.TemporaryDirectory(dir=make_folder(client.folder / "checks")) as name:
+        folder = JobFolder(Path(name).resolve())
+        root = link_files(client.uploads, folder.path / INPUT, submission)
+        folder.write_spec(replace(submission.spec, dataset=root / source_of(submission.spec)))
+        findings = findings_of(client, folder)
     return JSONResponse({"findings": [asdict(finding) for finding in findings]})
+
+
+def findings_of(client: Client, folder: JobFolder) -> list[Finding]:
+    """What a process of its own finds: images that take all its memory do not harm the server. UserError for what is no dataset."""
+    command, environment = client.engine.worker_command("--check", str(folder.path))
+    done = subprocess.run(command, env=environment, cwd=folder.path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    events = folder.read_events()[0]
+    failed = next((event for event in events if isinstance(event, Failed)), None)
+    if failed or done.returncode:
+        raise UserError(failed.message, failed.hint) if failed else UserError("The dataset could not be checked: the check was ended.",
+                                                                              "Make the images smaller.")
+    return [event for event in events if isinstance(event, Finding)]

@@ -42,6 +42,6 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
 
 
 def _read(job: JobFolder, cursor: int) -> tuple[str, int]:
-    """The next events as the lines of a message. A cursor beyond the end, of a file that was cut by hand, waits there."""
+    """The next events as the lines of a message, and the place after them."""
     events, after = job.read_events(cursor, READ_AT_ONCE)
-    return "".join(f"data: {event_to_json(event)}\n" for event in newest(events)), max(cursor, after)
+    return "".join(f"data: {event_to_json(event)}\n" for event in newest(events)), after

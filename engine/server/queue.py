@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..client import JobState
+from ..client import JobState, rests, said_last_word
 from ..core.errors import UserError
 from ..core.events import Event, Failed, Progress, Stage, Started
 from .executors import Executor, Job
@@ -40,6 +40,7 @@ class Queue:
     executor: Executor
     waiting: dict[Job, Ticket] = field(default_factory=dict)
     running: dict[Job, Ticket] = field(default_factory=dict)
+    _again: set[Job] = field(default_factory=set)
     _attempts: dict[Job, Attempts] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _wake: threading.Event = field(default_factory=threading.Event)
@@ -50,12 +51,12 @@ class Queue:
         """Take up what an earlier server left: its workers may still be at work."""
         for client in self.store.clients():
             for name in client.engine.jobs():
-                ticket = client.ticket(name)
-                self._last = max(self._last, ticket.number if ticket else 0)
-                if ticket and ticket.wanted:
-                    job = Job(client, name)
-                    alive = self.executor.state(job).alive
-                    (self.running if alive else self.waiting)[job] = ticket
+                job = Job(client, name)
+                state = self.executor.state(job)
+                ticket = client.ticket(name) or Ticket(0, 0, wanted=state.alive or state is JobState.INTERRUPTED)
+                self._last = max(self._last, ticket.number)
+                if ticket.wanted:
+                    (self.running if state.alive else self.waiting)[job] = ticket
 
     def run(self) -> threading.Thread:
         """Tick in a thread of its own until close()."""
@@ -69,16 +70,20 @@ class Queue:
         self._wake.set()
 
     def add(self, job: Job, priority: int = 0) -> None:
-        """Let a job wait for its turn; one that waits or runs already is left as it is."""
+        """Let a job wait for its turn; one that waits or runs already is left as it is, but one that just ends runs once more."""
         needed, devices = job.client.devices_needed(job.name), self.executor.devices
         if devices and needed > 1 and not self.executor.choose(needed, devices):
             raise Refused(422, f"The job asks for {needed} graphics cards, more than a job can get here: {', '.join(devices)}.",
                           "Ask for fewer with --gpus.")
         with self._lock:
-            if job not in self.waiting and job not in self.running:
+            if job in self.running and said_last_word(job.client.job(job.name)):
+                self._again.add(job)
+            if not self.has(job):
                 self._last += 1
                 self._attempts.pop(job, None)
-                self._put(job, Ticket(priority, self._last))
+                ticket = Ticket(priority, self._last)
+                job.client.write_ticket(job.name, ticket)
+                self.waiting[job] = ticket
         self._wake.set()
 
     def drop(self, job: Job) -> None:
@@ -87,6 +92,7 @@ class Queue:
             ticket = self.waiting.pop(job, None) or self.running.pop(job, None)
             if ticket:
                 job.client.write_ticket(job.name, replace(ticket, wanted=False))
+            self._again.discard(job)
             self.executor.kill(job)
         self._wake.set()
 
@@ -107,6 +113,11 @@ class Queue:
             running = job in self.running
         state = self.executor.state(job)
         return JobState.STARTING if running and state is JobState.INTERRUPTED else state
+
+    def has(self, job: Job) -> bool:
+        """Whether a job waits or runs."""
+        with self._lock:
+            return job in self.waiting or job in self.running
 
     @property
     def idle(self) -> bool:
@@ -148,7 +159,7 @@ class Queue:
     def _start(self, job: Job, devices: tuple[str, ...]) -> None:
         ticket = replace(self.waiting[job], devices=devices)
         job.client.engine.spec(job.name)
-        job.client.write_ticket(job.name, ticket)
+        self._note(job, ticket)
         self.executor.start(job, devices)
         self.running[job] = ticket
         del self.waiting[job]
@@ -156,19 +167,30 @@ class Queue:
 
     def _look_after(self, job: Job) -> None:
         state = self.executor.state(job)
+        if state is JobState.PAUSED and rests(job.client.job(job.name)):
+            self._let_rest(job)
         if state.alive:
             return
         ticket = self.running.pop(job)
         if state is not JobState.INTERRUPTED or not job.client.has(job.name):
             self._attempts.pop(job, None)
-            if job.client.has(job.name):
-                job.client.write_ticket(job.name, replace(ticket, wanted=False, devices=()))
             log.info("job %s: %s", job.name, state.value)
+            if job.client.has(job.name):
+                self._note(job, replace(ticket, wanted=False, devices=()))
+                if job in self._again:
+                    self._put(job, replace(ticket, devices=()))
+            self._again.discard(job)
         elif self._may_retry(job):
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
             self._put(job, replace(ticket, devices=()))
         else:
             raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
+
+    def _let_rest(self, job: Job) -> None:
+        """A paused job needs no card: its checkpoint is written, and it waits for its turn again when it is to go on."""
+        self.executor.kill(job)
+        self._note(job, replace(self.running.pop(job), wanted=False, devices=()))
+        log.info("job %s rests, and its card is free", job.name)
 
     def _may_retry(self, job: Job) -> bool:
         attempts = self._attempts.setdefault(job, Attempts())
@@ -184,8 +206,15 @@ class Queue:
             job.client.write_ticket(job.name, replace(ticket or Ticket(0, 0), wanted=False, devices=()))
 
     def _put(self, job: Job, ticket: Ticket) -> None:
-        job.client.write_ticket(job.name, ticket)
+        self._note(job, ticket)
         self.waiting[job] = ticket
+
+    def _note(self, job: Job, ticket: Ticket) -> None:
+        """Keep a job's place for a server to come; the job goes its way although the disk is full."""
+        try:
+            job.client.write_ticket(job.name, ticket)
+        except UserError as error:
+            log.error("job %s: %s", job.name, error)
 
 
 def last_step(events: list[Event]) -> int:

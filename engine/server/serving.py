@@ -128,7 +128,7 @@ def listen(options: ServeOptions) -> socket.socket:
 def greeting(options: ServeOptions, port: int, queue: Queue) -> list[str]:
     """What to do to use this engine."""
     scheme = "https" if options.certificate else "http"
-    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices)}.",
+    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices) or 'no machine yet'}.",
              f"Jobs are kept in {options.folder}."]
     if not options.token:
         lines.append(f"The token is in {options.folder / 'token'}.")

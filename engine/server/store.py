@@ -9,17 +9,15 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..client import JobState, LocalEngine, state_of
+from ..client import JobState, LocalEngine, rests, state_of
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
 from ..core.job import JobFolder
 from ..core.job_spec import JobSpec, Spec
 from ..core.wire import JobFile, Submission, source_of, with_source
+from .quota import INPUT, Quota, size_of
 from .refusal import Refused
 from .uploads import Limits, Uploads
-
-INPUT = "input"
-"""The job's files, inside its folder."""
 
 QUEUE_FILE = "queue.json"
 
@@ -40,11 +38,13 @@ class Client:
 
     folder: Path
     limits: Limits
+    quota: Quota = field(init=False)
     uploads: Uploads = field(init=False)
     engine: LocalEngine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.uploads = Uploads(self.folder / "blobs", self.limits)
+        self.quota = Quota(self.folder / "jobs")
+        self.uploads = Uploads(self.folder / "blobs", self.limits, self.quota)
         self.engine = LocalEngine(self.folder / "jobs", Path(sys.executable))
 
     def has(self, job: str) -> bool:
@@ -73,6 +73,11 @@ class Client:
         """Remove a job whose worker is gone, and the files that no other job holds."""
         shutil.rmtree(self.job(job).path, ignore_errors=True)
         self.uploads.sweep()
+        self.quota.forget()
+
+    def size(self, job: str) -> int:
+        """Bytes of a job's folder with its files."""
+        return self.quota.sizes().get(job, 0) + size_of(self.engine.folder(job).path / INPUT)
 
     def files(self, job: str) -> list[JobFile]:
         """What the job made, without what it was given; links are left out."""
@@ -112,9 +117,13 @@ class Client:
             return 1
 
     def state(self, job: str, alive: bool = False) -> JobState:
-        """What the job is doing, by its folder; `alive` when a worker is known to be at work on another computer."""
+        """What the job is doing, by its folder; `alive` when a worker is known to be at work on another computer. A paused job is that
+        without its worker too.
+        """
         try:
-            return state_of(self.engine.folder(job), True) if alive else self.engine.state(job)
+            folder = self.engine.folder(job)
+            state = state_of(folder, True) if alive else self.engine.state(job)
+            return JobState.PAUSED if state is JobState.INTERRUPTED and rests(folder) else state
         except (OSError, UserError, ValueError):
             return JobState.FAILED
 

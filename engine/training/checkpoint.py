@@ -39,11 +39,16 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest readable checkpoint; None where there is none. UserError when files exist and none can be read."""
+    """The newest readable checkpoint; None where there is none. UserError when files exist and none can be read.
+
+    A damaged newest one goes, so that it does not become the previous one when the next is written.
+    """
     found = [folder / name for name in (NEWEST, PREVIOUS) if (folder / name).exists()]
     for path in found:
         checkpoint = _read(path)
         if checkpoint is not None:
+            if path.name == PREVIOUS:
+                (folder / NEWEST).unlink(missing_ok=True)
             return checkpoint
     if found:
         raise UserError(f"The checkpoint in {folder} is damaged.", "Delete the folder to start this training from the beginning.")

@@ -10,7 +10,7 @@ from ..core.distortion import undistorted_camera
 from ..core.errors import UserError
 from ..core.events import Event, Finding, Started
 from ..core.job import JobFolder
-from ..core.sources import read_dataset
+from ..core.sources import read_dataset_of
 from ..preflight import check_dataset
 from ..preflight.budget import check_budget
 from .backend import Engine, Model, choose_engine
@@ -36,7 +36,8 @@ MakeModel = Callable[..., Model]
 class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
-    `cramped`: memory did not suffice for more Gaussians. `sick`: why the training pauses by itself.
+    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `sick`: why the
+    training pauses by itself.
     """
 
     job: JobFolder
@@ -54,6 +55,7 @@ class Run:
     emit: Emit
     group: Group = SOLO
     cramped: bool = False
+    rarely_saved: bool = False
     sick: str = ""
 
     @property
@@ -71,7 +73,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> 
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
     tick = job.beat if group.leads else lambda: None
     spec = job.read_spec()
-    dataset = read_dataset(spec.dataset)
+    dataset = read_dataset_of(job)
     if group.leads:
         report_findings(check_dataset(dataset, tick), emit)
     choice = choose_engine(spec.config, tick)

@@ -16,11 +16,13 @@ from ..core.files import write_text
 from ..core.gaussians import Gaussians
 from ..core.job import Control, JobFolder
 from ..core.ply import read_ply, write_ply
+from ..core.words import duration
 from .backend import Loss, OutOfMemory, create_model, device_errors
 from .checkpoint import Checkpoint, save_checkpoint
 from .distributed import SOLO, Group, SharedControl
 from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
 from .photos import AHEAD
+from .room import make_room
 from .run import Emit, MakeModel, Run, close, prepare
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
 from .trial import STEPS, begun
@@ -28,9 +30,12 @@ from .versions import checksum, versions
 from .watch import Every
 
 PREVIEW_GAUSSIANS = 200_000
-RETRY_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 CHECKPOINT_SHARE = 0.03
 """Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
+
+MOST_LOST_SECONDS = 10.0
+"""Of training, when it is cut off; where checkpoints take too long for that, it is said."""
 
 UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
                      "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
@@ -66,37 +71,47 @@ def loop(run: Run, ask: AskControl) -> bool:
     checkpoints = Every(run.config.checkpoint_seconds, first=False)
     trial = begun(run)
     while run.step < run.config.max_steps:
-        if run.group.leads and previews.due():
-            save_preview(run)
-        loss = learn(run)
-        watch(run)  # before a refinement, which lets moments start anew
-        refine(run)
-        run.step += run.stride
-        tell(run, loss)
+        problem = shortage(run, lambda: advance(run, previews))
+        if problem:
+            save_state(run)  # out here nothing holds what the failed step had
+            make_room(run, problem)
         if trial and run.step >= STEPS:
             trial.conclude(run)
             run.health.seconds += trial.seconds
             trial = None
         if run.group.leads and checkpoints.due():
-            started = time.monotonic()
-            save_state(run)
-            checkpoints.rest((time.monotonic() - started) / CHECKPOINT_SHARE)
+            save_now_and_then(run, checkpoints)
         if pause_or_stop(run, ask):
             return True
     return False
+
+
+def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:
+    """Do it; returns what is to be said when the device's memory ended in between."""
+    try:
+        with device_errors(run.engine):
+            act()
+    except OutOfMemory as error:
+        return OutOfMemory(error.message, error.hint)
+    return None
+
+
+def advance(run: Run, previews: Every) -> None:
+    """One step with what belongs to it. When memory ends in between, it is as if it had not been begun, or it is done."""
+    if run.group.leads and previews.due():
+        save_preview(run)
+    loss = learn(run)
+    watch(run)  # before a refinement, which lets moments start anew
+    refine(run)
+    run.step += run.stride
+    tell(run, loss)
 
 
 def learn(run: Run) -> Loss:
     """One step: choose a view at the size of the schedule and let the model learn from it."""
     target = run.train.at(next_view(run, 0), reduction_at(run.step, run.config))
     look_ahead(run)
-    settings = settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4)
-    try:
-        return run.model.step(target, settings)
-    except OutOfMemory as error:
-        problem = OutOfMemory(error.message, error.hint)
-    make_room(run, problem)  # out here nothing holds what the failed step had
-    return run.model.step(target, settings)
+    return run.model.step(target, settings_at(run.step, run.config, run.scene_scale, target.image.shape[2] == 4))
 
 
 def next_view(run: Run, iterations: int) -> int:
@@ -134,26 +149,10 @@ def refine(run: Run) -> None:
     due = refinement_at(run.step, run.config, run.stride)
     if due is None:
         return
-    try:
-        before = run.model.count
-        changed = run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
-        run.health.refined(before, run.model.count, changed)
-        run.model.arrange()
-        return
-    except OutOfMemory as error:
-        problem = OutOfMemory(error.message, error.hint)
-    make_room(run, problem)
-
-
-def make_room(run: Run, problem: OutOfMemory) -> None:
-    """Once in a training: go on with what fits. The second time, and among several processes, raise it."""
-    if run.cramped or run.stride > 1:
-        raise problem
-    run.cramped = True
-    run.model.release()
-    run.strategy = replace(run.strategy, max_gaussians=run.model.count)  # type: ignore[type-var]
-    run.emit(Finding("warning", f"{problem.message} The training goes on with {run.model.count:,} Gaussians and adds no more.",
-                     "For more detail set gpu_memory and max_gaussians to what the card has room for."))
+    before = run.model.count
+    changed = run.strategy.refine(run.model, np.random.default_rng([run.config.seed, 3, due]), due)
+    run.health.refined(before, run.model.count, changed)
+    run.model.arrange()
 
 
 def tell(run: Run, loss: Loss) -> None:
@@ -185,11 +184,27 @@ def save_preview(run: Run) -> None:
         run.emit(Preview(run.step, len(gaussians)))
 
 
-def save_state(run: Run) -> None:
-    """Write a checkpoint; a full disk does not end the training. UserError, and no checkpoint, when the loss is not a number."""
+def save_state(run: Run) -> bool:
+    """Write a checkpoint; False when the disk is full, which does not end the training.
+
+    UserError, and no checkpoint, when the loss is not a number.
+    """
     run.progress.settle()
     state = Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
-    without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
+    return without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
+
+
+def save_now_and_then(run: Run, checkpoints: Every) -> None:
+    """Write a checkpoint, and let the next one wait until this one was worth its time; says so when that is long."""
+    started = time.monotonic()
+    save_state(run)
+    took = time.monotonic() - started
+    checkpoints.rest(took / CHECKPOINT_SHARE)
+    if took / CHECKPOINT_SHARE > MOST_LOST_SECONDS and not run.rarely_saved:
+        run.rarely_saved = True
+        run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
+                         "so much of the training at most is repeated when the computer or the engine is cut off.",
+                         "A faster disk or fewer Gaussians make it less."))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -214,9 +229,8 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
 def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
-        if run.group.leads:
-            save_state(run)
-        run.emit(Paused(run.step, run.sick))
+        saved = run.group.leads and save_state(run)
+        run.emit(Paused(run.step, run.sick, saved))
         run.sick = ""
         with run.clock.stopped():
             while control() == "pause":
@@ -231,12 +245,8 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     run.progress.settle()
     without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
-    while not without_disk_trouble(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased)):
-        if control() == "stop" and stopped:
-            raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
-        stopped = stopped or control() == "stop"
-        run.beat()
-        time.sleep(RETRY_SECONDS)
+    if not insist(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased), control):
+        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
     run.model.close()
     started = time.monotonic()
     scores = scores_of_file(run.job.result, run, make_model)
@@ -246,8 +256,18 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     finished = Finished(run.step, len(result), score.psnr if score else None, score.ssim if score else None,
                         round(run.clock.seconds, 2), stopped)
     said = report(run, finished, scores, time.monotonic() - started)
-    without_disk_trouble(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)))
+    insist(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)), control)
     run.emit(finished)
+
+
+def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
+    """Do it as soon as the disk lets us; False when somebody asks, or has asked, not to wait for that."""
+    while not without_disk_trouble(run, write):
+        if control() == "stop":
+            return False
+        run.beat()
+        time.sleep(RETRY_SECONDS)
+    return True
 
 
 def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScore]:

@@ -18,7 +18,7 @@ import pytest
 from engine.client import JobState, LocalEngine
 from engine.core.config import TrainConfig
 from engine.core.errors import UserError
-from engine.core.events import Failed, Finished, Progress
+from engine.core.events import Failed, Finished, Progress, Started
 from engine.core.job import JobSpec
 from engine.core.ply import read_ply
 from tests.scenes import write_ball_dataset
@@ -174,6 +174,60 @@ def test_a_second_worker_leaves_the_job_alone(engine: LocalEngine, dataset: Path
     wait(engine, job, lambda: steps(engine, job) > 0)
     second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
     assert second.returncode == 1 and "another worker" in second.stderr
+
+
+@pytest.mark.parametrize("heartbeat", [b"{", None, b'{"pid": 1}'])
+def test_a_spoiled_heartbeat_hides_no_worker(engine: LocalEngine, dataset: Path, heartbeat: bytes | None) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    path, pid = engine.folder(job).path / "heartbeat", engine.folder(job).worker_pid()
+    os.kill(pid or 0, signal.SIGSTOP)  # it cannot mend it
+    path.unlink() if heartbeat is None else path.write_bytes(heartbeat)
+    other = LocalEngine(engine.root)
+    assert other.state(job) is JobState.RUNNING
+    second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
+    assert second.returncode == 1 and "another worker" in second.stderr
+    other.kill(job)
+    wait(other, job, lambda: other.state(job) is JobState.INTERRUPTED)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_worker_killed_at_any_moment_goes_on_from_a_young_checkpoint(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, dataclasses.replace(ENDLESS, checkpoint_seconds=0.5)))
+    rng = random.Random()
+    for _ in range(3):
+        wait(engine, job, lambda: (engine.folder(job).checkpoint / "state.npz").exists())
+        time.sleep(rng.uniform(0, 1))
+        engine.kill(job)
+        killed, saved = time.time(), (engine.folder(job).checkpoint / "state.npz").stat().st_mtime
+        before = max(event.step for event in engine.events(job)[0] if isinstance(event, (Progress, Started)))
+        rate = max((event.steps_per_second for event in engine.events(job)[0] if isinstance(event, Progress)), default=0)
+        assert killed - saved < 0.5 + 3  # a machine at its limit takes its time
+        cursor = engine.events(job)[1]
+        engine.resume(job)
+        wait(engine, job, lambda cursor=cursor: any(isinstance(event, Started) for event in engine.events(job, cursor)[0]))
+        again = next(event for event in engine.events(job, cursor)[0] if isinstance(event, Started))
+        assert again.step > 0 and again.step >= before - (killed - saved + 0.5) * rate
+
+
+def test_what_a_cut_off_worker_left_half_written_goes(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, SHORT))
+    finished(engine, job)
+    left = [engine.folder(job).checkpoint / ".state.npz.1.tmp", engine.folder(job).path / ".result.ply.1.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+    engine.folder(job).write_spec(JobSpec(dataset, dataclasses.replace(SHORT, max_steps=320)))
+    engine.resume(job)
+    finished(engine, job)
+    assert not any(path.exists() for path in left)
+
+
+def test_a_deleted_job_is_gone_with_its_worker(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    pid = engine.folder(job).worker_pid()
+    engine.delete(job)
+    assert engine.jobs() == [] and not engine.folder(job).path.exists() and not Path(f"/proc/{pid}/cmdline").exists()
 
 
 def test_bad_data_fails_with_the_sentence(engine: LocalEngine, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ class CuttingProxy:
     def __init__(self, port: int, cut_after: int, seed: int = 0):
         self.target, self.cut_after, self.random = port, cut_after, random.Random(seed)
         self.cuts = 0
+        self.away = False  # nobody is reached
         self.open: list[socket.socket] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -32,9 +33,16 @@ class CuttingProxy:
         while True:
             try:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
+            if self.away:
+                _end(near)
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # the server is away
+                _end(near)
+                continue
             self.open += [near, far]
             budget = [int(self.random.uniform(0.3, 1.7) * self.cut_after)]
             for one, other in ((near, far), (far, near)):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from engine.core.errors import UserError
 from engine.core.wire import checked_path
 from engine.remote.http import Line, Rejected
 from engine.server.auth import client_name
+from engine.server.quota import KNOWN_SECONDS
 from tests.server.serving import OTHER, TOKEN, Server, ask, raw
 
 GIGABYTE = 10**9
@@ -232,6 +235,81 @@ def test_links_and_hand_edited_folders(server: Server) -> None:
     ask(server, "DELETE", "/v1/jobs/edited")
     refused(server, 404, "GET", "/v1/jobs/edited")
     assert Path("/etc/passwd").exists()
+
+
+def test_a_folder_that_is_a_link_is_no_job(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text("{}")
+    server.jobs().mkdir(parents=True, exist_ok=True)
+    os.symlink(tmp_path, server.jobs() / "linked")
+    refused(server, 404, "GET", "/v1/jobs/linked/files/job.json")
+    refused(server, 404, "DELETE", "/v1/jobs/linked")
+    (server.jobs() / "linked").unlink()
+    assert (tmp_path / "job.json").exists()
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd.png", "../../../../secret.png", "../../blobs/x.png"])
+def test_a_dataset_that_reaches_for_other_files(server: Server, tmp_path: Path, name: str) -> None:
+    data = cameras(64, name, name)
+    put(server, digest(data), data)
+    files = [["transforms.json", len(data), digest(data)]]
+    assert "outside" in refused(server, 400, "POST", "/v1/check", job(files)).message
+    reaching = f"reaching-{abs(hash(name))}"
+    ask(server, "PUT", f"/v1/jobs/{reaching}", job(files))
+    end = time.monotonic() + 20
+    while ask(server, "GET", f"/v1/jobs/{reaching}")["state"] != "failed" and time.monotonic() < end:
+        time.sleep(0.1)
+    assert "outside of the dataset" in (server.jobs() / reaching / "events.jsonl").read_text()
+    ask(server, "DELETE", f"/v1/jobs/{reaching}")
+
+
+def test_images_like_a_bomb_harm_the_server_no_more_than_others(server: Server, tmp_path: Path) -> None:
+    bomb, text = flat_png(30_000), cameras(30_000, "0.png", "1.png")
+    files = [["transforms.json", len(text), digest(text)], ["0.png", len(bomb), digest(bomb)], ["1.png", len(bomb), digest(bomb)]]
+    for data in (bomb, text):
+        put(server, digest(data), data)
+    try:
+        findings = ask(server, "POST", "/v1/check", job(files))["findings"]
+        assert any("too large" in found["message"] or "cannot be read" in found["message"] for found in findings), findings
+    except Rejected as refusal:
+        assert refusal.status == 400 and refusal.hint
+    assert server.memory() < 250e6 and ask(server, "GET", "/v1/engine")["protocol"] == 1
+
+
+def cameras(side: int, *images: str) -> bytes:
+    """A transforms.json of square images."""
+    frames = [{"file_path": name, "transform_matrix": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, place], [0, 0, 0, 1]]}
+              for place, name in enumerate(images)]
+    return json.dumps({"fl_x": side, "fl_y": side, "w": side, "h": side, "frames": frames}).encode()
+
+
+def flat_png(side: int) -> bytes:
+    """A black image of so many pixels a side in a few kilobytes for each hundred million."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    packer, row = zlib.compressobj(9), bytes(1 + side * 3)
+    pixels = b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()])
+    head = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_results_count_and_the_sentence_names_what_to_delete(server: Server) -> None:
+    put(server, digest(b"data"), b"data")
+    ask(server, "PUT", "/v1/jobs/large", job([["a", 4, digest(b"data")]]))
+    (server.jobs() / "large" / "result.ply").write_bytes(bytes(110 * 10**6))  # of 0.1 GB
+    time.sleep(KNOWN_SECONDS + 0.1)
+    found = {row["id"]: row["size"] for row in ask(server, "GET", "/v1/jobs?sizes=true")["jobs"]}
+    assert found["large"] > 110e6
+    more = job([["a", 4, digest(b"data")]])
+    for attempt in (lambda: ask(server, "PUT", "/v1/jobs/more", more), lambda: put(server, digest(b"new"), b"new")):
+        with pytest.raises(Rejected) as caught:
+            attempt()
+        assert caught.value.status == 507 and "share" in caught.value.message and "--delete" in caught.value.hint
+        assert "large (0.11 GB" in caught.value.hint
+    ask(server, "PUT", "/v1/jobs/theirs", job([]), token=OTHER)  # another client has its own share
+    ask(server, "DELETE", "/v1/jobs/theirs", token=OTHER)
+    ask(server, "DELETE", "/v1/jobs/large")
+    put(server, digest(b"new"), b"new")
 
 
 def test_controls_that_are_none(server: Server) -> None:

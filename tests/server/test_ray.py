@@ -138,8 +138,8 @@ def test_trainings_side_by_side_outlive_their_server(server: Server, engine: Rem
     workers = [far_folder(server, engine, job).worker_pid() for job in (first, second)]
     server.kill()
     server.start()
-    for job in (first, second):
-        wait(lambda job=job, before=steps(engine, job): steps(engine, job) > before + 50, lambda: server.log)
+    before = steps(engine, first), steps(engine, second)
+    wait(lambda: steps(engine, first) > before[0] + 50 and steps(engine, second) > before[1] + 50, lambda: server.log)
     assert workers == [far_folder(server, engine, job).worker_pid() for job in (first, second)]
     assert engine.state(third) is JobState.QUEUED
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.client import JobState
+from engine.client import JobState, process_exists
 from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.events import Failed, Finished, Preview, Progress, Stage, Started
@@ -113,6 +113,60 @@ def test_pause_resume_and_stop(engine: RemoteEngine, dataset: Path) -> None:
     assert isinstance(last, Finished) and last.stopped and engine.folder(job).result.exists()
     engine.resume(job)  # a stopped training goes on
     wait(lambda: steps(engine, job) > last.step)
+
+
+def test_a_paused_job_frees_its_card(server: Server, engine: RemoteEngine, dataset: Path) -> None:
+    first = engine.submit(JobSpec(dataset, ENDLESS, "first"))
+    wait(lambda: steps(engine, first) > 0)
+    worker = far_folder(server, engine, first).worker_pid()
+    second = engine.submit(JobSpec(dataset, SHORT, "second"))
+    wait_for(engine, second, JobState.QUEUED)
+    engine.control(first, "pause")
+    wait_for(engine, second, JobState.FINISHED)
+    assert engine.state(first) is JobState.PAUSED and not process_exists(worker or 0) and engine.silence(first) == 0
+    assert ask(server, "GET", "/v1/engine")["running"] == 0
+    resting = steps(engine, first)
+    engine.resume(first)
+    wait(lambda: steps(engine, first) > resting)
+    started = [event.step for event in engine.events(first)[0] if isinstance(event, Started)]
+    assert started[-1] >= resting, "nothing is lost by resting"
+    engine.control(first, "pause")
+    wait(lambda: engine.state(first) is JobState.PAUSED and not ask(server, "GET", "/v1/engine")["running"])
+    engine.control(first, "stop")  # writes the result, when it is its turn
+    wait_for(engine, first, JobState.FINISHED)
+    last = engine.events(first)[0][-1]
+    assert isinstance(last, Finished) and last.stopped and len(read_ply(engine.folder(first).result).gaussians)
+
+
+def test_a_paused_job_that_is_killed_is_paused_no_more(engine: RemoteEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(lambda: steps(engine, job) > 0)
+    engine.control(job, "pause")
+    wait_for(engine, job, JobState.PAUSED)
+    engine.kill(job)
+    wait_for(engine, job, JobState.INTERRUPTED)
+    engine.resume(job)
+    wait_for(engine, job, JobState.RUNNING)
+
+
+def test_a_deleted_job_leaves_the_engine_and_what_came_home_stays(server: Server, engine: RemoteEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, dataclasses.replace(SHORT, max_steps=20)))
+    wait_for(engine, job, JobState.FINISHED)
+    there = far_folder(server, engine, job).path
+    assert engine.kept_there(job) and there.exists()
+    engine.delete(job)
+    wait(lambda: not engine.kept_there(job))
+    assert not there.exists() and engine.state(job) is JobState.FINISHED and engine.file(job, "result.ply")
+    engine.resume(job)  # is sent anew
+    wait_for(engine, job, JobState.FINISHED)
+    assert engine.kept_there(job)
+    engine.close()
+    running = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(lambda: steps(engine, running) > 0)
+    worker = far_folder(server, engine, running).worker_pid() or 0
+    engine.delete(running)
+    wait_for(engine, running, JobState.INTERRUPTED)
+    wait(lambda: not engine.kept_there(running) and not process_exists(worker))
 
 
 def test_another_engine_object_finds_the_job_and_follows_it(engine: RemoteEngine, dataset: Path) -> None:

@@ -62,6 +62,27 @@ def test_a_killed_command_finds_its_training(server: Server, tmp_path: Path, dat
     assert last.returncode == 0 and output.exists(), last.stderr
 
 
+@pytest.mark.parametrize("far", [True, False])
+def test_jobs_are_listed_and_deleted(server: Server, tmp_path: Path, dataset: Path, far: bool) -> None:
+    environment = {**os.environ, "SPLATWRIGHT_TOKEN": TOKEN, "SPLATWRIGHT_ENGINE": server.url if far else "", "COLUMNS": "200"}
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "engine", *words]
+        return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+    scene = f"list-{far}"
+    done = command("train", str(dataset), "-o", str(tmp_path / f"{scene}.ply"), "--max-steps", "20", "--resolution", "32", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in command("jobs", str(tmp_path)).stdout.splitlines() if line.startswith(scene)]
+    assert "finished" in row and "MB" in row
+    wrong = command("jobs", str(tmp_path), "--delete", "nothing")
+    assert wrong.returncode == 1 and "no job nothing" in wrong.stderr and "Traceback" not in wrong.stderr
+    gone = command("jobs", str(tmp_path), "--delete", row.split()[0])
+    assert gone.returncode == 0 and "deleted" in gone.stdout, gone.stderr
+    assert scene not in command("jobs", str(tmp_path)).stdout
+    assert (tmp_path / f"{scene}.ply").exists() and (tmp_path / f"{scene}.job").exists() is far
+
+
 def test_the_command_line_trains_on_another_computer(server: Server, tmp_path: Path, dataset: Path) -> None:
     output = tmp_path / "scene.ply"
     flags = ["--engine", server.url, "--max-gaussians", "600", "--resolution", "64", "--threads", "1"]

@@ -13,6 +13,7 @@ from engine.client import JobState
 from engine.core.config import TrainConfig
 from engine.core.job import JobSpec
 from engine.remote.engine import RemoteEngine
+from engine.server.quota import Quota
 from engine.server.refusal import Refused
 from engine.server.uploads import BLOCK, Limits, Part, Uploads
 from tests.server.serving import Server, wait_for
@@ -23,7 +24,7 @@ def test_the_newest_request_wins(tmp_path: Path, tail: bytes) -> None:
     """The first has sent all, or all but the end, when the second begins: it must not give its name to what the second one writes."""
     data = b"x" * BLOCK + tail
     name = hashlib.sha256(data).hexdigest()
-    uploads = Uploads(tmp_path, Limits(10 * BLOCK, 10 * BLOCK, 0))
+    uploads = Uploads(tmp_path, Limits(10 * BLOCK, 10 * BLOCK, 0), Quota(tmp_path / "jobs"))
 
     async def both() -> None:
         begun, first_ends, second_ends = asyncio.Event(), asyncio.Event(), asyncio.Event()

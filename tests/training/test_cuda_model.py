@@ -15,6 +15,7 @@ from engine.core.gaussians import Gaussians
 from engine.training.backend import OutOfMemory, StepSettings, Target
 from engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from engine.training.cpu.model import CpuModel
+from engine.training.room import thin
 from tests.scenes import look_at, ring_cameras
 
 torch = pytest.importorskip("torch")
@@ -287,6 +288,18 @@ def test_failures_of_the_card_are_sentences(error: Exception, kind: type[UserErr
         model.step(target(), SETTINGS)
     assert caught.value.hint and type(caught.value) is kind
     assert all(np.array_equal(before[name], model.state()[name]) for name in before)
+
+
+def test_the_most_opaque_gaussians_stay_with_their_moments() -> None:
+    model = TorchModel(scene(50, 1), CPU, torch_rasterizer.draw)
+    model.step(target(), replace(SETTINGS, gather=True))
+    before = model.state()
+    thin(model, 20)
+    kept, after = np.sort(np.argsort(-before["opacities"], kind="stable")[:20]), model.state()
+    assert model.count == 20 and after["steps"] == before["steps"]
+    for name in ("means", "first_means", "second_opacities", "shN", "sights"):
+        assert np.array_equal(after[name], before[name][kept]), name
+    assert np.isfinite(float(model.step(target(), replace(SETTINGS, gather=True))))
 
 
 def test_other_errors_are_not_hidden() -> None:

@@ -17,13 +17,16 @@ from engine.core.job import JobFolder, JobSpec
 from engine.core.png import write_png
 from engine.core.transforms_json import write_transforms
 from engine.training.backend import Choice, StepSettings, Target, create_model
+from engine.training.checkpoint import load_checkpoint
 from engine.training.trainer import train
 from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
 
 torch = pytest.importorskip("torch")
 
-from engine.training.cuda.failures import out_of_memory  # noqa: E402
+from engine.training.cuda.failures import plain_errors  # noqa: E402
 from engine.training.cuda.model import TorchModel  # noqa: E402
+from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera  # noqa: E402
+from tests.training import torch_rasterizer  # noqa: E402
 from tests.training.torch_models import torch_model  # noqa: E402
 
 SHORT = TrainConfig(max_steps=60, max_gaussians=150, resolution=32, sh_degree=1, eval_every=30, refine_every=10, refine_until=0.7,
@@ -92,43 +95,69 @@ def test_interrupted_it_ends_the_same_and_another_engine_may_go_on(tmp_path: Pat
 
 
 class SmallCard(TorchModel):
-    """Has no room for more than `most` Gaussians."""
+    """Has no room for copies of more than `most` Gaussians, as torch says it."""
 
     most = 110
 
-    def step(self, target: Target, settings: StepSettings) -> torch.Tensor:
-        if self.count > self.most:
-            raise out_of_memory()
-        return super().step(target, settings)
-
     def rebuild(self, source_rows: np.ndarray, reset_rows: np.ndarray) -> None:
-        if len(source_rows) > self.most:
-            raise out_of_memory()
+        with plain_errors():
+            out_of_memory_beyond(self.most, len(source_rows))
         super().rebuild(source_rows, reset_rows)
 
 
-def on_a_small_card(most: int):
+def out_of_memory_beyond(most: int, count: int) -> None:
+    if count > most:
+        raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {count} Gaussians")
+
+
+def on_a_small_card(most: int, room: list[int] | None = None):
+    """A model that draws at most so many Gaussians, or as `room` says from one drawing to the next."""
+    def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+        out_of_memory_beyond(room.pop(0) if room else most, len(parameters["means"]))
+        return torch_rasterizer.draw(parameters, camera, request)
+
     def make(gaussians, config, *_):
-        model = torch_model(gaussians.take(slice(0, 100)), config)
-        model.__class__ = SmallCard
+        model = SmallCard(gaussians.take(slice(0, 100)), torch.device("cpu"), draw, antialiased=config.antialiased)
         model.most = most
         return model
 
     return make
 
 
-def test_memory_that_ends_in_the_middle_costs_growth_alone(tmp_path: Path, dataset: Path) -> None:
-    events = run(make_job(tmp_path / "job", dataset), make_model=on_a_small_card(110))
-    warnings = [event for event in events if isinstance(event, Finding) and "memory" in event.message]
-    assert len(warnings) == 1 and "ran out of memory" in warnings[0].message and "max_gaussians" in warnings[0].hint
-    assert finished(events).step == SHORT.max_steps and finished(events).gaussians <= 110
+def memory_warnings(events: list) -> list[Finding]:
+    return [event for event in events if isinstance(event, Finding) and "memory" in event.message]
+
+
+@pytest.mark.parametrize("most", [110, 90], ids=["growing", "drawing"])
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_memory_that_ends_in_the_middle_costs_some_gaussians_alone(tmp_path: Path, dataset: Path, most: int, strategy: str) -> None:
+    job = make_job(tmp_path / "job", dataset, strategy=strategy, grow_gradient=1e-9)
+    events = run(job, make_model=on_a_small_card(most))
+    (warning,) = memory_warnings(events)
+    assert "ran out of memory. The training goes on with" in warning.message and "max_gaussians" in warning.hint
+    assert finished(events).step == SHORT.max_steps and 0 < finished(events).gaussians <= most
+    assert job.read_spec().config.max_gaussians <= most, "a resume must not grow into the same wall"
+    assert finished(run(job, make_model=on_a_small_card(most))).step == SHORT.max_steps
 
 
 def test_memory_that_never_suffices_is_a_sentence_with_the_setting(tmp_path: Path, dataset: Path) -> None:
     job = make_job(tmp_path / "job", dataset)
-    with pytest.raises(UserError, match="ran out of memory") as caught:
-        run(job, make_model=on_a_small_card(90))
+    with pytest.raises(UserError, match="ran out of memory again, with 80 Gaussians") as caught:
+        run(job, make_model=on_a_small_card(70))
     assert "max_gaussians" in caught.value.hint and "cpu" in caught.value.hint
+    kept = load_checkpoint(job.checkpoint)
+    assert kept is not None and len(kept.state["means"]) == 80
+
+
+def test_memory_that_ends_twice_keeps_the_training_so_far(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset, checkpoint_seconds=3600.0, eval_every=1000, pause_when_sick=False, trial=False)
+    room = [1000] * 45
+    with pytest.raises(UserError, match="again"):
+        run(job, make_model=on_a_small_card(10, room))
+    kept = load_checkpoint(job.checkpoint)
+    assert kept is not None and 10 < kept.step < SHORT.max_steps
+    events = run(job)
+    assert next(event for event in events if isinstance(event, Started)).step == kept.step and finished(events).step == SHORT.max_steps
 
 
 def test_a_loss_that_is_no_number_ends_it_with_the_last_good_checkpoint(tmp_path: Path, dataset: Path) -> None:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ...client import JobState, at_work
 from ...core.errors import UserError
+from ..app import version
 from ..executors import Executor, Job
 from .messages import Code, Kill, Node, Problem, Sight, Start
 from .room import Slot, best, slots
@@ -67,14 +67,18 @@ class RayExecutor(Executor):
         return job.client.state(job.name, self._has_worker(path_of(job)))
 
     def kill(self, job: Job) -> None:
-        path = path_of(job)
-        folder = job.client.engine.folder(job.name)
+        if self._has_worker(path_of(job)):
+            self._kill(path_of(job))
+            wait_until(lambda: not at_work(job.client.engine.folder(job.name)), KILL_SECONDS)
+        else:
+            job.client.engine.kill(job.name)  # a worker from before there was a cluster
+
+    def _kill(self, path: Path) -> None:
+        """Have a worker killed, and killed again for as long as it is seen; wait a while for its end."""
         with self._changed:
-            if self._has_worker(path):
-                self._condemned.add(path)
-                self._ask(Kill(path))
-                self._changed.wait_for(lambda: not self._has_worker(path), KILL_SECONDS)
-        wait_until(lambda: not at_work(folder), KILL_SECONDS)
+            self._condemned.add(path)
+            self._ask(Kill(path))
+            self._changed.wait_for(lambda: not self._has_worker(path), KILL_SECONDS)
 
     def _slots(self, devices: tuple[str, ...]) -> list[Slot]:
         """Those of the devices that are still there."""
@@ -178,11 +182,7 @@ def check_system() -> None:
 def code() -> Code:
     """The engine's code on this computer."""
     package = Path(__file__).resolve().parents[2]
-    try:
-        version = metadata.version("splatwright")
-    except metadata.PackageNotFoundError:
-        version = "unknown"
-    return Code(str(package.parent), package.name, version)
+    return Code(str(package.parent), package.name, version())
 
 
 def path_of(job: Job) -> Path:
