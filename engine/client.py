@@ -162,16 +162,7 @@ class LocalEngine(Engine):
 
     def state(self, job: str) -> JobState:
         folder = self.folder(job)
-        last = _last_word(folder.last_events())
-        if self._worker_alive(folder):
-            return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
-        match last:
-            case Finished():
-                return JobState.FINISHED
-            case Failed():
-                return JobState.FAILED
-            case _:
-                return JobState.INTERRUPTED
+        return state_of(folder, self._worker_alive(folder))
 
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         return self.folder(job).read_events(after, limit)
@@ -189,6 +180,8 @@ class LocalEngine(Engine):
     def kill(self, job: str) -> None:
         process = self._processes.pop(job, None)
         pid = worker_of(self.folder(job)) or (process.pid if process and process.poll() is None else None)
+        if pid and not self.folder(job).beats_here():
+            raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
         if pid:
             _kill_tree(pid)
         if process:
@@ -241,6 +234,20 @@ def new_job_folder(root: Path, name: str) -> JobFolder:
     raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.")
 
 
+def state_of(folder: JobFolder, alive: bool) -> JobState:
+    """What a job is doing, by its events and whether a worker is there."""
+    last = _last_word(folder.last_events())
+    if alive:
+        return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
+    match last:
+        case Finished():
+            return JobState.FINISHED
+        case Failed():
+            return JobState.FAILED
+        case _:
+            return JobState.INTERRUPTED
+
+
 def rests(folder: JobFolder) -> bool:
     """Whether a job was paused, is asked for nothing else, and can do without its worker until it goes on."""
     last = _last_word(folder.last_events())
@@ -282,13 +289,16 @@ def worker_of(folder: JobFolder) -> int | None:
     """The process that is at work on a job; 0 when it is, and its number is not known; None when nobody is.
 
     The lock tells. Before a worker that was just started has it, and on disks without locks, the heartbeat does: where the system
-    tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere its age decides.
+    tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere, and for a worker
+    on another computer, its age decides.
     """
     lock, pid, age = holder(folder.path), folder.worker_pid(), folder.heartbeat_age()
     if lock.held:
         return lock.pid or pid or 0
+    if pid is None or age is None or not folder.beats_here():
+        return pid if beats_elsewhere(folder) else None
     ended = lock.held is False and lock.pid == pid
-    if pid is None or age is None or ended or not process_exists(pid):
+    if ended or not process_exists(pid):
         return None
     known = _works_on(pid, folder)
     return pid if known or (known is None and age < HEARTBEAT_LOST_SECONDS) else None
@@ -297,6 +307,12 @@ def worker_of(folder: JobFolder) -> int | None:
 def at_work(folder: JobFolder) -> bool:
     """Whether a worker is at work on a job."""
     return worker_of(folder) is not None
+
+
+def beats_elsewhere(folder: JobFolder) -> bool:
+    """Whether a worker on another computer has beaten lately; its process number says nothing here."""
+    age = folder.heartbeat_age()
+    return not folder.beats_here() and age is not None and age < HEARTBEAT_LOST_SECONDS
 
 
 def _works_on(pid: int, folder: JobFolder) -> bool | None:

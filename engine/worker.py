@@ -239,11 +239,11 @@ def launch_group(job: JobFolder, gpus: int) -> None:
 
 def taken(job: JobFolder, held: bool | None) -> bool:
     """Whether another worker is at work on this job; `held` is what holding() says. Our own launcher may hold the lock, or beat, for us."""
-    from .client import worker_of
+    from .client import beats_elsewhere, worker_of
 
     if held:
-        return False
-    mine = (os.getpid(), os.getppid())
+        return beats_elsewhere(job)
+    mine = (os.getpid(), os.getppid()) if job.beats_here() else ()
     return holder(job.path).pid not in mine if held is False else worker_of(job) not in (None, *mine)
 
 

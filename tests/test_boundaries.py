@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/batch_trainings.py": (set(), {"core", "batch", "client"}),
     "engine/blender.py": (set(), {"core"}),
     "engine/remote": (set(), {"core", "client", "estimation"}),
-    "engine/server": ({"fastapi", "starlette", "uvicorn"}, {"core", "client", "estimation", "preflight"}),
+    "engine/server": ({"fastapi", "starlette", "uvicorn", "ray"}, {"core", "client", "estimation", "preflight"}),
     "engine/worker.py": (set(), {"core", "client", "training", "preflight", "report", "sfm"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
     "engine/environment": (set(), {"core"}),

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import UserError
 from .events import Event, event_from_json, event_to_json
@@ -157,10 +158,10 @@ class JobFolder:
         pid = pid or os.getpid()
         path = self.path / "heartbeat"
         with suppress(OSError, UserError):
-            if self.worker_pid() == pid:
+            if self.worker_pid() == pid and self.beats_here():
                 os.utime(path)
             else:
-                write_text(path, json.dumps({"pid": pid}))
+                write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
 
     def rest(self) -> None:
         """Say that nobody works on the job any more."""
@@ -176,9 +177,16 @@ class JobFolder:
     def worker_pid(self) -> int | None:
         """Process id of the worker that beat last; None when nobody does or the file is unreadable."""
         try:
-            return int(json.loads((self.path / "heartbeat").read_text(encoding="utf-8"))["pid"])
+            return int(self._heartbeat()["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def beats_here(self) -> bool:
+        """Whether the worker that beat last works on this computer; its number means nothing on another one."""
+        try:
+            return self._heartbeat().get("host", platform.node()) == platform.node()
+        except (OSError, ValueError, AttributeError):
+            return True
 
     def heartbeat_age(self) -> float | None:
         """Seconds since the worker's last beat, by the file's own clock; None without a heartbeat."""
@@ -186,6 +194,9 @@ class JobFolder:
             return max(0.0, time.time() - (self.path / "heartbeat").stat().st_mtime)
         except OSError:
             return None
+
+    def _heartbeat(self) -> Any:
+        return json.loads((self.path / "heartbeat").read_text(encoding="utf-8"))
 
 
 def check_protocol(protocol: object) -> None:

@@ -27,8 +27,14 @@ class Job:
 class Executor(ABC):
     """Starts and ends workers."""
 
-    devices: tuple[str, ...]
-    """what jobs are given: one entry each, or as many as they ask for"""
+    @property
+    @abstractmethod
+    def devices(self) -> tuple[str, ...]:
+        """What jobs are given: one entry each, or as many as they ask for. Where machines come and go it changes."""
+
+    def choose(self, count: int, free: tuple[str, ...]) -> tuple[str, ...]:
+        """So many of the free devices for one job; none when they will not do."""
+        return free[:count] if count <= len(free) else ()
 
     @abstractmethod
     def start(self, job: Job, devices: tuple[str, ...]) -> None:
@@ -43,11 +49,15 @@ class Executor(ABC):
         """End the worker and all that it started."""
 
 
-@dataclass
 class LocalExecutor(Executor):
     """Worker processes of this computer."""
 
-    devices: tuple[str, ...]
+    def __init__(self, devices: tuple[str, ...]):
+        self._devices = devices
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return self._devices
 
     def start(self, job: Job, devices: tuple[str, ...]) -> None:
         cards = {} if devices == (CPU,) else {"CUDA_VISIBLE_DEVICES": ",".join(devices)}

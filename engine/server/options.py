@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
+from typing import Literal
 
 from ..core.wire import PORT
 
@@ -32,6 +33,10 @@ class ServeOptions:
     """private key file (PEM) of the certificate"""
     gpus: tuple[str, ...] = ()
     """numbers of the graphics cards to use; none: every card, or the processor"""
+    executor: Literal["local", "ray"] = "local"
+    """where jobs run: on this computer, or on all machines of a Ray cluster that share the folder"""
+    ray_address: str = "auto"
+    """of the Ray cluster, as 10.0.0.1:6379; auto: the one that this computer belongs to"""
     file_gigabytes: float = 20.0
     """largest file that is taken"""
     client_gigabytes: float = 200.0

@@ -72,9 +72,9 @@ class Queue:
 
     def add(self, job: Job, priority: int = 0) -> None:
         """Let a job wait for its turn; one that waits or runs already is left as it is, but one that just ends runs once more."""
-        needed = job.client.devices_needed(job.name)
-        if needed > len(self.executor.devices):
-            raise Refused(422, f"The job asks for {needed} graphics cards, and this engine has {len(self.executor.devices)}.",
+        needed, devices = job.client.devices_needed(job.name), self.executor.devices
+        if devices and needed > 1 and not self.executor.choose(needed, devices):
+            raise Refused(422, f"The job asks for {needed} graphics cards, more than a job can get here: {', '.join(devices)}.",
                           "Ask for fewer with --gpus.")
         with self._lock:
             if job in self.running and said_last_word(job.client.job(job.name)):
@@ -131,11 +131,10 @@ class Queue:
             for job in list(self.running):
                 self._guarded(job, self._look_after)
             for job in self.order():
-                free = self._free()
-                needed = job.client.devices_needed(job.name)
-                if needed > len(free):
+                mine = self.executor.choose(job.client.devices_needed(job.name), self._free())
+                if not mine:
                     break  # those behind wait as well, or a job for many cards would never have its turn
-                self._guarded(job, lambda job, mine=free[:needed]: self._start(job, mine))
+                self._guarded(job, lambda job, mine=mine: self._start(job, mine))
 
     def _loop(self) -> None:
         while not self._closed:

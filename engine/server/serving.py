@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.files import make_folder
 from .app import Service, create_app
 from .auth import checked_tokens, is_loopback, kept_token
-from .executors import LocalExecutor, find_devices
+from .executors import Executor, LocalExecutor, find_devices
 from .guard import Guard
 from .idle import Meter, Watchman
 from .options import GIGABYTE, ServeOptions, tunnel
@@ -52,9 +52,9 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     limits = Limits(*(int(amount * GIGABYTE) for amount in
                       (options.file_gigabytes, options.client_gigabytes, options.keep_free_gigabytes)))
     store = Store(make_folder(options.folder.resolve()), limits)
-    queue = Queue(store, LocalExecutor(options.gpus or find_devices()))
-    meter = Meter(options.price_per_hour, options.currency)
     listener = listen(options)
+    queue = Queue(store, executor_of(options))
+    meter = Meter(options.price_per_hour, options.currency)
     watchman = Watchman(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
     guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen)
     server = uvicorn.Server(configured(guarded, options))
@@ -63,6 +63,15 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     watchman.run()
     server.run(sockets=[listener])
     return 0
+
+
+def executor_of(options: ServeOptions) -> Executor:
+    """What runs the jobs; UserError when a cluster was asked for and cannot be used."""
+    if options.executor == "local":
+        return LocalExecutor(options.gpus or find_devices())
+    from .cluster.executor import RayExecutor
+
+    return RayExecutor(options.ray_address, options.folder.resolve())
 
 
 def configured(app: Guard, options: ServeOptions) -> uvicorn.Config:
@@ -119,7 +128,7 @@ def listen(options: ServeOptions) -> socket.socket:
 def greeting(options: ServeOptions, port: int, queue: Queue) -> list[str]:
     """What to do to use this engine."""
     scheme = "https" if options.certificate else "http"
-    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices)}.",
+    lines = [f"Listening at {scheme}://{options.host}:{port}, jobs on: {', '.join(queue.executor.devices) or 'no machine yet'}.",
              f"Jobs are kept in {options.folder}."]
     if not options.token:
         lines.append(f"The token is in {options.folder / 'token'}.")

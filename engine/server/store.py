@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..client import JobState, LocalEngine, rests
+from ..client import JobState, LocalEngine, rests, state_of
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
 from ..core.job import JobFolder
@@ -116,11 +116,14 @@ class Client:
         except UserError:
             return 1
 
-    def state(self, job: str) -> JobState:
-        """What the job is doing, by its folder. A paused one is that without its worker too."""
+    def state(self, job: str, alive: bool = False) -> JobState:
+        """What the job is doing, by its folder; `alive` when a worker is known to be at work on another computer. A paused job is that
+        without its worker too.
+        """
         try:
-            state = self.engine.state(job)
-            return JobState.PAUSED if state is JobState.INTERRUPTED and rests(self.engine.folder(job)) else state
+            folder = self.engine.folder(job)
+            state = state_of(folder, True) if alive else self.engine.state(job)
+            return JobState.PAUSED if state is JobState.INTERRUPTED and rests(folder) else state
         except (OSError, UserError, ValueError):
             return JobState.FAILED
 

@@ -145,6 +145,7 @@ class Uploads:
                 self._locks.pop(sha256, None)
 
     def _check_newest(self, sha256: str, writer: object) -> None:
+        """Refused when another request has begun to write the file since."""
         if self._writers.get(sha256) is not writer:
             raise Refused(409, "The same file is being sent again.", "Ask for its offset and go on from there.")
 

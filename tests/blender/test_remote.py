@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ def test_blender_reopens_and_finds_the_training(desk: Desk, server: Server) -> N
     desk.wait(lambda: desk.job is not None and desk.job.state.value == "running")
     worker = next(server.folder.glob("clients/*/jobs/*/heartbeat"))
     before = desk.job.step
-    os.kill(int(worker.read_text().split(":")[1].strip(" }")), signal.SIGKILL)
+    os.kill(json.loads(worker.read_text())["pid"], signal.SIGKILL)
     desk.wait(lambda: desk.job.step > before + 100)
     bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.state.value == "finished")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import signal
@@ -142,6 +143,21 @@ def test_a_clock_that_jumps_does_no_harm(engine: LocalEngine, dataset: Path, hou
     second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
     assert second.returncode == 1 and "another worker" in second.stderr
     os.kill(pid, signal.SIGCONT)
+
+
+def test_a_worker_on_another_computer_is_known_by_its_heartbeat(engine: LocalEngine, dataset: Path) -> None:
+    folder = engine.folder("far")
+    folder.write_spec(JobSpec(dataset, ENDLESS))
+    heartbeat = folder.path / "heartbeat"
+    for pid in (os.getpid(), 2**22 + 1):  # whether a process of this computer has the same number says nothing
+        heartbeat.write_text(json.dumps({"pid": pid, "host": "another computer"}))
+        assert engine.state("far").alive and not folder.beats_here()
+        second = subprocess.run([sys.executable, "-m", "engine.worker", str(folder.path)], capture_output=True, text=True)
+        assert second.returncode == 1 and "another worker" in second.stderr
+        with pytest.raises(UserError, match="another computer"):
+            engine.kill("far")
+        os.utime(heartbeat, (time.time() - 60,) * 2)
+        assert engine.state("far") is JobState.INTERRUPTED
 
 
 def test_a_number_that_another_process_got_is_no_worker(engine: LocalEngine, dataset: Path) -> None:
