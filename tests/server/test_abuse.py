@@ -265,14 +265,17 @@ def test_a_dataset_that_reaches_for_other_files(server: Server, tmp_path: Path, 
 
 
 def test_images_like_a_bomb_harm_the_server_no_more_than_others(server: Server, tmp_path: Path) -> None:
-    bomb, text = flat_png(9_000), cameras(9_000, "0.png", "1.png")  # 240 MB each
+    bomb, text = flat_png(7_000), cameras(7_000, "0.png", "1.png")  # 150 MB each
     files = [["transforms.json", len(text), digest(text)], ["0.png", len(bomb), digest(bomb)], ["1.png", len(bomb), digest(bomb)]]
     for data in (bomb, text):
         put(server, digest(data), data)
+    line = Line(server.address(), 200.0)
     try:
-        assert ask(server, "POST", "/v1/check", job(files))["findings"]
+        assert line.ask("POST", "/v1/check", json.dumps(job(files)).encode())["findings"]
     except Rejected as refusal:  # the process that looked ended for want of memory
         assert refusal.status == 400 and refusal.hint
+    finally:
+        line.close()
     assert server.memory() < 250e6 and ask(server, "GET", "/v1/engine")["protocol"] == 1
 
 
