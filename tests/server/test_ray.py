@@ -44,6 +44,7 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        Path("/tmp/ray").mkdir(exist_ok=True)  # where the cluster notes its address, whatever its own folder is
         self.cluster = Cluster(initialize_head=True, head_node_args={**SMALL, "num_cpus": 0, "_system_config": QUICK, "temp_dir": folder})
         self.nodes: dict[str, Any] = {}
         for _ in range(2):
