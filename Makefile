@@ -67,7 +67,7 @@ test-gui: extension
 
 # Needs an NVIDIA card, nvcc and a C++ compiler; skips with the reason where one is missing. The first run compiles gsplat for minutes.
 test-gpu: setup
-	$(BIN)/python -m pytest tests/training -m gpu -rs
+	$(BIN)/python -m pytest tests --ignore=tests/blender --ignore=tests/end_to_end -m gpu -rs
 
 # A hundred random kills and faults; ARGS='--seed 7' repeats a run.
 test-faults: setup

@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -25,10 +23,10 @@ from typing import Any
 from .core.errors import UserError
 from .core.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from .core.files import disk_error, make_folder
-from .core.job import HEARTBEAT_LOST_SECONDS, Control, JobFolder, find_jobs
-from .core.job_lock import holder
+from .core.job import Control, JobFolder, find_jobs
 from .core.job_spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation
+from .processes import at_work, detached, kill_tree, worker_of
 
 
 class JobState(Enum):
@@ -148,7 +146,7 @@ class LocalEngine(Engine):
         try:
             with open(folder.log, "ab") as log:
                 self._processes[job] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                        env={**variables, **environment}, cwd=folder.path, **_detached())
+                                                        env={**variables, **environment}, cwd=folder.path, **detached())
         except OSError as error:
             raise UserError(f"The engine could not be started: {error.strerror or error}.",
                             f"Check that {self.python} exists and can run.") from error
@@ -183,7 +181,7 @@ class LocalEngine(Engine):
         if pid and not self.folder(job).beats_here():
             raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
         if pid:
-            _kill_tree(pid)
+            kill_tree(pid)
         if process:
             process.wait(timeout=10)
 
@@ -265,86 +263,3 @@ def _last_word(events: list[Event]) -> Event | None:
         if isinstance(event, (Started, Progress, Stage, Paused, Finished, Failed)):
             return event
     return None
-
-
-def _kill_tree(pid: int) -> None:
-    """End a worker with the processes that it started: they share its session."""
-    with suppress(ProcessLookupError):
-        if os.name == "nt":
-            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
-        elif os.getpgid(pid) == pid:
-            os.killpg(pid, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
-
-
-def _detached() -> dict[str, Any]:
-    """Arguments that let a worker outlive the process that starts it, without a console window."""
-    if os.name == "nt":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
-    return {"start_new_session": True}
-
-
-def worker_of(folder: JobFolder) -> int | None:
-    """The process that is at work on a job; 0 when it is, and its number is not known; None when nobody is.
-
-    The lock tells. Before a worker that was just started has it, and on disks without locks, the heartbeat does: where the system
-    tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere, and for a worker
-    on another computer, its age decides.
-    """
-    lock, pid, age = holder(folder.path), folder.worker_pid(), folder.heartbeat_age()
-    if lock.held:
-        return lock.pid or pid or 0
-    if pid is None or age is None or not folder.beats_here():
-        return pid if beats_elsewhere(folder) else None
-    ended = lock.held is False and lock.pid == pid
-    if ended or not process_exists(pid):
-        return None
-    known = _works_on(pid, folder)
-    return pid if known or (known is None and age < HEARTBEAT_LOST_SECONDS) else None
-
-
-def at_work(folder: JobFolder) -> bool:
-    """Whether a worker is at work on a job."""
-    return worker_of(folder) is not None
-
-
-def beats_elsewhere(folder: JobFolder) -> bool:
-    """Whether a worker on another computer has beaten lately; its process number says nothing here."""
-    age = folder.heartbeat_age()
-    return not folder.beats_here() and age is not None and age < HEARTBEAT_LOST_SECONDS
-
-
-def _works_on(pid: int, folder: JobFolder) -> bool | None:
-    """Whether a process was started on a job folder; None where the system does not tell."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return any(Path(os.fsdecode(word)).name == folder.name for word in words)
-
-
-def process_exists(pid: int) -> bool:
-    """Whether a process of this number runs on this computer."""
-    if os.name == "nt":
-        return _windows_process_exists(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _windows_process_exists(pid: int) -> bool:
-    import ctypes
-
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        return False
-    code = ctypes.c_ulong()
-    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-    kernel.CloseHandle(handle)
-    return code.value == 259  # STILL_ACTIVE

@@ -239,7 +239,7 @@ def launch_group(job: JobFolder, gpus: int) -> None:
 
 def taken(job: JobFolder, held: bool | None) -> bool:
     """Whether another worker is at work on this job; `held` is what holding() says. Our own launcher may hold the lock, or beat, for us."""
-    from .client import beats_elsewhere, worker_of
+    from .processes import beats_elsewhere, worker_of
 
     if held:
         return beats_elsewhere(job)

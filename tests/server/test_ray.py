@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from engine.client import JobState, process_exists
+from engine.client import JobState
 from engine.core.errors import UserError
 from engine.core.events import Started
 from engine.core.job import JobFolder, JobSpec
 from engine.core.ply import read_ply
+from engine.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from tests.server.serving import ROOT, TOKEN, Server, ask, wait, wait_for
 from tests.server.test_serve import ENDLESS, end_all, far_folder, steps

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.client import JobState, process_exists
+from engine.client import JobState
 from engine.core.config import TrainConfig
 from engine.core.errors import UserError
 from engine.core.events import Failed, Finished, Preview, Progress, Stage, Started
@@ -22,6 +22,7 @@ from engine.core.job_spec import FramesSpec
 from engine.core.photo_options import FrameOptions
 from engine.core.ply import read_ply
 from engine.core.png import write_png
+from engine.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address
 from engine.remote.mirror import read_bond

@@ -14,8 +14,9 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ...client import JobState, at_work
+from ...client import JobState
 from ...core.errors import UserError
+from ...processes import at_work
 from ..app import version
 from ..executors import Executor, Job
 from .messages import Code, Kill, Node, Problem, Sight, Start
