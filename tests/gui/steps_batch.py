@@ -83,7 +83,7 @@ def rooms() -> None:
         scene.render.resolution_x = scene.render.resolution_y = 160
         scene.cycles.samples = 16
         settings = scene.splatwright.train
-        settings.max_steps, settings.max_gaussians, settings.resolution, settings.trial = 800, 1000, 96, False
+        settings.max_steps, settings.max_gaussians, settings.resolution, settings.trial = 4000, 1000, 96, False
     add_cameras(kitchen, kitchen.collection, 6)
     for name, count in (("Ring A", 6), ("Ring/B", 2)):
         ring = bpy.data.collections.new(name)
