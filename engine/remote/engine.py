@@ -5,6 +5,7 @@ Nothing here but `reach` waits for the network: a thread for each job keeps its 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from ..core.job_spec import JobSpec, Spec
 from ..core.wire import source_of, with_source
 from ..estimation import Estimation
 from .estimation import RemoteEstimation
-from .follower import Follower
-from .http import Address, Line
+from .follower import PATIENCE, Follower
+from .http import Address, Line, Unreachable
 from .mirror import DELETE, ask_control, asked_control, fingerprint, new_bond, read_bond, write_bond
+
+REACH_SECONDS = 3.0
 
 
 @dataclass
@@ -55,11 +58,18 @@ class RemoteEngine(Engine):
         self._follow(job)
 
     def reach(self) -> None:
+        """As of every engine; tries for some seconds, for a connection may be cut and an engine be starting."""
+        end = time.monotonic() + REACH_SECONDS
         line = Line(self.address)
-        try:
-            line.ask("GET", "/v1/engine")
-        finally:
-            line.close()
+        while True:
+            try:
+                line.ask("GET", "/v1/engine")
+                line.close()
+                return
+            except Unreachable:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(PATIENCE[0])
 
     def jobs(self) -> list[str]:
         return [folder.name for folder in find_jobs(self.root)]
