@@ -10,14 +10,12 @@ from typing import Any
 
 import bpy
 
+from ..engine.core.console import NO_CONSOLE
 from ..engine.core.errors import UserError
 from ..engine.core.events import NEEDS, Failed, Finding
 from ..engine.core.job import JobFolder, JobSpec
 from . import jobs
-from .properties import dataset_folder
-from .redraw import redraw_sidebars
-
-TICK_SECONDS = 0.2
+from .latest import Latest, existing_dataset
 
 
 @dataclass
@@ -50,50 +48,33 @@ class DatasetCheck:
             self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.")
         self.running = not ended
 
+    def stop(self) -> None:
+        """End it, if it still runs."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
 
-_check: DatasetCheck | None = None
 
-
-def current(scene: bpy.types.Scene) -> DatasetCheck | None:
-    """The last check, if it was of the scene's dataset."""
-    try:
-        return _check if _check is not None and _check.dataset == dataset_folder(scene) else None
-    except UserError:
-        return None
+_latest: Latest[DatasetCheck] = Latest()
+current, forget, poll, unregister = _latest.current, _latest.forget, _latest.poll, _latest.close
 
 
 def start(scene: bpy.types.Scene) -> DatasetCheck:
     """Begin to check the scene's dataset; a check that still runs is ended. UserError when there is nothing to check."""
-    global _check
-    folder = dataset_folder(scene)
-    if not folder.exists():
-        raise UserError("There is no dataset yet.", "Capture one, or choose its folder.")
+    folder = existing_dataset(scene)
     forget()
     job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
     job.write_spec(JobSpec(folder, scene.splatwright.train.to_config()))
     command, environment = jobs.local_engine().worker_command("--check", str(job.path))
-    _check = DatasetCheck(folder, job, _begun(command, environment, job))
-    if not bpy.app.timers.is_registered(poll):
-        bpy.app.timers.register(poll, first_interval=TICK_SECONDS)
-    return _check
+    return _latest.follow(DatasetCheck(folder, job, _begun(command, environment, job)))
 
 
 def _begun(command: list[str], environment: dict[str, str], job: JobFolder) -> subprocess.Popen[Any]:
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
     try:
         with open(job.log, "ab") as log:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **quiet)
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **NO_CONSOLE)
     except OSError as error:
         raise UserError("The engine does not start.", "Check Engine Python in the extension's preferences.") from error
-
-
-def poll() -> float | None:
-    """One tick: read what is new. Returns the seconds to the next tick, None when the check is over."""
-    if _check is None:
-        return None
-    _check.follow()
-    redraw_sidebars()
-    return TICK_SECONDS if _check.running else None
 
 
 def wait(checked: DatasetCheck) -> None:
@@ -102,20 +83,5 @@ def wait(checked: DatasetCheck) -> None:
     checked.follow()
 
 
-def forget() -> None:
-    """End a running check and know nothing."""
-    global _check
-    if _check is not None and _check.process.poll() is None:
-        _check.process.terminate()
-        _check.process.wait()
-    _check = None
-
-
 def register() -> None:
     pass
-
-
-def unregister() -> None:
-    if bpy.app.timers.is_registered(poll):
-        bpy.app.timers.unregister(poll)
-    forget()

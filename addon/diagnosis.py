@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import bpy
 
+from ..engine.core.console import NO_CONSOLE
 from ..engine.core.errors import UserError
 from .redraw import redraw_sidebars
 
@@ -80,10 +81,9 @@ def understood(text: str) -> Diagnosis:
 def _ask(command: list[str], environment: dict[str, str]) -> None:
     """Runs outside the main thread: touches no Blender data."""
     global _diagnosis
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
     try:
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=SECONDS,
-                              env=environment, stdin=subprocess.DEVNULL, check=False, **quiet)
+                              env=environment, stdin=subprocess.DEVNULL, check=False, **NO_CONSOLE)
         _diagnosis = understood(done.stdout)
     except (OSError, subprocess.SubprocessError):
         _diagnosis = Diagnosis(problem=NO_ANSWER)

@@ -10,6 +10,7 @@ from enum import Enum
 
 import bpy
 
+from ..engine.core.console import NO_CONSOLE
 from .redraw import redraw_sidebars
 
 CHECK_SECONDS = 60
@@ -89,10 +90,9 @@ def _check(command: list[str], environment: dict[str, str]) -> None:
 
 def ask_worker(command: list[str], environment: dict[str, str]) -> EngineStatus:
     """Run the self-check; whatever is not its one line of JSON means that the engine does not start."""
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, env=environment,
-                              stdin=subprocess.DEVNULL, check=False, **quiet)
+                              stdin=subprocess.DEVNULL, check=False, **NO_CONSOLE)
         answer = json.loads(done.stdout.strip().splitlines()[-1])
         state = EngineState.READY if answer["ok"] is True else EngineState.BROKEN
         return EngineStatus(state, str(answer["message"]), str(answer["hint"]))

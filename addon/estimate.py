@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -13,10 +14,8 @@ from ..engine.core.events import Estimated, Failed, Finding, Stage
 from ..engine.core.job_spec import JobSpec
 from ..engine.estimation import Estimation
 from . import jobs
+from .latest import Latest, existing_dataset
 from .properties import dataset_folder
-from .redraw import redraw_sidebars
-
-TICK_SECONDS = 0.2
 
 
 @dataclass
@@ -31,6 +30,11 @@ class Estimate:
     findings: list[Finding] = field(default_factory=list)
     failure: Failed | None = None
 
+    @property
+    def dataset(self) -> Path:
+        """The folder that the training would learn from."""
+        return self.spec.dataset
+
     def follow(self) -> None:
         """Take in what the engine has told."""
         self.running = self.making.running
@@ -38,8 +42,13 @@ class Estimate:
         self.findings = [event for event in events if isinstance(event, Finding)]
         self.stage, self.found, self.failure = (last(events, kind) for kind in (Stage, Estimated, Failed))
 
+    def stop(self) -> None:
+        """End it, if it is still being made."""
+        self.making.stop()
 
-_estimate: Estimate | None = None
+
+_latest: Latest[Estimate] = Latest()
+current, forget, poll, unregister = _latest.current, _latest.forget, _latest.poll, _latest.close
 
 
 def last(events: list[Any], kind: type) -> Any:
@@ -50,14 +59,6 @@ def last(events: list[Any], kind: type) -> Any:
 def wanted(scene: bpy.types.Scene) -> JobSpec:
     """The training that Train would begin; UserError where that cannot be said."""
     return JobSpec(dataset_folder(scene), scene.splatwright.train.to_config())
-
-
-def current(scene: bpy.types.Scene) -> Estimate | None:
-    """The last estimate, if it was of the scene's dataset."""
-    try:
-        return _estimate if _estimate is not None and _estimate.spec.dataset == dataset_folder(scene) else None
-    except UserError:
-        return None
 
 
 def found(scene: bpy.types.Scene) -> bool:
@@ -76,39 +77,16 @@ def outdated(scene: bpy.types.Scene, estimate: Estimate) -> bool:
 
 def start(scene: bpy.types.Scene) -> Estimate:
     """Begin to try the scene's training; an estimate that is still being made is ended. UserError when there is nothing to try."""
-    global _estimate
+    existing_dataset(scene)
     spec = wanted(scene)
-    if not spec.dataset.exists():
-        raise UserError("There is no dataset yet.", "Capture one, or choose its folder.")
     forget()
-    _estimate = Estimate(spec, jobs.engine().estimate(spec))
-    if not bpy.app.timers.is_registered(poll):
-        bpy.app.timers.register(poll, first_interval=TICK_SECONDS)
-    return _estimate
-
-
-def poll() -> float | None:
-    """One tick: take in what is new. Returns the seconds to the next tick, None when the estimate is there."""
-    if _estimate is None:
-        return None
-    _estimate.follow()
-    redraw_sidebars()
-    return TICK_SECONDS if _estimate.running else None
+    return _latest.follow(Estimate(spec, jobs.engine().estimate(spec)))
 
 
 def wait(estimate: Estimate) -> None:
     """Let the estimate come to its end, for scripts."""
     estimate.making.wait()
     estimate.follow()
-
-
-def forget() -> None:
-    """End an estimate that is being made, and know nothing."""
-    global _estimate
-    if _estimate is not None:
-        _estimate.making.stop()
-    _estimate = None
-    redraw_sidebars()
 
 
 def changes(finding: Finding) -> dict[str, float]:
@@ -128,9 +106,3 @@ def apply(scene: bpy.types.Scene, finding: Finding) -> dict[str, float]:
 
 def register() -> None:
     pass
-
-
-def unregister() -> None:
-    if bpy.app.timers.is_registered(poll):
-        bpy.app.timers.unregister(poll)
-    forget()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bpy
 
+from ..engine.core.console import NO_CONSOLE
 from ..engine.core.errors import UserError
 from ..engine.core.step import Step
 from ..engine.environment.backends import Backend
@@ -74,7 +75,7 @@ class Installation:
             return
         self.problem = STOPPED
         if os.name == "nt":
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.process.pid)], capture_output=True, check=False)
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.process.pid)], capture_output=True, check=False, **NO_CONSOLE)
         else:
             os.killpg(self.process.pid, signal.SIGTERM)
 
@@ -127,9 +128,8 @@ def start(command: list[str], environment: dict[str, str], backend: Backend) -> 
     if _installation is not None and _installation.running:
         raise UserError("The full engine is being installed already.", "Wait until that ends.")
     own_group = {} if os.name == "nt" else {"start_new_session": True}
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                               text=True, encoding="utf-8", errors="replace", **own_group, **quiet)
+                               text=True, encoding="utf-8", errors="replace", **own_group, **NO_CONSOLE)
     _installation = Installation(process, backend)
     threading.Thread(target=_installation.listen, daemon=True).start()
     if not bpy.app.timers.is_registered(tick):

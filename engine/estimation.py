@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .core.console import NO_CONSOLE
 from .core.errors import UserError
 from .core.events import Estimated, Event, Failed
 from .core.files import make_folder
@@ -59,11 +60,10 @@ class LocalEstimation(Estimation):
         self._job = JobFolder(Path(tempfile.mkdtemp(dir=parent)))
         self._job.write_spec(spec)
         self._heard: list[Event] | None = None
-        quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
         try:
             with open(self._job.log, "ab") as log:
                 self._process: subprocess.Popen[Any] = subprocess.Popen(
-                    [*command, str(self._job.path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **quiet)
+                    [*command, str(self._job.path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **NO_CONSOLE)
         except OSError as error:
             self._clear()
             raise UserError(f"The engine could not be started: {error.strerror or error}.",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .core.console import NO_CONSOLE
 from .core.job import HEARTBEAT_LOST_SECONDS, JobFolder
 from .core.job_lock import holder
 
@@ -17,7 +18,7 @@ def kill_tree(pid: int) -> None:
     """End a worker with the processes that it started: they share its session."""
     with suppress(ProcessLookupError):
         if os.name == "nt":
-            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False)
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False, **NO_CONSOLE)
         elif os.getpgid(pid) == pid:
             os.killpg(pid, signal.SIGKILL)
         else:

@@ -40,7 +40,7 @@ def furnish(scene: bpy.types.Scene) -> None:
     mesh = bpy.data.meshes.new("Pyramid")
     mesh.from_pydata(corners, [], [(0, 1, 2, 3), (0, 1, 4), (1, 2, 4), (2, 3, 4), (3, 0, 4)])
     for color in COLORS:
-        mesh.materials.append(_glowing(color))
+        mesh.materials.append(glowing(color))
     mesh.polygons.foreach_set("material_index", list(range(len(COLORS))))
     scene.collection.objects.link(bpy.data.objects.new("Pyramid", mesh))
 
@@ -55,7 +55,8 @@ def add_cameras(scene: bpy.types.Scene, collection: bpy.types.Collection, count:
         scene.camera = camera
 
 
-def _glowing(color: tuple[float, float, float]) -> bpy.types.Material:
+def glowing(color: tuple[float, float, float]) -> bpy.types.Material:
+    """A material that renders as exactly this linear colour."""
     material = bpy.data.materials.new("Glow")
     if material.node_tree is None:  # always there from 5.0 on
         material.use_nodes = True

@@ -171,7 +171,7 @@ class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not diagnosis.running():
-            engine = jobs.engine()
+            engine = jobs.local_engine()
             diagnosis.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
         return {"FINISHED"}
 

@@ -76,7 +76,7 @@ def delete_here(folder: Path, names: tuple[str, ...]) -> None:
     """End and remove jobs of this computer; UserError before the first one goes when one is not there."""
     engine = LocalEngine(folder.resolve())
     known = engine.jobs()
-    check_names(names, known, str(folder))
+    check_names(names, known, str(folder.resolve()))
     for name in names:
         size = size_of(engine.folder(name).path)
         engine.delete(name)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
 
 TAIL = 60
@@ -45,10 +46,9 @@ def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str
     """
     said: list[str] = []
     inherited = {"pass_fds": keep_open} if os.name != "nt" else {}
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   encoding="utf-8", errors="replace", env=own_environment(extra or {}), **inherited, **quiet)
+                                   encoding="utf-8", errors="replace", env=own_environment(extra or {}), **inherited, **NO_CONSOLE)
     except OSError as error:
         raise UserError(f"{what} could not be started: {error.strerror or error}.", f"Check {command[0]}.") from error
     reader = threading.Thread(target=_copy, args=(process, log, said), daemon=True)

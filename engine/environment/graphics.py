@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..core.console import NO_CONSOLE
+
 ASK_SECONDS = 20
 QUERY = ("--query-gpu=name,compute_cap", "--format=csv,noheader")
 
@@ -74,10 +76,9 @@ def from_library() -> Graphics | None:
 
 
 def _nvidia_smi(*arguments: str) -> str:
-    quiet = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}  # type: ignore[attr-defined]
     try:
         done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, errors="replace", timeout=ASK_SECONDS,
-                              stdin=subprocess.DEVNULL, check=False, **quiet)
+                              stdin=subprocess.DEVNULL, check=False, **NO_CONSOLE)
     except (OSError, subprocess.SubprocessError):
         return ""
     return "" if done.returncode else done.stdout

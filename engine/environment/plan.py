@@ -14,6 +14,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
 from .backends import CPU, CUDA, Backend
 from .graphics import Graphics, Version, find_graphics
@@ -129,7 +130,7 @@ def toolkit_generation() -> int | None:
     if nvcc is None:
         return None
     try:
-        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=20, check=False, **NO_CONSOLE).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.search(r"release (\d+)\.", said)

@@ -30,6 +30,8 @@ _link_extension()
 import bpy  # noqa: E402
 from mathutils import Vector  # noqa: E402
 
+from tests.blender_file import glowing  # noqa: E402
+
 _exit_status = 0
 
 
@@ -97,12 +99,4 @@ def layout(fresh_scene: bpy.types.Scene) -> ModuleType:
 
 def glow(target: bpy.types.Object, color: tuple[float, float, float]) -> None:
     """Give `target` a material that renders as exactly this linear colour."""
-    material = bpy.data.materials.new("Glow")
-    if material.node_tree is None:  # always there from 5.0 on
-        material.use_nodes = True
-    tree = material.node_tree
-    tree.nodes.clear()
-    emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
-    emission.inputs["Color"].default_value = (*color, 1.0)
-    tree.links.new(emission.outputs[0], output.inputs[0])
-    target.data.materials.append(material)
+    target.data.materials.append(glowing(color))

@@ -144,3 +144,12 @@ def test_no_network_without_leave(desk: Desk) -> None:
         with pytest.raises(module("engine.core.errors").UserError, match="network"):
             remote.engine_at(entry, desk.root)
     assert remote.is_near("http://localhost:8787") and not remote.is_near("http://192.168.1.5:1")
+
+
+def test_the_self_check_is_about_this_computer(desk: Desk) -> None:
+    """Whatever engine is chosen to train on."""
+    assert bpy.ops.splatwright.diagnose() == {"FINISHED"}
+    diagnosis = module("addon.diagnosis")
+    desk.wait(lambda: not diagnosis.running())
+    assert "Built-in engine" in {row.subject for row in diagnosis.diagnosis().rows}
+    diagnosis.unregister()

@@ -131,6 +131,18 @@ class Driver:
         while wish.exists():
             yield 0.1
 
+    def show_job(self, state: str, picture: str, **values: Any) -> Steps:
+        """A picture of the panels with a training in some state, and with what else is known of it."""
+        jobs, watched = self.module("addon.jobs"), self.module("addon.watched_job")
+        job = watched.WatchedJob("job", jobs.local_engine(), state=self.module("engine.client").JobState(state))
+        for key, value in values.items():
+            setattr(job, key, value)
+        jobs._watched["job"] = job
+        bpy.context.scene.splatwright.job = "job"
+        self.viewport.tag_redraw()
+        yield 0.7
+        yield from self.picture(picture)
+
     def until(self, reached: Callable[[], object], what: str) -> Steps:
         """Let Blender go on until something is so."""
         end = time.monotonic() + PATIENCE

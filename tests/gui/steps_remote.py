@@ -9,7 +9,7 @@ from driver import HERE, MODULE, Driver, Steps
 
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
-    jobs, client, remote = (driver.module(name) for name in ("addon.jobs", "engine.client", "addon.remote_engines"))
+    jobs, remote = driver.module("addon.jobs"), driver.module("addon.remote_engines")
     jobs.attach = lambda: None
     preferences = bpy.context.preferences.addons[MODULE].preferences
     for name, url in (("Rented card", "http://127.0.0.1:8787"), ("Studio", "https://gpu.example.org:8787")):
@@ -29,20 +29,8 @@ def steps(driver: Driver) -> Steps:
             ("queued", "queued", {"remark": "2 jobs wait before this one"}),
             ("running", "running", {**figures, "remark": "0.42 $ so far, 0.79 $ an hour"}),
             ("cut", "running", {**figures, "remark": "The engine at http://127.0.0.1:8787 does not answer: timed out. Trying again."})):
-        job = driver.module("addon.watched_job").WatchedJob("job", jobs.local_engine(), state=client.JobState(state))
-        for key, value in changes.items():
-            setattr(job, key, value)
-        jobs._watched["job"] = job
-        bpy.context.scene.splatwright.job = "job"
-        driver.viewport.tag_redraw()
-        yield 0.7
-        yield from driver.picture(f"remote-{name}")
-    job = driver.module("addon.watched_job").WatchedJob("job", jobs.local_engine(), state=client.JobState.FINISHED)
-    job.step, job.gaussians, job.psnr, job.kept_there = 30_000, 1_234_567, 27.9, True
-    jobs._watched["job"] = job
-    driver.viewport.tag_redraw()
-    yield 0.7
-    yield from driver.picture("remote-ended")
+        yield from driver.show_job(state, f"remote-{name}", **changes)
+    yield from driver.show_job("finished", "remote-ended", step=30_000, gaussians=1_234_567, psnr=27.9, kept_there=True)
     bpy.context.preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "Splatwright"
     driver.viewport.type = "PREFERENCES"

@@ -11,19 +11,12 @@ from driver import HERE, Driver, Steps
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
     bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
-    jobs, client, events = (driver.module(name) for name in ("addon.jobs", "engine.client", "engine.core.events"))
-    jobs.attach = lambda: None
+    events = driver.module("engine.core.events")
+    driver.module("addon.jobs").attach = lambda: None
     yield from driver.open_tab("Splats")
     yield from driver.fold_first_panel()
     for name, (state, changes) in states(events).items():
-        job = driver.module("addon.watched_job").WatchedJob("job", jobs.engine(), state=client.JobState(state))
-        for key, value in changes.items():
-            setattr(job, key, value)
-        jobs._watched["job"] = job
-        bpy.context.scene.splatwright.job = "job"
-        driver.viewport.tag_redraw()
-        yield 0.7
-        yield from driver.picture(f"state-{name}")
+        yield from driver.show_job(state, f"state-{name}", **changes)
 
 
 def states(events: Any) -> dict[str, tuple[str, dict[str, Any]]]:
