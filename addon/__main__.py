@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]
     if packages:
         sys.path.append(packages)
-    return importlib.import_module(f"{extension()}.addon.command_line").run([work])
+    return importlib.import_module(f"{extension()}.addon.batch.command_line").run([work])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..engine.core.camera import Camera
+from ..engine.core.cameras.camera import Camera
 from ..engine.core.errors import UserError
 
 

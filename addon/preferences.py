@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
-from . import diagnosis, engine_status, full_engine, remote_engines
-from .engine_panel import draw_diagnosis, draw_full_engine
-from .engine_status import forget_status
-from .sentences import draw_status
-
-PACKAGE = (__package__ or "").rpartition(".")[0]
+from .engines import full_engine, remote, self_check, status
+from .engines.locations import PACKAGE, default_engine_folder, default_jobs_folder
+from .engines.status import forget_status
+from .panels.base import draw_status
+from .panels.engine import draw_diagnosis, draw_full_engine
 
 
 def _python_changed(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
@@ -39,8 +37,8 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         description="Where the full engine is installed; gigabytes for graphics cards. Empty: the extension's own folder",
     )
 
-    engines: CollectionProperty(type=remote_engines.SPLATWRIGHT_PG_remote_engine)
-    engine: EnumProperty(name="Train On", items=remote_engines.engine_items, description="The computer that trains")
+    engines: CollectionProperty(type=remote.SPLATWRIGHT_PG_remote_engine)
+    engine: EnumProperty(name="Train On", items=remote.engine_items, description="The computer that trains")
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -51,52 +49,20 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         draw_status(layout)
         draw_full_engine(layout)
         draw_diagnosis(layout)
-        remote_engines.draw(layout, self)
-
-
-def preferences() -> SplatwrightPreferences:
-    """The extension's preferences."""
-    return bpy.context.preferences.addons[PACKAGE].preferences
-
-
-def jobs_folder() -> Path:
-    """The folder of all trainings."""
-    chosen = preferences().jobs_folder
-    return Path(bpy.path.abspath(chosen)) if chosen else default_jobs_folder()
-
-
-def default_jobs_folder() -> Path:
-    """The extension's own folder; it stays when the extension is updated."""
-    return Path(bpy.utils.extension_path_user(PACKAGE, path="jobs"))
-
-
-def engine_folder() -> Path:
-    """The folder of the full engine."""
-    chosen = preferences().engine_folder
-    return Path(bpy.path.abspath(chosen)) if chosen else default_engine_folder()
-
-
-def default_engine_folder() -> Path:
-    """In the extension's own folder."""
-    return Path(bpy.utils.extension_path_user(PACKAGE, path="engine"))
-
-
-def python_path() -> Path:
-    """The interpreter of the engine's processes: the chosen one, the full engine's, or Blender's own; never Blender itself."""
-    return Path(preferences().python or full_engine.installed_python() or sys.executable)
+        remote.draw(layout, self)
 
 
 _register_class, _unregister_class = bpy.utils.register_classes_factory((SplatwrightPreferences,))
 
 
 def register() -> None:
-    remote_engines.register()
+    remote.register()
     _register_class()
 
 
 def unregister() -> None:
     full_engine.unregister()
-    diagnosis.unregister()
-    engine_status.unregister()
+    self_check.unregister()
+    status.unregister()
     _unregister_class()
-    remote_engines.unregister()
+    remote.unregister()

@@ -7,11 +7,11 @@ from typing import Any, get_args
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty
 
-from ..engine.core.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
 from ..engine.core.errors import UserError
-from ..engine.core.photo_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
-from .batch_entries import BatchEntry, BatchSettings
-from .capture_request import CaptureRequest
+from ..engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
+from ..engine.core.protocol.sfm_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
+from .batch_properties import BatchEntry, BatchSettings
+from .capture.request import CaptureRequest
 
 SOURCES = (
     ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
@@ -185,10 +185,10 @@ DISPLAYS = (
 
 
 def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    from . import preview, splat_object
+    from .splats import display, splat_object
 
     if splat_object.is_splat_object(settings.id_data):
-        preview.show(settings.id_data)
+        display.show(settings.id_data)
 
 
 class SplatSettings(bpy.types.PropertyGroup):

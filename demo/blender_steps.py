@@ -15,9 +15,9 @@ from mathutils import Vector
 
 from demo import pictures
 from demo.sample_scene import build_sample_scene
-from engine.core.events import Event, Finished, Preview, Progress
-from engine.core.job import JobFolder
-from engine.core.sources import read_dataset
+from engine.core.datasets.read import read_dataset
+from engine.core.protocol.events import Event, Finished, Preview, Progress
+from engine.core.protocol.folder import JobFolder
 from tools.session import MODULE
 
 LIMIT_SECONDS = 1200
@@ -54,11 +54,11 @@ def capture(folder: Path, cameras: int) -> None:
 
 def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
     """Press Train and wait, turning the extension's timer by hand because none ticks without a window."""
-    jobs = extension("addon.jobs")
+    jobs = extension("addon.jobs.jobs")
     settings = bpy.context.scene.splatwright.train
     settings.dataset = str(dataset)
     settings.max_steps = steps
-    extension("addon.preferences").preferences().jobs_folder = str(jobs_folder)
+    extension("addon.engines.locations").preferences().jobs_folder = str(jobs_folder)
     start = time.monotonic()
     bpy.ops.splatwright.train()
     engine, job = jobs.engine(), bpy.context.scene.splatwright.job
@@ -133,7 +133,7 @@ def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     camera.location = (4.0, -11.5, 6.0)
     camera.rotation_euler = (Vector((4.0, 0.0, 0.0)) - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera
-    extension("addon.preview").prepare_cycles(scene)
+    extension("addon.splats.display").prepare_cycles(scene)
     scene.view_settings.view_transform = "Standard"
     scene.render.film_transparent = False
     scene.render.resolution_x, scene.render.resolution_y = 800, 400

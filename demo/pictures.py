@@ -12,8 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-from engine.core.dataset import Dataset
-from engine.core.events import Evaluated, Event, Progress
+from engine.core.datasets.dataset import Dataset
+from engine.core.protocol.events import Evaluated, Event, Progress
 from engine.evaluation.held_out import held_out_for
 from engine.evaluation.scene import opened
 from engine.training.evaluate import composed, psnr

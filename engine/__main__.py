@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; people see one sentence, never a traceback, for what they can mend."""
     try:
-        from .cli import run
+        from .cli.main import run
     except ImportError as error:
         sys.exit(f"The command line needs the package {error.name}. Install it with: pip install splatwright")
     sys.exit(run(sys.argv[1:]))

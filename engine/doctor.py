@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 
 from .core.errors import UserError
-from .core.wire import PORT
+from .core.protocol.http_messages import PORT
 from .environment.graphics import Graphics, find_graphics
 from .environment.plan import cpp_compiler, driver_sentence
 
@@ -203,10 +203,11 @@ def train_a_little(engine: str) -> float:
     """Seconds of one step after a first one, on a few Gaussians before a grey image. UserError when nothing is learnt."""
     import numpy as np
 
-    from .core.camera import Camera
-    from .core.config import TrainConfig
-    from .core.gaussians import Gaussians
-    from .training.backend import StepSettings, Target, create_model
+    from .core.cameras.camera import Camera
+    from .core.protocol.config import TrainConfig
+    from .core.splats.gaussians import Gaussians
+    from .training.backend import StepSettings, Target
+    from .training.engines import create_model
 
     count, size = 20, KERNEL_PIXELS
     random = np.random.default_rng(0)

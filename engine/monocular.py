@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .core.camera import Camera
+from .core.cameras.camera import Camera
 from .core.errors import UserError
-from .training.images import area_average
+from .training.data.images import area_average
 
 Meaning = Literal["inverse", "metres"]
 """What a model answers: something that grows towards the camera, without unit (MiDaS, Depth Anything), or metres."""

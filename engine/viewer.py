@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .core.dataset import View
-from .core.distortion import undistorted_camera
+from .core.cameras.distortion import undistorted_camera
+from .core.datasets.dataset import View
 from .core.errors import UserError
-from .core.formats import read_splats
-from .core.gaussians import Gaussians, sh0_to_rgb
-from .core.transform import quat_from_matrix, rotation_matrices
-from .training.images import area_average, read_image
+from .core.formats.registry import read_splats
+from .core.splats.gaussians import Gaussians, sh0_to_rgb
+from .core.splats.transform import quat_from_matrix, rotation_matrices
+from .training.data.images import area_average, read_image
 
 PHOTO_SIDE = 160
 """Longest side in pixels of the photos in front of their cameras."""

@@ -17,13 +17,18 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from .core.errors import UserError
-from .core.events import NEEDS, Event, Failed, Finding, Finished, Stage
-from .core.job import Control, JobFolder
-from .core.job_lock import holder, holding
-from .core.job_spec import FramesSpec, JobSpec, PosesSpec
-from .core.step import Step
+from .core.protocol.config import TrainConfig
+from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage
+from .core.protocol.folder import Control, JobFolder
+from .core.protocol.lock import holder, holding
+from .core.protocol.progress import Step
+from .core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+
+if TYPE_CHECKING:
+    from .core.datasets.dataset import Dataset
 
 TELL_SECONDS = 0.1
 """Between two words about how far an estimate is."""
@@ -98,10 +103,10 @@ def check(job: JobFolder) -> int:
     voice = Voice(job)
 
     def checking() -> None:
-        from .core.png import write_png
-        from .core.sources import read_dataset_of
+        from .core.datasets.read import read_dataset_of
+        from .core.images.png import write_png
+        from .estimate.budget import budget_here
         from .preflight import check as look_for_trouble
-        from .preflight.budget import budget_here
 
         spec = job.read_spec()
         dataset = read_dataset_of(job)
@@ -125,9 +130,9 @@ def estimate(job: JobFolder) -> int:
             raise KeyboardInterrupt
 
     def estimating() -> None:
-        from .core.sources import read_dataset
-        from .preflight.estimating import estimate as try_training
-        from .training.watch import Every
+        from .core.datasets.read import read_dataset
+        from .estimate.estimate import estimate as try_training
+        from .training.clocks import Every
 
         told = Every(TELL_SECONDS)
 
@@ -184,7 +189,7 @@ def do(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
 
 def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
     """Train, together with the other processes if this one was started with others."""
-    from .training.distributed import join, leave
+    from .training.cuda.launch import join, leave
     from .training.trainer import train
 
     def say(event: Event) -> None:
@@ -192,8 +197,24 @@ def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
             write_page(job, voice, event)  # whoever hears that the training is over finds its report
         voice.say(event)
 
-    train(job, say, control, join())
+    train(job, say, control, join(), checks=Preflight())
     leave()
+
+
+class Preflight:
+    """What is looked at before a training begins."""
+
+    def dataset(self, dataset: Dataset, tick: Callable[[], None]) -> list[Finding]:
+        """Findings about images, poses and points."""
+        from .preflight import check_dataset
+
+        return check_dataset(dataset, tick)
+
+    def settings(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path) -> list[Finding]:
+        """Findings about memory, disk and time."""
+        from .estimate.budget import check_budget
+
+        return check_budget(dataset, config, engine, folder)
 
 
 def write_page(job: JobFolder, voice: Voice, finished: Finished) -> None:
@@ -230,7 +251,7 @@ def follows() -> bool:
 
 def launch_group(job: JobFolder, gpus: int) -> None:
     """Become torchrun, with a worker for each graphics card, where the job asks for several; else come back at once."""
-    from .training.distributed import launch_command, launched
+    from .training.cuda.launch import launch_command, launched
 
     if gpus > 1 and not launched():
         command = launch_command(gpus, [f"{__package__}.worker", str(job.path)])
@@ -239,7 +260,7 @@ def launch_group(job: JobFolder, gpus: int) -> None:
 
 def taken(job: JobFolder, held: bool | None) -> bool:
     """Whether another worker is at work on this job; `held` is what holding() says. Our own launcher may hold the lock, or beat, for us."""
-    from .processes import beats_elsewhere, worker_of
+    from .jobs.processes import beats_elsewhere, worker_of
 
     if held:
         return beats_elsewhere(job)

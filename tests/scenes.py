@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.camera import Camera
-from engine.core.dataset import Dataset, PointCloud, View, held_out_names
-from engine.core.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
-from engine.core.png import write_png
-from engine.core.transforms_json import write_transforms
+from engine.core.cameras.camera import Camera
+from engine.core.datasets.dataset import Dataset, PointCloud, View, held_out_names
+from engine.core.datasets.transforms_json import write_transforms
+from engine.core.images.png import write_png
+from engine.core.splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
 from engine.training.cpu.model import CpuModel
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,38 +13,67 @@ ROOT = Path(__file__).resolve().parents[1]
 STANDARD = set(sys.stdlib_module_names)
 BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf", "gpu_extras"}
 
-# folder or file -> (third-party packages, other rooms of the engine) that it may import
+# room -> (third-party packages, other rooms) that it may import. A room is a folder, or a file that lies beside folders.
+CORE = {"core", "core/cameras", "core/datasets", "core/formats", "core/images", "core/protocol", "core/splats"}
+TRAINING = {"training", "training/cpu", "training/cuda", "training/data", "training/health", "training/init", "training/strategies"}
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
-    "engine/core": ({"numpy", "plyfile", "zstandard"}, set()),
-    "engine/estimation.py": (set(), {"core"}),
-    "engine/processes.py": (set(), {"core"}),
-    "engine/client.py": (set(), {"core", "estimation", "processes"}),
-    "engine/batch.py": (set(), {"core"}),
-    "engine/batch_trainings.py": (set(), {"core", "batch", "client"}),
-    "engine/blender.py": (set(), {"core"}),
-    "engine/remote": (set(), {"core", "client", "estimation"}),
-    "engine/server": ({"fastapi", "starlette", "uvicorn", "ray"}, {"core", "client", "estimation", "preflight", "processes"}),
-    "engine/worker.py": (set(), {"core", "processes", "training", "preflight", "report", "sfm"}),
-    "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, {"core"}),
-    "engine/environment": (set(), {"core"}),
-    "engine/doctor.py": ({"numpy", "torch"}, {"core", "environment", "sfm", "training"}),
-    "engine/commands": ({"tyro", "numpy"}, {"core", "batch", "batch_trainings", "blender", "client", "doctor", "estimation",
-                                            "evaluation", "monocular", "preflight", "remote", "report", "server", "sfm", "terminal",
-                                            "training", "viewer"}),
-    "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, {"core", "training"}),
-    "engine/training/distributed.py": ({"torch"}, {"core", "training"}),
-    "engine/training": ({"numpy", "PIL"}, {"core", "preflight"}),
-    "engine/preflight": ({"numpy"}, {"core", "training"}),
-    "engine/evaluation": ({"numpy", "av", "torch"}, {"core", "training"}),
-    "engine/report": ({"numpy"}, {"core", "training", "evaluation"}),
-    "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, {"core", "training"}),
-    "engine/viewer.py": ({"numpy", "viser"}, {"core", "training"}),
-    "engine/cli.py": ({"tyro"}, {"core", "commands", "terminal"}),
-    "engine/terminal.py": ({"rich"}, {"core", "batch", "client"}),
+    "engine/core": (set(), set()),
+    "engine/core/splats": ({"numpy"}, {"core", "core/cameras"}),
+    "engine/core/cameras": ({"numpy"}, {"core"}),
+    "engine/core/images": ({"numpy"}, {"core"}),
+    "engine/core/protocol": (set(), {"core"}),
+    "engine/core/formats": ({"numpy", "plyfile", "zstandard"}, {"core", "core/splats"}),
+    "engine/core/datasets": ({"numpy"}, CORE),
+    "engine/training": ({"numpy"}, CORE | TRAINING),
+    "engine/training/group.py": ({"torch"}, CORE | {"training"}),
+    "engine/training/cpu": ({"numpy"}, CORE | {"training"}),
+    "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, CORE | {"training"}),
+    "engine/training/strategies": ({"numpy"}, CORE | {"training"}),
+    "engine/training/data": ({"numpy", "PIL"}, CORE | {"training", "training/cpu"}),
+    "engine/training/init": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
+    "engine/training/health": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
+    "engine/preflight": ({"numpy"}, CORE | {"training", "training/data", "training/init"}),
+    "engine/estimate": ({"numpy"}, CORE | TRAINING | {"preflight"}),
+    "engine/evaluation": ({"numpy", "av", "torch"}, CORE | TRAINING),
+    "engine/report": ({"numpy"}, CORE | TRAINING | {"evaluation"}),
+    "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, CORE),
+    "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, CORE | {"training/data"}),
+    "engine/viewer.py": ({"numpy", "viser"}, CORE | {"training/data"}),
+    "engine/jobs": (set(), CORE),
+    "engine/batch": (set(), CORE | {"jobs"}),
+    "engine/remote": (set(), CORE | {"jobs"}),
+    "engine/server": ({"fastapi", "starlette", "uvicorn"}, CORE | {"jobs", "server/cluster"}),
+    "engine/server/cluster": ({"ray"}, CORE | {"jobs", "server"}),
+    "engine/environment": (set(), CORE),
+    "engine/doctor.py": ({"numpy", "torch"}, CORE | TRAINING | {"environment", "sfm"}),
+    "engine/worker.py": (set(), CORE | TRAINING | {"estimate", "jobs", "preflight", "report", "sfm"}),
+    "engine/cli": ({"tyro", "numpy", "rich"}, CORE | TRAINING | {
+        "batch", "doctor", "estimate", "evaluation", "jobs", "monocular", "preflight", "remote", "report", "server", "sfm", "viewer"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), set()),
 }
-ADDON = ({"numpy", "plyfile"} | BLENDER, {"core", "client", "batch", "batch_trainings", "environment", "estimation", "remote"})
+ENGINE_IN_BLENDER = CORE | {"batch", "environment", "jobs", "remote"}
+IN_BLENDER = {"numpy", "plyfile"} | BLENDER
+FEATURES = {"capture", "photos", "splats", "ui"}
+ADDON: dict[str, set[str]] = {
+    "addon/ui": set(),
+    "addon/cameras.py": set(),
+    "addon/batch_properties.py": set(),
+    "addon/splats": {"ui"},
+    "addon/viewport": {"splats"},
+    "addon/capture": {"cameras", "splats"},
+    "addon/photos": {"cameras", "splats"},
+    "addon/placement.py": {"photos", "splats"},
+    "addon/properties.py": {"batch_properties", "capture", "splats"},
+    "addon/engines": {"ui"},
+    "addon/jobs": {"engines", "photos", "properties", "splats", "ui"},
+    "addon/batch": {"batch_properties", "cameras", "capture", "engines", "jobs", "properties", "ui"},
+    "addon/operators": FEATURES | {"batch", "batch_properties", "cameras", "engines", "jobs", "placement", "properties"},
+    "addon/panels": FEATURES | {"batch", "batch_properties", "engines", "jobs", "operators", "properties", "viewport"},
+    "addon/preferences.py": {"engines", "panels"},
+    "addon/__init__.py": set(),
+    "addon/__main__.py": set(),
+}
 
 
 def sources(folder: str) -> list[Path]:
@@ -69,40 +99,104 @@ def absolute(path: Path, level: int, name: str) -> str:
     return ".".join([*package[: len(package) - level + 1], name])
 
 
-def entry_of(path: Path) -> tuple[set[str], set[str], str]:
+def room_of(path: Path, rooms: Collection[str]) -> str:
+    """The innermost of `rooms` that a file lies in."""
     relative = path.relative_to(ROOT).as_posix()
-    for prefix, (packages, rooms) in ALLOWED.items():
-        if relative == prefix or relative.startswith(prefix + "/"):
-            own = Path(prefix).with_suffix("").name
-            return packages, rooms | {own}, prefix
-    raise AssertionError(f"{relative} lies in no known room: add it to ALLOWED")
+    found = [room for room in rooms if relative == room or relative.startswith(room + "/")]
+    assert found, f"{relative} lies in no known room: say what it may import"
+    return max(found, key=len)
+
+
+def imported(path: Path) -> Iterator[tuple[str, Path | None]]:
+    """(dotted name, file of our own or None) of every import."""
+    for level, name in imports(path):
+        yield (name, None) if level == 0 else (dotted := absolute(path, level, name), file_of(dotted))
+
+
+def file_of(dotted: str) -> Path:
+    """The module that a dotted name of our own lies in, or is."""
+    place = ROOT.joinpath(*dotted.split("."))
+    for candidate in (place.with_suffix(".py"), place / "__init__.py", place.parent.with_suffix(".py"), place.parent / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    raise AssertionError(f"{dotted} is not there")
+
+
+def room_name(room: str) -> str:
+    """As the tables name it; a file that has a line of its own belongs to its folder."""
+    name = room.partition("/")[2].removesuffix(".py")
+    return "training" if name == "training/group" else name
 
 
 @pytest.mark.parametrize("path", sources("engine"), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_engine_imports(path: Path) -> None:
-    packages, rooms, _ = entry_of(path)
-    for level, name in imports(path):
-        if level == 0:
+    room = room_of(path, ALLOWED)
+    packages, rooms = ALLOWED[room]
+    for name, file in imported(path):
+        if file is None:
             top = name.split(".")[0]
-            assert top in STANDARD or top in packages, f"{name} may not be imported here"
-        else:
-            target = absolute(path, level, name).split(".")
-            assert target[0] == "engine", f"{'.'.join(target)} lies outside the engine"
-            assert len(target) < 2 or target[1] in rooms or len(target) == 2, f"{'.'.join(target)} may not be imported here"
+            assert top in STANDARD or top in packages, f"{name} may not be imported in {room}"
+        elif file != ROOT / "engine" / "__init__.py":
+            assert name.startswith("engine."), f"{name} lies outside the engine"
+            assert room_name(room_of(file, ALLOWED)) in rooms | {room_name(room)}, f"{name} may not be imported in {room}"
 
 
-@pytest.mark.parametrize("path", [ROOT / "__init__.py", *sources("addon")], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", sources("addon"), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_addon_imports(path: Path) -> None:
-    packages, rooms = ADDON
-    for level, name in imports(path):
-        if level == 0:
+    room = room_of(path, ADDON)
+    for name, file in imported(path):
+        if file is None:
             top = name.split(".")[0]
-            assert top in STANDARD or top in packages, f"{name} may not be imported in Blender"
+            assert top in STANDARD or top in IN_BLENDER, f"{name} may not be imported in Blender"
+        elif name.startswith("engine."):
+            assert room_name(room_of(file, ALLOWED)) in ENGINE_IN_BLENDER, f"{name} may not be imported in Blender"
         else:
-            target = absolute(path, level, name).split(".")
-            assert target[0] in ("addon", "engine"), f"{'.'.join(target)} lies outside the extension"
-            if target[0] == "engine" and len(target) > 1:
-                assert target[1] in rooms, f"{'.'.join(target)} may not be imported in Blender"
+            assert name.startswith("addon."), f"{name} lies outside the extension"
+            assert room_name(room_of(file, ADDON)) in ADDON[room] | {room_name(room)}, f"{name} may not be imported in {room}"
+
+
+def test_every_room_exists() -> None:
+    assert not [room for room in (*ALLOWED, *ADDON) if not (ROOT / room).exists()]
+
+
+def places(path: Path) -> set[Path]:
+    """A module, and its folder where that holds no other folders with modules: what circles are looked for between."""
+    folder = path.parent
+    return {path} if path.name == "__init__.py" or any(folder.glob("*/__init__.py")) else {path, folder}
+
+
+def test_no_circles() -> None:
+    """Neither between modules nor between rooms; imports inside functions count."""
+    graph: dict[Path, set[Path]] = {}
+    for path in (*sources("engine"), *sources("addon")):
+        for _, file in imported(path):
+            if file is not None and file != path:
+                for start in places(path):
+                    graph.setdefault(start, set()).update(places(file) - places(path))
+                graph.setdefault(path, set()).add(file)
+    assert circle_in(graph) == []
+
+
+def circle_in(graph: dict[Path, set[Path]]) -> list[str]:
+    """One circle of the graph, from a place back to itself; empty when there is none."""
+    done: set[Path] = set()
+
+    def walk(place: Path, way: list[Path]) -> list[Path]:
+        if place in way:
+            return [*way[way.index(place) :], place]
+        if place in done:
+            return []
+        done.add(place)
+        return next((circle for following in sorted(graph.get(place, ())) if (circle := walk(following, [*way, place]))), [])
+
+    found = next((circle for place in sorted(graph) if (circle := walk(place, []))), [])
+    return [place.relative_to(ROOT).as_posix() for place in found]
+
+
+def test_a_circle_is_found() -> None:
+    first, second, third = (ROOT / name for name in "abc")
+    assert circle_in({first: {second}, second: {third}, third: {second}}) == ["b", "c", "b"]
+    assert circle_in({first: {second, third}, second: {third}}) == []
 
 
 def test_training_needs_numpy_alone_until_a_gpu_is_chosen() -> None:

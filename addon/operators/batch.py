@@ -8,12 +8,13 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
-from ...engine.batch import State
+from ...engine.batch.tasks import State
 from ...engine.core.errors import UserError
-from .. import batch, jobs
-from ..batch_entries import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
-from ..batch_plan import Plan
-from ..render_passes import Render, render_as_job, render_blocking
+from ..batch import run
+from ..batch.plan import Plan
+from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
+from ..capture.render_passes import Render, render_as_job, render_blocking
+from ..jobs import jobs
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
@@ -34,9 +35,9 @@ def add_collections() -> int:
 def at_rest(kind: type[bpy.types.Operator]) -> bool:
     """For poll(): nothing captures, and the batch does not train."""
     capturing = SPLATWRIGHT_OT_capture_dataset.progress is not None or SPLATWRIGHT_OT_run_batch.progress is not None
-    if capturing or batch.busy():
+    if capturing or run.busy():
         kind.poll_message_set("A capture or the batch is at work: stop it first")
-    return not capturing and not batch.busy()
+    return not capturing and not run.busy()
 
 
 class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):
@@ -135,7 +136,7 @@ class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings: BatchSettings = batch_settings()
         for entry in settings.entries if self.every else [active_entry()]:
-            batch.again(entry)
+            run.again(entry)
         return {"FINISHED"}
 
 
@@ -152,10 +153,10 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        for _ in batch.capturing(batch.begin(), render_blocking):
-            batch.poll()
-        while batch.poll() is not None:
-            time.sleep(batch.INTERVAL)
+        for _ in run.capturing(run.begin(), render_blocking):
+            run.poll()
+        while run.poll() is not None:
+            time.sleep(run.INTERVAL)
         self._report_failures()
         return {"FINISHED"}
 
@@ -163,20 +164,20 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
-        self.start(context, batch.begin(), render_as_job)
+        self.start(context, run.begin(), render_as_job)
         return {"RUNNING_MODAL"}
 
     def start(self, context: bpy.types.Context, plans: list[Plan], render: Render) -> None:
         """Let a timer drive the captures."""
         self.show(context, 0, "the batch begins")
-        self.begin(context, batch.capturing(plans, render), TICK_SECONDS)
+        self.begin(context, run.capturing(plans, render), TICK_SECONDS)
 
     def advance(self, context: bpy.types.Context) -> None:
         self.show(context, 0, next(self._steps))
 
     def give_up(self, context: bpy.types.Context) -> set[str]:
         self.cancel(context)
-        batch.stop()
+        run.stop()
         self.report({"WARNING"}, "The batch is stopped. Begun again, it goes on where it was")
         return {"CANCELLED"}
 
@@ -185,8 +186,8 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
         return {"FINISHED"}
 
     def _report_failures(self) -> None:
-        self.report({"INFO"}, f"Batch: {batch.summary(batch.tasks())}")
-        for task in batch.tasks():
+        self.report({"INFO"}, f"Batch: {run.summary(run.tasks())}")
+        for task in run.tasks():
             if task.problem:
                 self.report({"WARNING"}, f"{task.name}: {task.problem}")
 
@@ -200,10 +201,10 @@ class SPLATWRIGHT_OT_stop_batch(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return batch.busy()
+        return run.busy()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        batch.stop()
+        run.stop()
         return {"FINISHED"}
 
 
@@ -217,13 +218,13 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = active_entry()
-        task = batch.task_of(entry) if entry is not None else None
+        task = run.task_of(entry) if entry is not None else None
         return task is not None and task.state in (State.TRAINING, State.DONE) and bool(task.job) and entry.scene is not None
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         entry = active_entry()
-        task = batch.task_of(entry) if entry is not None else None
+        task = run.task_of(entry) if entry is not None else None
         if entry is None or task is None or not task.job:
             raise UserError("This entry has no training yet.", "Press Capture and Train All.")
         jobs.show(entry.scene, task.job)

@@ -11,13 +11,13 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 from mathutils import Matrix
 
-from ...engine.core.camera import Camera
-from ...engine.core.camera_path import WORLD, read_model_frame, write_camera_path
-from ...engine.core.real_estate import Shots, read_cameras, write_real_estate
-from ..camera_path import animate_camera, animated_cameras, frames_a_second
+from ...engine.core.cameras.camera import Camera
+from ...engine.core.cameras.camera_path import WORLD, read_model_frame, write_camera_path
+from ...engine.core.datasets.realestate10k import Shots, read_cameras, write_real_estate
 from ..cameras import image_size
-from ..posed_photos import roots
-from ..shots import animated_camera
+from ..capture.camera_path import animate_camera, animated_cameras, frames_a_second
+from ..capture.shots import animated_camera
+from ..photos.posed_photos import roots
 from .reporting import reports_user_errors
 from .selected import select_alone
 

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 import bpy
 
-from ...engine.core.dataset import Dataset
-from ..capture import CaptureProgress, CaptureSteps, capture, capture_steps, capture_warnings
-from ..capture_request import CaptureRequest
+from ...engine.core.datasets.dataset import Dataset
+from ..capture.capture import CaptureProgress, CaptureSteps, capture, capture_steps, capture_warnings
+from ..capture.render_passes import render_as_job
+from ..capture.request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
-from ..render_passes import render_as_job
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
 

@@ -8,17 +8,18 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, IntProperty
 
-from ...engine.core.camera import Camera
-from ...engine.core.coverage import suggested_poses, view_counts
-from ...engine.core.dataset import Dataset
+from ...engine.core.cameras.camera import Camera
+from ...engine.core.datasets.coverage import suggested_poses, view_counts
+from ...engine.core.datasets.dataset import Dataset
+from ...engine.core.datasets.excluded import exclude, include_all
+from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
-from ...engine.core.excluded import exclude, include_all
-from ...engine.core.sources import read_dataset
-from .. import coverage, dataset_check
-from ..image_window import show_image
+from ..capture import coverage
+from ..capture.relight import relight
+from ..jobs import dataset_check
 from ..properties import dataset_folder
-from ..redraw import show_vertex_colors
-from ..relight import relight
+from ..ui.image_window import show_image
+from ..ui.redraw import show_vertex_colors
 from .reporting import reports_user_errors
 
 SHEET = "Contact Sheet"

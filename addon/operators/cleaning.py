@@ -8,9 +8,9 @@ import bpy
 from bpy.props import BoolProperty, FloatProperty, IntProperty
 
 from ...engine.core.errors import UserError
-from ...engine.core.floaters import FloaterLimits
-from ..clean import merge, remove_floaters, select_floaters, split_selection
-from ..crop import add_crop_box, apply_crop, cropped_by, crops
+from ...engine.core.splats.floaters import FloaterLimits
+from ..splats.clean import merge, remove_floaters, select_floaters, split_selection
+from ..splats.crop import add_crop_box, apply_crop, cropped_by, crops
 from .reporting import reports_user_errors
 from .selected import OnActiveSplats, OnSplats, select_alone, selected_splats
 

@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import bpy
 
+from ...engine.core.datasets.read import read_dataset
+from ...engine.core.datasets.transforms_json import write_transforms
 from ...engine.core.errors import UserError
-from ...engine.core.sources import read_dataset
-from ...engine.core.transforms_json import write_transforms
-from .. import engine_status, jobs
-from ..convert_images import convert_to_png
+from ..engines import status
+from ..jobs import jobs
+from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
 from .reporting import reports_user_errors
 
@@ -23,7 +24,7 @@ class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        engine_status.check_engine(*jobs.local_engine().worker_command("--self-check"))
+        status.check_engine(*jobs.local_engine().worker_command("--self-check"))
         return {"FINISHED"}
 
 

@@ -8,8 +8,8 @@ import bpy
 from bpy.props import IntProperty
 
 from ...engine.core.errors import UserError
-from ...engine.core.figures import sentence
-from .. import estimate
+from ...engine.core.protocol.estimate_text import sentence
+from ..jobs import estimate
 from .reporting import reports_user_errors
 
 

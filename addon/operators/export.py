@@ -9,10 +9,10 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ...engine.core.formats import FORMATS, PLY, SUFFIXES, Format, format_named, format_of, lost_in
-from ..export import WorldGaussians, export_each, export_splats, exportable
-from ..placed import may_show_splats
-from ..stale import is_stale, stale_sentence
+from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, format_named, format_of, lost_in
+from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
+from ..splats.instances import may_show_splats
+from ..splats.unapplied_transform import is_stale, stale_sentence
 from .reporting import reports_user_errors
 
 AXES = (

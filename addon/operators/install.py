@@ -12,8 +12,9 @@ from ...engine.core.errors import UserError
 from ...engine.environment.backends import BACKENDS, Backend
 from ...engine.environment.folder import InstallState
 from ...engine.environment.plan import MANAGED_PYTHON, Surroundings, choose, look_around, needs_own_python, unsuited
-from .. import diagnosis, full_engine, jobs
-from ..sentences import broken_lines
+from ..engines import full_engine, self_check
+from ..jobs import jobs
+from ..ui.text import broken_lines
 from .reporting import reports_user_errors
 
 WIDTH = 560
@@ -170,9 +171,9 @@ class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if not diagnosis.running():
+        if not self_check.running():
             engine = jobs.local_engine()
-            diagnosis.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
+            self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
         return {"FINISHED"}
 
 
@@ -184,7 +185,7 @@ class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        found = diagnosis.diagnosis()
+        found = self_check.diagnosis()
         if found is None:
             return {"CANCELLED"}
         context.window_manager.clipboard = found.report

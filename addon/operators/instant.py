@@ -7,9 +7,9 @@ from typing import ClassVar
 import bpy
 from bpy.props import IntProperty
 
-from ...engine.core.instant import MOST
-from ..instant_splats import instant_splats, instant_steps
-from ..render_passes import render_as_job
+from ...engine.core.splats.from_depth import MOST
+from ..capture.instant_splats import instant_splats, instant_steps
+from ..capture.render_passes import render_as_job
 from .reporting import reports_user_errors
 from .selected import select_alone
 from .stepped import SteppedRender

@@ -11,9 +11,9 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
 from ...engine.core.errors import UserError
-from ...engine.core.formats import read_splats
-from ...engine.core.splat_file import SplatFile, left_behind
-from ..loading import EXTRA, placing_steps, stamp_of
+from ...engine.core.formats.registry import read_splats
+from ...engine.core.formats.splat_file import SplatFile, left_behind
+from ..splats.importing import EXTRA, placing_steps, stamp_of
 from .export import AXES
 from .reporting import report_error
 from .selected import select_alone

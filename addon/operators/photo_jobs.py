@@ -8,14 +8,14 @@ from typing import ClassVar
 import bpy
 from bpy.props import StringProperty
 
-from ...engine.client import JobState
 from ...engine.core.errors import UserError
-from ...engine.core.job_spec import FramesSpec, PosesSpec
-from .. import jobs
-from ..image_window import show_image
-from ..jobs import WatchedJob
-from ..photo_jobs import result_of
+from ...engine.core.protocol.spec import FramesSpec, PosesSpec
+from ...engine.jobs.local_engine import JobState
+from ..jobs import jobs
+from ..jobs.jobs import WatchedJob
+from ..jobs.photo_results import result_of
 from ..properties import absolute_folder
+from ..ui.image_window import show_image
 from .reporting import reports_user_errors
 
 REPORT, DRAWING = "poses.txt", "poses.png"

@@ -8,11 +8,11 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from ...engine.core.dataset import Dataset
+from ...engine.core.datasets.dataset import Dataset
+from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
-from ...engine.core.sources import read_dataset
-from ..look_through import chosen_camera, is_photo, look_through
-from ..posed_photos import import_photos, photo_cameras
+from ..photos.look_through import chosen_camera, is_photo, look_through
+from ..photos.posed_photos import import_photos, photo_cameras
 from ..properties import absolute_folder
 from .reporting import reports_user_errors
 from .selected import select_alone

@@ -8,8 +8,8 @@ import bpy
 import numpy as np
 
 from ...engine.core.errors import UserError
-from ...engine.core.picking import pick_splat
-from ..layout import Places, selected_places, world_places
+from ...engine.core.splats.picking import pick_splat
+from ..placement import Places, selected_places, world_places
 from .reporting import report_error
 from .selected import selected_placeable
 

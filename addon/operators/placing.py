@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty
 
-from ..layout import align_to_points, level_ground, place_on_ground, scale_to_distance
+from ..placement import align_to_points, level_ground, place_on_ground, scale_to_distance
 from .picking import PicksPlaces
 from .reporting import reports_user_errors
 from .selected import OnPlaceable, selected_placeable

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import bpy
 
-from ..preview import prepare_cycles
+from ..splats.display import prepare_cycles
 
 
 class SPLATWRIGHT_OT_prepare_cycles(bpy.types.Operator):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import bpy
 
 from ...engine.core.errors import UserError
-from .. import jobs
+from ..jobs import jobs
 from .reporting import reports_user_errors
 
 PAGE = "report.html"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from ..posed_photos import posed_root
-from ..splat_object import is_splat_object
+from ..photos.posed_photos import posed_root
+from ..splats.splat_object import is_splat_object
 
 
 def selected_splats(context: bpy.types.Context) -> list[bpy.types.Object]:

@@ -8,8 +8,8 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from ...engine.core.formats import SUFFIXES
-from ..splat_object import finish
+from ...engine.core.formats.registry import SUFFIXES
+from ..splats.splat_object import finish
 from .export import GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import bpy
 
-from ..redraw import redraw_sidebars
-from ..render_passes import RenderStopped
+from ..capture.render_passes import RenderStopped
+from ..ui.redraw import redraw_sidebars
 from .reporting import reports_user_errors
 
 

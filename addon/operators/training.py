@@ -7,13 +7,13 @@ from typing import ClassVar
 import bpy
 from bpy.props import EnumProperty
 
-from ...engine.client import JobState
+from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
-from ...engine.core.job import JobSpec
-from ...engine.core.sources import read_dataset
-from .. import jobs
-from ..jobs import WatchedJob
-from ..photo_jobs import works_on_photos
+from ...engine.core.protocol.folder import JobSpec
+from ...engine.jobs.local_engine import JobState
+from ..jobs import jobs
+from ..jobs.jobs import WatchedJob
+from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
 from .reporting import reports_user_errors
 

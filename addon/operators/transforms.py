@@ -8,9 +8,9 @@ import bpy
 from bpy.props import BoolProperty
 
 from ...engine.core.errors import UserError
-from ..apply_transform import apply_transform, upgrade
-from ..preview import draws_natively
-from ..stale import is_stale, mend
+from ..splats.apply_transform import apply_transform, upgrade
+from ..splats.display import draws_natively
+from ..splats.unapplied_transform import is_stale, mend
 from .reporting import reports_user_errors
 from .selected import OnSplats, selected_splats
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from .. import preview
+from ..splats import display
 from .drawing import Drawing
 
 PATIENCE = 1 / 60
@@ -81,7 +81,7 @@ def _hooks() -> list[tuple[list[Any], Any]]:
 
 def register() -> None:
     global running, _handle
-    if preview.draws_natively():
+    if display.draws_natively():
         return
     running = Drawing()
     _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")

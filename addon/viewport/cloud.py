@@ -10,8 +10,8 @@ import bpy
 import gpu
 import numpy as np
 
-from ..points import read_layer
-from ..splat_object import BASE, HARMONIC, POSITION, ROTATION, SCALE
+from ..splats.attributes import read_layer
+from ..splats.splat_object import BASE, HARMONIC, POSITION, ROTATION, SCALE
 from .shaders import WIDTH
 
 MOST_SPLATS = 16_000_000

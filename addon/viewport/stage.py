@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ...engine.core.transform import polar
-from ..splat_object import is_splat_object
+from ...engine.core.splats.transform import polar
+from ..splats.splat_object import is_splat_object
 from .cloud import Source
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
-from ..core.step import Say, Step
+from ..core.protocol.progress import Say, Step
 from .backends import LOCKS, Backend
 from .commands import run_logged
 from .folder import EngineFolder, Environment

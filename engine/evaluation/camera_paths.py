@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.camera import Camera, look_at
-from ..core.distortion import undistorted_camera
+from ..core.cameras.camera import Camera, look_at
+from ..core.cameras.distortion import undistorted_camera
+from ..core.datasets.read import read_dataset
+from ..core.datasets.transforms_json import read_cameras
 from ..core.errors import UserError
 from ..core.files import read_json
-from ..core.gaussians import Gaussians
-from ..core.sources import read_dataset
-from ..core.transform import quats_from_matrices, rotation_matrices
-from ..core.transforms_json import read_cameras
+from ..core.splats.gaussians import Gaussians
+from ..core.splats.transform import quats_from_matrices, rotation_matrices
 
 Named = tuple[str, Camera]
 

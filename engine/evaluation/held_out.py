@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..core.config import TrainConfig
-from ..core.dataset import Dataset, View
+from ..core.datasets.dataset import Dataset, View
+from ..core.datasets.read import read_dataset, read_dataset_of
 from ..core.errors import UserError
-from ..core.job import JobFolder
-from ..core.sources import read_dataset, read_dataset_of
+from ..core.protocol.config import TrainConfig
+from ..core.protocol.folder import JobFolder
 from ..training.backend import Target
-from ..training.maps import Wanted
-from ..training.targets import load_pyramid
+from ..training.data.maps import Wanted
+from ..training.data.targets import load_pyramid
 from .scene import job_of
 
 NAMED = 3

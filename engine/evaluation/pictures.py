@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.files import make_folder, replacing
-from ..core.png import write_png
+from ..core.images.png import write_png
 
 ENCODERS = {"libx264": {"crf": "17", "preset": "medium"}, "libopenh264": {}, "mpeg4": {"qscale": "3"}}
 """Those that films are written with, the best first, and their settings."""

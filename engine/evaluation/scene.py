@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.camera import Camera
-from ..core.config import TrainConfig
+from ..core.cameras.camera import Camera
 from ..core.errors import UserError
-from ..core.formats import read_splats
-from ..core.gaussians import Gaussians
-from ..core.job import JobFolder
-from ..training.backend import Model, Rendering, choose_engine, create_model
+from ..core.formats.registry import read_splats
+from ..core.protocol.config import TrainConfig
+from ..core.protocol.folder import JobFolder
+from ..core.splats.gaussians import Gaussians
+from ..training.backend import Model, Rendering
+from ..training.engines import choose_engine, create_model
 
 Color = tuple[float, float, float]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.dataset import Dataset
-from ..core.events import Finding
-from .agreement import check_agreement
-from .looks import Look, Unreadable, look_at_images
-from .masks import check_masks
-from .neighbours import check_neighbours
-from .pictures import check_pictures
-from .points import check_points, sampled
-from .sheet import contact_sheet
-from .views import check_completeness, check_directions, check_lenses, check_placement, unsound_poses
+from ..core.datasets.dataset import Dataset
+from ..core.protocol.events import Finding
+from .contact_sheet import contact_sheet
+from .image_checks import check_pictures
+from .image_stats import Look, Unreadable, look_at_images
+from .mask_checks import check_masks
+from .neighbour_checks import check_neighbours
+from .point_checks import check_points, sampled
+from .pose_checks import check_completeness, check_directions, check_lenses, check_placement, unsound_poses
+from .reprojection_checks import check_agreement
 
 SERIOUS_FIRST = ("error", "warning", "info")
 

@@ -9,16 +9,16 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..client import Engine, JobState, new_job_folder
-from ..core.events import Event
-from ..core.job import Control, JobFolder, find_jobs
-from ..core.job_spec import JobSpec, Spec
-from ..core.wire import source_of, with_source
-from ..estimation import Estimation
+from ..core.protocol.events import Event
+from ..core.protocol.folder import Control, JobFolder, find_jobs
+from ..core.protocol.http_messages import source_of, with_source
+from ..core.protocol.spec import JobSpec, Spec
+from ..jobs.estimation import Estimation
+from ..jobs.local_engine import Engine, JobState, new_job_folder
 from .estimation import RemoteEstimation
 from .follower import PATIENCE, Follower
 from .http import Address, Line, Unreachable
-from .mirror import DELETE, ask_control, asked_control, fingerprint, new_bond, read_bond, write_bond
+from .local_copy import DELETE, ask_control, asked_control, fingerprint, new_bond, read_bond, write_bond
 
 REACH_SECONDS = 3.0
 

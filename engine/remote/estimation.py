@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 from ..core.errors import UserError
-from ..core.events import Event, Failed, event_from_json
-from ..core.job_spec import JobSpec
-from ..estimation import Estimation, concluded
+from ..core.protocol.events import Event, Failed, event_from_json
+from ..core.protocol.spec import JobSpec
+from ..jobs.estimation import Estimation, concluded
 from .follower import messages
 from .http import Address, Line
-from .sending import offer, pack, stage_of
+from .upload import offer, pack, stage_of
 
 
 class RemoteEstimation(Estimation):

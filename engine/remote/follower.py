@@ -9,16 +9,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..client import JobState
 from ..core.errors import UserError
-from ..core.events import Event, Failed, Finished, Preview, event_from_json
-from ..core.job import JobFolder
-from ..core.job_spec import FramesSpec, JobSpec, PosesSpec
-from ..core.wire import JobStatus, checked_path, status_from_json
-from .fetching import fetch
+from ..core.protocol.events import Event, Failed, Finished, Preview, event_from_json
+from ..core.protocol.folder import JobFolder
+from ..core.protocol.http_messages import JobStatus, checked_path, status_from_json
+from ..core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from ..jobs.local_engine import JobState
+from .download import fetch
 from .http import Address, Line, Rejected, Unreachable
-from .mirror import DELETE, asked_control, fingerprint, read_bond, write_bond
-from .sending import SENDING, Parcel, pack, send, stage_of
+from .local_copy import DELETE, asked_control, fingerprint, read_bond, write_bond
+from .upload import SENDING, Parcel, pack, send, stage_of
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the next try when the engine does not answer; the last one for ever."""

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from ..core.errors import UserError
-from ..core.job import PROTOCOL
-from ..core.wire import PROTOCOL_HEADER
+from ..core.protocol.folder import PROTOCOL
+from ..core.protocol.http_messages import PROTOCOL_HEADER
 
 TIMEOUT_SECONDS = 15.0
 BLOCK = 1024**2

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from ..core.config import TrainConfig
-from ..core.events import Failed, Finished
-from ..core.words import duration
+from ..core.protocol.config import TrainConfig
+from ..core.protocol.events import Failed, Finished
+from ..core.text import duration
 from .curves import chart
 from .record import Record
 from .strips import FULL_ERROR, HEAT, Strip, data_uri

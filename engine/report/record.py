@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.config import TrainConfig
-from ..core.events import Evaluated, Event, Failed, Finding, Finished, Progress, Started
-from ..core.job import JobFolder
+from ..core.protocol.config import TrainConfig
+from ..core.protocol.events import Evaluated, Event, Failed, Finding, Finished, Progress, Started
+from ..core.protocol.folder import JobFolder
 
 Curve = list[tuple[float, float]]
 """Points (step, value), by step."""

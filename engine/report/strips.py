@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.png import encode_png
+from ..core.images.png import encode_png
 from ..evaluation.held_out import HeldOut
 from ..evaluation.scene import opened, to_bytes
+from ..training.data.images import area_average
 from ..training.evaluate import ViewScore, compare, compared
-from ..training.images import area_average
 
 LONGEST_SIDE = 480
 MOST_STRIPS = 12

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.events import Finished
 from ..core.files import write_text
-from ..core.job import JobFolder
+from ..core.protocol.events import Finished
+from ..core.protocol.folder import JobFolder
 from ..evaluation.held_out import held_out_for
 from .page import page
 from .record import read_record

@@ -16,10 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ..client import JobState
 from ..core.errors import UserError
-from ..core.job import PROTOCOL
-from ..core.wire import (
+from ..core.protocol.folder import PROTOCOL
+from ..core.protocol.http_messages import (
     OFFSET_HEADER,
     JobStatus,
     Submission,
@@ -29,15 +28,16 @@ from ..core.wire import (
     status_to_json,
     submission_from_json,
 )
+from ..jobs.local_engine import JobState
 from .checking import check
 from .estimating import Estimates
 from .event_stream import event_stream
 from .executors import Job
-from .guard import log, refusal
-from .idle import Meter
+from .http_errors import Refused
+from .idle_shutdown import Meter
+from .middleware import log, refusal
 from .queue import Queue
 from .ranges import file_response
-from .refusal import Refused
 from .store import Client, Store
 from .uploads import part_of
 

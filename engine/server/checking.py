@@ -10,13 +10,13 @@ from pathlib import Path
 from fastapi.responses import JSONResponse, Response
 
 from ..core.errors import UserError
-from ..core.events import Failed, Finding
 from ..core.files import make_folder
-from ..core.job import JobFolder
-from ..core.job_spec import JobSpec
-from ..core.wire import Submission, source_of
+from ..core.protocol.events import Failed, Finding
+from ..core.protocol.folder import JobFolder
+from ..core.protocol.http_messages import Submission, source_of
+from ..core.protocol.spec import JobSpec
+from .http_errors import Refused
 from .quota import INPUT
-from .refusal import Refused
 from .store import Client, link_files
 
 

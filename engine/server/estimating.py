@@ -12,16 +12,16 @@ from pathlib import Path
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from ..core.events import Estimated, Event, Finding, event_to_json
 from ..core.files import make_folder
-from ..core.job_spec import JobSpec
-from ..core.wire import Submission, source_of, with_source
-from ..estimation import Estimation
+from ..core.protocol.events import Estimated, Event, Finding, event_to_json
+from ..core.protocol.http_messages import Submission, source_of, with_source
+from ..core.protocol.spec import JobSpec
+from ..jobs.estimation import Estimation
 from .event_stream import POLL_SECONDS, STATUS_SECONDS
 from .executors import CPU
-from .idle import Meter
+from .http_errors import Refused
+from .idle_shutdown import Meter
 from .queue import Queue
-from .refusal import Refused
 from .store import Client, link_files
 
 ALIVE = "event: status\ndata: {}\n\n"

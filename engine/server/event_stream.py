@@ -6,9 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-from ..core.events import event_to_json, newest
-from ..core.job import JobFolder
-from ..core.wire import JobStatus, status_to_json
+from ..core.protocol.events import event_to_json, newest
+from ..core.protocol.folder import JobFolder
+from ..core.protocol.http_messages import JobStatus, status_to_json
 
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 1.0

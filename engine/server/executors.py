@@ -7,7 +7,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ..client import JobState
+from ..jobs.local_engine import JobState
 from .store import Client
 
 CPU = "cpu"

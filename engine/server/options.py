@@ -8,7 +8,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import Literal
 
-from ..core.wire import PORT
+from ..core.protocol.http_messages import PORT
 
 TOKEN_VARIABLE = "SPLATWRIGHT_TOKEN"
 GIGABYTE = 10**9

@@ -10,11 +10,11 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from ..client import JobState, rests, said_last_word
 from ..core.errors import UserError
-from ..core.events import Event, Failed, Progress, Stage, Started
+from ..core.protocol.events import Event, Failed, Progress, Stage, Started
+from ..jobs.local_engine import JobState, rests, said_last_word
 from .executors import Executor, Job
-from .refusal import Refused
+from .http_errors import Refused
 from .store import Store, Ticket
 
 log = logging.getLogger("splatwright.server")

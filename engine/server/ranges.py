@@ -11,7 +11,7 @@ from typing import BinaryIO
 from fastapi.responses import Response, StreamingResponse
 
 from ..core.files import disk_error
-from .refusal import Refused
+from .http_errors import Refused
 
 BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

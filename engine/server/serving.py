@@ -14,8 +14,8 @@ from ..core.files import make_folder
 from .app import Service, create_app
 from .auth import checked_tokens, is_loopback, kept_token
 from .executors import Executor, LocalExecutor, find_devices
-from .guard import Guard
-from .idle import Meter, Watchman
+from .idle_shutdown import Meter, Watchman
+from .middleware import Guard
 from .options import GIGABYTE, ServeOptions, tunnel
 from .queue import Queue
 from .store import Store

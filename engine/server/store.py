@@ -9,14 +9,14 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..client import JobState, LocalEngine, rests, state_of
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
-from ..core.job import JobFolder
-from ..core.job_spec import JobSpec, Spec
-from ..core.wire import JobFile, Submission, source_of, with_source
+from ..core.protocol.folder import JobFolder
+from ..core.protocol.http_messages import JobFile, Submission, source_of, with_source
+from ..core.protocol.spec import JobSpec, Spec
+from ..jobs.local_engine import JobState, LocalEngine, rests, state_of
+from .http_errors import Refused
 from .quota import INPUT, Quota, size_of
-from .refusal import Refused
 from .uploads import Limits, Uploads
 
 QUEUE_FILE = "queue.json"

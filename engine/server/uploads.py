@@ -18,9 +18,9 @@ from typing import BinaryIO
 from starlette.requests import ClientDisconnect
 
 from ..core.files import disk_error, make_folder
-from ..core.wire import FileEntry, Missing
+from ..core.protocol.http_messages import FileEntry, Missing
+from .http_errors import Refused
 from .quota import Quota
-from .refusal import Refused
 
 BLOCK = 1024**2
 """Bytes that are gathered before a thread hashes and writes them."""

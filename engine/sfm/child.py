@@ -14,7 +14,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from ..core.step import Say
+from ..core.protocol.progress import Say
 from .exchange import read_request, write_outcome
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.camera import Camera
-from ..core.poses_report import Gap
+from ..core.cameras.camera import Camera
+from ..core.datasets.poses_report import Gap
 from .consistency import components
 
 LARGEST_STEP = 40.0

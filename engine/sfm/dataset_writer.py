@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from ..core.camera import Camera
-from ..core.dataset import Dataset, PointCloud, View, held_out_names
-from ..core.distortion import forget_samples, undistort_image, undistorted_camera
+from ..core.cameras.camera import Camera
+from ..core.cameras.distortion import forget_samples, undistort_image, undistorted_camera
+from ..core.datasets.dataset import Dataset, PointCloud, View, held_out_names
+from ..core.datasets.file_types import MASKS
+from ..core.datasets.poses_report import FILE
+from ..core.datasets.transforms_json import FILE as TRANSFORMS
+from ..core.datasets.transforms_json import write_transforms
 from ..core.files import make_folder, replacing
-from ..core.photo_sources import MASKS
-from ..core.poses_report import FILE
-from ..core.step import Say, Step
-from ..core.transforms_json import FILE as TRANSFORMS
-from ..core.transforms_json import write_transforms
+from ..core.protocol.progress import Say, Step
 from .photos import Photo, open_mask, open_photo
 from .pool import threads
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.camera import Camera
-from ..core.dataset import Dataset
+from ..core.cameras.camera import Camera
+from ..core.datasets.dataset import Dataset
+from ..core.datasets.poses_report import Gap, PosesReport, Unplaced
 from ..core.errors import UserError
 from ..core.files import replacing
-from ..core.poses_report import Gap, PosesReport, Unplaced
 from .photos import open_photo
 
 WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Hiragino Sans", "PingFang SC",

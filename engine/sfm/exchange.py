@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.files import write_text
-from ..core.photo_options import Features, Mapping, Pairing
+from ..core.protocol.sfm_options import Features, Mapping, Pairing
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
 PLAIN = 100

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pycolmap
 
-from ..core.photo_sources import MASKS
-from ..core.step import Say, Step
+from ..core.datasets.file_types import MASKS
+from ..core.protocol.progress import Say, Step
 from .exchange import Group, Request
 from .prepare import COPIES
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, replacing
-from ..core.photo_options import FrameOptions
-from ..core.step import Say, Step, silent
+from ..core.protocol.progress import Say, Step, silent
+from ..core.protocol.sfm_options import FrameOptions
 from .video import Timeline, decoded, display_matrix, grey, hdr, opened, picture, timeline
 
 LOOK = "looking through the video"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..core.events import Event, Finding, Finished
-from ..core.job import Control, JobFolder
-from ..core.job_spec import FramesSpec
+from ..core.protocol.events import Event, Finding, Finished
+from ..core.protocol.folder import Control, JobFolder
+from ..core.protocol.spec import FramesSpec
 from .job import Listener, Stopped
 from .needs import check_video_packages
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..core.events import Event, Finding, Finished, Posed, Stage
-from ..core.job import Control, JobFolder
-from ..core.job_spec import PosesSpec
-from ..core.poses_report import PosesReport
-from ..core.step import Step
+from ..core.datasets.poses_report import PosesReport
+from ..core.protocol.events import Event, Finding, Finished, Posed, Stage
+from ..core.protocol.folder import Control, JobFolder
+from ..core.protocol.progress import Step
+from ..core.protocol.spec import PosesSpec
 from .needs import check_packages
 
 MOST_NAMED = 20

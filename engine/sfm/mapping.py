@@ -12,7 +12,7 @@ import numpy as np
 import pycolmap
 
 from ..core.files import make_folder
-from ..core.step import Say, Step
+from ..core.protocol.progress import Say, Step
 from .consistency import Sight, strays
 from .exchange import ImageOutcome, Link, Outcome, Request
 from .matching import match_pairs, unmatched

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from ..core.photo_options import Pairing
-from ..core.step import Say, Step
+from ..core.protocol.progress import Say, Step
+from ..core.protocol.sfm_options import Pairing
 from .exchange import Request
 from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
 

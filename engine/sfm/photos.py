@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from ..core.datasets.file_types import MASKS, PHOTOS, RAW, VIDEOS
+from ..core.datasets.poses_report import Unplaced
 from ..core.errors import UserError
 from ..core.files import disk_error
-from ..core.photo_sources import MASKS, PHOTOS, RAW, VIDEOS
-from ..core.poses_report import Unplaced
-from ..core.words import named
+from ..core.text import named
 
 HEIF = (".heic", ".heif")
 FULL_FRAME_DIAGONAL = 43.2666

@@ -10,15 +10,15 @@ from itertools import groupby, pairwise
 from operator import attrgetter
 from pathlib import Path
 
-from ..core.colmap import read_colmap
-from ..core.dataset import Dataset, PointCloud
+from ..core.datasets.colmap import read_colmap
+from ..core.datasets.dataset import Dataset, PointCloud
+from ..core.datasets.file_types import MASKS
+from ..core.datasets.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, write_report
 from ..core.errors import UserError
 from ..core.files import make_folder
-from ..core.photo_options import PosesOptions
-from ..core.photo_sources import MASKS
-from ..core.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, write_report
-from ..core.step import Say, Step, silent
-from ..core.words import named
+from ..core.protocol.progress import Say, Step, silent
+from ..core.protocol.sfm_options import PosesOptions
+from ..core.text import named
 from .dataset_writer import IMAGES, Shot, write_dataset
 from .exchange import OUTCOME, Group, Outcome, Request
 from .photos import find_photos, natural, without_warnings

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..core.datasets.file_types import MASKS
+from ..core.datasets.poses_report import Unplaced
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, replacing
-from ..core.photo_sources import MASKS
-from ..core.poses_report import Unplaced
-from ..core.step import Say, Step
+from ..core.protocol.progress import Say, Step
 from .photos import Photo, black_below, open_mask, open_photo
 from .pool import threads
 

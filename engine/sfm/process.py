@@ -18,7 +18,7 @@ from typing import IO
 
 from ..core.errors import UserError
 from ..core.files import disk_error
-from ..core.step import Say, Step
+from ..core.protocol.progress import Say, Step
 from .exchange import OUTCOME, Outcome, Request, read_outcome, write_request
 
 LOG = "colmap.log"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.dataset import Dataset
-from ..core.photo_options import PosesOptions
-from ..core.poses_report import Lens, PosesReport, Unplaced
+from ..core.datasets.dataset import Dataset
+from ..core.datasets.poses_report import Lens, PosesReport, Unplaced
+from ..core.protocol.sfm_options import PosesOptions
 from .coverage import centre_of_attention, gaps_and_advice
 from .dataset_writer import Shot
 from .exchange import PLAIN, ImageOutcome, Outcome

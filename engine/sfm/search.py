@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.step import Say, Step
+from ..core.protocol.progress import Say, Step
 from .exchange import PLAIN, Outcome, Request
 from .features import extract
 from .mapping import Found, place, save

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.camera import Camera
-from ..core.dataset import PointCloud
+from ..core.cameras.camera import Camera
+from ..core.datasets.dataset import PointCloud
 
 DISTANCE = 3.0
 """Median distance in metres from the cameras to the points; photos tell no scale, so this one suits Blender's default grid."""

@@ -17,9 +17,9 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..core.datasets.file_types import PHOTOS
 from ..core.errors import UserError
 from ..core.files import disk_error
-from ..core.photo_sources import PHOTOS
 from .tone_mapping import Transfer, tone_mapped
 
 TRANSFERS: dict[int, Transfer] = {16: "PQ", 18: "HLG"}

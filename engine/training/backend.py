@@ -6,24 +6,16 @@ inside the backend; what crosses is numpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ..core.camera import Camera
-from ..core.config import TrainConfig
+from ..core.cameras.camera import Camera
 from ..core.errors import UserError
-from ..core.gaussians import Gaussians
-from .distributed import SOLO, Group
+from ..core.splats.gaussians import Gaussians
 
 Engine = Literal["cuda", "cpu"]
-
-GPU_GAUSSIANS = 1_000_000
-"""What scenes of the usual benchmarks need for full detail, and every graphics card has room for."""
-
 
 @dataclass(frozen=True)
 class Target:
@@ -190,75 +182,3 @@ TRACED = 10_000
 def sampled_rows(count: int, most: int) -> np.ndarray:
     """At most so many of `count` rows, spread evenly."""
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which engine trains, and why it is this one."""
-
-    engine: Engine
-    reason: str
-    hint: str = ""
-
-
-def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
-    """The engine that the settings ask for; `auto` takes the graphics card where it can train.
-
-    Compiles gsplat's kernels the first time, which takes minutes; `tick` is called meanwhile. UserError when `cuda` is asked
-    for and cannot train.
-    """
-    if config.backend == "cpu":
-        return Choice("cpu", "Training on the processor, as set.")
-    from .cuda.availability import has_card, prepare_kernels, unavailable
-
-    problem = unavailable() or prepare_kernels(tick)
-    if problem is None:
-        return Choice("cuda", "Training on the graphics card.")
-    if config.backend == "cuda":
-        raise problem
-    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
-
-
-def likely_engine(config: TrainConfig) -> Engine:
-    """The engine that choose_engine will most likely take, without compiling anything and without complaint."""
-    if config.backend == "cpu":
-        return "cpu"
-    from .cuda.availability import unavailable
-
-    return "cpu" if unavailable() else "cuda"
-
-
-def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> int:
-    """How many Gaussians suit the engine and images of so many pixels."""
-    match engine:
-        case "cpu":
-            from .cpu.model import affordable_gaussians, default_threads
-
-            return affordable_gaussians(pixels, config.threads or default_threads())
-        case "cuda":
-            return GPU_GAUSSIANS
-
-
-def device_errors(engine: Engine) -> AbstractContextManager[None]:
-    """Inside, what goes wrong on the engine's device becomes a UserError."""
-    if engine == "cpu":
-        return nullcontext()
-    from .cuda.failures import plain_errors
-
-    return plain_errors()
-
-
-def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),
-                 group: Group = SOLO) -> Model:
-    """A model on an engine. `cameras` are those of the photos, `group` the processes that train together."""
-    match engine:
-        case "cpu":
-            from .cpu.model import CpuModel
-
-            if group.size > 1:
-                raise UserError("Several processes train together on graphics cards alone.", "Start one process, or set backend to cuda.")
-            return CpuModel(gaussians, config.threads, config.antialiased)
-        case "cuda":
-            from .cuda.model import cuda_model
-
-            return cuda_model(gaussians, config, cameras, group)

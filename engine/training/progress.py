@@ -6,9 +6,9 @@ import math
 import time
 
 from ..core.errors import UserError
-from ..core.events import Progress
+from ..core.protocol.events import Progress
 from .backend import Loss
-from .watch import Every
+from .clocks import Every
 
 PROGRESS_SECONDS = 0.5
 MEMORY = 0.98

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
-from ..core.config import TrainConfig
-from ..core.distortion import undistorted_camera
+from ..core.cameras.distortion import undistorted_camera
+from ..core.datasets.dataset import Dataset
+from ..core.datasets.read import read_dataset_of
 from ..core.errors import UserError
-from ..core.events import Event, Finding, Started
-from ..core.job import JobFolder
-from ..core.sources import read_dataset_of
-from ..preflight import check_dataset
-from ..preflight.budget import check_budget
-from .backend import Engine, Model, choose_engine
+from ..core.protocol.config import TrainConfig
+from ..core.protocol.events import Event, Finding, Started
+from ..core.protocol.folder import JobFolder
+from .backend import Engine, Model
 from .checkpoint import Checkpoint, load_checkpoint
-from .demands import check_demands, settled
-from .distributed import SOLO, Group
-from .health import Health
-from .initialise import focus_point, initial_gaussians, scene_scale
-from .photos import Photos, open_photos
+from .clocks import Clock
+from .data.image_store import Photos, open_photos
+from .engines import choose_engine
+from .group import SOLO, Group
+from .health.checks import Scene
+from .health.monitor import Health
+from .init.initialize import focus_point, initial_gaussians, scene_scale
 from .progress import Progression
+from .requirements import check_demands, settled
 from .strategies import Strategy, create_strategy
-from .symptoms import Scene
-from .watch import Clock
 
 TRAIN_SHARE = 0.85
 """Of the memory for photos that those trained on get; the held-out ones get the rest."""
 
 Emit = Callable[[Event], None]
 MakeModel = Callable[..., Model]
+
+
+class Checks(Protocol):
+    """What looks for trouble before a training begins; a finding of severity "error" ends it before it has begun."""
+
+    def dataset(self, dataset: Dataset, tick: Callable[[], None], /) -> list[Finding]:
+        """Findings about images, poses and points; `tick` is called for each image."""
+        ...
+
+    def settings(self, dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, /) -> list[Finding]:
+        """Findings about what the training takes: memory, disk of the job's `folder`, time."""
+        ...
 
 
 @dataclass
@@ -69,18 +83,19 @@ class Run:
             self.job.beat()
 
 
-def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel) -> Run:
+def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, checks: Checks | None = None) -> Run:
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
     tick = job.beat if group.leads else lambda: None
     spec = job.read_spec()
     dataset = read_dataset_of(job)
-    if group.leads:
-        report_findings(check_dataset(dataset, tick), emit)
+    if checks and group.leads:
+        report_findings(checks.dataset(dataset, tick), emit)
     choice = choose_engine(spec.config, tick)
     config = settled(spec.config, dataset, choice.engine)
     if group.leads:
         job.write_spec(replace(spec, config=config))
-        report_findings(check_budget(dataset, config, choice.engine, job.path), emit)
+    if checks and group.leads:
+        report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
     emit(Finding("info", choice.reason, choice.hint))
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..core.config import TrainConfig
+from ..core.protocol.config import TrainConfig
 from .backend import StepSettings
 
 MEANS_DECAY = 0.01

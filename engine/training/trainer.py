@@ -11,23 +11,24 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.events import Evaluated, Finding, Finished, Paused, Preview, Started
 from ..core.files import write_text
-from ..core.gaussians import Gaussians
-from ..core.job import Control, JobFolder
-from ..core.ply import read_ply, write_ply
-from ..core.words import duration
-from .backend import Loss, OutOfMemory, create_model, device_errors
+from ..core.formats.ply import read_ply, write_ply
+from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started
+from ..core.protocol.folder import Control, JobFolder
+from ..core.splats.gaussians import Gaussians
+from ..core.text import duration
+from .backend import Loss, OutOfMemory
 from .checkpoint import Checkpoint, save_checkpoint
-from .distributed import SOLO, Group, SharedControl
+from .clocks import Every
+from .data.image_store import AHEAD
+from .engines import create_model, device_errors
 from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
-from .photos import AHEAD
-from .room import make_room
-from .run import Emit, MakeModel, Run, close, prepare
+from .group import SOLO, Group, SharedControl
+from .run import Checks, Emit, MakeModel, Run, close, prepare
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
-from .trial import STEPS, begun
+from .shrink import make_room
+from .smoke_test import STEPS, begun
 from .versions import checksum, versions
-from .watch import Every
 
 PREVIEW_GAUSSIANS = 200_000
 RETRY_SECONDS = 2.0
@@ -43,13 +44,14 @@ UNMEASURED = Finding("warning", "No view is held out, so the quality of this tra
 AskControl = Callable[[], Control]
 
 
-def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, make_model: MakeModel = create_model) -> None:
+def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, make_model: MakeModel = create_model,
+          checks: Checks | None = None) -> None:
     """Train the job to its end, or until control says stop. Goes on from the job's checkpoint when there is one.
 
     Emits events; leaves result.ply and report.json. Raises UserError for everything that people can mend. In a group of
-    processes the first one alone emits, writes and is asked.
+    processes the first one alone emits, writes and is asked. `checks` look for trouble before.
     """
-    run = prepare(job, emit if group.leads else lambda event: None, group, make_model)
+    run = prepare(job, emit if group.leads else lambda event: None, group, make_model, checks)
     if not len(run.held_out) and group.leads:
         emit(UNMEASURED)
     try:

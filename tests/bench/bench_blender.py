@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.ply import write_ply
+from engine.core.formats.ply import write_ply
 from tests.bench.bench_formats import trained_like
 from tests.peer.peers import splat_transform
 

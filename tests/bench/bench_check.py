@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine.core.sources import read_dataset
+from engine.core.datasets.read import read_dataset
 from engine.preflight import check
 from tests.scenes import speckled_ball, write_ball_dataset
 

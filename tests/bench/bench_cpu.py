@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.camera import Camera
-from engine.core.gaussians import Gaussians
+from engine.core.cameras.camera import Camera
+from engine.core.splats.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu.library import STAGES
 from engine.training.cpu.model import CpuModel

@@ -15,10 +15,10 @@ from typing import Annotated
 
 import tyro
 
-from engine.client import LocalEngine
-from engine.core.config import PRESETS, PresetName, TrainConfig
-from engine.core.events import Estimated, Failed, Finished
-from engine.core.job_spec import JobSpec
+from engine.core.protocol.config import PRESETS, PresetName, TrainConfig
+from engine.core.protocol.events import Estimated, Failed, Finished
+from engine.core.protocol.spec import JobSpec
+from engine.jobs.local_engine import LocalEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

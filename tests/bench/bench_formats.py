@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.formats import FORMATS, Format, read_splats, write_splats
-from engine.core.gaussians import Gaussians
+from engine.core.formats.registry import FORMATS, Format, read_splats, write_splats
+from engine.core.splats.gaussians import Gaussians
 
 
 def main() -> None:

@@ -21,19 +21,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.core.config import PRESETS, TrainConfig
-from engine.core.dataset import Dataset
+from engine.core.datasets.dataset import Dataset
+from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
-from engine.core.job import JobFolder, JobSpec
-from engine.core.sources import read_dataset
-from engine.training.backend import Target, choose_engine, create_model
+from engine.core.protocol.config import PRESETS, TrainConfig
+from engine.core.protocol.folder import JobFolder, JobSpec
+from engine.training.backend import Target
 from engine.training.cuda.quality import quality
 from engine.training.cuda.residency import DevicePhotos, truth_of
-from engine.training.distributed import SOLO
+from engine.training.data.targets import load_targets
+from engine.training.engines import choose_engine, create_model
 from engine.training.evaluate import evaluate
+from engine.training.group import SOLO
 from engine.training.run import MakeModel, Run, close, prepare
 from engine.training.schedule import sh_degree_at
-from engine.training.targets import load_targets
 from engine.training.trainer import learn, refine
 from tests.bench.peer import Peer, PeerDefaults, Rasterization, shortened
 

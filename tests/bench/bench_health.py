@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.core.config import Backend, TrainConfig
-from engine.core.events import Event, Finding
-from engine.core.job import JobFolder, JobSpec
+from engine.core.protocol.config import Backend, TrainConfig
+from engine.core.protocol.events import Event, Finding
+from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.training import trainer
-from engine.training.health import Health
+from engine.training.health.monitor import Health
 from tests.scenes import speckled_ball, write_ball_dataset
 
 LIMIT = 0.01

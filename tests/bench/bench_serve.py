@@ -19,10 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.core.config import TrainConfig
-from engine.core.job_spec import JobSpec, PosesSpec
-from engine.core.wire import submission_to_json
-from engine.remote.sending import SENDING, pack, send
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.http_messages import submission_to_json
+from engine.core.protocol.spec import JobSpec, PosesSpec
+from engine.remote.upload import SENDING, pack, send
 from tests.scenes import write_ball_dataset
 from tests.server.serving import ROOT, TOKEN, Server, ask
 

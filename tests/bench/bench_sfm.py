@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from engine.core.sources import read_dataset
+from engine.core.datasets.read import read_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

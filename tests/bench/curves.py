@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.core.config import PRESETS, PresetName, TrainConfig
-from engine.core.dataset import Dataset, View
-from engine.core.job import JobFolder, JobSpec
-from engine.core.sources import read_dataset
-from engine.core.transforms_json import write_transforms
-from engine.training.backend import create_model
-from engine.training.distributed import SOLO
+from engine.core.datasets.dataset import Dataset, View
+from engine.core.datasets.read import read_dataset
+from engine.core.datasets.transforms_json import write_transforms
+from engine.core.protocol.config import PRESETS, PresetName, TrainConfig
+from engine.core.protocol.folder import JobFolder, JobSpec
+from engine.training.data.images import read_image
+from engine.training.data.targets import load_pyramid
+from engine.training.engines import create_model
 from engine.training.evaluate import BLACK, composed, evaluate
-from engine.training.images import read_image
+from engine.training.group import SOLO
 from engine.training.run import Run, close, prepare
 from engine.training.schedule import sh_degree_at
-from engine.training.targets import load_pyramid
 from engine.training.trainer import learn, refine
 from tests.bench import cores, prototype
 from tests.bench.prototype import Curve

@@ -17,9 +17,9 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from engine.core.camera import Camera
-from engine.core.dataset import Dataset
-from engine.core.gaussians import rgb_to_sh0
+from engine.core.cameras.camera import Camera
+from engine.core.datasets.dataset import Dataset
+from engine.core.splats.gaussians import rgb_to_sh0
 from engine.training.backend import Target
 from engine.training.cuda.ssim import ssim
 from engine.training.evaluate import BLACK, composed

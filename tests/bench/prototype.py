@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.camera import Camera
-from engine.core.gaussians import Gaussians
+from engine.core.cameras.camera import Camera
+from engine.core.splats.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES
 from engine.training.cpu.build import CACHE
 from tests.bench import cores

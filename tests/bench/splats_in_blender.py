@@ -60,7 +60,7 @@ def exported(path: Path) -> None:
 
 def reloaded(target: bpy.types.Object) -> None:
     target.splatwright.stamp = ""
-    module("addon.linked").refresh()
+    module("addon.splats.linked_files").refresh()
     assert target.splatwright.stamp
 
 
@@ -72,7 +72,7 @@ def saved(path: Path) -> None:
 def sorting(target: bpy.types.Object) -> Callable[[], object]:
     """Sorts the object's splats as a viewport does when it turns."""
     order = module("addon.viewport.order")
-    means = module("addon.points").read_layer(target.data, "position")
+    means = module("addon.splats.attributes").read_layer(target.data, "position")
     request = order.SortRequest((), (order.Part(means, 0, np.array([0.1, 0.3, -0.9, 9.0])),), True)
     return lambda: order.sort(request)
 
@@ -80,8 +80,8 @@ def sorting(target: bpy.types.Object) -> Callable[[], object]:
 def preview() -> Figures:
     """A training's preview: as many splats as before, without harmonics."""
     empty_scene()
-    splat_object = module("addon.splat_object")
-    kind = module("engine.core.gaussians").Gaussians
+    splat_object = module("addon.splats.splat_object")
+    kind = module("engine.core.splats.gaussians").Gaussians
     gaussians = kind(**trained_like(PREVIEW).with_sh_degree(0).arrays())
     made = splat_object.create_splat_object("Splats", gaussians)
     return {"preview of 200k rewritten": best(lambda: splat_object.update_splat_object(made, gaussians), 5)}

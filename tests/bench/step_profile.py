@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from engine.core.config import PRESETS, TrainConfig
 from engine.core.errors import UserError
-from engine.core.job import JobFolder, JobSpec
-from engine.training.backend import choose_engine, create_model
-from engine.training.distributed import SOLO
+from engine.core.protocol.config import PRESETS, TrainConfig
+from engine.core.protocol.folder import JobFolder, JobSpec
+from engine.training.engines import choose_engine, create_model
+from engine.training.group import SOLO
 from engine.training.run import MakeModel, Run, close, prepare
 from tests.bench.bench_gpu import one_step
 

@@ -58,7 +58,7 @@ def extension() -> str:
 
 
 def module(name: str) -> ModuleType:
-    """A module of the extension as Blender knows it: module("addon.cameras"), module("engine.core.dataset")."""
+    """A module of the extension as Blender knows it: module("addon.cameras"), module("engine.core.datasets.dataset")."""
     return importlib.import_module(f"{EXTENSION}.{name}")
 
 
@@ -94,7 +94,7 @@ def add_camera(scene: bpy.types.Scene, location: tuple[float, float, float] = (3
 @pytest.fixture
 def layout(fresh_scene: bpy.types.Scene) -> ModuleType:
     """Placing splat objects, in an empty scene."""
-    return module("addon.layout")
+    return module("addon.placement")
 
 
 def glow(target: bpy.types.Object, color: tuple[float, float, float]) -> None:

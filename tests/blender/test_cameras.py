@@ -38,9 +38,9 @@ def assign(owner: object, values: dict[str, object]) -> None:
 
 def written_frame(folder: Path, camera: object) -> dict:
     """The one frame of a transforms.json written for `camera`."""
-    dataset = module("engine.core.dataset")
+    dataset = module("engine.core.datasets.dataset")
     view = dataset.View("0001.png", folder / "images" / "0001.png", camera)
-    path = module("engine.core.transforms_json").write_transforms(dataset.Dataset(folder, (view,)))
+    path = module("engine.core.datasets.transforms_json").write_transforms(dataset.Dataset(folder, (view,)))
     return json.loads(path.read_text())["frames"][0]
 
 
@@ -110,7 +110,7 @@ def test_rendered_pixels_are_where_the_camera_says(
     fresh_scene.cycles.samples = 8
     bpy.ops.splatwright.capture_dataset(directory=str(tmp_path), points=0)
     frame = json.loads((tmp_path / "transforms.json").read_text())["frames"][0]
-    alpha = module("addon.render_passes").read_pixels(tmp_path / frame["file_path"])[..., 3]
+    alpha = module("addon.capture.render_passes").read_pixels(tmp_path / frame["file_path"])[..., 3]
     rows, columns = np.indices(alpha.shape) + 0.5
     centroid = np.array([(alpha * columns).sum(), (alpha * rows).sum()]) / alpha.sum()
     assert alpha.shape == (frame["h"], frame["w"])
@@ -118,7 +118,7 @@ def test_rendered_pixels_are_where_the_camera_says(
 
 
 def test_camera_and_back(fresh_scene: bpy.types.Scene) -> None:
-    cameras, core = module("addon.cameras"), module("engine.core.camera")
+    cameras, core = module("addon.cameras"), module("engine.core.cameras.camera")
     matrix = np.array(Matrix.LocRotScale((1, 2, 3), Matrix.Rotation(0.7, 3, (1, 2, 3)).to_quaternion(), None))
     wanted = core.Camera(96, 64, 80.0, 80.0, 50.0, 29.0, matrix)
     camera_object = cameras.blender_from_camera("Photo", wanted)

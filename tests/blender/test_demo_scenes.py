@@ -12,7 +12,7 @@ import pytest
 from demo.sample_scene import build_sample_scene
 from demo.thicket_scene import build_thicket
 
-from .capturing import capture, pixels
+from .capture.capturing import capture, pixels
 
 
 @pytest.mark.parametrize("build", [build_sample_scene, build_thicket])

@@ -90,10 +90,10 @@ def test_a_failing_module_leaves_nothing_registered(monkeypatch: pytest.MonkeyPa
 
 def test_the_kernels_draw_in_blenders_own_python() -> None:
     """A Gaussian right before the lens of a camera that looks along -Z."""
-    camera = module("engine.core.camera").Camera(33, 17, 30.0, 30.0, 16.5, 8.5, np.eye(4))
+    camera = module("engine.core.cameras.camera").Camera(33, 17, 30.0, 30.0, 16.5, 8.5, np.eye(4))
     arrays = {name: np.zeros(shape, np.float32) for name, shape in module("engine.training.cpu.blocks").parameter_shapes(1, 0).items()}
     arrays["means"][:], arrays["quats"][:], arrays["scales"][:] = (0, 0, -2), (1, 0, 0, 0), -1
-    model = module("engine.training.cpu.model").CpuModel(module("engine.core.gaussians").Gaussians(**arrays), 2)
+    model = module("engine.training.cpu.model").CpuModel(module("engine.core.splats.gaussians").Gaussians(**arrays), 2)
     seen = model.render(camera, 0, (0, 0, 1))
     model.close()
     assert seen.rgb[8, 16] == pytest.approx([0.25, 0.25, 0.75], abs=1e-3) and seen.depth[8, 16] == pytest.approx(2)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import LocalEngine
+from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
-from engine.core.formats import read_splats
-from engine.core.sources import read_dataset
+from engine.core.formats.registry import read_splats
+from engine.jobs.local_engine import LocalEngine
 from engine.training.checkpoint import load_checkpoint
 
 from .test_command_line import ROOT, assert_sentence, splatwright
@@ -140,7 +140,7 @@ def test_a_blender_that_dies(file: Path, tmp_path: Path) -> None:
 
 
 def test_the_one_that_is_found_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine import blender
+    from engine.batch import blender
 
     monkeypatch.setattr(blender, "USUAL_PLACES", ())
     monkeypatch.delenv(blender.VARIABLE, raising=False)

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.core.formats import read_splats
-from engine.core.job import JobFolder
-from engine.core.ply import read_ply, write_ply
+from engine.core.formats.ply import read_ply, write_ply
+from engine.core.formats.registry import read_splats
+from engine.core.protocol.folder import JobFolder
 from engine.training.checkpoint import load_checkpoint
 from tests.scenes import colored_ball, write_ball_dataset
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.ply import read_ply
+from engine.core.formats.ply import read_ply
 from engine.training.cpu.build import BUILDS
 from tests.scenes import write_ball_dataset
 

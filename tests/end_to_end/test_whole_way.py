@@ -49,9 +49,9 @@ scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES"
 bpy.ops.splatwright.capture_dataset(directory=str(folder / "dataset"), source="DOME", count=16, resolution=64, transparent=True)
 settings = scene.splatwright.train
 settings.dataset, settings.max_steps, settings.max_gaussians, settings.resolution = str(folder / "dataset"), 400, 3000, 64
-module("addon.preferences").preferences().jobs_folder = str(folder / "jobs")
+module("addon.engines.locations").preferences().jobs_folder = str(folder / "jobs")
 bpy.ops.splatwright.train()
-jobs = module("addon.jobs")
+jobs = module("addon.jobs.jobs")
 end = time.monotonic() + 120
 splats = lambda: next((found for found in bpy.data.objects if found.splatwright.job), None)
 live = False
@@ -63,11 +63,11 @@ while not scene.splatwright.imported_job:
 
 # At identity in the scene's frame: its opaque splats lie on the pixels that show the cube.
 target = splats()
-gaussians = module("engine.core.gaussians")
-found = module("addon.splat_object").gaussians_from_object(target)
+gaussians = module("engine.core.splats.gaussians")
+found = module("addon.splats.splat_object").gaussians_from_object(target)
 opaque = found.means[found.opacities > 0]
-dataset = module("engine.core.sources").read_dataset(folder / "dataset")
-read_png = module("engine.core.png").decode_png
+dataset = module("engine.core.datasets.read").read_dataset(folder / "dataset")
+read_png = module("engine.core.images.png").decode_png
 shares = []
 for view in dataset.views:
     alpha = read_png(view.image.read_bytes())[..., 3]
@@ -81,7 +81,7 @@ bpy.context.view_layer.objects.active = target
 bpy.context.view_layer.update()
 bpy.ops.splatwright.export_splats(filepath=str(folder / "placed.ply"))
 bpy.ops.splatwright.import_splats(filepath=str(folder / "placed.ply"))
-again = module("addon.splat_object").gaussians_from_object(bpy.context.object).means
+again = module("addon.splats.splat_object").gaussians_from_object(bpy.context.object).means
 expected = found.means @ np.array(target.matrix_world)[:3, :3].T + np.array(target.matrix_world)[:3, 3]
 print(json.dumps({"identity": bool(np.allclose(bpy.context.object.matrix_world, np.eye(4))), "live": live, "psnr": job.psnr,
                   "on_pixels": min(shares), "splats": len(found), "moved": float(np.abs(again - expected).max())}), flush=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import UserError
-from engine.core.step import Step, silent
+from engine.core.protocol.progress import Step, silent
 from engine.environment import backends, folder
 from engine.environment.backends import BACKENDS, CPU
 from engine.environment.folder import EngineFolder, Environment, InstallState

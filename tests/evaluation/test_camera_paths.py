@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from engine.core.errors import UserError
-from engine.core.gaussians import concatenate
-from engine.core.png import decode_png
+from engine.core.images.png import decode_png
+from engine.core.splats.gaussians import concatenate
 from engine.evaluation.camera_paths import bounds, fitted, flight, orbit, read_path
 from engine.evaluation.pictures import write_film, write_pictures
 from tests.scenes import colored_ball, look_at, ring_cameras, write_ball_dataset

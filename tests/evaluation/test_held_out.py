@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.commands.evaluate import evaluate
-from engine.core.config import TrainConfig
+from engine.cli.evaluate import evaluate
 from engine.core.errors import UserError
-from engine.core.events import Event, Finding, Finished
-from engine.core.formats import write_splats
-from engine.core.job import JobFolder, JobSpec
-from engine.core.ply import read_ply, write_ply
+from engine.core.formats.ply import read_ply, write_ply
+from engine.core.formats.registry import write_splats
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.events import Event, Finding, Finished
+from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.evaluation.held_out import held_out_for
 from engine.evaluation.measure import figures, mean_row, measure_file, table
 from engine.evaluation.scene import job_of, opened, splats_of

@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from engine.core.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Stage, Started  # noqa: E402
-from engine.core.gaussians import Gaussians, rgb_to_sh0  # noqa: E402
-from engine.core.job import JobFolder  # noqa: E402
-from engine.core.ply import write_ply  # noqa: E402
+from engine.core.formats.ply import write_ply  # noqa: E402
+from engine.core.protocol.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Stage, Started  # noqa: E402
+from engine.core.protocol.folder import JobFolder  # noqa: E402
+from engine.core.splats.gaussians import Gaussians, rgb_to_sh0  # noqa: E402
 
 TURNS = 10
 """A whole training is so many turns, each with its progress and preview."""

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.core.events import Started
-from engine.core.job import JobFolder
-from engine.core.ply import read_ply
+from engine.core.formats.ply import read_ply
+from engine.core.protocol.events import Started
+from engine.core.protocol.folder import JobFolder
 from tests.server.proxy import CuttingProxy
 from tests.server.serving import ROOT, TOKEN, Server
 

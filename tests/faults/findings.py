@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.core.events import Finished, Progress, Started
-from engine.core.job import JobFolder
-from engine.core.ply import read_ply
-from engine.remote.mirror import read_bond
+from engine.core.formats.ply import read_ply
+from engine.core.protocol.events import Finished, Progress, Started
+from engine.core.protocol.folder import JobFolder
+from engine.remote.local_copy import read_bond
 from engine.server.auth import client_name
 from engine.training.checkpoint import load_checkpoint
 from tests.faults.desk import Desk, processes_of

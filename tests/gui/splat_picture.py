@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.camera import Camera
-from engine.core.gaussians import Gaussians
-from engine.core.png import decode_png
+from engine.core.cameras.camera import Camera
+from engine.core.images.png import decode_png
+from engine.core.splats.gaussians import Gaussians
 from engine.training.cpu.model import CpuModel
 
 from .window import Desktop

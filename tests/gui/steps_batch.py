@@ -14,7 +14,7 @@ KITCHEN, HALL = "Küche 1", "ホール"
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
     rooms()
-    batch = driver.module("addon.batch")
+    batch = driver.module("addon.batch.run")
     show_batch_alone(driver)
     yield from driver.open_tab("Splats")
     yield from driver.widen_sidebar(160)
@@ -26,7 +26,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.picture("batch-waiting")
     yield from captured(driver, batch)
     yield from trained(driver, batch)
-    driver.module("addon.batch_entries").batch_settings().active = 0
+    driver.module("addon.batch_properties").batch_settings().active = 0
     yield from driver.press("splatwright.show_batch_splats")
     yield from driver.until(lambda: [found for found in bpy.data.objects if found.splatwright.job], "the splats")
     yield 0.7
@@ -93,15 +93,16 @@ def rooms() -> None:
 
 
 def entries(driver: Driver) -> Any:
-    return driver.module("addon.batch_entries").batch_settings().entries
+    return driver.module("addon.batch_properties").batch_settings().entries
 
 
 def show_batch_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
-    panel = driver.module("addon.batch_panel").SPLATWRIGHT_PT_batch
+    panel = driver.module("addon.panels.batch").SPLATWRIGHT_PT_batch
     bpy.utils.unregister_class(panel)
-    driver.module("addon.panels").unregister()
-    for other in ("check_panel", "photos_panel", "instant_panel", "report_panel", "splats_panel", "layout_panel"):
-        driver.module(f"addon.{other}").unregister()
+    for name in ("capture", "train"):
+        driver.module(f"addon.panels.{name}").unregister()
+    for other in ("check", "photos", "instant", "report", "splats", "layout"):
+        driver.module(f"addon.panels.{other}").unregister()
     panel.bl_options = set()
     bpy.utils.register_class(panel)

@@ -23,7 +23,7 @@ def steps(driver: Driver) -> Steps:
 def checked(driver: Driver) -> Steps:
     """Findings in the panel, and the contact sheet in an image editor."""
     show_check_alone(driver)
-    checks = driver.module("addon.dataset_check")
+    checks = driver.module("addon.jobs.dataset_check")
     yield from driver.press("splatwright.check_dataset")
     yield from driver.until(lambda: not checks.current(bpy.context.scene).running, "the check")
     yield 0.7
@@ -40,10 +40,10 @@ def checked(driver: Driver) -> Steps:
 def covered(driver: Driver) -> Steps:
     """The heat map on the cube that stands where the ball was, and the cameras that it lacks."""
     bpy.data.objects["Cube"].scale = (0.6, 0.6, 0.6)
-    sources = driver.module("engine.core.sources")
+    sources = driver.module("engine.core.datasets.read")
     dataset = sources.read_dataset(HERE / "troubled")
     behind = [view.name for view in dataset.views if view.camera.position[0] < 0]
-    driver.module("engine.core.excluded").exclude(dataset, behind)
+    driver.module("engine.core.datasets.excluded").exclude(dataset, behind)
     yield from driver.press("splatwright.show_coverage")
     yield from driver.press("splatwright.suggest_cameras")
     driver.answers["suggested"] = len(bpy.data.collections["Suggested Cameras"].objects)
@@ -53,8 +53,9 @@ def covered(driver: Driver) -> Steps:
 
 def sick(driver: Driver) -> Steps:
     """A training whose Gaussians all become transparent pauses; Resume goes on."""
-    jobs, config, job = (driver.module(name) for name in ("addon.jobs", "engine.core.config", "engine.core.job"))
-    driver.module("addon.panels").register()
+    jobs, config, job = (driver.module(name) for name in ("addon.jobs.jobs", "engine.core.protocol.config", "engine.core.protocol.folder"))
+    for name in ("capture", "train"):
+        driver.module(f"addon.panels.{name}").register()
     settings = config.TrainConfig(backend="cpu", max_steps=100_000, max_gaussians=500, resolution=64, opacity_regularisation=10.0,
                                   refine_until=0.0, trial=False)
     jobs.submit(bpy.context.scene, job.JobSpec(Path(HERE) / "dataset", settings))
@@ -77,8 +78,9 @@ def current(jobs: Any):
 
 def show_check_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
-    panel = driver.module("addon.check_panel").SPLATWRIGHT_PT_check
+    panel = driver.module("addon.panels.check").SPLATWRIGHT_PT_check
     bpy.utils.unregister_class(panel)
-    driver.module("addon.panels").unregister()
+    for name in ("capture", "train"):
+        driver.module(f"addon.panels.{name}").unregister()
     panel.bl_options, panel.bl_parent_id = set(), ""
     bpy.utils.register_class(panel)

@@ -15,8 +15,8 @@ def steps(driver: Driver) -> Steps:
     bare_viewport(driver)
     bpy.context.scene.view_settings.view_transform = "Standard"
     bpy.data.objects.remove(bpy.data.objects["Cube"])
-    gaussians = driver.module("engine.core.ply").read_ply(HERE / "ball.ply", "BLENDER").gaussians
-    ball = driver.module("addon.splat_object").create_splat_object("Ball", gaussians)
+    gaussians = driver.module("engine.core.formats.ply").read_ply(HERE / "ball.ply", "BLENDER").gaussians
+    ball = driver.module("addon.splats.splat_object").create_splat_object("Ball", gaussians)
     yield from seen(driver, "drawing-ball")
     driver.answers["first"] = eye(driver)
     yield from with_meshes(driver)

@@ -12,7 +12,7 @@ def steps(driver: Driver) -> Steps:
     os.environ["PATH"] = f"{HERE}{os.pathsep}{os.environ['PATH']}"  # uv lies beside this file
     yield from driver.install()
     bpy.context.preferences.system.use_online_access = False
-    full = driver.module("addon.full_engine")
+    full = driver.module("addon.engines.full_engine")
     area = show_preferences(driver)
     yield 2.0
     yield from driver.picture("engine-absent")
@@ -30,8 +30,8 @@ def steps(driver: Driver) -> Steps:
     assert found.problem is None, (found.problem, full.folder().log.read_text())
     yield 1.5
     driver.answers["state"] = full.state().value
-    driver.answers["python"] = str(driver.module("addon.jobs").engine().python)
-    status = driver.module("addon.engine_status")
+    driver.answers["python"] = str(driver.module("addon.jobs.jobs").engine().python)
+    status = driver.module("addon.engines.status")
     yield from driver.until(lambda: status.status().state.value in ("ready", "broken"), "the engine's self-check")
     driver.answers["engine"] = status.status().message
     yield from driver.picture("engine-ready")
@@ -63,7 +63,7 @@ def dialog(driver: Driver, area: bpy.types.Area, wheels: str) -> Steps:
 
 
 def checked(driver: Driver) -> Steps:
-    diagnosis = driver.module("addon.diagnosis")
+    diagnosis = driver.module("addon.engines.self_check")
     bpy.ops.splatwright.diagnose()
     yield from driver.until(lambda: diagnosis.diagnosis() is not None, "the self-check")
     driver.answers["rows"] = {row.subject: row.state for row in diagnosis.diagnosis().rows}
@@ -75,8 +75,8 @@ def checked(driver: Driver) -> Steps:
 
 def other_states(driver: Driver, area: bpy.types.Area) -> Steps:
     """A newer lock, an interrupted installation, a Python that is gone: made on the disk, as they come about."""
-    full = driver.module("addon.full_engine")
-    driver.module("addon.diagnosis").unregister()
+    full = driver.module("addon.engines.full_engine")
+    driver.module("addon.engines.self_check").unregister()
     current = full.folder().current()
     older = current.path.with_name("cpu-0123456789")
     current.path.rename(older)
@@ -90,8 +90,8 @@ def other_states(driver: Driver, area: bpy.types.Area) -> Steps:
 
 
 def seen(driver: Driver, area: bpy.types.Area, name: str) -> Steps:
-    driver.answers[name] = driver.module("addon.full_engine").state().value
-    driver.module("addon.redraw").redraw_sidebars()
+    driver.answers[name] = driver.module("addon.engines.full_engine").state().value
+    driver.module("addon.ui.redraw").redraw_sidebars()
     area.tag_redraw()
     yield 1.0
     yield from driver.picture(name)

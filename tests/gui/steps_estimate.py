@@ -17,7 +17,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.open_tab("Splats")
     yield from driver.widen_sidebar(120)
     show_check_alone(driver)
-    estimate = driver.module("addon.estimate")
+    estimate = driver.module("addon.jobs.estimate")
     yield from driver.press("splatwright.estimate")
     yield from driver.until(lambda: shown(estimate).stage, "the first steps")
     yield from driver.picture("estimate-running")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 import numpy as np
 from driver import Driver, Steps
@@ -32,7 +30,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.press("splatwright.select_floaters")
     yield 0.5
     yield from driver.picture("layout-floaters")
-    selected = driver.module("addon.point_rows").selected_points(made.data)
+    selected = driver.module("addon.splats.subsets").selected_points(made.data)
     driver.answers |= {"mode": made.mode, "floaters": np.flatnonzero(selected).tolist()}
     bpy.ops.object.mode_set(mode="OBJECT")
     yield from stale(driver, made)
@@ -57,19 +55,19 @@ def stale(driver: Driver, made: bpy.types.Object) -> Steps:
     driver.viewport.tag_redraw()
     yield 0.5
     yield from driver.picture("layout-stale")
-    driver.answers["noticed"] = driver.module("addon.stale").is_stale(made)
+    driver.answers["noticed"] = driver.module("addon.splats.unapplied_transform").is_stale(made)
     yield from driver.press("splatwright.mend_splats")
-    driver.answers["stale"] = driver.module("addon.stale").is_stale(made)
+    driver.answers["stale"] = driver.module("addon.splats.unapplied_transform").is_stale(made)
 
 
 def splats(driver: Driver) -> bpy.types.Object:
     """A grid of splats, three corners that stand out, and a floater."""
-    gaussians = driver.module("engine.core.gaussians")
+    gaussians = driver.module("engine.core.splats.gaussians")
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 20)] * 2, [1.0]), axis=-1).reshape(-1, 3)
     means = np.concatenate([CORNERS, [[3, 3, 3]], grid]).astype(np.float32)
     count = len(means)
     rng = np.random.default_rng(0)
-    made = driver.module("addon.splat_object").create_splat_object("Splats", gaussians.Gaussians(
+    made = driver.module("addon.splats.splat_object").create_splat_object("Splats", gaussians.Gaussians(
         means, np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1)), np.full((count, 3), -2.5, np.float32),
         np.full(count, 4, np.float32), rng.normal(size=(count, 1, 3)).astype(np.float32), np.zeros((count, 0, 3), np.float32)))
     made.splatwright.display = "POINTS"
@@ -81,9 +79,9 @@ def splats(driver: Driver) -> bpy.types.Object:
 
 def show_layout_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
-    panels: Any = driver.module("addon.panels")
-    panels.unregister()
-    panel = driver.module("addon.layout_panel").SPLATWRIGHT_PT_layout
+    for name in ("capture", "train"):
+        driver.module(f"addon.panels.{name}").unregister()
+    panel = driver.module("addon.panels.layout").SPLATWRIGHT_PT_layout
     bpy.utils.unregister_class(panel)
     panel.bl_options = set()
     bpy.utils.register_class(panel)

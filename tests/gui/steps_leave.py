@@ -13,7 +13,7 @@ def steps(driver: Driver) -> Steps:
     settings.dataset, settings.max_steps, settings.max_gaussians, settings.resolution = str(HERE / "dataset"), 1_000_000, 2000, 96
     settings.threads = 1
     bpy.ops.splatwright.train()
-    jobs = driver.module("addon.jobs")
+    jobs = driver.module("addon.jobs.jobs")
     name = bpy.context.scene.splatwright.job
     yield from driver.until(lambda: jobs.splat_object(name), "a first preview")
     job = jobs.current(bpy.context.scene)

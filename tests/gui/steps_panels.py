@@ -9,7 +9,7 @@ from driver import Driver, Steps
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
     yield from driver.open_tab("Splats")
-    status = driver.module("addon.engine_status")
+    status = driver.module("addon.engines.status")
     yield from driver.until(lambda: status.status().state.value in ("ready", "broken"), "the engine's self-check")
     yield 0.5
     driver.answers["engine"] = status.status().state.value

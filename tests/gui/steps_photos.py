@@ -25,16 +25,16 @@ def steps(driver: Driver) -> Steps:
     yield from driver.press("splatwright.level_ground")
     yield 0.5
     yield from driver.picture("photos-level")
-    root = driver.module("addon.posed_photos").roots()[0]
+    root = driver.module("addon.photos.posed_photos").roots()[0]
     driver.answers["level"] = np.array(root.matrix_world).tolist()
     yield from look(driver)
     yield from driver.key("Z", *middle(driver), ctrl=True)
     yield from driver.key("Z", *middle(driver), ctrl=True)
     yield 0.5
-    root = driver.module("addon.posed_photos").roots()[0]
+    root = driver.module("addon.photos.posed_photos").roots()[0]
     driver.answers["after_undo"] = np.array(root.matrix_world).tolist()
     with bpy.context.temp_override(window=driver.window):
-        driver.module("addon.image_window").show_image(bpy.context, HERE / "dataset/images/view_000.png", "drawing")
+        driver.module("addon.ui.image_window").show_image(bpy.context, HERE / "dataset/images/view_000.png", "drawing")
     yield 2.0
     yield from driver.picture("photos-report")
     driver.answers["windows"] = len(bpy.context.window_manager.windows)
@@ -53,8 +53,9 @@ def look(driver: Driver) -> Steps:
 
 def show_photos_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
-    driver.module("addon.panels").unregister()
-    panel = driver.module("addon.photos_panel").SPLATWRIGHT_PT_photos
-    driver.module("addon.photos_panel").unregister()
+    for name in ("capture", "train"):
+        driver.module(f"addon.panels.{name}").unregister()
+    panel = driver.module("addon.panels.photos").SPLATWRIGHT_PT_photos
+    driver.module("addon.panels.photos").unregister()
     panel.bl_options = set()
     bpy.utils.register_class(panel)

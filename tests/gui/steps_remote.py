@@ -9,7 +9,7 @@ from driver import HERE, MODULE, Driver, Steps
 
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
-    jobs, remote = driver.module("addon.jobs"), driver.module("addon.remote_engines")
+    jobs, remote = driver.module("addon.jobs.jobs"), driver.module("addon.engines.remote")
     jobs.attach = lambda: None
     preferences = bpy.context.preferences.addons[MODULE].preferences
     for name, url in (("Rented card", "http://127.0.0.1:8787"), ("Studio", "https://gpu.example.org:8787")):

@@ -10,7 +10,7 @@ def steps(driver: Driver) -> Steps:
     yield 0.5
     bpy.ops.wm.open_mainfile(filepath=str(HERE / "scene.blend"))
     yield 0.5
-    jobs = driver.module("addon.jobs")
+    jobs = driver.module("addon.jobs.jobs")
 
     def job():
         return jobs.current(bpy.context.scene)

@@ -11,8 +11,8 @@ from driver import HERE, Driver, Steps
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
     bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
-    events = driver.module("engine.core.events")
-    driver.module("addon.jobs").attach = lambda: None
+    events = driver.module("engine.core.protocol.events")
+    driver.module("addon.jobs.jobs").attach = lambda: None
     yield from driver.open_tab("Splats")
     yield from driver.fold_first_panel()
     for name, (state, changes) in states(events).items():

@@ -19,7 +19,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.open_tab("Splats")
     yield from driver.widen_sidebar(60)
     yield from driver.fold_first_panel()
-    jobs = driver.module("addon.jobs")
+    jobs = driver.module("addon.jobs.jobs")
     ticks = measured_ticks(jobs)
     yield from driver.press("splatwright.train")
     began = time.monotonic()

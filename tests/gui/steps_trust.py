@@ -57,13 +57,13 @@ def report(driver: Driver) -> Steps:
     scene = bpy.context.scene
     settings = scene.splatwright.train
     settings.dataset, settings.max_steps, settings.resolution, settings.max_gaussians = driver.arguments["dataset"], 60, 96, 800
-    jobs = driver.module("addon.jobs")
+    jobs = driver.module("addon.jobs.jobs")
     bpy.ops.splatwright.train()
     yield from driver.until(lambda: jobs.current(scene).imported, "the result")
     yield 1.0
-    for panel in ("instant_panel", "layout_panel"):
-        driver.module(f"addon.{panel}").unregister()
-    capture = driver.module("addon.panels").SPLATWRIGHT_PT_capture
+    for panel in ("instant", "layout"):
+        driver.module(f"addon.panels.{panel}").unregister()
+    capture = driver.module("addon.panels.capture").SPLATWRIGHT_PT_capture
     bpy.utils.unregister_class(capture)  # so that the button is within the window
     driver.viewport.tag_redraw()
     yield 1.0

@@ -31,7 +31,7 @@ def steps(driver: Driver) -> Steps:
     yield 0.5
     yield from driver.picture("loop-captured")
     yield from driver.press("splatwright.train")
-    jobs = driver.module("addon.jobs")
+    jobs = driver.module("addon.jobs.jobs")
     yield from driver.until(lambda: jobs.current(scene).imported, "the result")
     made = jobs.splat_object(settings.job)
     places = np.empty(3 * len(made.data.points), np.float32)

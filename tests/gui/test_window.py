@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.core.capture_order import COMMAND, CaptureOrder, read_news, write_order
-from engine.core.dataset import PointCloud
-from engine.core.ply import write_ply
-from engine.core.sources import read_dataset
-from engine.core.transforms_json import write_transforms
+from engine.core.datasets.dataset import PointCloud
+from engine.core.datasets.read import read_dataset
+from engine.core.datasets.transforms_json import write_transforms
+from engine.core.formats.ply import write_ply
+from engine.core.protocol.capture_messages import COMMAND, CaptureOrder, read_news, write_order
 from engine.training.evaluate import psnr
 from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.scenes import colored_ball, write_ball_dataset

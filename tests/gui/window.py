@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.core.png import write_png
+from engine.core.images.png import write_png
 
 from .screen import read_screen
 

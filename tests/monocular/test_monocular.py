@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.commands.instant import instant
+from engine.cli.instant import instant
 from engine.core.errors import UserError
-from engine.core.gaussians import sh0_to_rgb
-from engine.core.instant import gaussians_from_depth
-from engine.core.ply import read_ply
+from engine.core.formats.ply import read_ply
+from engine.core.splats.from_depth import gaussians_from_depth
+from engine.core.splats.gaussians import sh0_to_rgb
 from engine.monocular import depth_of, load_depth_model, photo_camera, resampled, told_field_of_view
 
 

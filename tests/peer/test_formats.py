@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from engine.core.formats import COMPRESSED_PLY, FORMATS, PLY, SPLAT, SPZ, SPZ_3, Format, read_splats, write_splats
-from engine.core.gaussians import Gaussians
-from engine.core.quantised import opacity
-from tests.core.numpy_splats import covariances
+from engine.core.formats.quantization import opacity
+from engine.core.formats.registry import COMPRESSED_PLY, FORMATS, PLY, SPLAT, SPZ, SPZ_3, Format, read_splats, write_splats
+from engine.core.splats.gaussians import Gaussians
+from tests.core.splats.numpy_splats import covariances
 from tests.peer.peers import read_spz, splat_transform
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "splats"

@@ -12,10 +12,10 @@ from tempfile import mkdtemp
 import numpy as np
 from PIL import Image
 
-from engine.core.camera import Camera
-from engine.core.dataset import Dataset, PointCloud
-from engine.core.events import Finding
-from engine.core.sources import read_dataset
+from engine.core.cameras.camera import Camera
+from engine.core.datasets.dataset import Dataset, PointCloud
+from engine.core.datasets.read import read_dataset
+from engine.core.protocol.events import Finding
 from engine.preflight import check_dataset
 from tests.scenes import speckled_ball, write_ball_dataset
 

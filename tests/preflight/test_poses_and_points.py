@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.core.camera import FLIP_YZ, look_at
-from engine.core.colmap_export import write_colmap
-from engine.core.config import TrainConfig
-from engine.core.dataset import Dataset, PointCloud
-from engine.core.sources import read_dataset
-from engine.core.transforms_json import write_transforms
+from engine.core.cameras.camera import FLIP_YZ, look_at
+from engine.core.datasets.colmap_export import write_colmap
+from engine.core.datasets.dataset import Dataset, PointCloud
+from engine.core.datasets.read import read_dataset
+from engine.core.datasets.transforms_json import write_transforms
+from engine.core.protocol.config import TrainConfig
+from engine.estimate.budget import budget_here, check_budget, needs
 from engine.preflight import check_dataset
-from engine.preflight.budget import budget_here, check_budget, needs
 
 from .planting import moved, only, sound_dataset, with_camera, with_cameras, with_points, with_poses
 
@@ -197,7 +197,7 @@ def test_a_limit_of_minutes(sound: Dataset) -> None:
 
 def test_a_full_disk(sound: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk's size is the only thing here that a test cannot really change."""
-    monkeypatch.setattr("engine.preflight.budget.free_disk", lambda folder: 1e6)
+    monkeypatch.setattr("engine.estimate.budget.free_disk", lambda folder: 1e6)
     assert [found.kind for found in check_budget(sound, TrainConfig(max_gaussians=9000), "cpu", sound.folder)] == ["disk"]
 
 

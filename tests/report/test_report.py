@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.core.config import TrainConfig
 from engine.core.errors import UserError
-from engine.core.events import Evaluated, Failed, Finding, Finished, Progress, Started
-from engine.core.job import JobFolder, JobSpec
-from engine.core.png import decode_png
+from engine.core.images.png import decode_png
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.events import Evaluated, Failed, Finding, Finished, Progress, Started
+from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.report.curves import chart, short, thinned, ticks
 from engine.report.page import image_sizes
 from engine.report.strips import FULL_ERROR, HEAT, heat, strip

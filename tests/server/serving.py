@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.client import JobState
+from engine.jobs.local_engine import JobState
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address, Line
 

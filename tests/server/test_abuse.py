@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.config import TrainConfig, config_to_json
 from engine.core.errors import UserError
-from engine.core.wire import checked_path
+from engine.core.protocol.config import TrainConfig, config_to_json
+from engine.core.protocol.http_messages import checked_path
 from engine.remote.http import Line, Rejected
 from engine.server.auth import client_name
 from engine.server.quota import KNOWN_SECONDS

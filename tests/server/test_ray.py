@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from engine.client import JobState
 from engine.core.errors import UserError
-from engine.core.events import Started
-from engine.core.job import JobFolder, JobSpec
-from engine.core.ply import read_ply
-from engine.processes import process_exists
+from engine.core.formats.ply import read_ply
+from engine.core.protocol.events import Started
+from engine.core.protocol.folder import JobFolder, JobSpec
+from engine.jobs.local_engine import JobState
+from engine.jobs.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from tests.server.serving import ROOT, TOKEN, Server, ask, wait, wait_for
 from tests.server.test_serve import ENDLESS, end_all, far_folder, steps
@@ -227,7 +227,7 @@ def test_what_serve_refuses(machines: Machines, tmp_path: Path) -> None:
 
 
 def test_without_ray_the_server_says_how_to_get_it(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['ray'] = None; from engine.cli import run; sys.exit(run(sys.argv[1:]))"
+    code = "import sys; sys.modules['ray'] = None; from engine.cli.main import run; sys.exit(run(sys.argv[1:]))"
     done = serve(tmp_path, code=code)
     assert done.returncode == 1 and "pip install 'splatwright[ray]'" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
@@ -249,7 +249,8 @@ def test_a_cluster_that_keeps_silent(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_leash_that_is_let_go_ends_all(dataset: Path, tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "job – 仕事")
     job.write_spec(JobSpec(dataset, ENDLESS))
-    leash = subprocess.Popen([sys.executable, "-m", "engine.server.cluster.leash", str(job.path)], cwd=ROOT, stdin=subprocess.PIPE,
+    leash = subprocess.Popen([sys.executable, "-m", "engine.server.cluster.supervised_worker", str(job.path)], cwd=ROOT,
+                             stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
     wait(lambda: any(isinstance(event, Started) for event in job.read_events()[0]))
     pid = job.worker_pid() or 0
@@ -261,7 +262,8 @@ def test_a_leash_that_is_let_go_ends_all(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_descendants_in_sessions_of_their_own_end_too() -> None:
-    code = ("import time; from engine.server.cluster.leash import *; ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);"
+    code = ("import time; from engine.server.cluster.supervised_worker import *; "
+            "ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);"
             "subprocess.Popen(['sh', '-c', 'setsid sleep 98765 & exit']).wait(); time.sleep(0.3);"
             "found = descendants(os.getpid()); end_descendants(); print(len(found), len(descendants(os.getpid())))")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

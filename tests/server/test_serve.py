@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.client import JobState
-from engine.core.config import TrainConfig
 from engine.core.errors import UserError
-from engine.core.events import Failed, Finished, Preview, Progress, Stage, Started
-from engine.core.job import JobFolder, JobSpec
-from engine.core.job_spec import FramesSpec
-from engine.core.photo_options import FrameOptions
-from engine.core.ply import read_ply
-from engine.core.png import write_png
-from engine.processes import process_exists
+from engine.core.formats.ply import read_ply
+from engine.core.images.png import write_png
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.events import Failed, Finished, Preview, Progress, Stage, Started
+from engine.core.protocol.folder import JobFolder, JobSpec
+from engine.core.protocol.sfm_options import FrameOptions
+from engine.core.protocol.spec import FramesSpec
+from engine.jobs.local_engine import JobState
+from engine.jobs.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address
-from engine.remote.mirror import read_bond
+from engine.remote.local_copy import read_bond
 from tests.scenes import write_ball_dataset
 from tests.server.proxy import CuttingProxy
 from tests.server.serving import OTHER, TOKEN, Server, ask, wait, wait_for

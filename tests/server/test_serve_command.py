@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.config import TrainConfig
-from engine.core.events import Estimated, Failed, Stage
-from engine.core.job_spec import JobSpec
-from engine.core.ply import read_ply
+from engine.core.formats.ply import read_ply
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.events import Estimated, Failed, Stage
+from engine.core.protocol.spec import JobSpec
 from engine.remote.estimation import RemoteEstimation
 from engine.remote.http import Address
 from tests.preflight.planting import sound_dataset

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import JobState
-from engine.core.config import TrainConfig
-from engine.core.job import JobSpec
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.folder import JobSpec
+from engine.jobs.local_engine import JobState
 from engine.remote.engine import RemoteEngine
+from engine.server.http_errors import Refused
 from engine.server.quota import Quota
-from engine.server.refusal import Refused
 from engine.server.uploads import BLOCK, Limits, Part, Uploads
 from tests.server.serving import Server, wait_for
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.core.camera import FLIP_YZ, Camera
-from engine.core.distortion import undistort
+from engine.core.cameras.camera import FLIP_YZ, Camera
+from engine.core.cameras.distortion import undistort
 from tests.scenes import look_at
 
 WIDTH, HEIGHT, FOCAL = 480, 360, 430.0

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.core.datasets.poses_report import PosesReport
+from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
-from engine.core.photo_options import PosesOptions
-from engine.core.poses_report import PosesReport
-from engine.core.sources import read_dataset
-from engine.core.step import Step
+from engine.core.protocol.progress import Step
+from engine.core.protocol.sfm_options import PosesOptions
 from engine.sfm.poses import find_poses
 from tests.sfm.photo_scene import HEIGHT, WIDTH, photograph, save, shots, take_photos, walk
 

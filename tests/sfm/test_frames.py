@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.cli import run
+from engine.cli.main import run
 from engine.core.errors import UserError
-from engine.core.photo_options import FrameOptions
-from engine.core.step import Step
+from engine.core.protocol.progress import Step
+from engine.core.protocol.sfm_options import FrameOptions
 from engine.sfm.frames import LOOK, TAKE, FramesReport, extract_frames, sharpness
 from engine.sfm.video import upright
 from tests.sfm.videos import blurred, panning, texture, write_video

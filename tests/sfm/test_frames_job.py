@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import JobState, LocalEngine
 from engine.core.errors import UserError
-from engine.core.events import Failed, Finding, Finished, Stage
-from engine.core.job import JobFolder
-from engine.core.job_spec import FramesSpec
-from engine.core.photo_options import FrameOptions
+from engine.core.protocol.events import Failed, Finding, Finished, Stage
+from engine.core.protocol.folder import JobFolder
+from engine.core.protocol.sfm_options import FrameOptions
+from engine.core.protocol.spec import FramesSpec
+from engine.jobs.local_engine import JobState, LocalEngine
 from engine.sfm.frames_job import run_frames
 from tests.sfm.videos import panning, write_video
 

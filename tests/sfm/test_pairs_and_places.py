@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from engine.core.camera import Camera
-from engine.core.dataset import PointCloud
-from engine.core.photo_options import PosesOptions
+from engine.core.cameras.camera import Camera
+from engine.core.datasets.dataset import PointCloud
+from engine.core.protocol.sfm_options import PosesOptions
 from engine.sfm.consistency import Sight, components, strays
 from engine.sfm.coverage import gaps_and_advice, goes_around, largest_gap, weakest_bridge
 from engine.sfm.exchange import ImageOutcome, Link, Outcome

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands.photos import is_of
-from engine.core.photo_sources import is_plain_photos
-from engine.core.ply import read_ply
+from engine.cli.photos import is_of
+from engine.core.datasets.file_types import is_plain_photos
+from engine.core.formats.ply import read_ply
 from tests.end_to_end.test_command_line import QUICK, assert_sentence, last_json, splatwright
 from tests.scenes import write_ball_dataset
 from tests.sfm.photo_scene import save, shots, take_photos

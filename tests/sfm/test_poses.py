@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.core.camera import Camera
-from engine.core.dataset import Dataset
+from engine.core.cameras.camera import Camera
+from engine.core.datasets.dataset import Dataset
+from engine.core.datasets.poses_report import PosesReport, read_report
+from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
-from engine.core.photo_options import PosesOptions
-from engine.core.poses_report import PosesReport, read_report
-from engine.core.sources import read_dataset
-from engine.core.step import Step
+from engine.core.protocol.progress import Step
+from engine.core.protocol.sfm_options import PosesOptions
 from engine.sfm.poses import find_poses
 from tests.bench.bench_sfm import aligned
 from tests.sfm.photo_scene import FOCAL, HEIGHT, LENS, WIDTH, photograph, portrait, save, shots, take_photos, walk
@@ -168,7 +168,7 @@ def test_global_mapping_takes_the_focal_length_from_exif(tmp_path: Path) -> None
 
 
 def test_options_come_back_from_json_and_refuse_nonsense() -> None:
-    from engine.core.photo_options import options_from_json
+    from engine.core.protocol.sfm_options import options_from_json
 
     assert options_from_json(json.loads('{"image_size": 800, "pairing": "similar"}')) == PosesOptions(image_size=800, pairing="similar")
     for bad in ({"pairing": "none"}, {"feature_size": 0}, {"max_features": 1.5}, {"threads": True}, {"speed": 3}):

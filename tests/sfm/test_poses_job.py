@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.client import JobState, LocalEngine
+from engine.core.datasets.poses_report import read_report
+from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
-from engine.core.events import Failed, Finding, Finished, Posed, Stage
-from engine.core.job_spec import PosesSpec
-from engine.core.photo_options import PosesOptions
-from engine.core.poses_report import read_report
-from engine.core.sources import read_dataset
-from engine.core.step import Step
+from engine.core.protocol.events import Failed, Finding, Finished, Posed, Stage
+from engine.core.protocol.progress import Step
+from engine.core.protocol.sfm_options import PosesOptions
+from engine.core.protocol.spec import PosesSpec
+from engine.jobs.local_engine import JobState, LocalEngine
 from engine.sfm.poses import find_poses
 from tests.sfm.photo_scene import save, shots, take_photos
 from tests.sfm.test_poses import described

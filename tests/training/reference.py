@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.core.camera import Camera
+from engine.core.cameras.camera import Camera
 from engine.training.low_pass import CLASSIC, LowPass
 
 NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3

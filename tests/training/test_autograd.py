@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engine.core.camera import Camera  # noqa: E402
+from engine.core.cameras.camera import Camera  # noqa: E402
 from engine.training.cpu.blocks import NAMES  # noqa: E402
 from engine.training.cpu.model import view_struct  # noqa: E402
 from tests.scenes import colored_ball, ring_cameras  # noqa: E402

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.core.camera import Camera
-from engine.core.config import TrainConfig
-from engine.core.dataset import Dataset
-from engine.core.sources import read_dataset
-from engine.core.transforms_json import write_transforms
-from engine.training.backend import Choice
+from engine.core.cameras.camera import Camera
+from engine.core.datasets.dataset import Dataset
+from engine.core.datasets.read import read_dataset
+from engine.core.datasets.transforms_json import write_transforms
+from engine.core.protocol.config import TrainConfig
+from engine.training.engines import Choice
 from tests.scenes import colored_ball, write_ball_dataset
 
 torch = pytest.importorskip("torch")
@@ -26,8 +26,8 @@ from tests.bench.bench_gpu import Bench, Curve, Point, compare, gain_of_guides, 
 from tests.bench.peer import PeerDefaults, scene_scale, shortened  # noqa: E402
 from tests.bench.step_profile import look  # noqa: E402
 from tests.training import reference  # noqa: E402
-from tests.training.torch_models import CPU, torch_model  # noqa: E402
-from tests.training.torch_rasterizer import footprint  # noqa: E402
+from tests.training.cuda.torch_models import CPU, torch_model  # noqa: E402
+from tests.training.cuda.torch_rasterizer import footprint  # noqa: E402
 
 
 @pytest.fixture(scope="module")

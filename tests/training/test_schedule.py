@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from engine.core.config import TrainConfig
-from engine.training.neighbours import neighbour_distance
+from engine.core.protocol.config import TrainConfig
+from engine.training.init.knn import neighbour_distance
 from engine.training.schedule import background_at, learning_rates_at, reduction_at, refinement_at, sh_degree_at, view_at
 from engine.training.strategies.mcmc import shared_opacity_and_scale
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.core.camera import Camera
-from engine.core.config import TrainConfig
+from engine.core.cameras.camera import Camera
 from engine.core.errors import UserError
-from engine.core.gaussians import Gaussians
+from engine.core.protocol.config import TrainConfig
+from engine.core.splats.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu.library import Drawing, Kernels
 from engine.training.cpu.model import CpuModel, packed, view_struct

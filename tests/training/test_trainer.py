@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.core.config import TrainConfig
 from engine.core.errors import UserError
-from engine.core.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
-from engine.core.job import JobFolder, JobSpec
-from engine.core.ply import read_ply
+from engine.core.formats.ply import read_ply
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
+from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.evaluation.held_out import held_out_for
 from engine.evaluation.measure import mean_row, measure_file
 from engine.training.checkpoint import load_checkpoint
+from engine.training.clocks import Every
 from engine.training.cpu.model import affordable_gaussians
 from engine.training.trainer import train
-from engine.training.watch import Every
+from engine.worker import Preflight
 from tests.scenes import write_ball_dataset
 
 SHORT = TrainConfig(max_steps=120, max_gaussians=500, resolution=64, sh_degree=1, eval_every=60, refine_every=10,
@@ -39,7 +40,7 @@ def make_job(folder: Path, dataset: Path, **changes: object) -> JobFolder:
 
 def run(job: JobFolder, control=lambda: "run") -> list:
     events: list = []
-    train(job, events.append, control)
+    train(job, events.append, control, checks=Preflight())
     return events
 
 

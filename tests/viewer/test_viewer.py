@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.commands.view import newest_file
-from engine.core.config import TrainConfig
+from engine.cli.view import newest_file
 from engine.core.errors import UserError
-from engine.core.job import JobFolder, JobSpec
-from engine.core.ply import write_ply
-from engine.core.png import decode_png
+from engine.core.formats.ply import write_ply
+from engine.core.images.png import decode_png
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.viewer import viewing
 from tests.scenes import colored_ball, write_ball_dataset
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from ...core.errors import UserError
 from ...core.files import make_folder, write_text
-from . import on_node
+from . import node_agent
 from .messages import Code, Kill, Node, Problem, Sight, Start
 
 NAMESPACE = "splatwright"
@@ -53,7 +53,7 @@ def connect(address: str, folder: Path, code: Code) -> Cluster:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
-    ray.cloudpickle.register_pickle_by_value(on_node)
+    ray.cloudpickle.register_pickle_by_value(node_agent)
     try:
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -150,7 +150,7 @@ class Cluster:
 
     def _start(self, request: Start) -> None:
         """An actor that outlives this process. One that holds a worker on the folder already is taken instead."""
-        made = self.ray.remote(on_node.LeashedWorker).options(
+        made = self.ray.remote(node_agent.LeashedWorker).options(
             name=str(request.path), lifetime="detached", get_if_exists=True, max_restarts=0,
             num_cpus=len(request.cores), num_gpus=request.cards, scheduling_strategy=self._only(request.node))
         self._hold(request.path, made.remote(str(request.path), request.cards, request.cores, astuple(self.code)), request.node)
@@ -186,7 +186,7 @@ class Cluster:
         elif node.id not in self._looked or (not node.usable and time.monotonic() - self._looked[node.id] > LOOK_AGAIN_SECONDS):
             token = uuid4().hex
             write_text(self.place / f"{token}.ask", token)
-            look = self.ray.remote(on_node.look).options(num_cpus=0, max_retries=0, scheduling_strategy=self._only(node.id))
+            look = self.ray.remote(node_agent.look).options(num_cpus=0, max_retries=0, scheduling_strategy=self._only(node.id))
             self._looks[node.id] = Look(token, look.remote(str(self.place), token, astuple(self.code)), time.time())
 
     def _see(self, node: Node, look: Look) -> None:

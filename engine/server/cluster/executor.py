@@ -14,13 +14,13 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ...client import JobState
 from ...core.errors import UserError
-from ...processes import at_work
+from ...jobs.local_engine import JobState
+from ...jobs.processes import at_work
 from ..app import version
 from ..executors import Executor, Job
 from .messages import Code, Kill, Node, Problem, Sight, Start
-from .room import Slot, best, slots
+from .slots import Slot, best, slots
 
 log = logging.getLogger("splatwright.server")
 

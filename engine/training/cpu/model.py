@@ -7,9 +7,9 @@ import os
 
 import numpy as np
 
-from ...core.camera import Camera
+from ...core.cameras.camera import Camera
 from ...core.errors import UserError
-from ...core.gaussians import Gaussians
+from ...core.splats.gaussians import Gaussians
 from ..backend import TRACED, Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...core.config import TrainConfig
+from ...core.protocol.config import TrainConfig
 from .model import usable_memory
 
 

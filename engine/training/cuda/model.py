@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.camera import Camera
-from ...core.config import TrainConfig
-from ...core.gaussians import Gaussians
+from ...core.cameras.camera import Camera
+from ...core.protocol.config import TrainConfig
+from ...core.splats.gaussians import Gaussians
 from ..backend import Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
-from ..distributed import SOLO, Group
+from ..group import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import Wanted, compose, features
 from .failures import plain_errors

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ...core.camera import Camera
+from ...core.cameras.camera import Camera
 from ..backend import StepSettings, Target
 from . import exposure, poses
 from .optimise import Adam

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .ssim import C1, C2, RADIUS, window
+from .ssim_window import C1, C2, RADIUS, window
 
 TAPS = 2 * RADIUS + 1
 BLOCK = 256

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...core.camera import Camera
+from ...core.cameras.camera import Camera
 from ..backend import Statistics
-from ..distributed import Group
+from ..group import Group
 from .optimise import from_numpy, to_numpy
 from .tensors import Footprint
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...core.camera import Camera
+from ...core.cameras.camera import Camera
 from ..low_pass import CLASSIC, LowPass
 
 Parameters = dict[str, Tensor]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...core.config import TrainConfig
+from ...core.protocol.config import TrainConfig
 from ..backend import Model
 from .default import DefaultStrategy
 from .mcmc import MCMCStrategy

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.transform import rotation_matrices
+from ...core.splats.transform import rotation_matrices
 from ..backend import Model, Statistics
 from .mcmc import DEAD_OPACITY, logit, sigmoid
 

@@ -1,0 +1,119 @@
+"""`blender --command splatwright_capture WORK`: captures scenes of a file without a window, for `splatwright capture`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+
+from ...engine.batch.tasks import State, forget
+from ...engine.core.errors import UserError
+from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, News, read_order, tell
+from ..batch_properties import camera_collections, cameras_of, file_name
+from ..capture.render_passes import render_blocking
+from .capture import captured
+from .plan import Plan, Views, check_apart, check_places, check_room, make_plan
+
+_handle: object = None
+
+
+def run(arguments: list[str]) -> int:
+    """Capture what a work folder orders; its news say how far that is. Exit status 0 also when something failed: the news tell."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work = Path(arguments[0])
+    order = read_order(work)
+    try:
+        _capture(order, work)
+    except UserError as error:
+        tell(News(problem=str(error)), work)
+    return 0
+
+
+def _capture(order: CaptureOrder, work: Path) -> None:
+    try:
+        bpy.ops.wm.open_mainfile(filepath=order.file, load_ui=False)
+    except RuntimeError as error:
+        raise UserError(f"{order.file} could not be opened: {str(error).removeprefix('Error: ').strip()}", "Open it in Blender.") from error
+    plans = list(_plans(order, work))
+    check_apart(plans)
+    check_room(plans)
+    for plan in plans:
+        if order.again:
+            forget(plan.task.dataset)
+        _tell(plan, work)
+    for plan in plans:
+        if plan.ready:
+            plan.task.captured(plan.ready)
+        else:
+            for _ in captured(plan, render_blocking):
+                _tell(plan, work)
+        _tell(plan, work)
+
+
+def _plans(order: CaptureOrder, work: Path) -> Iterator[Plan]:
+    """A plan for each dataset; what is wrong with one is told, and the others go on."""
+    for views in _views(order):
+        name = f"{views.scene.name} {views.collection.name}" if views.collection else views.scene.name
+        dataset = Path(order.output) / file_name(name)
+        try:
+            plan = make_plan(name, views, dataset, None)
+            request = replace(plan.request, resolution=order.image_size or plan.request.resolution,
+                              samples=order.samples or plan.request.samples)
+            check_places(plan)
+            yield replace(plan, request=request)
+        except UserError as error:
+            tell(News(name, str(dataset), problem=str(error)), work)
+
+
+def _views(order: CaptureOrder) -> list[Views]:
+    """What the order's scenes and cameras mean in this file; UserError for names that it does not have."""
+    scenes = [scene for scene in bpy.data.scenes if not order.scenes or scene.name in order.scenes]
+    _check_names(order.scenes, {scene.name for scene in bpy.data.scenes}, "scene")
+    collections = {found.name for scene in scenes for found in scene.collection.children_recursive}
+    _check_names([name for name in order.cameras if name not in (ALL, EACH, RIG)], collections, "collection")
+    return [views for scene in scenes for views in _views_of(scene, order.cameras)]
+
+
+def _views_of(scene: bpy.types.Scene, words: tuple[str, ...]) -> Iterator[Views]:
+    if not words:
+        yield Views(scene, "ALL" if len(cameras_of(scene.objects)) > 1 else "RIG")
+    for word in words:
+        match word:
+            case "all" | "rig":
+                yield Views(scene, word.upper())
+            case "each":
+                yield from (Views(scene, "COLLECTION", found) for found in camera_collections(scene))
+            case _:
+                yield from (Views(scene, "COLLECTION", found) for found in scene.collection.children_recursive if found.name == word)
+
+
+def _check_names(asked: list[str] | tuple[str, ...], known: set[str], kind: str) -> None:
+    missing = [name for name in asked if name not in known]
+    if missing:
+        raise UserError(f"The file has no {kind} {missing[0]}.", f"It has: {', '.join(sorted(known)) or 'none'}.")
+
+
+def _tell(plan: Plan, work: Path) -> None:
+    task = plan.task
+    whole = task.state is State.DONE
+    done, total = (task.images, task.images) if whole else (task.done, task.total or task.images)
+    tell(News(task.name, str(task.dataset), done, total, task.view_seconds, whole, task.problem), work)
+
+
+def _end_with_parent() -> None:
+    """Standard input closes when the process that started this one is gone."""
+    os.read(0, 1)
+    os._exit(3)
+
+
+def register() -> None:
+    global _handle
+    _handle = bpy.utils.register_cli_command(COMMAND, run)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_cli_command(_handle)

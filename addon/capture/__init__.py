@@ -1,0 +1,1 @@
+"""From the scene to a dataset: rigs, renders, depth, start points."""

@@ -1,0 +1,119 @@
+"""Cameras -> rendered images, alpha, depth and start points -> dataset folder.
+
+capture_steps is a generator that goes from view to view: the operator runs it from a timer, capture() in one go.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import bpy
+
+from ...engine.core.datasets.dataset import Dataset
+from ...engine.core.text import duration
+from ..cameras import image_size, lens_warnings
+from .dataset_folder import open_dataset_folder
+from .recorder import Recorder
+from .render_passes import Render, render_blocking, rendered
+from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame
+from .request import CaptureRequest
+from .shots import Shot, planned_shots, pose, requested_cameras
+
+
+@dataclass(frozen=True)
+class CaptureProgress:
+    """`done` of `total` views are rendered."""
+
+    done: int
+    total: int
+    eta_seconds: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For the status bar."""
+        left = "" if self.eta_seconds is None else f", {duration(self.eta_seconds)} left"
+        return f"captured {self.done} of {self.total} views{left}"
+
+
+CaptureSteps = Generator[CaptureProgress, None, Dataset]
+
+
+def capture(context: bpy.types.Context, request: CaptureRequest) -> Dataset:
+    """Capture everything before returning."""
+    steps = capture_steps(context, request)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def capture_steps(context: bpy.types.Context, request: CaptureRequest, render: Render = render_blocking) -> CaptureSteps:
+    """Capture view by view; returns the finished dataset.
+
+    Closing the generator early, or an error, leaves what was rendered as a dataset marked incomplete. Scene settings
+    are restored in every case. A finished dataset in the same folder is replaced only by a finished one.
+    """
+    scene, view_layer = context.scene, context.view_layer
+    with ExitStack() as stack:
+        stack.enter_context(restored_frame(scene))
+        stack.enter_context(overriding(scene, scene_settings(scene, request)))
+        stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True, "use_pass_normal": request.normals}))
+        shots = stack.enter_context(planned_shots(context, request))
+        stack.enter_context(_sharp(shots))
+        folder = open_dataset_folder(request.directory)
+        recorder = Recorder(folder.work, request, len(shots))
+        yield from _render_all(scene, view_layer, shots, recorder, render)
+        return folder.finish(recorder.dataset())
+
+
+def capture_warnings(context: bpy.types.Context, request: CaptureRequest) -> list[str]:
+    """Sentences about what the capture will leave out."""
+    cameras = [] if request.source in ("DOME", "ORBIT") else requested_cameras(context, request)
+    return lens_warnings(context.scene, cameras)
+
+
+def scene_settings(scene: bpy.types.Scene, request: CaptureRequest) -> Settings:
+    """What is set on the scene while capturing."""
+    settings = {**COLOR, **PLAIN_OUTPUT, **png(request.transparent), "render.filepath": ""}
+    if request.resolution:
+        settings |= _resolution(scene, request.resolution)
+    if request.samples:
+        settings |= {"cycles.samples": request.samples, "eevee.taa_render_samples": request.samples}
+    return settings
+
+
+def _resolution(scene: bpy.types.Scene, longest: int) -> Settings:
+    width, height = image_size(scene.render)
+    factor = longest / max(width, height)
+    return {
+        "render.resolution_percentage": 100,
+        "render.resolution_x": max(4, round(width * factor)),
+        "render.resolution_y": max(4, round(height * factor)),
+    }
+
+
+def _sharp(shots: list[Shot]) -> ExitStack:
+    """Depth of field is off inside this context."""
+    stack = ExitStack()
+    for lens in {shot.camera.data for shot in shots}:
+        stack.enter_context(overriding(lens, {"dof.use_dof": False}))
+    return stack
+
+
+def _render_all(
+    scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shots: list[Shot], recorder: Recorder, render: Render
+) -> Iterator[CaptureProgress]:
+    started, total, eta = time.monotonic(), len(shots), None
+    with recorder.kept():
+        for done, shot in enumerate(shots):
+            yield CaptureProgress(done, total, eta)
+            camera = pose(scene, view_layer, shot)
+            for _ in rendered(scene, recorder.next_image(), render):
+                yield CaptureProgress(done, total, eta)
+            recorder.add(scene, view_layer, camera)
+            eta = (time.monotonic() - started) / (done + 1) * (total - done - 1)
+        yield CaptureProgress(total, total, 0.0)

@@ -1,0 +1,72 @@
+"""One render of the scene's camera -> splats, without training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import bpy
+
+from ...engine.core.cameras.camera import Camera
+from ...engine.core.errors import UserError
+from ...engine.core.splats.from_depth import gaussians_from_depth
+from ...engine.core.splats.gaussians import Gaussians
+from ..cameras import camera_from_blender
+from ..splats.splat_object import create_splat_object, finish
+from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
+from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame
+
+NAME = "Instant Splats"
+
+Steps = Generator[float, None, bpy.types.Object]
+
+
+def instant_splats(context: bpy.types.Context, most: int) -> bpy.types.Object:
+    """Render and make the splat object before returning."""
+    return finish(instant_steps(context, most))
+
+
+def instant_steps(context: bpy.types.Context, most: int, render: Render = render_blocking) -> Steps:
+    """Render what the scene's camera sees and put at most `most` Gaussians on it, as a new splat object; waits as `render` does.
+
+    Scene settings are restored in every case. UserError without a camera, or when its render holds no depth.
+    """
+    scene, view_layer = context.scene, context.view_layer
+    if scene.camera is None:
+        raise UserError("The scene has no camera.", "Add a camera that sees what shall become splats.")
+    with ExitStack() as stack:
+        stack.enter_context(restored_frame(scene))
+        stack.enter_context(overriding(scene, {**COLOR, **PLAIN_OUTPUT, **png(transparent=True), "render.filepath": ""}))
+        stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True}))
+        stack.enter_context(overriding(scene.camera.data, {"dof.use_dof": False}))
+        stack.enter_context(_without_splats(scene))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir)))
+        view_layer.update()
+        camera = camera_from_blender(scene, scene.camera, view_layer.depsgraph)
+        for _ in rendered(scene, folder / "instant.png", render):
+            yield 0.0
+        gaussians = gaussians_seen(scene, view_layer, camera, folder / "instant.png", most)
+    return create_splat_object(NAME, gaussians)
+
+
+def gaussians_seen(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera, image: Path, most: int) -> Gaussians:
+    """The Gaussians of the last render, whose colours lie in `image`; UserError when nothing is in it."""
+    depth = read_passes(scene, view_layer).depth
+    if depth is None:
+        raise UserError(f"The render engine {scene.render.engine} gives no depth.", "Choose Cycles or EEVEE in the render properties.")
+    gaussians = gaussians_from_depth(camera, depth, read_pixels(image), most)
+    if not len(gaussians):
+        raise UserError("The camera sees nothing that could become splats.", "Point it at some objects.")
+    return gaussians
+
+
+def _without_splats(scene: bpy.types.Scene) -> ExitStack:
+    """Splat objects are not rendered inside this context: they would become splats of splats."""
+    stack = ExitStack()
+    for shown in scene.objects:
+        if shown.splatwright.is_splat:
+            stack.enter_context(overriding(shown, {"hide_render": True}))
+    return stack
+

@@ -1,0 +1,95 @@
+"""What a capture has rendered so far, as a dataset on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ...engine.core.cameras.camera import Camera
+from ...engine.core.datasets.dataset import Dataset, PointCloud, View, held_out_names
+from ...engine.core.datasets.transforms_json import write_transforms
+from ...engine.core.errors import UserError
+from ...engine.core.files import make_folder, replacing
+from .render_passes import Passes, read_passes, read_pixels
+from .request import CaptureRequest
+from .start_points import join, sample_points
+
+MILLIMETRES = 1000.0
+"""Depth files are in the unit that nerfstudio reads by default."""
+
+
+class Recorder:
+    """Collects the views rendered so far and keeps the folder's transforms.json up to date, marked incomplete."""
+
+    def __init__(self, folder: Path, request: CaptureRequest, total: int):
+        self.folder = folder
+        self.request = request
+        self.views: list[View] = []
+        self.clouds: list[PointCloud] = []
+        self._points_a_view = -(-request.points // total)
+        self._digits = max(4, len(str(total)))
+        self._rng = np.random.default_rng(0)
+
+    def next_image(self) -> Path:
+        """Where the next view's image belongs."""
+        return self.folder / "images" / f"{len(self.views) + 1:0{self._digits}d}.png"
+
+    def add(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> None:
+        """Record the view that was just rendered to next_image()."""
+        image, depth, normals = self.next_image(), None, None
+        if self.request.depth or self.request.normals or self.request.points:
+            passes = read_passes(scene, view_layer)
+            self._add_points(image, camera, passes)
+            depth, normals = self._write_depth(image.stem, passes), self._write_normals(image.stem, passes)
+        self.views.append(View(image.name, image, camera, depth=depth, normals=normals))
+        write_transforms(self.dataset(points=False))
+
+    def dataset(self, points: bool = True) -> Dataset:
+        """Everything recorded so far, as an incomplete dataset."""
+        held_out = held_out_names([view.name for view in self.views])
+        views = tuple(replace(view, held_out=view.name in held_out) for view in self.views)
+        return Dataset(self.folder, views, join(self.clouds) if points else None, complete=False)
+
+    def write(self) -> None:
+        """Write transforms.json and the points."""
+        write_transforms(self.dataset())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write what is recorded when the with block ends, however it ends; its own error is the one to tell."""
+        try:
+            yield
+        except Exception:
+            with suppress(UserError):
+                self.write()
+            raise
+        except GeneratorExit:
+            self.write()
+            raise
+        self.write()
+
+    def _add_points(self, image: Path, camera: Camera, passes: Passes) -> None:
+        if self.request.points and passes.depth is not None:
+            count = min(self._points_a_view, self.request.points - sum(map(len, self.clouds)))
+            self.clouds.append(sample_points(camera, passes.depth, read_pixels(image), count, self._rng))
+
+    def _write_depth(self, stem: str, passes: Passes) -> Path | None:
+        if not self.request.depth or passes.depth is None:
+            return None
+        return self._saved("depth", stem, passes.depth * np.float32(MILLIMETRES))
+
+    def _write_normals(self, stem: str, passes: Passes) -> Path | None:
+        if not self.request.normals or passes.normals is None:
+            return None
+        return self._saved("normals", stem, passes.normals.astype(np.float16))
+
+    def _saved(self, kind: str, stem: str, array: np.ndarray) -> Path:
+        path = make_folder(self.folder / kind) / f"{stem}.npy"
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, array)
+        return path

@@ -1,0 +1,130 @@
+"""Renders the prepared scene to a file and reads its pixels back."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ...engine.core.errors import UserError
+from ...engine.core.files import disk_error
+from .exr import read_channels
+from .render_settings import multilayer_exr, overriding
+from .strip_png import strip_metadata
+
+Render = Callable[[bpy.types.Scene], Iterator[None]]
+"""Renders the scene to its file path; yields while others have to wait for it."""
+
+class RenderStopped(Exception):
+    """Somebody stopped a render."""
+
+
+FAR = 0.999
+"""Share of the camera's clipping distance from which on there is nothing: Cycles says 1e10 there, EEVEE the distance itself."""
+
+LITTLE_SPACE = 2**20
+
+
+def render_blocking(scene: bpy.types.Scene) -> Iterator[None]:
+    """Render at once."""
+    try:
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+    except RuntimeError as error:
+        raise _render_error(Path(scene.render.filepath), str(error)) from error
+    return iter(())
+
+
+def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
+    """Render in Blender's background job, which keeps the window alive; RenderStopped when somebody presses Esc."""
+    stopped: list[bool] = []
+
+    def note(*_: object) -> None:
+        stopped.append(True)
+
+    bpy.app.handlers.render_cancel.append(note)
+    try:
+        with overriding(bpy.context.preferences, {"view.render_display_type": "NONE"}):
+            bpy.ops.render.render("INVOKE_DEFAULT", write_still=True, scene=scene.name)
+        while bpy.app.is_job_running("RENDER"):
+            yield
+    except RuntimeError as error:
+        raise _render_error(Path(scene.render.filepath), str(error)) from error
+    finally:
+        bpy.app.handlers.render_cancel.remove(note)
+    if stopped:
+        raise RenderStopped
+
+
+def rendered(scene: bpy.types.Scene, image: Path, render: Render) -> Iterator[None]:
+    """Render the scene to `image`, waiting as `render` does; UserError when no image came of it."""
+    try:
+        image.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(image, error) from error
+    scene.render.filepath = str(image)
+    yield from render(scene)
+    if not image.is_file() or not strip_metadata(image):
+        raise _render_error(image, "no whole image was written.")
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Display values of an image file, [H, W, 4] float32 in 0 to 1, alpha straight, top row first."""
+    image = bpy.data.images.load(str(path))
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+        width, height = image.size
+        pixels = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        return pixels.reshape(height, width, 4)[::-1]
+    finally:
+        bpy.data.images.remove(image)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What the last render knows beside colours; None where the engine gives no such pass."""
+
+    depth: np.ndarray | None  # [H, W] float32, distance along the view axis, 0 where nothing is
+    normals: np.ndarray | None  # [H, W, 3] float32, in the world, mean of the samples, 0 where nothing is
+
+
+def read_passes(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Passes:
+    """The passes of the last render."""
+    try:
+        channels = _render_passes(scene, f"{view_layer.name}.")
+    except (RuntimeError, OSError, ValueError, LookupError, struct.error) as error:
+        raise _render_error(Path(bpy.app.tempdir) / "passes.exr", str(error)) from error
+    depth = next((values for name, values in channels.items() if ".Depth." in name), None)
+    if depth is not None:
+        depth = np.where(np.isfinite(depth) & (depth < FAR * scene.camera.data.clip_end), depth, 0.0).astype(np.float32)
+    axes = [channels[name] for name in (f"{view_layer.name}.Normal.{axis}" for axis in "XYZ") if name in channels]
+    return Passes(depth, np.nan_to_num(np.stack(axes, axis=2), posinf=0, neginf=0) if len(axes) == 3 else None)
+
+
+def _render_passes(scene: bpy.types.Scene, prefix: str) -> dict[str, np.ndarray]:
+    """Channels of the last render whose names start with `prefix`, each [H, W]. Blender gives them to files alone."""
+    with tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir) as folder, overriding(scene, multilayer_exr()):
+        path = Path(folder) / "passes.exr"
+        bpy.data.images["Render Result"].save_render(str(path), scene=scene)
+        return read_channels(path, prefix)
+
+
+def _render_error(image: Path, reason: str) -> UserError:
+    reason = reason.removeprefix("Error: ").strip()
+    if _free_space(image.parent) < LITTLE_SPACE:
+        return UserError(f"The disk is full: {image} could not be written.", "Free some space and try again.")
+    return UserError(f"{image.name} could not be rendered: {reason}", "Render one view with F12 to see what is wrong.")
+
+
+def _free_space(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return LITTLE_SPACE

@@ -1,0 +1,132 @@
+"""Which views a capture takes: selected cameras, a generated rig, or the frames of an animated camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+
+from ...engine.core.cameras.camera import Camera
+from ...engine.core.errors import UserError
+from ..cameras import camera_from_blender, check_camera, image_size
+from . import rigs
+from .request import CaptureRequest
+
+RIG_CAMERA = "Splatwright Rig"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One view: a camera object, where to put it (None: where it is), and the frame (None: the current one)."""
+
+    camera: bpy.types.Object
+    matrix: np.ndarray | None = None  # [4, 4]
+    frame: int | None = None
+
+
+@contextmanager
+def planned_shots(context: bpy.types.Context, request: CaptureRequest) -> Iterator[list[Shot]]:
+    """The shots of `request`. A generated rig's one camera exists only inside the with block."""
+    match request.source:
+        case "SELECTED":
+            yield _checked([Shot(camera) for camera in selected_cameras(context, request)])
+        case "ANIMATION":
+            yield _checked(_animated_shots(context, request.frame_step))
+        case "DOME" | "ORBIT":
+            corners = selected_corners(context)
+            with _rig_camera(context.scene, request.focal_length) as camera:
+                yield [Shot(camera, matrix) for matrix in rig_matrices(context.scene, camera, corners, request)]
+
+
+def pose(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shot: Shot) -> Camera:
+    """Make the scene ready to render `shot`; returns the camera as it will render."""
+    if shot.frame is not None:
+        scene.frame_set(shot.frame)
+    if shot.matrix is not None:
+        shot.camera.matrix_world = Matrix(shot.matrix.tolist())
+    scene.camera = shot.camera
+    view_layer.update()
+    return camera_from_blender(scene, shot.camera, view_layer.depsgraph)
+
+
+def requested_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
+    """The existing cameras that `request` captures from."""
+    return [animated_camera(context)] if request.source == "ANIMATION" else selected_cameras(context, request)
+
+
+def selected_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
+    """The cameras that `request` names, or those that are selected, in the order of their names; UserError when there are none."""
+    named = [item for item in context.view_layer.objects if item.name_full in request.cameras]
+    chosen = named if request.cameras else context.selected_objects
+    cameras = sorted((item for item in chosen if item.type == "CAMERA"), key=lambda item: item.name)
+    if not cameras:
+        raise UserError("No camera is selected.", "Select the cameras to capture from, or let a dome or an orbit be generated.")
+    return cameras
+
+
+def animated_camera(context: bpy.types.Context) -> bpy.types.Object:
+    """The active camera object, or else the scene's camera."""
+    active = context.view_layer.objects.active
+    camera = active if active and active.type == "CAMERA" else context.scene.camera
+    if camera is None:
+        raise UserError("There is no camera to take the frames of.", "Make the animated camera the active object.")
+    return camera
+
+
+def selected_corners(context: bpy.types.Context) -> np.ndarray:
+    """Box corners [N, 3] of the evaluated geometry of the selected objects, their children and their instances."""
+    chosen = {child for item in context.selected_objects for child in (item, *item.children_recursive)}
+    corners = [corner for instance in context.evaluated_depsgraph_get().object_instances
+               if _belongs_to(instance, chosen) for corner in _corners(instance)]
+    if not corners:
+        raise UserError("Nothing to look at is selected.", "Select the objects that the generated cameras shall surround.")
+    return np.array(corners)
+
+
+def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.ndarray, request: CaptureRequest) -> np.ndarray:
+    """Places of the generated cameras, camera_to_world [N, 4, 4]; also fits the camera's clipping range."""
+    width, height = image_size(scene.render)
+    view = camera_from_blender(scene, camera)
+    slopes = width / view.fl_x / 2, height / view.fl_y / 2
+    directions = (rigs.dome if request.source == "DOME" else rigs.orbit)(request.count, request.elevation)
+    matrices = rigs.looking_in(corners, directions, *slopes, request.margin)
+    distance = float(np.linalg.norm(matrices[0, :3, 3] - corners.mean(axis=0)))
+    camera.data.clip_start, camera.data.clip_end = min(camera.data.clip_start, distance / 100), max(camera.data.clip_end, 4 * distance)
+    return matrices
+
+
+def _animated_shots(context: bpy.types.Context, step: int) -> list[Shot]:
+    camera, scene = animated_camera(context), context.scene
+    return [Shot(camera, frame=frame) for frame in range(scene.frame_start, scene.frame_end + 1, step)]
+
+
+def _checked(shots: list[Shot]) -> list[Shot]:
+    for shot in shots:
+        check_camera(shot.camera)
+    return shots
+
+
+def _belongs_to(instance: bpy.types.DepsgraphObjectInstance, chosen: set[bpy.types.Object]) -> bool:
+    owner = instance.parent if instance.is_instance else instance.object
+    return owner is not None and owner.original in chosen and instance.object.type not in ("CAMERA", "LIGHT", "EMPTY")
+
+
+def _corners(instance: bpy.types.DepsgraphObjectInstance) -> list[list[float]]:
+    return [list(instance.matrix_world @ Vector(corner)) for corner in instance.object.bound_box]
+
+
+@contextmanager
+def _rig_camera(scene: bpy.types.Scene, focal_length: float) -> Iterator[bpy.types.Object]:
+    lens = bpy.data.cameras.new(RIG_CAMERA)
+    lens.lens, lens.sensor_width, lens.sensor_fit = focal_length, 36.0, "AUTO"
+    camera = bpy.data.objects.new(RIG_CAMERA, lens)
+    scene.collection.objects.link(camera)
+    try:
+        yield camera
+    finally:
+        bpy.data.objects.remove(camera)
+        bpy.data.cameras.remove(lens)

@@ -1,0 +1,1 @@
+"""What trains: the built-in and the full engine, engines on other computers, and where their folders are."""

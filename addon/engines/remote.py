@@ -1,0 +1,200 @@
+"""Engines on other computers: their list in the preferences, and which one trains."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import threading
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import bpy
+from bpy.props import IntProperty, StringProperty
+
+from ...engine.core.errors import UserError
+from ...engine.core.protocol.http_messages import PORT
+from ...engine.remote.engine import RemoteEngine
+from ...engine.remote.http import Address, Line
+from ..ui.redraw import redraw_sidebars
+from .locations import preferences
+
+HERE = "HERE"
+ASKING_SECONDS = 0.3
+
+_answers: dict[int, tuple[bool, str]] = {}
+"""What each engine said when it was last asked, by its number."""
+
+_engines: dict[tuple[Path, Address], RemoteEngine] = {}
+_items: list[tuple[str, str, str, str, int]] = []
+"""Blender keeps no copy of the strings of a menu that is made on the fly."""
+
+
+def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: bpy.types.Context) -> None:
+    _answers.pop(entry.number, None)
+
+
+class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
+    """An engine on another computer."""
+
+    name: StringProperty(name="Name", default="Engine", description="What you call this engine")
+    url: StringProperty(
+        name="Address", default=f"http://127.0.0.1:{PORT}", update=_forget_answer,
+        description="Where splatwright serve listens; through an SSH tunnel an address of this computer",
+    )
+    token: StringProperty(
+        name="Token", subtype="PASSWORD", update=_forget_answer, description="The token that the engine was started with",
+    )
+    certificate: StringProperty(
+        name="Certificate", subtype="FILE_PATH", update=_forget_answer,
+        description="The engine's certificate file, when no authority has signed it. Mostly empty",
+    )
+    number: IntProperty()
+
+    def address(self) -> Address:
+        """Where the engine is reached."""
+        certificate = Path(bpy.path.abspath(self.certificate)) if self.certificate else None
+        return Address(self.url.strip().rstrip("/"), self.token.strip(), certificate)
+
+
+def engine_items(preferences: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
+    """This computer, then every engine of the list. An engine keeps its number when others come and go."""
+    others = [(str(entry.number), entry.name or entry.url, f"Train at {entry.url}", "URL", entry.number) for entry in preferences.engines]
+    _items[:] = [(HERE, "This Computer", "Train on this computer", "DESKTOP", 0), *others]
+    return _items
+
+
+def chosen(preferences: Any) -> SPLATWRIGHT_PG_remote_engine | None:
+    """The engine that trains; None for this computer."""
+    return next((entry for entry in preferences.engines if str(entry.number) == preferences.engine), None)
+
+
+def engine_at(entry: SPLATWRIGHT_PG_remote_engine, jobs: Path) -> RemoteEngine:
+    """The engine of an entry; copies of its jobs lie beside those of this computer. UserError when Blender may not reach it."""
+    address = entry.address().check()
+    if not bpy.app.online_access and not is_near(address.url):
+        raise UserError("Blender may not use the network.", "Allow Online Access in Preferences > System, or train on this computer.")
+    root = jobs / "remote" / re.sub(r"[^\w.-]+", "-", urlsplit(address.url).netloc)
+    return _engines.setdefault((root, address), RemoteEngine(root, address))
+
+
+def is_near(url: str) -> bool:
+    """Whether an address is one of this computer, as those of SSH tunnels are."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def close_all() -> None:
+    """Follow no remote job any more; they go on."""
+    for engine in _engines.values():
+        engine.close()
+    _engines.clear()
+
+
+def draw(layout: bpy.types.UILayout, preferences: Any) -> None:
+    """The list, one box an engine."""
+    layout.prop(preferences, "engine")
+    for entry in preferences.engines:
+        box = layout.box()
+        row = box.row()
+        row.prop(entry, "name", text="")
+        row.operator("splatwright.ask_engine", text="", icon="FILE_REFRESH").number = entry.number
+        row.operator("splatwright.remove_engine", text="", icon="X").number = entry.number
+        for name in ("url", "token", "certificate"):
+            box.prop(entry, name)
+        if entry.number in _answers:
+            sound, sentence = _answers[entry.number]
+            line = box.row()
+            line.alert = not sound
+            line.label(text=sentence, icon="CHECKMARK" if sound else "ERROR")
+    layout.operator("splatwright.add_engine", icon="ADD")
+
+
+def ask(address: Address) -> tuple[bool, str]:
+    """Whether an engine answers, and what it says of itself."""
+    try:
+        line = Line(address)
+        try:
+            found = line.ask("GET", "/v1/engine")
+        finally:
+            line.close()
+        busy = f"{found['running']} jobs running, {found['waiting']} waiting"
+        return True, ". ".join(text for text in (f"Ready: {', '.join(found['devices'])}; {busy}", found["note"]) if text)
+    except UserError as error:
+        return False, str(error)
+    except (KeyError, TypeError):
+        return False, "What answers there is no engine. Check the address and its port."
+
+
+class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
+    """Add an engine on another computer"""
+
+    bl_idname = "splatwright.add_engine"
+    bl_label = "Add Remote Engine"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        engines = preferences().engines
+        number = max((entry.number for entry in engines), default=0) + 1
+        engines.add().number = number
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
+    """Take this engine off the list. Its jobs go on"""
+
+    bl_idname = "splatwright.remove_engine"
+    bl_label = "Remove Remote Engine"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    number: IntProperty(options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        chosen = preferences()
+        if chosen.engine == str(self.number):
+            chosen.engine = HERE
+        for index, entry in enumerate(chosen.engines):
+            if entry.number == self.number:
+                chosen.engines.remove(index)
+                return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
+    """Ask whether the engine answers, what it trains on and how busy it is"""
+
+    bl_idname = "splatwright.ask_engine"
+    bl_label = "Ask Engine"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    number: IntProperty(options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        entry = next((entry for entry in preferences().engines if entry.number == self.number), None)
+        if entry is None:
+            return {"CANCELLED"}
+        thread = threading.Thread(target=_ask, args=(self.number, entry.address()), daemon=True)
+        thread.start()
+        bpy.app.timers.register(lambda: _redraw_until(thread), first_interval=ASKING_SECONDS)
+        return {"FINISHED"}
+
+
+def _ask(number: int, address: Address) -> None:
+    """Runs outside the main thread: touches no Blender data."""
+    _answers[number] = ask(address)
+
+
+def _redraw_until(thread: threading.Thread) -> float | None:
+    redraw_sidebars()
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "PREFERENCES":
+                area.tag_redraw()
+    return ASKING_SECONDS if thread.is_alive() else None
+
+
+register, unregister = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_ask_engine))

@@ -1,0 +1,1 @@
+"""Trainings, checks and estimates as Blender follows them."""

@@ -1,0 +1,87 @@
+"""The check of a dataset as Blender runs it: in a process of its own, followed by a timer, remembered until the next one."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ...engine.core.console import NO_CONSOLE
+from ...engine.core.errors import UserError
+from ...engine.core.protocol.events import NEEDS, Failed, Finding
+from ...engine.core.protocol.folder import JobFolder, JobSpec
+from . import jobs
+from .latest import Latest, existing_dataset
+
+
+@dataclass
+class DatasetCheck:
+    """One check: of which dataset, and what came of it."""
+
+    dataset: Path
+    job: JobFolder
+    process: subprocess.Popen[Any]
+    running: bool = True
+    findings: list[Finding] = field(default_factory=list)
+    failure: Failed | None = None
+    needs: str = ""
+    """what a training will take, in a sentence"""
+
+    @property
+    def sheet(self) -> Path | None:
+        """The contact sheet, once it is there."""
+        return self.job.sheet if self.job.sheet.is_file() else None
+
+    def follow(self) -> None:
+        """Take in what the process has found."""
+        ended = self.process.poll() is not None
+        events = self.job.read_events()[0]
+        findings = [event for event in events if isinstance(event, Finding)]
+        self.findings = [finding for finding in findings if finding.kind != NEEDS]
+        self.needs = next((finding.message for finding in findings if finding.kind == NEEDS), "")
+        self.failure = next((event for event in events if isinstance(event, Failed)), None)
+        if ended and self.process.returncode and self.failure is None:
+            self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.")
+        self.running = not ended
+
+    def stop(self) -> None:
+        """End it, if it still runs."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+
+_latest: Latest[DatasetCheck] = Latest()
+current, forget, poll, unregister = _latest.current, _latest.forget, _latest.poll, _latest.close
+
+
+def start(scene: bpy.types.Scene) -> DatasetCheck:
+    """Begin to check the scene's dataset; a check that still runs is ended. UserError when there is nothing to check."""
+    folder = existing_dataset(scene)
+    forget()
+    job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
+    job.write_spec(JobSpec(folder, scene.splatwright.train.to_config()))
+    command, environment = jobs.local_engine().worker_command("--check", str(job.path))
+    return _latest.follow(DatasetCheck(folder, job, _begun(command, environment, job)))
+
+
+def _begun(command: list[str], environment: dict[str, str], job: JobFolder) -> subprocess.Popen[Any]:
+    try:
+        with open(job.log, "ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **NO_CONSOLE)
+    except OSError as error:
+        raise UserError("The engine does not start.", "Check Engine Python in the extension's preferences.") from error
+
+
+def wait(checked: DatasetCheck) -> None:
+    """Let the check come to its end, for scripts."""
+    checked.process.wait()
+    checked.follow()
+
+
+def register() -> None:
+    pass

@@ -1,0 +1,263 @@
+"""Trainings and work on photos as Blender follows them: one timer reads what engines say and brings results into the scene."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import bpy
+import numpy
+import plyfile
+
+from ...engine.core.errors import UserError
+from ...engine.core.protocol.spec import JobSpec, Spec
+from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
+from ..engines import remote
+from ..engines.full_engine import python_path
+from ..engines.locations import jobs_folder, preferences
+from ..ui.redraw import redraw_sidebars
+from . import photo_results
+from .job_status import WatchedJob
+from .training_results import bring_home, is_home, leave_home, may_change, show_preview, splat_object
+
+INTERVAL = 0.25
+BUDGET_SECONDS = 0.01
+"""Time that one tick may spend on reading events; what is left waits for the next."""
+
+DELETING_SECONDS = 30.0
+"""So long a deletion is watched; an engine that does not answer by then is asked again when the job is looked at the next time."""
+
+_watched: dict[str, WatchedJob] = {}
+_engine: LocalEngine | None = None
+_before_undo: tuple[dict[int, tuple[str, str]], set[str]] = ({}, set())
+_last_preview: tuple[WatchedJob, float] | None = None
+
+
+def engine() -> Engine:
+    """The engine that the preferences choose; UserError when it cannot be used."""
+    entry = remote.chosen(preferences())
+    return local_engine() if entry is None else remote.engine_at(entry, jobs_folder())
+
+
+def engines() -> list[Engine]:
+    """Every engine whose jobs can be followed: this computer first."""
+    places: list[Engine] = [local_engine()]
+    for entry in preferences().engines:
+        with suppress(UserError):
+            places.append(remote.engine_at(entry, jobs_folder()))
+    return places
+
+
+def local_engine() -> LocalEngine:
+    """The engine on this computer, its jobs in the folder that the preferences name."""
+    global _engine
+    root, python = jobs_folder(), python_path()
+    if _engine is None or _engine.root != root or _engine.python != python:
+        own = python == Path(sys.executable)
+        _engine = LocalEngine(root, python, import_paths() if own else ())
+    return _engine
+
+
+def builtin_engine() -> LocalEngine:
+    """The engine that Blender's own Python runs, whatever else is installed."""
+    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths())
+
+
+def import_paths() -> tuple[Path, ...]:
+    """Where Blender's own Python finds numpy and plyfile: Blender keeps an extension's wheels in a folder of their own."""
+    return tuple(dict.fromkeys((Path(plyfile.__file__).resolve().parent, Path(numpy.__file__).resolve().parents[2])))
+
+
+def watched() -> list[WatchedJob]:
+    """Every job that this Blender follows, oldest first."""
+    return list(_watched.values())
+
+
+def current(scene: bpy.types.Scene) -> WatchedJob | None:
+    """The job that the scene's Train panel is about."""
+    return _watched.get(scene.splatwright.job)
+
+
+def current_photos(scene: bpy.types.Scene) -> WatchedJob | None:
+    """The job that the scene's Photos panel is about."""
+    return _watched.get(scene.splatwright.photo_job)
+
+
+def required_photos(scene: bpy.types.Scene) -> WatchedJob:
+    """The job of the scene's Photos panel; UserError when there is none."""
+    job = current_photos(scene)
+    if job is None:
+        raise UserError("This scene has no work on photos.", "Press Cameras from Photos to begin.")
+    return job
+
+
+def required(scene: bpy.types.Scene) -> WatchedJob:
+    """The job of the scene's Train panel; UserError when there is none."""
+    job = current(scene)
+    if job is None:
+        raise UserError("This scene has no training.", "Press Train to begin one.")
+    return job
+
+
+def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
+    """Start a training, or work on photos or a video, and follow it."""
+    place = engine()
+    job = place.submit(spec)
+    setattr(scene.splatwright, "job" if isinstance(spec, JobSpec) else "photo_job", job)
+    _watched.pop(job, None)
+    return watch(job, place)
+
+
+def watch(name: str, place: Engine | None = None) -> WatchedJob:
+    """Follow a job from its first event on, at the engine that has it."""
+    if name not in _watched:
+        place = place or next((found for found in engines() if name in found.jobs()), local_engine())
+        job = WatchedJob(name, place, photo_results.works_on_photos(place, name))
+        job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_home if job.photos else is_home)(job)
+        _watched[name] = job
+    start_timer()
+    return _watched[name]
+
+
+def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
+    """Let a scene be about an earlier job; its result comes in once more."""
+    _watched.pop(name, None)
+    scene.splatwright.job = name
+    leave_home(name)
+    return watch(name)
+
+
+def resume(job: WatchedJob) -> None:
+    """Let a paused, interrupted, failed or stopped job go on."""
+    if not job.state.alive:
+        (photo_results.leave_home if job.photos else leave_home)(job.name)
+        job.begin_again()
+    job.engine.resume(job.name)
+    start_timer()
+
+
+def stop(job: WatchedJob) -> None:
+    """End a job early and keep its splats; a worker that does not answer any more is ended at once."""
+    if job.lost:
+        job.engine.kill(job.name)
+    else:
+        job.engine.control(job.name, "stop")
+        job.stopping = True
+
+
+def delete_there(job: WatchedJob) -> None:
+    """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
+    job.engine.delete(job.name)
+    job.watch_until = time.monotonic() + DELETING_SECONDS
+    start_timer()
+
+
+def attach() -> None:
+    """Follow the jobs that this file knows: after opening it, and when the extension is enabled."""
+    wanted = {name for scene in bpy.data.scenes for name in (scene.splatwright.job, scene.splatwright.photo_job)}
+    wanted |= {found.splatwright.job for found in bpy.data.objects}
+    for place in engines():
+        with suppress(UserError, OSError):
+            for name in sorted(wanted & set(place.jobs())):
+                watch(name, place)
+
+
+def poll() -> float | None:
+    """One tick: read events, show what is new. Returns the seconds to the next tick, None when nothing is left to follow."""
+    _weigh_last_preview()
+    end = time.monotonic() + BUDGET_SECONDS
+    busy = False
+    for job in watched():
+        with suppress(UserError, OSError):
+            busy |= _follow(job, end)
+    redraw_sidebars()
+    return INTERVAL if busy else None
+
+
+def start_timer() -> None:
+    """Tick, if not ticking already."""
+    if not bpy.app.timers.is_registered(poll):
+        bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
+
+
+def _follow(job: WatchedJob, end: float) -> bool:
+    """Bring one job up to date; whether it needs another tick."""
+    read_all = job.follow(end)
+    finished = read_all and job.state is JobState.FINISHED and not job.imported
+    if may_change(job.name):
+        if finished:
+            (photo_results.bring_home if job.photos else bring_home)(job)
+        elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:
+            _show_preview(job)
+    return job.state.alive or not read_all or finished or time.monotonic() < job.watch_until
+
+
+def _show_preview(job: WatchedJob) -> None:
+    global _last_preview
+    start = time.monotonic()
+    show_preview(job)
+    _last_preview = (job, start)
+
+
+def _weigh_last_preview() -> None:
+    """What Blender needed to draw the last preview shows in how late this tick comes."""
+    global _last_preview
+    if _last_preview is not None:
+        job, start = _last_preview
+        _last_preview = None
+        job.preview_took(max(0.0, time.monotonic() - start - INTERVAL))
+
+
+@bpy.app.handlers.persistent
+def _on_load(*_: object) -> None:
+    _watched.clear()
+    attach()
+
+
+@bpy.app.handlers.persistent
+def _on_undo_begins(*_: object) -> None:
+    """Remember what undo must not take back: trainings go on outside of Blender's history."""
+    global _before_undo
+    _before_undo = ({scene.session_uid: (scene.splatwright.job, scene.splatwright.photo_job) for scene in bpy.data.scenes},
+                    {job.name for job in watched() if splat_object(job.name)})
+
+
+@bpy.app.handlers.persistent
+def _on_undo_ended(*_: object) -> None:
+    shown, objects = _before_undo
+    for scene in bpy.data.scenes:
+        settings = scene.splatwright
+        before = shown.get(scene.session_uid, (settings.job, settings.photo_job))
+        if before != (settings.job, settings.photo_job):
+            settings.job, settings.photo_job = before
+    for job in watched():
+        present = splat_object(job.name) is not None
+        if present or job.name in objects:  # lost by undo, not deleted: the next preview makes it anew
+            job.has_object = present
+
+
+def _attach_later() -> None:
+    """While Blender registers an extension it lets nobody look at its data."""
+    attach()
+
+
+_HANDLERS = (("load_post", _on_load), ("undo_pre", _on_undo_begins), ("redo_pre", _on_undo_begins),
+             ("undo_post", _on_undo_ended), ("redo_post", _on_undo_ended))
+
+
+def register() -> None:
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
+    bpy.app.timers.register(_attach_later, first_interval=0.1)
+
+
+def unregister() -> None:
+    for name, handler in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(handler)
+    for timer in (poll, _attach_later):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    remote.close_all()
+    _watched.clear()

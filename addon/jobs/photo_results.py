@@ -1,0 +1,72 @@
+"""Work on photos and videos in the scene: what a finished job leaves is brought into it.
+
+Nothing is kept of Blender's data: scenes name the job that their Photos panel is about.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ...engine.core.datasets.read import read_dataset
+from ...engine.core.errors import UserError
+from ...engine.core.protocol.events import Finding
+from ...engine.core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from ...engine.jobs.local_engine import Engine
+from ..photos.posed_photos import import_photos
+from .job_status import WatchedJob
+
+
+def works_on_photos(engine: Engine, job: str) -> bool:
+    """Whether a job looks for cameras or takes pictures from a video, instead of training."""
+    try:
+        return not isinstance(engine.spec(job), JobSpec)
+    except (UserError, OSError):
+        return False
+
+
+def bring_home(job: WatchedJob) -> None:
+    """Import the dataset of a finished search in one undo step; let a video's pictures be the Photos panel's next folder."""
+    job.imported = True
+    if job.stopped:
+        return
+    try:
+        found = result_of(job)
+        for scene in _scenes_of(job.name):
+            if job.posed is None:
+                scene.splatwright.photos.directory = str(found)
+            else:
+                import_photos(read_dataset(found), found, scene.collection, job.engine.spec(job.name).name)
+                scene.splatwright.train.dataset = str(found)
+            scene.splatwright.imported_photo_job = job.name
+    except UserError as error:
+        job.findings.append(Finding("error", error.message, error.hint))
+        return
+    bpy.ops.ed.undo_push(message="Cameras from Photos" if job.posed else "Frames from Video")
+
+
+def result_of(job: WatchedJob) -> Path:
+    """The folder of the dataset that a search made, or of the pictures of a video. UserError when it is gone."""
+    spec = job.engine.spec(job.name)
+    folder = spec.dataset if isinstance(spec, PosesSpec) else spec.photos if isinstance(spec, FramesSpec) else None
+    found = job.engine.file(job.name, str(folder)) if folder is not None else None
+    if found is None:
+        raise UserError("What the job made is not there any more.", "Start it again.")
+    return found
+
+
+def is_home(job: WatchedJob) -> bool:
+    """Whether the job's result was brought into this file before."""
+    return any(scene.splatwright.imported_photo_job == job.name for scene in bpy.data.scenes)
+
+
+def leave_home(job: str) -> None:
+    """Forget that the result was brought in: another one will come."""
+    for scene in bpy.data.scenes:
+        if scene.splatwright.imported_photo_job == job:
+            scene.splatwright.imported_photo_job = ""
+
+
+def _scenes_of(job: str) -> list[bpy.types.Scene]:
+    return [scene for scene in bpy.data.scenes if scene.splatwright.photo_job == job]

@@ -1,0 +1,128 @@
+"""The splats of a training in the scene: its preview while it runs, its result at the end.
+
+No reference to Blender's data is kept: an object is found by the job that it names, so undo, deletion and reopened files do no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import bpy
+
+from ...engine.core.errors import UserError
+from ...engine.core.formats.ply import read_ply
+from ...engine.core.formats.splat_file import SplatFile
+from ...engine.core.protocol.events import Finding
+from ...engine.core.protocol.spec import JobSpec
+from ..photos.posed_photos import adopt, root_of
+from ..splats.display import mark_antialiased
+from ..splats.splat_object import create_splat_object, update_splat_object
+from .job_status import WatchedJob
+
+NAME = "Splats"
+
+
+def splat_object(job: str) -> bpy.types.Object | None:
+    """The object that shows a job's splats; one that is linked from another file or was converted is left alone."""
+    return next((found for found in bpy.data.objects if found.splatwright.job == job and found.type == "POINTCLOUD"
+                 and found.library is None and found.data.library is None), None)
+
+
+def may_change(job: str) -> bool:
+    """Whether splats can be written now: a render reads them from another thread, and an editor holds a copy of its own."""
+    found = splat_object(job)
+    return not bpy.app.is_job_running("RENDER") and (found is None or found.mode == "OBJECT")
+
+
+def scenes_of(job: str) -> list[bpy.types.Scene]:
+    """The scenes whose Train panel is about a job."""
+    return [scene for scene in bpy.data.scenes if scene.splatwright.job == job]
+
+
+def show_preview(job: WatchedJob) -> None:
+    """Rewrite the splats of the job's object; the first preview makes it. No undo step.
+
+    Once the user has deleted the object there are no more previews; the result comes back all the same.
+    """
+    job.preview_due = False
+    path = job.engine.file(job.name, "preview.ply")
+    if path is None or (job.has_object and splat_object(job.name) is None):
+        return
+    start = time.monotonic()
+    try:
+        found = read_ply(path)
+    except UserError:
+        return  # the next one will do
+    if len(found.gaussians):
+        _show(job, found)
+    job.preview_took(time.monotonic() - start)
+
+
+def bring_home(job: WatchedJob) -> None:
+    """Replace the preview by the result, in one undo step."""
+    job.imported, job.preview_due = True, False
+    path = job.engine.file(job.name, "result.ply")
+    if path is None:
+        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again."))
+        return
+    try:
+        result = read_ply(path)
+    except UserError as error:
+        job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
+        return
+    settings = _show(job, result).splatwright
+    settings.source, settings.checksum = str(path), ""
+    for scene in scenes_of(job.name):
+        scene.splatwright.imported_job = job.name
+    bpy.ops.ed.undo_push(message="Train Splats")
+
+
+def is_home(job: WatchedJob) -> bool:
+    """Whether the job's result was brought into this file before."""
+    found = splat_object(job.name)
+    if any(scene.splatwright.imported_job == job.name for scene in bpy.data.scenes):
+        return True
+    return found is not None and _same_file(found.splatwright.source, job.engine.file(job.name, "result.ply"))
+
+
+def leave_home(job: str) -> None:
+    """Forget that the result was brought in: another one will come."""
+    for scene in scenes_of(job):
+        scene.splatwright.imported_job = ""
+    found = splat_object(job)
+    if found is not None:
+        found.splatwright.source = ""
+
+
+def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
+    found = splat_object(job.name)
+    if found is None:
+        found = create_splat_object(NAME, splats.gaussians, _collection(job.name))
+        found.splatwright.job = job.name
+        _put_below_photos(found, job)
+    else:
+        update_splat_object(found, splats.gaussians)
+    mark_antialiased(found, splats.antialiased)
+    job.has_object = True
+    return found
+
+
+def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
+    """Splats of posed photos lie where their empty puts them: the alignment of the photos holds for every training."""
+    with suppress(UserError):
+        spec = job.engine.spec(job.name)
+        root = root_of(spec.dataset) if isinstance(spec, JobSpec) else None
+        if root is not None:
+            adopt(root, made)
+
+
+def _collection(job: str) -> bpy.types.Collection:
+    """Where a new splat object goes: the job's scene, or the one that is open."""
+    scene = next(iter(scenes_of(job)), bpy.context.scene)
+    return scene.collection
+
+
+def _same_file(one: str, other: Path | None) -> bool:
+    return other is not None and bool(one) and Path(bpy.path.abspath(one)) == other

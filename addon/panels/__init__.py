@@ -1,0 +1,1 @@
+"""The sidebar tab "Splats". Panels draw what is known and never work."""

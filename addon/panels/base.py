@@ -1,0 +1,33 @@
+"""What all panels share."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..engines.status import EngineState, want_status
+from ..ui.text import draw_sentence
+
+BUTTON_HEIGHT = 1.4
+STATUS_ICONS = {
+    EngineState.UNKNOWN: "SORTTIME",
+    EngineState.CHECKING: "SORTTIME",
+    EngineState.READY: "CHECKMARK",
+    EngineState.BROKEN: "ERROR",
+}
+
+
+class SidebarPanel:
+    """What all panels of the tab share."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Splats"
+
+
+def draw_status(layout: bpy.types.UILayout) -> None:
+    """What is known about the engine, and a button to ask again."""
+    status = want_status()
+    broken = status.state is EngineState.BROKEN
+    row = layout.row()
+    draw_sentence(row, f"{status.message} {status.hint}" if broken else status.message, STATUS_ICONS[status.state], alert=broken)
+    row.operator("splatwright.check_engine", text="", icon="FILE_REFRESH", emboss=False)

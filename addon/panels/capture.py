@@ -1,0 +1,47 @@
+"""The panel Capture: images and cameras out of the scene."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
+from .base import BUTTON_HEIGHT, SidebarPanel
+
+
+class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
+    """Images and cameras out of the scene"""
+
+    bl_label = "Capture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.splatwright.capture
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(settings, "source")
+        column = layout.column(align=True)
+        if settings.source in ("DOME", "ORBIT"):
+            for name in ("count", "elevation", "focal_length", "margin"):
+                column.prop(settings, name)
+        elif settings.source == "ANIMATION":
+            column.prop(settings, "frame_step")
+        column = layout.column(align=True)
+        for name in ("resolution", "samples", "points"):
+            column.prop(settings, name)
+        column = layout.column(heading="Output", align=True)
+        column.prop(settings, "transparent")
+        column.prop(settings, "depth")
+        column.prop(settings, "normals")
+        layout.prop(settings, "directory", text="Folder")
+        _draw_capture_button(layout)
+
+
+def _draw_capture_button(layout: bpy.types.UILayout) -> None:
+    progress = SPLATWRIGHT_OT_capture_dataset.progress
+    if progress is not None:
+        layout.progress(factor=progress.done / max(1, progress.total), text=progress.sentence.capitalize())
+    row = layout.row()
+    row.scale_y = BUTTON_HEIGHT
+    row.operator("splatwright.capture_dataset", icon="RENDER_STILL")
+
+
+register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_capture,))

@@ -1,0 +1,81 @@
+"""The part of the sidebar that says what is wrong with the dataset, with the buttons that mend it."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...engine.core.protocol.events import Finding
+from ..capture.coverage import ATTRIBUTE
+from ..jobs import dataset_check, estimate
+from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..ui.text import draw_sentence
+from .base import SidebarPanel
+from .estimate import draw_estimate
+from .train import FINDING_ICONS
+
+MOST_SHOWN = 12
+
+
+class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
+    """What is wrong with the dataset, before time is spent on it"""
+
+    bl_label = "Check"
+    bl_parent_id = "SPLATWRIGHT_PT_train"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, checked = self.layout, dataset_check.current(context.scene)
+        row = layout.row(align=True)
+        row.operator("splatwright.check_dataset", icon="VIEWZOOM")
+        row.operator("splatwright.show_contact_sheet", icon="IMGDISPLAY")
+        if checked is not None:
+            _draw_check(layout, checked, not estimate.found(context.scene))
+        draw_estimate(layout, context.scene)
+        column = layout.column(align=True)
+        row = column.row(align=True)
+        row.operator("splatwright.show_coverage", icon="SHADING_SOLID")
+        if any(ATTRIBUTE in mesh.color_attributes for mesh in bpy.data.meshes):
+            row.operator("splatwright.clear_coverage", text="", icon="X")
+        column.operator("splatwright.suggest_cameras", icon="OUTLINER_OB_CAMERA")
+
+
+def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck, with_needs: bool) -> None:
+    """What the check has found so far, each finding with the buttons that mend it; `with_needs`: what a training takes, too."""
+    if checked.running:
+        draw_sentence(layout, "Looking at images, cameras and start points …", "SORTTIME")
+    if checked.failure:
+        draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
+    elif not checked.findings and not checked.running:
+        draw_sentence(layout, "Nothing suspicious found.", "CHECKMARK")
+    if checked.needs and with_needs:
+        draw_sentence(layout, checked.needs, "TIME")
+    for index, finding in enumerate(checked.findings[:MOST_SHOWN]):
+        box = layout.box()
+        draw_sentence(box, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity], alert=finding.severity == "error")
+        _draw_fixes(box, index, finding)
+    if len(checked.findings) > MOST_SHOWN:
+        draw_sentence(layout, f"and {len(checked.findings) - MOST_SHOWN} more", "BLANK1")
+
+
+def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> None:
+    row = layout.row(align=True)
+    for fix in finding.fixes:
+        match fix:
+            case "exclude" if finding.images:
+                row.operator("splatwright.exclude_images", icon="TRASH").finding = index
+            case "include":
+                row.operator("splatwright.include_images", icon="LOOP_BACK")
+            case "relight":
+                dark = finding.kind == "dark"
+                row.operator("splatwright.relight", text="Add Light" if dark else "Dim Lights", icon="LIGHT").brighter = dark
+            case "recapture":
+                row.operator("splatwright.capture_dataset", text="Capture Again", icon="RENDER_STILL")
+            case "convert" if SPLATWRIGHT_OT_convert_images.bl_label in finding.hint:
+                row.operator("splatwright.convert_images", icon="IMAGE_DATA")
+            case "cover":
+                row.operator("splatwright.suggest_cameras", icon="OUTLINER_OB_CAMERA")
+            case _:
+                pass
+
+
+register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_check,))

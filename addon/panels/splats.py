@@ -1,0 +1,86 @@
+"""The part of the sidebar about the active splat object, and files."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..operators.load import SPLATWRIGHT_OT_load_splats
+from ..splats.display import TRANSPARENT_BOUNCES
+from ..splats.splat_object import is_splat_object
+from ..ui.text import draw_sentence
+from ..viewport import failure
+from .base import SidebarPanel
+from .train import draw_color_button, is_native
+
+
+class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
+    """The active splat object, and files"""
+
+    bl_label = "Splats"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, active = self.layout, context.active_object
+        if active is not None and is_splat_object(active):
+            _draw_splats(layout, active)
+            draw_color_button(layout, context, active)
+        else:
+            draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
+        if SPLATWRIGHT_OT_load_splats.progress is not None:
+            layout.progress(factor=SPLATWRIGHT_OT_load_splats.progress, text="Importing")
+        row = layout.row(align=True)
+        row.operator("splatwright.import_splats", text="Import", icon="IMPORT")
+        row.operator("splatwright.export_splats", text="Export", icon="EXPORT")
+
+
+def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
+    column = layout.column(align=True)
+    column.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
+    column.label(text=f"{len(active.data.points):,} splats", icon="BLANK1")
+    column.label(text=_harmonics(active), icon="BLANK1")
+    origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
+    if origin:
+        column.label(text=f"From {origin}", icon="BLANK1")
+    if active.splatwright.source:
+        _draw_link(layout, active.splatwright)
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    if not is_native(active):
+        _draw_display(layout, active.splatwright)
+        _draw_render(layout, bpy.context.scene)
+    column = layout.column(align=True)
+    column.prop(active.splatwright, "stride")
+    column.prop(active.splatwright, "most_shown")
+
+
+def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "linked", text="Keep in File")
+    if settings.linked:
+        layout.prop(settings, "source", text="")
+    if settings.problem:
+        draw_sentence(layout, settings.problem, "ERROR", alert=settings.linked)
+
+
+def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    layout.prop(settings, "display", expand=True)
+    if settings.display != "SPLATS":
+        return
+    layout.prop(settings, "viewport")
+    if settings.viewport and failure():
+        draw_sentence(layout, failure(), "ERROR", alert=True)
+
+
+def _draw_render(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+    """Blender's usual 8 transparent bounces end rays within dense splats."""
+    bounces = scene.cycles.transparent_max_bounces if scene.render.engine == "CYCLES" else TRANSPARENT_BOUNCES
+    if bounces < TRANSPARENT_BOUNCES:
+        draw_sentence(layout, f"Renders get dark spots: rays pass {bounces} splats at most.", "INFO")
+        layout.operator("splatwright.prepare_cycles", icon="RENDER_STILL")
+
+
+def _harmonics(active: bpy.types.Object) -> str:
+    attributes = active.data.attributes
+    degree = next((degree for degree, last in ((3, 14), (2, 7), (1, 2)) if f"radiance:sh_{last}" in attributes), 0)
+    return f"View dependence: {degree}" if degree else "View dependence: none"
+
+
+register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_splats,))

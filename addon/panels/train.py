@@ -1,0 +1,199 @@
+"""The panel Train: settings, progress, outcome and findings of a training."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...engine.core.protocol.events import Finding
+from ...engine.core.text import duration
+from ...engine.jobs.local_engine import JobState
+from ..engines.locations import preferences
+from ..engines.remote import chosen
+from ..jobs import jobs
+from ..jobs.job_status import WatchedJob
+from ..jobs.training_results import splat_object
+from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..operators.training import problem
+from ..properties import usual_dataset
+from ..splats.display import NATIVE_TYPE
+from ..ui.text import draw_sentence
+from ..viewport.stage import is_drawn
+from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
+
+FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
+MOST_SHOWN = 3
+
+
+class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
+    """From images to splats"""
+
+    bl_label = "Train"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, job = self.layout, jobs.current(context.scene)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        if job is not None and job.state.alive:
+            draw_running(layout, job)
+        else:
+            _draw_settings(layout, context.scene)
+            _draw_train_button(layout, context.scene, job)
+            if job is not None:
+                draw_outcome(layout, job)
+        if job is not None:
+            draw_findings(layout, job)
+            if job.has_object:
+                draw_color_button(layout, context, splat_object(job.name))
+        layout.separator(type="LINE")
+        if chosen(preferences()) is None:
+            draw_status(layout)
+
+
+class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
+    """Settings that most trainings leave alone"""
+
+    bl_label = "More"
+    bl_parent_id = "SPLATWRIGHT_PT_train"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.splatwright.train
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column(align=True)
+        for name in ("sh_degree", "background", "seed", "threads", "image_memory"):
+            column.prop(settings, name)
+        column = layout.column(align=True)
+        column.prop(settings, "trial")
+        column.prop(settings, "pause_when_sick")
+        column = layout.column(align=True)
+        column.operator("splatwright.watch", icon="RECOVER_LAST")
+        column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
+        column.operator("splatwright.convert_images", icon="IMAGE_DATA")
+
+
+def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """Progress, figures, and the buttons of a training at work."""
+    layout.progress(factor=job.fraction, text=progress_text(job))
+    if job.max_steps and not job.stage:
+        _draw_figures(layout, job)
+    if job.remark:
+        draw_sentence(layout, job.remark, "URL")
+    if job.lost:
+        sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
+        draw_sentence(layout, sentence, "ERROR", alert=True)
+    if job.state is JobState.PAUSED and job.sick:
+        sentence = f"The training has paused by itself. {job.sick} Resume goes on nonetheless, Stop keeps the splats that there are."
+        draw_sentence(layout, sentence, "CANCEL", alert=True)
+    row = layout.row(align=True)
+    row.scale_y = BUTTON_HEIGHT
+    if job.state is JobState.PAUSED:
+        row.operator("splatwright.resume", icon="PLAY")
+    elif not job.lost:
+        row.operator("splatwright.pause", icon="PAUSE")
+    row.operator("splatwright.stop", icon="SNAP_FACE")
+
+
+def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """How the last training ended, and the way on."""
+    match job.state:
+        case JobState.FINISHED:
+            draw_sentence(layout, finished_text(job), "CHECKMARK")
+        case JobState.FAILED if job.failure:
+            draw_sentence(layout, f"{job.failure.message} {job.failure.hint}", "CANCEL", alert=True)
+            if SPLATWRIGHT_OT_convert_images.bl_label in job.failure.hint:
+                layout.operator("splatwright.convert_images", icon="IMAGE_DATA")
+        case JobState.INTERRUPTED:
+            where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
+            draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)
+    if job.kept_there:
+        layout.operator("splatwright.delete_there", icon="TRASH")
+
+
+def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """The newest things worth knowing; those that made the training fail are told by its outcome."""
+    findings = shown_findings(job)
+    for finding in findings[-MOST_SHOWN:]:
+        draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])
+        if "finish" in finding.fixes and job.state.alive:
+            layout.operator("splatwright.stop", text="Finish Early", icon="CHECKMARK")
+    if len(findings) > MOST_SHOWN:
+        draw_sentence(layout, f"and {len(findings) - MOST_SHOWN} more in the training's folder", "BLANK1")
+
+
+def shown_findings(job: WatchedJob) -> list[Finding]:
+    """Findings that the panel does not tell otherwise."""
+    reason = job.sick if job.state is JobState.PAUSED else ""
+    return [found for found in job.findings if found.message != reason and (job.state is not JobState.FAILED or found.severity != "error")]
+
+
+def progress_text(job: WatchedJob) -> str:
+    """What stands in the progress bar."""
+    match job.state:
+        case _ if job.stopping:
+            return "Finishing …"
+        case JobState.PAUSED:
+            return f"Paused at step {job.step:,} of {job.max_steps:,}"
+        case JobState.QUEUED:
+            return "Waiting for its turn"
+        case JobState.STARTING:
+            return f"{job.stage.capitalize()}, {job.fraction:.0%}" if job.stage else "Reading images …"
+        case _ if not job.max_steps or job.eta is None:
+            return "Reading images …" if not job.step else f"Step {job.step:,} of {job.max_steps:,}"
+        case _:
+            return f"Step {job.step:,} of {job.max_steps:,}, {duration(job.eta)} left"
+
+
+def finished_text(job: WatchedJob) -> str:
+    """One sentence about a training that has ended."""
+    quality = f", PSNR {job.psnr:.1f} dB on held-out views" if job.psnr is not None else ""
+    return f"{'Stopped' if job.stopped else 'Finished'} after {job.step:,} steps: {job.gaussians:,} splats{quality}."
+
+
+def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
+    settings = scene.splatwright.train
+    layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "preset")
+    column = layout.column(align=True)
+    column.prop(settings, "max_steps")
+    column.prop(settings, "max_gaussians", text="Max Splats" if settings.max_gaussians else "Max Splats (Auto)")
+    column.prop(settings, "resolution")
+
+
+def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:
+    if preferences().engines:
+        layout.prop(preferences(), "engine")
+    row = layout.row(align=True)
+    row.scale_y = BUTTON_HEIGHT
+    if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
+        row.operator("splatwright.resume", icon="FILE_REFRESH")
+    row.operator("splatwright.train", icon="PLAY")
+    reason = problem(scene)
+    if reason:
+        draw_sentence(layout, reason, "INFO")
+
+
+def draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
+    """Solid view shows no colours of points: offer the view that does."""
+    shading = getattr(context.space_data, "shading", None)
+    if target is None or is_native(target) or is_drawn(target):
+        return
+    if shading is not None and shading.type in ("SOLID", "WIREFRAME"):
+        layout.operator("view3d.toggle_shading", text="Show Colors", icon="SHADING_TEXTURE").type = "MATERIAL"
+
+
+def is_native(target: bpy.types.Object) -> bool:
+    """Whether Blender draws these splats itself."""
+    return getattr(target.data, "type", "") == NATIVE_TYPE
+
+
+def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+    grid.label(text=f"Splats: {job.gaussians:,}")
+    grid.label(text=f"Speed: {job.rate:.0f} steps/s" if job.rate >= 10 else f"Speed: {job.rate:.1f} steps/s")
+    grid.label(text=f"PSNR: {job.psnr:.1f} dB" if job.psnr is not None else "PSNR: not yet")
+    grid.label(text=f"Loss: {job.loss:.4f}" if job.loss is not None else "Loss: not yet")
+
+
+register, unregister = bpy.utils.register_classes_factory(
+    (SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_more))

@@ -1,0 +1,50 @@
+"""Images of any format that Blender reads, written as the PNG that the built-in engine reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ...engine.core.datasets.dataset import Dataset, View
+from ...engine.core.errors import UserError
+from ...engine.core.files import make_folder
+from ...engine.core.images.png import write_png
+
+SUFFIX = "_png"
+
+
+def convert_to_png(dataset: Dataset) -> Dataset:
+    """The same dataset in a folder beside it, every image a PNG; the originals stay as they are."""
+    folder = dataset.folder.with_name(dataset.folder.name + SUFFIX)
+    images = make_folder(folder / "images")
+    views = tuple(_converted(view, images / f"{index:05d}.png") for index, view in enumerate(dataset.views))
+    return replace(dataset, folder=folder, views=views)
+
+
+def _converted(view: View, target: Path) -> View:
+    write_png(target, _pixels(view.image))
+    return replace(view, name=target.name, image=target, depth=None, mask=None)
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """uint8 [H, W, 3 or 4], top row first, colours as they are in the file."""
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError:
+        raise UserError(f"Blender cannot read {path.name}.", "Replace the image, or remove it from the dataset.") from None
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+        width, height = image.size
+        if not width or not height:
+            raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.")
+        floats = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(floats)
+        channels = 4 if image.depth in (32, 64, 128) else 3
+    finally:
+        bpy.data.images.remove(image)
+    pixels = (floats.reshape(height, width, 4)[::-1, :, :channels].clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,1 @@
+"""Splat objects: their attributes, how they are drawn, imported, exported, cropped and transformed."""

@@ -1,0 +1,68 @@
+"""Apply Transform for splats: what Blender's own does for meshes, with rotations, scales and harmonics of the splats as well."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ...engine.core.errors import UserError
+from ...engine.core.splats.transform import rebase_gaussians
+from .display import draws_natively, show
+from .instances import SMALLEST_VOLUME
+from .material import TURN, is_ours
+from .splat_object import gaussians_from_object, update_splat_object
+
+
+def apply_transform(target: bpy.types.Object, location: bool = True, rotation: bool = True, scale: bool = True) -> None:
+    """Move the object's own transform into its splats; what is seen stays, parents and modifiers too. Pushes no undo step.
+
+    Points that other objects share are copied first. UserError for an object that is flat.
+    """
+    before, stood = target.matrix_basis.copy(), target.matrix_world.copy()
+    if abs(stood.to_3x3().determinant()) < SMALLEST_VOLUME:
+        raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
+    if target.data.users > 1:
+        target.data = target.data.copy()
+    _clear(target, location, rotation, scale)
+    moved = target.matrix_basis.inverted_safe() @ before
+    stands = np.array(stood, float) @ np.linalg.inv(np.array(moved, float))
+    update_splat_object(target, rebase_gaussians(gaussians_from_object(target), np.array(stood, float), stands))
+    for child in target.children:
+        if child.parent_type == "OBJECT":
+            child.matrix_parent_inverse = moved @ child.matrix_parent_inverse
+    bpy.context.view_layer.update()
+
+
+def upgrade(target: bpy.types.Object) -> None:
+    """Make a splat object of a file from before Blender 5.3 a native one. Pushes no undo step.
+
+    UserError where Blender has no splats of its own.
+    """
+    if not draws_natively():
+        raise UserError("This Blender has no splats of its own.", "Open the file in Blender 5.3 or later.")
+    to_current_attributes(target)
+
+
+def to_current_attributes(target: bpy.types.Object) -> None:
+    """Write the splats again with the attribute types of this Blender, without the material and radius of earlier ones."""
+    update_splat_object(target, gaussians_from_object(target))
+    if draws_natively():
+        _forget_material(target)
+    show(target)
+
+
+def _forget_material(target: bpy.types.Object) -> None:
+    materials = target.data.materials
+    for index in reversed(range(len(materials))):
+        if materials[index] is not None and is_ours(materials[index]):
+            materials.pop(index=index)
+    for name in ("radius", TURN):
+        attribute = target.data.attributes.get(name)
+        if attribute is not None:
+            target.data.attributes.remove(attribute)
+
+
+def _clear(target: bpy.types.Object, location: bool, rotation: bool, scale: bool) -> None:
+    place, turn, size = target.matrix_basis.decompose()
+    target.matrix_basis = Matrix.LocRotScale(None if location else place, None if rotation else turn, None if scale else size)

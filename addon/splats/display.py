@@ -1,0 +1,134 @@
+"""How a splat object is drawn. Blender 5.3 draws the native type itself; before, points with one of two materials.
+
+SPLATS: soft Gaussians, as the trainer sees them. POINTS: small opaque dots, quick in any viewport.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import material, thinning
+from .attributes import Layer, read_layer, write_layers
+from .crop_nodes import follow_material
+
+TRANSPARENT_BOUNCES = 256
+"""How many splats a ray may pass; fewer leave dark spots where many overlap."""
+
+EEVEE_SPREAD = 2**0.5
+"""EEVEE draws the spheres of points as squares that stand on a corner: only larger ones hold the circle."""
+NATIVE_TYPE = "GAUSSIAN_SPLAT"
+SMALLEST_ALPHA = 0.02
+"""Where a Gaussian ends. Twice the cost at 1/255, for a difference that is hard to see."""
+
+_OWNER = object()
+"""Of the subscription to changes of the render engine."""
+
+
+def draws_natively() -> bool:
+    """Whether this Blender has a splat type of its own."""
+    kind = bpy.types.PointCloud.bl_rna.properties.get("type")
+    return kind is not None and NATIVE_TYPE in kind.enum_items
+
+
+def show(target: bpy.types.Object) -> None:
+    """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
+    if draws_natively():
+        target.data.type = NATIVE_TYPE
+        _let_viewports_draw(target, False)
+        thinning.thin(target)
+        return
+    display = target.splatwright.display
+    _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
+    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(bpy.context.scene) else 1.0
+    write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display) * np.float32(spread)),
+                               material.TURN: Layer("FLOAT_VECTOR", turns(target.data))})
+    _give_material(target.data, material.material(display, _sh_degree(target.data), target.splatwright.antialiased))
+    thinning.thin(target)
+    follow_material(target)
+
+
+def mark_antialiased(target: bpy.types.Object, antialiased: bool) -> None:
+    """Draw the object's splats as those of an antialiased rasterizer, or not; costs nothing where it was so already."""
+    if target.splatwright.antialiased != antialiased:
+        target.splatwright.antialiased = antialiased
+
+
+def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
+    """Radius [N] of the spheres that carry the Gaussians.
+
+    SPLATS: where alpha falls to SMALLEST_ALPHA along the longest axis. POINTS: the middle axis, thinner where they are transparent.
+    """
+    scales, base = read_layer(points, "scale"), read_layer(points, "radiance:base")
+    if scales is None or base is None:
+        return np.zeros(len(points.points), np.float32)
+    opacities = base[:, 3].clip(SMALLEST_ALPHA, 1.0)
+    if display == "POINTS":
+        return np.median(scales, axis=1) * opacities
+    return scales.max(axis=1, initial=0.0) * np.sqrt(2 * np.log(opacities / SMALLEST_ALPHA))
+
+
+def turns(points: bpy.types.PointCloud) -> np.ndarray:
+    """Rotations [N, 3] as shaders read them: u / (1 + w) of the quaternion (w, u) or its equal with w >= 0."""
+    quats = read_layer(points, "rotation")
+    if quats is None:
+        return np.zeros((len(points.points), 3), np.float32)
+    return quats[:, 1:] / (quats[:, :1] + np.copysign(np.float32(1.0), quats[:, :1]))
+
+
+def prepare_cycles(scene: bpy.types.Scene) -> None:
+    """Render with Cycles, with rays that pass as many splats as overlap in a dense object, none of them ended early by chance (noise)."""
+    if scene.render.engine != "CYCLES":
+        scene.render.engine = "CYCLES"
+        _engine_changed()
+    scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
+    scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces
+
+
+def _is_eevee(scene: bpy.types.Scene) -> bool:
+    return scene.render.engine.startswith("BLENDER_EEVEE")
+
+
+def _engine_changed() -> None:
+    for target in bpy.context.scene.objects:
+        if target.splatwright.is_splat and target.type == "POINTCLOUD" and target.library is None and target.data.library is None:
+            show(target)
+
+
+def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
+    """Blender draws the bounds alone where `viewport` draws splats; it would hide them behind its spheres. Renders care for neither."""
+    if splats and target.display_type in ("SOLID", "TEXTURED"):
+        target.display_type = "BOUNDS"
+    elif not splats and target.display_type == "BOUNDS":
+        target.display_type = "TEXTURED"
+
+
+def _sh_degree(points: bpy.types.PointCloud) -> int:
+    return next((degree for degree in (3, 2, 1) if f"radiance:sh_{(degree + 1) ** 2 - 2}" in points.attributes), 0)
+
+
+def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> None:
+    """Replace our own material; one that somebody chose stays."""
+    if not points.materials:
+        points.materials.append(chosen)
+    elif points.materials[0] is None or material.is_ours(points.materials[0]):
+        points.materials[0] = chosen
+
+
+@bpy.app.handlers.persistent
+def _subscribe(*_: Any) -> None:
+    """Be told when somebody chooses another render engine; opening a file ends that."""
+    bpy.msgbus.clear_by_owner(_OWNER)
+    bpy.msgbus.subscribe_rna(key=(bpy.types.RenderSettings, "engine"), owner=_OWNER, args=(), notify=_engine_changed)
+
+
+def register() -> None:
+    bpy.app.handlers.load_post.append(_subscribe)
+    _subscribe()
+
+
+def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_subscribe)
+    bpy.msgbus.clear_by_owner(_OWNER)

@@ -1,0 +1,92 @@
+"""Splat objects to a file, where they stand in the scene."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ...engine.core.errors import UserError
+from ...engine.core.formats.registry import PLY, Format, write_splats
+from ...engine.core.splats.axes import Axes
+from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
+from ...engine.core.splats.transform import transform_gaussians
+from .instances import objects_with_splats, placed_splats
+from .splat_object import is_splat_object
+
+FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+"""What some file system does not allow in a name."""
+
+
+@dataclass(frozen=True)
+class WorldGaussians:
+    """What splat objects show, in the scene's frame."""
+
+    gaussians: Gaussians
+    dropped: int  # rows that could not be drawn, because of a NaN or an infinity
+
+
+def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
+    """All splats of the objects, one object after the other, as their modifiers leave them and with transforms and parents baked in.
+
+    Instances of splats count, by collections as well as by Geometry Nodes.
+    """
+    if not targets:
+        raise UserError("No splat object is selected.", "Select the splat objects to export.")
+    placed = placed_splats(targets, bpy.context.evaluated_depsgraph_get())
+    kept = [drawable(part.gaussians) for part in placed]
+    baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
+    if not baked:
+        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
+    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)))
+
+
+def export_splats(
+    targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT", chosen: Format | None = None,
+) -> WorldGaussians:
+    """Write the objects into one file, in a chosen format or the one its name asks for; returns what was written.
+
+    UserError when there is nothing to write.
+    """
+    world = world_gaussians(targets)
+    if not len(world.gaussians):
+        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
+    write_splats(path, world.gaussians, axes, all(target.splatwright.antialiased for target in targets), chosen)
+    return world
+
+
+def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The selected objects that show splats, their own or instances; all visible ones where none is selected."""
+    showing = objects_with_splats(context.evaluated_depsgraph_get())
+    selected = [found for found in context.selected_objects if found in showing or is_splat_object(found)]
+    return selected or [found for found in context.visible_objects if found in showing]
+
+
+def export_each(
+    targets: Sequence[bpy.types.Object], path: Path, axes: Axes = "SUPERSPLAT", chosen: Format = PLY,
+) -> dict[Path, WorldGaussians]:
+    """Write each object into a file of its own beside `path`, named after both; returns what was written.
+
+    UserError, before anything is written, when one of them holds no splats.
+    """
+    empty = [target.name for target in targets if not len(world_gaussians([target]).gaussians)]
+    if empty:
+        raise UserError(f"{', '.join(empty)} {'hold' if len(empty) > 1 else 'holds'} no splats.", "Leave out what is empty.")
+    files = files_for(targets, path, chosen.suffix)
+    return {file: export_splats([target], file, axes, chosen) for target, file in zip(targets, files, strict=True)}
+
+
+def files_for(targets: Sequence[bpy.types.Object], path: Path, suffix: str) -> list[Path]:
+    """A file for each object: `layout.ply` and an object "Chair" give `layout Chair.ply`. No two are the same."""
+    stem = path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else path.stem
+    names: list[str] = []
+    for target in targets:
+        name = first = f"{stem} {FORBIDDEN.sub('_', target.name)}"
+        number = 2
+        while name.lower() in {taken.lower() for taken in names}:
+            name, number = f"{first} {number}", number + 1
+        names.append(name)
+    return [path.with_name(name + suffix) for name in names]

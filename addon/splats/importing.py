@@ -1,0 +1,78 @@
+"""Splat files into the scene, at once or step by step."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+
+import bpy
+
+from ...engine.core.formats.registry import read_splats
+from ...engine.core.formats.splat_file import SplatFile
+from ...engine.core.splats.axes import AxesOrAuto
+from .attributes import Layer, read_layer, write_layers
+from .display import mark_antialiased
+from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
+
+EXTRA = "ply:{}"
+"""What an attribute is called that was a property of a PLY which splats do not have."""
+
+
+def import_splats(path: Path, axes: AxesOrAuto = "AUTO", link: bool = False) -> tuple[bpy.types.Object, SplatFile]:
+    """A new splat object of a splat file, at identity in the active collection; the inverse of export_splats.
+
+    Properties of a PLY that splats do not have become attributes of the points, in floats. With `link` the splats stay in the file.
+    """
+    stamp = stamp_of(path)
+    found = read_splats(path, axes)
+    return finish(placing_steps(path, found, axes, stamp if link else "")), found
+
+
+def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) -> Generator[float, None, bpy.types.Object]:
+    """Make the object of a file that was read, yielding the share that is done; closed early they leave nothing behind.
+
+    With a stamp the object is linked to the file, whose splats in that state it shows.
+    """
+    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection)
+    settings = made.splatwright
+    settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
+    _remember_extras(made, found)
+    if stamp:
+        remember_state(made, stamp)
+    return made
+
+
+def stamp_of(path: Path) -> str:
+    """Changes with the content of a file."""
+    with suppress(OSError, ValueError):
+        state = path.stat()
+        return f"{state.st_mtime_ns} {state.st_size} {path}"
+    return f"missing {path}"
+
+
+def remember_state(target: bpy.types.Object, stamp: str) -> None:
+    """Note which state of its file an object shows, and how its splats were read."""
+    target.splatwright.stamp, target.splatwright.checksum = stamp, checksum_of(target.data)
+
+
+def checksum_of(points: bpy.types.PointCloud) -> str:
+    """Changes with the places, shapes, colours and opacities of splats."""
+    total = 0
+    for name in WIDTHS:
+        if (rows := read_layer(points, name)) is not None:
+            total = zlib.crc32(rows.data, total)
+    return f"{total:08x}"
+
+
+def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
+    """Replace an object's splats by those of a file; its transform, name and materials stay. Pushes no undo step."""
+    update_splat_object(target, found.gaussians)
+    _remember_extras(target, found)
+
+
+def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
+    mark_antialiased(target, found.antialiased)
+    if found.extra is not None:
+        write_layers(target.data, {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})

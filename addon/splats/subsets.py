@@ -1,0 +1,88 @@
+"""Some of the points of a splat object, with every attribute that they carry, and which of them are selected in Edit Mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from . import display
+from .attributes import new_points
+from .splat_object import resize
+
+STORED = {
+    "FLOAT": ("value", 1, np.float32), "INT": ("value", 1, np.int32), "INT8": ("value", 1, np.int8), "BOOLEAN": ("value", 1, np.bool_),
+    "FLOAT_VECTOR": ("vector", 3, np.float32), "FLOAT2": ("vector", 2, np.float32), "FLOAT4": ("vector", 4, np.float32),
+    "FLOAT_COLOR": ("color", 4, np.float32), "BYTE_COLOR": ("color_srgb", 4, np.float32), "QUATERNION": ("value", 4, np.float32),
+    "FLOAT4X4": ("value", 16, np.float32), "INT32_2D": ("value", 2, np.int32), "INT16_2D": ("value", 2, np.int16),
+}
+"""By attribute type: what foreach_get calls the numbers, how many a point has, and how Blender keeps them."""
+
+SELECTION = ".selection"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One attribute of any type."""
+
+    data_type: str
+    rows: np.ndarray  # [N, width]
+
+
+def keep_points(target: bpy.types.Object, keep: np.ndarray) -> None:
+    """Remove the points outside the mask [N], for all objects that share them. Pushes no undo step."""
+    kept = {name: Stored(layer.data_type, layer.rows[keep]) for name, layer in _read_all(target.data).items()}
+    resize(target, int(keep.sum()))
+    _write_all(target.data, kept)
+    display.show(target)
+
+
+def copy_points(target: bpy.types.Object, chosen: np.ndarray, name: str) -> bpy.types.PointCloud:
+    """New points: those of `target` within the mask [N], with its materials."""
+    made = new_points(name, int(chosen.sum()))
+    for material in target.data.materials:
+        made.materials.append(material)
+    _write_all(made, {name: Stored(layer.data_type, layer.rows[chosen]) for name, layer in _read_all(target.data).items()})
+    return made
+
+
+def selected_points(points: bpy.types.PointCloud) -> np.ndarray:
+    """Mask [N] of the points that are selected in Edit Mode; none where nobody selected anything yet."""
+    attribute = points.attributes.get(SELECTION)
+    if attribute is None or attribute.data_type not in STORED or attribute.domain != "POINT":
+        return np.zeros(len(points.points), bool)
+    return _rows(attribute, len(points.points))[:, 0] > 0.5
+
+
+def select_points(points: bpy.types.PointCloud, chosen: np.ndarray) -> None:
+    """Select exactly the points within the mask [N]."""
+    stale = points.attributes.get(SELECTION)
+    if stale is not None:
+        points.attributes.remove(stale)
+    _write_all(points, {SELECTION: Stored("BOOLEAN", chosen[:, None])})
+
+
+def _read_all(points: bpy.types.PointCloud) -> dict[str, Stored]:
+    """Every attribute of the points but those that hold text."""
+    return {found.name: Stored(found.data_type, _rows(found, len(points.points)))
+            for found in points.attributes if found.domain == "POINT" and found.data_type in STORED}
+
+
+def _rows(attribute: bpy.types.Attribute, count: int) -> np.ndarray:
+    values, width, kind = STORED[attribute.data_type]
+    rows = np.empty((count, width), kind)
+    if count:
+        attribute.data.foreach_get(values, rows.ravel())
+    return rows
+
+
+def _write_all(points: bpy.types.PointCloud, layers: dict[str, Stored]) -> None:
+    """All are made before any is written, because making one moves the others."""
+    for name, layer in layers.items():
+        if name not in points.attributes:
+            points.attributes.new(name, layer.data_type, "POINT")
+    for name, layer in layers.items():
+        if len(layer.rows):
+            points.attributes[name].data.foreach_set(STORED[layer.data_type][0], np.ascontiguousarray(layer.rows).ravel())
+    points.update_tag()

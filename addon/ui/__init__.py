@@ -1,0 +1,1 @@
+"""What all of the interface shares: text in panels, pictures in the image editor, redrawing."""

@@ -1,0 +1,40 @@
+"""Sentences in panels, over as many lines as they need."""
+
+from __future__ import annotations
+
+import bpy
+
+LETTER_WIDTH = 6.0
+"""Pixels that a letter takes on average in Blender's own font."""
+
+MARGIN = 60
+DEFAULT_LETTERS = 40
+
+
+def draw_sentence(layout: bpy.types.UILayout, text: str, icon: str, alert: bool = False) -> None:
+    """A sentence over as many lines as the region's width asks for."""
+    column = layout.column(align=True)
+    column.alert = alert
+    column.scale_y = 0.75
+    for line in broken_lines(text, letters()):
+        column.label(text=line, icon=icon)
+        icon = "BLANK1"
+
+
+def letters() -> int:
+    """How many letters fit a line of the region that is drawn."""
+    region, scale = bpy.context.region, bpy.context.preferences.system.ui_scale
+    if region is None or region.width < 2:
+        return DEFAULT_LETTERS
+    return max(16, int((region.width / scale - MARGIN) / LETTER_WIDTH))
+
+
+def broken_lines(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` letters; only a word that is longer makes a longer line."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,1 @@
+"""Several captures and trainings, one after the other."""

@@ -1,0 +1,147 @@
+"""Finds a Blender and lets it capture without a window: a program, or a Python that has the module bpy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..core.errors import UserError
+from ..core.files import disk_error
+from ..core.protocol.capture_messages import COMMAND, CaptureOrder, News, read_news, write_order
+
+VARIABLE = "SPLATWRIGHT_BLENDER"
+OLDEST = (4, 5)
+USUAL_PLACES = ("/Applications/Blender.app/Contents/MacOS/Blender", r"C:\Program Files\Blender Foundation\Blender *\blender.exe")
+ASK_SECONDS = 60.0
+TICK_SECONDS = 0.2
+VERSION = re.compile(r"(?:Blender )?(\d+)\.(\d+)")
+UNKNOWN_COMMAND = "Unrecognized command"
+
+
+@dataclass(frozen=True)
+class Blender:
+    """A program that runs Blender without a window."""
+
+    path: Path
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is a Python with the module bpy, not Blender itself."""
+        return self.path.name.lower().startswith("python")
+
+    def command(self, work: Path) -> list[str]:
+        """The command line that captures what a work folder orders: with the add-on beside this package, else with the installed one."""
+        script, packages = addon_beside(), _packages()
+        if script is None:
+            return [str(self.path), "--command", COMMAND, str(work)]
+        if self.is_python:
+            return [str(self.path), str(script), str(work), packages]
+        return [str(self.path), "--background", "--python-exit-code", "1", "--python", str(script), "--", str(work), packages]
+
+    def check(self) -> Blender:
+        """UserError when it cannot be run, is too old, or is a Python that could not find the add-on."""
+        if self.is_python and addon_beside() is None:
+            raise UserError(f"{self.path} is a Python, and Splatwright's add-on does not lie beside this command.",
+                            f"Name a Blender that has the extension: --blender PATH, or {VARIABLE}.")
+        asking = ["-c", "import bpy; print(bpy.app.version_string)"] if self.is_python else ["--version"]
+        try:
+            done = subprocess.run([str(self.path), *asking], capture_output=True, text=True, timeout=ASK_SECONDS, errors="replace")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UserError(f"{self.path} could not be run: {error}.", f"Name a Blender: --blender PATH, or {VARIABLE}.") from None
+        found = next(filter(None, map(VERSION.match, done.stdout.splitlines())), None)
+        if found is None:
+            what = "has no module bpy" if self.is_python else "is no Blender"
+            raise UserError(f"{self.path} {what}.", f"Name a Blender: --blender PATH, or {VARIABLE}.")
+        if tuple(map(int, found.groups())) < OLDEST:
+            raise UserError(f"{self.path} is Blender {'.'.join(found.groups())}, which is too old.",
+                            f"Use Blender {'.'.join(map(str, OLDEST))} or newer: --blender PATH, or {VARIABLE}.")
+        return self
+
+
+def find_blender(chosen: Path | None) -> Blender:
+    """The chosen Blender, or that of the environment, of the PATH, of the usual places, or this Python's bpy; UserError without one."""
+    named = str(chosen) if chosen else os.environ.get(VARIABLE, "")
+    if named:
+        path = shutil.which(os.path.expanduser(named))
+        if path is None:
+            raise UserError(f"There is no program {named}.", f"Name a Blender: --blender PATH, or {VARIABLE}.")
+        return Blender(Path(path)).check()
+    found = shutil.which("blender") or next(_usual_places(), None)
+    if found is None and find_spec("bpy") is not None:
+        found = sys.executable
+    if found is None:
+        raise UserError("No Blender was found.", f"Install Blender, or say where it is: --blender PATH, or {VARIABLE}.")
+    return Blender(Path(found)).check()
+
+
+def addon_beside() -> Path | None:
+    """The script of the add-on in the checkout that this package lies in; None where it was installed alone."""
+    root = Path(__file__).resolve().parents[2]
+    return root / "addon" / "__main__.py" if (root / "blender_manifest.toml").is_file() else None
+
+
+def captured(blender: Blender, order: CaptureOrder, log: Path) -> Iterator[list[News]]:
+    """Let Blender capture what is ordered; yields what it tells, also when that is nothing, some times a second.
+
+    Ends it when the caller leaves early. UserError when Blender ends before its work does.
+    """
+    with tempfile.TemporaryDirectory(prefix="splatwright-capture-") as folder, _running(blender, Path(folder), order, log) as process:
+        cursor, code = 0, None
+        while code is None:
+            code = process.poll()  # before the news, so that all is read after the end
+            news, cursor = read_news(Path(folder), cursor)
+            yield news
+            time.sleep(0 if news or code is not None else TICK_SECONDS)
+    if code:
+        raise _failure(code, log)
+
+
+@contextmanager
+def _running(blender: Blender, work: Path, order: CaptureOrder, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, in a group of its own: Ctrl+C is for us to handle. Its standard input closes when we die, however that happens."""
+    write_order(order, work)
+    try:
+        with open(log, "wb") as file:
+            process = subprocess.Popen(blender.command(work), stdin=subprocess.PIPE, stdout=file, stderr=file,
+                                       start_new_session=os.name != "nt")
+    except OSError as error:
+        raise disk_error(log, error) from error
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _failure(code: int, log: Path) -> UserError:
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        if UNKNOWN_COMMAND.encode() in file.read():
+            return UserError("This Blender does not have Splatwright's extension, or has it disabled.",
+                             "Install it in Preferences > Get Extensions > Install from Disk.")
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+    return UserError(f"Blender {how} before it had captured everything.", f"Run the same command again to go on; its log is {log}.")
+
+
+def _usual_places() -> Iterator[str]:
+    for place in map(Path, USUAL_PLACES):
+        folder = Path(place.anchor)
+        if folder.is_dir():
+            yield from map(str, sorted(folder.glob(str(place.relative_to(folder))), reverse=True))
+
+
+def _packages() -> str:
+    """Where plyfile lies, for a Blender whose Python lacks it."""
+    spec = find_spec("plyfile")
+    return str(Path(spec.origin).parent) if spec and spec.origin else ""

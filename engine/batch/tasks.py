@@ -1,0 +1,200 @@
+"""Several captures and trainings, one after the other: how far each is. Blender and `splatwright capture` share it.
+
+Nothing but files tells what is done: batch.json in a dataset says what was captured there, and a job bears a name that only this
+capture with these settings has. Whoever begins the same batch again, after whatever end, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from ..core.errors import UserError
+from ..core.files import write_text
+from ..core.protocol.config import TrainConfig, config_to_json
+from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, Stage, Started
+from ..core.protocol.spec import JobSpec
+from ..core.text import duration
+
+RECORD = "batch.json"
+
+
+class State(Enum):
+    """How far an entry of a batch is."""
+
+    WAITING = "waiting"
+    CAPTURING = "capturing"
+    CAPTURED = "captured"
+    TRAINING = "training"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass
+class Task:
+    """An entry of a batch: a dataset to capture, and the training on it; without `config` it is captured alone."""
+
+    name: str
+    dataset: Path
+    config: TrainConfig | None = None
+    images: int = 0
+    state: State = State.WAITING
+    done: int = 0
+    """views of the capture, or steps of the training, of `total`"""
+    total: int = 0
+    eta: float | None = None
+    view_seconds: float | None = None
+    """what a view of the capture takes"""
+    step_seconds: float | None = None
+    """what a step of the training takes"""
+    psnr: float | None = None
+    problem: str = ""
+    job: str = ""
+    note: str = ""
+
+    @property
+    def output(self) -> Path:
+        """The splats, beside the dataset."""
+        return self.dataset.with_name(f"{self.dataset.name}.ply")
+
+    @property
+    def over(self) -> bool:
+        """Nothing more comes of it by itself."""
+        return self.state in (State.DONE, State.FAILED)
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, 0 to 1; capture and training count alike."""
+        begun = self.done / self.total if self.total and self.state in (State.CAPTURING, State.TRAINING) else 0.0
+        passed = {State.WAITING: 0.0, State.CAPTURING: 0.0, State.CAPTURED: 1.0, State.TRAINING: 1.0}.get(self.state, 2.0)
+        return min(1.0, (passed + begun) / (2 if self.config else 1))
+
+    @property
+    def sentence(self) -> str:
+        """The state in a few words."""
+        match self.state:
+            case State.CAPTURING:
+                return f"capturing {self.done}/{self.total}"
+            case State.TRAINING:
+                return self.note or (f"training {self.done:,}/{self.total:,}" if self.total else "training begins")
+            case State.DONE if self.psnr is not None:
+                return f"done, {self.psnr:.1f} dB"
+            case _:
+                return self.state.value
+
+    def captured(self, images: int) -> None:
+        """The dataset is whole."""
+        self.images, self.done, self.total, self.eta = images, 0, 0, None
+        self.state = State.CAPTURED if self.config else State.DONE
+
+    def fail(self, error: UserError) -> None:
+        """Nothing comes of it."""
+        self.state, self.problem, self.eta = State.FAILED, str(error), None
+
+    def take_in(self, event: Event) -> None:
+        """Note what an event of the training tells."""
+        match event:
+            case Started():
+                self.done, self.total, self.note, self.problem = event.step, event.max_steps, "", ""
+            case Progress():
+                self.done, self.total, self.eta = event.step, event.max_steps, event.eta_seconds
+                self.step_seconds = 1 / event.steps_per_second if event.steps_per_second > 0 else self.step_seconds
+            case Stage():
+                self.note = f"{event.name} {event.done / event.total:.0%}" if event.total else event.name
+            case Paused():
+                self.problem = event.reason and f"The training paused itself at step {event.step}. {event.reason}"
+            case Finished():
+                self.psnr = event.psnr
+            case Failed():
+                self.problem = f"{event.message} {event.hint}".strip()
+            case _:
+                pass
+
+
+def summary(tasks: Sequence[Task]) -> str:
+    """How a batch stands, for the end of it: a sentence."""
+    done, failed = (sum(task.state is state for task in tasks) for state in (State.DONE, State.FAILED))
+    rest = len(tasks) - done - failed
+    others = [f"{count} {word}" for count, word in ((failed, "failed"), (rest, "to do")) if count]
+    return f"{done} of {len(tasks)} done" + "".join(f", {text}" for text in others)
+
+
+def progress(tasks: Sequence[Task]) -> tuple[float, float | None]:
+    """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured that tells."""
+    share = sum(task.share for task in tasks) / max(1, len(tasks))
+    views = sum(task.images - (task.done if task.state is State.CAPTURING else 0)
+                for task in tasks if task.state in (State.WAITING, State.CAPTURING))
+    steps = sum(task.config.max_steps - (task.done if task.state is State.TRAINING else 0)
+                for task in tasks if task.config and not task.over)
+    side_by_side = max(1, sum(task.state is State.TRAINING for task in tasks))
+    captures = _seconds(views, [task.view_seconds for task in tasks])
+    trainings = _seconds(steps, [task.step_seconds for task in tasks])
+    return share, None if captures is None or trainings is None else captures + trainings / side_by_side
+
+
+def _seconds(count: int, each: Sequence[float | None]) -> float | None:
+    """What so many pieces of work take, by the mean of those that were measured; None when none was."""
+    known = [seconds for seconds in each if seconds is not None]
+    return 0.0 if not count else count * sum(known) / len(known) if known else None
+
+
+def time_left(tasks: Sequence[Task]) -> str:
+    """The time that the whole batch still takes, or else the capture under way; empty while neither is known."""
+    left = progress(tasks)[1]
+    if left is not None:
+        return f"{duration(left)} left"
+    capture = next((task for task in tasks if task.state is State.CAPTURING and task.eta is not None), None)
+    return f"{duration(capture.eta)} left for this capture" if capture else ""
+
+
+def told(tasks: Sequence[Task]) -> str:
+    """A line about the whole batch at work."""
+    current = next((task for task in tasks if task.state in (State.CAPTURING, State.TRAINING)), None)
+    parts = (f"{current.name}: {current.sentence}" if current else "", f"{sum(task.over for task in tasks)} of {len(tasks)} finished",
+             time_left(tasks))
+    return ", ".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a batch captured into a dataset: a fingerprint of what was asked for, and a name for this one capture."""
+
+    asked: str
+    capture: str
+
+
+def fingerprint(values: object) -> str:
+    """Short text that differs when values that JSON can hold, or print, differ."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def write_record(dataset: Path, asked: str) -> None:
+    """Note that what was asked for has been captured whole."""
+    write_text(dataset / RECORD, json.dumps({"asked": asked, "capture": secrets.token_hex(8)}))
+
+
+def read_record(dataset: Path) -> Record | None:
+    """What was captured there by a batch; None where that is not known."""
+    try:
+        values = json.loads((dataset / RECORD).read_text(encoding="utf-8"))
+        return Record(str(values["asked"]), str(values["capture"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def forget(dataset: Path) -> None:
+    """Let a dataset be captured, and trained on, once more; it stays until the new one is whole."""
+    (dataset / RECORD).unlink(missing_ok=True)
+
+
+def job_spec(task: Task) -> JobSpec:
+    """The training of a captured task. Its name ends in a tag that another capture, or other settings, do not have."""
+    assert task.config is not None
+    record = read_record(task.dataset)
+    tag = fingerprint([record.capture if record else "", config_to_json(task.config)])[:6]
+    return JobSpec(task.dataset, task.config, f"{task.name}-{tag}")

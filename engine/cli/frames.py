@@ -1,0 +1,35 @@
+"""`splatwright frames`: pictures out of a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.protocol.sfm_options import FrameOptions
+from .terminal import progress_bar
+
+Positional = tyro.conf.Positional
+
+
+def frames(
+    video: Positional[Path],
+    folder: Positional[Path],
+    options: Annotated[FrameOptions, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = FrameOptions(),  # noqa: B008
+) -> int:
+    """Take pictures out of a video: evenly spread, of each stretch the sharpest, upright, in sRGB. Ctrl+C leaves nothing behind.
+
+    Args:
+        video: a video in any common container
+        folder: where the pictures go; it may hold those of other videos
+    """
+    from ..sfm.needs import check_video_packages
+
+    check_video_packages()
+    from ..sfm.frames import extract_frames
+
+    with progress_bar() as say:
+        report = extract_frames(video, folder, options, say)
+    print(report.text(), end="")
+    return 0

@@ -1,0 +1,100 @@
+"""Splats in seconds, without training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import tyro
+
+from ..core.errors import UserError
+from ..core.files import make_folder
+from ..core.formats.registry import format_of, write_splats
+from ..core.splats.axes import Axes
+from ..core.splats.from_depth import MOST, gaussians_from_depth
+
+if TYPE_CHECKING:
+    from ..core.splats.gaussians import Gaussians
+
+USUAL_FIELD_OF_VIEW = 55.0
+
+
+def instant(
+    image: tyro.conf.Positional[Path],
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
+    model: Path | None = None,
+    depth: Path | None = None,
+    meaning: Literal["inverse", "metres"] = "inverse",
+    near: float = 1.0,
+    far: float = 8.0,
+    field_of_view: float | None = None,
+    most: int = MOST,
+    axes: Axes = "SUPERSPLAT",
+) -> int:
+    """Make splats of one picture and its depth, or of a whole dataset whose images have depth maps, without training.
+
+    Args:
+        image: a picture, or a dataset's folder
+        output: where the splats go: .ply, .compressed.ply, .spz or .splat
+        model: a depth model in ONNX or TorchScript that guesses the depth, for example Depth Anything V2
+        depth: the picture's depth map: NumPy file or 16-bit PNG, millimetres along the camera's axis
+        meaning: what the model answers: inverse depth without unit, or metres
+        near: metres to the nearest things, where the model gives no unit
+        far: metres to the farthest things
+        field_of_view: degrees across the picture's longer side; default: what the photo tells, else 55
+        most: Gaussians at most
+        axes: orientation of the file
+    """
+    chosen = format_of(output)
+    if not (0 < near < far and most > 0 and (field_of_view is None or 0 < field_of_view < 180)):
+        raise UserError("near, far, most or field of view cannot be.", "Give 0 < near < far, and a field of view below 180 degrees.")
+    gaussians = _of_dataset(image, most) if image.is_dir() else _of_picture(image, model, depth, meaning, (near, far), field_of_view, most)
+    if not len(gaussians):
+        raise UserError("No pixel has both colour and depth.", "Check that picture and depth belong together.")
+    make_folder(output.parent)
+    write_splats(output, gaussians, axes, chosen=chosen)
+    print(f"{len(gaussians)} Gaussians written to {output}")
+    return 0
+
+
+def _of_dataset(folder: Path, most: int) -> Gaussians:
+    from ..core.datasets.read import read_dataset
+    from ..training.init.depth_start import depth_gaussians
+
+    made = depth_gaussians(read_dataset(folder).views, most)
+    if made is None:
+        raise UserError(f"The images of {folder} have no depth maps.",
+                        "Capture the dataset again with Depth, or name a picture and a --model.")
+    return made
+
+
+def _of_picture(path: Path, model: Path | None, depth: Path | None, meaning: Literal["inverse", "metres"], span: tuple[float, float],
+                field_of_view: float | None, most: int) -> Gaussians:
+    from ..monocular import depth_of, load_depth_model, photo_camera, told_field_of_view
+    from ..training.data.images import read_image
+    from ..training.data.maps import read_depth
+
+    if (model is None) == (depth is None):
+        raise UserError("A picture alone says nothing about depth.", "Name a depth model with --model, or a depth map with --depth.")
+    guess = load_depth_model(model) if model else None
+    picture = read_image(path)
+    metres = depth_of(guess(picture[..., :3]), meaning, *span) if guess else read_depth(depth or path)
+    if metres.shape != picture.shape[:2]:
+        picture = _fitting(picture, metres, path)
+    angle = math.radians(field_of_view) if field_of_view else told_field_of_view(path) or math.radians(USUAL_FIELD_OF_VIEW)
+    camera = photo_camera(picture.shape[1], picture.shape[0], angle)
+    return gaussians_from_depth(replace(camera), metres, picture.astype(np.float32) / 255, most)
+
+
+def _fitting(picture: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:
+    """The picture at the size of its depth map; UserError when they have other proportions."""
+    from ..training.data.images import area_average
+
+    height, width = depth.shape
+    if abs(picture.shape[1] * height - picture.shape[0] * width) > max(picture.shape[:2]) or width > picture.shape[1]:
+        raise UserError(f"{path.name} is {picture.shape[1]} x {picture.shape[0]} pixels, its depth map {width} x {height}.",
+                        "Use a depth map that was made from this picture.")
+    return (area_average(picture, width, height) + 0.5).astype(np.uint8)

@@ -1,0 +1,60 @@
+"""The command line: one subcommand a verb. Every command is a shell over the functions that Blender uses too."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import tyro
+
+from ..core.errors import UserError
+from ..core.protocol.config import DEFAULT_PRESET, PRESETS
+from .capture import capture
+from .check import check
+from .convert import convert
+from .datasets import export_cameras, export_colmap
+from .doctor import doctor
+from .estimate import estimate
+from .evaluate import evaluate
+from .frames import frames
+from .instant import instant
+from .jobs import jobs
+from .photos import poses
+from .render import render
+from .report import report
+from .serve import serve
+from .terminal import print_error
+from .train import train
+from .view import view
+
+app = tyro.extras.SubcommandApp()
+VERBS = (check, estimate, frames, capture, poses, train, jobs, evaluate, report, render, view, convert, export_colmap, export_cameras,
+         instant, serve, doctor)
+for verb in VERBS:
+    app.command(verb)
+
+
+def with_preset(arguments: list[str]) -> list[str]:
+    """The flags that a training's preset stands for, before all others, so that those win."""
+    if arguments[:1] not in (["train"], ["estimate"], ["capture"]):
+        return arguments
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", default=DEFAULT_PRESET)
+    try:
+        preset = PRESETS.get(parser.parse_known_args(arguments)[0].preset)
+    except argparse.ArgumentError:  # no name follows: tyro says so
+        return arguments
+    flags = [word for name, value in (preset.settings if preset else {}).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return [*arguments[:1], *flags, *arguments[1:]]
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        return app.cli(args=with_preset(arguments), prog="splatwright", description="Trains 3D Gaussian splats.") or 0
+    except UserError as error:
+        print_error(error)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130

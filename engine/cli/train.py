@@ -1,0 +1,120 @@
+"""The command that trains, here or on another computer, and writes the splats."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..core.errors import UserError
+from ..core.files import make_folder
+from ..core.formats.registry import format_of, read_splats, write_splats
+from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
+from ..core.protocol.events import Failed, Finished, Paused
+from ..core.protocol.folder import JobFolder, JobSpec
+from ..core.splats.axes import Axes
+from ..jobs.local_engine import Engine
+from .chosen_engine import chosen_engine
+from .evaluate import exported_quality
+from .photos import posed
+from .terminal import follow
+
+Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
+
+
+def train(
+    dataset: tyro.conf.Positional[Path],
+    config: Config = TrainConfig(),  # noqa: B008 (a frozen default)
+    preset: PresetName = DEFAULT_PRESET,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("scene.ply"),
+    axes: Axes = "SUPERSPLAT",
+    job: Path | None = None,
+    engine: str = "",
+) -> int:
+    """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
+
+    Args:
+        dataset: folder with transforms.json, with a COLMAP model, or with photos alone
+        preset: settings that go together; flags that are given beside it count more
+        output: where the splats go: .ply, .compressed.ply, .spz or .splat
+        axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
+        job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
+            past its end when --max-steps is larger now
+        engine: address of an engine on another computer, also read from SPLATWRIGHT_ENGINE; its token is read from
+            SPLATWRIGHT_TOKEN, and from SPLATWRIGHT_CERTIFICATE a certificate file that no authority has signed
+    """
+    chosen = format_of(output)
+    make_folder(output.parent)
+    dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
+    folder = JobFolder((job or output.with_suffix(".job")).resolve())
+    place = chosen_engine(folder.path.parent, engine)
+    spec = JobSpec(dataset.resolve(), config.validate(), output.stem)
+    last = None if output.exists() else finished_alone(place, folder, spec)
+    if last is None:
+        cursor = place.events(folder.name)[1]
+        start(place, folder, spec)
+        last = follow(place, folder.name, cursor)
+    if isinstance(last, Finished):
+        result = read_splats(folder.result)
+        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
+        psnr, ssim = exported_quality(output, folder, last)
+        print(json.dumps({"output": str(output), "psnr": psnr, "ssim": ssim, "gaussians": last.gaussians,
+                          "steps": last.step, "seconds": last.seconds}))
+        return 0
+    if isinstance(last, Failed):
+        raise UserError(last.message, last.hint)
+    if isinstance(last, Paused):
+        place.kill(folder.name)
+        raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
+                        "Its checkpoint is kept: run the same command again to go on nonetheless, or mend the cause and begin anew.")
+    raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
+
+
+def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished | None:
+    """How the job ended while nobody waited for its result; None when it did not, or is another one."""
+    if not (folder.path / "job.json").exists() or engine.state(folder.name).alive:
+        return None
+    if folder.read_spec().dataset != spec.dataset:
+        return None
+    ends = [event for event in engine.events(folder.name)[0] if isinstance(event, Finished)]
+    return ends[-1] if ends and ends[-1].step >= spec.config.max_steps and folder.result.exists() else None
+
+
+def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
+    """Begin the job, or go on with it when its folder is there already."""
+    if (folder.path / "job.json").exists():
+        before = folder.read_spec()
+        if engine.state(folder.name).alive:
+            if before.dataset == spec.dataset and alike(gone_on(before.config, spec.config), before.config):
+                return  # whoever asked for it is gone, and it went on
+            raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
+        if before.dataset != spec.dataset:
+            raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
+        if steps_done(engine, folder.name) >= spec.config.max_steps:
+            raise UserError(f"{folder.path} is trained to its end.",
+                            f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
+        spec = replace(spec, config=gone_on(before.config, spec.config))
+    else:
+        engine.reach()
+    folder.write_spec(spec)
+    engine.resume(folder.name)
+
+
+def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
+    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
+                                                       "pause_when_sick")}
+    return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
+
+
+def alike(asked: TrainConfig, running: TrainConfig) -> bool:
+    """Whether a running training is the one that was asked for: its cap may be lower meanwhile, for want of memory."""
+    return running.max_gaussians <= asked.max_gaussians and replace(asked, max_gaussians=running.max_gaussians) == running
+
+
+def steps_done(engine: Engine, job: str) -> int:
+    """Steps of the last finished run of a job; 0 when it never finished."""
+    return max((event.step for event in engine.events(job)[0] if isinstance(event, Finished)), default=0)

@@ -1,1 +1,0 @@
-"""Verbs of the command line, one file a subject; cli.py registers them."""

@@ -1,0 +1,1 @@
+"""Posed images: one reader a format, behind read.py."""

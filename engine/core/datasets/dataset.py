@@ -1,0 +1,77 @@
+"""A dataset: posed images, the train/eval split and start points. Formats are read by transforms_json and colmap."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras.camera import Camera
+from ..errors import UserError
+
+EVAL_EVERY = 8
+"""Every eighth view by file name is held out, as the field does."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One image and the camera that took it. `held_out` views are for evaluation only and never trained on.
+
+    Beside it there may be a mask (white: learn from it, black: see TrainConfig.mask_meaning), a depth map (millimetres along the
+    camera's axis, 0: unknown) and a normal map (unit vectors in Blender's world, 0: unknown); training.maps reads them.
+    """
+
+    name: str
+    image: Path
+    camera: Camera
+    held_out: bool = False
+    depth: Path | None = None
+    mask: Path | None = None
+    normals: Path | None = None
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Coloured start points."""
+
+    positions: np.ndarray  # [N, 3] float32, Blender's world
+    colors: np.ndarray  # [N, 3] uint8, display colours
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything that a training reads, in Blender's world (Z-up).
+
+    `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there.
+    """
+
+    folder: Path
+    views: tuple[View, ...]
+    points: PointCloud | None = None
+    complete: bool = True
+    missing: tuple[str, ...] = ()
+
+    def check_inside(self, root: Path) -> None:
+        """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""
+        for view in self.views:
+            for path in (view.image, view.depth, view.mask, view.normals):
+                if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
+                    raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.")
+
+    @property
+    def train_views(self) -> tuple[View, ...]:
+        return tuple(view for view in self.views if not view.held_out)
+
+    @property
+    def eval_views(self) -> tuple[View, ...]:
+        return tuple(view for view in self.views if view.held_out)
+
+
+def held_out_names(names: list[str], every: int = EVAL_EVERY) -> set[str]:
+    """Names of the held-out views: sorted, every `every`-th from the first; none when there are too few to spare."""
+    return set(sorted(names)[::every]) if len(names) >= 3 else set()

@@ -1,0 +1,65 @@
+"""The one door to every dataset format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import UserError
+from ..protocol.folder import JobFolder
+from .colmap import find_model, read_colmap
+from .dataset import Dataset
+from .excluded import without_excluded
+from .file_types import VIDEOS
+from .realestate10k import find_camera_file, is_camera_file, read_real_estate
+from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
+
+COLMAP_FILES = ("cameras", "images")
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read a folder with transforms.json, a COLMAP model or a camera file of RealEstate10K, or one of these files itself.
+
+    Where several lie, transforms.json wins: it is what our own tools write beside a model. UserError names what is missing.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.")
+    if folder.suffix == ".json" or (folder / FILE).is_file():
+        return without_excluded(read_transforms(folder))
+    if folder.is_dir() and find_model(folder):
+        return without_excluded(read_colmap(folder))
+    cameras = folder if folder.is_file() and is_camera_file(folder) else find_camera_file(folder)
+    if cameras:
+        return without_excluded(read_real_estate(cameras))
+    raise _nothing_to_read(folder)
+
+
+def _nothing_to_read(path: Path) -> UserError:
+    """What is missing, by what is there."""
+    if path.suffix.lower() in VIDEOS:
+        return UserError(f"{path} is a video, no dataset.", f"Take pictures from it first: splatwright frames {path.name} FOLDER.")
+    if path.is_file():
+        return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.")
+    halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]
+    if halves:
+        missing = " and ".join(f"{name}.bin" for name in COLMAP_FILES if not _has(halves[0], name))
+        return UserError(f"The COLMAP model in {halves[0]} lacks {missing}.", "Export the model again, binary or text.")
+    images = sum(found.suffix in IMAGE_ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
+    if images:
+        return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0).",
+                         f"Find the cameras first: splatwright poses {path} DATASET.")
+    return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0).",
+                     "Capture a dataset in Blender, or choose the folder that holds images and cameras.")
+
+
+def _has(folder: Path, name: str) -> bool:
+    return any((folder / f"{name}{ending}").is_file() for ending in (".bin", ".txt"))
+
+
+def read_dataset_of(job: JobFolder) -> Dataset:
+    """The dataset of a training. One that lies in the job's own folder was sent by somebody: it may use nothing that lies elsewhere."""
+    folder = job.read_spec().dataset
+    dataset = read_dataset(folder)
+    if folder.resolve().is_relative_to(job.path.resolve()):
+        dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
+    return dataset

@@ -1,0 +1,1 @@
+"""Splat files: one file a format, one line each in registry.py."""

@@ -1,0 +1,65 @@
+"""The .splat files of antimatter15's web viewer: 32 bytes a splat, no header, no view-dependent colour.
+
+Place and size as floats, then red, green, blue, opacity and the quaternion w x y z in one byte each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import disk_error, replacing
+from ..splats.axes import Axes, AxesOrAuto
+from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
+from .quantization import logits_of_bytes, opacity, whole
+from .splat_file import SplatFile, Stored, brought_in, taken_out
+
+RECORD = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quats", "u1", 4)])
+AGAIN = "Export it again, or choose a file that really is a .splat."
+
+
+def read_splat(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
+    """Read a .splat into Blender's world; AUTO takes SuperSplat's axes, for the format cannot name any.
+
+    UserError in one sentence for a file of another size than whole splats, or whose sizes are no sizes.
+    """
+    return brought_in(Stored(_gaussians(_records(Path(path))), "SUPERSPLAT"), axes)
+
+
+def write_splat(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT") -> None:
+    """Write a .splat in one piece: colours and rotations in bytes, harmonics left out, row order kept."""
+    gaussians = taken_out(gaussians, axes)
+    records = np.empty(len(gaussians), RECORD)
+    records["means"] = gaussians.means
+    records["scales"] = np.exp(gaussians.scales)
+    records["rgba"][:, :3] = whole(sh0_to_rgb(gaussians.sh0[:, 0]) * 255, 255)
+    records["rgba"][:, 3] = whole(opacity(gaussians.opacities) * 255, 255)
+    lengths = np.linalg.norm(gaussians.quats, axis=1, keepdims=True)
+    records["quats"] = whole(gaussians.quats / lengths * 128 + 128, 255)
+    with replacing(Path(path)) as temporary:
+        records.tofile(temporary)
+
+
+def _records(path: Path) -> np.ndarray:
+    try:
+        size = path.stat().st_size
+        if not size or size % RECORD.itemsize:
+            raise UserError(f"{path.name} does not hold whole splats: {size} bytes are no multiple of {RECORD.itemsize}.", AGAIN)
+        records = np.fromfile(path, RECORD)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    if (records["scales"] < 0).any():
+        raise UserError(f"{path.name} is not a .splat file: it holds sizes below zero.", AGAIN)
+    return records
+
+
+def _gaussians(records: np.ndarray) -> Gaussians:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scales = np.log(records["scales"])
+    return Gaussians(
+        means=records["means"].copy(), scales=scales, quats=(records["quats"].astype(np.float32) - 128) / 128,
+        opacities=logits_of_bytes(records["rgba"][:, 3]), sh0=rgb_to_sh0(records["rgba"][:, :3] / np.float32(255))[:, None],
+        shN=np.zeros((len(records), 0, 3), np.float32),
+    )

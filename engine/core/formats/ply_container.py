@@ -1,0 +1,171 @@
+"""PLY as a container: its header, and its elements as structured arrays. What the properties mean is not known here.
+
+plyfile parses the header, numpy moves the data. Lists are refused, for neither splats nor points have them.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from plyfile import PlyData, PlyHeaderParseError, PlyListProperty
+
+from ..errors import UserError
+from ..files import disk_error, replacing
+
+LONGEST_HEADER = 128 * 1024
+AGAIN = "Export or download it again."
+
+POSITION = ("x", "y", "z")
+
+
+@dataclass(frozen=True)
+class PlyPart:
+    """One element of a PLY; its rows are all there."""
+
+    name: str
+    count: int
+    dtype: np.dtype  # one row
+    start: int  # bytes before the first row; in a text file the number of lines
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.dtype.names or ()
+
+
+@dataclass(frozen=True)
+class PlyHeader:
+    """What a PLY promises; the file has the size that this implies."""
+
+    parts: tuple[PlyPart, ...]
+    comments: tuple[str, ...]
+    text: bool
+
+    def part(self, name: str) -> PlyPart | None:
+        """The element of that name."""
+        return next((part for part in self.parts if part.name == name), None)
+
+
+def read_ply_header(path: Path) -> PlyHeader:
+    """Read and check a PLY's header and size, without its data. UserError in one sentence when it cannot be read."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(LONGEST_HEADER)
+        size = path.stat().st_size
+    except OSError as error:
+        raise disk_error(path, error) from error
+    text, start = _header_text(path, head)
+    try:
+        # The public reader would load the data as well. Foreign letters in comments are not worth refusing a file for.
+        parsed = PlyData._parse_header(io.BytesIO(text.decode("ascii", "replace").encode("ascii", "replace")))
+    except (PlyHeaderParseError, ValueError, OverflowError) as error:
+        raise UserError(f"The header of {path.name} cannot be read: {error}.", AGAIN) from None
+    _refuse_odd_elements(path, parsed)
+    comments = [*parsed.comments, *(comment for element in parsed.elements for comment in element.comments)]
+    lines = len(re.findall(rb"\r\n|\n|\r", text))
+    header = PlyHeader(_parts(parsed, lines if parsed.text else start), tuple(comments), parsed.text)
+    _check_size(path, header, size - start, size)
+    return header
+
+
+def read_part(path: Path, header: PlyHeader, part: PlyPart) -> np.ndarray:
+    """The rows of an element as a structured array [N]; UserError when a text file holds something else than its numbers."""
+    if not part.count:
+        return np.empty(0, part.dtype)
+    try:
+        return _read_text(path, part) if header.text else np.fromfile(path, part.dtype, part.count, offset=part.start)
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def write_parts(path: Path, parts: dict[str, np.ndarray], comments: tuple[str, ...]) -> None:
+    """Write elements (structured arrays of little-endian floats, bytes and uint32) in one piece."""
+    kinds = {"<f4": "float", "|u1": "uchar", "<u4": "uint"}
+    lines = ["ply", "format binary_little_endian 1.0", *(f"comment {' '.join(comment.split())}" for comment in comments)]
+    for name, rows in parts.items():
+        lines.append(f"element {name} {len(rows)}")
+        lines += [f"property {kinds[rows.dtype[field].str]} {field}" for field in rows.dtype.names or ()]
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(("\n".join([*lines, "end_header"]) + "\n").encode("ascii", "replace"))
+        for rows in parts.values():
+            rows.tofile(file)
+
+
+def _header_text(path: Path, head: bytes) -> tuple[bytes, int]:
+    """The header alone, and the number of its bytes."""
+    if not re.match(rb"ply\r?\n|ply\r", head):
+        raise UserError(f"{path.name} is not a PLY file.", "Choose a PLY file with splats or points.")
+    ending = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
+    end = head.find(ending + b"end_header" + ending)
+    if end < 0:
+        raise UserError(f"The header of {path.name} has no end.", AGAIN)
+    start = end + len(b"end_header") + 2 * len(ending)
+    return head[:start], start
+
+
+def _refuse_odd_elements(path: Path, parsed: PlyData) -> None:
+    elements = list(parsed.elements)
+    if any(element.count < 0 for element in elements):
+        raise UserError(f"The header of {path.name} promises less than nothing.", AGAIN)
+    lists = [prop.name for element in elements for prop in element.properties if isinstance(prop, PlyListProperty)
+             if element.count or element.name == "vertex"]
+    if lists:
+        raise UserError(f"{path.name} holds lists ({', '.join(lists)}), which splats and points never have.",
+                        "Export the points or splats alone.")
+
+
+def _parts(parsed: PlyData, start: int) -> tuple[PlyPart, ...]:
+    order, parts = ">" if parsed.byte_order == ">" else "<", []
+    for element in parsed.elements:
+        fields = [(prop.name, order + prop.dtype().lstrip("<>=|")) for prop in element.properties if not isinstance(prop, PlyListProperty)]
+        parts.append(PlyPart(element.name, element.count, np.dtype(fields), start))
+        start += element.count * (1 if parsed.text else parts[-1].dtype.itemsize)
+    return tuple(parts)
+
+
+def _check_size(path: Path, header: PlyHeader, held: int, size: int) -> None:
+    """Refuse a file that is shorter or longer than its header says; a number in text takes two bytes at least."""
+    promised = sum(part.count * (2 * len(part.names) if header.text else part.dtype.itemsize) for part in header.parts)
+    rows = sum(part.count for part in header.parts)
+    if held < promised - header.text or rows > size:
+        raise UserError(f"{path.name} is cut off: its header promises {rows} rows and the file ends before.", AGAIN)
+    if held > promised and not header.text:
+        raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.")
+
+
+def _read_text(path: Path, part: PlyPart) -> np.ndarray:
+    with open(path, encoding="ascii", errors="replace") as file:
+        lines = list(itertools.islice(file, part.start, part.start + part.count))
+    try:
+        rows = np.loadtxt(lines, part.dtype, comments=None, ndmin=1) if any(map(str.strip, lines)) else np.empty(0, part.dtype)
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
+    if len(rows) != part.count:
+        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header promises.", AGAIN)
+    return rows
+
+
+def vertices(path: Path, header: PlyHeader) -> PlyPart:
+    """The header's element `vertex`; UserError without one."""
+    part = header.part("vertex")
+    if part is None:
+        raise UserError(f"{path.name} holds no vertices.", "Choose a PLY with splats or points.")
+    return part
+
+
+def columns(table: np.ndarray, names: tuple[str, ...] | list[str]) -> np.ndarray:
+    """Some properties as float32 [N, len(names)]; neighbours of one type move in one go."""
+    own = table.dtype.names or ()
+    first = own.index(names[0]) if names else 0
+    if list(own[first : first + len(names)]) == list(names) and all(table.dtype[index] == "<f4" for index in range(len(own))):
+        return table.view("<f4").reshape(len(table), len(own))[:, first : first + len(names)]
+    out = np.empty((len(table), len(names)), np.float32)
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes an infinity, which is dropped
+        for index, name in enumerate(names):
+            out[:, index] = table[name]
+    return out

@@ -1,0 +1,1 @@
+"""Image files without packages: PNG, sizes, colour profiles."""

@@ -1,0 +1,212 @@
+"""The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
+
+job.json (what to do), events.jsonl (what happened), control (run, pause, stop), lock (held by the worker), heartbeat (it gets on),
+preview.ply, checkpoint/, result.ply, report.json, report.html, engine.log; for photos dataset/ in place of splats. A worker needs
+nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import UserError
+from ..files import disk_error, make_folder, write_text
+from .events import Event, event_from_json, event_to_json
+from .spec import JobSpec, Spec, spec_from_json, spec_to_json
+
+PROTOCOL = 1
+"""Raised whenever a job folder of the other version could be misread."""
+
+HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_LOST_SECONDS = 30.0
+
+TAIL_BYTES = 16_384
+"""Enough of events.jsonl to hold the last events whole."""
+
+Control = Literal["run", "pause", "stop"]
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Paths and small files of one job."""
+
+    path: Path
+
+    @property
+    def preview(self) -> Path:
+        return self.path / "preview.ply"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.ply"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def sheet(self) -> Path:
+        """The contact sheet of the dataset, where a check was asked for."""
+        return self.path / "contact_sheet.png"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "engine.log"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def write_spec(self, spec: Spec) -> None:
+        """Create the folder, if need be, and its job.json."""
+        make_folder(self.path)
+        write_text(self.path / "job.json", json.dumps({"protocol": PROTOCOL, **spec_to_json(spec)}, indent=2, ensure_ascii=False))
+
+    def read_spec(self) -> JobSpec:
+        """The training that job.json asks for; UserError as read_any(), and when it asks for something else."""
+        spec = self.read_any()
+        if not isinstance(spec, JobSpec):
+            raise UserError(f"{self.path} holds work on photos or a video, no training.", "Choose the job folder of a training.")
+        return spec
+
+    def read_any(self) -> Spec:
+        """What job.json asks for; UserError when it is missing, damaged, or of another protocol."""
+        path = self.path / "job.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            check_protocol(values["protocol"])
+            return spec_from_json(values)
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is not a job folder: it has no job.json.",
+                            "Choose a job folder, or start a new training.") from None
+        except OSError as error:
+            raise disk_error(path, error) from error
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
+
+    def append_event(self, *events: Event) -> None:
+        """Add lines to events.jsonl, all of them or none."""
+        lines = "".join(event_to_json(event) + "\n" for event in events).encode()
+        try:
+            with open(self.events_file, "ab", buffering=0) as file:
+                start = file.tell()
+                if file.write(lines) != len(lines):
+                    file.truncate(start)
+                    raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise disk_error(self.events_file, error) from error
+
+    def read_events(self, offset: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        """Events after byte `offset` and the offset to ask from next time. A line still being written waits.
+
+        With a `limit` no more than so many bytes are read at once; a line that is longer is no event and is passed over. A file
+        that is shorter than `offset` was cut, and is read from its beginning.
+        """
+        try:
+            with open(self.events_file, "rb") as file:
+                offset = offset if offset <= os.fstat(file.fileno()).st_size else 0
+                file.seek(offset)
+                data = file.read(limit)
+        except FileNotFoundError:
+            return [], 0
+        whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == limit else b"")
+        events = [event_from_json(line) for line in whole.decode("utf-8", "replace").splitlines()]
+        return [event for event in events if event is not None], offset + len(whole)
+
+    def last_events(self) -> list[Event]:
+        """The last few events, however long the file is."""
+        try:
+            size = self.events_file.stat().st_size
+        except OSError:
+            return []
+        return self.read_events(max(0, size - TAIL_BYTES))[0]
+
+    def set_control(self, control: Control) -> None:
+        """Ask the worker to run, pause or stop."""
+        write_text(self.path / "control", control)
+
+    def control(self) -> Control:
+        """What the worker is asked to do; anything unreadable means run."""
+        try:
+            text = (self.path / "control").read_text(encoding="utf-8").strip()
+        except OSError:
+            return "run"
+        return text if text in ("pause", "stop") else "run"
+
+    def beat(self, pid: int | None = None) -> None:
+        """Say that a process (this one, or the worker just started) gets on with the job. A full disk does not hinder it."""
+        pid = pid or os.getpid()
+        path = self.path / "heartbeat"
+        with suppress(OSError, UserError):
+            if self.worker_pid() == pid and self.beats_here():
+                os.utime(path)
+            else:
+                write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
+
+    def rest(self) -> None:
+        """Say that nobody works on the job any more."""
+        (self.path / "heartbeat").unlink(missing_ok=True)
+
+    def clear_away(self) -> None:
+        """Remove what a worker that was cut off left half-written. Nobody but the job's worker writes these files."""
+        written = (self.preview, self.result, self.report, self.page, self.checkpoint / "*")
+        for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
+            with suppress(OSError):
+                path.unlink()
+
+    def worker_pid(self) -> int | None:
+        """Process id of the worker that beat last; None when nobody does or the file is unreadable."""
+        try:
+            return int(self._heartbeat()["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def beats_here(self) -> bool:
+        """Whether the worker that beat last works on this computer; its number means nothing on another one."""
+        try:
+            return self._heartbeat().get("host", platform.node()) == platform.node()
+        except (OSError, ValueError, AttributeError):
+            return True
+
+    def heartbeat_age(self) -> float | None:
+        """Seconds since the worker's last beat, by the file's own clock; None without a heartbeat."""
+        try:
+            return max(0.0, time.time() - (self.path / "heartbeat").stat().st_mtime)
+        except OSError:
+            return None
+
+    def _heartbeat(self) -> Any:
+        return json.loads((self.path / "heartbeat").read_text(encoding="utf-8"))
+
+
+def check_protocol(protocol: object) -> None:
+    """UserError when the other side speaks another protocol."""
+    if protocol != PROTOCOL:
+        raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
+                        "Use the same version of Splatwright on both sides, or start a new training.")
+
+
+def find_jobs(root: Path) -> list[JobFolder]:
+    """Every job folder directly below `root`, oldest first."""
+    found = [path.parent for path in root.glob("*/job.json")] if root.is_dir() else []
+    return [JobFolder(path) for path in sorted(found, key=lambda path: (path / "job.json").stat().st_mtime)]

@@ -1,0 +1,1 @@
+"""Gaussians as arrays, and their mathematics."""

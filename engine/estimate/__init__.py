@@ -1,0 +1,1 @@
+"""What a training will take: measured by a probe, forecast, and fitted to what is there."""

@@ -1,0 +1,52 @@
+"""What a training will take on this computer: a probe is made, and the whole reckoned from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.datasets.dataset import Dataset
+from ..core.errors import UserError
+from ..core.protocol.config import TrainConfig
+from ..core.protocol.events import Estimated, Finding
+from ..core.protocol.progress import Say, silent
+from ..preflight.pose_checks import check_completeness, unsound_poses
+from ..training.backend import Engine, Model
+from ..training.engines import Choice, choose_engine, create_model, device_errors
+from ..training.requirements import check_demands, settled
+from .budget import free_disk
+from .fit import Fitting, misfit
+from .forecast import Forecast
+from .probe import Tick, probe
+
+CROWDED = 1.5
+"""Load average a core from which on a computer counts as busy: what the estimate itself adds in a few seconds is less."""
+
+
+def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = silent, tick: Tick = lambda: None,
+             make_model: Callable[..., Model] = create_model, choice: Choice | None = None) -> tuple[Estimated, list[Finding]]:
+    """Try the training for some seconds, and say what all of it takes and whether it fits.
+
+    Files lie in `folder` for a moment, which should be on the disk of the jobs. `tick` is called before every step and may raise to
+    end the probe. UserError for what would end the training at once too.
+    """
+    for finding in (*check_completeness(dataset), *unsound_poses(dataset.views)):
+        if finding.severity == "error":
+            raise UserError(finding.message, finding.hint)
+    choice = choice or choose_engine(config, tick)
+    check_demands(config, dataset, choice.engine)
+    decided = settled(config, dataset, choice.engine)
+    with device_errors(choice.engine):
+        forecast = Forecast(probe(dataset, decided, choice.engine, folder, say, tick, make_model), free_disk(folder))
+    findings = [*crowded(choice.engine), *([Finding("info", choice.reason, choice.hint)] if choice.hint else [])]
+    return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]
+
+
+def crowded(engine: Engine) -> list[Finding]:
+    """That other programs were waiting for the processor in the last minute, where the system tells so."""
+    cores = os.cpu_count() or 1
+    if engine != "cpu" or not hasattr(os, "getloadavg") or os.getloadavg()[0] < cores * CROWDED:
+        return []
+    return [Finding("info", "Other programs keep the computer busy, so the minutes are rough: without them it is faster.",
+                    "Estimate again when it has less to do.", "busy")]

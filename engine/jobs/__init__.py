@@ -1,0 +1,1 @@
+"""Jobs of this computer: their client, their processes, their estimates."""

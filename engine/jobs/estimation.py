@@ -1,0 +1,113 @@
+"""An estimate that is being made: a process tries the training for some seconds, and tells events until it has its figures."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..core.console import NO_CONSOLE
+from ..core.errors import UserError
+from ..core.files import make_folder
+from ..core.protocol.events import Estimated, Event, Failed
+from ..core.protocol.folder import JobFolder
+from ..core.protocol.spec import JobSpec
+
+FOLDER = ".estimates"
+PATIENCE_SECONDS = 0.5
+"""For a process that was asked to end. Whoever asks waits for it, and all that it holds is in its folder."""
+
+OLD_SECONDS = 86_400.0
+"""Age of folders whose owner is gone for certain."""
+
+POLL_SECONDS = 0.1
+
+
+class Estimation(ABC):
+    """Runs beside whoever asked for it, who looks at it now and then."""
+
+    @property
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether more events will come."""
+
+    @abstractmethod
+    def events(self) -> list[Event]:
+        """All events so far: stages, findings, and at the end Estimated or Failed."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it, if it still runs, and forget what it left."""
+
+    def wait(self) -> list[Event]:
+        """All events, once it is through."""
+        while self.running:
+            time.sleep(POLL_SECONDS)
+        return self.events()
+
+
+class LocalEstimation(Estimation):
+    """A worker process on this computer, in a folder of its own below `root`, which goes when the process has ended."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], spec: JobSpec, root: Path):
+        parent = make_folder(root / FOLDER)
+        sweep(parent)
+        self._job = JobFolder(Path(tempfile.mkdtemp(dir=parent)))
+        self._job.write_spec(spec)
+        self._heard: list[Event] | None = None
+        try:
+            with open(self._job.log, "ab") as log:
+                self._process: subprocess.Popen[Any] = subprocess.Popen(
+                    [*command, str(self._job.path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **NO_CONSOLE)
+        except OSError as error:
+            self._clear()
+            raise UserError(f"The engine could not be started: {error.strerror or error}.",
+                            f"Check that {command[0]} exists and can run.") from error
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def events(self) -> list[Event]:
+        if self._heard is not None:
+            return self._heard
+        ended = not self.running
+        found = self._job.read_events()[0]
+        if ended:
+            self._heard = found if concluded(found) else [*found, Failed("The estimate ended before it was done.", "Check the engine.")]
+            self._clear()
+        return found if self._heard is None else self._heard
+
+    def stop(self) -> None:
+        if self.running:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE_SECONDS)
+        if self.running:
+            self._process.kill()
+            self._process.wait()
+        self._heard = self._heard or []
+        self._clear()
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._job.path, ignore_errors=True)
+        with suppress(OSError):  # another estimate is being made
+            self._job.path.parent.rmdir()
+
+
+def sweep(parent: Path) -> None:
+    """Remove what was left by programs that were killed."""
+    for folder in parent.iterdir():
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > OLD_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def concluded(events: list[Event]) -> bool:
+    """Whether the last word was said."""
+    return any(isinstance(event, (Estimated, Failed)) for event in events)

@@ -1,0 +1,265 @@
+"""How Blender and the command line talk to an engine: submit jobs, follow their events, pause, stop, resume, fetch files.
+
+Standard library only. LocalEngine needs no server, no port and no token: it writes a job folder, starts a detached worker
+process on it and reads the folder. Whoever opens the same folder later finds the same jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..core.errors import UserError
+from ..core.files import disk_error, make_folder
+from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, Stage, Started
+from ..core.protocol.folder import Control, JobFolder, find_jobs
+from ..core.protocol.spec import JobSpec, Spec
+from .estimation import Estimation, LocalEstimation
+from .processes import at_work, detached, kill_tree, worker_of
+
+
+class JobState(Enum):
+    """What a job is doing, as far as its folder tells."""
+
+    QUEUED = "queued"  # a remote engine has other jobs before it
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # the worker is gone without a last word; resume() goes on from the checkpoint
+
+    @property
+    def alive(self) -> bool:
+        """A worker is, or should be, at work."""
+        return self in (JobState.QUEUED, JobState.STARTING, JobState.RUNNING, JobState.PAUSED)
+
+
+class Engine(ABC):
+    """A place where jobs run. Job ids are names of job folders."""
+
+    @abstractmethod
+    def submit(self, spec: Spec) -> str:
+        """Start a new job and return its id."""
+
+    @abstractmethod
+    def resume(self, job: str) -> None:
+        """Start a worker again on an interrupted, paused or stopped job; it goes on from its checkpoint."""
+
+    @abstractmethod
+    def jobs(self) -> list[str]:
+        """Every known job, oldest first."""
+
+    @abstractmethod
+    def spec(self, job: str) -> Spec:
+        """What the job was asked to do."""
+
+    @abstractmethod
+    def state(self, job: str) -> JobState:
+        """What the job is doing."""
+
+    @abstractmethod
+    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        """Events after a cursor, and the cursor to ask from next time; with a `limit`, of about so many bytes at once."""
+
+    @abstractmethod
+    def control(self, job: str, control: Control) -> None:
+        """Ask for run, pause or stop."""
+
+    @abstractmethod
+    def silence(self, job: str) -> float:
+        """Seconds since the worker's last sign of life; 0 when none is at work."""
+
+    @abstractmethod
+    def kill(self, job: str) -> None:
+        """End the worker at once; its last checkpoint stays."""
+
+    @abstractmethod
+    def delete(self, job: str) -> None:
+        """End a job and remove it from the computer where it runs. What a remote engine has sent here stays."""
+
+    @abstractmethod
+    def file(self, job: str, name: str) -> Path | None:
+        """A local path of one of the job's files; None while it does not exist."""
+
+    @abstractmethod
+    def estimate(self, spec: JobSpec) -> Estimation:
+        """Begin to try a training for some seconds, which tells what all of it would take."""
+
+    def reach(self) -> None:  # noqa: B027 (this computer always is)
+        """UserError when no job can be sent there. A job that is under way waits for its engine instead."""
+
+    def kept_there(self, job: str) -> bool:
+        """Whether a job takes room at a remote engine, which delete() would free."""
+        return False
+
+    def note(self, job: str) -> str:
+        """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""
+        return ""
+
+
+@dataclass
+class LocalEngine(Engine):
+    """Worker processes on this computer, one for each job, below `root`.
+
+    `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
+    wheels of an extension in a folder that a plain interpreter does not know).
+    """
+
+    root: Path
+    python: Path = Path(sys.executable)
+    import_paths: tuple[Path, ...] = ()
+    _processes: dict[str, subprocess.Popen[Any]] = field(default_factory=dict)
+
+    def folder(self, job: str) -> JobFolder:
+        """The folder of a job."""
+        return JobFolder(self.root / job)
+
+    def submit(self, spec: Spec) -> str:
+        folder = new_job_folder(self.root, spec.name)
+        folder.write_spec(spec)
+        self.start(folder.name)
+        return folder.name
+
+    def resume(self, job: str) -> None:
+        folder = self.folder(job)
+        folder.read_any()
+        folder.set_control("run")
+        if not self.state(job).alive:
+            self.start(job)
+
+    def start(self, job: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start a worker on a job folder that is there, with more variables in its environment."""
+        folder = self.folder(job)
+        command, variables = self.worker_command(str(folder.path))
+        try:
+            with open(folder.log, "ab") as log:
+                self._processes[job] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                        env={**variables, **environment}, cwd=folder.path, **detached())
+        except OSError as error:
+            raise UserError(f"The engine could not be started: {error.strerror or error}.",
+                            f"Check that {self.python} exists and can run.") from error
+        folder.beat(self._processes[job].pid)
+
+    def jobs(self) -> list[str]:
+        return [folder.name for folder in find_jobs(self.root)]
+
+    def spec(self, job: str) -> Spec:
+        return self.folder(job).read_any()
+
+    def state(self, job: str) -> JobState:
+        folder = self.folder(job)
+        return state_of(folder, self._worker_alive(folder))
+
+    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
+        return self.folder(job).read_events(after, limit)
+
+    def control(self, job: str, control: Control) -> None:
+        self.folder(job).set_control(control)
+
+    def file(self, job: str, name: str) -> Path | None:
+        path = self.folder(job).path / name
+        return path if path.exists() else None
+
+    def silence(self, job: str) -> float:
+        return self.folder(job).heartbeat_age() or 0.0
+
+    def kill(self, job: str) -> None:
+        process = self._processes.pop(job, None)
+        pid = worker_of(self.folder(job)) or (process.pid if process and process.poll() is None else None)
+        if pid and not self.folder(job).beats_here():
+            raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
+        if pid:
+            kill_tree(pid)
+        if process:
+            process.wait(timeout=10)
+
+    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({})) -> Estimation:
+        command, variables = self.worker_command("--estimate")
+        return LocalEstimation(command, {**variables, **environment}, spec, self.root)
+
+    def delete(self, job: str) -> None:
+        self.kill(job)
+        path = self.folder(job).path
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise disk_error(path, error) from error
+
+    def worker_command(self, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment of a worker on a job folder, of its --self-check, or of --check or --estimate and one."""
+        return self.command("worker", *arguments)
+
+    def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment of one of the modules of the engine, run by the Python of the workers."""
+        package = Path(__file__).resolve().parents[1]
+        paths = [str(package.parent), *(str(path) for path in self.import_paths)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+        return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
+
+    def _worker_alive(self, folder: JobFolder) -> bool:
+        process = self._processes.get(folder.name)
+        if process is not None and process.poll() is None:
+            return True
+        return at_work(folder)
+
+
+def new_job_folder(root: Path, name: str) -> JobFolder:
+    """An empty folder below `root`, named after the job and the time; UserError when it cannot be made."""
+    make_folder(root)
+    stem = re.sub(r"[^\w-]+", "-", name).strip("-") or "job"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in range(1000):
+        path = root / (f"{stem}-{stamp}" + (f"-{number}" if number else ""))
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise disk_error(path, error) from error
+        return JobFolder(path)
+    raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.")
+
+
+def state_of(folder: JobFolder, alive: bool) -> JobState:
+    """What a job is doing, by its events and whether a worker is there."""
+    last = _last_word(folder.last_events())
+    if alive:
+        return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
+    match last:
+        case Finished():
+            return JobState.FINISHED
+        case Failed():
+            return JobState.FAILED
+        case _:
+            return JobState.INTERRUPTED
+
+
+def rests(folder: JobFolder) -> bool:
+    """Whether a job was paused, is asked for nothing else, and can do without its worker until it goes on."""
+    last = _last_word(folder.last_events())
+    return isinstance(last, Paused) and last.saved and folder.control() == "pause"
+
+
+def said_last_word(folder: JobFolder) -> bool:
+    """Whether a job's worker has nothing left to do but to end."""
+    return isinstance(_last_word(folder.last_events()), (Finished, Failed))
+
+
+def _last_word(events: list[Event]) -> Event | None:
+    """The event that tells the state: the last one that is more than a measurement."""
+    for event in reversed(events):
+        if isinstance(event, (Started, Progress, Stage, Paused, Finished, Failed)):
+            return event
+    return None

@@ -1,0 +1,97 @@
+"""The processes that work on jobs: whether one is there, whether it is the right one, and its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..core.console import NO_CONSOLE
+from ..core.protocol.folder import HEARTBEAT_LOST_SECONDS, JobFolder
+from ..core.protocol.lock import holder
+
+
+def kill_tree(pid: int) -> None:
+    """End a worker with the processes that it started: they share its session."""
+    with suppress(ProcessLookupError):
+        if os.name == "nt":
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False, **NO_CONSOLE)
+        elif os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+
+
+def detached() -> dict[str, Any]:
+    """Arguments that let a worker outlive the process that starts it, without a console window."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
+    return {"start_new_session": True}
+
+
+def worker_of(folder: JobFolder) -> int | None:
+    """The process that is at work on a job; 0 when it is, and its number is not known; None when nobody is.
+
+    The lock tells. Before a worker that was just started has it, and on disks without locks, the heartbeat does: where the system
+    tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere, and for a worker
+    on another computer, its age decides.
+    """
+    lock, pid, age = holder(folder.path), folder.worker_pid(), folder.heartbeat_age()
+    if lock.held:
+        return lock.pid or pid or 0
+    if pid is None or age is None or not folder.beats_here():
+        return pid if beats_elsewhere(folder) else None
+    ended = lock.held is False and lock.pid == pid
+    if ended or not process_exists(pid):
+        return None
+    known = _works_on(pid, folder)
+    return pid if known or (known is None and age < HEARTBEAT_LOST_SECONDS) else None
+
+
+def at_work(folder: JobFolder) -> bool:
+    """Whether a worker is at work on a job."""
+    return worker_of(folder) is not None
+
+
+def beats_elsewhere(folder: JobFolder) -> bool:
+    """Whether a worker on another computer has beaten lately; its process number says nothing here."""
+    age = folder.heartbeat_age()
+    return not folder.beats_here() and age is not None and age < HEARTBEAT_LOST_SECONDS
+
+
+def _works_on(pid: int, folder: JobFolder) -> bool | None:
+    """Whether a process was started on a job folder; None where the system does not tell."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return any(Path(os.fsdecode(word)).name == folder.name for word in words)
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of this number runs on this computer."""
+    if os.name == "nt":
+        return _windows_process_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _windows_process_exists(pid: int) -> bool:
+    import ctypes
+
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return False
+    code = ctypes.c_ulong()
+    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+    kernel.CloseHandle(handle)
+    return code.value == 259  # STILL_ACTIVE

@@ -1,0 +1,17 @@
+"""How findings about images are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.protocol.events import MOST_IMAGES, Finding, Fix, Severity
+from ..core.text import named
+
+
+def about_images(kind: str, what: str, names: Sequence[str], total: int, hint: str, severity: Severity = "warning",
+                 measure: float | None = None, fixes: tuple[Fix, ...] = ("exclude",)) -> list[Finding]:
+    """One finding about the images `names` of `total`; none when there are no such images."""
+    if not names:
+        return []
+    message = f"{what} ({len(names)} of {total}): {named(names)}."
+    return [Finding(severity, message, hint, kind, measure, tuple(names[:MOST_IMAGES]), fixes)]

@@ -1,0 +1,132 @@
+"""Findings about the list of views and their cameras: enough of them, sound poses, possible lenses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..core.datasets.dataset import Dataset, View
+from ..core.datasets.excluded import EXCLUDED, read_excluded
+from ..core.protocol.events import Finding
+from ..core.text import named
+from ..training.init.initialize import focus_point
+from . import thresholds as limit
+from .findings import about_images
+
+
+def check_completeness(dataset: Dataset) -> list[Finding]:
+    """Enough views, and none missing."""
+    count = len(dataset.views)
+    if count < limit.FEWEST_VIEWS:
+        return [Finding("error", f"The dataset has {count} images; training needs at least {limit.FEWEST_VIEWS}.",
+                        "Add images from other sides, 30 or more for a good result.", "few_views", float(count), fixes=("recapture",))]
+    if not dataset.train_views:
+        return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
+                        "Name some images in train_filenames of transforms.json.", "held_out")]
+    return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+
+
+def _left_out(dataset: Dataset) -> list[Finding]:
+    count = len(read_excluded(dataset.folder))
+    return [Finding("info", f"Images that {EXCLUDED} leaves out: {count}.", "Delete the file to take them in again.", "excluded",
+                    float(count), fixes=("include",))] if count else []
+
+
+def _missing(dataset: Dataset) -> list[Finding]:
+    count, total = len(dataset.missing), len(dataset.missing) + len(dataset.views)
+    return [Finding("warning", f"Images that have a camera but are not there ({count} of {total}): {named(dataset.missing)}.",
+                    "Copy them beside the others, or train without them.", "missing", float(count))] if count else []
+
+
+def _interrupted(dataset: Dataset) -> list[Finding]:
+    return [] if dataset.complete else [
+        Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
+                "Train with what is there, or capture it again.", "incomplete", float(len(dataset.views)), fixes=("recapture",))]
+
+
+def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
+    """Poses that are none."""
+    improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
+    return about_images("pose", "Images without a proper pose", improper, len(views),
+                        "Remove these images, or make the poses again.", "error")
+
+
+def is_pose(pose: np.ndarray) -> bool:
+    """Whether a matrix is finite, a rotation without mirror or scale, and a place."""
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        return False
+    rotation = pose[:3, :3]
+    return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < limit.ROTATION_ERROR and np.linalg.det(rotation) > 0)
+
+
+def check_placement(views: tuple[View, ...]) -> list[Finding]:
+    """Cameras on one spot, on one line, or there twice. Poses must be sound."""
+    if not views:
+        return []
+    positions = np.stack([view.camera.position for view in views])
+    size = max(1e-9, float(np.abs(positions).max()))
+    spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
+    if len(views) >= limit.FEWEST_VIEWS and spread[0] < limit.SAME_PLACE * size:
+        return [Finding("error", "All cameras stand on one spot, so there is no depth to learn.",
+                        "Move the camera between the images.", "one_spot", fixes=("recapture",))]
+    return [*_on_a_line(views, spread), *_twins(views, limit.SAME_PLACE * size)]
+
+
+def _on_a_line(views: tuple[View, ...], spread: np.ndarray) -> list[Finding]:
+    """`spread` [3]: singular values of the positions."""
+    if len(views) < limit.FEWEST_COMPARED or spread[1] > limit.COLLINEAR * spread[0]:
+        return []
+    return [Finding("warning", f"All {len(views)} cameras stand on one straight line, so the scene is known from one side only.",
+                    "Add images from other heights and sides.", "one_line", fixes=("recapture", "cover"))]
+
+
+def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
+    """Views whose camera stands and looks like an earlier one's."""
+    seen, twins = set(), []
+    for view in views:
+        pose = view.camera.camera_to_world
+        key = (*np.round(pose[:3, 3] / tolerance).tolist(), *np.round(pose[:3, :3] / limit.SAME_TURN).ravel().tolist())
+        if key in seen:
+            twins.append(view.name)
+        seen.add(key)
+    return about_images("same_camera", "Images with the same camera as another one", twins, len(views),
+                        "Check that nothing was captured twice; if the scene moved in between, the result will be blurred.")
+
+
+def check_directions(views: tuple[View, ...]) -> list[Finding]:
+    """Cameras whose axes meet behind them: all that tells of flipped axes where there are no start points. Poses must be sound."""
+    if len(views) < limit.FEWEST_COMPARED:
+        return []
+    middle = focus_point([view.camera for view in views])
+    forward = np.array([(view.camera.position - middle) @ view.camera.camera_to_world[:3, 2] for view in views])
+    behind = float((forward < 0).mean())
+    if behind < limit.BEHIND:
+        return []
+    return [Finding("warning", f"{behind:.0%} of the cameras look away from the point that they surround.",
+                    "Unless the photos were taken outwards from the middle, flip the y and z axes of the poses (OpenCV's are so).",
+                    "outward", behind)]
+
+
+def check_lenses(views: tuple[View, ...]) -> list[Finding]:
+    """Intrinsics that do not fit the image's size."""
+    views = tuple(view for view in views if not view.camera.orthographic)  # whose focal length is none
+    narrow = [view.name for view in views if not limit.NARROWEST < _degrees(view) < limit.WIDEST]
+    aside = [view.name for view in views if _off_centre(view) > limit.OFF_CENTRE]
+    unequal = [view.name for view in views if abs(math.log(view.camera.fl_x / view.camera.fl_y)) > math.log1p(limit.UNEQUAL_FOCAL)]
+    size = "Check that the intrinsics belong to images of this size."
+    return [*about_images("field_of_view", "Images with an unlikely focal length for their size", narrow, len(views), size),
+            *about_images("principal_point", "Images whose principal point is far from the middle", aside, len(views), size),
+            *about_images("focal", "Images with different focal lengths across and down", unequal, len(views),
+                          "Check fl_x and fl_y, unless the pixels are not square.")]
+
+
+def _degrees(view: View) -> float:
+    """The angle that the longest side spans."""
+    camera = view.camera
+    return math.degrees(2 * math.atan(max(camera.width / camera.fl_x, camera.height / camera.fl_y) / 2))
+
+
+def _off_centre(view: View) -> float:
+    camera = view.camera
+    return max(abs(camera.cx / camera.width - 0.5), abs(camera.cy / camera.height - 0.5))

@@ -1,0 +1,76 @@
+"""The copy of a remote job on this computer: a job folder like any other, and what is known of the far one."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..core.files import write_text
+from ..core.protocol.folder import JobFolder
+from ..core.protocol.spec import Spec, spec_to_json
+from ..jobs.local_engine import JobState
+
+FILE = "remote.json"
+
+DELETE = "delete"
+"""What a job is asked for beside control's words when the engine shall forget it."""
+
+
+@dataclass(frozen=True)
+class Bond:
+    """What ties a job folder to a job of a remote engine: its name there, what of its events was read, and what it was told."""
+
+    job: str
+    state: JobState = JobState.STARTING
+    cursor: int = 0
+    sent: str = ""
+    """the job as the engine has it; empty while it has none"""
+    told: str = "run"
+
+
+def new_bond(folder: JobFolder) -> Bond:
+    """A name that no other job of any client has."""
+    stem = re.sub(r"[^\w-]+", "-", folder.name)[:60].strip("-") or "job"
+    return Bond(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+
+
+def read_bond(folder: JobFolder) -> Bond | None:
+    """The bond of a job folder; None when it has none, or an unreadable one."""
+    try:
+        values = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
+        return Bond(str(values["job"]), JobState(values["state"]), int(values["cursor"]), str(values["sent"]), str(values["told"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_bond(folder: JobFolder, bond: Bond) -> None:
+    """Remember the bond."""
+    write_text(folder.path / FILE, json.dumps({**asdict(bond), "state": bond.state.value}))
+
+
+def fingerprint(spec: Spec) -> str:
+    """The job in words, to see whether it was changed since it was sent."""
+    return json.dumps(spec_to_json(spec), sort_keys=True)
+
+
+def asked_control(folder: JobFolder) -> str:
+    """What the job was last asked to do."""
+    try:
+        return (folder.path / "control").read_text(encoding="utf-8").strip() or "run"
+    except OSError:
+        return "run"
+
+
+def ask_control(folder: JobFolder, control: str) -> None:
+    """Ask for run, pause, stop or kill; whoever follows the job passes it on."""
+    write_text(folder.path / "control", control)
+
+
+def part_of(target: Path) -> tuple[Path, str] | None:
+    """A file that was fetched in part, and the tag of what it is a part of."""
+    found = sorted(target.parent.glob(f".{target.name}.*.part"))
+    return (found[0], found[0].name[len(target.name) + 2 : -len(".part")]) if found else None

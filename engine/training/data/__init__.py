@@ -1,0 +1,1 @@
+"""Images and maps of a dataset as training targets."""

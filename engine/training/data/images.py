@@ -1,0 +1,146 @@
+"""Image files as arrays: decoded, checked against their cameras, reduced."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ...core.cameras.camera import Camera
+from ...core.datasets.dataset import View
+from ...core.errors import UserError
+from ...core.files import disk_error
+from ...core.images.png import SIGNATURE, Unfilter, decode_png
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+JPEG = b"\xff\xd8"
+MOST_READERS = 4
+"""Images decoded at a time: each may need some hundred megabytes."""
+
+DAMAGED = (ValueError, OSError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error)
+"""What decoders raise about files that are not what they claim to be."""
+
+
+def each_in_threads(work: Callable[[T], R], items: Sequence[T]) -> Generator[R, None, None]:
+    """The results in order. Decoders and numpy leave Python's lock to others. An error ends the rest."""
+    with ThreadPoolExecutor(min(MOST_READERS, os.cpu_count() or 1)) as pool:
+        yield from pool.map(work, items)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """uint8 [H, W, 3 or 4] of an image file as it is stored (cameras count stored pixels, so no EXIF turn is applied).
+
+    PNG needs no package, everything else needs Pillow. UserError names the file.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise disk_error(path, error) from error
+    try:
+        return _decoded(path, data)
+    except UserError as error:
+        raise UserError(error.message if path.name in error.message else f"{path.name}: {error.message}", error.hint) from None
+    except DAMAGED:
+        raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.") from None
+
+
+def _decoded(path: Path, data: bytes) -> np.ndarray:
+    if not data.startswith(SIGNATURE):
+        return _with_pillow(path, data)
+    try:
+        return decode_png(data, fast_unfilter())
+    except UserError:  # a rare kind of PNG
+        if _pillow_is_there():
+            return _with_pillow(path, data)
+        raise
+
+
+def _pillow_is_there() -> bool:
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _with_pillow(path: Path, data: bytes) -> np.ndarray:
+    if not _pillow_is_there():
+        raise UserError(f"{_kind(path, data)}, and the built-in engine reads PNG only.",
+                        "Install the full engine, or convert the photos through Blender (button Convert Images).")
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.mode.startswith(("I", "F")):
+                return _from_wide(np.asarray(opened))
+            transparent = opened.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in opened.info
+            mode = "RGBA" if transparent else "RGB"
+            return np.asarray(opened if opened.mode == mode else opened.convert(mode))
+    except UnidentifiedImageError:
+        raise UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.") from None
+    except Image.DecompressionBombError:
+        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.") from None
+
+
+def _from_wide(values: np.ndarray) -> np.ndarray:
+    """Grey values of 16 bits [H, W] -> uint8 [H, W, 3]; UserError for floating point, which has no white."""
+    if values.dtype.kind == "f" or values.ndim != 2:
+        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.")
+    return np.repeat((values.clip(0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _kind(path: Path, data: bytes) -> str:
+    return f"{path.name} is {'a JPEG' if data.startswith(JPEG) else 'no PNG'}"
+
+
+def fast_unfilter() -> Unfilter | None:
+    """The kernels' PNG unfilter; None (plain Python) where there are no kernels."""
+    try:
+        from ..cpu.library import load, png_unfilter
+
+        load()
+    except (ImportError, UserError):
+        return None
+    return png_unfilter
+
+
+def fitted_camera(view: View, image: np.ndarray) -> Camera:
+    """The view's camera at the size of its image [H, W, C]; UserError when the proportions differ by more than a pixel."""
+    height, width = image.shape[:2]
+    camera = view.camera
+    if (width, height) == (camera.width, camera.height):
+        return camera
+    if abs(width * camera.height / camera.width - height) > 1 and abs(height * camera.width / camera.height - width) > 1:
+        raise UserError(f"{view.image.name} is {width} x {height} pixels, its camera says {camera.width} x {camera.height}.",
+                        "Use the images that the poses were made with, neither cropped nor turned.")
+    return camera.resized(width, height)
+
+
+def area_average(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Average [H, W, C] over the area of each pixel of a smaller size, fractions of pixels included: float32 [height, width, C]."""
+    rows = _average_rows(image, height)
+    return np.ascontiguousarray(_average_rows(np.ascontiguousarray(rows.swapaxes(0, 1)), width).swapaxes(0, 1))
+
+
+def _average_rows(image: np.ndarray, count: int) -> np.ndarray:
+    """Area average along the first axis. Sizes that grow repeat pixels."""
+    length = len(image)
+    borders = np.arange(count + 1) * (length / count)
+    first = np.minimum(borders.astype(int), length - 1)
+    share = (borders - first).astype(np.float32).reshape(-1, *(1,) * (image.ndim - 1))  # of pixel `first` that lies before the border
+    split = image[first] * share  # [count + 1, ...] float32
+    if count >= length:
+        return image[first[:-1]].astype(np.float32)
+    sums = np.add.reduceat(image, first[:-1], axis=0, dtype=np.float32)  # the last one also counts the last pixel
+    sums += split[1:] - split[:-1]
+    sums[-1] -= split[-1]
+    return sums * np.float32(count / length)

@@ -1,0 +1,208 @@
+"""What tells that a training is sick: thresholds, and one judgement a symptom. Nothing here remembers or renders.
+
+Calibrated on the sample scene, a studio set of 16 photos, a hand-held orbit of 97 phone photos, and trainings in which each
+trouble was planted; figures in brackets say what the sound ones gave.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.protocol.config import TrainConfig
+from ...core.protocol.events import Finding
+from ..backend import StepSettings, Vitals
+from ..strategies.mcmc import DEAD_OPACITY, sigmoid
+from .measurements import Signs
+
+WORDS = {"means": "positions", "quats": "rotations", "scales": "sizes", "opacities": "opacities", "sh0": "colours",
+         "shN": "view-dependent colours"}
+
+FEWEST_STEPS = 10
+"""Steps in which every gradient must have come and everything must have moved."""
+
+NEEDLE = 10.0
+"""Times the middle axis that the longest one of a needle measures."""
+
+MOST_NEEDLES = 0.5
+"""Share of the Gaussians that may be needles (sound: at most 0.22)."""
+
+COLLAPSED = 0.9
+"""Share of the Gaussians that are too transparent to see when opacities have collapsed (sound: at most 0.03)."""
+
+FAR = 6.0
+"""Scene lengths from the middle of the scene beyond which a Gaussian is lost."""
+
+MOST_FAR = 0.3
+"""Share of the Gaussians that may be lost, those of the sky apart (phone photos: 0.02)."""
+
+DRIFT = 0.06
+"""Difference of the mean brightness of renderings and photos, from 0 to 1 (sound: at most 0.01)."""
+
+DRIFT_FROM = 500
+"""Steps from the beginning, and from a reset of all opacities, until brightness has settled."""
+
+ROUNDING = 0.1
+"""dB that a PSNR may be beyond what the mean difference allows: backends compute in 32 bits."""
+
+UNUSUAL = {"lr_means": 10.0, "lr_scales": 10.0, "lr_opacities": 10.0, "lr_quats": 10.0, "lr_sh0": 10.0,
+           "opacity_regularisation": 50.0, "scale_regularisation": 50.0}
+"""Settings that are named as a cause when they are so many times the default."""
+
+NOTHING_DRAWN = 1e-3
+BETA1, FADING = 0.9, 1e-4
+"""How first moments fade from step to step where no gradient comes, and how exactly."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where the Gaussians belong."""
+
+    middle: np.ndarray  # [3]
+    scale: float
+    config: TrainConfig
+
+
+def symptoms(signs: Signs, scene: Scene) -> Iterator[Finding]:
+    """Everything that one look tells, worst first."""
+    config = scene.config
+    transparent = collapsed(signs, config)  # explains gradients that do not come
+    judged = (not_finite(signs, config), transparent or no_gradients(signs), switched_off(signs),
+              lost(signs, scene), needles(signs, config), dark_or_bright(signs, config))
+    yield from (found for found in judged if found)
+
+
+def not_finite(signs: Signs, config: TrainConfig) -> Finding | None:
+    """NaN or infinity in parameters or gradients."""
+    names = [name for name, vitals in signs.vitals.items() if not vitals.finite]
+    if not names:
+        return None
+    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {unusual(config)}".rstrip()
+    return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite")
+
+
+def no_gradients(signs: Signs) -> Finding | None:
+    """Parameters that the images have never asked anything of."""
+    return _without_gradients([name for name in _active(signs) if signs.vitals[name].pull == 0.0], signs)
+
+
+def gone_gradients(before: Signs, vitals: dict[str, Vitals], steps: int) -> Finding | None:
+    """Parameters that the images have asked nothing of since a look `steps` steps before: all their moments have faded alike."""
+    return _without_gradients([name for name in _active(before) if _faded(before.vitals[name], vitals[name], BETA1**steps)], before)
+
+
+def _faded(before: Vitals, after: Vitals, share: float) -> bool:
+    """Whether length and sum of the moments are just this share of what they were."""
+    return math.isclose(after.pull, share * before.pull, rel_tol=FADING) and math.isclose(after.lean, share * before.lean, rel_tol=FADING)
+
+
+def _active(signs: Signs) -> list[str]:
+    """Parameters that images have a say in at this step."""
+    return [name for name in signs.vitals if name != "shN" or signs.settings.sh_degree]
+
+
+def _without_gradients(dead: list[str], signs: Signs) -> Finding | None:
+    if not dead:
+        return None
+    hint = "Stop, and check the dataset: its poses, its start points and its images."
+    if not {"means", "sh0"} <= set(dead):
+        hint = "Please report this with the file engine.log: the engine has lost them."
+        cause = "Other parameters get theirs."
+    elif signs.alpha < NOTHING_DRAWN:
+        cause = "Nothing is drawn in any view: no camera sees a Gaussian."
+    else:
+        cause = "What is drawn does not depend on them."
+    return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)))
+
+
+def switched_off(signs: Signs) -> Finding | None:
+    """Parameters that may not move."""
+    stopped = [name for name in signs.vitals if signs.settings.learning_rates[name] == 0.0]
+    return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
+                   "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
+
+
+def unmoved(before: Signs, vitals: dict[str, Vitals], settings: StepSettings) -> Finding | None:
+    """Parameters that have not moved since a look some steps `before`, though they should have."""
+    stuck = [name for name, here in vitals.items() if here.pull > 0.0 and before.vitals[name].pull > 0.0
+             and here.trace == before.vitals[name].trace and settings.learning_rates[name] > 0.0]
+    return Finding("error", f"The Gaussians' {_words(stuck)} do not change, though they have gradients and a learning rate.",
+                   "Please report this with the file engine.log.", "frozen", float(len(stuck))) if stuck else None
+
+
+def collapsed(signs: Signs, config: TrainConfig) -> Finding | None:
+    """Nearly everything has become transparent."""
+    share = float((sigmoid(signs.sample.opacities) < DEAD_OPACITY).mean()) if signs.count else 1.0
+    if share < COLLAPSED:
+        return None
+    return Finding("error", f"{share:.0%} of the Gaussians have become transparent. {unusual(config)}".rstrip(),
+                   "Stop, and lower opacity_regularisation or lr_opacities; check that photos and poses belong together.",
+                   "opacity", round(share, 3))
+
+
+def lost(signs: Signs, scene: Scene) -> Finding | None:
+    """Gaussians that have left the scene."""
+    away = np.linalg.norm(signs.sample.means - scene.middle, axis=1)
+    allowed = MOST_FAR + scene.config.sky / max(1, signs.count)
+    share = float((away > FAR * scene.scale).mean()) if signs.count else 0.0
+    return Finding("error", f"{share:.0%} of the Gaussians have left the scene. {unusual(scene.config)}".rstrip(),
+                   "Stop, and lower lr_means; check that poses and start points have the same unit.", "off_scene",
+                   round(share, 3)) if share > allowed else None
+
+
+def needles(signs: Signs, config: TrainConfig) -> Finding | None:
+    """Gaussians as thin as needles, which look right from the photos alone."""
+    ordered = np.sort(signs.sample.scales, axis=1)
+    share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
+    return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
+                   "Add photos from more directions, lower lr_scales, or press against needles (needle_weight, on a GPU).", "needles",
+                   round(share, 3)) if share > MOST_NEEDLES else None
+
+
+def dark_or_bright(signs: Signs, config: TrainConfig) -> Finding | None:
+    """Renderings that are darker or brighter than their photos."""
+    resetting = config.strategy == "default" and config.reset_every <= signs.step < config.refine_until * config.max_steps
+    since = signs.step % config.reset_every if resetting else signs.step
+    if since < DRIFT_FROM or not signs.sights:
+        return None
+    drift = float(np.mean([ours - photo for ours, photo in (sight.lumas for sight in signs.sights)]))
+    if abs(drift) < DRIFT:
+        return None
+    frozen_colors = " Colours may not change: lr_sh0 is 0." if config.lr_sh0 == 0.0 else ""
+    return Finding("warning", f"Renderings are {'brighter' if drift > 0 else 'darker'} than their photos by {abs(drift):.0%} of white."
+                   f"{frozen_colors}", "Check that all photos have the same exposure; on a GPU lr_exposure evens them out.", "brightness",
+                   round(drift, 3))
+
+
+def impossible(psnr: float, l1: float) -> Finding | None:
+    """A PSNR in dB that no image with this mean difference can have.
+
+    With errors e from 0 to 1: mean(e)² ≤ mean(e²) ≤ mean(e), so that PSNR lies between -10 log10 and -20 log10 of the L1.
+    """
+    l1 = max(1e-6, l1)
+    if not math.isfinite(psnr) or -10 * math.log10(l1) - ROUNDING <= psnr <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
+        return None
+    return Finding("error", f"The PSNR of {psnr:.1f} dB is impossible where the mean difference is {l1:.4f}.",
+                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(psnr, 2))
+
+
+def _words(names: list[str]) -> str:
+    words = [WORDS[name] for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def unusual(config: TrainConfig) -> str:
+    """Learning rates and regularisations that are far beyond the defaults, as a sentence; empty when none is."""
+    usual = TrainConfig()
+    far = [name for name, times in UNUSUAL.items() if getattr(config, name) > times * getattr(usual, name)]
+    said = ", ".join(f"{name} is {getattr(config, name):g} (default {getattr(usual, name):g})" for name in far)
+    return f"{said}." if said else ""
+
+
+def standstill(signs: Signs, scene: Scene) -> str:
+    """Why a training makes nothing better, in one sentence, as far as it can be told."""
+    found = next(symptoms(signs, scene), None)
+    return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."

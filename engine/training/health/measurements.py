@@ -1,0 +1,90 @@
+"""What one look at a training sees: parameters, gradients, a sample of the Gaussians, and a few views in a quarter of the size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.splats.gaussians import Gaussians
+from ..backend import Model, StepSettings, Target, Vitals
+from ..data.image_store import Photos
+from ..evaluate import BLACK, composed, psnr, ssim
+
+REDUCTION = 4
+SAMPLE = 10_000
+"""Gaussians that a look reads."""
+
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Weights of red, green and blue in brightness (ITU-R BT.709)."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One view's rendering beside its photo, both over black; only what the mask leaves in."""
+
+    render: np.ndarray  # [N, 3] float32, clamped to [0, 1]
+    truth: np.ndarray  # [N, 3] float32
+    similarity: float  # SSIM of the whole picture; NaN where it was not asked for
+    alpha: float  # mean opacity of what is drawn
+
+    @property
+    def l1(self) -> float:
+        """Mean absolute difference."""
+        return float(np.abs(self.render - self.truth).mean())
+
+    @property
+    def psnr(self) -> float:
+        """In dB."""
+        return psnr(self.render, self.truth)
+
+    @property
+    def lumas(self) -> tuple[float, float]:
+        """Mean brightness of the rendering and of the photo."""
+        return float((self.render @ LUMA).mean()), float((self.truth @ LUMA).mean())
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What one look at a training has seen."""
+
+    step: int
+    count: int
+    vitals: dict[str, Vitals]
+    settings: StepSettings
+    sample: Gaussians
+    sights: tuple[Sight, ...]
+
+    @property
+    def alpha(self) -> float:
+        """Mean opacity of what is drawn."""
+        return float(np.mean([sight.alpha for sight in self.sights])) if self.sights else math.nan
+
+
+def chosen_targets(photos: Photos, most: int) -> tuple[Target, ...]:
+    """The reduced targets of at most so many views, spread evenly, without those whose mask hides all."""
+    rows = np.unique(np.linspace(0, len(photos) - 1, min(most, len(photos))).astype(int)) if len(photos) else []
+    found = (photos.at(int(row), REDUCTION) for row in rows)
+    return tuple(target for target in found if target.mask is None or (target.mask >= 128).any())
+
+
+def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> Sight:
+    """Render a target's camera and put it beside the photo."""
+    seen = model.render(target.camera, sh_degree, BLACK, reduction)
+    render, truth = seen.rgb.clip(0.0, 1.0), composed(target.image, BLACK)
+    similarity = ssim(render, truth) if with_similarity else math.nan
+    kept = np.ones(render.shape[:2], bool) if target.mask is None else target.mask >= 128
+    return Sight(render[kept], truth[kept], similarity, float(seen.alpha[kept].mean()))
+
+
+def mean_psnr(sights: Sequence[Sight]) -> float:
+    """In dB; NaN without views."""
+    return float(np.mean([sight.psnr for sight in sights])) if sights else math.nan
+
+
+def take_signs(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Signs:
+    """Look at everything once. `step` steps are done, the last of them with `settings`."""
+    sights = tuple(look_at(model, target, settings.sh_degree) for target in targets)
+    return Signs(step, model.count, model.vitals(), settings, model.sample(SAMPLE), sights)

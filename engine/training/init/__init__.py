@@ -1,0 +1,1 @@
+"""The Gaussians that a training starts from."""

@@ -1,0 +1,131 @@
+"""The Gaussians that a training starts from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...core.cameras.camera import Camera
+from ...core.datasets.dataset import Dataset, PointCloud
+from ...core.errors import UserError
+from ...core.protocol.config import TrainConfig
+from ...core.splats.gaussians import Gaussians, concatenate, rgb_to_sh0
+from ..strategies.mcmc import logit
+from .depth_start import depth_gaussians
+from .knn import neighbour_distance
+from .sky import sky_points
+
+RANDOM_POINTS = 10_000
+"""Start points where the dataset has none."""
+
+DEPTH_SHARE = 0.6
+"""Of the Gaussians that a training may have, those that it begins with where it starts from depth maps."""
+
+
+FARTHEST = 3.0
+"""Times that splats of depth maps may be farther from the cameras than start points, or nearer: wrong units are off by a thousand."""
+
+
+def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
+    """What a training begins with: splats of depth maps, or start points, and the sky. UserError for depth maps that are not there."""
+    cameras, sky = [view.camera for view in dataset.views], min(config.sky, config.max_gaussians // 2)
+    if starts_from_depth(dataset, config):
+        made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed)
+        if made is not None and len(made) and _depth_fits(made, dataset, config):
+            return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config)])
+    rng = np.random.default_rng([config.seed, 2])
+    points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
+    far = sky_points(cameras, points.positions, sky)
+    near = subset(points, config.max_gaussians - len(far), rng)
+    return concatenate([round_gaussians(near, config), round_gaussians(far, config)])
+
+
+def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
+    """Whether depth maps are begun with: where the settings leave it open, every image trained on has one and no distorted lens."""
+    if config.start == "depth" and not any(view.depth for view in dataset.train_views):
+        raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.")
+    usable = all(view.depth and not view.camera.distortion for view in dataset.train_views)
+    return config.start == "depth" or (config.start == "auto" and usable)
+
+
+def _depth_fits(made: Gaussians, dataset: Dataset, config: TrainConfig) -> bool:
+    """Whether splats of depth maps lie about as far from the cameras as the start points do. UserError where nothing else is wanted."""
+    if dataset.points is None or not len(dataset.points):
+        return True
+    far, known = (_nearest_camera(positions, dataset) for positions in (made.means, dataset.points.positions))
+    if known / FARTHEST < far < known * FARTHEST:
+        return True
+    if config.start == "depth":
+        raise UserError(f"By the depth maps the scene is {far:.3g} away from the cameras, by the start points {known:.3g}.",
+                        "Depth maps hold millimetres: write them in this unit, or set start to points.")
+    return False
+
+
+def _nearest_camera(positions: np.ndarray, dataset: Dataset) -> float:
+    """The median distance of positions [N, 3] to their nearest camera."""
+    cameras = np.stack([view.camera.position for view in dataset.views])
+    sample = positions[:: max(1, len(positions) // 500)]
+    return float(np.median(np.linalg.norm(cameras[:, None] - sample[None], axis=2).min(axis=0)))
+
+
+def round_gaussians(points: PointCloud, config: TrainConfig) -> Gaussians:
+    """Round Gaussians on points, as large as the mean distance to the three nearest neighbours."""
+    count, size = len(points), neighbour_distance(points.positions).clip(1e-6)
+    quats = np.zeros((count, 4), np.float32)
+    quats[:, 0] = 1.0
+    return Gaussians(
+        means=points.positions.astype(np.float32),
+        quats=quats,
+        scales=np.repeat(np.log(size).astype(np.float32)[:, None], 3, axis=1),
+        opacities=logit(np.full(count, config.initial_opacity)).astype(np.float32),
+        sh0=rgb_to_sh0(points.colors.astype(np.float32) / 255.0)[:, None],
+        shN=np.zeros((count, (config.sh_degree + 1) ** 2 - 1, 3), np.float32),
+    )
+
+
+def subset(points: PointCloud, most: int, rng: np.random.Generator) -> PointCloud:
+    """At most `most` of the points, chosen evenly at random, without non-finite ones."""
+    rows = np.flatnonzero(np.isfinite(points.positions).all(axis=1))
+    if len(rows) > most:
+        rows = np.sort(rng.choice(rows, most, replace=False))
+    return PointCloud(points.positions[rows], points.colors[rows])
+
+
+def random_points(dataset: Dataset, rng: np.random.Generator) -> PointCloud:
+    """Grey points in the ball that the cameras look at, for datasets without start points."""
+    cameras = [view.camera for view in dataset.views]
+    centre = focus_point(cameras)
+    radius = float(np.median([np.linalg.norm(camera.position - centre) for camera in cameras])) or 1.0
+    directions = rng.standard_normal((RANDOM_POINTS, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    distances = radius * rng.random((RANDOM_POINTS, 1)) ** (1 / 3)
+    positions = (centre + directions * distances).astype(np.float32)
+    return PointCloud(positions, np.full((RANDOM_POINTS, 3), 128, np.uint8))
+
+
+def focus_point(cameras: list[Camera]) -> np.ndarray:
+    """The point [3] nearest to all optical axes, by least squares."""
+    normal, target = np.eye(3) * 1e-6, np.zeros(3)
+    for camera in cameras:
+        axis = camera.camera_to_world[:3, 2] / np.linalg.norm(camera.camera_to_world[:3, 2])
+        projector = np.eye(3) - np.outer(axis, axis)
+        normal += projector
+        target += projector @ camera.position
+    return np.linalg.solve(normal, target)
+
+
+def scene_scale(dataset: Dataset) -> float:
+    """The length that learning rates of positions are measured in.
+
+    The larger of the cameras' spread and the typical distance from camera to start point: the spread alone is tiny
+    for cameras that all stand on one side.
+    """
+    positions = np.stack([view.camera.position for view in dataset.views])
+    spread = 1.1 * float(np.linalg.norm(positions - positions.mean(axis=0), axis=1).max())
+    points = dataset.points.positions if dataset.points is not None and len(dataset.points) else focus_point(
+        [view.camera for view in dataset.views])[None]
+    sample = points[:: max(1, len(points) // 500)]
+    distance = float(np.median(np.linalg.norm(positions[:, None] - sample[None], axis=2)))
+    scale = max(spread, distance)
+    return scale if math.isfinite(scale) and scale > 0 else 1.0

@@ -1,0 +1,54 @@
+"""What settings ask for and an engine or a dataset cannot give, said before any time is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..core.datasets.dataset import Dataset, View
+from ..core.errors import UserError
+from ..core.protocol.config import TrainConfig
+from .backend import Engine
+from .engines import affordable_gaussians
+
+ONLY_ON_GPU = {
+    "alpha_weight": "compare transparency directly; it learns it through the random background",
+    "depth_weight": "learn from depth maps",
+    "normal_weight": "learn from normal maps",
+    "distortion_weight": "measure the spread of depth",
+    "transmittance_weight": "press pixels to be covered or empty",
+    "needle_weight": "press against needles",
+    "lr_exposure": "correct the photos' exposure",
+    "lr_poses": "correct the photos' poses",
+}
+"""Settings that the built-in engine has to leave at 0, and what it does not do."""
+
+MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
+    "depth_weight": ("depth", lambda view: view.depth),
+    "normal_weight": ("normal", lambda view: view.normals),
+}
+
+
+def check_demands(config: TrainConfig, dataset: Dataset, engine: Engine) -> None:
+    """UserError for the first setting that `engine` cannot follow, or for which the dataset holds nothing to learn from."""
+    for name, what in ONLY_ON_GPU.items():
+        if engine == "cpu" and getattr(config, name):
+            raise UserError(f"The built-in engine does not {what}.",
+                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.")
+    if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.")
+    for name, (kind, path) in MAPS.items():
+        if getattr(config, name) and not any(path(view) for view in dataset.train_views):
+            raise UserError(f"{name} is {getattr(config, name)}, but the dataset has no {kind} maps.",
+                            f"Set {name} to 0, or capture the dataset with {kind} maps.")
+
+
+def settled(config: TrainConfig, dataset: Dataset, engine: Engine) -> TrainConfig:
+    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
+    if config.max_gaussians:
+        return config
+    sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]
+    reduced = sides * np.minimum(1, config.resolution / sides.max(axis=1, keepdims=True))
+    return replace(config, max_gaussians=affordable_gaussians(config, engine, int(np.median(reduced.prod(axis=1)))))

@@ -1,0 +1,59 @@
+"""Capture driven by a timer, as from the interface."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+
+from ..conftest import module
+from ..viewport.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
+from .capturing import ball_scene, snapshot, steps, transforms
+
+
+def start_modal(directory: Path, **values: Any) -> tuple[Any, Any, FakeManager]:
+    """The operator right after invoke(), and a context; renders block because there is no window for a job."""
+    kind = module("addon.operators.capture").SPLATWRIGHT_OT_capture_dataset
+    manager, reports = FakeManager(), []
+    operator = windowless(kind)()
+    operator.reports, operator.report = reports, lambda level, text: reports.append((*level, text))
+    context = SimpleNamespace(scene=bpy.context.scene, window_manager=manager, workspace=manager, window=None)
+    operator.start(context, steps(directory, **values))
+    return operator, context, manager
+
+
+def test_modal_runs_to_the_end(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    ball_scene(cameras=3)
+    operator, context, manager = start_modal(tmp_path)
+    assert operator.modal(context, CLICK) == {"RUNNING_MODAL"}
+    results = [operator.modal(context, TICK) for _ in range(2)]
+    assert results == [{"RUNNING_MODAL"}, {"FINISHED"}]
+    assert operator.reports[-1][0] == "INFO" and type(operator).progress is None
+    assert manager.timers == 0 and manager.status[-1] is None and "2 of 3" in manager.status[1]
+    assert transforms(tmp_path)["splatwright"] == {"complete": True}
+
+
+def test_escape_stops_the_modal(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    ball_scene(cameras=4)
+    before = snapshot()
+    operator, context, manager = start_modal(tmp_path)
+    operator.modal(context, TICK)
+    assert operator.modal(context, ESCAPE) == {"RUNNING_MODAL"}
+    assert operator.modal(context, TICK) == {"CANCELLED"}
+    assert operator.reports[-1] == ("WARNING", "Capture stopped: 2 views are kept as an incomplete dataset")
+    assert manager.timers == 0 and manager.status[-1] is None
+    assert snapshot() == before
+    assert transforms(tmp_path)["splatwright"] == {"complete": False}
+
+
+def test_error_ends_the_modal(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    ball_scene()
+    operator, context, manager = start_modal(tmp_path / "dataset")
+    shutil.rmtree(tmp_path / "dataset")
+    (tmp_path / "dataset").write_text("in the way")
+    assert operator.modal(context, TICK) == {"CANCELLED"}
+    assert operator.reports[-1][0] == "ERROR"
+    assert manager.timers == 0 and manager.status[-1] is None and type(operator).progress is None

@@ -1,0 +1,324 @@
+"""What panels say in every state: their draw() is run with a layout that writes down what it is asked to show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import bpy
+import pytest
+
+from tests.fakes.fake_engine import ball, fake_python
+
+from ..conftest import EXTENSION, module
+from ..jobs.training import Desk
+
+SETTINGS = ("max_steps", "max_gaussians", "resolution", "sh_degree", "seed", "threads")
+
+
+class Layout:
+    """Stands in for UILayout: remembers texts, properties and operators, refuses what does not exist."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.properties: list[str] = []
+        self.operators: list[str] = []
+        self.progress_factor: float | None = None
+
+    def _child(self, **options: Any) -> Layout:
+        child = object.__new__(Layout)
+        child.__dict__ = self.__dict__  # children write into the same book
+        return child
+
+    row = column = box = split = grid_flow = _child
+
+    def label(self, text: str = "", icon: str = "NONE") -> None:
+        assert icon in icons()
+        self.texts.append(text)
+
+    def prop(self, owner: Any, name: str, icon: str = "NONE", **options: Any) -> None:
+        assert name in owner.bl_rna.properties and icon in icons()
+        self.properties.append(name)
+
+    def operator(self, name: str, icon: str = "NONE", **options: Any) -> SimpleNamespace:
+        space, verb = name.split(".")
+        assert verb in dir(getattr(bpy.ops, space)) and icon in icons()
+        self.operators.append(name.removeprefix("splatwright."))
+        return SimpleNamespace()
+
+    def progress(self, factor: float, text: str = "") -> None:
+        assert 0 <= factor <= 1
+        self.progress_factor = factor
+        self.texts.append(text)
+
+    def template_list(self, kind: str, name: str, owner: Any, entries: str, active_owner: Any, active: str, **options: Any) -> None:
+        assert hasattr(bpy.types, kind) and entries in owner.bl_rna.properties and active in active_owner.bl_rna.properties
+        self.properties.append(entries)
+
+    def separator(self, **options: Any) -> None:
+        pass
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.texts)
+
+
+def icons() -> set[str]:
+    return set(bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items.keys())
+
+
+def drawn(name: str, place: str = "") -> Layout:
+    """The panel as it is drawn now, in a viewport."""
+    layout = Layout()
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area):
+        panels = module(place or f"addon.panels.{name.removesuffix('_more')}")
+        getattr(panels, f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+def test_every_panel_lies_in_the_splats_tab() -> None:
+    for name in ("capture", "train", "check", "train_more", "splats"):
+        panel = getattr(bpy.types, f"SPLATWRIGHT_PT_{name}")
+        assert panel.bl_category == "Splats" and panel.bl_region_type == "UI" and panel.bl_space_type == "VIEW_3D"
+
+
+def test_drawing_changes_nothing(desk: Desk) -> None:
+    before = (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
+    for name in ("capture", "train", "train_more", "splats"):
+        drawn(name)
+    drawn("check", "addon.panels.check")
+    assert before == (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
+
+
+@pytest.mark.parametrize(("source", "shown"), [("SELECTED", set()), ("DOME", {"count", "elevation"}), ("ANIMATION", {"frame_step"})])
+def test_capture_shows_what_its_cameras_need(desk: Desk, source: str, shown: set[str]) -> None:
+    bpy.context.scene.splatwright.capture.source = source
+    layout = drawn("capture")
+    assert {"count", "elevation", "frame_step"} & set(layout.properties) == shown
+    assert layout.operators == ["capture_dataset"]
+
+
+def test_before_the_first_training(desk: Desk) -> None:
+    layout = drawn("train")
+    assert layout.properties == ["dataset", "preset", "max_steps", "max_gaussians", "resolution"]
+    assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
+    bpy.context.scene.splatwright.train.dataset = str(desk.root / "nowhere")
+    assert "There is no dataset yet" in drawn("train").text
+
+
+def test_train_takes_the_dataset_that_was_captured_last(desk: Desk, tmp_path: Path) -> None:
+    properties, scene = module("addon.properties"), bpy.context.scene
+    scene.splatwright.train.dataset = ""
+    properties.remember_captured(scene, desk.dataset)
+    assert properties.dataset_folder(scene) == desk.dataset and scene.splatwright.captured == str(desk.dataset)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    properties.remember_captured(scene, desk.dataset)
+    assert scene.splatwright.captured == "//dataset" and properties.dataset_folder(scene) == desk.dataset
+    scene.splatwright.train.dataset = str(tmp_path)
+    assert properties.dataset_folder(scene) == tmp_path
+
+
+def test_while_training(desk: Desk) -> None:
+    desk.train("slow")
+    assert drawn("train").texts[0] == "Reading images …"
+    desk.wait(lambda: desk.job.psnr is not None)
+    layout = drawn("train")
+    assert layout.operators[:2] == ["pause", "stop"] and layout.operators[-1] == "check_engine" and layout.properties == []
+    assert 0 < layout.progress_factor < 1 and "Step " in layout.text and " left" in layout.text
+    assert "PSNR: 21.0 dB" in layout.text and "Loss: 0." in layout.text and "3 of 20 images are black." in layout.text
+    bpy.ops.splatwright.pause()
+    desk.wait(lambda: desk.job.state.value == "paused")
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "stop"] and "Paused at step" in layout.text
+    bpy.ops.splatwright.stop()
+    assert "Finishing" in drawn("train").text
+    desk.wait(lambda: desk.job.imported)
+    assert "Stopped after" in drawn("train").text
+
+
+def test_after_training(desk: Desk) -> None:
+    desk.train("happy")
+    desk.wait(lambda: desk.job.imported)
+    layout = drawn("train")
+    assert "Finished after 3,000 steps: 200 splats, PSNR 31.5 dB" in layout.text
+    assert layout.operators[0] == "train" and "resume" not in layout.operators
+
+
+def test_an_interrupted_training_offers_to_resume(desk: Desk) -> None:
+    desk.train("crashing")
+    desk.wait(lambda: desk.job.state.value == "interrupted")
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "train"] and "interrupted at step 1,500 of 3,000" in layout.text
+
+
+def test_a_failed_training_says_why(desk: Desk) -> None:
+    desk.train("failing")
+    desk.wait(lambda: desk.job.state.value == "failed")
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "train"]
+    assert "out of memory" in layout.text and "Lower the resolution" in layout.text
+
+
+def test_a_silent_worker_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("addon.jobs.job_status"), "HEARTBEAT_LOST_SECONDS", 0.5)
+    desk.train("hanging")
+    desk.wait(lambda: desk.job.step > 0 and desk.job.lost)
+    assert "has not answered for" in drawn("train").text
+
+
+def test_a_hint_that_names_a_button_gets_the_button(desk: Desk) -> None:
+    desk.train("failing")
+    desk.wait(lambda: desk.job.state.value == "failed")
+    events = module("engine.core.protocol.events")
+    desk.job.failure = events.Failed("a.jpg is a JPEG.", "Convert the photos through Blender (button Convert Images).")
+    desk.job.findings = [events.Finding("error", f"{number}.jpg is a JPEG.", "") for number in range(9)]
+    layout = drawn("train")
+    assert "convert_images" in layout.operators and "3.jpg" not in layout.text
+
+
+def test_many_findings_are_counted(desk: Desk) -> None:
+    desk.train("happy")
+    desk.wait(lambda: desk.job.imported)
+    finding = module("engine.core.protocol.events").Finding
+    desk.job.findings = [finding("warning", f"Trouble {number}.", "") for number in range(9)]
+    layout = drawn("train")
+    assert "Trouble 8." in layout.text and "Trouble 5." not in layout.text and "and 6 more" in layout.text
+
+
+def test_a_splat_object_tells_what_it_holds(desk: Desk) -> None:
+    assert "Select a splat object" in drawn("splats").text
+    gaussians = ball(1234).with_sh_degree(2)
+    made = module("addon.splats.splat_object").create_splat_object("Splats", gaussians)
+    bpy.context.view_layer.objects.active = made
+    layout = drawn("splats")
+    assert "1,234 splats" in layout.text and "View dependence: 2" in layout.text
+    assert layout.operators[-2:] == ["import_splats", "export_splats"]
+    assert "view3d.toggle_shading" not in layout.operators
+
+
+def test_points_without_colours_offer_the_view_that_has_them() -> None:
+    made = module("addon.splats.splat_object").create_splat_object("Splats", ball(100))
+    if module("addon.splats.display").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    bpy.context.view_layer.objects.active = made
+    made.splatwright.viewport = False
+    assert "view3d.toggle_shading" in drawn("splats").operators
+    made.splatwright.viewport, made.splatwright.display = True, "POINTS"
+    assert "view3d.toggle_shading" in drawn("splats").operators
+
+
+def test_cycles_is_prepared_for_splats() -> None:
+    made = module("addon.splats.splat_object").create_splat_object("Splats", ball(100))
+    if module("addon.splats.display").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    bpy.context.view_layer.objects.active = made
+    scene = bpy.context.scene
+    scene.render.engine, scene.cycles.transparent_max_bounces = "CYCLES", 8
+    layout = drawn("splats")
+    assert "rays pass 8 splats" in layout.text and "prepare_cycles" in layout.operators
+    assert bpy.ops.splatwright.prepare_cycles() == {"FINISHED"} and scene.cycles.transparent_max_bounces == 256
+    assert "prepare_cycles" not in drawn("splats").operators
+
+
+def test_splats_that_cannot_be_drawn_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    viewport = module("addon.viewport")
+    if viewport.running is None:
+        pytest.skip("this Blender draws splats itself")
+    made = module("addon.splats.splat_object").create_splat_object("Splats", ball(100))
+    bpy.context.view_layer.objects.active = made
+    assert "cannot be drawn" not in drawn("splats").text
+    monkeypatch.setattr(viewport.running, "failure", "Splats cannot be drawn in the viewport: no memory")
+    assert "cannot be drawn in the viewport: no memory" in drawn("splats").text
+    made.splatwright.viewport = False
+    assert "cannot be drawn" not in drawn("splats").text
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_are_the_requests(name: str) -> None:
+    config = module("engine.core.protocol.config")
+    shown = bpy.context.scene.splatwright.train.bl_rna.properties[name]
+    assert shown.default == getattr(config.TrainConfig, name)
+    assert (shown.hard_min, shown.hard_max) == config.limits(name)
+    assert shown.description.lower() == config.describe(name).lower() and len(shown.description) > 10
+
+
+def test_background_is_the_requests() -> None:
+    config = module("engine.core.protocol.config")
+    shown = bpy.context.scene.splatwright.train.bl_rna.properties["background"]
+    assert shown.default == config.TrainConfig.background
+    assert tuple(shown.enum_items.keys()) == get_args(config.Background)
+
+
+def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
+    config, preset = module("engine.core.protocol.config").TrainConfig, module("engine.core.protocol.config").PRESETS["preview"]
+    assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
+    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset", "preset"}
+    assert shown <= {field.name for field in fields(config)}
+
+
+def test_every_operator_explains_itself() -> None:
+    names = dir(bpy.ops.splatwright)
+    assert len(names) > 8
+    for name in names:
+        kind = getattr(bpy.ops.splatwright, name).get_rna_type()
+        assert kind.name and len(kind.description) > 10 and not kind.description.endswith(".")
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 0 s"), (3700, "1 h 1 min"), (float("inf"), "some time"),
+                                               (None, "some time"), (-3, "0 s")])
+def test_durations(seconds: float | None, said: str) -> None:
+    assert module("engine.core.text").duration(seconds) == said
+
+
+def test_sentences_break_between_words() -> None:
+    broken = module("addon.ui.text").broken_lines
+    text = "The dataset is not complete: 12 images are there, and averyveryverylongword too."
+    assert " ".join(broken(text, 20)) == text and max(map(len, broken(text, 20))) <= 21
+    assert broken("", 20) == []
+
+
+@pytest.mark.parametrize(("behaviour", "state"), [("happy", "READY"), ("failing", "BROKEN")])
+def test_the_engine_is_checked_when_a_panel_wants_to_know(desk: Desk, behaviour: str, state: str) -> None:
+    status = module("addon.engines.status")
+    desk.use(fake_python(desk.root / "engines", behaviour))
+    assert status.status() is status.UNKNOWN
+    drawn("train")
+    assert bpy.app.timers.is_registered(status.tick)
+    while status.tick() is not None:
+        time.sleep(0.02)
+    assert status.status().state.name == state
+    assert ("Reinstall the extension." if state == "BROKEN" else "engine is ready") in drawn("train").text
+    status.unregister()
+    assert not bpy.app.timers.is_registered(status.tick)
+
+
+@pytest.mark.parametrize("command", [["no-such-program"], ["false"], ["echo", "hello"], ["echo", "[]"], ["echo", "{}"], ["true"]])
+def test_an_engine_that_says_nonsense_is_broken(command: list[str]) -> None:
+    status = module("addon.engines.status")
+    assert status.ask_worker(command, {}) == status.DOES_NOT_START
+
+
+def test_the_real_engine_is_ready(desk: Desk) -> None:
+    status = module("addon.engines.status")
+    answer = status.ask_worker(*desk.jobs.local_engine().worker_command("--self-check"))
+    assert answer.state is status.EngineState.READY, answer
+
+
+def test_preferences_draw(desk: Desk) -> None:
+    layout = Layout()
+    module("addon.preferences").SplatwrightPreferences.draw(
+        SimpleNamespace(layout=layout, bl_rna=desk.preferences.bl_rna, engines=desk.preferences.engines), bpy.context)
+    assert layout.properties == ["jobs_folder", "python", "engine_folder", "engine"]
+    assert module("addon.preferences").PACKAGE == EXTENSION

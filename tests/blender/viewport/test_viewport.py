@@ -1,0 +1,251 @@
+"""The viewport drawing against the trainer's rasterizer, pixel by pixel."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import bpy
+import gpu
+import numpy as np
+import pytest
+
+from engine.training.evaluate import psnr
+from tests.blender.conftest import module
+from tests.blender.splats.splat_samples import changed, keep_first
+from tests.blender.viewport.graphics import why_no_graphics
+from tests.blender.viewport.looking import camera, look, orthographic, space, truth, wall_depth
+from tests.scenes import colored_ball
+
+
+@pytest.fixture
+def viewport(fresh_scene: bpy.types.Scene) -> ModuleType:
+    found = module("addon.viewport")
+    if module("addon.splats.display").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    if why_no_graphics():
+        pytest.skip(why_no_graphics())
+    space().overlay.show_overlays = False
+    return found
+
+
+def show(gaussians: Any, name: str = "Splats") -> bpy.types.Object:
+    return module("addon.splats.splat_object").create_splat_object(name, gaussians)
+
+
+def baked(gaussians: Any, target: bpy.types.Object) -> Any:
+    bpy.context.view_layer.update()
+    return module("engine.core.splats.transform").transform_gaussians(gaussians, np.array(target.matrix_world, float))
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_it_draws_what_the_trainer_sees(viewport: ModuleType, degree: int) -> None:
+    ball, view = colored_ball(400, sh_degree=degree), camera()
+    show(ball)
+    expected = truth(ball, view)
+    assert expected[..., 3].max() > 0.95
+    assert psnr(look(view), expected) > 50
+    assert viewport.failure() == ""
+
+
+def test_it_draws_from_within(viewport: ModuleType) -> None:
+    """Splats beside and behind the camera, and a wide lens."""
+    ball, view = colored_ball(400, sh_degree=2), camera((0.1, 0.3, 0.2), focal=70.0)
+    show(ball)
+    assert psnr(look(view), truth(ball, view)) > 45
+
+
+@pytest.mark.parametrize("scale", [(0.8, 0.8, 0.8), (0.5, 1.2, 0.8), (-1, 1, 1), (0.4, -1.1, 0.9)],
+                         ids=["uniform", "stretched", "mirrored", "both"])
+def test_it_respects_the_object(viewport: ModuleType, scale: tuple[float, float, float]) -> None:
+    ball, view = colored_ball(400, sh_degree=3), camera()
+    made = show(ball)
+    made.rotation_euler, made.location, made.scale = (0.4, 0.8, -0.3), (0.2, 0.1, -0.1), scale
+    assert psnr(look(view), truth(baked(ball, made), view)) > 48
+
+
+def test_antialiased_splats_pale_where_they_are_widened(viewport: ModuleType) -> None:
+    """Beside an object of the other kind."""
+    ball, view = colored_ball(600, sh_degree=1), camera()
+    ball.scales[:] -= 2.0
+    made = show(ball)
+    widened = truth(ball, view)
+    made.splatwright.antialiased = True
+    assert psnr(look(view), truth(ball, view, antialiased=True)) > 48
+    assert psnr(look(view), widened) < 40
+    made.hide_set(True)
+    show(ball)
+    assert psnr(look(view), widened) > 48
+
+
+def test_several_objects_are_sorted_together(viewport: ModuleType) -> None:
+    """Every other splat in an object of its own: drawn one object after the other they would look otherwise."""
+    ball, view = colored_ball(600, sh_degree=1), camera()
+    show(ball.take(slice(0, None, 2)))
+    second = show(ball.take(slice(1, None, 2)).with_sh_degree(0))
+    second.rotation_euler = (0.0, 0.0, 0.5)
+    parts = [ball.take(slice(0, None, 2)), baked(ball.take(slice(1, None, 2)).with_sh_degree(0), second)]
+    together = module("engine.core.splats.gaussians").concatenate(parts)
+    assert psnr(look(view), truth(together, view)) > 48
+
+
+def test_orthographic_views(viewport: ModuleType) -> None:
+    """Against a long lens from far away, whose rays are almost parallel."""
+    ball, far = colored_ball(400, sh_degree=2), camera((240, -160, 120), focal=120 / 2.6 * 312.4)
+    show(ball)
+    near = camera((3, -2, 1.5))
+    assert psnr(look(near, orthographic(2.6)), truth(ball, far)) > 38
+
+
+def test_meshes_hide_what_is_behind_them(viewport: ModuleType) -> None:
+    ball, view = colored_ball(400), camera()
+    show(ball)
+    depths = view.project(ball.means)[1]
+    distance = float(np.median(depths))
+    in_front = ball.take(depths < distance)
+    assert psnr(look(view, wall=wall_depth(distance)), truth(in_front, view)) > 45
+    assert not look(view, wall=wall_depth(1.0)).any()
+
+
+def test_modifiers_count(viewport: ModuleType) -> None:
+    ball, view = colored_ball(300, sh_degree=1), camera()
+    keep_first(show(ball), 120)
+    assert psnr(look(view), truth(ball.take(slice(0, 120)), view)) > 50
+
+
+def test_instances_are_drawn(viewport: ModuleType) -> None:
+    ball, view = colored_ball(300, sh_degree=2), camera()
+    collection = bpy.data.collections.new("Asset")  # not linked: seen through its instance alone
+    module("addon.splats.splat_object").create_splat_object("Splats", ball, collection)
+    instance = bpy.data.objects.new("Instance", None)
+    instance.instance_type, instance.instance_collection = "COLLECTION", collection
+    instance.location, instance.rotation_euler, instance.scale = (0.3, 0, 0.2), (0.5, 0, 1), (0.6, 0.6, 0.6)
+    bpy.context.collection.objects.link(instance)
+    assert psnr(look(view), truth(baked(ball, instance), view)) > 48
+
+
+def test_a_preview_replaces_what_is_drawn(viewport: ModuleType) -> None:
+    view = camera()
+    made = show(colored_ball(300))
+    look(view)
+    for count in (300, 500):  # as many, and more
+        ball = colored_ball(count, seed=1, sh_degree=1)
+        module("addon.splats.splat_object").update_splat_object(made, ball)
+        assert psnr(look(view), truth(ball, view)) > 50
+
+
+def test_what_moves_is_drawn_where_it_is(viewport: ModuleType) -> None:
+    ball, view = colored_ball(400), camera()
+    made = show(ball)
+    look(view)
+    made.location = (0.4, -0.3, 0.2)
+    made.rotation_euler = (0, 0, 2)
+    look(view)  # begins the sort
+    wait_for_order(viewport)
+    assert psnr(look(view), truth(baked(ball, made), view)) > 48
+
+
+def wait_for_order(viewport: ModuleType) -> None:
+    sorters = viewport.running.busy_sorters()
+    assert sorters or not hasattr(gpu, "init"), "a render, the way to graphics before gpu.init(), calls all geometry changed"
+    for sorter in sorters:
+        sorter._pending.result(timeout=10)
+    viewport.look_at_sorts()
+    assert not viewport.running.busy_sorters()
+
+
+@pytest.mark.parametrize("hide", [
+    lambda made: made.hide_set(True),
+    lambda made: setattr(made, "hide_viewport", True),
+    lambda made: setattr(space(), "show_object_viewport_pointcloud", False),
+    lambda made: setattr(space().shading, "type", "MATERIAL"),
+    lambda made: setattr(made.splatwright, "viewport", False),
+    lambda made: setattr(made.splatwright, "display", "POINTS"),
+    lambda made: bpy.data.objects.remove(made),
+], ids=["hidden", "disabled", "no-point-clouds", "eevee", "off", "points", "deleted"])
+def test_hidden_splats_are_not_drawn(viewport: ModuleType, hide: Any) -> None:
+    made = show(colored_ball(100))
+    assert look(camera()).any()
+    hide(made)
+    assert not look(camera()).any()
+
+
+def test_blender_draws_bounds_where_splats_are_drawn(viewport: ModuleType) -> None:
+    made = show(colored_ball(100))
+    assert made.display_type == "BOUNDS"
+    made.splatwright.viewport = False
+    assert made.display_type == "TEXTURED"
+    made.splatwright.viewport = True
+    made.display_type = "WIRE"  # somebody's choice
+    module("addon.splats.display").show(made)
+    assert made.display_type == "WIRE" and not look(camera()).any()
+
+
+def test_no_more_are_drawn_than_asked_for(viewport: ModuleType) -> None:
+    ball, view = colored_ball(2500), camera()
+    made = show(ball)
+    made.splatwright.most_shown = 1000
+    assert psnr(look(view), truth(ball.take(slice(0, None, 3)), view)) > 50
+
+
+def test_rows_without_a_place_draw_nothing(viewport: ModuleType) -> None:
+    ball, view = colored_ball(300), camera()
+    made = show(ball)
+    places = ball.means.copy()
+    places[::3] = np.nan
+    made.data.attributes["position"].data.foreach_set("vector", places.ravel())
+    made.data.update_tag()
+    keep = np.isfinite(places).all(axis=1)
+    assert psnr(look(view), truth(ball.take(keep), view)) > 48
+
+
+def test_selected_splats_have_an_outline(viewport: ModuleType) -> None:
+    made, view = show(colored_ball(400)), camera()
+    plain = look(view)
+    space().overlay.show_overlays = True
+    made.select_set(True)
+    outlined = look(view)
+    changed_pixels = np.abs(outlined - plain).max(axis=2) > 0.1
+    assert 100 < changed_pixels.sum() < 1500
+    theme = bpy.context.preferences.themes[0].view_3d
+    colors = outlined[changed_pixels][:, :3]
+    assert np.allclose(colors, theme.object_selected, atol=0.01)
+    bpy.context.view_layer.objects.active = made
+    assert np.allclose(look(view)[changed_pixels][:, :3], theme.object_active, atol=0.01)
+    made.select_set(False)
+    assert np.array_equal(look(view), plain)
+
+
+def test_one_huge_splat_has_its_exact_colour(viewport: ModuleType) -> None:
+    color = np.array([[0.5, 0.02, 1.2]])
+    blob = changed(colored_ball(1), means=np.zeros((1, 3), np.float32), scales=np.full((1, 3), 0.5, np.float32),
+                   opacities=np.array([30], np.float32), sh0=module("engine.core.splats.gaussians").rgb_to_sh0(color)[:, None])
+    show(blob)
+    assert np.allclose(look(camera())[60, 80], [0.5, 0.02, 1.0, 0.999], atol=2e-3)
+
+
+def test_a_failure_is_told_in_a_sentence(viewport: ModuleType, monkeypatch: pytest.MonkeyPatch,
+                                         capfd: pytest.CaptureFixture[str]) -> None:
+    def fail(context: bpy.types.Context) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(viewport, "running", viewport.Drawing())
+    monkeypatch.setattr(viewport.running, "draw", fail)
+    viewport._draw()
+    assert viewport.failure() == "Splats cannot be drawn in the viewport: no memory"
+    assert "Traceback" not in capfd.readouterr().err
+    viewport.running.close()
+
+
+def test_disabling_leaves_nothing_behind(viewport: ModuleType) -> None:
+    show(colored_ball(50))
+    look(camera())
+    before = [len(handlers) for handlers, _ in viewport._hooks()]
+    viewport.unregister()
+    try:
+        assert viewport.running is None and viewport.failure() == ""
+        assert [len(handlers) for handlers, _ in viewport._hooks()] == [count - 1 for count in before]
+        assert not bpy.app.timers.is_registered(viewport.look_at_sorts)
+    finally:
+        viewport.register()
+    assert look(camera()).any()

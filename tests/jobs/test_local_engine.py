@@ -1,0 +1,269 @@
+"""LocalEngine with real worker processes on real job folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.core.errors import UserError
+from engine.core.formats.ply import read_ply
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.events import Failed, Finished, Progress, Started
+from engine.core.protocol.folder import JobSpec
+from engine.jobs.local_engine import JobState, LocalEngine
+from tests.scenes import write_ball_dataset
+
+SHORT = TrainConfig(max_steps=300, max_gaussians=600, resolution=64, sh_degree=1, refine_every=20, checkpoint_seconds=0.1, threads=1)
+ENDLESS = dataclasses.replace(SHORT, max_steps=1_000_000)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ball_dataset(tmp_path_factory.mktemp("data")).folder
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[LocalEngine]:
+    made = LocalEngine(tmp_path / "jobs – 仕事")
+    yield made
+    for job in made.jobs():
+        made.kill(job)
+
+
+def wait(engine: LocalEngine, job: str, reached: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, engine.folder(job).log.read_text(errors="replace")
+        time.sleep(0.02)
+
+
+def wait_for(engine: LocalEngine, job: str, state: JobState) -> None:
+    wait(engine, job, lambda: engine.state(job) is state)
+
+
+def finished(engine: LocalEngine, job: str) -> Finished:
+    wait(engine, job, lambda: not engine.state(job).alive)
+    last = engine.events(job)[0][-1]
+    assert isinstance(last, Finished), last
+    return last
+
+
+def steps(engine: LocalEngine, job: str) -> int:
+    return max((event.step for event in engine.events(job)[0] if isinstance(event, Progress)), default=0)
+
+
+def test_a_job_runs_to_its_end(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, SHORT, "ball"))
+    assert engine.state(job).alive
+    last = finished(engine, job)
+    assert engine.state(job) is JobState.FINISHED
+    result = engine.file(job, "result.ply")
+    assert result is not None and len(read_ply(result).gaussians) == last.gaussians
+    assert engine.folder(job).worker_pid() is None
+
+
+def test_another_engine_object_finds_the_running_job_and_stops_it(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    other = LocalEngine(engine.root)
+    wait(other, job, lambda: steps(other, job) > 0)
+    assert other.jobs() == [job] and other.state(job) is JobState.RUNNING
+    other.control(job, "stop")
+    assert finished(other, job).stopped
+
+
+def test_pause_and_resume(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    engine.control(job, "pause")
+    wait_for(engine, job, JobState.PAUSED)
+    resting = steps(engine, job)
+    time.sleep(0.5)
+    assert steps(engine, job) == resting
+    engine.resume(job)
+    wait(engine, job, lambda: steps(engine, job) > resting)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_worker_is_noticed_and_resumed_without_loss(engine: LocalEngine, dataset: Path) -> None:
+    whole = engine.submit(JobSpec(dataset, SHORT))
+    undisturbed = finished(engine, whole)
+    job = engine.submit(JobSpec(dataset, SHORT))
+    wait(engine, job, lambda: (engine.folder(job).checkpoint / "state.npz").exists())
+    time.sleep(random.random() * 0.3)
+    engine.kill(job)
+    if engine.state(job) is not JobState.FINISHED:
+        assert engine.state(job) is JobState.INTERRUPTED
+        engine.resume(job)
+    resumed = finished(engine, job)
+    assert resumed.gaussians == undisturbed.gaussians
+    assert resumed.psnr == pytest.approx(undisturbed.psnr, abs=0.1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+def test_a_worker_asked_to_end_saves_its_state_first(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, dataclasses.replace(ENDLESS, checkpoint_seconds=3600)))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    os.kill(engine.folder(job).worker_pid() or 0, signal.SIGTERM)
+    wait_for(engine, job, JobState.INTERRUPTED)
+    assert (engine.folder(job).checkpoint / "state.npz").exists()
+
+
+def test_the_job_outlives_whoever_started_it(engine: LocalEngine, dataset: Path) -> None:
+    code = ("import sys; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
+            "from engine.core.protocol.spec import JobSpec;"
+            "from engine.core.protocol.config import TrainConfig;"
+            "print(LocalEngine(Path(sys.argv[1])).submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))))")
+    starter = subprocess.run([sys.executable, "-c", code, str(engine.root), str(dataset)], capture_output=True, text=True, check=True)
+    job = starter.stdout.strip()
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    engine.control(job, "stop")
+    assert finished(engine, job).stopped
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system does not tell what a process does")
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_jumps_does_no_harm(engine: LocalEngine, dataset: Path, hours: int) -> None:
+    job = engine.submit(JobSpec(dataset, dataclasses.replace(ENDLESS, checkpoint_seconds=3600)))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    pid = engine.folder(job).worker_pid() or 0
+    os.kill(pid, signal.SIGSTOP)  # it cannot beat
+    moment = time.time() + hours * 3600
+    os.utime(engine.folder(job).path / "heartbeat", (moment, moment))
+    other = LocalEngine(engine.root)
+    assert other.state(job) is JobState.RUNNING
+    second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
+    assert second.returncode == 1 and "another worker" in second.stderr
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_a_worker_on_another_computer_is_known_by_its_heartbeat(engine: LocalEngine, dataset: Path) -> None:
+    folder = engine.folder("far")
+    folder.write_spec(JobSpec(dataset, ENDLESS))
+    heartbeat = folder.path / "heartbeat"
+    for pid in (os.getpid(), 2**22 + 1):  # whether a process of this computer has the same number says nothing
+        heartbeat.write_text(json.dumps({"pid": pid, "host": "another computer"}))
+        assert engine.state("far").alive and not folder.beats_here()
+        second = subprocess.run([sys.executable, "-m", "engine.worker", str(folder.path)], capture_output=True, text=True)
+        assert second.returncode == 1 and "another worker" in second.stderr
+        with pytest.raises(UserError, match="another computer"):
+            engine.kill("far")
+        os.utime(heartbeat, (time.time() - 60,) * 2)
+        assert engine.state("far") is JobState.INTERRUPTED
+
+
+def test_a_number_that_another_process_got_is_no_worker(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    engine.kill(job)
+    engine.folder(job).beat(os.getppid())
+    if Path("/proc/self/cmdline").exists():
+        assert LocalEngine(engine.root).state(job) is JobState.INTERRUPTED
+
+
+def test_a_second_worker_leaves_the_job_alone(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
+    assert second.returncode == 1 and "another worker" in second.stderr
+
+
+@pytest.mark.parametrize("heartbeat", [b"{", None, b'{"pid": 1}'])
+def test_a_spoiled_heartbeat_hides_no_worker(engine: LocalEngine, dataset: Path, heartbeat: bytes | None) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    path, pid = engine.folder(job).path / "heartbeat", engine.folder(job).worker_pid()
+    os.kill(pid or 0, signal.SIGSTOP)  # it cannot mend it
+    path.unlink() if heartbeat is None else path.write_bytes(heartbeat)
+    other = LocalEngine(engine.root)
+    assert other.state(job) is JobState.RUNNING
+    second = subprocess.run([sys.executable, "-m", "engine.worker", str(engine.folder(job).path)], capture_output=True, text=True)
+    assert second.returncode == 1 and "another worker" in second.stderr
+    other.kill(job)
+    wait(other, job, lambda: other.state(job) is JobState.INTERRUPTED)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_worker_killed_at_any_moment_goes_on_from_a_young_checkpoint(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, dataclasses.replace(ENDLESS, checkpoint_seconds=0.5)))
+    rng = random.Random()
+    for _ in range(3):
+        wait(engine, job, lambda: (engine.folder(job).checkpoint / "state.npz").exists())
+        time.sleep(rng.uniform(0, 1))
+        engine.kill(job)
+        killed, saved = time.time(), (engine.folder(job).checkpoint / "state.npz").stat().st_mtime
+        before = max(event.step for event in engine.events(job)[0] if isinstance(event, (Progress, Started)))
+        rate = max((event.steps_per_second for event in engine.events(job)[0] if isinstance(event, Progress)), default=0)
+        assert killed - saved < 0.5 + 3  # a machine at its limit takes its time
+        cursor = engine.events(job)[1]
+        engine.resume(job)
+        wait(engine, job, lambda cursor=cursor: any(isinstance(event, Started) for event in engine.events(job, cursor)[0]))
+        again = next(event for event in engine.events(job, cursor)[0] if isinstance(event, Started))
+        assert again.step > 0 and again.step >= before - (killed - saved + 0.5) * rate
+
+
+def test_what_a_cut_off_worker_left_half_written_goes(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, SHORT))
+    finished(engine, job)
+    left = [engine.folder(job).checkpoint / ".state.npz.1.tmp", engine.folder(job).path / ".result.ply.1.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+    engine.folder(job).write_spec(JobSpec(dataset, dataclasses.replace(SHORT, max_steps=320)))
+    engine.resume(job)
+    finished(engine, job)
+    assert not any(path.exists() for path in left)
+
+
+def test_a_deleted_job_is_gone_with_its_worker(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    pid = engine.folder(job).worker_pid()
+    engine.delete(job)
+    assert engine.jobs() == [] and not engine.folder(job).path.exists() and not Path(f"/proc/{pid}/cmdline").exists()
+
+
+def test_bad_data_fails_with_the_sentence(engine: LocalEngine, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    job = engine.submit(JobSpec(tmp_path / "empty", SHORT))
+    wait_for(engine, job, JobState.FAILED)
+    last = engine.events(job)[0][-1]
+    assert isinstance(last, Failed) and last.message and last.hint
+
+
+def test_a_wrong_protocol_fails_with_the_sentence(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, SHORT))
+    finished(engine, job)
+    text = (engine.folder(job).path / "job.json").read_text()
+    (engine.folder(job).path / "job.json").write_text(text.replace('"protocol": 1', '"protocol": 99'))
+    with pytest.raises(UserError, match="protocol"):
+        engine.resume(job)
+
+
+def test_a_missing_interpreter_is_one_sentence(tmp_path: Path, dataset: Path) -> None:
+    engine = LocalEngine(tmp_path, python=tmp_path / "no python")
+    with pytest.raises(UserError, match="could not be started"):
+        engine.submit(JobSpec(dataset, SHORT))
+
+
+def test_a_root_that_cannot_be_made_is_one_sentence(tmp_path: Path, dataset: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as caught:
+        LocalEngine(tmp_path / "file" / "jobs").submit(JobSpec(dataset, SHORT))
+    assert caught.value.hint
+
+
+def test_the_command_line_of_the_worker(tmp_path: Path) -> None:
+    def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "engine.worker", *arguments], capture_output=True, text=True)
+
+    assert '"ok": true' in worker("--self-check").stdout
+    assert worker().returncode == 2
