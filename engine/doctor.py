@@ -29,7 +29,7 @@ MEMORY_BYTES = 4e9
 KERNEL_PIXELS = 64
 
 
-class RowState(Enum):
+class DoctorState(Enum):
     """How something is."""
 
     WELL = "well"
@@ -39,17 +39,17 @@ class RowState(Enum):
 
 
 @dataclass(frozen=True)
-class Row:
+class DoctorRow:
     """One thing that was looked at: a sentence, and what to do about it."""
 
     subject: str
-    state: RowState
+    state: DoctorState
     sentence: str
     fix: str = ""
 
 
 @dataclass(frozen=True)
-class Request:
+class DoctorOptions:
     """What to look at."""
 
     folder: Path = Path()
@@ -57,7 +57,7 @@ class Request:
     graphics: bool = False  # whether this Python is meant to train on the graphics card, so that what it lacks for that is a fault
 
 
-def examine(request: Request) -> Iterator[Row]:
+def examine(request: DoctorOptions) -> Iterator[DoctorRow]:
     """Every row, one after the other; those of the graphics card may compile for minutes the first time."""
     graphics = find_graphics()
     yield interpreter()
@@ -74,17 +74,17 @@ def examine(request: Request) -> Iterator[Row]:
     yield port(request.port)
 
 
-def interpreter() -> Row:
+def interpreter() -> DoctorRow:
     """Python itself."""
-    return Row("Python", RowState.WELL, f"Python {platform.python_version()} at {sys.executable}.")
+    return DoctorRow("Python", DoctorState.WELL, f"Python {platform.python_version()} at {sys.executable}.")
 
 
-def processor_kernels() -> Row:
+def processor_kernels() -> DoctorRow:
     """The built-in engine: a training step on the processor."""
     return kernels("Built-in engine", "cpu", lambda: None)
 
 
-def packages() -> Row:
+def packages() -> DoctorRow:
     """What photos and videos need."""
     from .sfm.needs import check_packages, check_video_packages
 
@@ -92,87 +92,90 @@ def packages() -> Row:
         check_packages()
         check_video_packages()
     except UserError as error:
-        return Row("Photos and videos", RowState.ABSENT, error.message, "Install the full engine for photos and videos.")
-    return Row("Photos and videos", RowState.WELL, "Cameras can be found for photos and videos.")
+        return DoctorRow("Photos and videos", DoctorState.ABSENT, error.message, "Install the full engine for photos and videos.")
+    return DoctorRow("Photos and videos", DoctorState.WELL, "Cameras can be found for photos and videos.")
 
 
-def driver(graphics: Graphics | None, needed: bool) -> Row:
+def driver(graphics: Graphics | None, needed: bool) -> DoctorRow:
     """The card and its driver."""
     if graphics is None:
-        return Row("Graphics card", RowState.BROKEN if needed else RowState.ABSENT, "No NVIDIA card with a working driver was found.",
+        return DoctorRow("Graphics card", DoctorState.BROKEN if needed else DoctorState.ABSENT,
+                         "No NVIDIA card with a working driver was found.",
                    "Nothing to do without such a card; with one, install NVIDIA's driver and restart.")
     sentence = f"{graphics.card}. {driver_sentence(graphics).rstrip(';')}."
     if graphics.cuda < (12, 0):
-        return Row("Graphics card", RowState.BROKEN if needed else RowState.WEAK, sentence,
+        return DoctorRow("Graphics card", DoctorState.BROKEN if needed else DoctorState.WEAK, sentence,
                    "Update the driver to 525 or later; PyTorch needs CUDA 12.")
-    return Row("Graphics card", RowState.WELL, sentence)
+    return DoctorRow("Graphics card", DoctorState.WELL, sentence)
 
 
-def pytorch(graphics: Graphics | None, needed: bool) -> Row:
+def pytorch(graphics: Graphics | None, needed: bool) -> DoctorRow:
     """PyTorch, and whether it is for this driver."""
-    missing = RowState.BROKEN if needed else RowState.ABSENT
+    missing = DoctorState.BROKEN if needed else DoctorState.ABSENT
     if importlib.util.find_spec("torch") is None:
-        return Row("PyTorch", missing, "PyTorch is not installed; only training on a graphics card needs it.", "Install the full engine.")
+        return DoctorRow("PyTorch", missing, "PyTorch is not installed; only training on a graphics card needs it.",
+                         "Install the full engine.")
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Row("PyTorch", RowState.BROKEN, f"PyTorch does not start: {error}.", "Install the full engine anew.")
+        return DoctorRow("PyTorch", DoctorState.BROKEN, f"PyTorch does not start: {error}.", "Install the full engine anew.")
     version, cuda = torch.__version__, torch.version.cuda
     if cuda is None:
-        return Row("PyTorch", missing, f"PyTorch {version} is built without CUDA.", "The full engine brings a build with CUDA.")
+        return DoctorRow("PyTorch", missing, f"PyTorch {version} is built without CUDA.", "The full engine brings a build with CUDA.")
     if graphics and graphics.cuda[0] < int(cuda.partition(".")[0]):
-        return Row("PyTorch", RowState.BROKEN, f"PyTorch {version} is for CUDA {cuda}. {driver_sentence(graphics).rstrip(';')}.",
+        return DoctorRow("PyTorch", DoctorState.BROKEN, f"PyTorch {version} is for CUDA {cuda}. {driver_sentence(graphics).rstrip(';')}.",
                    "Update the driver, or install the full engine anew.")
-    return Row("PyTorch", RowState.WELL, f"PyTorch {version} for CUDA {cuda}.")
+    return DoctorRow("PyTorch", DoctorState.WELL, f"PyTorch {version} for CUDA {cuda}.")
 
 
-def toolkit(needed: bool) -> Row:
+def toolkit(needed: bool) -> DoctorRow:
     """CUDA's compiler, installed on the system or with the packages."""
     from .training.cuda.toolkit import packaged_toolkit
 
     home = packaged_toolkit()
     found = str(home / "bin" / "nvcc") if home else shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
     if found is None:
-        return Row("CUDA toolkit", RowState.WEAK if needed else RowState.ABSENT, "There is no CUDA compiler (nvcc).",
+        return DoctorRow("CUDA toolkit", DoctorState.WEAK if needed else DoctorState.ABSENT, "There is no CUDA compiler (nvcc).",
                    "gsplat's kernels are compiled with it once: install NVIDIA's CUDA toolkit, of the version that PyTorch is built for.")
-    return Row("CUDA toolkit", RowState.WELL, f"{_says(found, 'release')} at {found}.")
+    return DoctorRow("CUDA toolkit", DoctorState.WELL, f"{_says(found, 'release')} at {found}.")
 
 
-def compiler(needed: bool) -> Row:
+def compiler(needed: bool) -> DoctorRow:
     """The C++ compiler."""
     found = cpp_compiler()
     if found is None:
         name = "Visual Studio's C++ build tools" if sys.platform == "win32" else "a C++ compiler (package g++)"
-        return Row("C++ compiler", RowState.WEAK if needed else RowState.ABSENT, "There is no C++ compiler.",
+        return DoctorRow("C++ compiler", DoctorState.WEAK if needed else DoctorState.ABSENT, "There is no C++ compiler.",
                    f"gsplat's kernels are compiled with it once: install {name}.")
-    return Row("C++ compiler", RowState.WELL, f"{_says(found, '')} at {found}.")
+    return DoctorRow("C++ compiler", DoctorState.WELL, f"{_says(found, '')} at {found}.")
 
 
-def architectures(graphics: Graphics | None) -> Row:
+def architectures(graphics: Graphics | None) -> DoctorRow:
     """The generations of cards that PyTorch holds code for."""
     subject = "Architectures"
     if importlib.util.find_spec("torch") is None or graphics is None:
-        return Row(subject, RowState.ABSENT, "Not looked at: that takes PyTorch and an NVIDIA card.")
+        return DoctorRow(subject, DoctorState.ABSENT, "Not looked at: that takes PyTorch and an NVIDIA card.")
     import torch
 
     held = torch.cuda.get_arch_list()
     if graphics.capability is None or not held:
-        return Row(subject, RowState.WEAK, f"PyTorch holds code for {', '.join(held) or 'no card'}.", "Update the driver.")
+        return DoctorRow(subject, DoctorState.WEAK, f"PyTorch holds code for {', '.join(held) or 'no card'}.", "Update the driver.")
     own, names = f"sm_{graphics.capability[0]}{graphics.capability[1]}", ", ".join(held)
     same = [name for name in held if name.startswith(f"sm_{graphics.capability[0]}") and name <= own]
     if own in held or same:
-        return Row(subject, RowState.WELL, f"PyTorch holds code for {names}; this card is {own}.")
-    return Row(subject, RowState.BROKEN, f"PyTorch holds code for {names}, and this card is {own}.", "Install the full engine anew.")
+        return DoctorRow(subject, DoctorState.WELL, f"PyTorch holds code for {names}; this card is {own}.")
+    return DoctorRow(subject, DoctorState.BROKEN, f"PyTorch holds code for {names}, and this card is {own}.",
+                     "Install the full engine anew.")
 
 
-def gsplat_kernels(graphics: Graphics | None, needed: bool) -> Row:
+def gsplat_kernels(graphics: Graphics | None, needed: bool) -> DoctorRow:
     """The full engine: a training step on the graphics card."""
     subject = "gsplat kernels"
     if importlib.util.find_spec("gsplat") is None:
-        state = RowState.BROKEN if needed else RowState.ABSENT
-        return Row(subject, state, "gsplat is not installed; only training on a graphics card needs it.", "Install the full engine.")
+        state = DoctorState.BROKEN if needed else DoctorState.ABSENT
+        return DoctorRow(subject, state, "gsplat is not installed; only training on a graphics card needs it.", "Install the full engine.")
     if graphics is None:
-        return Row(subject, RowState.ABSENT, "Not tried: there is no NVIDIA card.", "Trainings take the processor here.")
+        return DoctorRow(subject, DoctorState.ABSENT, "Not tried: there is no NVIDIA card.", "Trainings take the processor here.")
 
     def ready() -> UserError | None:
         from .training.cuda.availability import prepare_kernels, unavailable
@@ -182,21 +185,21 @@ def gsplat_kernels(graphics: Graphics | None, needed: bool) -> Row:
     return kernels(subject, "cuda", ready)
 
 
-def kernels(subject: str, engine: str, problem: Callable[[], UserError | None]) -> Row:
+def kernels(subject: str, engine: str, problem: Callable[[], UserError | None]) -> DoctorRow:
     """Whether a training step, forward and backward, works on an engine."""
     try:
         trouble = problem()
         if trouble is not None:
-            return Row(subject, RowState.BROKEN, trouble.message, trouble.hint)
+            return DoctorRow(subject, DoctorState.BROKEN, trouble.message, trouble.hint)
         seconds = train_a_little(engine)
     except UserError as error:
-        return Row(subject, RowState.BROKEN, error.message, error.hint)
+        return DoctorRow(subject, DoctorState.BROKEN, error.message, error.hint)
     except ImportError as error:
-        return Row(subject, RowState.BROKEN, f"This Python lacks {error.name}.", "Install the full engine anew.")
+        return DoctorRow(subject, DoctorState.BROKEN, f"This Python lacks {error.name}.", "Install the full engine anew.")
     except Exception as error:  # whatever a driver, a compiler or a library may come up with is an answer here
-        return Row(subject, RowState.BROKEN, f"A training step failed: {type(error).__name__}: {str(error)[:200]}.",
+        return DoctorRow(subject, DoctorState.BROKEN, f"A training step failed: {type(error).__name__}: {str(error)[:200]}.",
                    "Install the full engine anew; if that does not help, report it with this list.")
-    return Row(subject, RowState.WELL, f"A training step, forward and backward, took {seconds * 1000:.0f} ms.")
+    return DoctorRow(subject, DoctorState.WELL, f"A training step, forward and backward, took {seconds * 1000:.0f} ms.")
 
 
 def train_a_little(engine: str) -> float:
@@ -232,28 +235,31 @@ def train_a_little(engine: str) -> float:
     return seconds
 
 
-def disk(folder: Path) -> Row:
+def disk(folder: Path) -> DoctorRow:
     """Room for trainings."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Row("Disk", RowState.WEAK, f"{folder} cannot be reached: {error.strerror or error}.", "Choose another folder for trainings.")
+        return DoctorRow("Disk", DoctorState.WEAK, f"{folder} cannot be reached: {error.strerror or error}.",
+                         "Choose another folder for trainings.")
     sentence = f"{free / 1e9:.1f} GB are free in {folder.resolve()}."
-    return Row("Disk", RowState.WELL, sentence) if free > DISK_BYTES else Row("Disk", RowState.WEAK, sentence, "Free some space.")
+    if free > DISK_BYTES:
+        return DoctorRow("Disk", DoctorState.WELL, sentence)
+    return DoctorRow("Disk", DoctorState.WEAK, sentence, "Free some space.")
 
 
-def memory() -> Row:
+def memory() -> DoctorRow:
     """Room for images and splats."""
     from .training.host_memory import free_memory
 
     free = free_memory()
     sentence = f"{free / 1e9:.1f} GB of memory are free."
     if free < MEMORY_BYTES:
-        return Row("Memory", RowState.WEAK, sentence, "Close other programs.")
-    return Row("Memory", RowState.WELL, sentence)
+        return DoctorRow("Memory", DoctorState.WEAK, sentence, "Close other programs.")
+    return DoctorRow("Memory", DoctorState.WELL, sentence)
 
 
-def port(number: int) -> Row:
+def port(number: int) -> DoctorRow:
     """The port of `splatwright serve`."""
     with socket.socket() as probe:
         if sys.platform != "win32":  # there the option lets two programs share a port
@@ -261,12 +267,12 @@ def port(number: int) -> Row:
         try:
             probe.bind(("127.0.0.1", number))
         except (OSError, OverflowError) as error:
-            return Row("Port", RowState.WEAK, f"Port {number} cannot be had: {getattr(error, 'strerror', None) or error}.",
+            return DoctorRow("Port", DoctorState.WEAK, f"Port {number} cannot be had: {getattr(error, 'strerror', None) or error}.",
                        "End the program that listens there, or serve on another port. Only a server for other computers needs it.")
-    return Row("Port", RowState.WELL, f"Port {number} is free.")
+    return DoctorRow("Port", DoctorState.WELL, f"Port {number} is free.")
 
 
-def report(rows: list[Row]) -> str:
+def report(rows: list[DoctorRow]) -> str:
     """Everything as text, to be copied into a message."""
     lines = [f"Splatwright self-check on {platform.platform()}"]
     for row in rows:
@@ -274,7 +280,7 @@ def report(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(rows: list[Row]) -> str:
+def as_json(rows: list[DoctorRow]) -> str:
     """Everything as one line for programs."""
     return json.dumps({"rows": [asdict(row) | {"state": row.state.value} for row in rows], "report": report(rows)})
 
@@ -286,7 +292,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--graphics", action="store_true")
     parser.add_argument("--folder", type=Path, default=Path())
     options = parser.parse_args(arguments)
-    print(as_json(list(examine(Request(options.folder, graphics=options.graphics)))))
+    print(as_json(list(examine(DoctorOptions(options.folder, graphics=options.graphics)))))
     return 0
 
 

@@ -77,9 +77,9 @@ def work(job: JobFolder) -> int:
 
 def work_alone(job: JobFolder) -> int:
     """Do the job; every failure becomes a Failed event."""
-    be_polite()
+    lower_priority()
     interrupted = listen_for_signals()
-    voice = Voice(job)
+    writer = EventWriter(job)
 
     def control() -> Control:
         if interrupted.is_set():
@@ -89,18 +89,18 @@ def work_alone(job: JobFolder) -> int:
     def training() -> None:
         job.clear_away()
         job.beat()
-        do(job, voice, control)
+        do(job, writer, control)
 
     try:
-        return attempt(training, voice)
+        return attempt(training, writer)
     finally:
-        rest(job)
+        clear_heartbeat(job)
 
 
 def check(job: JobFolder) -> int:
     """Look for trouble in the job's dataset: findings become events, the contact sheet lies in the folder."""
-    be_polite()
-    voice = Voice(job)
+    lower_priority()
+    writer = EventWriter(job)
 
     def checking() -> None:
         from .core.datasets.read import read_dataset_of
@@ -113,17 +113,17 @@ def check(job: JobFolder) -> int:
         checked = look_for_trouble(dataset)
         needed, findings = budget_here(dataset, spec.config)
         for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
-            voice.say(finding)
+            writer.emit(finding)
         write_png(job.sheet, checked.sheet())
 
-    return attempt(checking, voice)
+    return attempt(checking, writer)
 
 
 def estimate(job: JobFolder) -> int:
     """Try the job's training for some seconds: Stage events, findings, and at last Estimated. Nothing else is left in the folder."""
-    be_polite()
+    lower_priority()
     interrupted = listen_for_signals()
-    voice = Voice(job)
+    writer = EventWriter(job)
 
     def go_on() -> None:
         if interrupted.is_set() or job.control() == "stop":
@@ -136,68 +136,68 @@ def estimate(job: JobFolder) -> int:
 
         told = Every(TELL_SECONDS)
 
-        def say(step: Step) -> None:
+        def emit(step: Step) -> None:
             if told.due() or step.done == step.total:
-                voice.say(Stage(step.name, step.done, step.total, None))
+                writer.emit(Stage(step.name, step.done, step.total, None))
 
         spec = job.read_spec()
         with tempfile.TemporaryDirectory(dir=job.path) as folder:
-            found, findings = try_training(read_dataset(spec.dataset), spec.config, Path(folder), say, go_on)
+            found, findings = try_training(read_dataset(spec.dataset), spec.config, Path(folder), emit, go_on)
         for event in (*findings, found):
-            voice.say(event)
+            writer.emit(event)
 
-    return attempt(estimating, voice)
+    return attempt(estimating, writer)
 
 
-def attempt(work: Callable[[], None], voice: Voice) -> int:
+def attempt(work: Callable[[], None], writer: EventWriter) -> int:
     """Do it; whatever goes wrong becomes a Failed event. The exit status."""
     try:
         work()
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
-        voice.say(Failed(error.message, error.hint))
+        writer.emit(Failed(error.message, error.hint))
         return 1
     except MemoryError:
-        voice.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
+        writer.emit(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
         return 1
     except Exception as error:
         log(traceback.format_exc())
-        voice.say(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
+        writer.emit(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
                          "Resume the job; if it happens again, report it with the file engine.log of the job folder."))
         return 1
     finally:
-        voice.flush()
+        writer.flush()
     return 0
 
 
-def do(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
+def do(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -> None:
     """What the job asks for."""
     match job.read_any():
         case PosesSpec():
             from .sfm.job import run_poses
 
-            run_poses(job, voice.say, control)
+            run_poses(job, writer.emit, control)
         case FramesSpec():
             from .sfm.frames_job import run_frames
 
-            run_frames(job, voice.say, control)
+            run_frames(job, writer.emit, control)
         case JobSpec() as spec:
             launch_group(job, spec.config.gpus)
-            learn(job, voice, control)
+            learn(job, writer, control)
 
 
-def learn(job: JobFolder, voice: Voice, control: Callable[[], Control]) -> None:
+def learn(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -> None:
     """Train, together with the other processes if this one was started with others."""
     from .training.cuda.launch import join, leave
     from .training.trainer import train
 
-    def say(event: Event) -> None:
+    def emit(event: Event) -> None:
         if isinstance(event, Finished):
-            write_page(job, voice, event)  # whoever hears that the training is over finds its report
-        voice.say(event)
+            write_page(job, writer, event)  # whoever hears that the training is over finds its report
+        writer.emit(event)
 
-    train(job, say, control, join(), checks=Preflight())
+    train(job, emit, control, join(), checks=Preflight())
     leave()
 
 
@@ -217,29 +217,29 @@ class Preflight:
         return check_budget(dataset, config, engine, folder)
 
 
-def write_page(job: JobFolder, voice: Voice, finished: Finished) -> None:
+def write_page(job: JobFolder, writer: EventWriter, finished: Finished) -> None:
     """Write the job's report.html; a failure is told and ends nothing."""
     try:
         from .report.writing import write_report
 
         write_report(job, job.beat, finished)
     except UserError as error:
-        voice.say(Finding("warning", f"The report was not written: {error.message}", error.hint))
+        writer.emit(Finding("warning", f"The report was not written: {error.message}", error.hint))
     except Exception:
         log(traceback.format_exc())
-        voice.say(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
+        writer.emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
 
 
 def follow(job: JobFolder) -> int:
     """Train as one of several processes, beside the one that writes the job's files; only a failure is told."""
     listen_for_signals()
-    voice = Voice(job)
+    writer = EventWriter(job)
     try:
-        learn(job, voice, job.control)
+        learn(job, writer, job.control)
     except KeyboardInterrupt:
         return 1
     except UserError as error:
-        voice.say(Failed(error.message, error.hint))
+        writer.emit(Failed(error.message, error.hint))
         return 1
     return 0
 
@@ -260,18 +260,18 @@ def launch_group(job: JobFolder, gpus: int) -> None:
 
 def taken(job: JobFolder, held: bool | None) -> bool:
     """Whether another worker is at work on this job; `held` is what holding() says. Our own launcher may hold the lock, or beat, for us."""
-    from .jobs.processes import beats_elsewhere, worker_of
+    from .jobs.processes import worker_of, works_elsewhere
 
     if held:
-        return beats_elsewhere(job)
-    mine = (os.getpid(), os.getppid()) if job.beats_here() else ()
+        return works_elsewhere(job)
+    mine = (os.getpid(), os.getppid()) if job.is_local() else ()
     return holder(job.path).pid not in mine if held is False else worker_of(job) not in (None, *mine)
 
 
-def rest(job: JobFolder) -> None:
+def clear_heartbeat(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
-        job.rest()
+        job.clear_heartbeat()
     except OSError as error:
         log(str(error))
 
@@ -282,7 +282,7 @@ def log(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def be_polite() -> None:
+def lower_priority() -> None:
     """Leave the processor to Blender whenever it wants it."""
     if hasattr(os, "nice"):
         os.nice(5)
@@ -296,24 +296,24 @@ def listen_for_signals() -> threading.Event:
     return event
 
 
-class Voice:
+class EventWriter:
     """Writes events; keeps those that a full disk refuses and tries again with the next one."""
 
     def __init__(self, job: JobFolder):
         self.job = job
-        self.unsaid: list[Event] = []
+        self.pending: list[Event] = []
 
-    def say(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Append an event to the job's events."""
-        self.unsaid.append(event)
+        self.pending.append(event)
         self.flush()
 
     def flush(self) -> None:
         """Write what is still unsaid."""
         try:
-            while self.unsaid:
-                self.job.append_event(self.unsaid[0])
-                self.unsaid.pop(0)
+            while self.pending:
+                self.job.append_event(self.pending[0])
+                self.pending.pop(0)
         except UserError as error:
             log(str(error))
 

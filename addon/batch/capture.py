@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.batch.tasks import State, Task, forget, write_record
+from ...engine.batch.tasks import Task, TaskState, forget, write_record
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
 from ..capture.capture import CaptureProgress, capture_steps
@@ -18,7 +18,7 @@ from .plan import Plan, showing
 def captured(plan: Plan, render: Render) -> Iterator[CaptureProgress]:
     """Capture view by view. A failure is the task's; closed early, the task waits again and its dataset is marked incomplete."""
     task, directory = plan.task, plan.request.directory
-    task.state, task.done, task.total = State.CAPTURING, 0, task.images
+    task.state, task.done, task.total = TaskState.CAPTURING, 0, task.images
     try:
         forget(directory)
         with showing(plan.scene):
@@ -34,8 +34,8 @@ def captured(plan: Plan, render: Render) -> Iterator[CaptureProgress]:
     except (RuntimeError, KeyError, ReferenceError) as error:
         task.fail(UserError(f"The scene {plan.scene} could not be captured: {error}.", "Capture it from the panel Capture to see why."))
     finally:
-        if task.state is State.CAPTURING:
-            task.state, task.eta = State.WAITING, None
+        if task.state is TaskState.CAPTURING:
+            task.state, task.eta = TaskState.WAITING, None
 
 
 def _note(task: Task, seen: CaptureProgress) -> None:

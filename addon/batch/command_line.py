@@ -10,9 +10,9 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.batch.tasks import State, forget
+from ...engine.batch.tasks import TaskState, forget
 from ...engine.core.errors import UserError
-from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, News, read_order, tell
+from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, CaptureUpdate, read_order, report_update
 from ..batch_properties import camera_collections, cameras_of, file_name
 from ..capture.render_passes import render_blocking
 from .capture import captured
@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
     try:
         _capture(order, work)
     except UserError as error:
-        tell(News(problem=str(error)), work)
+        report_update(CaptureUpdate(problem=str(error)), work)
     return 0
 
 
@@ -66,7 +66,7 @@ def _plans(order: CaptureOrder, work: Path) -> Iterator[Plan]:
             check_places(plan)
             yield replace(plan, request=request)
         except UserError as error:
-            tell(News(name, str(dataset), problem=str(error)), work)
+            report_update(CaptureUpdate(name, str(dataset), problem=str(error)), work)
 
 
 def _views(order: CaptureOrder) -> list[Views]:
@@ -99,9 +99,9 @@ def _check_names(asked: list[str] | tuple[str, ...], known: set[str], kind: str)
 
 def _tell(plan: Plan, work: Path) -> None:
     task = plan.task
-    whole = task.state is State.DONE
+    whole = task.state is TaskState.DONE
     done, total = (task.images, task.images) if whole else (task.done, task.total or task.images)
-    tell(News(task.name, str(task.dataset), done, total, task.view_seconds, whole, task.problem), work)
+    report_update(CaptureUpdate(task.name, str(task.dataset), done, total, task.view_seconds, whole, task.problem), work)
 
 
 def _end_with_parent() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.batch.tasks import State, Task, forget, progress, summary, told
+from ...engine.batch.tasks import Task, TaskState, forget, progress, summary, summary_sentence
 from ...engine.batch.trainings import Trainings
 from ...engine.core.errors import UserError
 from ..batch_properties import BatchEntry, batch_settings
@@ -53,7 +53,7 @@ def busy() -> bool:
 
 def at_work() -> tuple[float, str]:
     """Share of the batch that is done, and a line about it."""
-    return progress(tasks())[0], told(tasks())
+    return progress(tasks())[0], summary_sentence(tasks())
 
 
 def ended() -> str:
@@ -84,9 +84,9 @@ def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
     Closing it early leaves what is not captured waiting. A capture that fails is noted, and the next one begins.
     """
     for plan in plans:
-        if plan.task.state is State.WAITING:
+        if plan.task.state is TaskState.WAITING:
             for _ in captured(plan, render):
-                yield told(tasks())
+                yield summary_sentence(tasks())
         if _elsewhere():
             hand_over([plan])
     hand_over(plans)
@@ -95,7 +95,7 @@ def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
 def hand_over(plans: list[Plan]) -> None:
     """Let captured datasets be trained on."""
     for task in (plan.task for plan in plans):
-        if task.state is State.CAPTURED and _trainings is not None:
+        if task.state is TaskState.CAPTURED and _trainings is not None:
             _trainings.add(task)
     start_timer()
 

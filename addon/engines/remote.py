@@ -15,7 +15,7 @@ from bpy.props import IntProperty, StringProperty
 from ...engine.core.errors import UserError
 from ...engine.core.protocol.http_messages import PORT
 from ...engine.remote.engine import RemoteEngine
-from ...engine.remote.http import Address, Line
+from ...engine.remote.http import Address, Connection
 from ..ui.redraw import redraw_sidebars
 from .locations import preferences
 
@@ -116,7 +116,7 @@ def draw(layout: bpy.types.UILayout, preferences: Any) -> None:
 def ask(address: Address) -> tuple[bool, str]:
     """Whether an engine answers, and what it says of itself."""
     try:
-        line = Line(address)
+        line = Connection(address)
         try:
             found = line.ask("GET", "/v1/engine")
         finally:

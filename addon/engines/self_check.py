@@ -19,7 +19,7 @@ SECONDS = 1800
 
 
 @dataclass(frozen=True)
-class Finding:
+class SelfCheckRow:
     """One row: how it is, the sentence, and what to do about it."""
 
     subject: str
@@ -29,23 +29,23 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class SelfCheck:
     """The whole list, and the text to copy."""
 
-    rows: tuple[Finding, ...] = ()
+    rows: tuple[SelfCheckRow, ...] = ()
     report: str = ""
     problem: UserError | None = None
 
 
 NO_ANSWER = UserError("The engine's Python gave no answer.", "Check Engine Python above, or install the full engine anew.")
 
-_diagnosis: Diagnosis | None = None
+_result: SelfCheck | None = None
 _thread: threading.Thread | None = None
 
 
-def diagnosis() -> Diagnosis | None:
+def result() -> SelfCheck | None:
     """What was found; None before anything was asked."""
-    return _diagnosis
+    return _result
 
 
 def running() -> bool:
@@ -69,29 +69,29 @@ def tick() -> float | None:
     return TICK_SECONDS if running() else None
 
 
-def understood(text: str) -> Diagnosis:
+def understood(text: str) -> SelfCheck:
     """The list in the last line that a self-check printed."""
     try:
         answer = json.loads(text.strip().splitlines()[-1])
-        return Diagnosis(tuple(Finding(**row) for row in answer["rows"]), answer["report"])
+        return SelfCheck(tuple(SelfCheckRow(**row) for row in answer["rows"]), answer["report"])
     except (ValueError, KeyError, TypeError, IndexError):
-        return Diagnosis(problem=NO_ANSWER)
+        return SelfCheck(problem=NO_ANSWER)
 
 
 def _ask(command: list[str], environment: dict[str, str]) -> None:
     """Runs outside the main thread: touches no Blender data."""
-    global _diagnosis
+    global _result
     try:
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=SECONDS,
                               env=environment, stdin=subprocess.DEVNULL, check=False, **NO_CONSOLE)
-        _diagnosis = understood(done.stdout)
+        _result = understood(done.stdout)
     except (OSError, subprocess.SubprocessError):
-        _diagnosis = Diagnosis(problem=NO_ANSWER)
+        _result = SelfCheck(problem=NO_ANSWER)
 
 
 def unregister() -> None:
     """Nothing ticks and nothing is known any more."""
-    global _diagnosis
+    global _result
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
-    _diagnosis = None
+    _result = None

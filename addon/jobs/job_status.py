@@ -57,7 +57,7 @@ class WatchedJob:
     posed: Posed | None = None
     stopped: bool = False
     stopping: bool = False
-    sick: str = ""
+    unhealthy: str = ""
     """why the training paused by itself"""
     findings: list[Finding] = field(default_factory=list)
     failure: Failed | None = None
@@ -97,7 +97,7 @@ class WatchedJob:
         match event:
             case Started():
                 self.step, self.max_steps, self.gaussians = event.step, event.max_steps, event.gaussians
-                self.failure, self.stopped, self.rate, self.eta, self.stage, self.sick = None, False, 0.0, None, "", ""
+                self.failure, self.stopped, self.rate, self.eta, self.stage, self.unhealthy = None, False, 0.0, None, "", ""
             case Progress():
                 self.step, self.max_steps, self.loss, self.gaussians = event.step, event.max_steps, event.loss, event.gaussians
                 self.rate, self.eta = event.steps_per_second, event.eta_seconds
@@ -108,7 +108,7 @@ class WatchedJob:
             case Evaluated():
                 self.psnr, self.ssim = event.psnr, event.ssim
             case Paused():
-                self.sick = event.reason
+                self.unhealthy = event.reason
             case Preview():
                 self.preview_due = True
             case Finding():

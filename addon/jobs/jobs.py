@@ -20,7 +20,7 @@ from ..engines.locations import jobs_folder, preferences
 from ..ui.redraw import redraw_sidebars
 from . import photo_results
 from .job_status import WatchedJob
-from .training_results import bring_home, is_home, leave_home, may_change, show_preview, splat_object
+from .training_results import clear_imported, import_result, is_imported, may_change, show_preview, splat_object
 
 INTERVAL = 0.25
 BUDGET_SECONDS = 0.01
@@ -115,7 +115,7 @@ def watch(name: str, place: Engine | None = None) -> WatchedJob:
     if name not in _watched:
         place = place or next((found for found in engines() if name in found.jobs()), local_engine())
         job = WatchedJob(name, place, photo_results.works_on_photos(place, name))
-        job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_home if job.photos else is_home)(job)
+        job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_imported if job.photos else is_imported)(job)
         _watched[name] = job
     start_timer()
     return _watched[name]
@@ -125,14 +125,14 @@ def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
     """Let a scene be about an earlier job; its result comes in once more."""
     _watched.pop(name, None)
     scene.splatwright.job = name
-    leave_home(name)
+    clear_imported(name)
     return watch(name)
 
 
 def resume(job: WatchedJob) -> None:
     """Let a paused, interrupted, failed or stopped job go on."""
     if not job.state.alive:
-        (photo_results.leave_home if job.photos else leave_home)(job.name)
+        (photo_results.clear_imported if job.photos else clear_imported)(job.name)
         job.begin_again()
     job.engine.resume(job.name)
     start_timer()
@@ -188,7 +188,7 @@ def _follow(job: WatchedJob, end: float) -> bool:
     finished = read_all and job.state is JobState.FINISHED and not job.imported
     if may_change(job.name):
         if finished:
-            (photo_results.bring_home if job.photos else bring_home)(job)
+            (photo_results.import_result if job.photos else import_result)(job)
         elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:
             _show_preview(job)
     return job.state.alive or not read_all or finished or time.monotonic() < job.watch_until

@@ -26,7 +26,7 @@ def works_on_photos(engine: Engine, job: str) -> bool:
         return False
 
 
-def bring_home(job: WatchedJob) -> None:
+def import_result(job: WatchedJob) -> None:
     """Import the dataset of a finished search in one undo step; let a video's pictures be the Photos panel's next folder."""
     job.imported = True
     if job.stopped:
@@ -56,12 +56,12 @@ def result_of(job: WatchedJob) -> Path:
     return found
 
 
-def is_home(job: WatchedJob) -> bool:
+def is_imported(job: WatchedJob) -> bool:
     """Whether the job's result was brought into this file before."""
     return any(scene.splatwright.imported_photo_job == job.name for scene in bpy.data.scenes)
 
 
-def leave_home(job: str) -> None:
+def clear_imported(job: str) -> None:
     """Forget that the result was brought in: another one will come."""
     for scene in bpy.data.scenes:
         if scene.splatwright.imported_photo_job == job:

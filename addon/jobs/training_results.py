@@ -60,7 +60,7 @@ def show_preview(job: WatchedJob) -> None:
     job.preview_took(time.monotonic() - start)
 
 
-def bring_home(job: WatchedJob) -> None:
+def import_result(job: WatchedJob) -> None:
     """Replace the preview by the result, in one undo step."""
     job.imported, job.preview_due = True, False
     path = job.engine.file(job.name, "result.ply")
@@ -79,7 +79,7 @@ def bring_home(job: WatchedJob) -> None:
     bpy.ops.ed.undo_push(message="Train Splats")
 
 
-def is_home(job: WatchedJob) -> bool:
+def is_imported(job: WatchedJob) -> bool:
     """Whether the job's result was brought into this file before."""
     found = splat_object(job.name)
     if any(scene.splatwright.imported_job == job.name for scene in bpy.data.scenes):
@@ -87,7 +87,7 @@ def is_home(job: WatchedJob) -> bool:
     return found is not None and _same_file(found.splatwright.source, job.engine.file(job.name, "result.ply"))
 
 
-def leave_home(job: str) -> None:
+def clear_imported(job: str) -> None:
     """Forget that the result was brought in: another one will come."""
     for scene in scenes_of(job):
         scene.splatwright.imported_job = ""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
-from ...engine.batch.tasks import State
+from ...engine.batch.tasks import TaskState
 from ...engine.core.errors import UserError
 from ..batch import run
 from ..batch.plan import Plan
@@ -219,7 +219,7 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = active_entry()
         task = run.task_of(entry) if entry is not None else None
-        return task is not None and task.state in (State.TRAINING, State.DONE) and bool(task.job) and entry.scene is not None
+        return task is not None and task.state in (TaskState.TRAINING, TaskState.DONE) and bool(task.job) and entry.scene is not None
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -185,7 +185,7 @@ class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        found = self_check.diagnosis()
+        found = self_check.result()
         if found is None:
             return {"CANCELLED"}
         context.window_manager.clipboard = found.report

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ...engine.batch.tasks import State, Task
+from ...engine.batch.tasks import Task, TaskState
 from ..batch import run
 from ..batch_properties import BatchEntry, active_entry, batch_settings
 from ..operators.batch import SPLATWRIGHT_OT_run_batch
@@ -14,12 +14,12 @@ from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 
 ICONS = {
-    State.WAITING: "SORTTIME",
-    State.CAPTURING: "RENDER_STILL",
-    State.CAPTURED: "IMAGE_DATA",
-    State.TRAINING: "PLAY",
-    State.DONE: "CHECKMARK",
-    State.FAILED: "CANCEL",
+    TaskState.WAITING: "SORTTIME",
+    TaskState.CAPTURING: "RENDER_STILL",
+    TaskState.CAPTURED: "IMAGE_DATA",
+    TaskState.TRAINING: "PLAY",
+    TaskState.DONE: "CHECKMARK",
+    TaskState.FAILED: "CANCEL",
 }
 MOST_PROBLEMS = 3
 
@@ -61,11 +61,11 @@ def draw_line(layout: bpy.types.UILayout, entry: BatchEntry) -> None:
     row = layout.row(align=True)
     row.prop(entry, "enabled", text="")
     row.prop(entry, "name", text="", emboss=False)
-    told = row.row()
-    told.alignment = "RIGHT"
-    told.alert = task is not None and task.state is State.FAILED
+    summary_sentence = row.row()
+    summary_sentence.alignment = "RIGHT"
+    summary_sentence.alert = task is not None and task.state is TaskState.FAILED
     if task is not None and entry.enabled:
-        told.label(text=task.sentence, icon=ICONS[task.state])
+        summary_sentence.label(text=task.sentence, icon=ICONS[task.state])
 
 
 def _draw_list_buttons(column: bpy.types.UILayout) -> None:
@@ -112,7 +112,7 @@ def _draw_run(layout: bpy.types.UILayout) -> None:
 
 
 def _draw_problems(layout: bpy.types.UILayout, tasks: list[Task]) -> None:
-    failed = [task for task in tasks if task.state is State.FAILED]
+    failed = [task for task in tasks if task.state is TaskState.FAILED]
     for task in failed[:MOST_PROBLEMS]:
         draw_sentence(layout, f"{task.name}: {task.problem}", "CANCEL", alert=True)
     if len(failed) > MOST_PROBLEMS:

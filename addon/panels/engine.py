@@ -75,7 +75,7 @@ def draw_diagnosis(layout: bpy.types.UILayout) -> None:
     row = box.row()
     row.label(text="Self-Check")
     row.operator("splatwright.diagnose", text="Checking …" if self_check.running() else "Check Everything", icon="VIEWZOOM")
-    found = self_check.diagnosis()
+    found = self_check.result()
     if found is None:
         return
     row.operator("splatwright.copy_diagnosis", text="", icon="COPYDOWN")

@@ -82,8 +82,8 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     if job.lost:
         sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
         draw_sentence(layout, sentence, "ERROR", alert=True)
-    if job.state is JobState.PAUSED and job.sick:
-        sentence = f"The training has paused by itself. {job.sick} Resume goes on nonetheless, Stop keeps the splats that there are."
+    if job.state is JobState.PAUSED and job.unhealthy:
+        sentence = f"The training has paused by itself. {job.unhealthy} Resume goes on nonetheless, Stop keeps the splats that there are."
         draw_sentence(layout, sentence, "CANCEL", alert=True)
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
@@ -123,7 +123,7 @@ def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
 
 def shown_findings(job: WatchedJob) -> list[Finding]:
     """Findings that the panel does not tell otherwise."""
-    reason = job.sick if job.state is JobState.PAUSED else ""
+    reason = job.unhealthy if job.state is JobState.PAUSED else ""
     return [found for found in job.findings if found.message != reason and (job.state is not JobState.FAILED or found.severity != "error")]
 
 

@@ -23,7 +23,7 @@ SELECTION = ".selection"
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredLayer:
     """One attribute of any type."""
 
     data_type: str
@@ -32,7 +32,7 @@ class Stored:
 
 def keep_points(target: bpy.types.Object, keep: np.ndarray) -> None:
     """Remove the points outside the mask [N], for all objects that share them. Pushes no undo step."""
-    kept = {name: Stored(layer.data_type, layer.rows[keep]) for name, layer in _read_all(target.data).items()}
+    kept = {name: StoredLayer(layer.data_type, layer.rows[keep]) for name, layer in _read_all(target.data).items()}
     resize(target, int(keep.sum()))
     _write_all(target.data, kept)
     display.show(target)
@@ -43,7 +43,7 @@ def copy_points(target: bpy.types.Object, chosen: np.ndarray, name: str) -> bpy.
     made = new_points(name, int(chosen.sum()))
     for material in target.data.materials:
         made.materials.append(material)
-    _write_all(made, {name: Stored(layer.data_type, layer.rows[chosen]) for name, layer in _read_all(target.data).items()})
+    _write_all(made, {name: StoredLayer(layer.data_type, layer.rows[chosen]) for name, layer in _read_all(target.data).items()})
     return made
 
 
@@ -60,12 +60,12 @@ def select_points(points: bpy.types.PointCloud, chosen: np.ndarray) -> None:
     stale = points.attributes.get(SELECTION)
     if stale is not None:
         points.attributes.remove(stale)
-    _write_all(points, {SELECTION: Stored("BOOLEAN", chosen[:, None])})
+    _write_all(points, {SELECTION: StoredLayer("BOOLEAN", chosen[:, None])})
 
 
-def _read_all(points: bpy.types.PointCloud) -> dict[str, Stored]:
+def _read_all(points: bpy.types.PointCloud) -> dict[str, StoredLayer]:
     """Every attribute of the points but those that hold text."""
-    return {found.name: Stored(found.data_type, _rows(found, len(points.points)))
+    return {found.name: StoredLayer(found.data_type, _rows(found, len(points.points)))
             for found in points.attributes if found.domain == "POINT" and found.data_type in STORED}
 
 
@@ -77,7 +77,7 @@ def _rows(attribute: bpy.types.Attribute, count: int) -> np.ndarray:
     return rows
 
 
-def _write_all(points: bpy.types.PointCloud, layers: dict[str, Stored]) -> None:
+def _write_all(points: bpy.types.PointCloud, layers: dict[str, StoredLayer]) -> None:
     """All are made before any is written, because making one moves the others."""
     for name, layer in layers.items():
         if name not in points.attributes:

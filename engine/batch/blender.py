@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import disk_error
-from ..core.protocol.capture_messages import COMMAND, CaptureOrder, News, read_news, write_order
+from ..core.protocol.capture_messages import COMMAND, CaptureOrder, CaptureUpdate, read_updates, write_order
 
 VARIABLE = "SPLATWRIGHT_BLENDER"
 OLDEST = (4, 5)
@@ -90,7 +90,7 @@ def addon_beside() -> Path | None:
     return root / "addon" / "__main__.py" if (root / "blender_manifest.toml").is_file() else None
 
 
-def captured(blender: Blender, order: CaptureOrder, log: Path) -> Iterator[list[News]]:
+def captured(blender: Blender, order: CaptureOrder, log: Path) -> Iterator[list[CaptureUpdate]]:
     """Let Blender capture what is ordered; yields what it tells, also when that is nothing, some times a second.
 
     Ends it when the caller leaves early. UserError when Blender ends before its work does.
@@ -99,7 +99,7 @@ def captured(blender: Blender, order: CaptureOrder, log: Path) -> Iterator[list[
         cursor, code = 0, None
         while code is None:
             code = process.poll()  # before the news, so that all is read after the end
-            news, cursor = read_news(Path(folder), cursor)
+            news, cursor = read_updates(Path(folder), cursor)
             yield news
             time.sleep(0 if news or code is not None else TICK_SECONDS)
     if code:

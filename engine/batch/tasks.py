@@ -24,7 +24,7 @@ from ..core.text import duration
 RECORD = "batch.json"
 
 
-class State(Enum):
+class TaskState(Enum):
     """How far an entry of a batch is."""
 
     WAITING = "waiting"
@@ -43,7 +43,7 @@ class Task:
     dataset: Path
     config: TrainConfig | None = None
     images: int = 0
-    state: State = State.WAITING
+    state: TaskState = TaskState.WAITING
     done: int = 0
     """views of the capture, or steps of the training, of `total`"""
     total: int = 0
@@ -65,24 +65,24 @@ class Task:
     @property
     def over(self) -> bool:
         """Nothing more comes of it by itself."""
-        return self.state in (State.DONE, State.FAILED)
+        return self.state in (TaskState.DONE, TaskState.FAILED)
 
     @property
     def share(self) -> float:
         """How much of it is done, 0 to 1; capture and training count alike."""
-        begun = self.done / self.total if self.total and self.state in (State.CAPTURING, State.TRAINING) else 0.0
-        passed = {State.WAITING: 0.0, State.CAPTURING: 0.0, State.CAPTURED: 1.0, State.TRAINING: 1.0}.get(self.state, 2.0)
+        begun = self.done / self.total if self.total and self.state in (TaskState.CAPTURING, TaskState.TRAINING) else 0.0
+        passed = {TaskState.WAITING: 0.0, TaskState.CAPTURING: 0.0, TaskState.CAPTURED: 1.0, TaskState.TRAINING: 1.0}.get(self.state, 2.0)
         return min(1.0, (passed + begun) / (2 if self.config else 1))
 
     @property
     def sentence(self) -> str:
         """The state in a few words."""
         match self.state:
-            case State.CAPTURING:
+            case TaskState.CAPTURING:
                 return f"capturing {self.done}/{self.total}"
-            case State.TRAINING:
+            case TaskState.TRAINING:
                 return self.note or (f"training {self.done:,}/{self.total:,}" if self.total else "training begins")
-            case State.DONE if self.psnr is not None:
+            case TaskState.DONE if self.psnr is not None:
                 return f"done, {self.psnr:.1f} dB"
             case _:
                 return self.state.value
@@ -90,11 +90,11 @@ class Task:
     def captured(self, images: int) -> None:
         """The dataset is whole."""
         self.images, self.done, self.total, self.eta = images, 0, 0, None
-        self.state = State.CAPTURED if self.config else State.DONE
+        self.state = TaskState.CAPTURED if self.config else TaskState.DONE
 
     def fail(self, error: UserError) -> None:
         """Nothing comes of it."""
-        self.state, self.problem, self.eta = State.FAILED, str(error), None
+        self.state, self.problem, self.eta = TaskState.FAILED, str(error), None
 
     def take_in(self, event: Event) -> None:
         """Note what an event of the training tells."""
@@ -118,7 +118,7 @@ class Task:
 
 def summary(tasks: Sequence[Task]) -> str:
     """How a batch stands, for the end of it: a sentence."""
-    done, failed = (sum(task.state is state for task in tasks) for state in (State.DONE, State.FAILED))
+    done, failed = (sum(task.state is state for task in tasks) for state in (TaskState.DONE, TaskState.FAILED))
     rest = len(tasks) - done - failed
     others = [f"{count} {word}" for count, word in ((failed, "failed"), (rest, "to do")) if count]
     return f"{done} of {len(tasks)} done" + "".join(f", {text}" for text in others)
@@ -127,11 +127,11 @@ def summary(tasks: Sequence[Task]) -> str:
 def progress(tasks: Sequence[Task]) -> tuple[float, float | None]:
     """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured that tells."""
     share = sum(task.share for task in tasks) / max(1, len(tasks))
-    views = sum(task.images - (task.done if task.state is State.CAPTURING else 0)
-                for task in tasks if task.state in (State.WAITING, State.CAPTURING))
-    steps = sum(task.config.max_steps - (task.done if task.state is State.TRAINING else 0)
+    views = sum(task.images - (task.done if task.state is TaskState.CAPTURING else 0)
+                for task in tasks if task.state in (TaskState.WAITING, TaskState.CAPTURING))
+    steps = sum(task.config.max_steps - (task.done if task.state is TaskState.TRAINING else 0)
                 for task in tasks if task.config and not task.over)
-    side_by_side = max(1, sum(task.state is State.TRAINING for task in tasks))
+    side_by_side = max(1, sum(task.state is TaskState.TRAINING for task in tasks))
     captures = _seconds(views, [task.view_seconds for task in tasks])
     trainings = _seconds(steps, [task.step_seconds for task in tasks])
     return share, None if captures is None or trainings is None else captures + trainings / side_by_side
@@ -148,20 +148,20 @@ def time_left(tasks: Sequence[Task]) -> str:
     left = progress(tasks)[1]
     if left is not None:
         return f"{duration(left)} left"
-    capture = next((task for task in tasks if task.state is State.CAPTURING and task.eta is not None), None)
+    capture = next((task for task in tasks if task.state is TaskState.CAPTURING and task.eta is not None), None)
     return f"{duration(capture.eta)} left for this capture" if capture else ""
 
 
-def told(tasks: Sequence[Task]) -> str:
+def summary_sentence(tasks: Sequence[Task]) -> str:
     """A line about the whole batch at work."""
-    current = next((task for task in tasks if task.state in (State.CAPTURING, State.TRAINING)), None)
+    current = next((task for task in tasks if task.state in (TaskState.CAPTURING, TaskState.TRAINING)), None)
     parts = (f"{current.name}: {current.sentence}" if current else "", f"{sum(task.over for task in tasks)} of {len(tasks)} finished",
              time_left(tasks))
     return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
-class Record:
+class TaskRecord:
     """What a batch captured into a dataset: a fingerprint of what was asked for, and a name for this one capture."""
 
     asked: str
@@ -178,11 +178,11 @@ def write_record(dataset: Path, asked: str) -> None:
     write_text(dataset / RECORD, json.dumps({"asked": asked, "capture": secrets.token_hex(8)}))
 
 
-def read_record(dataset: Path) -> Record | None:
+def read_record(dataset: Path) -> TaskRecord | None:
     """What was captured there by a batch; None where that is not known."""
     try:
         values = json.loads((dataset / RECORD).read_text(encoding="utf-8"))
-        return Record(str(values["asked"]), str(values["capture"]))
+        return TaskRecord(str(values["asked"]), str(values["capture"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -11,7 +11,7 @@ from ..core.errors import UserError
 from ..core.formats.registry import read_splats, write_splats
 from ..core.protocol.folder import HEARTBEAT_LOST_SECONDS
 from ..jobs.local_engine import Engine, JobState
-from .tasks import State, Task, job_spec
+from .tasks import Task, TaskState, job_spec
 
 RESTARTS = 2
 """How often a worker that was cut off is started again before its training counts as failed."""
@@ -90,7 +90,7 @@ class Trainings:
         for run in self._running:
             with suppress(UserError):
                 run.place.kill(run.task.job)
-            run.task.state, run.task.done, run.task.eta = State.CAPTURED, 0, None
+            run.task.state, run.task.done, run.task.eta = TaskState.CAPTURED, 0, None
         self._running.clear()
         self._waiting.clear()
 
@@ -108,12 +108,12 @@ class Trainings:
             self._runs(task, self.places[0], self.places[0].submit(job_spec(task)))
             return
         place, job = found
-        told = place.events(job)[1]  # why it ended or paused before is no news
+        summary_sentence = place.events(job)[1]  # why it ended or paused before is no news
         place.resume(job)
-        self._runs(task, place, job, told)
+        self._runs(task, place, job, summary_sentence)
 
     def _runs(self, task: Task, place: Engine, job: str, cursor: int = 0, writes: bool = True) -> None:
-        task.state, task.job, task.problem = State.TRAINING, job, ""
+        task.state, task.job, task.problem = TaskState.TRAINING, job, ""
         self._running.append(_Run(task, place, cursor, writes))
 
     def _follow(self, run: _Run) -> None:
@@ -145,7 +145,7 @@ class Trainings:
             splats = read_splats(result)
             write_splats(output, splats.gaussians, antialiased=splats.antialiased)
         self._drop(run.task)
-        run.task.state, run.task.eta = State.DONE, None
+        run.task.state, run.task.eta = TaskState.DONE, None
 
     def _restart(self, run: _Run) -> None:
         run.restarts += 1

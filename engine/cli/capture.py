@@ -11,11 +11,11 @@ from typing import Annotated
 import tyro
 
 from ..batch.blender import Blender, captured, find_blender
-from ..batch.tasks import State, Task
+from ..batch.tasks import Task, TaskState
 from ..batch.trainings import Trainings
 from ..core.errors import UserError
 from ..core.files import make_folder
-from ..core.protocol.capture_messages import CaptureOrder, News
+from ..core.protocol.capture_messages import CaptureOrder, CaptureUpdate
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
 from .chosen_engine import chosen_address, chosen_engine
 from .terminal import POLL_SECONDS, batch_view, print_batch
@@ -71,7 +71,7 @@ def capture(
         raise
     finally:
         print_batch(batch.tasks)
-    return 1 if any(task.state is State.FAILED for task in batch.tasks) else 0
+    return 1 if any(task.state is TaskState.FAILED for task in batch.tasks) else 0
 
 
 class Batch:
@@ -84,15 +84,15 @@ class Batch:
     def capture(self, program: Blender, order: CaptureOrder, log: Path) -> Iterator[None]:
         """Capture one file; yields some times a second. A failure is noted, and others go on."""
         try:
-            for told in captured(program, order, log):
-                for news in told:
+            for summary_sentence in captured(program, order, log):
+                for news in summary_sentence:
                     self._take_in(news, Path(order.output))
                 if self.early:
                     self._hand_over()
                     self.trainings.step()
                 yield
         except UserError as error:
-            self._take_in(News(problem=str(error)), Path(order.output))
+            self._take_in(CaptureUpdate(problem=str(error)), Path(order.output))
 
     def train(self) -> Iterator[None]:
         """Train on what is captured until all is over; yields some times a second."""
@@ -104,10 +104,10 @@ class Batch:
 
     def _hand_over(self) -> None:
         for task in self.tasks:
-            if task.state is State.CAPTURED:
+            if task.state is TaskState.CAPTURED:
                 self.trainings.add(task)
 
-    def _take_in(self, news: News, folder: Path) -> None:
+    def _take_in(self, news: CaptureUpdate, folder: Path) -> None:
         """Note what Blender tells; a problem of the whole file is that of every dataset of it that is not captured."""
         if not news.dataset:
             if not any(task.dataset.parent == folder for task in self.tasks):
@@ -124,7 +124,7 @@ class Batch:
         else:
             task.images, task.done, task.total, task.view_seconds = news.total, news.done, news.total, news.view_seconds
             task.eta = news.view_seconds and news.view_seconds * (news.total - news.done)
-            task.state = State.CAPTURING if news.done or task.state is State.CAPTURING else State.WAITING
+            task.state = TaskState.CAPTURING if news.done or task.state is TaskState.CAPTURING else TaskState.WAITING
 
     def _task(self, name: str, dataset: Path) -> Task:
         known = next((task for task in self.tasks if task.dataset == dataset), None)
@@ -135,7 +135,7 @@ class Batch:
 
 
 def _fail(task: Task, problem: str) -> None:
-    if task.state in (State.WAITING, State.CAPTURING):
+    if task.state in (TaskState.WAITING, TaskState.CAPTURING):
         task.fail(UserError(problem))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.protocol.http_messages import PORT
-from ..doctor import Request, RowState, as_json, examine
+from ..doctor import DoctorOptions, DoctorState, as_json, examine
 from .terminal import print_row
 
 
@@ -19,10 +19,10 @@ def doctor(json: bool = False, folder: Path = Path(), port: int = PORT, graphics
         graphics: this computer is meant to train on its graphics card: what is missing for that counts as broken
     """
     rows = []
-    for row in examine(Request(folder, port, graphics)):
+    for row in examine(DoctorOptions(folder, port, graphics)):
         rows.append(row)
         if not json:
             print_row(row.subject, row.state.value, row.sentence, row.fix)
     if json:
         print(as_json(rows))
-    return 1 if any(row.state is RowState.BROKEN for row in rows) else 0
+    return 1 if any(row.state is DoctorState.BROKEN for row in rows) else 0

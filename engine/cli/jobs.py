@@ -13,15 +13,15 @@ from ..core.errors import UserError
 from ..core.protocol.folder import JobFolder, find_jobs
 from ..core.protocol.http_messages import checked_job, status_from_json
 from ..jobs.local_engine import LocalEngine
-from ..remote.http import Address, Line
-from ..remote.local_copy import read_bond
+from ..remote.http import Address, Connection
+from ..remote.local_copy import read_remote_state
 from ..server.quota import size_of
 from .chosen_engine import chosen_address
 from .terminal import print_table
 
 
 @dataclass(frozen=True)
-class Row:
+class JobRow:
     """A job in the list; `size` in bytes."""
 
     name: str
@@ -50,7 +50,7 @@ def jobs(
     return 0
 
 
-def show(rows: list[Row]) -> None:
+def show(rows: list[JobRow]) -> None:
     """A table, or a sentence."""
     if rows:
         print_table(("job", "state", "size", ""), [(row.name, row.state, megabytes(row.size), row.note) for row in rows])
@@ -63,13 +63,13 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def row_of(job: JobFolder) -> Row:
+def row_of(job: JobFolder) -> JobRow:
     """A job folder of this computer; one that copies a job of a remote engine says so."""
-    bond = read_bond(job)
+    remote_state = read_remote_state(job)
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime((job.path / "job.json").stat().st_mtime))
-    if bond:
-        return Row(job.name, bond.state.value, size_of(job.path), f"{made}, at a remote engine: {bond.job}")
-    return Row(job.name, LocalEngine(job.path.parent).state(job.name).value, size_of(job.path), made)
+    if remote_state:
+        return JobRow(job.name, remote_state.state.value, size_of(job.path), f"{made}, at a remote engine: {remote_state.job}")
+    return JobRow(job.name, LocalEngine(job.path.parent).state(job.name).value, size_of(job.path), made)
 
 
 def delete_here(folder: Path, names: tuple[str, ...]) -> None:
@@ -83,23 +83,23 @@ def delete_here(folder: Path, names: tuple[str, ...]) -> None:
         print(f"{name} deleted, {megabytes(size)}")
 
 
-def listed_there(address: Address) -> list[Row]:
+def listed_there(address: Address) -> list[JobRow]:
     """The client's jobs at a remote engine."""
-    line = Line(address)
+    line = Connection(address)
     try:
         found = [status_from_json(values) for values in line.ask("GET", "/v1/jobs?sizes=true")["jobs"]]
     except (KeyError, TypeError, ValueError):
         raise UserError(f"What answers at {address.url} is no engine.", "Check the address and its port.") from None
     finally:
         line.close()
-    return [Row(status.id, status.state, status.size, status.note) for status in found]
+    return [JobRow(status.id, status.state, status.size, status.note) for status in found]
 
 
 def delete_there(address: Address, names: tuple[str, ...]) -> None:
     """End and remove jobs of a remote engine, which frees their part of the client's share of its disk."""
     rows = {row.name: row for row in listed_there(address)}
     check_names(names, list(rows), address.url)
-    line = Line(address)
+    line = Connection(address)
     try:
         for name in names:
             line.ask("DELETE", f"/v1/jobs/{checked_job(name)}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..evaluation.camera_paths import Named
-    from ..evaluation.scene import Scene
+    from ..evaluation.scene import SplatScene
 
 FILM = ".mp4"
 BACKGROUNDS = {"black": (0.0, 0.0, 0.0), "white": (1.0, 1.0, 1.0)}
@@ -74,13 +74,13 @@ def _chosen(path: Path | None, all_views: bool, frames: int) -> list[Named]:
     return flight(cameras, frames) if frames else cameras
 
 
-def _orbit(scene: Scene, frames: int, resolution: int) -> list[Named]:
+def _orbit(scene: SplatScene, frames: int, resolution: int) -> list[Named]:
     from ..evaluation.camera_paths import orbit
 
     return orbit(scene.gaussians, frames, resolution, max(2, round(resolution * ASPECT)))
 
 
-def _pictures(scene: Scene, cameras: list[Named], resolution: int, film: bool, background: str) -> Iterator[tuple[str, np.ndarray]]:
+def _pictures(scene: SplatScene, cameras: list[Named], resolution: int, film: bool, background: str) -> Iterator[tuple[str, np.ndarray]]:
     """Every camera's picture; in a film all are as large as the first."""
     from ..evaluation.camera_paths import fitted
 

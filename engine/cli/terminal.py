@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from ..batch.tasks import State, Task, progress, summary, time_left
+from ..batch.tasks import Task, TaskState, progress, summary, time_left
 from ..core.errors import UserError
 from ..core.protocol.events import Estimated, Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
 from ..core.protocol.progress import Say, Step
@@ -89,7 +89,7 @@ def batch_view() -> Iterator[Callable[[Sequence[Task]], None]]:
     """Shows the entries of a batch that it is told, a bar each, and how long the whole still takes."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
     bars: dict[str, TaskID] = {}
-    states: dict[str, State] = {}
+    states: dict[str, TaskState] = {}
     with Bar(*columns, console=console) as bar:
         whole = bar.add_task("batch", total=1.0, figures="")
 
@@ -110,11 +110,11 @@ def print_batch(tasks: Sequence[Task]) -> None:
     """What became of the entries of a batch: a table, why some failed, and a sentence."""
     table = Table("Entry", "Images", "PSNR/dB", "File")
     for task in tasks:
-        file = task.output if task.config and task.state is State.DONE else task.dataset if task.images else ""
+        file = task.output if task.config and task.state is TaskState.DONE else task.dataset if task.images else ""
         table.add_row(task.name, str(task.images or ""), f"{task.psnr:.2f}" if task.psnr is not None else "", str(file))
     out.print(table)
     for task in tasks:
-        if task.state is State.FAILED:
+        if task.state is TaskState.FAILED:
             console.print(f"{task.name}: {task.problem}", style=STYLES["error"], markup=False, highlight=False)
     out.print(f"{summary(tasks)}.", markup=False, highlight=False)
 

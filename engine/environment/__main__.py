@@ -20,13 +20,13 @@ def main(arguments: list[str]) -> int:
     """Entry point. Exit status 0: done; 1: the last line says why not."""
     options = parser().parse_args(arguments)
     try:
-        tell(run(options))
+        write_line(run(options))
     except UserError as error:
-        tell({"error": error.message, "hint": error.hint})
+        write_line({"error": error.message, "hint": error.hint})
         return 1
     except OSError as error:
         problem = disk_error(Path(error.filename or "A file"), error)
-        tell({"error": problem.message, "hint": problem.hint})
+        write_line({"error": problem.message, "hint": problem.hint})
         return 1
     return 0
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         case "install":
             backend = backend_named(options.backend) if options.backend else choose(look_around(options.wheels)).backend
             request = InstallRequest(options.root, backend, options.python, existing(options.wheels))
-            return {"python": str(install(request, lambda step: tell(asdict(step))).python)}
+            return {"python": str(install(request, lambda step: write_line(asdict(step))).python)}
         case _:
             EngineFolder(options.root).remove()
             return {"removed": str(options.root)}
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def tell(answer: dict[str, object]) -> None:
+def write_line(answer: dict[str, object]) -> None:
     """One line for whoever started this."""
     print(json.dumps(answer), flush=True)
 

@@ -15,8 +15,8 @@ from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Finding
 from ..core.text import duration
 from ..preflight import thresholds as limit
-from ..training.backend import Engine
-from ..training.engines import likely_engine
+from ..training.backend import BackendName
+from ..training.engines import likely_backend
 from ..training.host_memory import free_memory
 from ..training.requirements import settled
 
@@ -32,7 +32,7 @@ GIGABYTE = 1e9
 SCRATCH = 60
 """Bytes a pixel of one image that a step needs: images, their gradients, the lists of Gaussians of tiles."""
 
-FIXED_MEMORY: dict[Engine, float] = {"cpu": 120e6, "cuda": 3e9}
+FIXED_MEMORY: dict[BackendName, float] = {"cpu": 120e6, "cuda": 3e9}
 """Bytes of the engine itself; torch and the driver's libraries are most of it."""
 
 PHOTO_SHARE = 0.5
@@ -73,12 +73,12 @@ class Needs:
 
 def budget_here(dataset: Dataset, config: TrainConfig) -> tuple[Needs, list[Finding]]:
     """What a training will take on this computer, and the findings about it; settings may leave open what it decides."""
-    engine = likely_engine(config)
+    engine = likely_backend(config)
     decided = settled(config, dataset, engine)
     return needs(dataset, decided, engine), check_budget(dataset, decided, engine, dataset.folder)
 
 
-def needs(dataset: Dataset, config: TrainConfig, engine: Engine) -> Needs:
+def needs(dataset: Dataset, config: TrainConfig, engine: BackendName) -> Needs:
     """Estimate by the sizes of images and by the most Gaussians, which must be settled."""
     sizes = [_pixels(view, config.resolution) for view in dataset.views] or [0.0]
     model = config.max_gaussians * (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
@@ -87,7 +87,7 @@ def needs(dataset: Dataset, config: TrainConfig, engine: Engine) -> Needs:
     return Needs(_memory_of(dataset, sizes, model, kept, engine), (2 * SAVED + 1) * model, seconds)  # two checkpoints and the result
 
 
-def _memory_of(dataset: Dataset, sizes: list[float], model: float, kept: float, engine: Engine) -> float:
+def _memory_of(dataset: Dataset, sizes: list[float], model: float, kept: float, engine: BackendName) -> float:
     """Bytes for images of `sizes` pixels, of which `kept` bytes stay decoded, and a model of `model` bytes."""
     channels = 4 if any(view.image.suffix.lower() == ".png" for view in dataset.views) else 3
     photos = min(sum(sizes) * channels * PYRAMID, kept)
@@ -107,7 +107,7 @@ def _pixels(view: View, resolution: int) -> float:
     return view.camera.width * factor * view.camera.height * factor
 
 
-def check_budget(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path) -> list[Finding]:
+def check_budget(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path) -> list[Finding]:
     """Whether memory, the disk of the job's `folder` and patience suffice."""
     needed = needs(dataset, config, engine)
     return [*_memory(needed, free_memory()), *_disk(needed, free_disk(folder)), *_time(needed, config)]

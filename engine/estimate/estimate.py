@@ -12,8 +12,8 @@ from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Estimated, Finding
 from ..core.protocol.progress import Say, silent
 from ..preflight.pose_checks import check_completeness, unsound_poses
-from ..training.backend import Engine, Model
-from ..training.engines import Choice, choose_engine, create_model, device_errors
+from ..training.backend import BackendName, Model
+from ..training.engines import Choice, choose_backend, create_model, device_errors
 from ..training.requirements import check_demands, settled
 from .budget import free_disk
 from .fit import Fitting, misfit
@@ -34,7 +34,7 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     for finding in (*check_completeness(dataset), *unsound_poses(dataset.views)):
         if finding.severity == "error":
             raise UserError(finding.message, finding.hint)
-    choice = choice or choose_engine(config, tick)
+    choice = choice or choose_backend(config, tick)
     check_demands(config, dataset, choice.engine)
     decided = settled(config, dataset, choice.engine)
     with device_errors(choice.engine):
@@ -43,7 +43,7 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]
 
 
-def crowded(engine: Engine) -> list[Finding]:
+def crowded(engine: BackendName) -> list[Finding]:
     """That other programs were waiting for the processor in the last minute, where the system tells so."""
     cores = os.cpu_count() or 1
     if engine != "cpu" or not hasattr(os, "getloadavg") or os.getloadavg()[0] < cores * CROWDED:

@@ -115,14 +115,14 @@ def misfit(fitting: Fitting, forecast: Forecast, config: TrainConfig) -> list[Fi
     message = f"The training {', and '.join(lack.sentence for lack in lacks)}."
     mended = fitting.mended(config)
     if mended is None:
-        return [Finding("warning", message, hopeless(lacks), "fit", lacks[0].needed)]
+        return [Finding("warning", message, oversized(lacks), "fit", lacks[0].needed)]
     changed = [name for name in ("image_memory", *TIME) if getattr(mended, name) != getattr(config, name)]
     hint = f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}."
     settings = tuple(f"{name}={getattr(mended, name)}" for name in changed)
     return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings)]
 
 
-def hopeless(lacks: list[Shortfall]) -> str:
+def oversized(lacks: list[Shortfall]) -> str:
     """What helps where no setting does."""
     if any(lack.kind == "disk" for lack in lacks):
         return "No setting makes it fit: free some disk space."

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..core.protocol.config import TrainConfig
-from ..training.backend import Engine
+from ..training.backend import BackendName
 from ..training.host_memory import used_memory
 
 LOOK_SECONDS = 0.003
@@ -23,7 +23,7 @@ class Peak:
 
 
 @contextmanager
-def watched(engine: Engine) -> Iterator[Peak]:
+def watched(engine: BackendName) -> Iterator[Peak]:
     """Inside, the peak grows; a thread looks at the process every few milliseconds, torch itself counts on a card."""
     peak, ended = Peak(), threading.Event()
 
@@ -49,7 +49,7 @@ def watched(engine: Engine) -> Iterator[Peak]:
             peak.card = most_held()
 
 
-def card_memory(config: TrainConfig, engine: Engine) -> float:
+def card_memory(config: TrainConfig, engine: BackendName) -> float:
     """Bytes of the current graphics card that a training may take; 0 without one."""
     if engine != "cuda":
         return 0.0

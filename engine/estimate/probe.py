@@ -22,12 +22,12 @@ from ..core.protocol.config import TrainConfig
 from ..core.protocol.progress import Say, Step
 from ..core.splats.gaussians import Gaussians
 from ..preflight.image_stats import look_at_images
-from ..training.backend import Engine, Model, StepSettings, Target
+from ..training.backend import BackendName, Model, StepSettings, Target
 from ..training.checkpoint import NEWEST, Checkpoint, save_checkpoint
 from ..training.cuda.memory import bytes_of_gaussian, bytes_of_pixel
 from ..training.data.image_store import bytes_of
 from ..training.data.images import each_in_threads
-from ..training.data.maps import wanted_maps
+from ..training.data.maps import selected_maps
 from ..training.data.targets import REDUCTIONS, TargetPyramid, load_pyramid
 from ..training.data.targets import sizes as reduced_sizes
 from ..training.engines import create_model
@@ -55,7 +55,7 @@ UNSURE = 0.2
 LONGEST_KIND, LONGEST_SETTLING = 1.2, 3.0
 """Seconds after which no further round of a kind of step, or no further step of settling, is begun."""
 
-MOST_GAUSSIANS: dict[Engine, int] = {"cpu": 120_000, "cuda": 500_000}
+MOST_GAUSSIANS: dict[BackendName, int] = {"cpu": 120_000, "cuda": 500_000}
 """Of the larger model: beyond it the straight line goes on."""
 
 BYTES_A_PIXEL = 1000
@@ -63,7 +63,7 @@ BYTES_A_PIXEL = 1000
 
 
 @dataclass(frozen=True)
-class Photo:
+class ProbePhoto:
     """A few photos, and what it takes to have one."""
 
     pyramids: list[TargetPyramid]
@@ -77,7 +77,7 @@ Tick = Callable[[], None]
 """Called for each photo and before each step; what it raises ends the probe."""
 
 
-def probe(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, say: Say, tick: Tick = lambda: None,
+def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, say: Say, tick: Tick = lambda: None,
           make_model: Callable[..., Model] = create_model) -> Probe:
     """Try a training of `dataset` with settled settings; checkpoints go into `folder`. Takes some seconds."""
     begin, idle, free = time.monotonic(), used_memory(), free_memory()
@@ -86,7 +86,7 @@ def probe(dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, s
     photos = read_photos(chosen_views(dataset), config, tick)
     start = initial_gaussians(dataset, config)
     held = used_memory()
-    trial = Trial(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
+    trial = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
     small, large = sizes(len(start), config, engine, free_card)
     first, settled, growth = trial.size(resized(start, small, config.seed), SETTLING)
     second, _, _ = trial.size(resized(settled, large, config.seed), SETTLING // 2)
@@ -120,7 +120,7 @@ def beyond(size: Size, held: float) -> Size:
     return replace(size, memory=max(0.0, size.memory - held))
 
 
-def sizes(start: int, config: TrainConfig, engine: Engine, free_card: float) -> tuple[int, int]:
+def sizes(start: int, config: TrainConfig, engine: BackendName, free_card: float) -> tuple[int, int]:
     """Gaussians of the small and the large model; the large one leaves most of a card free."""
     room = int(free_card / 4 / bytes_of_gaussian(config.sh_degree)) if free_card else MOST_GAUSSIANS[engine]
     large = max(2, min(max(start, config.max_gaussians), MOST_GAUSSIANS[engine], room))
@@ -133,10 +133,10 @@ def chosen_views(dataset: Dataset) -> tuple[View, ...]:
     return tuple(views[row] for row in np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).astype(int)))
 
 
-def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> Photo:
+def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> ProbePhoto:
     """Look at them and read them as a training does, and take time and memory."""
     def load(item: tuple[int, View]) -> TargetPyramid:
-        return load_pyramid(item[1], config.resolution, wanted_maps(config), item[0])
+        return load_pyramid(item[1], config.resolution, selected_maps(config), item[0])
 
     begin, before = time.perf_counter(), used_memory()
     with watched("cpu") as peak:
@@ -149,7 +149,7 @@ def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> Pho
     kept = sum(map(bytes_of, pyramids))
     seconds = time.perf_counter() - begin
     reading, left = (max(0.0, memory - before - kept) for memory in (peak.memory, used_memory()))
-    return Photo(pyramids, seconds / len(views), kept / len(views), reading, left)
+    return ProbePhoto(pyramids, seconds / len(views), kept / len(views), reading, left)
 
 
 def resized(gaussians: Gaussians, count: int, seed: int) -> Gaussians:
@@ -189,12 +189,12 @@ class Counter:
 
 
 @dataclass
-class Trial:
+class ProbeRun:
     """Tries models of the sizes that are asked for."""
 
     dataset: Dataset
     config: TrainConfig
-    engine: Engine
+    engine: BackendName
     folder: Path
     pyramids: list[TargetPyramid]
     scene_scale: float

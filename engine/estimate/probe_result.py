@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..core.protocol.config import TrainConfig
-from ..training.backend import Engine
+from ..training.backend import BackendName
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Size:
 class Probe:
     """What was measured. `config` is what was tried: its resolution may be lower than the training's."""
 
-    engine: Engine
+    engine: BackendName
     config: TrainConfig
     start: int  # Gaussians that the training begins with
     growth: float  # share of Gaussians that a refinement of the strategy default would add

@@ -13,11 +13,11 @@ from ..training.backend import Target
 from ..training.evaluate import ViewScore, compared, evaluate_each
 from .held_out import HeldOut
 from .lpips import Compare
-from .scene import Scene, opened
+from .scene import SplatScene, opened
 
 
 @dataclass(frozen=True)
-class Row:
+class ViewRow:
     """Figures of one view: PSNR in dB and SSIM, higher is better; LPIPS, lower is better, None where it is not measured."""
 
     name: str
@@ -26,7 +26,7 @@ class Row:
     lpips: float | None = None
 
 
-def measure_file(path: Path, held_out: HeldOut, lpips: Compare | None = None, tick: Callable[[], None] = lambda: None) -> list[Row]:
+def measure_file(path: Path, held_out: HeldOut, lpips: Compare | None = None, tick: Callable[[], None] = lambda: None) -> list[ViewRow]:
     """Read a splat file from the disk and measure what is in it; UserError when the masks leave nothing to measure."""
     with opened(path, held_out.config) as scene:
         rows = [row for named in held_out.targets() for row in _rows(scene, named, lpips, tick)]
@@ -35,21 +35,21 @@ def measure_file(path: Path, held_out: HeldOut, lpips: Compare | None = None, ti
     return rows
 
 
-def _rows(scene: Scene, named: tuple[str, Target], lpips: Compare | None, tick: Callable[[], None]) -> Iterable[Row]:
+def _rows(scene: SplatScene, named: tuple[str, Target], lpips: Compare | None, tick: Callable[[], None]) -> Iterable[ViewRow]:
     scores: list[ViewScore] = evaluate_each(scene.model, [named], scene.gaussians.sh_degree, tick)
     for score in scores:
         distance = None if lpips is None else lpips(*compared(scene.model, named[1], scene.gaussians.sh_degree))
-        yield Row(score.name, score.psnr, score.ssim, distance)
+        yield ViewRow(score.name, score.psnr, score.ssim, distance)
 
 
-def mean_row(rows: list[Row]) -> Row:
+def mean_row(rows: list[ViewRow]) -> ViewRow:
     """The mean over the views."""
     lpips = [row.lpips for row in rows if row.lpips is not None]
-    return Row("mean", float(np.mean([row.psnr for row in rows])), float(np.mean([row.ssim for row in rows])),
+    return ViewRow("mean", float(np.mean([row.psnr for row in rows])), float(np.mean([row.ssim for row in rows])),
                float(np.mean(lpips)) if lpips else None)
 
 
-def table(rows: list[Row]) -> list[str]:
+def table(rows: list[ViewRow]) -> list[str]:
     """Lines for a terminal: a heading with the names of the figures, the views, the mean."""
     width = max(len("view"), *(len(row.name) for row in rows))
     lpips = rows[0].lpips is not None
@@ -57,11 +57,11 @@ def table(rows: list[Row]) -> list[str]:
     return [heading, *(_line(row, max(width, 13)) for row in (*rows, mean_row(rows)))]
 
 
-def _line(row: Row, width: int) -> str:
+def _line(row: ViewRow, width: int) -> str:
     return f"{row.name:{width}}  {row.psnr:7.2f}  {row.ssim:6.4f}" + ("" if row.lpips is None else f"  {row.lpips:6.4f}")
 
 
-def figures(rows: list[Row]) -> dict[str, object]:
+def figures(rows: list[ViewRow]) -> dict[str, object]:
     """The table as plain values."""
     mean = mean_row(rows)
     lpips = {} if mean.lpips is None else {"lpips": round(mean.lpips, 4)}

@@ -16,13 +16,13 @@ from ..core.protocol.config import TrainConfig
 from ..core.protocol.folder import JobFolder
 from ..core.splats.gaussians import Gaussians
 from ..training.backend import Model, Rendering
-from ..training.engines import choose_engine, create_model
+from ..training.engines import choose_backend, create_model
 
 Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Scene:
+class SplatScene:
     """Splats that were read from a file, behind the fastest engine of this computer."""
 
     gaussians: Gaussians
@@ -39,14 +39,14 @@ class Scene:
 
 
 @contextmanager
-def opened(path: Path, backend: TrainConfig = TrainConfig()) -> Iterator[Scene]:  # noqa: B008 (a frozen default)
+def opened(path: Path, backend: TrainConfig = TrainConfig()) -> Iterator[SplatScene]:  # noqa: B008 (a frozen default)
     """A splat file of any format, until the with block ends. UserError when it holds no splats or the engine cannot run."""
     file = read_splats(path)
     config = TrainConfig(backend=backend.backend, threads=backend.threads, antialiased=file.antialiased,
                          max_gaussians=max(1, len(file.gaussians)))
-    model = create_model(file.gaussians, config, choose_engine(config).engine)
+    model = create_model(file.gaussians, config, choose_backend(config).engine)
     try:
-        yield Scene(file.gaussians, model, file.antialiased)
+        yield SplatScene(file.gaussians, model, file.antialiased)
     finally:
         model.close()
 

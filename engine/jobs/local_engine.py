@@ -178,7 +178,7 @@ class LocalEngine(Engine):
     def kill(self, job: str) -> None:
         process = self._processes.pop(job, None)
         pid = worker_of(self.folder(job)) or (process.pid if process and process.poll() is None else None)
-        if pid and not self.folder(job).beats_here():
+        if pid and not self.folder(job).is_local():
             raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
         if pid:
             kill_tree(pid)

@@ -42,8 +42,8 @@ def worker_of(folder: JobFolder) -> int | None:
     lock, pid, age = holder(folder.path), folder.worker_pid(), folder.heartbeat_age()
     if lock.held:
         return lock.pid or pid or 0
-    if pid is None or age is None or not folder.beats_here():
-        return pid if beats_elsewhere(folder) else None
+    if pid is None or age is None or not folder.is_local():
+        return pid if works_elsewhere(folder) else None
     ended = lock.held is False and lock.pid == pid
     if ended or not process_exists(pid):
         return None
@@ -56,10 +56,10 @@ def at_work(folder: JobFolder) -> bool:
     return worker_of(folder) is not None
 
 
-def beats_elsewhere(folder: JobFolder) -> bool:
+def works_elsewhere(folder: JobFolder) -> bool:
     """Whether a worker on another computer has beaten lately; its process number says nothing here."""
     age = folder.heartbeat_age()
-    return not folder.beats_here() and age is not None and age < HEARTBEAT_LOST_SECONDS
+    return not folder.is_local() and age is not None and age < HEARTBEAT_LOST_SECONDS
 
 
 def _works_on(pid: int, folder: JobFolder) -> bool | None:

@@ -111,7 +111,7 @@ def check_directions(views: tuple[View, ...]) -> list[Finding]:
 def check_lenses(views: tuple[View, ...]) -> list[Finding]:
     """Intrinsics that do not fit the image's size."""
     views = tuple(view for view in views if not view.camera.orthographic)  # whose focal length is none
-    narrow = [view.name for view in views if not limit.NARROWEST < _degrees(view) < limit.WIDEST]
+    narrow = [view.name for view in views if not limit.NARROWEST < _degrees(view) < limit.MAX_FOV_SCALE]
     aside = [view.name for view in views if _off_centre(view) > limit.OFF_CENTRE]
     unequal = [view.name for view in views if abs(math.log(view.camera.fl_x / view.camera.fl_y)) > math.log1p(limit.UNEQUAL_FOCAL)]
     size = "Check that the intrinsics belong to images of this size."

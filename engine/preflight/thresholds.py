@@ -58,7 +58,7 @@ COLLINEAR = 1e-3
 BEHIND = 0.9
 """Share of the cameras that have the middle of their axes behind them when the axes are flipped."""
 
-NARROWEST, WIDEST = 3.0, 140.0
+NARROWEST, MAX_FOV_SCALE = 3.0, 140.0
 """Degrees that a photo spans on its longest side."""
 
 OFF_CENTRE = 0.25

@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..core.files import disk_error, make_folder
-from .http import BLOCK, Line, Rejected, Unreachable
+from .http import BLOCK, Connection, Rejected, Unreachable
 from .local_copy import part_of
 
 
-def fetch(line: Line, job: str, name: str, target: Path) -> bool:
+def fetch(line: Connection, job: str, name: str, target: Path) -> bool:
     """Bring a file of a job here; False when there is none. Raises Unreachable when it was cut: the next call goes on there."""
     make_folder(target.parent)
     begun = part_of(target)

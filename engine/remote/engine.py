@@ -17,8 +17,8 @@ from ..jobs.estimation import Estimation
 from ..jobs.local_engine import Engine, JobState, new_job_folder
 from .estimation import RemoteEstimation
 from .follower import PATIENCE, Follower
-from .http import Address, Line, Unreachable
-from .local_copy import DELETE, ask_control, asked_control, fingerprint, new_bond, read_bond, write_bond
+from .http import Address, Connection, Unreachable
+from .local_copy import DELETE, ask_control, asked_control, fingerprint, new_bond, read_remote_state, write_remote_state
 
 REACH_SECONDS = 3.0
 
@@ -52,15 +52,15 @@ class RemoteEngine(Engine):
         ask_control(folder, "run")
         if follower and follower.thread.is_alive() and follower.state.alive:
             return
-        bond = read_bond(folder) or new_bond(folder)
-        sent = bond.sent if bond.sent == fingerprint(spec) else ""
-        write_bond(folder, replace(bond, state=JobState.STARTING, sent=sent, told=""))
+        remote_state = read_remote_state(folder) or new_bond(folder)
+        sent = remote_state.sent if remote_state.sent == fingerprint(spec) else ""
+        write_remote_state(folder, replace(remote_state, state=JobState.STARTING, sent=sent, told=""))
         self._follow(job)
 
     def reach(self) -> None:
         """As of every engine; tries for some seconds, for a connection may be cut and an engine be starting."""
         end = time.monotonic() + REACH_SECONDS
-        line = Line(self.address)
+        line = Connection(self.address)
         while True:
             try:
                 line.ask("GET", "/v1/engine")
@@ -79,13 +79,13 @@ class RemoteEngine(Engine):
 
     def state(self, job: str) -> JobState:
         follower = self._followers.get(job)
-        bond = follower.bond if follower else read_bond(self.folder(job))
-        if bond is None:
+        remote_state = follower.remote_state if follower else read_remote_state(self.folder(job))
+        if remote_state is None:
             return JobState.INTERRUPTED
         if follower and follower.thread.is_alive():
-            return bond.state
-        to_delete = bond.sent and asked_control(self.folder(job)) == DELETE
-        return self._follow(job).state if to_delete or (bond.state.alive and not follower) else bond.state
+            return remote_state.state
+        to_delete = remote_state.sent and asked_control(self.folder(job)) == DELETE
+        return self._follow(job).state if to_delete or (remote_state.state.alive and not follower) else remote_state.state
 
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         return self.folder(job).read_events(after, limit)
@@ -107,8 +107,8 @@ class RemoteEngine(Engine):
         self.state(job)
 
     def kept_there(self, job: str) -> bool:
-        bond = self._followers[job].bond if job in self._followers else read_bond(self.folder(job))
-        return bond is not None and bond.sent != ""
+        remote_state = self._followers[job].remote_state if job in self._followers else read_remote_state(self.folder(job))
+        return remote_state is not None and remote_state.sent != ""
 
     def file(self, job: str, name: str) -> Path | None:
         path = self.folder(job).path / name

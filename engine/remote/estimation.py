@@ -9,7 +9,7 @@ from ..core.protocol.events import Event, Failed, event_from_json
 from ..core.protocol.spec import JobSpec
 from ..jobs.estimation import Estimation, concluded
 from .follower import messages
-from .http import Address, Line
+from .http import Address, Connection
 from .upload import offer, pack, stage_of
 
 
@@ -35,14 +35,14 @@ class RemoteEstimation(Estimation):
 
     def _run(self) -> None:
         try:
-            parcel = pack(self._spec, 0, self._tell)
-            offer(self._address, parcel, self._listen, "POST", "/v1/estimate", self._tell, self._stopped.is_set)
+            manifest = pack(self._spec, 0, self._tell)
+            offer(self._address, manifest, self._listen, "POST", "/v1/estimate", self._tell, self._stopped.is_set)
             if not concluded(self._events) and not self._stopped.is_set():
                 raise UserError("The connection to the engine was cut.", "Try again.")
         except UserError as error:
             self._events.append(Failed(error.message, error.hint))
 
-    def _listen(self, line: Line, method: str, path: str, body: bytes) -> None:
+    def _listen(self, line: Connection, method: str, path: str, body: bytes) -> None:
         with line.open(method, path, body) as response:
             for kind, _, lines in messages(response):
                 if kind == "events":

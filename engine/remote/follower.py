@@ -16,9 +16,9 @@ from ..core.protocol.http_messages import JobStatus, checked_path, status_from_j
 from ..core.protocol.spec import FramesSpec, JobSpec, PosesSpec
 from ..jobs.local_engine import JobState
 from .download import fetch
-from .http import Address, Line, Rejected, Unreachable
-from .local_copy import DELETE, asked_control, fingerprint, read_bond, write_bond
-from .upload import SENDING, Parcel, pack, send, stage_of
+from .http import Address, Connection, Rejected, Unreachable
+from .local_copy import DELETE, asked_control, fingerprint, read_remote_state, write_remote_state
+from .upload import SENDING, UploadManifest, pack, send, stage_of
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the next try when the engine does not answer; the last one for ever."""
@@ -31,12 +31,12 @@ class Follower:
     """Follows one job until it has ended and its result is here."""
 
     def __init__(self, folder: JobFolder, address: Address, priority: int = 0):
-        bond = read_bond(folder)
-        assert bond is not None
-        self.folder, self.address, self.priority, self.bond = folder, address, priority, bond
-        self.status = JobStatus(bond.job, bond.state.value)
+        remote_state = read_remote_state(folder)
+        assert remote_state is not None
+        self.folder, self.address, self.priority, self.remote_state = folder, address, priority, remote_state
+        self.status = JobStatus(remote_state.job, remote_state.state.value)
         self.trouble = ""
-        self._parcel: Parcel | None = None
+        self._parcel: UploadManifest | None = None
         self._closed = threading.Event()
         self._told_at = 0.0
         self._tries = self._sent = 0
@@ -45,7 +45,7 @@ class Follower:
 
     @property
     def state(self) -> JobState:
-        return self.bond.state
+        return self.remote_state.state
 
     @property
     def note(self) -> str:
@@ -77,13 +77,13 @@ class Follower:
                 return
 
     def _follow(self) -> None:
-        line = Line(self.address)
+        line = Connection(self.address)
         try:
-            if not self.bond.sent:
+            if not self.remote_state.sent:
                 self._send()
-            while not self._closed.is_set() and self.bond.sent:
+            while not self._closed.is_set() and self.remote_state.sent:
                 self._pass_on(line)
-                if self.bond.sent and self._listen():
+                if self.remote_state.sent and self._listen():
                     self._bring_home(line)
                     return
         finally:
@@ -93,7 +93,7 @@ class Follower:
         spec = self.folder.read_any()
         if self._parcel is None:
             self._parcel = pack(spec, self.priority, self._tell)
-        send(self.address, self.bond.job, self._parcel, self._tell, self._cancelled)
+        send(self.address, self.remote_state.job, self._parcel, self._tell, self._cancelled)
         if self._cancelled():
             self._note_state(JobState.INTERRUPTED)
         else:
@@ -103,30 +103,30 @@ class Follower:
     def _cancelled(self) -> bool:
         return self._closed.is_set() or asked_control(self.folder) in ("stop", "kill", DELETE)
 
-    def _pass_on(self, line: Line) -> None:
+    def _pass_on(self, line: Connection) -> None:
         """Tell the engine what was asked of the job here."""
         asked = asked_control(self.folder)
         if asked == DELETE:
             self._delete(line)
-        elif asked != self.bond.told:
-            line.ask("POST", f"/v1/jobs/{self.bond.job}/control", json.dumps({"control": asked}).encode())
+        elif asked != self.remote_state.told:
+            line.ask("POST", f"/v1/jobs/{self.remote_state.job}/control", json.dumps({"control": asked}).encode())
             self._keep(told=asked)
 
-    def _delete(self, line: Line) -> None:
+    def _delete(self, line: Connection) -> None:
         """Let the engine forget the job; what came home stays."""
         try:
-            line.ask("DELETE", f"/v1/jobs/{self.bond.job}")
+            line.ask("DELETE", f"/v1/jobs/{self.remote_state.job}")
         except Rejected as refusal:
             if refusal.status != 404:
                 raise
-        state = JobState.INTERRUPTED if self.bond.state.alive else self.bond.state
+        state = JobState.INTERRUPTED if self.remote_state.state.alive else self.remote_state.state
         self._keep(sent="", cursor=0, state=state)
 
     def _listen(self) -> bool:
         """Take in events until the stream ends; True when the job has ended."""
-        line, aside = Line(self.address), Line(self.address)
+        line, aside = Connection(self.address), Connection(self.address)
         try:
-            with line.open("GET", f"/v1/jobs/{self.bond.job}/events?after={self.bond.cursor}") as response:
+            with line.open("GET", f"/v1/jobs/{self.remote_state.job}/events?after={self.remote_state.cursor}") as response:
                 for kind, cursor, lines in messages(response):
                     self._answered()
                     if kind == "events":
@@ -141,7 +141,7 @@ class Follower:
                     if self._closed.is_set():
                         return False
                     self._pass_on(aside)
-                    if not self.bond.sent:
+                    if not self.remote_state.sent:
                         return False
         except ValueError:
             raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
@@ -150,23 +150,23 @@ class Follower:
             aside.close()
         raise Unreachable("The connection to the engine was cut.", "It is tried again.")
 
-    def _take_in(self, line: Line, events: list[Event], cursor: int) -> None:
+    def _take_in(self, line: Connection, events: list[Event], cursor: int) -> None:
         """Files are here before the events that tell of them."""
         finished = any(isinstance(event, Finished) for event in events)
         if any(isinstance(event, Preview) for event in events):
-            fetch(line, self.bond.job, self.folder.preview.name, self.folder.preview)
+            fetch(line, self.remote_state.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
-            fetch(line, self.bond.job, name, self.folder.path / name)
+            fetch(line, self.remote_state.job, name, self.folder.path / name)
         self.folder.append_event(*events)
         self._ended = bool(events) and isinstance(events[-1], Finished)
-        self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.bond.state)
+        self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.remote_state.state)
 
-    def _bring_home(self, line: Line) -> None:
+    def _bring_home(self, line: Connection) -> None:
         """The job has ended there; now here too."""
-        fetch(line, self.bond.job, self.folder.log.name, self.folder.log)
+        fetch(line, self.remote_state.job, self.folder.log.name, self.folder.log)
         self._note_state(JobState(self.status.state))
 
-    def _results(self, line: Line) -> list[str]:
+    def _results(self, line: Connection) -> list[str]:
         """Names of the files that the job was for."""
         match self.folder.read_any():
             case JobSpec():
@@ -175,7 +175,7 @@ class Follower:
                 output = spec.dataset
             case FramesSpec() as spec:
                 output = spec.photos
-        listed = line.ask("GET", f"/v1/jobs/{self.bond.job}/files")["files"]
+        listed = line.ask("GET", f"/v1/jobs/{self.remote_state.job}/files")["files"]
         return [checked_path(str(found["path"])) for found in listed if str(found["path"]).startswith(f"{output.name}/")]
 
     def _answered(self) -> None:
@@ -193,7 +193,7 @@ class Follower:
 
     def _fail(self, error: UserError) -> None:
         """The job cannot go on: because of a refusal, or of our own disk."""
-        gone = isinstance(error, Rejected) and error.status == 404 and self.bond.sent
+        gone = isinstance(error, Rejected) and error.status == 404 and self.remote_state.sent
         if gone:
             error = UserError("The engine does not know this job any more.", "Resume sends it again.")
             self._keep(sent="", cursor=0)
@@ -202,15 +202,15 @@ class Follower:
             self._note_state(JobState.FAILED)
         except UserError as disk:
             self.trouble = str(disk)
-            self.bond = replace(self.bond, state=JobState.FAILED)
+            self.remote_state = replace(self.remote_state, state=JobState.FAILED)
 
     def _note_state(self, state: JobState) -> None:
-        if state is not self.bond.state:
+        if state is not self.remote_state.state:
             self._keep(state=state)
 
     def _keep(self, **changes: object) -> None:
-        self.bond = replace(self.bond, **changes)  # type: ignore[arg-type]
-        write_bond(self.folder, self.bond)
+        self.remote_state = replace(self.remote_state, **changes)  # type: ignore[arg-type]
+        write_remote_state(self.folder, self.remote_state)
 
 
 def messages(response: http.client.HTTPResponse) -> Iterator[tuple[str, int, list[str]]]:

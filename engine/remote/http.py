@@ -70,7 +70,7 @@ class Address:
         return http.client.HTTPConnection(host, parts.port, timeout=timeout, blocksize=BLOCK)
 
 
-class Line:
+class Connection:
     """One connection to an engine; opened again when it was cut."""
 
     def __init__(self, address: Address, timeout: float = TIMEOUT_SECONDS):

@@ -21,7 +21,7 @@ DELETE = "delete"
 
 
 @dataclass(frozen=True)
-class Bond:
+class RemoteJobState:
     """What ties a job folder to a job of a remote engine: its name there, what of its events was read, and what it was told."""
 
     job: str
@@ -32,24 +32,25 @@ class Bond:
     told: str = "run"
 
 
-def new_bond(folder: JobFolder) -> Bond:
+def new_bond(folder: JobFolder) -> RemoteJobState:
     """A name that no other job of any client has."""
     stem = re.sub(r"[^\w-]+", "-", folder.name)[:60].strip("-") or "job"
-    return Bond(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+    return RemoteJobState(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
 
 
-def read_bond(folder: JobFolder) -> Bond | None:
+def read_remote_state(folder: JobFolder) -> RemoteJobState | None:
     """The bond of a job folder; None when it has none, or an unreadable one."""
     try:
         values = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
-        return Bond(str(values["job"]), JobState(values["state"]), int(values["cursor"]), str(values["sent"]), str(values["told"]))
+        state = JobState(values["state"])
+        return RemoteJobState(str(values["job"]), state, int(values["cursor"]), str(values["sent"]), str(values["told"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def write_bond(folder: JobFolder, bond: Bond) -> None:
+def write_remote_state(folder: JobFolder, remote_state: RemoteJobState) -> None:
     """Remember the bond."""
-    write_text(folder.path / FILE, json.dumps({**asdict(bond), "state": bond.state.value}))
+    write_text(folder.path / FILE, json.dumps({**asdict(remote_state), "state": remote_state.state.value}))
 
 
 def fingerprint(spec: Spec) -> str:

@@ -18,7 +18,7 @@ from ..core.files import disk_error
 from ..core.protocol.events import Finding, Stage
 from ..core.protocol.http_messages import FileEntry, Submission, checked_path, source_of, submission_to_json, with_source
 from ..core.protocol.spec import JobSpec, Spec
-from .http import Address, Line, Rejected, Unreachable
+from .http import Address, Connection, Rejected, Unreachable
 
 READING, SENDING = "reading the dataset", "sending the dataset"
 ANSWER_SECONDS = 600.0
@@ -44,7 +44,7 @@ def quiet(stage: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class UploadManifest:
     """A job to send, and where its files lie on this computer."""
 
     submission: Submission
@@ -52,7 +52,7 @@ class Parcel:
     sizes: dict[str, int]
 
 
-def pack(spec: Spec, priority: int, tell: Tell) -> Parcel:
+def pack(spec: Spec, priority: int, tell: Tell) -> UploadManifest:
     """Find and hash the files of a job. UserError when some cannot be read, or lie outside of their folder."""
     source = source_of(spec).resolve()
     if not source.exists():
@@ -65,7 +65,7 @@ def pack(spec: Spec, priority: int, tell: Tell) -> Parcel:
     entries = tuple(hashed(root, files, tell))
     inside = with_source(spec, Path(source.name) if source.is_file() else Path("."))
     paths = {entry.sha256: path for entry, path in zip(entries, files, strict=True)}
-    return Parcel(Submission(inside, entries, priority), paths, {entry.sha256: entry.size for entry in entries})
+    return UploadManifest(Submission(inside, entries, priority), paths, {entry.sha256: entry.size for entry in entries})
 
 
 def files_below(root: Path) -> Iterator[Path]:
@@ -89,25 +89,25 @@ def hashed(root: Path, files: list[Path], tell: Tell) -> Iterator[FileEntry]:
             yield FileEntry(checked_path(path.relative_to(root).as_posix()), size, digest)
 
 
-def send(address: Address, job: str, parcel: Parcel, tell: Tell, cancelled: Callable[[], bool]) -> None:
+def send(address: Address, job: str, manifest: UploadManifest, tell: Tell, cancelled: Callable[[], bool]) -> None:
     """Bring a job to the engine. Raises Unreachable when the connection is cut; sent again it goes on where it ended.
 
     Returns early when `cancelled`.
     """
-    offer(address, parcel, Line.ask, "PUT", f"/v1/jobs/{job}", tell, cancelled)
+    offer(address, manifest, Connection.ask, "PUT", f"/v1/jobs/{job}", tell, cancelled)
 
 
-def check_remotely(address: Address, parcel: Parcel, tell: Tell = quiet) -> list[Finding]:
+def check_remotely(address: Address, manifest: UploadManifest, tell: Tell = quiet) -> list[Finding]:
     """The engine's findings on a dataset, after sending what it lacks of it."""
-    answer = offer(address, parcel, Line.ask, "POST", "/v1/check", tell, lambda: False)
+    answer = offer(address, manifest, Connection.ask, "POST", "/v1/check", tell, lambda: False)
     return [Finding(**found) for found in answer["findings"]]
 
 
-def offer(address: Address, parcel: Parcel, ask: Callable[[Line, str, str, bytes], Any], method: str, path: str, tell: Tell,
+def offer(address: Address, manifest: UploadManifest, ask: Callable[[Connection, str, str, bytes], Any], method: str, path: str, tell: Tell,
           cancelled: Callable[[], bool]) -> Any:
     """Ask, send the files that the engine says it lacks, and ask again; what `ask` returns, or None when `cancelled`."""
-    body = json.dumps(submission_to_json(parcel.submission)).encode()
-    line = Line(address, ANSWER_SECONDS)
+    body = json.dumps(submission_to_json(manifest.submission)).encode()
+    line = Connection(address, ANSWER_SECONDS)
     try:
         while not cancelled():
             try:
@@ -116,17 +116,18 @@ def offer(address: Address, parcel: Parcel, ask: Callable[[Line, str, str, bytes
                 if "missing" not in refusal.answer:
                     raise
                 missing = [(str(found["sha256"]), int(found["offset"])) for found in refusal.answer["missing"]]
-            _send_files(address, parcel, missing, tell, cancelled)
+            _send_files(address, manifest, missing, tell, cancelled)
     finally:
         line.close()
     return None
 
 
-def _send_files(address: Address, parcel: Parcel, missing: list[tuple[str, int]], tell: Tell, cancelled: Callable[[], bool]) -> None:
-    total = sum(parcel.sizes.values())
-    done = total - sum(parcel.sizes[name] - offset for name, offset in missing)
-    idle: SimpleQueue[Line] = SimpleQueue()
-    lines = [Line(address) for _ in range(min(LINES, len(missing)))]
+def _send_files(address: Address, manifest: UploadManifest, missing: list[tuple[str, int]], tell: Tell,
+                cancelled: Callable[[], bool]) -> None:
+    total = sum(manifest.sizes.values())
+    done = total - sum(manifest.sizes[name] - offset for name, offset in missing)
+    idle: SimpleQueue[Connection] = SimpleQueue()
+    lines = [Connection(address) for _ in range(min(LINES, len(missing)))]
     for line in lines:
         idle.put(line)
 
@@ -135,8 +136,8 @@ def _send_files(address: Address, parcel: Parcel, missing: list[tuple[str, int]]
         try:
             if cancelled():
                 return 0
-            send_file(line, parcel.paths[name], name, parcel.sizes[name], offset)
-            return parcel.sizes[name] - offset
+            send_file(line, manifest.paths[name], name, manifest.sizes[name], offset)
+            return manifest.sizes[name] - offset
         finally:
             idle.put(line)
 
@@ -153,7 +154,7 @@ def _send_files(address: Address, parcel: Parcel, missing: list[tuple[str, int]]
                 line.close()
 
 
-def send_file(line: Line, path: Path, sha256: str, size: int, offset: int) -> None:
+def send_file(line: Connection, path: Path, sha256: str, size: int, offset: int) -> None:
     """One file from a byte on; from its beginning where all is there, but nobody looked yet whether it is right."""
     offset = offset if offset < size else 0
     try:

@@ -11,14 +11,14 @@ from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Failed, Finished
 from ..core.text import duration
 from .curves import chart
-from .record import Record
+from .record import TrainingRecord
 from .strips import FULL_ERROR, HEAT, Strip, data_uri
 from .style import STYLE
 
 ENGINES = {"cpu": "Processor", "cuda": "NVIDIA card"}
 
 
-def page(record: Record, strips: list[Strip], note: str = "") -> str:
+def page(record: TrainingRecord, strips: list[Strip], note: str = "") -> str:
     """The whole document. `note` says why there are no strips, where there are none."""
     parts = (_head(record), _tiles(record), _curves(record), _views(record, strips, note), _findings(record), _settings(record))
     return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -26,13 +26,13 @@ def page(record: Record, strips: list[Strip], note: str = "") -> str:
             + "\n".join(part for part in parts if part) + "\n</body></html>\n")
 
 
-def _head(record: Record) -> str:
+def _head(record: TrainingRecord) -> str:
     state, sentence = _state(record)
     return (f'<h1>{escape(record.name)}</h1><p class="state {state}">{escape(sentence)}</p>'
             f'<p class="soft">Trained from {escape(record.dataset)}</p>')
 
 
-def _state(record: Record) -> tuple[str, str]:
+def _state(record: TrainingRecord) -> tuple[str, str]:
     match record.ended:
         case Finished(stopped=True):
             return "warning", f"Stopped after {record.ended.step:,} of {record.config.max_steps:,} steps"
@@ -44,7 +44,7 @@ def _state(record: Record) -> tuple[str, str]:
             return "warning", f"At step {record.step:,} of {record.config.max_steps:,}: the training has not ended"
 
 
-def _tiles(record: Record) -> str:
+def _tiles(record: TrainingRecord) -> str:
     report, tiles = record.report, []
     views = len(report.get("views", ())) or report.get("eval_views", 0)
     if report.get("psnr") is not None:
@@ -60,7 +60,7 @@ def _tiles(record: Record) -> str:
     return f'<div class="tiles">{shown}</div>{_measured(record)}'
 
 
-def _measured(record: Record) -> str:
+def _measured(record: TrainingRecord) -> str:
     """What the figures are of."""
     report = record.report
     if not report:
@@ -78,7 +78,7 @@ def image_sizes(config: TrainConfig) -> dict[int, str]:
     return {**({halves: "half size"} if halves < whole else {}), whole: "full size"}
 
 
-def _curves(record: Record) -> str:
+def _curves(record: TrainingRecord) -> str:
     charts = (chart("PSNR on held-out views", record.psnr, 2, " dB"), chart("SSIM on held-out views", record.ssim, 4),
               chart("Loss on trained images", record.loss, 4, turns=image_sizes(record.config)), chart("Gaussians", record.gaussians, 0),
               chart("Steps a second", record.rate, 1))
@@ -86,7 +86,7 @@ def _curves(record: Record) -> str:
     return f'<h2>Curves over the steps</h2><div class="charts">{shown}</div>' if shown else ""
 
 
-def _views(record: Record, strips: list[Strip], note: str) -> str:
+def _views(record: TrainingRecord, strips: list[Strip], note: str) -> str:
     views = record.report.get("views", [])
     heading = "<h2>Held-out views</h2>"
     if not strips:
@@ -116,13 +116,13 @@ def _table_of_views(views: list[dict[str, object]]) -> str:
             f'<th class="number">PSNR in dB</th><th class="number">SSIM</th></tr>{rows}</table></details>')
 
 
-def _findings(record: Record) -> str:
+def _findings(record: TrainingRecord) -> str:
     rows = "".join(f'<div class="finding {finding.severity}"><b>{finding.severity}</b> · {escape(finding.message)}'
                    f'<div class="soft">{escape(finding.hint)}</div></div>' for finding in record.findings)
     return f"<h2>Findings</h2>{rows or '<p class=soft>Nothing was found to be wrong.</p>'}"
 
 
-def _settings(record: Record) -> str:
+def _settings(record: TrainingRecord) -> str:
     standard, report = asdict(TrainConfig()), record.report
     settings = [(name, str(value), value != standard[name]) for name, value in asdict(record.config).items()]
     changed = [setting for setting in settings if setting[2]] or [("none, all are as usual", "", False)]
@@ -133,7 +133,7 @@ def _settings(record: Record) -> str:
             f"<details><summary>Every setting</summary>{_table(settings)}</details></div></div>")
 
 
-def _counts(record: Record) -> dict[str, str]:
+def _counts(record: TrainingRecord) -> dict[str, str]:
     started = record.started
     return {"Images trained on": str(started.train_views), "Images held out": str(started.eval_views)} if started else {}
 

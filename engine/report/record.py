@@ -15,7 +15,7 @@ Curve = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Record:
+class TrainingRecord:
     """One training: its settings, what was said of it, and the figures of its result where there is one."""
 
     name: str
@@ -37,7 +37,7 @@ class Record:
         return int(max((curve[-1][0] for curve in (self.loss, self.psnr) if curve), default=0))
 
 
-def read_record(job: JobFolder, finished: Finished | None = None) -> Record:
+def read_record(job: JobFolder, finished: Finished | None = None) -> TrainingRecord:
     """Read a job folder; UserError when it is none. `finished` is an end that its events do not tell yet.
 
     While a training goes on, what an earlier end reported is left out.
@@ -47,7 +47,7 @@ def read_record(job: JobFolder, finished: Finished | None = None) -> Record:
     ended = _last(events, Started, Finished, Failed)
     progress = [event for event in events if isinstance(event, Progress)]
     scores = [event for event in events if isinstance(event, Evaluated)]
-    return Record(
+    return TrainingRecord(
         spec.name or job.name, str(spec.dataset), spec.config, _last(events, Started),
         None if isinstance(ended, Started) else ended,
         tuple(dict.fromkeys(event for event in events if isinstance(event, Finding))),

@@ -34,7 +34,7 @@ from .estimating import Estimates
 from .event_stream import event_stream
 from .executors import Job
 from .http_errors import Refused
-from .idle_shutdown import Meter
+from .idle_shutdown import CostMeter
 from .middleware import log, refusal
 from .queue import Queue
 from .ranges import file_response
@@ -51,7 +51,7 @@ class Service:
 
     store: Store
     queue: Queue
-    meter: Meter
+    meter: CostMeter
     estimates: Estimates = field(init=False)
 
     def __post_init__(self) -> None:

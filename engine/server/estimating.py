@@ -20,7 +20,7 @@ from ..jobs.estimation import Estimation
 from .event_stream import POLL_SECONDS, STATUS_SECONDS
 from .executors import CPU
 from .http_errors import Refused
-from .idle_shutdown import Meter
+from .idle_shutdown import CostMeter
 from .queue import Queue
 from .store import Client, link_files
 
@@ -31,7 +31,7 @@ ALIVE = "event: status\ndata: {}\n\n"
 class Estimates:
     """Makes one estimate at a time, because two would slow each other down."""
 
-    def __init__(self, queue: Queue, meter: Meter):
+    def __init__(self, queue: Queue, meter: CostMeter):
         self._queue = queue
         self._meter = meter
         self._turn = asyncio.Lock()

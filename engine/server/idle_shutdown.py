@@ -16,7 +16,7 @@ TELL_SECONDS = 600.0
 
 
 @dataclass
-class Meter:
+class CostMeter:
     """Hours since the engine was started, and their price."""
 
     price_per_hour: float = 0.0
@@ -34,14 +34,14 @@ class Meter:
 
 
 @dataclass
-class Watchman:
+class IdleShutdown:
     """Ends the engine after so many minutes in which no job ran and no client asked for anything; 0: never."""
 
     minutes: float
     command: str
     busy: Callable[[], bool]
     end: Callable[[], None]
-    meter: Meter
+    meter: CostMeter
     last: float = field(default_factory=time.monotonic)
     _told: float = field(default_factory=time.monotonic)
 

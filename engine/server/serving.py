@@ -14,7 +14,7 @@ from ..core.files import make_folder
 from .app import Service, create_app
 from .auth import checked_tokens, is_loopback, kept_token
 from .executors import Executor, LocalExecutor, find_devices
-from .idle_shutdown import Meter, Watchman
+from .idle_shutdown import CostMeter, IdleShutdown
 from .middleware import Guard
 from .options import GIGABYTE, ServeOptions, tunnel
 from .queue import Queue
@@ -54,8 +54,8 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     store = Store(make_folder(options.folder.resolve()), limits)
     listener = listen(options)
     queue = Queue(store, executor_of(options))
-    meter = Meter(options.price_per_hour, options.currency)
-    watchman = Watchman(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
+    meter = CostMeter(options.price_per_hour, options.currency)
+    watchman = IdleShutdown(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
     guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen)
     server = uvicorn.Server(configured(guarded, options))
     for line in greeting(options, listener.getsockname()[1], queue):

@@ -20,7 +20,7 @@ ENOUGH = 15
 
 
 @dataclass(frozen=True)
-class Sight:
+class MatchPair:
     """Verified matches of two placed photos, as image points at depth one."""
 
     first: str
@@ -29,14 +29,14 @@ class Sight:
     points: tuple[np.ndarray, np.ndarray]  # [M, 2] each
 
 
-def strays(names: Iterable[str], sights: Iterable[Sight]) -> set[str]:
+def strays(names: Iterable[str], sights: Iterable[MatchPair]) -> set[str]:
     """Cameras that no agreeing matches tie to the largest group."""
     ties = [(sight.first, sight.second) for sight in sights if len(sight.points[0]) >= ENOUGH and agreement(sight) >= AGREE]
     groups = components(names, ties)
     return {name for group in groups[1:] for name in group}
 
 
-def agreement(sight: Sight) -> float:
+def agreement(sight: MatchPair) -> float:
     """Share of the matches that satisfy the epipolar geometry of the cameras' poses."""
     return float((sampson(sight.relative, *sight.points) < LARGEST_ERROR).mean())
 

@@ -27,7 +27,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Request:
+class SearchRequest:
     """What to do with the copies in a work folder."""
 
     images: tuple[str, ...]  # in natural order
@@ -81,16 +81,16 @@ class Outcome:
         return sum(image.placed for image in self.images)
 
 
-def write_request(request: Request, work: Path) -> None:
+def write_request(request: SearchRequest, work: Path) -> None:
     """Write request.json."""
     write_text(work / REQUEST, json.dumps(asdict(request)))
 
 
-def read_request(work: Path) -> Request:
+def read_request(work: Path) -> SearchRequest:
     """The inverse of write_request."""
     values: dict[str, Any] = json.loads((work / REQUEST).read_text(encoding="utf-8"))
     groups = tuple(Group(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
-    return Request(**{**values, "images": tuple(values["images"]), "groups": groups})
+    return SearchRequest(**{**values, "images": tuple(values["images"]), "groups": groups})
 
 
 def write_outcome(outcome: Outcome, work: Path) -> None:

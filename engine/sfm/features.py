@@ -10,14 +10,14 @@ import pycolmap
 
 from ..core.datasets.file_types import MASKS
 from ..core.protocol.progress import Say, Step
-from .exchange import Group, Request
+from .exchange import Group, SearchRequest
 from .prepare import COPIES
 
 LENS = "SIMPLE_RADIAL"
 BATCH = max(4, 2 * (os.cpu_count() or 1))
 
 
-def extract(request: Request, work: Path, say: Say) -> tuple[float | None, ...]:
+def extract(request: SearchRequest, work: Path, say: Say) -> tuple[float | None, ...]:
     """Find features in all photos that have none yet; returns the focal length that EXIF tells for each group, in pixels.
 
     Thorough ones are described at several sizes and as if seen straight on (DSP-SIFT, Dong and Soatto 2015; affine shape,
@@ -48,7 +48,7 @@ def _mask(name: str, work: Path) -> Path:
     return work / MASKS / f"{name}.png"
 
 
-def _done(request: Request, work: Path) -> set[str]:
+def _done(request: SearchRequest, work: Path) -> set[str]:
     with pycolmap.Database.open(work / request.database) as database:
         return {image.name for image in database.read_all_images() if database.exists_descriptors(image.image_id)}
 
@@ -64,7 +64,7 @@ def _looked_up(group: Group) -> float | None:
     return camera.mean_focal_length() * max(group.width, group.height) / max(camera.width, camera.height)
 
 
-def _extract(request: Request, group: Group, focal: float | None, names: list[str], work: Path) -> None:
+def _extract(request: SearchRequest, group: Group, focal: float | None, names: list[str], work: Path) -> None:
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = LENS
     known = _camera_of(group, work / request.database)

@@ -13,8 +13,8 @@ import pycolmap
 
 from ..core.files import make_folder
 from ..core.protocol.progress import Say, Step
-from .consistency import Sight, strays
-from .exchange import ImageOutcome, Link, Outcome, Request
+from .consistency import MatchPair, strays
+from .exchange import ImageOutcome, Link, Outcome, SearchRequest
 from .matching import match_pairs, unmatched
 from .pairing import Pair
 from .prepare import COPIES
@@ -33,7 +33,7 @@ class Found:
     outcome: Outcome
 
 
-def place(request: Request, work: Path, focals: tuple[float | None, ...], say: Say) -> Found:
+def place(request: SearchRequest, work: Path, focals: tuple[float | None, ...], say: Say) -> Found:
     """Find the cameras; photos that find no place are compared with all others and tried again.
 
     Cameras that contradict the matches are taken out.
@@ -61,7 +61,7 @@ def _size(model: pycolmap.Reconstruction | None) -> int:
     return model.num_reg_images() if model else 0
 
 
-def _largest(request: Request, work: Path, say: Say) -> pycolmap.Reconstruction | None:
+def _largest(request: SearchRequest, work: Path, say: Say) -> pycolmap.Reconstruction | None:
     """The model with most cameras, first by COLMAP's own bounds, then for narrow baselines and few matches."""
     map_ = _global if request.mapping == "global" else _incremental
     for narrow in (False, True):
@@ -71,13 +71,13 @@ def _largest(request: Request, work: Path, say: Say) -> pycolmap.Reconstruction 
     return None
 
 
-def _counter(request: Request, say: Say) -> Callable[[], None]:
+def _counter(request: SearchRequest, say: Say) -> Callable[[], None]:
     total, numbers = len(request.images), count(3)
     say(Step("placing cameras", 0, total))
     return lambda: say(Step("placing cameras", min(next(numbers), total), total))
 
 
-def _incremental(request: Request, work: Path, tick: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
+def _incremental(request: SearchRequest, work: Path, tick: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
     options = pycolmap.IncrementalPipelineOptions()
     options.image_names = list(request.images)
     options.num_threads = request.threads
@@ -89,7 +89,7 @@ def _incremental(request: Request, work: Path, tick: Callable[[], None], narrow:
     return pycolmap.incremental_mapping(work / request.database, work / COPIES, _scratch(work), options, next_image_callback=tick)
 
 
-def _global(request: Request, work: Path, _: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
+def _global(request: SearchRequest, work: Path, _: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
     if narrow:
         return {}
     options = pycolmap.GlobalPipelineOptions()
@@ -108,7 +108,7 @@ def _scratch(work: Path) -> Path:
     return make_folder(folder)
 
 
-def _second_pairs(request: Request, model: pycolmap.Reconstruction | None) -> list[Pair]:
+def _second_pairs(request: SearchRequest, model: pycolmap.Reconstruction | None) -> list[Pair]:
     """Those photos that found no place, with all others."""
     placed = _placed(model)
     left = {index for index, image in enumerate(request.images) if image not in placed}
@@ -120,7 +120,7 @@ def _placed(model: pycolmap.Reconstruction | None) -> dict[str, pycolmap.Image]:
     return {image.name: image for image in model.images.values() if image.has_pose} if model else {}
 
 
-def _remove_strays(model: pycolmap.Reconstruction, request: Request, work: Path) -> set[str]:
+def _remove_strays(model: pycolmap.Reconstruction, request: SearchRequest, work: Path) -> set[str]:
     """Take out the cameras that contradict the matches, and let the rest settle."""
     placed = _placed(model)
     found = strays(placed, _sights(placed, work / request.database))
@@ -131,7 +131,7 @@ def _remove_strays(model: pycolmap.Reconstruction, request: Request, work: Path)
     return found
 
 
-def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[Sight]:
+def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[MatchPair]:
     """The verified matches of every two placed photos."""
     numbers = {image.image_id: image for image in placed.values()}
     with pycolmap.Database.open(path) as database:
@@ -142,7 +142,7 @@ def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[Sight]:
                 one, two = (numbers[number] for number in ids)
                 first, second = geometry.inlier_matches.T
                 relative = (two.cam_from_world() * one.cam_from_world().inverse()).matrix()
-                yield Sight(one.name, two.name, relative, (rays[one.image_id][first], rays[two.image_id][second]))
+                yield MatchPair(one.name, two.name, relative, (rays[one.image_id][first], rays[two.image_id][second]))
 
 
 def _rays(database: pycolmap.Database, image: pycolmap.Image) -> np.ndarray:
@@ -152,7 +152,7 @@ def _rays(database: pycolmap.Database, image: pycolmap.Image) -> np.ndarray:
     return np.asarray(image.camera.cam_from_img(pixels))
 
 
-def _images(request: Request, model: pycolmap.Reconstruction | None, removed: set[str], work: Path) -> Iterator[ImageOutcome]:
+def _images(request: SearchRequest, model: pycolmap.Reconstruction | None, removed: set[str], work: Path) -> Iterator[ImageOutcome]:
     placed = _placed(model)
     with pycolmap.Database.open(work / request.database) as database:
         features = {image.name: database.num_keypoints_for_image(image.image_id) for image in database.read_all_images()}
@@ -161,7 +161,7 @@ def _images(request: Request, model: pycolmap.Reconstruction | None, removed: se
         yield ImageOutcome(name, features.get(name, 0), name in placed, points, name in removed)
 
 
-def _links(request: Request, work: Path) -> Iterator[Link]:
+def _links(request: SearchRequest, work: Path) -> Iterator[Link]:
     wanted = set(request.images)
     with pycolmap.Database.open(work / request.database) as database:
         names = {image.image_id: image.name for image in database.read_all_images()}

@@ -13,14 +13,14 @@ import pycolmap
 
 from ..core.protocol.progress import Say, Step
 from ..core.protocol.sfm_options import Pairing
-from .exchange import Request
+from .exchange import SearchRequest
 from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
 
 BATCH = max(24, 8 * (os.cpu_count() or 1))
 PAIRS = "pairs.txt"
 
 
-def match(request: Request, work: Path, say: Say) -> None:
+def match(request: SearchRequest, work: Path, say: Say) -> None:
     """Compare the photos that the request's pairing chooses."""
     pairing = chosen(request.pairing, len(request.images), request.ordered)
     pairs = sorted(_pairs(pairing, request, work, say))
@@ -45,7 +45,7 @@ def _describe(pairing: Pairing, count: int) -> str:
             return f"{count} photos, each is compared with the {LOOKALIKES} that look most alike"
 
 
-def _pairs(pairing: Pairing, request: Request, work: Path, say: Say) -> Iterable[Pair]:
+def _pairs(pairing: Pairing, request: SearchRequest, work: Path, say: Say) -> Iterable[Pair]:
     count = len(request.images)
     match pairing:
         case "exhaustive":
@@ -56,13 +56,13 @@ def _pairs(pairing: Pairing, request: Request, work: Path, say: Say) -> Iterable
             return neighbours(count, 1) | lookalikes(_alike(request, work, say), LOOKALIKES)
 
 
-def _alike(request: Request, work: Path, say: Say) -> np.ndarray:
+def _alike(request: SearchRequest, work: Path, say: Say) -> np.ndarray:
     """How alike each two photos look: [N, N]."""
     count = len(request.images)
     return similarity(_strongest(request, work), lambda row: say(Step("choosing pairs", row + 1, count)))
 
 
-def _strongest(request: Request, work: Path) -> list[np.ndarray]:
+def _strongest(request: SearchRequest, work: Path) -> list[np.ndarray]:
     """Descriptors [M, 128] of the largest features of every photo."""
     with pycolmap.Database.open(work / request.database) as database:
         numbers = {image.name: image.image_id for image in database.read_all_images()}
@@ -75,7 +75,7 @@ def _largest(database: pycolmap.Database, number: int) -> np.ndarray:
     return database.read_descriptors(number).data[np.argsort(-sizes, kind="stable")[:STRONGEST]]
 
 
-def match_pairs(request: Request, work: Path, pairs: list[Pair], say: Say) -> None:
+def match_pairs(request: SearchRequest, work: Path, pairs: list[Pair], say: Say) -> None:
     """Match and verify pairs; those that the database holds already cost nothing."""
     left, begin = unmatched(request, work, pairs), time.monotonic()
     done = len(pairs) - len(left)
@@ -88,7 +88,7 @@ def match_pairs(request: Request, work: Path, pairs: list[Pair], say: Say) -> No
         say(Step("comparing photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
 
 
-def unmatched(request: Request, work: Path, pairs: list[Pair]) -> list[Pair]:
+def unmatched(request: SearchRequest, work: Path, pairs: list[Pair]) -> list[Pair]:
     """Those pairs that have not been compared yet."""
     with pycolmap.Database.open(work / request.database) as database:
         numbers = {image.name: image.image_id for image in database.read_all_images()}
@@ -102,7 +102,7 @@ def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
     return f"Comparing {total:,} pairs will take about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
 
 
-def _match(request: Request, work: Path) -> None:
+def _match(request: SearchRequest, work: Path) -> None:
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
     options.num_threads = request.threads

@@ -20,7 +20,7 @@ from ..core.protocol.progress import Say, Step, silent
 from ..core.protocol.sfm_options import PosesOptions
 from ..core.text import named
 from .dataset_writer import IMAGES, Shot, write_dataset
-from .exchange import OUTCOME, Group, Outcome, Request
+from .exchange import OUTCOME, Group, Outcome, SearchRequest
 from .photos import find_photos, natural, without_warnings
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
@@ -94,7 +94,7 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced],
     raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
 
 
-def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> Request:
+def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> SearchRequest:
     by_group = attrgetter("group")
     groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=by_group), key=by_group)]
     blind = next((group for group in groups if group.focal is None), None)
@@ -103,7 +103,7 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> 
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
         raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
-    return Request(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]),
+    return SearchRequest(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]),
                    options.features, options.pairing, options.mapping, options.max_features, options.threads)
 
 

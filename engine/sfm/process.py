@@ -19,7 +19,7 @@ from typing import IO
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.protocol.progress import Say, Step
-from .exchange import OUTCOME, Outcome, Request, read_outcome, write_request
+from .exchange import OUTCOME, Outcome, SearchRequest, read_outcome, write_request
 
 LOG = "colmap.log"
 LITTLE = 32 << 20
@@ -27,7 +27,7 @@ LITTLE = 32 << 20
 TICK_SECONDS = 0.5
 
 
-def reconstruct(request: Request, work: Path, say: Say) -> Outcome:
+def reconstruct(request: SearchRequest, work: Path, say: Say) -> Outcome:
     """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
 
     `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.protocol.progress import Say, Step
-from .exchange import PLAIN, Outcome, Request
+from .exchange import PLAIN, Outcome, SearchRequest
 from .features import extract
 from .mapping import Found, place, save
 from .matching import match
@@ -15,7 +15,7 @@ MOST_AGAIN = 64
 """Sets of up to so many photos are searched again by themselves: thorough features take three seconds of a processor a photo."""
 
 
-def search(request: Request, work: Path, say: Say) -> Outcome:
+def search(request: SearchRequest, work: Path, say: Say) -> Outcome:
     """Find cameras, leave the model in the work folder, and tell what became of every photo."""
     found = _once(replace(request, thorough=request.features == "thorough"), work, say)
     if request.features == "auto" and worth_another(found.outcome):
@@ -33,7 +33,7 @@ def worth_another(outcome: Outcome) -> bool:
     return len(outcome.images) <= MOST_AGAIN and any(not image.placed and image.features >= PLAIN for image in outcome.images)
 
 
-def _once(request: Request, work: Path, say: Say) -> Found:
+def _once(request: SearchRequest, work: Path, say: Say) -> Found:
     focals = extract(request, work, say)
     match(request, work, say)
     return place(request, work, focals, say)

@@ -15,7 +15,7 @@ from ..core.cameras.camera import Camera
 from ..core.errors import UserError
 from ..core.splats.gaussians import Gaussians
 
-Engine = Literal["cuda", "cpu"]
+BackendName = Literal["cuda", "cpu"]
 
 @dataclass(frozen=True)
 class Target:
@@ -72,13 +72,13 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Vitals:
+class ParameterHealth:
     """How one parameter of all Gaussians is doing."""
 
     finite: bool  # whether every value and every gradient of late is a number
-    pull: float  # length of its first moments: 0 when no gradient has ever come
-    lean: float  # sum of its first moments
-    trace: float  # sum of a sample of its values: the same twice means that nothing has moved
+    moment_norm: float  # length of its first moments: 0 when no gradient has ever come
+    moment_sum: float  # sum of its first moments
+    value_checksum: float  # sum of a sample of its values: the same twice means that nothing has moved
 
 
 class OutOfMemory(UserError):
@@ -146,7 +146,7 @@ class Model(Protocol):
         """What steps with `gather` collected since the last call or rebuild."""
         ...
 
-    def vitals(self) -> dict[str, Vitals]:
+    def parameter_health(self) -> dict[str, ParameterHealth]:
         """How each parameter is doing, by name; costs about a reading of all moments."""
         ...
 

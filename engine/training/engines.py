@@ -10,7 +10,7 @@ from ..core.cameras.camera import Camera
 from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
 from ..core.splats.gaussians import Gaussians
-from .backend import Engine, Model
+from .backend import BackendName, Model
 from .group import SOLO, Group
 
 GPU_GAUSSIANS = 1_000_000
@@ -21,12 +21,12 @@ GPU_GAUSSIANS = 1_000_000
 class Choice:
     """Which engine trains, and why it is this one."""
 
-    engine: Engine
+    engine: BackendName
     reason: str
     hint: str = ""
 
 
-def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
+def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
     """The engine that the settings ask for; `auto` takes the graphics card where it can train.
 
     Compiles gsplat's kernels the first time, which takes minutes; `tick` is called meanwhile. UserError when `cuda` is asked
@@ -44,7 +44,7 @@ def choose_engine(config: TrainConfig, tick: Callable[[], None] = lambda: None) 
     return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
 
 
-def likely_engine(config: TrainConfig) -> Engine:
+def likely_backend(config: TrainConfig) -> BackendName:
     """The engine that choose_engine will most likely take, without compiling anything and without complaint."""
     if config.backend == "cpu":
         return "cpu"
@@ -53,7 +53,7 @@ def likely_engine(config: TrainConfig) -> Engine:
     return "cpu" if unavailable() else "cuda"
 
 
-def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> int:
+def affordable_gaussians(config: TrainConfig, engine: BackendName, pixels: int) -> int:
     """How many Gaussians suit the engine and images of so many pixels."""
     match engine:
         case "cpu":
@@ -64,7 +64,7 @@ def affordable_gaussians(config: TrainConfig, engine: Engine, pixels: int) -> in
             return GPU_GAUSSIANS
 
 
-def device_errors(engine: Engine) -> AbstractContextManager[None]:
+def device_errors(engine: BackendName) -> AbstractContextManager[None]:
     """Inside, what goes wrong on the engine's device becomes a UserError."""
     if engine == "cpu":
         return nullcontext()
@@ -73,7 +73,7 @@ def device_errors(engine: Engine) -> AbstractContextManager[None]:
     return plain_errors()
 
 
-def create_model(gaussians: Gaussians, config: TrainConfig, engine: Engine = "cpu", cameras: Sequence[Camera] = (),
+def create_model(gaussians: Gaussians, config: TrainConfig, engine: BackendName = "cpu", cameras: Sequence[Camera] = (),
                  group: Group = SOLO) -> Model:
     """A model on an engine. `cameras` are those of the photos, `group` the processes that train together."""
     match engine:

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.datasets.dataset import Dataset, View
 from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
-from .backend import Engine
+from .backend import BackendName
 from .engines import affordable_gaussians
 
 ONLY_ON_GPU = {
@@ -31,7 +31,7 @@ MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
 }
 
 
-def check_demands(config: TrainConfig, dataset: Dataset, engine: Engine) -> None:
+def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) -> None:
     """UserError for the first setting that `engine` cannot follow, or for which the dataset holds nothing to learn from."""
     for name, what in ONLY_ON_GPU.items():
         if engine == "cpu" and getattr(config, name):
@@ -45,7 +45,7 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: Engine) -> None
                             f"Set {name} to 0, or capture the dataset with {kind} maps.")
 
 
-def settled(config: TrainConfig, dataset: Dataset, engine: Engine) -> TrainConfig:
+def settled(config: TrainConfig, dataset: Dataset, engine: BackendName) -> TrainConfig:
     """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
     if config.max_gaussians:
         return config

@@ -14,13 +14,13 @@ from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Event, Finding, Started
 from ..core.protocol.folder import JobFolder
-from .backend import Engine, Model
+from .backend import BackendName, Model
 from .checkpoint import Checkpoint, load_checkpoint
 from .clocks import Clock
 from .data.image_store import Photos, open_photos
-from .engines import choose_engine
+from .engines import choose_backend
 from .group import SOLO, Group
-from .health.checks import Scene
+from .health.checks import SceneContext
 from .health.monitor import Health
 from .init.initialize import focus_point, initial_gaussians, scene_scale
 from .progress import Progression
@@ -41,7 +41,7 @@ class Checks(Protocol):
         """Findings about images, poses and points; `tick` is called for each image."""
         ...
 
-    def settings(self, dataset: Dataset, config: TrainConfig, engine: Engine, folder: Path, /) -> list[Finding]:
+    def settings(self, dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, /) -> list[Finding]:
         """Findings about what the training takes: memory, disk of the job's `folder`, time."""
         ...
 
@@ -56,7 +56,7 @@ class Run:
 
     job: JobFolder
     config: TrainConfig
-    engine: Engine
+    engine: BackendName
     model: Model
     train: Photos
     held_out: Photos
@@ -68,9 +68,9 @@ class Run:
     health: Health
     emit: Emit
     group: Group = SOLO
-    cramped: bool = False
+    memory_limited: bool = False
     rarely_saved: bool = False
-    sick: str = ""
+    unhealthy: str = ""
 
     @property
     def stride(self) -> int:
@@ -90,7 +90,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     dataset = read_dataset_of(job)
     if checks and group.leads:
         report_findings(checks.dataset(dataset, tick), emit)
-    choice = choose_engine(spec.config, tick)
+    choice = choose_backend(spec.config, tick)
     config = settled(spec.config, dataset, choice.engine)
     if group.leads:
         job.write_spec(replace(spec, config=config))
@@ -107,7 +107,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
     photos = open_photos(dataset.train_views, config, TRAIN_SHARE / group.size, tick)
     held_out = open_photos(dataset.eval_views if group.leads else (), config, 1 - TRAIN_SHARE, tick, numbered=False)
-    health = Health(Scene(focus_point(cameras), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
+    health = Health(SceneContext(focus_point(cameras), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
                Progression(step, config.max_steps), health, emit, group)

@@ -22,11 +22,11 @@ def make_room(run: Run, problem: OutOfMemory) -> None:
     Raises OutOfMemory the second time, and where several processes train together.
     """
     before = run.model.count
-    if run.cramped:
+    if run.memory_limited:
         raise OutOfMemory(f"{problem.message.rstrip('.')} again, with {before:,} Gaussians.", problem.hint)
     if run.stride > 1:
         raise problem
-    run.cramped = True
+    run.memory_limited = True
     run.model.release()
     thin(run.model, max(1, int(KEPT_SHARE * before)))
     cap(run, run.model.count)

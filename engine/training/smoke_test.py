@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import UserError
 from .backend import Model
 from .health.checks import standstill
-from .health.measurements import Sight, chosen_targets, look_at, mean_psnr, take_signs
+from .health.measurements import ViewSample, look_at, mean_psnr, measure_health, sampled_targets
 from .run import Run
 from .schedule import settings_at, sh_degree_at
 
@@ -29,7 +29,7 @@ SKIP = "Correct it and train again, or switch the trial off (trial) to go on non
 
 
 @dataclass(frozen=True)
-class State:
+class ViewQuality:
     """How good the model was."""
 
     loss: float
@@ -37,14 +37,14 @@ class State:
     """dB on held-out views; NaN without any"""
 
 
-class Trial:
+class SmokeTest:
     """Looks at the untrained model, and again after STEPS steps. Reads the model alone: the training goes on as without it."""
 
     def __init__(self, run: Run):
         self.seconds = 0.0
         """spent on looking"""
-        self._learned = chosen_targets(run.train, VIEWS)
-        self._held_out = chosen_targets(run.held_out, VIEWS)
+        self._learned = sampled_targets(run.train, VIEWS)
+        self._held_out = sampled_targets(run.held_out, VIEWS)
         self._ssim_lambda = run.config.ssim_lambda
         self._before = self._state(run.model, sh_degree_at(run.step, run.config))
 
@@ -57,21 +57,21 @@ class Trial:
 
     def _cause(self, run: Run) -> str:
         settings = settings_at(run.step, run.config, run.scene_scale, transparent=False)
-        return standstill(take_signs(run.model, self._learned, run.step, settings), run.health.scene)
+        return standstill(measure_health(run.model, self._learned, run.step, settings), run.health.scene)
 
-    def _state(self, model: Model, sh_degree: int) -> State:
+    def _state(self, model: Model, sh_degree: int) -> ViewQuality:
         start = time.perf_counter()
         learned = [look_at(model, target, sh_degree, with_similarity=True) for target in self._learned]
         loss = float(np.mean([self._loss(sight) for sight in learned])) if learned else math.nan
         psnr = mean_psnr([look_at(model, target, sh_degree) for target in self._held_out])
         self.seconds += time.perf_counter() - start
-        return State(loss, psnr)
+        return ViewQuality(loss, psnr)
 
-    def _loss(self, sight: Sight) -> float:
+    def _loss(self, sight: ViewSample) -> float:
         return (1 - self._ssim_lambda) * sight.l1 + self._ssim_lambda * (1 - sight.similarity)
 
 
-def verdict(before: State, after: State) -> str:
+def verdict(before: ViewQuality, after: ViewQuality) -> str:
     """What the trial failed at, in the words of its sentence; empty when it went well."""
     if before.psnr >= GOOD_START and after.psnr > before.psnr - GOOD_START_LOSES:
         return ""
@@ -82,9 +82,9 @@ def verdict(before: State, after: State) -> str:
     return ""
 
 
-def begun(run: Run) -> Trial | None:
+def begun(run: Run) -> SmokeTest | None:
     """The trial of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
     config = run.config
     resets = config.strategy == "default" and config.reset_every <= STEPS
-    wanted = config.trial and run.step == 0 and config.max_steps > STEPS and not resets
-    return Trial(run) if wanted and run.group.leads else None
+    wanted = config.smoke_test and run.step == 0 and config.max_steps > STEPS and not resets
+    return SmokeTest(run) if wanted and run.group.leads else None

@@ -71,16 +71,16 @@ def loop(run: Run, ask: AskControl) -> bool:
     """Step after step, with previews and checkpoints when they are due. True when it was asked to stop before the end."""
     previews = Every(run.config.preview_seconds)
     checkpoints = Every(run.config.checkpoint_seconds, first=False)
-    trial = begun(run)
+    smoke_test = begun(run)
     while run.step < run.config.max_steps:
         problem = shortage(run, lambda: advance(run, previews))
         if problem:
             save_state(run)  # out here nothing holds what the failed step had
             make_room(run, problem)
-        if trial and run.step >= STEPS:
-            trial.conclude(run)
-            run.health.seconds += trial.seconds
-            trial = None
+        if smoke_test and run.step >= STEPS:
+            smoke_test.conclude(run)
+            run.health.seconds += smoke_test.seconds
+            smoke_test = None
         if run.group.leads and checkpoints.due():
             save_now_and_then(run, checkpoints)
         if pause_or_stop(run, ask):
@@ -106,7 +106,7 @@ def advance(run: Run, previews: Every) -> None:
     watch(run)  # before a refinement, which lets moments start anew
     refine(run)
     run.step += run.stride
-    tell(run, loss)
+    report_progress(run, loss)
 
 
 def learn(run: Run) -> Loss:
@@ -136,12 +136,12 @@ def watch(run: Run) -> None:
     if not run.group.leads:
         return
     run.health.watch(run.model, run.step + run.stride, settings_at(run.step, run.config, run.scene_scale, transparent=False))
-    for finding in run.health.news():
+    for finding in run.health.updates():
         run.emit(finding)
         if finding.kind == "not_finite":
             raise UserError(finding.message, finding.hint)
         if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_when_sick:
-            run.sick = run.sick or finding.message
+            run.unhealthy = run.unhealthy or finding.message
             if run.job.control() == "run":
                 without_disk_trouble(run, lambda: run.job.set_control("pause"))
 
@@ -157,7 +157,7 @@ def refine(run: Run) -> None:
     run.model.arrange()
 
 
-def tell(run: Run, loss: Loss) -> None:
+def report_progress(run: Run, loss: Loss) -> None:
     """Count the step, say how far the training is, measure when it is time to."""
     run.progress.count(run.step, loss)
     if not run.group.leads:
@@ -232,8 +232,8 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
         saved = run.group.leads and save_state(run)
-        run.emit(Paused(run.step, run.sick, saved))
-        run.sick = ""
+        run.emit(Paused(run.step, run.unhealthy, saved))
+        run.unhealthy = ""
         with run.clock.stopped():
             while control() == "pause":
                 run.beat()

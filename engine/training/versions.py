@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import Engine
+from .backend import BackendName
 
 CHUNK = 1 << 20
 
 
-def versions(engine: Engine) -> dict[str, str]:
+def versions(engine: BackendName) -> dict[str, str]:
     """Names and versions of the programs and of the computer that train."""
     own = {"Splatwright": package_version("splatwright"), "Python": platform.python_version(), "numpy": np.__version__,
            "System": f"{platform.system()} {platform.release()} {platform.machine()}", "Processors": str(os.cpu_count() or 1)}

@@ -30,7 +30,7 @@ from engine.training.backend import Target
 from engine.training.cuda.quality import quality
 from engine.training.cuda.residency import DevicePhotos, truth_of
 from engine.training.data.targets import load_targets
-from engine.training.engines import choose_engine, create_model
+from engine.training.engines import choose_backend, create_model
 from engine.training.evaluate import evaluate
 from engine.training.group import SOLO
 from engine.training.run import MakeModel, Run, close, prepare
@@ -255,7 +255,7 @@ def main() -> int:
     options = parse()
     config = settings_of(options)
     try:
-        choose_engine(config)
+        choose_backend(config)
     except UserError as error:
         print(f"No benchmark without a graphics card. {error.message}", file=sys.stderr)
         return 1

@@ -56,9 +56,9 @@ def upload(folder: Path) -> dict[str, Any]:
     server = Server(folder / "serve", "--gpus", "cpu")
     try:
         start = time.perf_counter()
-        parcel = pack(PosesSpec(photos), 0, lambda *_: None)
+        manifest = pack(PosesSpec(photos), 0, lambda *_: None)
         hashed = time.perf_counter() - start
-        before, rest = half_and_rest(server, parcel)
+        before, rest = half_and_rest(server, manifest)
         there = ask(server, "GET", "/v1/jobs")["jobs"]
         assert len(there) == 1
         memory = server.memory()
@@ -69,7 +69,7 @@ def upload(folder: Path) -> dict[str, Any]:
             "plain copy with hash MB/s": round(copied), "server's memory at most MB": round(memory / 1e6)}
 
 
-def half_and_rest(server: Server, parcel: Any) -> tuple[float, float]:
+def half_and_rest(server: Server, manifest: Any) -> tuple[float, float]:
     """MB/s until half of the bytes are there, and from a new beginning to the end."""
     seen = [0]
     half = threading.Event()
@@ -83,7 +83,7 @@ def half_and_rest(server: Server, parcel: Any) -> tuple[float, float]:
     speeds = []
     for cancelled in (half.is_set, lambda: False):
         begin, start = seen[0], time.perf_counter()
-        send(server.address(), "bench", parcel, tell, cancelled)
+        send(server.address(), "bench", manifest, tell, cancelled)
         speeds.append((seen[0] - begin) / 1e6 / (time.perf_counter() - start))
     return speeds[0], speeds[1]
 

@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 from engine.core.errors import UserError
 from engine.core.protocol.config import PRESETS, TrainConfig
 from engine.core.protocol.folder import JobFolder, JobSpec
-from engine.training.engines import choose_engine, create_model
+from engine.training.engines import choose_backend, create_model
 from engine.training.group import SOLO
 from engine.training.run import MakeModel, Run, close, prepare
 from tests.bench.bench_gpu import one_step
@@ -75,7 +75,7 @@ def main() -> int:
     options = parser.parse_args()
     config = TrainConfig(**{**PRESETS[options.preset].settings, "backend": "cuda"})
     try:
-        choose_engine(config)
+        choose_backend(config)
     except UserError as error:
         print(f"No profile without a graphics card. {error.message}", file=sys.stderr)
         return 1

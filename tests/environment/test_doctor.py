@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine import doctor
-from engine.doctor import Request, RowState, examine
+from engine.doctor import DoctorOptions, DoctorState, examine
 from engine.environment.graphics import Graphics
 from engine.training.cuda import toolkit
 
@@ -48,14 +48,14 @@ def test_what_is_broken_is_said_with_its_fix(tmp_path: Path) -> None:
 
 def test_a_computer_for_its_graphics_card_must_have_what_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
-    assert doctor.pytorch(None, needed=True).state is RowState.BROKEN and doctor.pytorch(None, needed=False).state is RowState.ABSENT
-    assert doctor.gsplat_kernels(None, needed=True).state is RowState.BROKEN
-    assert doctor.driver(None, needed=True).state is RowState.BROKEN and doctor.driver(None, needed=False).state is RowState.ABSENT
+    assert doctor.pytorch(None, needed=True).state is DoctorState.BROKEN and doctor.pytorch(None, needed=False).state is DoctorState.ABSENT
+    assert doctor.gsplat_kernels(None, needed=True).state is DoctorState.BROKEN
+    assert doctor.driver(None, needed=True).state is DoctorState.BROKEN and doctor.driver(None, needed=False).state is DoctorState.ABSENT
 
 
 def test_a_driver_that_is_too_old_for_pytorch() -> None:
     row = doctor.driver(Graphics("GTX 980", "470.256.02", (11, 4), (5, 2)), needed=False)
-    assert row.state is RowState.WEAK and row.sentence == "GTX 980. Your driver 470 supports CUDA 11.4." and "525" in row.fix
+    assert row.state is DoctorState.WEAK and row.sentence == "GTX 980. Your driver 470 supports CUDA 11.4." and "525" in row.fix
 
 
 def test_a_port_in_use() -> None:
@@ -63,19 +63,19 @@ def test_a_port_in_use() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         row = doctor.port(taken.getsockname()[1])
-    assert row.state is RowState.WEAK and row.fix
-    assert doctor.port(70000).state is RowState.WEAK
+    assert row.state is DoctorState.WEAK and row.fix
+    assert doctor.port(70000).state is DoctorState.WEAK
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     row = doctor.disk(tmp_path / "gone")
-    assert row.state is RowState.WEAK and "gone" in row.sentence and row.fix
+    assert row.state is DoctorState.WEAK and "gone" in row.sentence and row.fix
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor.compiler(needed=True).state is RowState.WEAK and "g++" in doctor.compiler(needed=True).fix
-    assert doctor.compiler(needed=False).state is RowState.ABSENT
+    assert doctor.compiler(needed=True).state is DoctorState.WEAK and "g++" in doctor.compiler(needed=True).fix
+    assert doctor.compiler(needed=False).state is DoctorState.ABSENT
 
 
 def test_kernels_that_raise_anything_become_a_row() -> None:
@@ -83,7 +83,7 @@ def test_kernels_that_raise_anything_become_a_row() -> None:
         raise RuntimeError("CUDA error: an illegal memory access")
 
     row = doctor.kernels("gsplat kernels", "cuda", explode)  # type: ignore[arg-type]
-    assert row.state is RowState.BROKEN and "illegal memory access" in row.sentence and row.fix
+    assert row.state is DoctorState.BROKEN and "illegal memory access" in row.sentence and row.fix
 
 
 def test_the_compiler_of_the_packages_is_found_and_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +125,8 @@ def test_kernels_link_where_a_path_holds_spaces(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.gpu
 def test_the_graphics_card() -> None:
-    states = {row.subject: row for row in examine(Request(graphics=True))}
-    if states["Graphics card"].state is not RowState.WELL:
+    states = {row.subject: row for row in examine(DoctorOptions(graphics=True))}
+    if states["Graphics card"].state is not DoctorState.WELL:
         pytest.skip(states["Graphics card"].sentence)
-    assert states["gsplat kernels"].state is RowState.WELL, states["gsplat kernels"]
-    assert states["Architectures"].state is RowState.WELL
+    assert states["gsplat kernels"].state is DoctorState.WELL, states["gsplat kernels"]
+    assert states["Architectures"].state is DoctorState.WELL

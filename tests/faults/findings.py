@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.core.formats.ply import read_ply
 from engine.core.protocol.events import Finished, Progress, Started
 from engine.core.protocol.folder import JobFolder
-from engine.remote.local_copy import read_bond
+from engine.remote.local_copy import read_remote_state
 from engine.server.auth import client_name
 from engine.training.checkpoint import load_checkpoint
 from tests.faults.desk import Desk, processes_of
@@ -63,7 +63,7 @@ class Ends:
 def losses(desk: Desk, dataset: Path) -> list[str]:
     """What was lost, in sentences."""
     found = [f"a command ended with: {said}" for command in desk.commands for said in command.complaints]
-    asked = {bond.job for copy in desk.copies() if (bond := read_bond(copy))}
+    asked = {remote_state.job for copy in desk.copies() if (remote_state := read_remote_state(copy))}
     for job in desk.jobs():
         if job.path.is_relative_to(desk.near) or job.name in asked:  # else a client that lost its memory has sent it anew
             found += lost_training(job) + half_files(job)

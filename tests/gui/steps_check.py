@@ -17,7 +17,7 @@ def steps(driver: Driver) -> Steps:
     yield from checked(driver)
     yield from covered(driver)
     bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
-    yield from sick(driver)
+    yield from unhealthy(driver)
 
 
 def checked(driver: Driver) -> Steps:
@@ -51,7 +51,7 @@ def covered(driver: Driver) -> Steps:
     yield from driver.picture("check-coverage")
 
 
-def sick(driver: Driver) -> Steps:
+def unhealthy(driver: Driver) -> Steps:
     """A training whose Gaussians all become transparent pauses; Resume goes on."""
     jobs, config, job = (driver.module(name) for name in ("addon.jobs.jobs", "engine.core.protocol.config", "engine.core.protocol.folder"))
     for name in ("capture", "train"):
@@ -63,7 +63,7 @@ def sick(driver: Driver) -> Steps:
     yield from driver.fold_first_panel()
     yield 0.7
     yield from driver.picture("sick-paused")
-    driver.answers["sick"] = current(jobs).sick
+    driver.answers["sick"] = current(jobs).unhealthy
     step = current(jobs).step
     yield from driver.press("splatwright.resume")
     yield from driver.until(lambda: current(jobs).step > step, "the training to go on")

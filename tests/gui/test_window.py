@@ -16,7 +16,7 @@ from engine.core.datasets.dataset import PointCloud
 from engine.core.datasets.read import read_dataset
 from engine.core.datasets.transforms_json import write_transforms
 from engine.core.formats.ply import write_ply
-from engine.core.protocol.capture_messages import COMMAND, CaptureOrder, read_news, write_order
+from engine.core.protocol.capture_messages import COMMAND, CaptureOrder, read_updates, write_order
 from engine.training.evaluate import psnr
 from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.scenes import colored_ball, write_ball_dataset
@@ -233,5 +233,5 @@ def test_the_installed_extension_captures_from_the_command_line(desk: Desktop) -
     assert desk.call("--command", "extension", "install-file", "-r", "user_default", "-e", archive).returncode == 0
     done = desk.call("--command", COMMAND, desk.inside(work))
     assert done.returncode == 0, done.stdout[-3000:]
-    assert [news.dataset.rpartition("/")[2] for news in read_news(work, 0)[0] if news.whole] == ["ホール Ring A", "ホール Ring-B"]
+    assert [news.dataset.rpartition("/")[2] for news in read_updates(work, 0)[0] if news.whole] == ["ホール Ring A", "ホール Ring-B"]
     assert len(read_dataset(desk.folder / "out" / "ホール Ring-B").views) == 6

@@ -152,7 +152,7 @@ def test_a_worker_on_another_computer_is_known_by_its_heartbeat(engine: LocalEng
     heartbeat = folder.path / "heartbeat"
     for pid in (os.getpid(), 2**22 + 1):  # whether a process of this computer has the same number says nothing
         heartbeat.write_text(json.dumps({"pid": pid, "host": "another computer"}))
-        assert engine.state("far").alive and not folder.beats_here()
+        assert engine.state("far").alive and not folder.is_local()
         second = subprocess.run([sys.executable, "-m", "engine.worker", str(folder.path)], capture_output=True, text=True)
         assert second.returncode == 1 and "another worker" in second.stderr
         with pytest.raises(UserError, match="another computer"):

@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.jobs.local_engine import JobState
 from engine.remote.engine import RemoteEngine
-from engine.remote.http import Address, Line
+from engine.remote.http import Address, Connection
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN, OTHER = "a-token-of-the-first-client", "a-token-of-the-second-client"
@@ -103,7 +103,7 @@ class Server:
 
 def ask(server: Server, method: str, path: str, values: Any = None, token: str = TOKEN) -> Any:
     """One request with a JSON answer."""
-    line = Line(server.address(token))
+    line = Connection(server.address(token))
     try:
         return line.ask(method, path, None if values is None else json.dumps(values).encode())
     finally:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from engine.core.errors import UserError
 from engine.core.protocol.config import TrainConfig, config_to_json
 from engine.core.protocol.http_messages import checked_path
-from engine.remote.http import Line, Rejected
+from engine.remote.http import Connection, Rejected
 from engine.server.auth import client_name
 from engine.server.quota import KNOWN_SECONDS
 from tests.server.serving import OTHER, TOKEN, Server, ask, raw
@@ -55,7 +55,7 @@ def refused(server: Server, status: int, method: str, path: str, values: Any = N
 
 
 def put(server: Server, name: str, data: bytes, headers: dict[str, str] | None = None, token: str = TOKEN) -> None:
-    line = Line(server.address(token))
+    line = Connection(server.address(token))
     try:
         line.ask("PUT", f"/v1/blobs/{name}", data, headers)
     finally:
@@ -63,7 +63,7 @@ def put(server: Server, name: str, data: bytes, headers: dict[str, str] | None =
 
 
 def offset(server: Server, name: str) -> int:
-    line = Line(server.address())
+    line = Connection(server.address())
     try:
         with line.open("HEAD", f"/v1/blobs/{name}") as response:
             return int(response.headers["Upload-Offset"])
@@ -95,7 +95,7 @@ def test_a_gigabyte_to_every_address(server: Server, request_line: str, token: s
 
 def test_other_protocols(server: Server) -> None:
     for protocol in ("0", "2", "x", "", "9" * 5000):
-        line = Line(server.address())
+        line = Connection(server.address())
         with pytest.raises(Rejected) as caught:
             line.ask("GET", "/v1/engine", headers={"Splatwright-Protocol": protocol})
         assert caught.value.status in (400, 431)
@@ -134,7 +134,7 @@ def test_what_is_no_job(server: Server, values: Any) -> None:
 
 def test_json_that_bites(server: Server) -> None:
     for body in (b"[" * 100_000, b"\xff\xfe", b"{", b'{"protocol": 1e999}'):
-        line = Line(server.address())
+        line = Connection(server.address())
         with pytest.raises(Rejected) as caught:
             line.ask("PUT", "/v1/jobs/a", body)
         assert caught.value.status == 400
@@ -269,7 +269,7 @@ def test_images_like_a_bomb_harm_the_server_no_more_than_others(server: Server, 
     files = [["transforms.json", len(text), digest(text)], ["0.png", len(bomb), digest(bomb)], ["1.png", len(bomb), digest(bomb)]]
     for data in (bomb, text):
         put(server, digest(data), data)
-    line = Line(server.address(), 200.0)
+    line = Connection(server.address(), 200.0)
     try:
         assert line.ask("POST", "/v1/check", json.dumps(job(files)).encode())["findings"]
     except Rejected as refusal:  # the process that looked ended for want of memory

@@ -25,7 +25,7 @@ from engine.jobs.local_engine import JobState
 from engine.jobs.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address
-from engine.remote.local_copy import read_bond
+from engine.remote.local_copy import read_remote_state
 from tests.scenes import write_ball_dataset
 from tests.server.proxy import CuttingProxy
 from tests.server.serving import OTHER, TOKEN, Server, ask, wait, wait_for
@@ -50,9 +50,9 @@ def end_all(engine: RemoteEngine) -> None:
 
 
 def far_folder(server: Server, engine: RemoteEngine, job: str) -> JobFolder:
-    bond = read_bond(engine.folder(job))
-    assert bond
-    return JobFolder(server.jobs() / bond.job)
+    remote_state = read_remote_state(engine.folder(job))
+    assert remote_state
+    return JobFolder(server.jobs() / remote_state.job)
 
 
 def steps(engine: RemoteEngine, job: str) -> int:

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from engine.core.cameras.camera import Camera
 from engine.core.datasets.dataset import PointCloud
 from engine.core.protocol.sfm_options import PosesOptions
-from engine.sfm.consistency import Sight, components, strays
+from engine.sfm.consistency import MatchPair, components, strays
 from engine.sfm.coverage import gaps_and_advice, goes_around, largest_gap, weakest_bridge
 from engine.sfm.exchange import ImageOutcome, Link, Outcome
 from engine.sfm.matching import chosen
@@ -63,14 +63,14 @@ def test_names_are_sorted_as_people_count() -> None:
     assert sorted(["b2", "b10", "B1", "a"], key=natural) == ["a", "B1", "b2", "b10"]
 
 
-def sights(cameras: list[Camera], seen_from: list[Camera]) -> list[Sight]:
+def sights(cameras: list[Camera], seen_from: list[Camera]) -> list[MatchPair]:
     """Matches as `seen_from` make them, beside the poses in `cameras`."""
     points = np.random.default_rng(2).uniform(-1, 1, (60, 3))
     found = []
     for a, b in all_pairs(len(cameras)):
         rays = [(seen_from[k].viewmat @ np.column_stack([points, np.ones(60)]).T).T[:, :3] for k in (a, b)]
         relative = (cameras[b].viewmat @ np.linalg.inv(cameras[a].viewmat))[:3]
-        found.append(Sight(str(a), str(b), relative, (rays[0][:, :2] / rays[0][:, 2:], rays[1][:, :2] / rays[1][:, 2:])))
+        found.append(MatchPair(str(a), str(b), relative, (rays[0][:, :2] / rays[0][:, 2:], rays[1][:, :2] / rays[1][:, 2:])))
     return found
 
 

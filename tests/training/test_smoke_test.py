@@ -12,11 +12,11 @@ from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Finished
 from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.training import smoke_test
-from engine.training.smoke_test import State, verdict
+from engine.training.smoke_test import ViewQuality, verdict
 from tests.scenes import write_ball_dataset
-from tests.training.health import sick
-from tests.training.health.sick import making, watched
+from tests.training.health import unhealthy
 from tests.training.health.test_health import with_false_held_out
+from tests.training.health.unhealthy import making, watched
 from tests.training.test_trainer import interrupt_after, run
 
 USUAL = TrainConfig(backend="cpu", max_steps=150, max_gaussians=800, resolution=64, sh_degree=1, eval_every=1000, threads=2,
@@ -55,7 +55,7 @@ def test_settings_that_spoil_it_are_named(job: JobFolder, dataset: Path, changes
 
 def test_nothing_in_view(job: JobFolder, dataset: Path) -> None:
     with pytest.raises(UserError, match=r"did not lower the loss .*no camera sees a Gaussian"):
-        watched(ask(job, dataset), make_model=making(sick.Blind))
+        watched(ask(job, dataset), make_model=making(unhealthy.Blind))
 
 
 def test_held_out_photos_of_something_else(job: JobFolder, tmp_path: Path) -> None:
@@ -80,8 +80,9 @@ def test_it_is_not_repeated(job: JobFolder, dataset: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("before", "after", "well"), [
-    (State(0.3, 12.0), State(0.2, 15.0), True), (State(0.3, 12.0), State(0.3, 15.0), False), (State(0.3, 12.0), State(0.2, 12.0), False),
-    (State(0.3, float("nan")), State(0.2, float("nan")), True), (State(0.02, 30.0), State(0.021, 29.5), True),
-    (State(0.02, 30.0), State(0.2, 20.0), False), (State(0.3, 12.0), State(float("nan"), 12.0), False)])
-def test_verdicts(before: State, after: State, well: bool) -> None:
+    (ViewQuality(0.3, 12.0), ViewQuality(0.2, 15.0), True), (ViewQuality(0.3, 12.0), ViewQuality(0.3, 15.0), False),
+    (ViewQuality(0.3, 12.0), ViewQuality(0.2, 12.0), False),
+    (ViewQuality(0.3, float("nan")), ViewQuality(0.2, float("nan")), True), (ViewQuality(0.02, 30.0), ViewQuality(0.021, 29.5), True),
+    (ViewQuality(0.02, 30.0), ViewQuality(0.2, 20.0), False), (ViewQuality(0.3, 12.0), ViewQuality(float("nan"), 12.0), False)])
+def test_verdicts(before: ViewQuality, after: ViewQuality, well: bool) -> None:
     assert (verdict(before, after) == "") == well

@@ -15,7 +15,7 @@ from .camera import Camera
 ANGLES, RADII = 512, 256
 """Directions and steps in which the border of the photo is searched."""
 
-WIDEST = 3.0
+MAX_FOV_SCALE = 3.0
 """The search ends at this many times the size of the undistorted photo, so no focal length shrinks to less than a third."""
 
 NARROWEST = 4.0
@@ -134,7 +134,7 @@ def _zoom(lens: _Lens) -> float:
     with np.errstate(divide="ignore"):
         sides = np.where(directions > 0, [x[1], y[1]], [x[0], y[0]]) / directions
     pinhole = np.where(np.abs(directions) > 1e-12, sides, np.inf).min(axis=1)  # [A] distance to the undistorted image's border
-    photo = _border(lens, directions, pinhole * WIDEST)
+    photo = _border(lens, directions, pinhole * MAX_FOV_SCALE)
     return float((pinhole / np.maximum(photo, 1e-9)).max())
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import UserError
-from .distortion import WIDEST, Coefficients, distort
+from .distortion import MAX_FOV_SCALE, Coefficients, distort
 
 # COLMAP's camera models: id, name, number of parameters (colmap/src/colmap/sensor/models.h)
 MODELS = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4), 2: ("SIMPLE_RADIAL", 4), 3: ("RADIAL", 5), 4: ("OPENCV", 8),
@@ -52,7 +52,7 @@ class Lens:
         return (p[0], *p[:3]) if self.model in ONE_FOCAL_LENGTH else p[:4]  # type: ignore[return-value]
 
     @property
-    def bending(self) -> tuple[float, ...]:
+    def distortion_params(self) -> tuple[float, ...]:
         """The parameters after the pinhole's."""
         return self.params[3 if self.model in ONE_FOCAL_LENGTH else 4 :]
 
@@ -64,7 +64,7 @@ def opencv_lens(lens: Lens) -> tuple[Pinhole, Coefficients]:
     """
     match lens.model:
         case "SIMPLE_PINHOLE" | "PINHOLE" | "SIMPLE_RADIAL" | "RADIAL" | "OPENCV" | "FULL_OPENCV":
-            return lens.pinhole, trimmed(lens.bending)
+            return lens.pinhole, trimmed(lens.distortion_params)
         case model if model in _BENDS:
             return _fitted(lens)
         case other:
@@ -78,10 +78,10 @@ def trimmed(distortion: Coefficients) -> Coefficients:
     return distortion
 
 
-def bend(lens: Lens, points: np.ndarray) -> np.ndarray:
+def distorted(lens: Lens, points: np.ndarray) -> np.ndarray:
     """Ideal image points [N, 2] at depth one -> where a fisheye, division or other bent lens puts them [N, 2]; NaN where it ends."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        return _BENDS[lens.model](lens.bending)(points)
+        return _BENDS[lens.model](lens.distortion_params)(points)
 
 
 @lru_cache(maxsize=64)
@@ -89,8 +89,8 @@ def _fitted(lens: Lens) -> tuple[Pinhole, Coefficients]:
     """The rational model that is nearest to a lens wherever an undistorted photo can look."""
     fl_x, fl_y, cx, cy = lens.pinhole
     points = _seen(lens)
-    middle = float(np.linalg.norm(bend(lens, np.array([[SMALL, 0.0]])))) / SMALL  # what the lens does to the focal length
-    bent = bend(lens, points) / middle
+    middle = float(np.linalg.norm(distorted(lens, np.array([[SMALL, 0.0]])))) / SMALL  # what the lens does to the focal length
+    bent = distorted(lens, points) / middle
     coefficients = _fit(points, bent) if len(points) >= ANGLES and np.isfinite(bent).all() else ()
     if not coefficients or not misfit(lens, coefficients, middle) < TOLERANCE * max(lens.width, lens.height):
         numbers = ", ".join(f"{value:.4g}" for value in lens.params)
@@ -101,7 +101,7 @@ def _fitted(lens: Lens) -> tuple[Pinhole, Coefficients]:
 def misfit(lens: Lens, coefficients: Coefficients, middle: float) -> float:
     """The largest distance in pixels between a lens and its rational model within the photo."""
     points = _seen(lens)
-    error = (distort(points, coefficients) * middle - bend(lens, points)) * lens.pinhole[:2]
+    error = (distort(points, coefficients) * middle - distorted(lens, points)) * lens.pinhole[:2]
     return float(np.linalg.norm(error, axis=1).max(initial=0.0))
 
 
@@ -109,11 +109,11 @@ def _seen(lens: Lens) -> np.ndarray:
     """Ideal points [N, 2] that the lens puts into the photo, up to where undistorted photos end."""
     fl_x, fl_y, cx, cy = lens.pinhole
     low, high = np.array([-cx / fl_x, -cy / fl_y]), np.array([(lens.width - cx) / fl_x, (lens.height - cy) / fl_y])
-    farthest = WIDEST * float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high))))
+    farthest = MAX_FOV_SCALE * float(np.linalg.norm(np.maximum(np.abs(low), np.abs(high))))
     angles = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)
     radii = np.tan(np.linspace(0, np.arctan(farthest), RADII + 1)[1:])
     rays = radii[None, :, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)[:, None]  # [A, R, 2]
-    bent = bend(lens, rays.reshape(-1, 2)).reshape(rays.shape)
+    bent = distorted(lens, rays.reshape(-1, 2)).reshape(rays.shape)
     reach = np.linalg.norm(bent, axis=2)
     inside = ((bent >= low) & (bent <= high)).all(axis=2) & (np.diff(reach, axis=1, prepend=0) > 0)
     return rays[np.logical_and.accumulate(inside, axis=1)]

@@ -16,7 +16,7 @@ from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
 from .ply import read_comments, rest_names, written_comments
 from .ply_container import AGAIN, PlyHeader, read_part, read_ply_header, write_parts
 from .quantization import from_smallest_three, logits_of_bytes, opacity, pack_10_10_10_2, smallest_three, unpack_10_10_10_2, whole
-from .splat_file import SplatFile, Stored, brought_in, taken_out
+from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
 
 CHUNK = 256
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
@@ -51,12 +51,12 @@ def read_compressed_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
             sh0=rgb_to_sh0(_between(bounds[2], rgba[:, :3] / np.float32(255)))[:, None],
         )
     found, antialiased = read_comments(header.comments)
-    return brought_in(Stored(gaussians, found, antialiased, comments=header.comments), axes)
+    return to_blender(StoredSplats(gaussians, found, antialiased, comments=header.comments), axes)
 
 
 def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False) -> None:
     """Write a compressed PLY in one piece. Rows are ordered along a Morton curve, so that a chunk's bounds are tight."""
-    gaussians = taken_out(gaussians, axes)
+    gaussians = from_blender(gaussians, axes)
     gaussians = gaussians.take(morton_order(gaussians.means))
     values = (gaussians.means, gaussians.scales.clip(-LARGEST_LOG_SCALE, LARGEST_LOG_SCALE), sh0_to_rgb(gaussians.sh0[:, 0]))
     packed = [_chunked(rows) for rows in values]

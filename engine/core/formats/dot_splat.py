@@ -14,7 +14,7 @@ from ..files import disk_error, replacing
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
 from .quantization import logits_of_bytes, opacity, whole
-from .splat_file import SplatFile, Stored, brought_in, taken_out
+from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
 
 RECORD = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quats", "u1", 4)])
 AGAIN = "Export it again, or choose a file that really is a .splat."
@@ -25,12 +25,12 @@ def read_splat(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
 
     UserError in one sentence for a file of another size than whole splats, or whose sizes are no sizes.
     """
-    return brought_in(Stored(_gaussians(_records(Path(path))), "SUPERSPLAT"), axes)
+    return to_blender(StoredSplats(_gaussians(_records(Path(path))), "SUPERSPLAT"), axes)
 
 
 def write_splat(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT") -> None:
     """Write a .splat in one piece: colours and rotations in bytes, harmonics left out, row order kept."""
-    gaussians = taken_out(gaussians, axes)
+    gaussians = from_blender(gaussians, axes)
     records = np.empty(len(gaussians), RECORD)
     records["means"] = gaussians.means
     records["scales"] = np.exp(gaussians.scales)

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians
 from .ply_container import POSITION, PlyHeader, PlyPart, columns, read_part, read_ply_header, vertices, write_parts
-from .splat_file import SplatFile, Stored, brought_in, taken_out
+from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
 
 AXES_COMMENT = "splatwright axes "
 """Marks a file in other axes than SuperSplat's, so that it comes back as it left."""
@@ -43,14 +43,14 @@ def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     if missing:
         raise UserError(f"{path.name} holds no splats: it lacks {', '.join(missing)}.",
                         "Choose a PLY that a splat trainer or SuperSplat wrote.")
-    return brought_in(_stored(path, header, part), axes)
+    return to_blender(_stored(path, header, part), axes)
 
 
 def write_ply(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", comments: tuple[str, ...] = (), antialiased: bool = False,
 ) -> None:
     """Write a splat PLY in one piece. Rows that no viewer can draw are left out."""
-    write_parts(Path(path), {"vertex": _to_columns(taken_out(gaussians, axes))}, (*comments, *written_comments(axes, antialiased)))
+    write_parts(Path(path), {"vertex": _to_columns(from_blender(gaussians, axes))}, (*comments, *written_comments(axes, antialiased)))
 
 
 def read_comments(comments: tuple[str, ...]) -> tuple[str, bool]:
@@ -74,13 +74,13 @@ def rest_names(path: Path, names: tuple[str, ...]) -> list[str]:
     return [f"f_rest_{number}" for number in numbers]
 
 
-def _stored(path: Path, header: PlyHeader, part: PlyPart) -> Stored:
+def _stored(path: Path, header: PlyHeader, part: PlyPart) -> StoredSplats:
     """The file's content; the table that it was read into is gone when this returns."""
     rest = rest_names(path, part.names)
     table = read_part(path, header, part)
     axes, antialiased = read_comments(header.comments)
     extra = _without(table, {*REQUIRED, *NORMAL, *rest})
-    return Stored(_from_columns(table, rest), axes, antialiased, extra, comments=header.comments)
+    return StoredSplats(_from_columns(table, rest), axes, antialiased, extra, comments=header.comments)
 
 
 def _without(table: np.ndarray, known: set[str]) -> np.ndarray | None:

@@ -29,7 +29,7 @@ class SplatFile:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredSplats:
     """What stands in a file, in the file's own axes, its values unchecked."""
 
     gaussians: Gaussians
@@ -40,7 +40,7 @@ class Stored:
     comments: tuple[str, ...] = ()
 
 
-def brought_in(stored: Stored, axes: AxesOrAuto) -> SplatFile:
+def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
     """The rows that can be drawn, in Blender's world. AUTO trusts the file's own axes."""
     chosen = stored.axes if axes == "AUTO" else axes
     gaussians, extra = drawable(stored.gaussians), stored.extra
@@ -50,7 +50,7 @@ def brought_in(stored: Stored, axes: AxesOrAuto) -> SplatFile:
     return SplatFile(into_blender(gaussians, chosen), dropped, chosen, stored.antialiased, extra, stored.notes, stored.comments)
 
 
-def taken_out(gaussians: Gaussians, axes: str) -> Gaussians:
+def from_blender(gaussians: Gaussians, axes: str) -> Gaussians:
     """What to write: the rows that a viewer can draw, in the file's axes."""
     return out_of_blender(drawable(gaussians), axes)
 

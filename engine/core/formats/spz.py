@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians
 from .quantization import from_smallest_three, logits_of_bytes, opacity, pack_10_10_10_2, smallest_three, unpack_10_10_10_2, whole
-from .splat_file import SplatFile, Stored, brought_in, taken_out
+from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
 from .spz_container import SpzStreams, pack_spz, unpack_spz
 
 COLOR_STEP = 0.15
@@ -40,14 +40,14 @@ def read_spz(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     """
     streams = unpack_spz(Path(path))
     notes = ("The harmonics of degree 4 were left out.",) if streams.sh.shape[1] > 15 else ()
-    return brought_in(Stored(_gaussians(streams), streams.axes or OWN_AXES, streams.antialiased, notes=notes), axes)
+    return to_blender(StoredSplats(_gaussians(streams), streams.axes or OWN_AXES, streams.antialiased, notes=notes), axes)
 
 
 def write_spz(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False, version: Literal[3, 4] = 4,
 ) -> None:
     """Write SPZ in one piece; the file names its axes. Row order is kept. UserError when splats lie beyond 24 bits."""
-    gaussians = taken_out(gaussians, axes)
+    gaussians = from_blender(gaussians, axes)
     bits = _fractional_bits(gaussians.means)
     pack_spz(Path(path), SpzStreams(
         version, bits, antialiased, axes, positions=_fixed(gaussians.means, bits), alphas=_bytes(opacity(gaussians.opacities) * 255),

@@ -33,7 +33,7 @@ class CaptureOrder:
 
 
 @dataclass(frozen=True)
-class News:
+class CaptureUpdate:
     """How far one dataset is: `done` of `total` views; `problem` says why it failed. Without a dataset the problem is the file's."""
 
     name: str = ""
@@ -56,17 +56,17 @@ def read_order(work: Path) -> CaptureOrder:
     return CaptureOrder(**{**values, "scenes": tuple(values["scenes"]), "cameras": tuple(values["cameras"])})
 
 
-def tell(news: News, work: Path) -> None:
+def report_update(news: CaptureUpdate, work: Path) -> None:
     """Add a line to the news."""
     with open(work / NEWS, "a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(news), ensure_ascii=False) + "\n")
 
 
-def read_news(work: Path, after: int) -> tuple[list[News], int]:
+def read_updates(work: Path, after: int) -> tuple[list[CaptureUpdate], int]:
     """News after a byte, and the byte to ask from next time; a line still being written waits."""
     try:
         data = (work / NEWS).read_bytes()[after:]
     except FileNotFoundError:
         return [], after
     whole = data[: data.rfind(b"\n") + 1]
-    return [News(**json.loads(line)) for line in whole.decode("utf-8").splitlines()], after + len(whole)
+    return [CaptureUpdate(**json.loads(line)) for line in whole.decode("utf-8").splitlines()], after + len(whole)

@@ -158,7 +158,7 @@ class JobFolder:
         pid = pid or os.getpid()
         path = self.path / "heartbeat"
         with suppress(OSError, UserError):
-            if self.worker_pid() == pid and self.beats_here():
+            if self.worker_pid() == pid and self.is_local():
                 os.utime(path)
             else:
                 write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
@@ -181,7 +181,7 @@ class JobFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def beats_here(self) -> bool:
+    def is_local(self) -> bool:
         """Whether the worker that beat last works on this computer; its number means nothing on another one."""
         try:
             return self._heartbeat().get("host", platform.node()) == platform.node()

@@ -18,7 +18,7 @@ from uuid import uuid4
 from ...core.errors import UserError
 from ...core.files import make_folder, write_text
 from . import node_agent
-from .messages import Code, Kill, Node, Problem, Sight, Start
+from .messages import ClusterSnapshot, Code, Kill, Node, Problem, Start
 
 NAMESPACE = "splatwright"
 LOOK_SECONDS = 0.3
@@ -90,7 +90,7 @@ def no_connection(address: str, said: str) -> UserError:
 
 
 @dataclass
-class Run:
+class ClusterJob:
     """A worker on a machine: the actor that holds it, and its exit status to come."""
 
     actor: Any
@@ -116,9 +116,9 @@ class Cluster:
     place: Path
     """where the server and the machines write to find out whether they see the same folder"""
     code: Code
-    heard: int = 0
+    received: int = 0
     nodes: dict[str, Node] = field(default_factory=dict)
-    _runs: dict[Path, Run] = field(default_factory=dict)
+    _runs: dict[Path, ClusterJob] = field(default_factory=dict)
     _looks: dict[str, Look] = field(default_factory=dict)
     _looked: dict[str, float] = field(default_factory=dict)
 
@@ -130,14 +130,14 @@ class Cluster:
 
     def obey(self, request: Start | Kill) -> None:
         """Do what the server asks for; it sees later what came of it."""
-        self.heard += 1
+        self.received += 1
         match request:
             case Start():
                 self._start(request)
             case Kill(path) if path in self._runs:
                 self.ray.kill(self._runs[path].actor)
 
-    def sight(self) -> Sight:
+    def sight(self) -> ClusterSnapshot:
         """What the cluster looks like."""
         for path in list(self._runs):
             self._look_after(path)
@@ -146,7 +146,7 @@ class Cluster:
         for node in list(self.nodes.values()):
             self._look_at(node)
         nodes = sorted(self.nodes.values(), key=lambda node: (node.name, node.id))
-        return Sight(tuple(nodes), frozenset(self._runs), self.heard)
+        return ClusterSnapshot(tuple(nodes), frozenset(self._runs), self.received)
 
     def _start(self, request: Start) -> None:
         """An actor that outlives this process. One that holds a worker on the folder already is taken instead."""
@@ -156,7 +156,7 @@ class Cluster:
         self._hold(request.path, made.remote(str(request.path), request.cards, request.cores, astuple(self.code)), request.node)
 
     def _hold(self, path: Path, actor: Any, node: str) -> None:
-        self._runs[path] = Run(actor, node, actor.wait.remote())
+        self._runs[path] = ClusterJob(actor, node, actor.wait.remote())
 
     def _only(self, node: str) -> Any:
         return self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)

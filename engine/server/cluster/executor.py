@@ -19,7 +19,7 @@ from ...jobs.local_engine import JobState
 from ...jobs.processes import at_work
 from ..app import version
 from ..executors import Executor, Job
-from .messages import Code, Kill, Node, Problem, Sight, Start
+from .messages import ClusterSnapshot, Code, Kill, Node, Problem, Start
 from .slots import Slot, best, slots
 
 log = logging.getLogger("splatwright.server")
@@ -38,7 +38,7 @@ class RayExecutor(Executor):
         check_system()
         self.address, self.folder = address, folder
         self._changed = threading.Condition()
-        self._sight = Sight()
+        self._sight = ClusterSnapshot()
         self._asked: dict[Path, int] = {}
         self._condemned: set[Path] = set()
         self._requests = 0
@@ -88,7 +88,7 @@ class RayExecutor(Executor):
 
     def _has_worker(self, path: Path) -> bool:
         """Whether a worker is there, or was asked for and may come."""
-        return path in self._sight.workers or self._asked.get(path, 0) > self._sight.heard
+        return path in self._sight.workers or self._asked.get(path, 0) > self._sight.received
 
     def _ask(self, request: Start | Kill) -> int:
         """Send a request; its number. One that is lost with the driver is asked for again by whoever misses its effect."""
@@ -114,7 +114,7 @@ class RayExecutor(Executor):
             self._asked.clear()
             self._take_in(sight)
 
-    def _hear(self, pipe: Connection) -> Sight:
+    def _hear(self, pipe: Connection) -> ClusterSnapshot:
         """What the driver tells; UserError when it has ended."""
         try:
             said = pipe.recv()
@@ -124,7 +124,7 @@ class RayExecutor(Executor):
             raise UserError(said.message, said.hint)
         return said
 
-    def _take_in(self, sight: Sight) -> None:
+    def _take_in(self, sight: ClusterSnapshot) -> None:
         with self._changed:
             tell_changes(self._sight.nodes, sight.nodes)
             self._sight = sight

@@ -49,12 +49,12 @@ class Kill:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ClusterSnapshot:
     """The cluster at a moment: its machines, the job folders with a worker, and how many requests had been heard."""
 
     nodes: tuple[Node, ...] = ()
     workers: frozenset[Path] = field(default_factory=frozenset)
-    heard: int = 0
+    received: int = 0
 
 
 @dataclass(frozen=True)

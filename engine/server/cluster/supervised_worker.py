@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=wait_for_release, daemon=True).start()
     status = worker.wait()
     end_descendants()
-    if job.beats_here():
+    if job.is_local():
         job.rest()
     os.write(answer, str(status).encode())
     return status

@@ -54,13 +54,13 @@ class GradientsStruct(ctypes.Structure):
     _fields_ = [(name, FloatPointer) for name in ("values", "absolute", "pose")]
 
 
-class LessonStruct(ctypes.Structure):
+class StepInputStruct(ctypes.Structure):
     """Lesson in splat.c."""
 
     _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
                 *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
                 ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer),
-                ("mask", ctypes.c_void_p), ("sights", FloatPointer)]
+                ("mask", ctypes.c_void_p), ("visibility_stats", FloatPointer)]
 
 
 def file_name(system: str, machine: str, variant: str = "") -> str:
@@ -122,7 +122,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_forward": (long, [pointer, scene, view, floats, floats, floats]),
         "splat_backward": (integer, [pointer, floats, floats, gradients]),
         "splat_loss": (integer, [pointer, view, pointer, integer, floats, real, floats, doubles]),
-        "splat_step": (integer, [pointer, scene, view, ctypes.POINTER(LessonStruct), doubles]),
+        "splat_step": (integer, [pointer, scene, view, ctypes.POINTER(StepInputStruct), doubles]),
         "splat_take_seconds": (integer, [pointer, doubles]),
         "splat_memory": (long, [pointer]),
         "splat_png_unfilter": (integer, [pointer, integer, integer, integer, pointer]),
@@ -237,20 +237,20 @@ class Kernels:
                                         floats(gradient, *shape), value))
         return value.value
 
-    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, lesson: LessonStruct, moments: tuple[Blocks, Blocks],
-             mask: np.ndarray | None = None, sights: np.ndarray | None = None) -> float | None:
+    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
+             mask: np.ndarray | None = None, visibility_stats: np.ndarray | None = None) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
-        Nothing is learned where `mask`, uint8 [H, W], is 0. `sights` [N, 3] are updated: struct Sight in sights.h.
+        Nothing is learned where `mask`, uint8 [H, W], is 0. `visibility_stats` [N, 3], of visibility_stats.h, are updated.
         Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
         """
         value, shape = ctypes.c_double(), drawing.gaussians.values.shape
         self._frame = None
-        lesson.image, lesson.channels = image_pointer(image, view), image.shape[2]
-        lesson.mask = None if mask is None else mask_pointer(mask, view)
-        lesson.sights = floats(sights, drawing.gaussians.count, 3)
-        lesson.first, lesson.second = (floats(moment.values, *shape) for moment in moments)
-        code = self._library.splat_step(self._handle, drawing.struct(), view, lesson, value)
+        step_input.image, step_input.channels = image_pointer(image, view), image.shape[2]
+        step_input.mask = None if mask is None else mask_pointer(mask, view)
+        step_input.visibility_stats = floats(visibility_stats, drawing.gaussians.count, 3)
+        step_input.first, step_input.second = (floats(moment.values, *shape) for moment in moments)
+        code = self._library.splat_step(self._handle, drawing.struct(), view, step_input, value)
         if code == NOT_FINITE:
             return None
         _check(code)

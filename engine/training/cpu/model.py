@@ -10,11 +10,11 @@ import numpy as np
 from ...core.cameras.camera import Camera
 from ...core.errors import UserError
 from ...core.splats.gaussians import Gaussians
-from ..backend import TRACED, Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
+from ..backend import TRACED, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
-from .library import Drawing, Kernels, LessonStruct, ViewStruct
+from .library import Drawing, Kernels, StepInputStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 8
@@ -30,7 +30,7 @@ class CpuModel:
         self._low_pass = ANTIALIASED if antialiased else CLASSIC
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
         self._steps = 0
-        self._sights: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
+        self._visibility_stats: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
 
     @property
     def count(self) -> int:
@@ -40,17 +40,17 @@ class CpuModel:
         pass  # images lie in memory already
 
     def step(self, target: Target, settings: StepSettings) -> float:
-        lesson = LessonStruct(
+        step_input = StepInputStruct(
             ssim_lambda=settings.ssim_lambda, opacity_regularisation=settings.opacity_regularisation,
             scale_regularisation=settings.scale_regularisation, noise=settings.noise, seed=settings.noise_seed & 0xFFFFFFFF,
             step=self._steps + 1)
-        lesson.rates[:] = [settings.learning_rates[name] for name in NAMES]
+        step_input.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
         drawing = Drawing(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
-        if settings.gather and self._sights is None:
-            self._sights = np.zeros((self.count, 3), np.float32)
-        loss = self._kernels.step(drawing, view, target.image, lesson, (self._first, self._second), target.mask,
-                                  self._sights if settings.gather else None)
+        if settings.gather and self._visibility_stats is None:
+            self._visibility_stats = np.zeros((self.count, 3), np.float32)
+        loss = self._kernels.step(drawing, view, target.image, step_input, (self._first, self._second), target.mask,
+                                  self._visibility_stats if settings.gather else None)
         if loss is None:
             raise self._not_finite()
         self._steps += 1
@@ -81,7 +81,7 @@ class CpuModel:
             made.append(blocks)
         self._gaussians, self._first, self._second = made
         self._gaussians.hide_padding()
-        self._sights = None
+        self._visibility_stats = None
         for blocks in (self._first, self._second):
             blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
 
@@ -93,20 +93,20 @@ class CpuModel:
             blocks.values[:, COLUMNS[name]] = 0.0
 
     def take_statistics(self) -> Statistics:
-        sights = np.zeros((self.count, 3), np.float32) if self._sights is None else self._sights
-        self._sights = None
-        return Statistics(sights[:, 0], sights[:, 1].astype(np.int32), sights[:, 2])
+        visibility_stats = np.zeros((self.count, 3), np.float32) if self._visibility_stats is None else self._visibility_stats
+        self._visibility_stats = None
+        return Statistics(visibility_stats[:, 0], visibility_stats[:, 1].astype(np.int32), visibility_stats[:, 2])
 
-    def vitals(self) -> dict[str, Vitals]:
+    def parameter_health(self) -> dict[str, ParameterHealth]:
         step = max(1, self.count // TRACED)
         return {name: self._vitals_of(COLUMNS[name], step) for name in NAMES if self._gaussians.values[:, COLUMNS[name]].size}
 
-    def _vitals_of(self, columns: slice, step: int) -> Vitals:
+    def _vitals_of(self, columns: slice, step: int) -> ParameterHealth:
         """Of every `step`-th block a trace, of all blocks the rest."""
         values, moments = self._gaussians.values[:, columns], self._first.values[:, columns]
-        pull, size = (float(np.sqrt(np.einsum("bcl,bcl->", part, part))) for part in (moments, values))
-        lean, trace = (float(part.sum(dtype=np.float64)) for part in (moments, values[::step]))
-        return Vitals(math.isfinite(pull) and math.isfinite(size), pull, lean, trace)
+        moment_norm, size = (float(np.sqrt(np.einsum("bcl,bcl->", part, part))) for part in (moments, values))
+        moment_sum, value_checksum = (float(part.sum(dtype=np.float64)) for part in (moments, values[::step]))
+        return ParameterHealth(math.isfinite(moment_norm) and math.isfinite(size), moment_norm, moment_sum, value_checksum)
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**self._gaussians.unpack())
@@ -119,13 +119,13 @@ class CpuModel:
     def state(self) -> dict[str, np.ndarray]:
         moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))
                    for name, array in blocks.unpack().items()}
-        sights = {} if self._sights is None else {"sights": self._sights.copy()}
-        return {**self._gaussians.unpack(), **moments, **sights, "steps": np.array(self._steps)}
+        visibility_stats = {} if self._visibility_stats is None else {"sights": self._visibility_stats.copy()}
+        return {**self._gaussians.unpack(), **moments, **visibility_stats, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self._gaussians = checked({name: state[name] for name in NAMES})
         self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
-        self._sights = state["sights"].copy() if "sights" in state else None
+        self._visibility_stats = state["sights"].copy() if "sights" in state else None
         self._steps = int(state["steps"])
 
     def memory(self) -> int:

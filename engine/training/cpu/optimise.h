@@ -13,7 +13,7 @@ typedef struct {
     float *values, *first, *second;  // parameters and Adam's moments, laid out as Scene.values
     float rates[MAX_COMPONENTS];     // learning rate over 1 - beta1^step
     float second_scale;              // 1 / sqrt(1 - beta2^step)
-    float opacity_pull, scale_pull;  // regularisation, already divided by the number of values
+    float opacity_penalty, scale_penalty;  // regularisation, already divided by the number of values
     float noise;
     uint32_t seed;
 } Learning;
@@ -31,8 +31,8 @@ INLINE void adam(const Learning* l, size_t at, Vec gradient, float rate) {
 // Pull opacities and scales down a little (3DGS-MCMC, Kheradmand et al. 2024, equation 10).
 INLINE void regularise(const Learning* l, const float* block, Vec* gradient) {
     Vec opacity = sigmoid(component(block, OPACITY));
-    gradient[OPACITY] += l->opacity_pull * opacity * (1.f - opacity);
-    for (int i = 0; i < 3; i++) gradient[SCALE + i] += l->scale_pull * exp_vec(component(block, SCALE + i));
+    gradient[OPACITY] += l->opacity_penalty * opacity * (1.f - opacity);
+    for (int i = 0; i < 3; i++) gradient[SCALE + i] += l->scale_penalty * exp_vec(component(block, SCALE + i));
 }
 
 // Scrambles integers (lowbias32 of the hash prospector project).

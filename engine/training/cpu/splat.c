@@ -7,7 +7,7 @@
 #include "png.h"
 #include "projection_back.h"
 #include "raster_back.h"
-#include "sights.h"
+#include "visibility_stats.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -59,8 +59,8 @@ typedef struct {
     int64_t step;          // counts from 1
     float *first, *second; // Adam's moments, laid out as Scene.values, which are updated
     const uint8_t* mask;   // [H, W], 0 where nothing is to be learned; or NULL
-    Sight* sights;         // [count], which are updated; or NULL
-} Lesson;
+    VisibilityStats* visibility_stats;  // [count], which are updated; or NULL
+} StepInput;
 
 API int splat_abi(void) { return ABI; }
 
@@ -281,19 +281,19 @@ API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channel
     return masked_loss(s, view, image, channels, NULL, rgb, lambda, gradient, loss);
 }
 
-static Learning learning_of(const Scene* scene, const Lesson* lesson) {
+static Learning learning_of(const Scene* scene, const StepInput* step_input) {
     static const int groups[] = {MEAN, QUAT, SCALE, OPACITY, SH, SH + 3, MAX_COMPONENTS};
-    Learning l = {.values = (float*)scene->values, .first = lesson->first, .second = lesson->second, .noise = lesson->noise, .seed = lesson->seed};
+    Learning l = {.values = (float*)scene->values, .first = step_input->first, .second = step_input->second, .noise = step_input->noise, .seed = step_input->seed};
     for (int group = 0; group < 6; group++)
-        for (int i = groups[group]; i < groups[group + 1]; i++) l.rates[i] = (float)(lesson->rates[group] / (1 - pow(BETA1, (double)lesson->step)));
-    l.second_scale = (float)(1 / sqrt(1 - pow(BETA2, (double)lesson->step)));
-    l.opacity_pull = lesson->opacity_regularisation / scene->count;
-    l.scale_pull = lesson->scale_regularisation / (3 * scene->count);
+        for (int i = groups[group]; i < groups[group + 1]; i++) l.rates[i] = (float)(step_input->rates[group] / (1 - pow(BETA1, (double)step_input->step)));
+    l.second_scale = (float)(1 / sqrt(1 - pow(BETA2, (double)step_input->step)));
+    l.opacity_penalty = step_input->opacity_regularisation / scene->count;
+    l.scale_penalty = step_input->scale_regularisation / (3 * scene->count);
     return l;
 }
 
 // A whole step of training: draw, compare, go back, update. The loss before the update, or an error, in which case nothing changes.
-API int splat_step(Splat* s, const Scene* scene, const View* view, const Lesson* lesson, double* loss) {
+API int splat_step(Splat* s, const Scene* scene, const View* view, const StepInput* step_input, double* loss) {
     size_t plane = (size_t)view->width * view->height;
     float *rgb, *transmittance, *gradient;
     RESERVE(rgb, RGB, 3 * plane);
@@ -301,16 +301,16 @@ API int splat_step(Splat* s, const Scene* scene, const View* view, const Lesson*
     RESERVE(gradient, TARGET, 3 * plane);  // which the loss reads pixel by pixel before it writes
     int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
     if (pairs < 0) return (int)pairs;
-    int error = masked_loss(s, view, lesson->image, lesson->channels, lesson->mask, rgb, lesson->ssim_lambda, gradient, loss);
+    int error = masked_loss(s, view, step_input->image, step_input->channels, step_input->mask, rgb, step_input->ssim_lambda, gradient, loss);
     if (error) return error;
     if (!isfinite(*loss)) return NOT_FINITE;
-    Learning learning = learning_of(scene, lesson);
+    Learning learning = learning_of(scene, step_input);
     Gradients gradients = {0};
     s->frame.rgb_gradient = gradient;
-    if (lesson->sights) RESERVE(gradients.absolute, ABSOLUTE_SUMS, scene->count);
+    if (step_input->visibility_stats) RESERVE(gradients.absolute, ABSOLUTE_SUMS, scene->count);
     error = way_back(s, &gradients, &learning);
-    Seeing seeing = {&s->frame, gradients.absolute, lesson->sights};
-    if (!error && lesson->sights) parallel_for(&s->pool, job_see, &seeing, (int)scene->count, 4096);
+    Seeing seeing = {&s->frame, gradients.absolute, step_input->visibility_stats};
+    if (!error && step_input->visibility_stats) parallel_for(&s->pool, job_see, &seeing, (int)scene->count, 4096);
     return error;
 }
 

@@ -16,7 +16,7 @@ NOTHING = 1e-10
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RenderedFeatures:
     """What is drawn beside colour and alpha. Spread needs depth."""
 
     depth: bool = False
@@ -24,13 +24,13 @@ class Wanted:
     normals: bool = False
 
     @staticmethod
-    def by(settings: StepSettings) -> Wanted:
+    def by(settings: StepSettings) -> RenderedFeatures:
         """What the terms of a step look at."""
         spread = settings.distortion_weight > 0
-        return Wanted(spread or settings.depth_weight > 0, spread, settings.normal_weight > 0)
+        return RenderedFeatures(spread or settings.depth_weight > 0, spread, settings.normal_weight > 0)
 
 
-def features(parameters: Parameters, camera: TensorCamera, wanted: Wanted) -> Tensor | None:
+def features(parameters: Parameters, camera: TensorCamera, wanted: RenderedFeatures) -> Tensor | None:
     """One row [N, F] for each Gaussian, in this order: depth, squared depth, normal."""
     columns = []
     if wanted.depth:
@@ -41,7 +41,7 @@ def features(parameters: Parameters, camera: TensorCamera, wanted: Wanted) -> Te
     return torch.cat(columns, dim=1) if columns else None
 
 
-def compose(drawn: Drawn, behind: Tensor, wanted: Wanted) -> Seen:
+def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Seen:
     """Put what was drawn before a color [3] or a picture [H, W, 3], and take the features apart again."""
     rgb = drawn.rgb + (1.0 - drawn.alpha)[..., None] * behind
     depth = spread = normals = None

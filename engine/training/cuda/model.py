@@ -12,10 +12,10 @@ from torch import Tensor
 from ...core.cameras.camera import Camera
 from ...core.protocol.config import TrainConfig
 from ...core.splats.gaussians import Gaussians
-from ..backend import Rendering, Statistics, StepSettings, Target, Vitals, sampled_rows
+from ..backend import ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..group import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
-from .compose import Wanted, compose, features
+from .compose import RenderedFeatures, compose, features
 from .failures import plain_errors
 from .geometry import explore_, order_of_places
 from .losses import shape_loss, view_loss
@@ -25,7 +25,7 @@ from .photos import PHOTO_NAMES, PhotoTerms, photo_rates
 from .quality import quality
 from .residency import DevicePhotos, truth_of
 from .statistics import Gathered
-from .tensors import Drawn, Parameters, Rasterize, Request, TensorCamera, tensor_camera, upload
+from .tensors import Drawn, Parameters, Rasterize, RenderRequest, TensorCamera, tensor_camera, upload
 
 NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
 """Parameters of Gaussians, as in core.gaussians."""
@@ -79,7 +79,7 @@ class TorchModel:
         return loss
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
-        wanted = Wanted(depth=True)
+        wanted = RenderedFeatures(depth=True)
         with torch.no_grad(), plain_errors():
             drawn = self._draw(tensor_camera(camera, self._device), sh_degree, wanted, reduction)
             seen = compose(drawn, torch.tensor(background, device=self._device), wanted)
@@ -88,7 +88,7 @@ class TorchModel:
 
     def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
         with torch.no_grad(), plain_errors():
-            drawn = self._draw(tensor_camera(target.camera, self._device), sh_degree, Wanted())
+            drawn = self._draw(tensor_camera(target.camera, self._device), sh_degree, RenderedFeatures())
             truth = truth_of(self._photos.get(target), torch.zeros(3, device=self._device))
             return quality(drawn.rgb, truth.image, truth.mask)
 
@@ -123,9 +123,9 @@ class TorchModel:
         gathered, self._gathered = self._gathered or Gathered(self.count, self._device), None
         return gathered.result(self._group)
 
-    def vitals(self) -> dict[str, Vitals]:
+    def parameter_health(self) -> dict[str, ParameterHealth]:
         with plain_errors():
-            return self._learned.vitals(NAMES)
+            return self._learned.parameter_health(NAMES)
 
     def gaussians(self) -> Gaussians:
         return Gaussians(**{name: self.read(name) for name in NAMES})
@@ -139,8 +139,8 @@ class TorchModel:
 
     def state(self) -> dict[str, np.ndarray]:
         with plain_errors():
-            sights = {} if self._gathered is None else {"sights": self._gathered.sights()}
-            return {**self._learned.state(), **sights}
+            visibility_stats = {} if self._gathered is None else {"sights": self._gathered.visibility_stats()}
+            return {**self._learned.state(), **visibility_stats}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         with plain_errors():
@@ -164,15 +164,15 @@ class TorchModel:
     def _rows(self, rows: np.ndarray) -> Tensor:
         return torch.tensor(np.asarray(rows, np.int64), device=self._device)
 
-    def _draw(self, camera: TensorCamera, sh_degree: int, wanted: Wanted, reduction: int = 1, absolute: bool = False) -> Drawn:
-        request = Request(sh_degree, self._low_pass.reduced(reduction), features(self.parameters, camera, wanted), absolute)
+    def _draw(self, camera: TensorCamera, sh_degree: int, wanted: RenderedFeatures, reduction: int = 1, absolute: bool = False) -> Drawn:
+        request = RenderRequest(sh_degree, self._low_pass.reduced(reduction), features(self.parameters, camera, wanted), absolute)
         return self._rasterize(self.parameters, camera, request)
 
     def _learn_from(self, target: Target, settings: StepSettings) -> Tensor:
         """The difference between the photo and what is drawn through its camera; every tensor gets its gradient."""
         self._terms.begin(settings)
         camera = self._terms.posed(tensor_camera(target.camera, self._device), target, settings)
-        wanted = Wanted.by(settings)
+        wanted = RenderedFeatures.by(settings)
         drawn = self._draw(camera, settings.sh_degree, wanted, settings.reduction, settings.gather)
         background = upload(torch.tensor(settings.background), self._device)
         seen = compose(self._terms.exposed(drawn, target, settings), background, wanted)

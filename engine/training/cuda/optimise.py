@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from ..backend import TRACED, Vitals
+from ..backend import TRACED, ParameterHealth
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-15
 """As the built-in kernels' and the field's."""
@@ -92,20 +92,20 @@ class Adam:
                 moments[name].zero_()
 
     @torch.no_grad()
-    def vitals(self, names: Sequence[str]) -> dict[str, Vitals]:
+    def parameter_health(self, names: Sequence[str]) -> dict[str, ParameterHealth]:
         """See backend.Vitals; waits for the device once."""
         present = [name for name in names if self.tensors[name].numel()]
         figures = torch.stack([self._figures(name) for name in present]).tolist()
-        return {name: Vitals(math.isfinite(pull + size), pull, lean, trace)
-                for name, (pull, lean, size, trace) in zip(present, figures, strict=True)}
+        return {name: ParameterHealth(math.isfinite(moment_norm + size), moment_norm, moment_sum, value_checksum)
+                for name, (moment_norm, moment_sum, size, value_checksum) in zip(present, figures, strict=True)}
 
     def _figures(self, name: str) -> Tensor:
         """Length and sum of first moments, length of values, and their trace [4] float64."""
         tensor = self.tensors[name]
         first = self._first.get(name, tensor.new_zeros(1))
-        trace = tensor[:: max(1, len(tensor) // TRACED)].sum(dtype=torch.float64)
+        value_checksum = tensor[:: max(1, len(tensor) // TRACED)].sum(dtype=torch.float64)
         lengths = (torch.linalg.vector_norm(part).double() for part in (first, tensor))
-        return torch.stack([next(lengths), first.sum(dtype=torch.float64), next(lengths), trace])
+        return torch.stack([next(lengths), first.sum(dtype=torch.float64), next(lengths), value_checksum])
 
     def clear(self) -> None:
         """Free all memory."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..low_pass import LowPass
 from .geometry import view_directions
-from .tensors import Drawn, Footprint, Parameters, Request, TensorCamera
+from .tensors import Drawn, Footprint, Parameters, RenderRequest, TensorCamera
 
 NEAREST = 0.01
 """Distance before which nothing is drawn, gsplat's and the kernels'."""
@@ -16,7 +16,7 @@ PACKED_FROM = 3_000_000
 """From so many Gaussians on, those outside the view get no memory of their own; costs a little time."""
 
 
-def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+def draw(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
     """Draw with gsplat; see tensors.Rasterize. gsplat waits for the device once, to learn how many tiles are touched."""
     from gsplat import rasterization
 

@@ -20,18 +20,18 @@ class Gathered:
         self._gradient, self._seen, self._radius = torch.zeros(3, count, device=device).unbind()
 
     @staticmethod
-    def restored(sights: np.ndarray, device: torch.device) -> Gathered:
-        """What `sights` wrote."""
+    def restored(visibility_stats: np.ndarray, device: torch.device) -> Gathered:
+        """What `visibility_stats` wrote."""
         made = Gathered(0, device)
-        made._gradient, made._seen, made._radius = from_numpy(sights.T, device).unbind()
+        made._gradient, made._seen, made._radius = from_numpy(visibility_stats.T, device).unbind()
         return made
 
     def take(self, rows: Tensor) -> None:
         """Row i becomes old row rows[i]."""
         self._gradient, self._seen, self._radius = (sums.index_select(0, rows) for sums in (self._gradient, self._seen, self._radius))
 
-    def sights(self) -> np.ndarray:
-        """As both engines keep it in a state: gradient, number of sights and radius [N, 3]."""
+    def visibility_stats(self) -> np.ndarray:
+        """As both engines keep it in a state: gradient, number of visibility_stats and radius [N, 3]."""
         return to_numpy(torch.stack([self._gradient, self._seen, self._radius], dim=1))
 
     @torch.no_grad()

@@ -37,7 +37,7 @@ class TensorCamera:
 
 
 @dataclass(frozen=True)
-class Request:
+class RenderRequest:
     """How to draw. `features` are drawn like colours; `absolute` asks for the footprint's gradient."""
 
     sh_degree: int
@@ -68,7 +68,7 @@ class Drawn:
 class Rasterize(Protocol):
     """Draws Gaussians, differentiable by the parameters, the features and the camera's viewmat."""
 
-    def __call__(self, parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn: ...
+    def __call__(self, parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn: ...
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ...core.protocol.config import TrainConfig
 from ..backend import Target
 from ..host_memory import free_memory
 from .images import MOST_READERS, each_in_threads
-from .maps import wanted_maps
+from .maps import selected_maps
 from .targets import TargetPyramid, load_pyramid
 
 AHEAD = 2 * MOST_READERS
@@ -98,7 +98,7 @@ class Photos:
         self._kept.clear()
 
     def _read(self, index: int) -> TargetPyramid:
-        return load_pyramid(self._views[index], self._config.resolution, wanted_maps(self._config), index if self._numbered else -1)
+        return load_pyramid(self._views[index], self._config.resolution, selected_maps(self._config), index if self._numbered else -1)
 
 
 def bytes_of(pyramid: TargetPyramid) -> int:

@@ -29,7 +29,7 @@ SHORTEST_NORMAL = 0.5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MapSelection:
     """Which maps are read; masks always are."""
 
     mask_meaning: MaskMeaning = "ignore"
@@ -37,9 +37,9 @@ class Wanted:
     normals: bool = False
 
 
-def wanted_maps(config: TrainConfig) -> Wanted:
+def selected_maps(config: TrainConfig) -> MapSelection:
     """What the settings need: reading and keeping more would cost time and memory."""
-    return Wanted(config.mask_meaning, config.depth_weight > 0, config.normal_weight > 0)
+    return MapSelection(config.mask_meaning, config.depth_weight > 0, config.normal_weight > 0)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Maps:
         return Maps(undistort_image(kept, camera, pinhole)[..., 0] >= 127.5)
 
 
-def read_maps(view: View, camera: Camera, wanted: Wanted) -> Maps:
+def read_maps(view: View, camera: Camera, wanted: MapSelection) -> Maps:
     """The maps of a view whose image `camera` took.
 
     UserError names the file when it is damaged, missing, or of other proportions than the image.

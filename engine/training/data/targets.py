@@ -13,11 +13,11 @@ from ...core.cameras.distortion import forget_samples, undistort_image, undistor
 from ...core.datasets.dataset import View
 from ..backend import Target
 from .images import area_average, each_in_threads, fitted_camera, read_image
-from .maps import Wanted, emptied, read_maps
+from .maps import MapSelection, emptied, read_maps
 
 REDUCTIONS = (1, 2, 4)
 SMALLEST_SIDE = 8
-ONLY_MASKS = Wanted()
+ONLY_MASKS = MapSelection()
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TargetPyramid:
         return {1: self.full, 2: self.half, 4: self.quarter}[reduction]
 
 
-def load_targets(views: Sequence[View], resolution: int, wanted: Wanted = ONLY_MASKS,
+def load_targets(views: Sequence[View], resolution: int, wanted: MapSelection = ONLY_MASKS,
                  tick: Callable[[], None] = lambda: None) -> list[TargetPyramid]:
     """Read every view at no more than `resolution` pixels on the longest side, numbered in their order; held-out ones are no photo.
 
@@ -49,7 +49,7 @@ def load_targets(views: Sequence[View], resolution: int, wanted: Wanted = ONLY_M
     return pyramids
 
 
-def load_pyramid(view: View, resolution: int, wanted: Wanted = ONLY_MASKS, number: int = -1) -> TargetPyramid:
+def load_pyramid(view: View, resolution: int, wanted: MapSelection = ONLY_MASKS, number: int = -1) -> TargetPyramid:
     """Read one view and the maps beside it; UserError names the file when it is damaged or does not fit its camera.
 
     `number` is the targets' `view`. Where masks mean emptiness the images are transparent there and the targets carry no mask.

@@ -14,9 +14,9 @@ import numpy as np
 
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
-from ..backend import StepSettings, Vitals
+from ..backend import ParameterHealth, StepSettings
 from ..strategies.mcmc import DEAD_OPACITY, sigmoid
-from .measurements import Signs
+from .measurements import Measurements
 
 WORDS = {"means": "positions", "quats": "rotations", "scales": "sizes", "opacities": "opacities", "sh0": "colours",
          "shN": "view-dependent colours"}
@@ -58,7 +58,7 @@ BETA1, FADING = 0.9, 1e-4
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneContext:
     """Where the Gaussians belong."""
 
     middle: np.ndarray  # [3]
@@ -66,7 +66,7 @@ class Scene:
     config: TrainConfig
 
 
-def symptoms(signs: Signs, scene: Scene) -> Iterator[Finding]:
+def symptoms(signs: Measurements, scene: SceneContext) -> Iterator[Finding]:
     """Everything that one look tells, worst first."""
     config = scene.config
     transparent = collapsed(signs, config)  # explains gradients that do not come
@@ -75,36 +75,38 @@ def symptoms(signs: Signs, scene: Scene) -> Iterator[Finding]:
     yield from (found for found in judged if found)
 
 
-def not_finite(signs: Signs, config: TrainConfig) -> Finding | None:
+def not_finite(signs: Measurements, config: TrainConfig) -> Finding | None:
     """NaN or infinity in parameters or gradients."""
-    names = [name for name, vitals in signs.vitals.items() if not vitals.finite]
+    names = [name for name, parameter_health in signs.parameter_health.items() if not parameter_health.finite]
     if not names:
         return None
     said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {unusual(config)}".rstrip()
     return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite")
 
 
-def no_gradients(signs: Signs) -> Finding | None:
+def no_gradients(signs: Measurements) -> Finding | None:
     """Parameters that the images have never asked anything of."""
-    return _without_gradients([name for name in _active(signs) if signs.vitals[name].pull == 0.0], signs)
+    return _without_gradients([name for name in _active(signs) if signs.parameter_health[name].moment_norm == 0.0], signs)
 
 
-def gone_gradients(before: Signs, vitals: dict[str, Vitals], steps: int) -> Finding | None:
+def gone_gradients(before: Measurements, parameter_health: dict[str, ParameterHealth], steps: int) -> Finding | None:
     """Parameters that the images have asked nothing of since a look `steps` steps before: all their moments have faded alike."""
-    return _without_gradients([name for name in _active(before) if _faded(before.vitals[name], vitals[name], BETA1**steps)], before)
+    faded = [name for name in _active(before) if _faded(before.parameter_health[name], parameter_health[name], BETA1**steps)]
+    return _without_gradients(faded, before)
 
 
-def _faded(before: Vitals, after: Vitals, share: float) -> bool:
+def _faded(before: ParameterHealth, after: ParameterHealth, share: float) -> bool:
     """Whether length and sum of the moments are just this share of what they were."""
-    return math.isclose(after.pull, share * before.pull, rel_tol=FADING) and math.isclose(after.lean, share * before.lean, rel_tol=FADING)
+    return (math.isclose(after.moment_norm, share * before.moment_norm, rel_tol=FADING)
+            and math.isclose(after.moment_sum, share * before.moment_sum, rel_tol=FADING))
 
 
-def _active(signs: Signs) -> list[str]:
+def _active(signs: Measurements) -> list[str]:
     """Parameters that images have a say in at this step."""
-    return [name for name in signs.vitals if name != "shN" or signs.settings.sh_degree]
+    return [name for name in signs.parameter_health if name != "shN" or signs.settings.sh_degree]
 
 
-def _without_gradients(dead: list[str], signs: Signs) -> Finding | None:
+def _without_gradients(dead: list[str], signs: Measurements) -> Finding | None:
     if not dead:
         return None
     hint = "Stop, and check the dataset: its poses, its start points and its images."
@@ -118,22 +120,22 @@ def _without_gradients(dead: list[str], signs: Signs) -> Finding | None:
     return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)))
 
 
-def switched_off(signs: Signs) -> Finding | None:
+def switched_off(signs: Measurements) -> Finding | None:
     """Parameters that may not move."""
-    stopped = [name for name in signs.vitals if signs.settings.learning_rates[name] == 0.0]
+    stopped = [name for name in signs.parameter_health if signs.settings.learning_rates[name] == 0.0]
     return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
                    "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
 
 
-def unmoved(before: Signs, vitals: dict[str, Vitals], settings: StepSettings) -> Finding | None:
+def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], settings: StepSettings) -> Finding | None:
     """Parameters that have not moved since a look some steps `before`, though they should have."""
-    stuck = [name for name, here in vitals.items() if here.pull > 0.0 and before.vitals[name].pull > 0.0
-             and here.trace == before.vitals[name].trace and settings.learning_rates[name] > 0.0]
+    stuck = [name for name, here in parameter_health.items() if here.moment_norm > 0.0 and before.parameter_health[name].moment_norm > 0.0
+             and here.value_checksum == before.parameter_health[name].value_checksum and settings.learning_rates[name] > 0.0]
     return Finding("error", f"The Gaussians' {_words(stuck)} do not change, though they have gradients and a learning rate.",
                    "Please report this with the file engine.log.", "frozen", float(len(stuck))) if stuck else None
 
 
-def collapsed(signs: Signs, config: TrainConfig) -> Finding | None:
+def collapsed(signs: Measurements, config: TrainConfig) -> Finding | None:
     """Nearly everything has become transparent."""
     share = float((sigmoid(signs.sample.opacities) < DEAD_OPACITY).mean()) if signs.count else 1.0
     if share < COLLAPSED:
@@ -143,7 +145,7 @@ def collapsed(signs: Signs, config: TrainConfig) -> Finding | None:
                    "opacity", round(share, 3))
 
 
-def lost(signs: Signs, scene: Scene) -> Finding | None:
+def lost(signs: Measurements, scene: SceneContext) -> Finding | None:
     """Gaussians that have left the scene."""
     away = np.linalg.norm(signs.sample.means - scene.middle, axis=1)
     allowed = MOST_FAR + scene.config.sky / max(1, signs.count)
@@ -153,7 +155,7 @@ def lost(signs: Signs, scene: Scene) -> Finding | None:
                    round(share, 3)) if share > allowed else None
 
 
-def needles(signs: Signs, config: TrainConfig) -> Finding | None:
+def needles(signs: Measurements, config: TrainConfig) -> Finding | None:
     """Gaussians as thin as needles, which look right from the photos alone."""
     ordered = np.sort(signs.sample.scales, axis=1)
     share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
@@ -162,7 +164,7 @@ def needles(signs: Signs, config: TrainConfig) -> Finding | None:
                    round(share, 3)) if share > MOST_NEEDLES else None
 
 
-def dark_or_bright(signs: Signs, config: TrainConfig) -> Finding | None:
+def dark_or_bright(signs: Measurements, config: TrainConfig) -> Finding | None:
     """Renderings that are darker or brighter than their photos."""
     resetting = config.strategy == "default" and config.reset_every <= signs.step < config.refine_until * config.max_steps
     since = signs.step % config.reset_every if resetting else signs.step
@@ -202,7 +204,7 @@ def unusual(config: TrainConfig) -> str:
     return f"{said}." if said else ""
 
 
-def standstill(signs: Signs, scene: Scene) -> str:
+def standstill(signs: Measurements, scene: SceneContext) -> str:
     """Why a training makes nothing better, in one sentence, as far as it can be told."""
     found = next(symptoms(signs, scene), None)
     return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.splats.gaussians import Gaussians
-from ..backend import Model, StepSettings, Target, Vitals
+from ..backend import Model, ParameterHealth, StepSettings, Target
 from ..data.image_store import Photos
 from ..evaluate import BLACK, composed, psnr, ssim
 
@@ -22,7 +22,7 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(frozen=True)
-class Sight:
+class ViewSample:
     """One view's rendering beside its photo, both over black; only what the mask leaves in."""
 
     render: np.ndarray  # [N, 3] float32, clamped to [0, 1]
@@ -47,15 +47,15 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Signs:
+class Measurements:
     """What one look at a training has seen."""
 
     step: int
     count: int
-    vitals: dict[str, Vitals]
+    parameter_health: dict[str, ParameterHealth]
     settings: StepSettings
     sample: Gaussians
-    sights: tuple[Sight, ...]
+    sights: tuple[ViewSample, ...]
 
     @property
     def alpha(self) -> float:
@@ -63,28 +63,28 @@ class Signs:
         return float(np.mean([sight.alpha for sight in self.sights])) if self.sights else math.nan
 
 
-def chosen_targets(photos: Photos, most: int) -> tuple[Target, ...]:
+def sampled_targets(photos: Photos, most: int) -> tuple[Target, ...]:
     """The reduced targets of at most so many views, spread evenly, without those whose mask hides all."""
     rows = np.unique(np.linspace(0, len(photos) - 1, min(most, len(photos))).astype(int)) if len(photos) else []
     found = (photos.at(int(row), REDUCTION) for row in rows)
     return tuple(target for target in found if target.mask is None or (target.mask >= 128).any())
 
 
-def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> Sight:
+def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> ViewSample:
     """Render a target's camera and put it beside the photo."""
     seen = model.render(target.camera, sh_degree, BLACK, reduction)
     render, truth = seen.rgb.clip(0.0, 1.0), composed(target.image, BLACK)
     similarity = ssim(render, truth) if with_similarity else math.nan
     kept = np.ones(render.shape[:2], bool) if target.mask is None else target.mask >= 128
-    return Sight(render[kept], truth[kept], similarity, float(seen.alpha[kept].mean()))
+    return ViewSample(render[kept], truth[kept], similarity, float(seen.alpha[kept].mean()))
 
 
-def mean_psnr(sights: Sequence[Sight]) -> float:
+def mean_psnr(sights: Sequence[ViewSample]) -> float:
     """In dB; NaN without views."""
     return float(np.mean([sight.psnr for sight in sights])) if sights else math.nan
 
 
-def take_signs(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Signs:
+def measure_health(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Measurements:
     """Look at everything once. `step` steps are done, the last of them with `settings`."""
     sights = tuple(look_at(model, target, settings.sh_degree) for target in targets)
-    return Signs(step, model.count, model.vitals(), settings, model.sample(SAMPLE), sights)
+    return Measurements(step, model.count, model.parameter_health(), settings, model.sample(SAMPLE), sights)

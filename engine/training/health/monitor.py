@@ -11,8 +11,8 @@ from ..backend import Model, StepSettings
 from ..clocks import Every
 from ..data.image_store import Photos
 from ..host_memory import free_memory, used_memory
-from .checks import FEWEST_STEPS, Scene, collapsed, gone_gradients, impossible, symptoms, unmoved
-from .measurements import Signs, chosen_targets, look_at, mean_psnr, take_signs
+from .checks import FEWEST_STEPS, SceneContext, collapsed, gone_gradients, impossible, symptoms, unmoved
+from .measurements import Measurements, look_at, mean_psnr, measure_health, sampled_targets
 from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runaway, slowed, still, switched_off
 
 LOOK_SECONDS = 2.0
@@ -32,18 +32,18 @@ REMEMBERED = 64
 class Health:
     """The watch over one training. What it finds waits in news()."""
 
-    def __init__(self, scene: Scene, photos: Photos, count: int, earlier: Iterable[Event] = ()):
+    def __init__(self, scene: SceneContext, photos: Photos, count: int, earlier: Iterable[Event] = ()):
         self.scene = scene
         self.seconds = 0.0
         """spent on watching"""
         self.forgiven = {event.kind for event in earlier if isinstance(event, Finding) and event.severity == "error"}
         """kinds that this job has paused for before: it was told to go on"""
-        self._targets = chosen_targets(photos, PROBES)
+        self._targets = sampled_targets(photos, PROBES)
         self._looks = Every(LOOK_SECONDS, first=False)
         self._told: set[str] = set()
-        self._news: list[Finding] = []
+        self._updates: list[Finding] = []
         self._looks_taken = 0
-        self._traced: Signs | None = None
+        self._traced: Measurements | None = None
         self._paces: deque[Pace] = deque(maxlen=REMEMBERED)
         self._refinements: list[Refinement] = []
         self._measurements: list[Measurement] = []
@@ -56,10 +56,10 @@ class Health:
         if step >= FEWEST_STEPS and self._looks.due():
             self.look(model, step, settings)
 
-    def news(self) -> list[Finding]:
+    def updates(self) -> list[Finding]:
         """What was found since the last call; every kind once in a training."""
-        news, self._news = self._news, []
-        return news
+        updates, self._updates = self._updates, []
+        return updates
 
     def look(self, model: Model, step: int, settings: StepSettings) -> None:
         """Look at parameters, gradients and a few views."""
@@ -67,7 +67,7 @@ class Health:
         if self._looks_taken % DISTRUST_EVERY == 0:
             self._distrust(model, settings.sh_degree)
         self._looks_taken += 1
-        signs = take_signs(model, self._targets, step, settings)
+        signs = measure_health(model, self._targets, step, settings)
         self._tell(*symptoms(signs, self.scene))
         self._traced = self._traced or signs
         self._paces.append(Pace(step, time.monotonic(), signs.count, used_memory(), (settings.reduction, settings.sh_degree)))
@@ -76,13 +76,13 @@ class Health:
         self.seconds += took
         self._looks.rest(took / SHARE)
 
-    def _look_again(self, model: Model, before: Signs, step: int, settings: StepSettings) -> None:
+    def _look_again(self, model: Model, before: Measurements, step: int, settings: StepSettings) -> None:
         """Whether gradients have come and parameters have moved since a look."""
         start = time.perf_counter()
-        vitals = model.vitals()
+        parameter_health = model.parameter_health()
         if not collapsed(before, self.scene.config):
-            self._tell(gone_gradients(before, vitals, step - before.step))
-        self._tell(unmoved(before, vitals, settings))
+            self._tell(gone_gradients(before, parameter_health, step - before.step))
+        self._tell(unmoved(before, parameter_health, settings))
         self._traced = None
         self.seconds += time.perf_counter() - start
 
@@ -110,4 +110,4 @@ class Health:
         for finding in found:
             if finding and finding.kind not in self._told:
                 self._told.add(finding.kind)
-                self._news.append(finding)
+                self._updates.append(finding)

@@ -11,7 +11,7 @@ from ...core.datasets.dataset import View
 from ...core.splats.from_depth import SPREAD, gaussians_from_depth
 from ...core.splats.gaussians import Gaussians, concatenate
 from ..data.images import each_in_threads
-from ..data.maps import Wanted
+from ..data.maps import MapSelection
 from ..data.targets import load_pyramid
 from .knn import neighbour_distance
 
@@ -41,7 +41,7 @@ def depth_gaussians(views: Sequence[View], most: int, seed: int = 0, tick: Calla
 
 def _of_view(view: View, most: int, rng: np.random.Generator) -> Gaussians:
     """Some of the pixels of a view."""
-    target = load_pyramid(view, SIDE, Wanted(depth=True)).full
+    target = load_pyramid(view, SIDE, MapSelection(depth=True)).full
     assert target.depth is not None
     depth = target.depth if target.mask is None else np.where(target.mask >= 128, target.depth, 0)
     found = gaussians_from_depth(target.camera, depth, target.image.astype(np.float32) / 255, depth.size)

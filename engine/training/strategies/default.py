@@ -50,11 +50,11 @@ class DefaultStrategy:
     def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
         """Grow, prune, and now and then reset opacities. Returns how many Gaussians were added or removed."""
         statistics = model.take_statistics()
-        doomed = self._doomed(model, statistics, step)
-        grown = self._grow(model, self._chosen(model, statistics), doomed, rng)
+        to_prune = self._doomed(model, statistics, step)
+        grown = self._grow(model, self._chosen(model, statistics), to_prune, rng)
         if self.reset_every <= step and step % self.reset_every < self.refine_every:
             reset_opacities(model)
-        return grown + int(doomed.sum())
+        return grown + int(to_prune.sum())
 
     def _chosen(self, model: Model, statistics: Statistics) -> np.ndarray:
         """Rows that become two: the strongest mean gradients first, no more than there is room for."""
@@ -68,19 +68,19 @@ class DefaultStrategy:
 
     def _doomed(self, model: Model, statistics: Statistics, step: int) -> np.ndarray:
         """Mask [N] of what is given up: transparent, and once opacities were reset also what is huge in space or on the image."""
-        doomed = sigmoid(model.read("opacities")) < DEAD_OPACITY
+        to_prune = sigmoid(model.read("opacities")) < DEAD_OPACITY
         if step >= self.reset_every:
             means = model.read("means")
             near = np.linalg.norm(means - np.median(means, axis=0), axis=1) < FAR * self.scene_scale
-            doomed |= near & (np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale)
+            to_prune |= near & (np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale)
             if self.reach_limit:
-                doomed |= statistics.radius > HOPELESS * self.reach_limit
-        return doomed
+                to_prune |= statistics.radius > HOPELESS * self.reach_limit
+        return to_prune
 
-    def _grow(self, model: Model, chosen: np.ndarray, doomed: np.ndarray, rng: np.random.Generator) -> int:
+    def _grow(self, model: Model, chosen: np.ndarray, to_prune: np.ndarray, rng: np.random.Generator) -> int:
         """Make two of each chosen row, and leave out the doomed. Returns how many rows became two."""
-        chosen = chosen[~doomed[chosen]]
-        kept = np.flatnonzero(~doomed)
+        chosen = chosen[~to_prune[chosen]]
+        kept = np.flatnonzero(~to_prune)
         if not len(kept):
             return 0  # a model without Gaussians could never learn again
         first, second = np.searchsorted(kept, chosen), np.arange(len(kept), len(kept) + len(chosen))

@@ -275,10 +275,10 @@ def test_the_panel_in_every_state(desk: Desk) -> None:
     assert drawn("batch", "addon.panels.batch").operators[-2:] == ["add_batch_scenes", "add_batch_collections"]
     bpy.ops.splatwright.add_batch_entry()
     assert "run_batch" in drawn("batch", "addon.panels.batch").operators
-    panel, told = module("addon.panels.batch"), []
+    panel, summary_sentence = module("addon.panels.batch"), []
     for _ in begin(desk):
-        told.append(lines(panel, desk))
-    assert any("capturing 3/5" in line for line in told) and desk.batch.busy()
+        summary_sentence.append(lines(panel, desk))
+    assert any("capturing 3/5" in line for line in summary_sentence) and desk.batch.busy()
     assert "stop_batch" in drawn("batch", "addon.panels.batch").operators and "finished" in drawn("batch", "addon.panels.batch").text
     desk.wait(lambda: desk.states == ["done"])
     assert "dB" in lines(panel, desk)

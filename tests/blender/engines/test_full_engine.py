@@ -100,9 +100,9 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
     assert python.is_relative_to(full.folder().root) and jobs.engine().import_paths == ()
 
     bpy.ops.splatwright.diagnose()
-    diagnosis = module("addon.engines.self_check")
-    wait(lambda: not diagnosis.running())
-    rows = {row.subject: row for row in diagnosis.diagnosis().rows}
+    self_check_result = module("addon.engines.self_check")
+    wait(lambda: not self_check_result.running())
+    rows = {row.subject: row for row in self_check_result.result().rows}
     assert rows["Built-in engine"].state == "well" and str(python) in rows["Python"].sentence
     assert "Built-in engine: A training step" in drawn().text and "copy_diagnosis" in drawn().operators
     assert bpy.ops.splatwright.copy_diagnosis() == {"FINISHED"}
@@ -178,11 +178,11 @@ def test_every_state_has_its_words_and_buttons(full: ModuleType, monkeypatch: py
 
 
 def test_a_self_check_that_does_not_answer(full: ModuleType) -> None:
-    diagnosis = module("addon.engines.self_check")
+    self_check_result = module("addon.engines.self_check")
     assert bpy.ops.splatwright.copy_diagnosis() == {"CANCELLED"}
-    diagnosis.start([sys.executable, "-c", "print('nothing')"], {}).join()
+    self_check_result.start([sys.executable, "-c", "print('nothing')"], {}).join()
     assert "gave no answer" in drawn().text
-    diagnosis.start(["/no/such/python"], {}).join()
+    self_check_result.start(["/no/such/python"], {}).join()
     assert "gave no answer" in drawn().text
 
 

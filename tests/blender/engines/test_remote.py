@@ -149,7 +149,7 @@ def test_no_network_without_leave(desk: Desk) -> None:
 def test_the_self_check_is_about_this_computer(desk: Desk) -> None:
     """Whatever engine is chosen to train on."""
     assert bpy.ops.splatwright.diagnose() == {"FINISHED"}
-    diagnosis = module("addon.engines.self_check")
-    desk.wait(lambda: not diagnosis.running())
-    assert "Built-in engine" in {row.subject for row in diagnosis.diagnosis().rows}
-    diagnosis.unregister()
+    self_check_result = module("addon.engines.self_check")
+    desk.wait(lambda: not self_check_result.running())
+    assert "Built-in engine" in {row.subject for row in self_check_result.result().rows}
+    self_check_result.unregister()

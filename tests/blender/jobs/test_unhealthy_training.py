@@ -26,9 +26,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def train_sick(desk: Desk, **changes: object) -> None:
     """A training whose Gaussians all become transparent."""
     config, job = module("engine.core.protocol.config"), module("engine.core.protocol.folder")
-    sick = config.TrainConfig(backend="cpu", max_steps=100_000, max_gaussians=500, resolution=64, opacity_regularisation=10.0,
+    unhealthy = config.TrainConfig(backend="cpu", max_steps=100_000, max_gaussians=500, resolution=64, opacity_regularisation=10.0,
                               refine_until=0.0, **changes)
-    desk.jobs.submit(bpy.context.scene, job.JobSpec(Path(bpy.context.scene.splatwright.train.dataset), sick))
+    desk.jobs.submit(bpy.context.scene, job.JobSpec(Path(bpy.context.scene.splatwright.train.dataset), unhealthy))
 
 
 def test_a_sick_training_pauses_and_the_panel_says_why(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.core.cameras.camera import Camera
 from engine.core.cameras.distortion import distort, undistorted_camera
-from engine.core.cameras.lenses import MODELS, Lens, bend, opencv_lens
+from engine.core.cameras.lenses import MODELS, Lens, distorted, opencv_lens
 from engine.core.errors import UserError
 
 WIDTH, HEIGHT = 1600, 1200
@@ -38,7 +38,7 @@ def inside(points: np.ndarray) -> np.ndarray:
 def test_bent_as_pycolmap_bends(model: str) -> None:
     points = np.random.default_rng(0).uniform(-1, 1, (500, 2))
     lens = Lens(model, WIDTH, HEIGHT, tuple(map(float, BENT[model])))
-    ours = bend(lens, points) * lens.pinhole[:2] + lens.pinhole[2:]
+    ours = distorted(lens, points) * lens.pinhole[:2] + lens.pinhole[2:]
     assert np.abs(ours - pixels(model, points)).max() < 1e-6
 
 

@@ -69,12 +69,12 @@ static int draw(Splat* s, const Task* t, const Scene* scene, const uint8_t* targ
 
 // The loss of each step, and the Gaussians that come of it.
 static int train(Splat* s, const Task* t, const Scene* scene, const uint8_t* target, size_t size, FILE* output) {
-    Lesson lesson = {.image = target, .channels = 4, .ssim_lambda = t->ssim_lambda, .noise = t->noise, .seed = 7, .first = zeros(size), .second = zeros(size)};
-    lesson.opacity_regularisation = lesson.scale_regularisation = t->regularisation;
-    for (int i = 0; i < 6; i++) lesson.rates[i] = t->rate;
-    for (lesson.step = 1; lesson.step <= t->steps; lesson.step++) {
+    StepInput step_input = {.image = target, .channels = 4, .ssim_lambda = t->ssim_lambda, .noise = t->noise, .seed = 7, .first = zeros(size), .second = zeros(size)};
+    step_input.opacity_regularisation = step_input.scale_regularisation = t->regularisation;
+    for (int i = 0; i < 6; i++) step_input.rates[i] = t->rate;
+    for (step_input.step = 1; step_input.step <= t->steps; step_input.step++) {
         double loss;
-        if (KERNEL(splat_step)(s, scene, &t->view, &lesson, &loss) < 0) return 6;
+        if (KERNEL(splat_step)(s, scene, &t->view, &step_input, &loss) < 0) return 6;
         write_floats(output, &(float){(float)loss}, 1);
     }
     write_floats(output, scene->values, size / sizeof(float));

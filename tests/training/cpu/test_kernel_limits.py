@@ -13,7 +13,7 @@ from engine.core.cameras.camera import Camera
 from engine.core.errors import UserError
 from engine.core.splats.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, LessonStruct, ViewStruct, png_unfilter
+from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, StepInputStruct, ViewStruct, png_unfilter
 from engine.training.cpu.model import packed, view_struct
 from engine.training.low_pass import ANTIALIASED, CLASSIC, LowPass
 from tests.scenes import colored_ball, ring_cameras
@@ -54,10 +54,10 @@ def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, low_pass: Low
     drawing = Drawing(learned, gaussians.sh_degree, low_pass)
     images = kernels.forward(drawing, view, with_depth=True)
     gradients = kernels.backward(np.ones_like(images.rgb), np.ones_like(images.transmittance), absolute=True)
-    lesson = LessonStruct(ssim_lambda=0.2, opacity_regularisation=0.01, scale_regularisation=0.01, noise=1.0, seed=7, step=1)
-    lesson.rates[:] = [0.1] * len(NAMES)
+    step_input = StepInputStruct(ssim_lambda=0.2, opacity_regularisation=0.01, scale_regularisation=0.01, noise=1.0, seed=7, step=1)
+    step_input.rates[:] = [0.1] * len(NAMES)
     moments = (Blocks.zeros(learned.count, learned.rest), Blocks.zeros(learned.count, learned.rest))
-    loss = kernels.step(drawing, view, np.zeros((view.height, view.width, 4), np.uint8), lesson, moments)
+    loss = kernels.step(drawing, view, np.zeros((view.height, view.width, 4), np.uint8), step_input, moments)
     kernels.close()
     return Outcome(images, gradients, loss, learned, moments)
 

@@ -18,7 +18,7 @@ import pytest
 
 from engine.training.cpu import build, library
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import CLASSIC, Drawing, Kernels, LessonStruct, ViewStruct
+from engine.training.cpu.library import CLASSIC, Drawing, Kernels, StepInputStruct, ViewStruct
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
@@ -63,12 +63,12 @@ def outcome_here() -> Outcome:
     upstream = np.empty_like(images.rgb)
     kernels.loss(view, target, images.rgb, SSIM_LAMBDA, upstream)
     back = kernels.backward(upstream, absolute=True)
-    lesson = LessonStruct(ssim_lambda=SSIM_LAMBDA, noise=NOISE, seed=7)
-    lesson.opacity_regularisation = lesson.scale_regularisation = REGULARISATION
-    lesson.rates[:] = [RATE] * len(NAMES)
+    step_input = StepInputStruct(ssim_lambda=SSIM_LAMBDA, noise=NOISE, seed=7)
+    step_input.opacity_regularisation = step_input.scale_regularisation = REGULARISATION
+    step_input.rates[:] = [RATE] * len(NAMES)
     moments, losses = (zeros_like(drawing.gaussians), zeros_like(drawing.gaussians)), []
-    for lesson.step in range(1, STEPS + 1):
-        losses.append(kernels.step(drawing, view, target, lesson, moments))
+    for step_input.step in range(1, STEPS + 1):
+        losses.append(kernels.step(drawing, view, target, step_input, moments))
     kernels.close()
     assert images.depth is not None and back.absolute is not None
     pictures = np.stack([*images.rgb, images.transmittance, images.depth])

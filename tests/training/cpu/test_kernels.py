@@ -237,19 +237,19 @@ def composed(image: np.ndarray) -> torch.Tensor:
 def test_a_step_is_the_loss_the_gradients_regularisation_and_adam() -> None:
     gaussians, view = scene(21, 4, scale=0.2), camera(40, 33)
     image = np.random.default_rng(0).integers(0, 256, (33, 40, 4), np.uint8)
-    lesson = replace(SETTINGS, sh_degree=3, background=BACKGROUND, noise=0.0)
+    step_input = replace(SETTINGS, sh_degree=3, background=BACKGROUND, noise=0.0)
     parameters = {name: torch.from_numpy(array).double().requires_grad_() for name, array in gaussians.arrays().items()}
     optimiser = torch.optim.Adam([{"params": [parameters[name]], "lr": rate} for name, rate in RATES.items()], eps=1e-15)
     model = CpuModel(gaussians, 2)
     for _ in range(3):
         frame = reference.render(parameters, view, 3, torch.tensor(BACKGROUND, dtype=torch.double))
-        loss = reference.loss(frame.rgb, composed(image), lesson.ssim_lambda)
-        pull = (lesson.opacity_regularisation * parameters["opacities"].sigmoid().mean()
-                + lesson.scale_regularisation * parameters["scales"].exp().mean())
+        loss = reference.loss(frame.rgb, composed(image), step_input.ssim_lambda)
+        moment_norm = (step_input.opacity_regularisation * parameters["opacities"].sigmoid().mean()
+                + step_input.scale_regularisation * parameters["scales"].exp().mean())
         optimiser.zero_grad()
-        (loss + pull).backward()
+        (loss + moment_norm).backward()
         optimiser.step()
-        assert model.step(Target(view, image), lesson) == pytest.approx(loss.item(), rel=1e-4)
+        assert model.step(Target(view, image), step_input) == pytest.approx(loss.item(), rel=1e-4)
     for name, value in parameters.items():
         moved = np.abs(model.read(name) - gaussians.arrays()[name]).max()
         error = np.abs(model.read(name) - value.detach().numpy())

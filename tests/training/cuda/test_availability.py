@@ -14,7 +14,7 @@ from engine.core.protocol.config import TrainConfig
 from engine.training.cuda import availability
 from engine.training.cuda.availability import Machine, ask_driver, compile_problem, problem_of, unavailable
 from engine.training.cuda.launch import launch_command
-from engine.training.engines import choose_engine
+from engine.training.engines import choose_backend
 
 READY = Machine(13000, 0, 1, "2.11.0", "13.0", True, "NVIDIA H100", True)
 WITHOUT_CARD = pytest.mark.skipif(ask_driver()[2] > 0, reason="there is an NVIDIA card here")
@@ -75,28 +75,28 @@ def test_compilation_fails_with_a_sentence(tmp_path: Path, monkeypatch: pytest.M
 def test_auto_says_why_it_takes_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(availability, "unavailable", lambda: UserError("PyTorch is not installed.", "Install it."))
     monkeypatch.setattr(availability, "ask_driver", lambda: (13000, 0, 1))
-    choice = choose_engine(TrainConfig(), nothing)
+    choice = choose_backend(TrainConfig(), nothing)
     assert choice.engine == "cpu" and "PyTorch is not installed" in choice.reason and choice.hint == "Install it."
     with pytest.raises(UserError, match="PyTorch"):
-        choose_engine(TrainConfig(backend="cuda"), nothing)
+        choose_backend(TrainConfig(backend="cuda"), nothing)
 
 
 def test_auto_takes_the_card_and_ticks_while_kernels_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks: list[int] = []
     monkeypatch.setattr(availability, "unavailable", lambda: None)
     monkeypatch.setattr(availability, "_load_kernels", lambda: time.sleep(0.2))
-    assert choose_engine(TrainConfig(), lambda: ticks.append(1)).engine == "cuda" and ticks
-    assert choose_engine(TrainConfig(backend="cpu"), nothing).engine == "cpu"
+    assert choose_backend(TrainConfig(), lambda: ticks.append(1)).engine == "cuda" and ticks
+    assert choose_backend(TrainConfig(backend="cpu"), nothing).engine == "cpu"
     monkeypatch.setattr(availability, "_load_kernels", lambda: UserError("They do not compile.", "Fix it."))
-    assert "do not compile" in choose_engine(TrainConfig(), nothing).reason
+    assert "do not compile" in choose_backend(TrainConfig(), nothing).reason
 
 
 @WITHOUT_CARD
 def test_without_a_card_the_reason_is_true() -> None:
     problem = unavailable()
     assert problem is not None and "NVIDIA" in problem.message
-    assert choose_engine(TrainConfig(), nothing).engine == "cpu"
+    assert choose_backend(TrainConfig(), nothing).engine == "cpu"
     with pytest.raises(UserError, match="NVIDIA"):
-        choose_engine(TrainConfig(backend="cuda"), nothing)
+        choose_backend(TrainConfig(backend="cuda"), nothing)
     with pytest.raises(UserError, match="gpus is 4"):
         launch_command(4, ["engine.worker", "a job"])

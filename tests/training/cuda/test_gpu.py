@@ -29,7 +29,7 @@ torch = pytest.importorskip("torch")
 from engine.training.cuda import rasterize  # noqa: E402
 from engine.training.cuda.memory import ALWAYS, bytes_of_gaussian, plan_memory  # noqa: E402
 from engine.training.cuda.model import NAMES, TorchModel  # noqa: E402
-from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera, tensor_camera  # noqa: E402
+from engine.training.cuda.tensors import Drawn, Parameters, RenderRequest, TensorCamera, tensor_camera  # noqa: E402
 from tests.training.cpu.test_kernels import camera, scene  # noqa: E402
 from tests.training.cuda import torch_rasterizer  # noqa: E402
 from tests.training.cuda.test_rasterize import FLAT  # noqa: E402
@@ -68,7 +68,7 @@ def test_gsplat_agrees_with_the_kernels(low_pass: LowPass, packs: bool, monkeypa
     expected = kernels.backward(weights[:3].copy(), -weights[3].copy()).gaussians.unpack()
     kernels.close()
     parameters = {name: torch.from_numpy(array).cuda().requires_grad_() for name, array in gaussians.arrays().items()}
-    drawn = rasterize.draw(parameters, tensor_camera(view, torch.device("cuda")), Request(3, low_pass))
+    drawn = rasterize.draw(parameters, tensor_camera(view, torch.device("cuda")), RenderRequest(3, low_pass))
     found = torch.cat([drawn.rgb, drawn.alpha[..., None]], dim=2).permute(2, 0, 1)
     (found * torch.from_numpy(weights).cuda()).sum().backward()
     np.testing.assert_allclose(found[:3].detach().cpu().numpy(), images.rgb, atol=2e-3)
@@ -106,7 +106,7 @@ def test_gathers_as_the_kernels_do() -> None:
     np.testing.assert_allclose(found[0].sum(), found[1].sum(), rtol=0.02)
 
 
-def drawing_may_wait(parameters: Parameters, view: TensorCamera, request: Request) -> Drawn:
+def drawing_may_wait(parameters: Parameters, view: TensorCamera, request: RenderRequest) -> Drawn:
     """gsplat waits once, to learn how many tiles are touched."""
     torch.cuda.set_sync_debug_mode("default")
     try:
@@ -155,7 +155,7 @@ def test_peak_memory_is_within_the_prediction() -> None:
 
 def test_memory_that_really_ends_costs_some_gaussians_alone(tmp_path: Path) -> None:
     """The allocator itself refuses a drawing of too many Gaussians."""
-    def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+    def draw(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
         if len(parameters["means"]) > 450:
             torch.empty(2 * torch.cuda.get_device_properties(0).total_memory, dtype=torch.uint8, device="cuda")
         return rasterize.draw(parameters, camera, request)

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from engine.training.cuda.geometry import order_of_places  # noqa: E402
 from engine.training.cuda.model import NAMES, TorchModel  # noqa: E402
-from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera  # noqa: E402
+from engine.training.cuda.tensors import Drawn, Parameters, RenderRequest, TensorCamera  # noqa: E402
 from tests.training.cpu.test_kernels import camera, scene  # noqa: E402
 from tests.training.cuda import torch_rasterizer  # noqa: E402
 from tests.training.cuda.torch_models import CPU, torch_model  # noqa: E402
@@ -234,7 +234,7 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def drawn_outside(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+def drawn_outside(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
     """The reference may look at values."""
     with _disable_current_modes():
         return torch_rasterizer.draw(parameters, camera, request)
@@ -262,7 +262,7 @@ def test_a_step_asks_for_no_values(changes: dict[str, float]) -> None:
 
 
 def test_a_loss_that_is_no_number_changes_nothing() -> None:
-    def broken(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+    def broken(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
         drawn = torch_rasterizer.draw(parameters, camera, request)
         return replace(drawn, rgb=drawn.rgb * float("nan"))
 
@@ -279,7 +279,7 @@ def test_a_loss_that_is_no_number_changes_nothing() -> None:
     (RuntimeError("CUDA error: unspecified launch failure\nmore"), UserError, "stopped working: CUDA error: unspecified launch failure"),
 ])
 def test_failures_of_the_card_are_sentences(error: Exception, kind: type[UserError], words: str) -> None:
-    def failing(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+    def failing(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
         raise error
 
     model = TorchModel(scene(10, 9), CPU, failing)
@@ -303,7 +303,7 @@ def test_the_most_opaque_gaussians_stay_with_their_moments() -> None:
 
 
 def test_other_errors_are_not_hidden() -> None:
-    def wrong(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+    def wrong(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes"):

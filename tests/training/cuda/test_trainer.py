@@ -27,7 +27,7 @@ torch = pytest.importorskip("torch")
 
 from engine.training.cuda.failures import plain_errors  # noqa: E402
 from engine.training.cuda.model import TorchModel  # noqa: E402
-from engine.training.cuda.tensors import Drawn, Parameters, Request, TensorCamera  # noqa: E402
+from engine.training.cuda.tensors import Drawn, Parameters, RenderRequest, TensorCamera  # noqa: E402
 from tests.training.cuda import torch_rasterizer  # noqa: E402
 from tests.training.cuda.torch_models import torch_model  # noqa: E402
 
@@ -114,7 +114,7 @@ def out_of_memory_beyond(most: int, count: int) -> None:
 
 def on_a_small_card(most: int, room: list[int] | None = None):
     """A model that draws at most so many Gaussians, or as `room` says from one drawing to the next."""
-    def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+    def draw(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
         out_of_memory_beyond(room.pop(0) if room else most, len(parameters["means"]))
         return torch_rasterizer.draw(parameters, camera, request)
 

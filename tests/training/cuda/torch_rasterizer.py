@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from engine.core.cameras.camera import Camera
-from engine.training.cuda.tensors import Drawn, Footprint, Parameters, Request, TensorCamera
+from engine.training.cuda.tensors import Drawn, Footprint, Parameters, RenderRequest, TensorCamera
 from tests.training import reference
 
 
-def draw(parameters: Parameters, camera: TensorCamera, request: Request) -> Drawn:
+def draw(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -> Drawn:
     """See engine.training.cuda.tensors.Rasterize."""
     frame = reference.render(parameters, on_the_image(camera), request.sh_degree, torch.zeros(3), request.low_pass, camera.viewmat)
     drawn_features = torch.zeros(camera.height, camera.width, 0)

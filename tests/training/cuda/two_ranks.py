@@ -31,7 +31,7 @@ from tests.training.cuda.torch_models import torch_model
 def main(folder: Path, stop_at: int) -> None:
     """Train; with `stop_at` the first process is asked to stop after so many questions."""
     torch.set_num_threads(1)
-    run.choose_engine = lambda config, tick: Choice("cuda", "Training on tensors of the processor.")
+    run.choose_backend = lambda config, tick: Choice("cuda", "Training on tensors of the processor.")
     group = join()
     questions = iter(range(stop_at or sys.maxsize))
     models: list[TorchModel] = []

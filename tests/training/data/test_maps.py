@@ -20,14 +20,23 @@ from engine.core.formats.ply import read_ply
 from engine.core.images.png import write_png
 from engine.core.protocol.config import TrainConfig
 from engine.training.data.images import read_image
-from engine.training.data.maps import Wanted, read_depth, read_mask, read_normals, reduced_depth, reduced_mask, reduced_normals, wanted_maps
+from engine.training.data.maps import (
+    MapSelection,
+    read_depth,
+    read_mask,
+    read_normals,
+    reduced_depth,
+    reduced_mask,
+    reduced_normals,
+    selected_maps,
+)
 from engine.training.data.targets import load_pyramid, load_targets
 from engine.training.engines import create_model
 from engine.training.requirements import check_demands
 from tests.scenes import look_at, write_ball_dataset
 from tests.training.test_trainer import finished, make_job, run
 
-ALL = Wanted(depth=True, normals=True)
+ALL = MapSelection(depth=True, normals=True)
 IMAGE = np.full((24, 32, 3), 200, np.uint8)
 
 
@@ -129,11 +138,11 @@ def test_empty_means_transparent(tmp_path: Path) -> None:
     mask = np.zeros((24, 32), np.uint8)
     mask[:, :16] = 255
     shown = view(tmp_path, mask=saved(tmp_path / "m.png", mask))
-    target = load_pyramid(shown, 32, Wanted("empty")).full
+    target = load_pyramid(shown, 32, MapSelection("empty")).full
     assert target.mask is None and target.image.shape == (24, 32, 4)
     assert (target.image[:, :16] == [200, 200, 200, 255]).all() and not target.image[:, 16:, 3].any()
     half_clear = np.concatenate([IMAGE, np.full((24, 32, 1), 100, np.uint8)], axis=2)
-    target = load_pyramid(view(tmp_path, half_clear, mask=tmp_path / "m.png"), 32, Wanted("empty")).full
+    target = load_pyramid(view(tmp_path, half_clear, mask=tmp_path / "m.png"), 32, MapSelection("empty")).full
     assert (target.image[:, :16, 3] == 100).all() and not target.image[:, 16:, 3].any()
 
 
@@ -146,7 +155,7 @@ def test_a_mask_goes_through_the_lens_with_its_photo(tmp_path: Path, meaning: st
     mask = np.where((x - 125) ** 2 + (y - 30) ** 2 < 17**2, 0, 255).astype(np.uint8)
     shown = view(tmp_path, image, mask=saved(tmp_path / "m.png", mask))
     shown = replace(shown, camera=replace(shown.camera, fl_x=140.0, fl_y=140.0, distortion=(-0.2, 0.05)))
-    target = load_pyramid(shown, 160, Wanted(meaning)).full  # type: ignore[arg-type]
+    target = load_pyramid(shown, 160, MapSelection(meaning)).full  # type: ignore[arg-type]
     seen = target.mask == 255 if target.mask is not None else target.image[..., 3] > 250
     assert 0.9 < seen.mean() < 0.99 and target.image[..., 0][seen].min() > 150 and target.image[..., 0][~seen].min() < 60
 
@@ -193,8 +202,8 @@ def test_transforms_json_names_the_maps(tmp_path: Path) -> None:
 
 
 def test_settings_decide_what_is_read() -> None:
-    assert wanted_maps(TrainConfig()) == Wanted()
-    assert wanted_maps(TrainConfig(depth_weight=0.1, mask_meaning="empty")) == Wanted("empty", depth=True)
+    assert selected_maps(TrainConfig()) == MapSelection()
+    assert selected_maps(TrainConfig(depth_weight=0.1, mask_meaning="empty")) == MapSelection("empty", depth=True)
 
 
 def test_what_the_built_in_engine_cannot_do_is_said_before_training(tmp_path: Path) -> None:

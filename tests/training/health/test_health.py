@@ -24,8 +24,8 @@ from engine.training.init.initialize import initial_gaussians
 from engine.training.schedule import settings_at
 from engine.training.trainer import train
 from tests.scenes import write_ball_dataset
-from tests.training.health import sick
-from tests.training.health.sick import found, making, told, watched
+from tests.training.health import unhealthy
+from tests.training.health.unhealthy import found, making, told, watched
 
 LONG = TrainConfig(backend="cpu", max_steps=400, max_gaussians=2000, resolution=64, sh_degree=1, eval_every=1000, refine_every=20,
                    threads=2, trial=False, checkpoint_seconds=0.5)
@@ -67,7 +67,7 @@ def test_a_sound_training_has_no_findings_and_is_left_as_it_is(tmp_path: Path, d
 
 
 def test_gaussians_that_no_camera_sees(job: JobFolder, dataset: Path) -> None:
-    events = watched(ask(job, dataset), make_model=making(sick.Blind))
+    events = watched(ask(job, dataset), make_model=making(unhealthy.Blind))
     finding = found(events, "gradients")
     assert finding.severity == "error" and "positions" in finding.message and "no camera sees a Gaussian" in finding.message
     assert paused(events).reason == finding.message and paused(events).step < 20
@@ -77,17 +77,17 @@ def test_gaussians_that_no_camera_sees(job: JobFolder, dataset: Path) -> None:
 
 def test_gradients_that_come_no_longer(job: JobFolder, dataset: Path) -> None:
     """Moments fade, but it takes hundreds of steps until they are zero."""
-    events = watched(ask(job, dataset, refine_until=0.0, noise=0.0), make_model=making(sick.Forgetful))
+    events = watched(ask(job, dataset, refine_until=0.0, noise=0.0), make_model=making(unhealthy.Forgetful))
     assert "gradients of the positions" in found(events, "gradients").message and paused(events).step < 90
 
 
 def test_gradients_of_one_parameter_get_lost(job: JobFolder, dataset: Path) -> None:
-    events = watched(ask(job, dataset), make_model=making(sick.Deaf))
+    events = watched(ask(job, dataset), make_model=making(unhealthy.Deaf))
     assert "gradients of the rotations are exactly zero" in found(events, "gradients").message and paused(events)
 
 
 def test_parameters_that_do_not_change(job: JobFolder, dataset: Path) -> None:
-    events = watched(ask(job, dataset, noise=0.0), make_model=making(sick.Stuck))
+    events = watched(ask(job, dataset, noise=0.0), make_model=making(unhealthy.Stuck))
     assert "positions do not change, though" in found(events, "frozen").message and paused(events)
 
 
@@ -98,7 +98,7 @@ def test_a_learning_rate_of_zero_is_named_and_respected(job: JobFolder, dataset:
     assert not any(isinstance(event, Paused) for event in events)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(sick.Poisoned, "positions"), (sick.PoisonedGradient, "sizes")])
+@pytest.mark.parametrize(("kind", "name"), [(unhealthy.Poisoned, "positions"), (unhealthy.PoisonedGradient, "sizes")])
 def test_values_that_are_no_numbers_end_it_and_leave_the_sound_checkpoint(
         job: JobFolder, dataset: Path, kind: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.training.trainer.CHECKPOINT_SHARE", 1e9)
@@ -111,7 +111,7 @@ def test_values_that_are_no_numbers_end_it_and_leave_the_sound_checkpoint(
 def test_no_checkpoint_of_values_that_are_no_numbers(job: JobFolder, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where nobody looked in between."""
     monkeypatch.setattr(Health, "watch", lambda *_: None)
-    events = watched(ask(job, dataset, max_steps=60, checkpoint_seconds=3600), make_model=making(sick.Poisoned))
+    events = watched(ask(job, dataset, max_steps=60, checkpoint_seconds=3600), make_model=making(unhealthy.Poisoned))
     assert isinstance(events[-1], Finished) and load_checkpoint(job.checkpoint) is None
     assert any("no numbers: means" in event.message for event in events if isinstance(event, Finding))
 
@@ -129,7 +129,7 @@ def test_gaussians_leave_the_scene(job: JobFolder, dataset: Path) -> None:
 
 
 def test_needles(job: JobFolder, dataset: Path) -> None:
-    finding = found(watched(ask(job, dataset), until="needles", make_model=making(sick.Stretched)), "needles")
+    finding = found(watched(ask(job, dataset), until="needles", make_model=making(unhealthy.Stretched)), "needles")
     assert finding.severity == "warning" and finding.measure is not None and finding.measure > 0.5
 
 
@@ -158,7 +158,7 @@ def test_renderings_darker_than_their_photos(job: JobFolder, tmp_path: Path, mon
 
 
 def test_an_impossible_psnr(job: JobFolder, dataset: Path) -> None:
-    events = watched(ask(job, dataset), make_model=making(sick.Flattered))
+    events = watched(ask(job, dataset), make_model=making(unhealthy.Flattered))
     finding = found(events, "impossible")
     assert "dB is impossible where the mean difference is" in finding.message and finding.severity == "error"
 
@@ -178,12 +178,12 @@ def test_a_plateau_offers_to_finish(job: JobFolder, dataset: Path) -> None:
 
 def test_steps_become_slow(job: JobFolder, dataset: Path) -> None:
     changes = {"half_until": 0.0, "quarter_until": 0.0, "full_sh_at": 0.0, "sh_degree": 0, "max_steps": 80}
-    finding = found(watched(ask(job, dataset, **changes), until="speed", make_model=making(sick.Tired)), "speed")
+    finding = found(watched(ask(job, dataset, **changes), until="speed", make_model=making(unhealthy.Tired)), "speed")
     assert "Steps have become slow" in finding.message and finding.measure is not None and finding.measure < 0.2
 
 
 def test_memory_that_grows(job: JobFolder, dataset: Path) -> None:
-    events = watched(ask(job, dataset, max_steps=1_000_000), until="memory", make_model=making(sick.Hoarder))
+    events = watched(ask(job, dataset, max_steps=1_000_000), until="memory", make_model=making(unhealthy.Hoarder))
     finding = found(events, "memory")
     assert finding.measure is not None and 4e6 < finding.measure < 16e6 and "used up at step" in finding.message
 
@@ -228,16 +228,16 @@ def test_both_backends_have_the_same_vitals(dataset: Path) -> None:
     target = load_targets(data.train_views[:1], 32)[0].full
     models = (CpuModel(gaussians, 1), torch_model(gaussians))
     for model in models:
-        assert all(vitals.pull == 0.0 and vitals.finite for vitals in model.vitals().values())
+        assert all(each.moment_norm == 0.0 and each.finite for each in model.parameter_health().values())
         model.step(target, dataclasses.replace(settings_at(0, LONG, 1.0, True), noise=0.0, sh_degree=1))
-    ours, theirs = (model.vitals() for model in models)
+    ours, theirs = (model.parameter_health() for model in models)
     assert ours.keys() == theirs.keys()
     for name in ours:
-        assert ours[name].lean == pytest.approx(theirs[name].lean, rel=0.1, abs=1e-5), name
-        assert ours[name].pull == pytest.approx(theirs[name].pull, rel=0.05, abs=1e-7), name
+        assert ours[name].moment_sum == pytest.approx(theirs[name].moment_sum, rel=0.1, abs=1e-5), name
+        assert ours[name].moment_norm == pytest.approx(theirs[name].moment_norm, rel=0.05, abs=1e-7), name
         assert ours[name].finite and theirs[name].finite
     models[1].write("scales", np.array([5]), np.full((1, 3), np.nan, np.float32))
-    assert not models[1].vitals()["scales"].finite and models[1].vitals()["means"].finite
+    assert not models[1].parameter_health()["scales"].finite and models[1].parameter_health()["means"].finite
 
 
 def test_a_tensor_without_a_gradient_has_no_pull(dataset: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_tensor_without_a_gradient_has_no_pull(dataset: Path) -> None:
     model = torch_model(initial_gaussians(read_dataset(dataset), dataclasses.replace(LONG, max_gaussians=50)))
     model.parameters["quats"].requires_grad_(False)
     model.step(load_targets(read_dataset(dataset).train_views[:1], 32)[0].full, settings_at(0, LONG, 1.0, True))
-    assert model.vitals()["quats"].pull == 0.0 and model.vitals()["means"].pull > 0.0
+    assert model.parameter_health()["quats"].moment_norm == 0.0 and model.parameter_health()["means"].moment_norm > 0.0
 
 
 def repaint(path: Path, change) -> None:

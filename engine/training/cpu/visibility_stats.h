@@ -6,12 +6,12 @@
 // image's sides, the number of steps that saw it, and its largest reach on the image as a share of the longest side.
 typedef struct {
     float gradient, seen, reach;
-} Sight;
+} VisibilityStats;
 
 typedef struct {
     const Frame* frame;
     const float (*absolute)[2];  // [count]
-    Sight* sights;
+    VisibilityStats* visibility_stats;
 } Seeing;
 
 static void job_see(void* context, int thread, int first, int last) {
@@ -21,10 +21,10 @@ static void job_see(void* context, int thread, int first, int last) {
     (void)thread;
     for (int row = first; row < last; row++) {
         const Projected* g = &seeing->frame->projected[row];
-        Sight* sight = &seeing->sights[row];
+        VisibilityStats* stats = &seeing->visibility_stats[row];
         if (!g->tiles[1]) continue;
-        sight->gradient += hypotf(seeing->absolute[row][0] * half_width, seeing->absolute[row][1] * half_height);
-        sight->seen += 1;
-        sight->reach = fmaxf(sight->reach, fmaxf(g->extent_x, g->extent_y) / longest);
+        stats->gradient += hypotf(seeing->absolute[row][0] * half_width, seeing->absolute[row][1] * half_height);
+        stats->seen += 1;
+        stats->reach = fmaxf(stats->reach, fmaxf(g->extent_x, g->extent_y) / longest);
     }
 }
