@@ -1,0 +1,12 @@
+"""Names that have changed while files, scripts and other versions still use the former ones: the one table of them, former -> current."""
+
+from __future__ import annotations
+
+SETTINGS: dict[str, str] = {}
+"""Settings of a training, as job.json and the command line's flags know them. Files keep the former name: see config.py."""
+
+OPERATORS: dict[str, str] = {}
+"""Blender operators without their prefix `splatwright.`, which scripts may call."""
+
+MODULES: dict[str, str] = {}
+"""Public modules below `splatwright`, which scripts may import."""
