@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch")
 gsplat = pytest.importorskip("gsplat")
 
 from engine.training.cuda import rasterize  # noqa: E402
-from engine.training.cuda.compose import Wanted, features  # noqa: E402
+from engine.training.cuda.compose import RenderedFeatures, features  # noqa: E402
 from engine.training.cuda.geometry import view_directions  # noqa: E402
-from engine.training.cuda.tensors import Drawn, Parameters, Request, tensor_camera  # noqa: E402
+from engine.training.cuda.tensors import Drawn, Parameters, RenderRequest, tensor_camera  # noqa: E402
 from tests.training import reference  # noqa: E402
 from tests.training.cpu.test_kernels import camera, scene  # noqa: E402
 from tests.training.cuda import gsplat_stand_in, torch_rasterizer  # noqa: E402
@@ -53,7 +53,7 @@ def test_the_call_and_its_answer(view: Camera, low_pass: LowPass, packed: bool, 
     sums = []
     for draw in (rasterize.draw, torch_rasterizer.draw):
         parameters, seen = learned(), tensor_camera(view, CPU)
-        request = Request(degree, low_pass, features(parameters, seen, Wanted(True, True, True)), absolute=True)
+        request = RenderRequest(degree, low_pass, features(parameters, seen, RenderedFeatures(True, True, True)), absolute=True)
         drawn = draw(parameters, seen, request)
         gradients = backward(drawn, parameters)
         pull, radius = torch.zeros(60, 2), torch.zeros(60)
@@ -71,9 +71,9 @@ def test_reduced_photos_are_drawn_nearly_as_by_the_kernels(view: Camera, reducti
     """gsplat cannot dilate and blur at once; longer axes come close."""
     small = tensor_camera(view.resized(view.width // reduction, view.height // reduction), CPU)
     with torch.no_grad():
-        expected = torch_rasterizer.draw(learned(), small, Request(2, CLASSIC.reduced(reduction))).rgb
-        error = (rasterize.draw(learned(), small, Request(2, CLASSIC.reduced(reduction))).rgb - expected).abs().mean()
-        unaware = (rasterize.draw(learned(), small, Request(2, CLASSIC)).rgb - expected).abs().mean()
+        expected = torch_rasterizer.draw(learned(), small, RenderRequest(2, CLASSIC.reduced(reduction))).rgb
+        error = (rasterize.draw(learned(), small, RenderRequest(2, CLASSIC.reduced(reduction))).rgb - expected).abs().mean()
+        unaware = (rasterize.draw(learned(), small, RenderRequest(2, CLASSIC)).rgb - expected).abs().mean()
     assert error < 0.05 * unaware
 
 
@@ -105,7 +105,7 @@ def test_the_reference_projects_and_colours_as_gsplat_does(view: Camera) -> None
 def test_poses_get_gradients() -> None:
     parameters, seen = learned(), tensor_camera(camera(), CPU)
     viewmat = seen.viewmat.clone().requires_grad_()
-    rasterize.draw(parameters, replace(seen, viewmat=viewmat), Request(2)).rgb.square().sum().backward()
+    rasterize.draw(parameters, replace(seen, viewmat=viewmat), RenderRequest(2)).rgb.square().sum().backward()
     assert viewmat.grad is not None and viewmat.grad[:3].abs().min() > 0
 
 

@@ -19,7 +19,7 @@ from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.folder import JobFolder
 from engine.core.splats.gaussians import Gaussians
 from engine.training import run
-from engine.training.backend import Engine
+from engine.training.backend import BackendName
 from engine.training.cuda.launch import join, leave
 from engine.training.cuda.model import TorchModel
 from engine.training.engines import Choice
@@ -45,7 +45,7 @@ def main(folder: Path, stop_at: int) -> None:
                 models.remove(self)
             super().close()
 
-    def make(gaussians: Gaussians, config: TrainConfig, engine: Engine, cameras: Sequence[Camera] = (), group: Group = SOLO) -> TorchModel:
+    def make(gaussians: Gaussians, config: TrainConfig, engine: BackendName, cameras: Sequence[Camera] = (), group: Group = SOLO) -> TorchModel:
         model = torch_model(gaussians, config, engine, cameras, group)
         if cameras:
             model.__class__ = Remembered
