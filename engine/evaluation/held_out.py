@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.folder import JobFolder
 from ..training.backend import Target
-from ..training.data.maps import Wanted
+from ..training.data.maps import MapSelection
 from ..training.data.targets import load_pyramid
 from .scene import job_of
 
@@ -30,7 +30,7 @@ class HeldOut:
 
     def targets(self) -> Iterator[tuple[str, Target]]:
         """Name and image of each view, in order, read as they are asked for."""
-        wanted = Wanted(self.config.mask_meaning)
+        wanted = MapSelection(self.config.mask_meaning)
         for view in self.views:
             yield view.name, load_pyramid(view, self.config.resolution, wanted).full
 
