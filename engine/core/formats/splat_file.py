@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..splats.axes import AxesOrAuto, into_blender, out_of_blender
+from ..splats.axes import AxesOrAuto, into_blender, out_of_blender, turn_upright
 from ..splats.gaussians import Gaussians, drawable, drawable_rows
+from .strange_values import as_linear, notes_about
+
+GUESSED = ("The file does not name its axes: its format's own were taken, which some programs ignore. "
+           "If it stands on its head, press Turn Over (--source-axes SUPERSPLAT).")
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,9 @@ class SplatFile:
     axes: str  # in which the file was read: a name or the letters of axes.py
     antialiased: bool = False  # trained with an antialiased rasterizer (Mip-Splatting)
     extra: np.ndarray | None = None  # [N] with a field for each property that splats do not have
-    notes: tuple[str, ...] = ()  # sentences about what was left behind
+    notes: tuple[str, ...] = ()  # sentences about what was left behind, or is strange
     comments: tuple[str, ...] = ()
+    axes_guessed: bool = False  # nothing says which axes these are, and programs disagree
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -38,16 +43,29 @@ class StoredSplats:
     extra: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
+    axes_guessed: bool = False
+    up: tuple[float, float, float] | None = None  # where the file names another up than its axes have
 
 
 def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
-    """The rows that can be drawn, in Blender's world. AUTO trusts the file's own axes."""
+    """The rows that can be drawn, in Blender's world. AUTO trusts the file's own axes and up."""
     chosen = stored.axes if axes == "AUTO" else axes
     gaussians, extra = drawable(stored.gaussians), stored.extra
     dropped = len(stored.gaussians) - len(gaussians)
     if extra is not None and dropped:
         extra = extra[drawable_rows(stored.gaussians)]
-    return SplatFile(into_blender(gaussians, chosen), dropped, chosen, stored.antialiased, extra, stored.notes, stored.comments)
+    gaussians, turned = _upright(into_blender(gaussians, chosen), stored.up if axes == "AUTO" else None, chosen)
+    guessed = stored.axes_guessed and axes == "AUTO"
+    notes = (*stored.notes, *turned, *([GUESSED] if guessed else []), *notes_about(gaussians))
+    return SplatFile(gaussians, dropped, chosen, stored.antialiased, extra, notes, stored.comments, guessed)
+
+
+def with_linear_scales(found: SplatFile) -> SplatFile:
+    """A file whose scales are lengths instead of logarithms."""
+    changed = as_linear(found.gaussians)
+    kept, own = drawable(changed), [note for note in found.notes if note not in notes_about(found.gaussians)]
+    extra = found.extra[drawable_rows(changed)] if found.extra is not None else None
+    return replace(found, gaussians=kept, dropped=found.dropped + len(changed) - len(kept), extra=extra, notes=(*own, *notes_about(kept)))
 
 
 def from_blender(gaussians: Gaussians, axes: str) -> Gaussians:
@@ -58,3 +76,13 @@ def from_blender(gaussians: Gaussians, axes: str) -> Gaussians:
 def left_behind(found: SplatFile) -> tuple[str, ...]:
     """Sentences for people about what a file held that no splat can be made of."""
     return (*([f"{found.dropped:,} splats without a place or size were left out."] if found.dropped else []), *found.notes)
+
+
+def _upright(gaussians: Gaussians, up: tuple[float, float, float] | None, axes: str) -> tuple[Gaussians, tuple[str, ...]]:
+    """Splats turned so that a direction of the file's axes points up, and a sentence where that turned them."""
+    turned = gaussians if up is None else turn_upright(gaussians, up, axes)
+    if turned is gaussians or up is None:
+        return gaussians, ()
+    named = ", ".join(f"{value:.3g}" for value in up)
+    return turned, (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they "
+                    "lie.",)
