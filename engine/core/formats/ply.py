@@ -55,6 +55,16 @@ def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     return to_blender(_stored(path, header, part, found), axes)
 
 
+def splats_in_table(name: str, table: np.ndarray, axes: AxesOrAuto = "AUTO") -> SplatFile:
+    """The splats of a table [N] whose fields are called as a PLY's properties; UserError, which calls it `name`, when there are none."""
+    path, header = Path(name), PlyHeader((), (), False)
+    part = own_names(PlyPart("vertex", len(table), table.dtype, 0))
+    found = splat_columns(path, header, part)
+    table = table.view(part.dtype)
+    gaussians, notes = from_columns(table, found)
+    return to_blender(StoredSplats(gaussians, "SUPERSPLAT", extra=extra_columns(table, found), notes=notes), axes)
+
+
 def write_ply(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", comments: tuple[str, ...] = (), antialiased: bool = False,
     extra: np.ndarray | None = None,

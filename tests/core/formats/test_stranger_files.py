@@ -284,8 +284,9 @@ def test_the_last_mark_of_antialiasing_counts(tmp_path: Path) -> None:
         assert read_splats(ply(tmp_path / "a.ply", columns(), comments=comments)).antialiased == expected
 
 
-EXTRA = {"label": np.arange(20, dtype=np.int32) + 16777217, "id": np.arange(20, dtype=np.uint32) + 2**31,
-         "kind": np.arange(20, dtype=np.uint8), "level": np.arange(20, dtype=np.int8) - 9, "short": np.arange(20, dtype=np.int16) - 300, "time": np.arange(20) + 1e9 + 1e-3}
+EXTRA = {
+    "label": np.arange(20, dtype=np.int32) + 16777217, "id": np.arange(20, dtype=np.uint32) + 2**31, "kind": np.arange(20, dtype=np.uint8),
+    "level": (np.arange(20) - 9).astype(np.int8), "short": (np.arange(20) - 300).astype(np.int16), "time": np.arange(20) + 1e9 + 1e-3}
 
 
 def test_extra_properties_are_written_back_in_their_types(tmp_path: Path) -> None:
