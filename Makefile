@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -72,6 +72,10 @@ test-gpu: setup
 # A hundred random kills and faults; ARGS='--seed 7' repeats a run.
 test-faults: setup
 	$(BIN)/python -m tests.faults.run $(ARGS)
+
+# Splat files as strangers have them, in CASES/splats: read, told or refused as their names promise.
+test-cases: setup
+	$(BIN)/python -m tests.cases.splats $(CASES)
 
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu

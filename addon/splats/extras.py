@@ -42,22 +42,25 @@ def read_extras(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None 
 def join_extras(parts: Sequence[tuple[int, np.ndarray | None]]) -> np.ndarray | None:
     """One table for several numbers of rows and their tables, one after the other; what one of them lacks is 0. None without any."""
     types: dict[str, np.dtype] = {}
-    for _, extra in parts:
-        for name in (extra.dtype.names or ()) if extra is not None else ():
+    for extra in (extra for _, extra in parts if extra is not None):
+        for name in extra.dtype.names or ():
             types[name] = np.promote_types(types.get(name, extra.dtype[name]), extra.dtype[name])
     if not types:
         return None
     joined, start = np.zeros(sum(count for count, _ in parts), list(types.items())), 0
     for count, extra in parts:
-        for name in (extra.dtype.names or ()) if extra is not None else ():
-            joined[name][start : start + count] = extra[name]
+        if extra is not None:
+            for name in extra.dtype.names or ():
+                joined[name][start : start + count] = extra[name]
         start += count
     return joined
 
 
 def rounded_extras(extra: np.ndarray | None) -> list[str]:
     """The properties in double precision that attributes, which have single precision, cannot hold exactly."""
-    doubles = [name for name in extra.dtype.names or () if extra.dtype[name] == np.float64] if extra is not None else []
+    if extra is None:
+        return []
+    doubles = [name for name in extra.dtype.names or () if extra.dtype[name] == np.float64]
     return [name for name in doubles if not np.array_equal(extra[name].astype(np.float32), extra[name], equal_nan=True)]
 
 
