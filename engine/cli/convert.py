@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from ..core.formats.registry import format_named, format_of, lost_in, read_splats, write_splats
+from ..core.formats.registry import axes_lost, format_named, format_of, lost_in, read_splats, write_splats
 from ..core.formats.splat_file import left_behind
 from ..core.splats.axes import Axes, AxesOrAuto
 
@@ -35,7 +35,7 @@ def convert(
     chosen = format_named(format) or format_of(output)
     found = read_splats(source, source_axes, linear_scales)
     write_splats(output, found.gaussians, axes, found.antialiased, chosen, found.extra)
-    for note in (*left_behind(found), *lost_in(chosen, found.gaussians, found.extra_names)):
+    for note in (*left_behind(found), *lost_in(chosen, found.gaussians, found.extra_names), *axes_lost(chosen, axes)):
         print(note)
     print(f"{len(found.gaussians)} Gaussians written to {output}")
     return 0

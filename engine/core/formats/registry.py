@@ -15,7 +15,7 @@ from ..splats.gaussians import Gaussians
 from .compressed_ply import is_compressed_ply, lost_in_compressed_ply, read_compressed_ply, write_compressed_ply
 from .dot_splat import lost_in_splat, read_splat, write_splat
 from .ply import read_ply, write_ply
-from .splat_file import SplatFile, with_linear_scales
+from .splat_file import SplatFile, turned_upright, with_linear_scales
 from .spz import lost_in_spz, read_spz, write_spz
 
 
@@ -86,10 +86,18 @@ def lost_in(chosen: Format, gaussians: Gaussians, extra_names: tuple[str, ...] =
     return (*chosen.lost(gaussians), *extra)
 
 
-def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = False) -> SplatFile:
+def axes_lost(chosen: Format, axes: Axes) -> tuple[str, ...]:
+    """A sentence where a format has axes of its own and others than the usual ones were asked for."""
+    if chosen.own_axes in (None, axes) or axes == "SUPERSPLAT":
+        return ()
+    return (f"{chosen.label} always has its own axes: Y is up in it.",)
+
+
+def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = False, upright: bool = True) -> SplatFile:
     """Read a splat file of any format into Blender's world; AUTO trusts the file, and else takes its format's usual axes.
 
-    With `linear_scales` the sizes in it are lengths instead of logarithms.
+    With `linear_scales` the sizes in it are lengths instead of logarithms. Without `upright` an up that the file names turns nothing:
+    beside the cameras that it was trained on.
     UserError in one sentence when it cannot be read, holds nothing, is of another kind than its name says, or too large for the memory.
     """
     path = Path(path)
@@ -100,6 +108,7 @@ def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = Fal
     try:
         found = chosen.read(path, axes)
         found = with_linear_scales(found) if linear_scales else found
+        found = turned_upright(found) if upright else found
     except MemoryError:
         raise UserError(f"{path.name} does not fit into the memory.", "Close other programs, or make the file smaller.") from None
     if not len(found.gaussians):

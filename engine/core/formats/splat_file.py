@@ -8,7 +8,7 @@ import numpy as np
 
 from ..splats.axes import AxesOrAuto, into_blender, out_of_blender, turn_upright
 from ..splats.gaussians import Gaussians, drawable, drawable_rows
-from .strange_values import as_linear, notes_about
+from .strange_values import as_linear, huge_note, notes_about
 
 GUESSED = ("The file does not name its axes: its format's own were taken, which some programs ignore. "
            "If it stands on its head, press Turn Over (--source-axes SUPERSPLAT).")
@@ -26,6 +26,7 @@ class SplatFile:
     notes: tuple[str, ...] = ()  # sentences about what was left behind, or is strange
     comments: tuple[str, ...] = ()
     axes_guessed: bool = False  # nothing says which axes these are, and programs disagree
+    up: tuple[float, float, float] | None = None  # in the file's axes, where the file names another up than they have
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -48,16 +49,29 @@ class StoredSplats:
 
 
 def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
-    """The rows that can be drawn, in Blender's world. AUTO trusts the file's own axes and up."""
+    """The rows that can be drawn, in Blender's world. AUTO trusts the file's own axes."""
     chosen = stored.axes if axes == "AUTO" else axes
     gaussians, extra = drawable(stored.gaussians), stored.extra
     dropped = len(stored.gaussians) - len(gaussians)
     if extra is not None and dropped:
         extra = extra[drawable_rows(stored.gaussians)]
-    gaussians, turned = _upright(into_blender(gaussians, chosen), stored.up if axes == "AUTO" else None, chosen)
-    guessed = stored.axes_guessed and axes == "AUTO"
-    notes = (*stored.notes, *turned, *([GUESSED] if guessed else []), *notes_about(gaussians))
-    return SplatFile(gaussians, dropped, chosen, stored.antialiased, extra, notes, stored.comments, guessed)
+    gaussians, trusted = into_blender(gaussians, chosen), axes == "AUTO"
+    guessed = stored.axes_guessed and trusted
+    notes = (*stored.notes, *([GUESSED] if guessed else []), *huge_note(stored.gaussians.scales), *notes_about(gaussians))
+    return SplatFile(gaussians, dropped, chosen, stored.antialiased, extra, notes, stored.comments, guessed, stored.up if trusted else None)
+
+
+def turned_upright(found: SplatFile) -> SplatFile:
+    """A file turned so that the up that it names points up."""
+    if found.up is None:
+        return found
+    turned = turn_upright(found.gaussians, found.up, found.axes)
+    if turned is found.gaussians:
+        return found
+    named = ", ".join(f"{value:.3g}" for value in found.up)
+    note = (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they lie, "
+            "beside cameras of the same photos.")
+    return replace(found, gaussians=turned, notes=(note, *found.notes))
 
 
 def with_linear_scales(found: SplatFile) -> SplatFile:
@@ -77,12 +91,3 @@ def left_behind(found: SplatFile) -> tuple[str, ...]:
     """Sentences for people about what a file held that no splat can be made of."""
     return (*([f"{found.dropped:,} splats without a place or size were left out."] if found.dropped else []), *found.notes)
 
-
-def _upright(gaussians: Gaussians, up: tuple[float, float, float] | None, axes: str) -> tuple[Gaussians, tuple[str, ...]]:
-    """Splats turned so that a direction of the file's axes points up, and a sentence where that turned them."""
-    turned = gaussians if up is None else turn_upright(gaussians, up, axes)
-    if turned is gaussians or up is None:
-        return gaussians, ()
-    named = ", ".join(f"{value:.3g}" for value in up)
-    return turned, (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they "
-                    "lie.",)

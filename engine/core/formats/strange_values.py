@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..splats.gaussians import Gaussians
+from ..splats.gaussians import LARGEST_LOG_SCALE, Gaussians
 from .quantization import SURE
 
 SAMPLE = 50_000
@@ -106,6 +106,14 @@ def rounding_note(places: list[np.ndarray], rounded: np.ndarray) -> tuple[str, .
     if loss <= 0.1 * ROUGH * radius or not loss:
         return ()
     return (f"Its places are double precision: in single precision they moved by up to {1000 * loss:.3g} mm (where a unit is a metre).",)
+
+
+def huge_note(scales: np.ndarray) -> tuple[str, ...]:
+    """A sentence about log scales [N, 3] as they stand in a file, where lengths of them are beyond float's range."""
+    huge = (scales > LARGEST_LOG_SCALE) & (scales < np.inf)
+    if not huge.any():
+        return ()
+    return (f"{_count(int(huge.any(axis=1).sum()))} larger than numbers can be, and got the largest size: Remove Floaters takes them out.",)
 
 
 def as_linear(gaussians: Gaussians) -> Gaussians:

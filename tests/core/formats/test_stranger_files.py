@@ -12,10 +12,11 @@ from plyfile import PlyData, PlyElement
 
 from engine.core.errors import UserError
 from engine.core.formats.quantization import opacity
-from engine.core.formats.registry import COMPRESSED_PLY, PLY, SPLAT, SPZ, SPZ_3, Format, lost_in, read_splats, write_splats
+from engine.core.formats.registry import COMPRESSED_PLY, PLY, SPLAT, SPZ, SPZ_3, Format, axes_lost, lost_in, read_splats, write_splats
 from engine.core.formats.spz_container import unpack_spz
 from engine.core.splats.axes import into_blender, out_of_blender, turn_upright
 from engine.core.splats.gaussians import Gaussians, sh0_to_rgb
+from engine.core.splats.transform import transform_gaussians
 from tests.core.splats.numpy_splats import covariances
 
 NAMES = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
@@ -152,6 +153,18 @@ def test_sizes_beyond_a_format_are_clamped_and_told(tmp_path: Path, shift: float
         assert ("2,000 of 2,000" in "".join(lost_in(chosen, original))) == (chosen in wrong), chosen.name
 
 
+def test_sizes_beyond_floats_are_limited_and_told(tmp_path: Path) -> None:
+    """Nothing overflows later, when splats are stretched or drawn."""
+    made = columns(50)
+    made["scale_1"][:3] = (90, 1000, 3e38)
+    read = read_splats(ply(tmp_path / "a.ply", made), "BLENDER")
+    assert "3 splats were larger" in read.notes[0] and read.dropped == 0 and read.gaussians.scales.max() == 80
+    stretched = transform_gaussians(read.gaussians, np.diag([1.0, 2.0, 3.0, 1.0]))
+    assert np.isfinite(stretched.scales).all() and np.isfinite(stretched.quats).all()
+    made["scale_1"][3] = np.inf  # no size at all
+    assert read_splats(ply(tmp_path / "b.ply", made)).dropped == 1
+
+
 def test_a_thin_side_that_a_format_makes_thicker_is_no_loss() -> None:
     flat = scene()
     flat.scales[:, 2] = -25
@@ -264,6 +277,8 @@ def test_the_up_that_brush_names(tmp_path: Path, comment: str, up: tuple[float, 
     path.write_bytes(path.read_bytes().replace(b"\nelement", f"\ncomment Vertical axis: {comment}\nelement".encode(), 1))
     read, lying = read_splats(path), read_splats(path, "SUPERSPLAT")
     assert np.abs(read.gaussians.means[:, :2]).max() < 2e-3 and read.gaussians.means[:, 2].min() > 0.99 and "is up" in read.notes[0]
+    unturned = read_splats(path, upright=False)
+    assert np.array_equal(unturned.gaussians.means, lying.gaussians.means) and not unturned.notes
     assert not lying.notes and np.allclose(lying.gaussians.means, into_blender(lying_in_file(lying.gaussians), "SUPERSPLAT").means)
     turned = turn_upright(lying.gaussians, up, "SUPERSPLAT")
     np.testing.assert_allclose(covariances(turned), covariances(read.gaussians), atol=1e-6)
@@ -444,3 +459,4 @@ def test_spz_3_has_its_own_axes_and_comes_back_exactly(tmp_path: Path) -> None:
         assert streams.axes == "RUB" and np.allclose(stored, out_of_blender(original, "OPENGL").means, atol=2e-4)
         read = read_splats(tmp_path / "a.spz")
         assert np.abs(read.gaussians.means - original.means).max() <= 2.0**-13 and not read.axes_guessed
+        assert bool(axes_lost(SPZ_3, axes)) == (axes == "BLENDER") and not axes_lost(SPZ, axes)  # the usual axes are no wish
