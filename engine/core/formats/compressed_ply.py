@@ -18,7 +18,7 @@ from .ply_columns import MOST_HARMONICS, rest_names
 from .ply_container import AGAIN, PlyHeader, read_part, read_ply_header, write_parts
 from .quantization import from_smallest_three, logits_of_bytes, opacity, pack_10_10_10_2, smallest_three, unpack_10_10_10_2, whole
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
-from .strange_values import far_lost, size_lost, spread_of, without_far
+from .strange_values import far_lost, reach, size_lost, spread_of, without_far
 
 CHUNK = 256
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
@@ -88,7 +88,7 @@ def lost_in_compressed_ply(gaussians: Gaussians) -> tuple[str, ...]:
 def chunk_order(means: np.ndarray) -> np.ndarray:
     """Indices [N] that order places [N, 3] into tight chunks: the mass along a Morton curve, then what lies around it, outwards."""
     spread = spread_of(means)
-    if len(means) <= CHUNK or np.abs(np.stack([means.min(axis=0), means.max(axis=0)]) - spread.middle).max() <= OUTER * spread.radius:
+    if len(means) <= CHUNK or reach(means, spread.middle) <= OUTER * spread.radius:
         return morton_order(means)
     distance = np.abs(means - spread.middle).max(axis=1)
     outside = distance > OUTER * spread.radius
