@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import bpy
@@ -12,6 +12,7 @@ import pytest
 from plyfile import PlyData
 
 from tests.blender.conftest import module
+from tests.blender.panels.test_panels import Layout
 from tests.blender.splats.splat_samples import assert_same, changed, some_gaussians
 
 TYPES = {"label": "i4", "id": "u4", "kind": "u1", "level": "i1", "short": "i2", "word": "u2", "share": "f4", "time": "f8"}
@@ -200,3 +201,22 @@ def test_a_mesh_keeps_its_extras_and_says_what_it_lacks(formats: ModuleType, tmp
 def test_other_meshes_are_no_splats(fresh_scene: bpy.types.Scene) -> None:
     bpy.ops.mesh.primitive_cube_add()
     assert not bpy.ops.splatwright.splats_from_mesh.poll()
+
+
+def panel() -> Any:
+    layout = Layout()
+    module("addon.panels.splats").SPLATWRIGHT_PT_splats.draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout
+
+
+def test_the_panel_offers_what_fits(fresh_scene: bpy.types.Scene) -> None:
+    made = module("addon.splats.splat_object").create_splat_object("Splats", some_gaussians(5))
+    bpy.context.view_layer.objects.active = made
+    assert "turn_over" not in panel().operators
+    made.splatwright.axes_guessed = True
+    assert "turn_over" in panel().operators and "stand on its head" in panel().text
+    bpy.ops.mesh.primitive_cube_add()
+    assert "splats_from_mesh" not in panel().operators
+    for name in ("opacity", "scale_0", "scale_1", "rot_0", "rot_3"):
+        bpy.context.object.data.attributes.new(name, "FLOAT", "POINT")
+    assert "splats_from_mesh" in panel().operators
