@@ -82,8 +82,8 @@ def far_lost(label: str, gaussians: Gaussians) -> tuple[str, ...]:
 
 def size_lost(label: str, scales: np.ndarray, least: float, most: float) -> tuple[str, ...]:
     """A sentence about log scales [N, 3] beyond what a format holds; a thin side that gets thicker does not count."""
-    largest = scales.max(axis=1, initial=-np.inf)
-    wrong = int(((largest > most) | (least > largest + np.log(0.1))).sum())
+    smallest, largest = scales.min(axis=1, initial=np.inf), scales.max(axis=1, initial=-np.inf)
+    wrong = int(((largest > most) | ((smallest < least) & (least > largest + np.log(0.1)))).sum())
     if not wrong:
         return ()
     return (f"{label} holds sizes from {np.exp(least):.2g} to {np.exp(most):.3g}: {wrong:,} of {len(scales):,} splats are "

@@ -169,6 +169,8 @@ def test_a_thin_side_that_a_format_makes_thicker_is_no_loss() -> None:
     flat = scene()
     flat.scales[:, 2] = -25
     assert not lost_in(SPZ, flat)
+    flat.scales[:] = -10  # the smallest that it holds
+    assert not lost_in(SPZ, flat)
 
 
 @pytest.mark.parametrize(("shift", "word"), [(-12, "hardly any is seen"), (10, "larger than the whole scene"), (0, "")])
