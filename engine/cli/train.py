@@ -103,10 +103,13 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     engine.resume(folder.name)
 
 
+CHANGEABLE = ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure")
+"""Settings that may change when a training goes on."""
+
+
 def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
-    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
-                                                       "pause_when_sick")}
+    changes = {name: getattr(asked, name) for name in CHANGEABLE}
     return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 

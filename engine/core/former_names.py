@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-SETTINGS: dict[str, str] = {}
-"""Settings of a training, as job.json and the command line's flags know them. Files keep the former name: see config.py."""
+SETTINGS: dict[str, str] = {
+    "pause_when_sick": "pause_on_failure", "trial": "smoke_test", "growth": "grow_rate", "reach_limit": "max_radius_2d",
+}
+"""Settings of a training. Files and Blender's registered properties keep the former name, which the first version of the engine reads;
+the command line knows both."""
 
 OPERATORS: dict[str, str] = {}
 """Blender operators without their prefix `splatwright.`, which scripts may call."""

@@ -86,11 +86,11 @@ def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Pa
     photos = read_photos(chosen_views(dataset), config, tick)
     start = initial_gaussians(dataset, config)
     held = used_memory()
-    trial = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
+    run = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
     small, large = sizes(len(start), config, engine, free_card)
-    first, settled, growth = trial.size(resized(start, small, config.seed), SETTLING)
-    second, _, _ = trial.size(resized(settled, large, config.seed), SETTLING // 2)
-    trial.counter.end()
+    first, settled, growth = run.size(resized(start, small, config.seed), SETTLING)
+    second, _, _ = run.size(resized(settled, large, config.seed), SETTLING // 2)
+    run.counter.end()
     return Probe(
         engine=engine, config=config, start=len(start), growth=growth, views=len(dataset.train_views), held_out=len(dataset.eval_views),
         idle=idle, free=free + idle, free_card=free_card, longest_side=longest_side(dataset),
@@ -267,7 +267,7 @@ class ProbeRun:
     def _growth(self, model: Model) -> float:
         """Share of the Gaussians that the images pull at so hard that the strategy default would make two of them."""
         if self.config.strategy != "default":
-            return self.config.growth
+            return self.config.grow_rate
         statistics = model.take_statistics()
         return float((statistics.gradient / np.maximum(statistics.seen, 1) > self.config.grow_gradient).mean())
 
@@ -280,7 +280,7 @@ class ProbeRun:
             result.close()
 
     def _refine(self, model: Model) -> None:
-        roomy = replace(self.config, max_gaussians=int(model.count * (1 + self.config.growth)) + 1)
+        roomy = replace(self.config, max_gaussians=int(model.count * (1 + self.config.grow_rate)) + 1)
         create_strategy(roomy, self.scene_scale).refine(model, np.random.default_rng(self.config.seed), self.config.refine_every)
 
     def _timed(self, work: Callable[[], object]) -> float:

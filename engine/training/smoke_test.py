@@ -1,4 +1,4 @@
-"""The smoke trial: the first steps of a training must make it better, on views that it learns from and on those held out."""
+"""The smoke test: the first steps of a training must make it better, on views that it learns from and on those held out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GOOD_START = 25.0
 GOOD_START_LOSES = 3.0
 """dB that even such a start must not lose."""
 
-SKIP = "Correct it and train again, or switch the trial off (trial) to go on nonetheless."
+SKIP = "Correct it and train again, or switch the smoke test off (smoke_test) to go on nonetheless."
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SmokeTest:
 
 
 def verdict(before: ViewQuality, after: ViewQuality) -> str:
-    """What the trial failed at, in the words of its sentence; empty when it went well."""
+    """What the smoke test failed at, in the words of its sentence; empty when it went well."""
     if before.psnr >= GOOD_START and after.psnr > before.psnr - GOOD_START_LOSES:
         return ""
     if not after.loss < before.loss:
@@ -83,7 +83,7 @@ def verdict(before: ViewQuality, after: ViewQuality) -> str:
 
 
 def begun(run: Run) -> SmokeTest | None:
-    """The trial of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
+    """That of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
     config = run.config
     resets = config.strategy == "default" and config.reset_every <= STEPS
     wanted = config.smoke_test and run.step == 0 and config.max_steps > STEPS and not resets

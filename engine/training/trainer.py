@@ -140,7 +140,7 @@ def watch(run: Run) -> None:
         run.emit(finding)
         if finding.kind == "not_finite":
             raise UserError(finding.message, finding.hint)
-        if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_when_sick:
+        if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_on_failure:
             run.unhealthy = run.unhealthy or finding.message
             if run.job.control() == "run":
                 without_disk_trouble(run, lambda: run.job.set_control("pause"))

@@ -31,7 +31,7 @@ from engine.training.engines import Choice
 from tests.bench.bench_estimate import most_resident
 from tests.scenes import colored_ball, write_ball_dataset
 
-CONFIG = TrainConfig(backend="cpu", max_steps=1500, max_gaussians=3000, resolution=96, trial=False, preview_seconds=1.0)
+CONFIG = TrainConfig(backend="cpu", max_steps=1500, max_gaussians=3000, resolution=96, smoke_test=False, preview_seconds=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_busy_computer_is_said(dataset: Dataset, tmp_path: Path, monkeypatch: 
 
 def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) -> None:
     """Loosely, because the machine may be busy with other tests; `make bench-estimate` measures it."""
-    engine, spec = LocalEngine(tmp_path), JobSpec(dataset.folder, replace(CONFIG, strategy="mcmc", growth=0.2))
+    engine, spec = LocalEngine(tmp_path), JobSpec(dataset.folder, replace(CONFIG, strategy="mcmc", grow_rate=0.2))
     before = {path: path.stat().st_mtime for path in dataset.folder.rglob("*")}
     events = engine.estimate(spec).wait()
     found = next(event for event in events if isinstance(event, Estimated))
@@ -85,7 +85,7 @@ def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) 
 def test_too_little_memory_names_a_setting_that_fits(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the computer has free is the only thing here that a test cannot really change."""
     monkeypatch.setattr("engine.estimate.probe.free_memory", lambda: 300e6)
-    wish = replace(CONFIG, max_gaussians=2_000_000, strategy="mcmc", growth=1.0)
+    wish = replace(CONFIG, max_gaussians=2_000_000, strategy="mcmc", grow_rate=1.0)
     found, (finding,) = estimate(dataset, wish, tmp_path)
     assert found.memory > max(1e9, found.free_memory) and finding.kind == "fit" and finding.fixes == ("settings",)
     assert "of memory, and " in finding.message and finding.hint.startswith("Set max_gaussians to ")
@@ -99,7 +99,7 @@ def test_too_little_memory_names_a_setting_that_fits(dataset: Dataset, tmp_path:
 
 def test_too_little_disk(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.estimate.estimate.free_disk", lambda folder: 4e6)
-    found, (finding,) = estimate(dataset, replace(CONFIG, strategy="mcmc", growth=1.0), tmp_path)
+    found, (finding,) = estimate(dataset, replace(CONFIG, strategy="mcmc", grow_rate=1.0), tmp_path)
     assert found.disk > 4e6 and "of disk, and 4 MB may be used" in finding.message
     assert finding.settings[0].startswith("max_gaussians=")
     monkeypatch.setattr("engine.estimate.estimate.free_disk", lambda folder: 1e5)
@@ -190,7 +190,7 @@ def size(gaussians: int) -> Size:
                 2e8 + 1000 * gaussians, 400 * gaussians, 140 * gaussians)
 
 
-TRIED = TrainConfig(max_steps=10_000, max_gaussians=1_000_000, resolution=1000, strategy="mcmc", growth=0.2)
+TRIED = TrainConfig(max_steps=10_000, max_gaussians=1_000_000, resolution=1000, strategy="mcmc", grow_rate=0.2)
 MEASURED = Probe("cpu", TRIED, 20_000, 0.2, 90, 10, 5e7, 32e9, 0.0, 2000, 1e6, 3e8, 5e7, 4e6, 0.05, size(20_000), size(120_000), 3.0)
 
 
@@ -236,7 +236,7 @@ def test_too_little_time() -> None:
 
 def test_a_card_that_is_too_small_names_what_the_training_accepts() -> None:
     forecast = Forecast(replace(MEASURED, engine="cuda", free_card=8e9))
-    wish = replace(TRIED, max_gaussians=20_000_000, sh_degree=2, growth=1.0)
+    wish = replace(TRIED, max_gaussians=20_000_000, sh_degree=2, grow_rate=1.0)
     (finding,) = misfit(Fitting(forecast), forecast, wish)
     most = int(finding.settings[0].removeprefix("max_gaussians="))
     assert "graphics card's memory" in finding.message and 4_000_000 <= most < 8_000_000

@@ -125,7 +125,7 @@ def test_a_training_is_estimated_there(server: Server, dataset: Path) -> None:
 
 
 def test_whoever_hangs_up_ends_the_estimate(server: Server, dataset: Path) -> None:
-    long = TrainConfig(resolution=64, max_gaussians=300_000, strategy="mcmc", growth=1.0)
+    long = TrainConfig(resolution=64, max_gaussians=300_000, strategy="mcmc", grow_rate=1.0)
     making = RemoteEstimation(server.address(), JobSpec(dataset, long))
     wait(lambda: any(isinstance(event, Stage) and event.name == "trying steps" for event in making.events()), lambda: str(making.events()))
     assert len(folders(server)) == 2

@@ -169,7 +169,7 @@ def test_what_is_far_away_may_be_huge() -> None:
 
 def test_what_covers_the_image_is_split_and_what_covers_far_too_much_is_given_up() -> None:
     gaussians = blobs([-0.9, 0.9], [0.1, 0.9], [0.5, 0.5])
-    strategy = DefaultStrategy(10, 100.0, 9.0, reach_limit=0.2)
+    strategy = DefaultStrategy(10, 100.0, 9.0, max_radius_2d=0.2)
     for step, count in ((600, 3), (3100, 1)):
         model = seen(gaussians, picture(gaussians))
         strategy.refine(model, RNG(0), step)

@@ -75,7 +75,7 @@ def idle(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     if len(done) < IDLE or any(each.changed for each in done) or done[-1].after >= config.max_gaussians:
         return None
     cause = f"No gradient is above grow_gradient ({config.grow_gradient:g})." if config.strategy == "default" else (
-        f"growth is {config.growth:g}." if config.growth * done[-1].after < 1 else "All Gaussians are transparent.")
+        f"grow_rate is {config.grow_rate:g}." if config.grow_rate * done[-1].after < 1 else "All Gaussians are transparent.")
     return Finding("warning", f"Densification adds nothing: {len(done)} refinements have left {done[-1].after:,} Gaussians as they were. "
                    f"{cause}", "Check the strategy's settings; without new Gaussians fine detail stays blurred.", "no_densification",
                    float(len(done)))
@@ -96,7 +96,7 @@ def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     last = done[-RUNAWAY_TIMES:]
     if len(last) < RUNAWAY_TIMES or any(each.after < (1 + RUNAWAY) * each.before for each in last):
         return None
-    cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"growth is {config.growth:g}"
+    cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"grow_rate is {config.grow_rate:g}"
     return Finding("warning", f"The Gaussians multiply without end: {last[0].before:,} have become {last[-1].after:,} in "
                    f"{RUNAWAY_TIMES} refinements; {cause}.", "Stop, and set it back to its default.", "runaway",
                    round(last[-1].after / max(1, last[0].before), 1))

@@ -43,7 +43,7 @@ class DefaultStrategy:
     max_gaussians: int
     scene_scale: float
     grow_gradient: float = 4e-4
-    reach_limit: float = 0.0
+    max_radius_2d: float = 0.0
     reset_every: int = 3000
     refine_every: int = 100
 
@@ -60,8 +60,8 @@ class DefaultStrategy:
         """Rows that become two: the strongest mean gradients first, no more than there is room for."""
         mean = statistics.gradient / np.maximum(statistics.seen, 1)
         wanted = mean > self.grow_gradient
-        if self.reach_limit:
-            wanted |= statistics.radius > self.reach_limit
+        if self.max_radius_2d:
+            wanted |= statistics.radius > self.max_radius_2d
         rows = np.flatnonzero(wanted)
         room = max(0, self.max_gaussians - model.count)
         return np.sort(rows[np.argsort(-mean[rows], kind="stable")[:room]])
@@ -73,8 +73,8 @@ class DefaultStrategy:
             means = model.read("means")
             near = np.linalg.norm(means - np.median(means, axis=0), axis=1) < FAR * self.scene_scale
             to_prune |= near & (np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale)
-            if self.reach_limit:
-                to_prune |= statistics.radius > HOPELESS * self.reach_limit
+            if self.max_radius_2d:
+                to_prune |= statistics.radius > HOPELESS * self.max_radius_2d
         return to_prune
 
     def _grow(self, model: Model, chosen: np.ndarray, to_prune: np.ndarray, rng: np.random.Generator) -> int:

@@ -264,7 +264,8 @@ def test_background_is_the_requests() -> None:
 def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
     config, preset = module("engine.core.protocol.config").TrainConfig, module("engine.core.protocol.config").PRESETS["preview"]
     assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
-    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset", "preset"}
+    former = module("engine.core.former_names").SETTINGS
+    shown = {former.get(name, name) for name in module("addon.properties").TrainSettings.__annotations__} - {"dataset", "preset"}
     assert shown <= {field.name for field in fields(config)}
 
 

@@ -186,7 +186,8 @@ def test_trains_and_changes_engines(tmp_path: Path) -> None:
 def test_an_estimate_holds_on_the_card(tmp_path: Path) -> None:
     """The training's memory on the card, as torch counts it, and its time."""
     dataset = write_ball_dataset(tmp_path / "data", size=256)
-    config = TrainConfig(backend="cuda", max_steps=1500, max_gaussians=60_000, resolution=256, strategy="mcmc", growth=0.5, trial=False)
+    config = TrainConfig(backend="cuda", max_steps=1500, max_gaussians=60_000, resolution=256, strategy="mcmc", grow_rate=0.5,
+                         smoke_test=False)
     found, findings = estimate(dataset, config, tmp_path)
     assert found.backend == "cuda" and not findings and found.free_card > 1e9
     job, events, begin = JobFolder(tmp_path / "job"), [], time.monotonic()

@@ -152,7 +152,7 @@ def test_memory_that_never_suffices_is_a_sentence_with_the_setting(tmp_path: Pat
 
 
 def test_memory_that_ends_twice_keeps_the_training_so_far(tmp_path: Path, dataset: Path) -> None:
-    job = make_job(tmp_path / "job", dataset, checkpoint_seconds=3600.0, eval_every=1000, pause_when_sick=False, trial=False)
+    job = make_job(tmp_path / "job", dataset, checkpoint_seconds=3600.0, eval_every=1000, pause_on_failure=False, smoke_test=False)
     room = [1000] * 45
     with pytest.raises(UserError, match="again"):
         run(job, make_model=on_a_small_card(10, room))
