@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.former_imports import former_members
 from ..training.backend import Target
 from ..training.evaluate import ViewScore, compared, evaluate_each
 from .held_out import HeldOut
 from .lpips import Compare
 from .scene import SplatScene, opened
+
+if not TYPE_CHECKING:
+    __getattr__ = former_members(__name__)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Loss(Protocol):
 
 
 class Model(Protocol):
-    """Gaussians under training, behind one backend."""
+    """Gaussians under training, behind one backend, which inherits from this and may leave out the hints."""
 
     @property
     def count(self) -> int:
@@ -104,8 +104,7 @@ class Model(Protocol):
         ...
 
     def expect(self, target: Target) -> None:
-        """A step will learn from this target soon: a device may fetch it ahead."""
-        ...
+        """A hint: a step will learn from this target soon, and a device may fetch it ahead."""
 
     def step(self, target: Target, settings: StepSettings) -> Loss:
         """Render, compare, go back, update every parameter. Returns the loss before the update.
@@ -135,8 +134,7 @@ class Model(Protocol):
         ...
 
     def arrange(self) -> None:
-        """Put the rows in whatever order suits the device's memory; nothing else changes."""
-        ...
+        """A hint: put the rows in whatever order suits the device's memory; nothing else changes."""
 
     def forget(self, name: str) -> None:
         """The moments of one parameter start at zero."""
@@ -167,12 +165,10 @@ class Model(Protocol):
         ...
 
     def release(self) -> None:
-        """Give back memory that can be had again, at the price of time."""
-        ...
+        """A hint: give back memory that can be had again, at the price of time."""
 
     def close(self) -> None:
-        """Free threads and memory."""
-        ...
+        """Free threads and memory, where garbage collection does not."""
 
 
 TRACED = 10_000

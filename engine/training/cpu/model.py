@@ -10,7 +10,7 @@ import numpy as np
 from ...core.cameras.camera import Camera
 from ...core.errors import UserError
 from ...core.splats.gaussians import Gaussians
-from ..backend import TRACED, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import TRACED, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
@@ -21,8 +21,12 @@ PIXELS_A_GAUSSIAN = 8
 FEWEST_GAUSSIANS = 10_000
 
 
-class CpuModel:
-    """Gaussians under training on the CPU; see backend.Model for what each method does."""
+class CpuModel(Model):
+    """Gaussians under training on the CPU; see backend.Model for what each method does.
+
+    Images lie in memory already, so nothing is fetched ahead; and rows keep their order: the kernels sort by depth and tile anyway, and
+    measured, an order gains nothing that is worth the copy.
+    """
 
     def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
         self._gaussians = checked(gaussians.arrays())
@@ -35,9 +39,6 @@ class CpuModel:
     @property
     def count(self) -> int:
         return self._gaussians.count
-
-    def expect(self, target: Target) -> None:
-        pass  # images lie in memory already
 
     def step(self, target: Target, settings: StepSettings) -> float:
         step_input = StepInputStruct(
@@ -84,9 +85,6 @@ class CpuModel:
         self._visibility_stats = None
         for blocks in (self._first, self._second):
             blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
-
-    def arrange(self) -> None:
-        pass  # the kernels sort by depth and tile anyway: measured, an order gains nothing that is worth the copy
 
     def forget(self, name: str) -> None:
         for blocks in (self._first, self._second):
@@ -135,9 +133,6 @@ class CpuModel:
     def take_seconds(self) -> dict[str, float]:
         """Seconds that each stage of the steps took since the last call."""
         return self._kernels.take_seconds()
-
-    def release(self) -> None:
-        pass
 
     def close(self) -> None:
         self._kernels.close()

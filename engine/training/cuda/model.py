@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.cameras.camera import Camera
 from ...core.protocol.config import TrainConfig
 from ...core.splats.gaussians import Gaussians
-from ..backend import ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..group import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import RenderedFeatures, compose, features
@@ -34,7 +34,7 @@ FREE_SHARE = 0.9
 """Of the free memory that is used unless the settings say how much."""
 
 
-class TorchModel:
+class TorchModel(Model):
     """Gaussians under training with torch; see backend.Model for what each method does.
 
     `rasterize` draws: cuda.rasterize.draw on a GPU. `cameras` are those of the photos, for exposures and poses of their own;
