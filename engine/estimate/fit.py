@@ -9,9 +9,11 @@ from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Estimated, Finding
 from ..core.text import duration
-from ..preflight import thresholds as limit
 from ..training.data.image_store import AHEAD, GIGABYTE
 from .forecast import Forecast
+
+MEMORY_SHARE = 0.9
+"""Share of the free memory that a training may need."""
 
 ROOM: dict[str, float] = {"max_gaussians": 0.01, "resolution": 0.1}
 """What is lowered for want of room, and the least share of it that may be left; in the order of what costs the least quality."""
@@ -50,7 +52,7 @@ class Fitting:
     def shortfalls(self, config: TrainConfig, share: float = 1.0) -> list[Shortfall]:
         """What does not suffice for a training with these settings, of a share of what there is."""
         needed = self._forecast.estimate(config)
-        rows = [Shortfall("memory", needed.memory, limit.MEMORY_SHARE * needed.free_memory),
+        rows = [Shortfall("memory", needed.memory, MEMORY_SHARE * needed.free_memory),
                 Shortfall("card", max(needed.card, self._forecast.planned_card(config)), needed.free_card or float("inf")),
                 Shortfall("disk", needed.disk, needed.free_disk or float("inf")),
                 Shortfall("time", needed.seconds, config.max_minutes * 60 or float("inf"))]
