@@ -113,7 +113,7 @@ class Training:
     def finish(self, stopped: bool) -> None:
         write_ply(self.job.result, ball(FINAL_SPLATS, seed=1))
         self.say(Finished(self.step, FINAL_SPLATS, 31.5, 0.95, 1.0, stopped))
-        self.job.clear_heartbeat()
+        self.job.rest()
 
     def _read_turn(self) -> int:
         try:
@@ -160,7 +160,7 @@ def failing(job: JobFolder) -> None:
     training = Training(job)
     training.begin()
     training.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
-    job.clear_heartbeat()
+    job.rest()
 
 
 def garbage(job: JobFolder) -> None:
@@ -221,7 +221,7 @@ def patient_photos(job: JobFolder) -> None:
             job.append_event(Finished(0, 0, None, None, 1.0, True))
             break
         time.sleep(0.1)
-    job.clear_heartbeat()
+    job.rest()
 
 
 BEHAVIOURS: dict[str, Callable[[JobFolder], None]] = {

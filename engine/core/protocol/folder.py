@@ -163,7 +163,7 @@ class JobFolder:
             else:
                 write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
 
-    def clear_heartbeat(self) -> None:
+    def rest(self) -> None:
         """Say that nobody works on the job any more."""
         (self.path / "heartbeat").unlink(missing_ok=True)
 

@@ -185,7 +185,7 @@ def test_control_and_heartbeat(job: JobFolder) -> None:
     assert not job.is_local()
     job.beat()
     assert job.is_local()
-    job.clear_heartbeat()
+    job.rest()
     assert job.worker_pid() is None
 
 
