@@ -227,7 +227,7 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); open({str(note)!r}, 'w').write(str(p.pid)); p.wait()"
+    code = WITH_CHILD.replace("print(child.pid, flush=True)", f"open({str(note)!r}, 'w').write(str(child.pid))")
     with pytest.raises(UserError, match=r"did not end within 2 seconds"):
         run(python(code), seconds=2)
     assert note.exists(), "the program had no time to start its child"

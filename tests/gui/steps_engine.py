@@ -76,7 +76,7 @@ def checked(driver: Driver) -> Steps:
 def other_states(driver: Driver, area: bpy.types.Area) -> Steps:
     """A newer lock, an interrupted installation, a Python that is gone: made on the disk, as they come about."""
     full = driver.module("addon.engines.full_engine")
-    driver.module("addon.engines.self_check").unregister()
+    driver.module("addon.engines.self_check").close()
     current = full.folder().current()
     older = current.path.with_name("cpu-0123456789")
     current.path.rename(older)
