@@ -176,7 +176,8 @@ def test_without_a_pipe_nobody_ends_with_the_parent() -> None:
 
 def test_a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "stranger.py").write_text("")
-    for name, value in {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nowhere", "PYTHONUSERBASE": "/nowhere", "CONDA_PREFIX": "/conda"}.items():
+    strange = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nowhere", "PYTHONUSERBASE": "/nowhere", "CONDA_PREFIX": "/conda"}
+    for name, value in strange.items():
         monkeypatch.setenv(name, value)
     code = "import os, site, importlib.util as u; print(u.find_spec('stranger'), site.ENABLE_USER_SITE, os.environ.get('CONDA_PREFIX'), " \
            "os.environ['MINE'])"
