@@ -7,7 +7,7 @@ import sys
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
-from .engines import full_engine, remote, self_check, status
+from .engines import full_engine, remote
 from .engines.locations import PACKAGE, default_engine_folder, default_jobs_folder
 from .engines.status import forget_status
 from .panels.base import draw_status
@@ -61,8 +61,5 @@ def register() -> None:
 
 
 def unregister() -> None:
-    full_engine.unregister()
-    self_check.unregister()
-    status.unregister()
     _unregister_class()
     remote.unregister()

@@ -11,7 +11,6 @@ import json
 import platform
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from .core.errors import UserError
+from .core.processes import run
 from .core.protocol.http_messages import PORT
 from .environment.graphics import Graphics, find_graphics
 from .environment.plan import cpp_compiler, driver_sentence
@@ -299,8 +299,8 @@ def main(arguments: list[str]) -> int:
 def _says(program: str, word: str) -> str:
     """The line of `--version` with a word in it."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, errors="replace", timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError):
+        said = run([program, "--version"], seconds=20)
+    except UserError:
         return "It does not start"
     lines = [line.strip() for line in (said.stdout or said.stderr).splitlines() if word in line]
     return lines[0] if lines else "It is"

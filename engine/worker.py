@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .core.errors import UserError
+from .core.processes import end_with_parent, lower_priority
 from .core.protocol.config import TrainConfig
 from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage
 from .core.protocol.folder import Control, JobFolder
@@ -41,8 +42,10 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(self_check()))
             return 0
         case ["--check", folder]:
+            end_with_parent()
             return check(JobFolder(Path(folder)))
         case ["--estimate", folder]:
+            end_with_parent()
             return estimate(JobFolder(Path(folder)))
         case [folder]:
             return work(JobFolder(Path(folder)))
@@ -280,12 +283,6 @@ def log(text: str) -> None:
     """Write into engine.log, which lies on the same disk as all else: when it is full, that does not end the work."""
     with suppress(OSError):
         print(text, file=sys.stderr)
-
-
-def lower_priority() -> None:
-    """Leave the processor to Blender whenever it wants it."""
-    if hasattr(os, "nice"):
-        os.nice(5)
 
 
 def listen_for_signals() -> threading.Event:

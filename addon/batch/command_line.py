@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ import bpy
 
 from ...engine.batch.tasks import TaskState, forget
 from ...engine.core.errors import UserError
+from ...engine.core.processes import end_with_parent
 from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, CaptureUpdate, read_order, report_update
 from ..batch_properties import camera_collections, cameras_of, file_name
 from ..capture.render_passes import render_blocking
@@ -23,7 +22,7 @@ _handle: object = None
 
 def run(arguments: list[str]) -> int:
     """Capture what a work folder orders; its news say how far that is. Exit status 0 also when something failed: the news tell."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     work = Path(arguments[0])
     order = read_order(work)
     try:
@@ -102,12 +101,6 @@ def _tell(plan: Plan, work: Path) -> None:
     whole = task.state is TaskState.DONE
     done, total = (task.images, task.images) if whole else (task.done, task.total or task.images)
     report_update(CaptureUpdate(task.name, str(task.dataset), done, total, task.view_seconds, whole, task.problem), work)
-
-
-def _end_with_parent() -> None:
-    """Standard input closes when the process that started this one is gone."""
-    os.read(0, 1)
-    os._exit(3)
 
 
 def register() -> None:

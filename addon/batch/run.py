@@ -21,6 +21,7 @@ from ..capture.render_passes import Render
 from ..engines import remote
 from ..engines.locations import preferences
 from ..jobs import jobs
+from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from .capture import captured
 from .plan import Plan, check_apart, check_places, check_room, plan_of
@@ -97,13 +98,7 @@ def hand_over(plans: list[Plan]) -> None:
     for task in (plan.task for plan in plans):
         if task.state is TaskState.CAPTURED and _trainings is not None:
             _trainings.add(task)
-    start_timer()
-
-
-def start_timer() -> None:
-    """Tick, if not ticking already."""
-    if not bpy.app.timers.is_registered(poll):
-        bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
+    start_timer(poll, INTERVAL)
 
 
 def poll() -> float | None:
@@ -144,7 +139,7 @@ def look() -> None:
                 if plan.task.config:
                     _trainings.attach(plan.task)
     if busy():
-        start_timer()
+        start_timer(poll, INTERVAL)
 
 
 def _checked(entries: list[BatchEntry]) -> list[Plan]:
@@ -185,12 +180,10 @@ def _look_later() -> None:
 
 def register() -> None:
     bpy.app.handlers.load_post.append(_on_load)
-    bpy.app.timers.register(_look_later, first_interval=0.2)
+    start_timer(_look_later, 0.2)
 
 
 def unregister() -> None:
     bpy.app.handlers.load_post.remove(_on_load)
-    for timer in (poll, _look_later):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
+    stop_timers(poll, _look_later)
     _tasks.clear()

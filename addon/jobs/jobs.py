@@ -17,6 +17,7 @@ from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
 from ..engines.full_engine import python_path
 from ..engines.locations import jobs_folder, preferences
+from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from . import photo_results
 from .job_status import WatchedJob
@@ -117,7 +118,7 @@ def watch(name: str, place: Engine | None = None) -> WatchedJob:
         job = WatchedJob(name, place, photo_results.works_on_photos(place, name))
         job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_imported if job.photos else is_imported)(job)
         _watched[name] = job
-    start_timer()
+    start_timer(poll, INTERVAL)
     return _watched[name]
 
 
@@ -135,7 +136,7 @@ def resume(job: WatchedJob) -> None:
         (photo_results.clear_imported if job.photos else clear_imported)(job.name)
         job.begin_again()
     job.engine.resume(job.name)
-    start_timer()
+    start_timer(poll, INTERVAL)
 
 
 def stop(job: WatchedJob) -> None:
@@ -151,7 +152,7 @@ def delete_there(job: WatchedJob) -> None:
     """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
     job.engine.delete(job.name)
     job.watch_until = time.monotonic() + DELETING_SECONDS
-    start_timer()
+    start_timer(poll, INTERVAL)
 
 
 def attach() -> None:
@@ -174,12 +175,6 @@ def poll() -> float | None:
             busy |= _follow(job, end)
     redraw_sidebars()
     return INTERVAL if busy else None
-
-
-def start_timer() -> None:
-    """Tick, if not ticking already."""
-    if not bpy.app.timers.is_registered(poll):
-        bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
 
 
 def _follow(job: WatchedJob, end: float) -> bool:
@@ -250,14 +245,12 @@ _HANDLERS = (("load_post", _on_load), ("undo_pre", _on_undo_begins), ("redo_pre"
 def register() -> None:
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).append(handler)
-    bpy.app.timers.register(_attach_later, first_interval=0.1)
+    start_timer(_attach_later, 0.1)
 
 
 def unregister() -> None:
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(handler)
-    for timer in (poll, _attach_later):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
+    stop_timers(poll, _attach_later)
     remote.close_all()
     _watched.clear()

@@ -17,6 +17,7 @@ from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
+from .starting import Obstructed
 from .stepped import SteppedRender
 
 
@@ -32,12 +33,10 @@ def add_collections() -> int:
     return len([add_entry(scene, found) for scene in bpy.data.scenes for found in camera_collections(scene) if (scene, found) not in known])
 
 
-def at_rest(kind: type[bpy.types.Operator]) -> bool:
-    """For poll(): nothing captures, and the batch does not train."""
+def at_work() -> str:
+    """A sentence while something is captured, or the batch trains; empty when not."""
     capturing = SPLATWRIGHT_OT_capture_dataset.progress is not None or SPLATWRIGHT_OT_run_batch.progress is not None
-    if capturing or run.busy():
-        kind.poll_message_set("A capture or the batch is at work: stop it first")
-    return not capturing and not run.busy()
+    return "A capture or the batch is at work: stop it first" if capturing or run.busy() else ""
 
 
 class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):
@@ -119,7 +118,7 @@ class SPLATWRIGHT_OT_move_batch_entry(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
+class SPLATWRIGHT_OT_repeat_batch(Obstructed, bpy.types.Operator):
     """Let the entry be captured and trained once more. Its dataset stays until the new one is whole"""
 
     bl_idname = "splatwright.repeat_batch"
@@ -129,8 +128,8 @@ class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
     every: BoolProperty(name="Every Entry", description="Not the active entry alone", options={"SKIP_SAVE"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return active_entry() is not None and at_rest(cls)
+    def obstacle(cls, context: bpy.types.Context) -> str:
+        return at_work() if active_entry() is not None else "The batch has no entry yet"
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -140,7 +139,7 @@ class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
+class SPLATWRIGHT_OT_run_batch(Obstructed, SteppedRender, bpy.types.Operator):
     """Capture every ticked entry and train splats from it. What is done already is not done again"""
 
     bl_idname = "splatwright.run_batch"
@@ -148,8 +147,8 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return at_rest(cls)
+    def obstacle(cls, context: bpy.types.Context) -> str:
+        return at_work()
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:

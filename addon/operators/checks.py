@@ -21,6 +21,7 @@ from ..properties import dataset_folder
 from ..ui.image_window import show_image
 from ..ui.redraw import show_vertex_colors
 from .reporting import reports_user_errors
+from .starting import StartsInquiry
 
 SHEET = "Contact Sheet"
 START_POINTS = 4000
@@ -32,22 +33,21 @@ def scene_dataset(context: bpy.types.Context) -> Dataset:
     return read_dataset(dataset_folder(context.scene))
 
 
-class SPLATWRIGHT_OT_check_dataset(bpy.types.Operator):
+class SPLATWRIGHT_OT_check_dataset(StartsInquiry, bpy.types.Operator):
     """Look for bad images, poses and start points before any time is spent on them"""
 
     bl_idname = "splatwright.check_dataset"
     bl_label = "Check Dataset"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        checked = dataset_check.start(context.scene)
-        if bpy.app.background:  # no timer ticks without a window
-            dataset_check.wait(checked)
-            if checked.failure:
-                raise UserError(checked.failure.message, checked.failure.hint)
-            self.report({"INFO"}, f"{len(checked.findings)} findings")
-        return {"FINISHED"}
+    def begin(self, context: bpy.types.Context) -> dataset_check.DatasetCheck:
+        return dataset_check.start(context.scene)
+
+    def wait(self, inquiry: dataset_check.DatasetCheck) -> None:
+        dataset_check.wait(inquiry)
+
+    def answer(self, inquiry: dataset_check.DatasetCheck) -> str:
+        return f"{len(inquiry.findings)} findings"
 
 
 class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):

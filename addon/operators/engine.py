@@ -14,18 +14,18 @@ from ..jobs import jobs
 from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 
-class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_check_engine(StartsJob, bpy.types.Operator):
     """Start the engine once and ask whether everything it needs is there"""
 
     bl_idname = "splatwright.check_engine"
     bl_label = "Check Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def begin(self, context: bpy.types.Context) -> None:
         status.check_engine(*jobs.local_engine().worker_command("--self-check"))
-        return {"FINISHED"}
 
 
 class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):

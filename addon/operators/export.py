@@ -13,6 +13,7 @@ from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, form
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
 from ..splats.unapplied_transform import is_stale, stale_sentence
+from .menus import register_with_menus
 from .reporting import reports_user_errors
 
 AXES = (
@@ -98,14 +99,6 @@ def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(SPLATWRIGHT_OT_export_splats.bl_idname, text=LABEL)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_export_splats,))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_export.append(_export_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_export.remove(_export_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_export_splats,),
+    {"TOPBAR_MT_file_export": _export_entry})

@@ -16,6 +16,7 @@ from ..engines import full_engine, self_check
 from ..jobs import jobs
 from ..ui.text import broken_lines
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 WIDTH = 560
 LINE_LETTERS = 84
@@ -26,7 +27,7 @@ _here: Surroundings | None = None
 """Asked once, when the dialog opens: the driver takes its time to answer."""
 
 
-class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
     """Install the full engine into a folder of its own, after showing what, from where and how large"""
 
     bl_idname = "splatwright.install_engine"
@@ -57,17 +58,17 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
         if not full_engine.may_go_online(self.wheels):
             _lines(layout, f"{GO_ONLINE.message} {GO_ONLINE.hint}", alert=True)
 
-    @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def begin(self, context: bpy.types.Context) -> full_engine.Installation:
         if not full_engine.may_go_online(self.wheels):
             raise GO_ONLINE
         if full_engine.state() in (InstallState.READY, InstallState.OUTDATED):
             check_idle()
         backend = self._chosen()
         command, environment = jobs.builtin_engine().command("environment", *full_engine.install_command(backend, self.wheels))
-        full_engine.start(command, environment, backend)
-        self.report({"INFO"}, f"Installing the full engine into {full_engine.folder().root}")
-        return {"FINISHED"}
+        return full_engine.start(command, environment, backend)
+
+    def outcome(self, work: full_engine.Installation) -> str:
+        return f"Installing the full engine into {full_engine.folder().root}"
 
     def _chosen(self) -> Backend:
         """What the menu says."""
@@ -163,18 +164,20 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
         return bpy.ops.wm.path_open(filepath=str(full_engine.folder().log))
 
 
-class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
+class SPLATWRIGHT_OT_diagnose(StartsJob, bpy.types.Operator):
     """Look at everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
 
     bl_idname = "splatwright.diagnose"
     bl_label = "Check Everything"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        if not self_check.running():
-            engine = jobs.local_engine()
-            self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
-        return {"FINISHED"}
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str:
+        return "The self-check is running: wait for its end" if self_check.running() else ""
+
+    def begin(self, context: bpy.types.Context) -> None:
+        engine = jobs.local_engine()
+        self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
 
 
 class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):

@@ -17,6 +17,7 @@ from ..jobs.photo_results import result_of
 from ..properties import absolute_folder
 from ..ui.image_window import show_image
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 REPORT, DRAWING = "poses.txt", "poses.png"
 PATH = {"options": {"SKIP_SAVE"}, "description": "Empty: the one in the Photos panel"}
@@ -62,15 +63,12 @@ def report_folder(scene: bpy.types.Scene) -> Path | None:
     return folder if folder is not None and (folder / REPORT).is_file() else None
 
 
-class _Starts:
+class _Starts(StartsJob):
     """Mixed into operators that start work on photos."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if at_work(context) is None:
-            return True
-        cls.poll_message_set("Photos are being worked on: stop that first")
-        return False
+    def obstacle(cls, context: bpy.types.Context) -> str:
+        return "" if at_work(context) is None else "Photos are being worked on: stop that first"
 
 
 class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
@@ -82,10 +80,8 @@ class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
 
     video: StringProperty(name="Video", subtype="FILE_PATH", **PATH)
 
-    @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        start_frames(context.scene, self.video)
-        return {"FINISHED"}
+    def begin(self, context: bpy.types.Context) -> WatchedJob:
+        return start_frames(context.scene, self.video)
 
 
 class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
@@ -97,10 +93,8 @@ class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
 
     directory: StringProperty(name="Photos", subtype="DIR_PATH", **PATH)
 
-    @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        start_poses(context.scene, self.directory)
-        return {"FINISHED"}
+    def begin(self, context: bpy.types.Context) -> WatchedJob:
+        return start_poses(context.scene, self.directory)
 
 
 class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):

@@ -12,6 +12,7 @@ from ...engine.core.formats.registry import SUFFIXES
 from ..splats.splat_object import finish
 from .export import GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps
+from .menus import register_with_menus
 
 
 class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportHelper):
@@ -57,14 +58,6 @@ def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats),
+    {"TOPBAR_MT_file_import": _import_entry})

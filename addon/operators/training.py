@@ -16,6 +16,7 @@ from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
@@ -44,25 +45,21 @@ def problem(scene: bpy.types.Scene) -> str:
     return "" if folder.exists() else "There is no dataset yet: capture one, or choose its folder."
 
 
-class SPLATWRIGHT_OT_train(bpy.types.Operator):
+class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
     """Train splats from the dataset. Training runs beside Blender and goes on even when Blender is closed"""
 
     bl_idname = "splatwright.train"
     bl_label = "Train"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        reason = problem(context.scene)
-        if reason:
-            cls.poll_message_set(reason.replace("%", "%%"))
-        return not reason
+    begun = "Training has begun"
 
-    @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        start_training(context.scene)
-        self.report({"INFO"}, "Training has begun")
-        return {"FINISHED"}
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str:
+        return problem(context.scene)
+
+    def begin(self, context: bpy.types.Context) -> WatchedJob:
+        return start_training(context.scene)
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
+from ..core.processes import PIPE, Process, clean_environment, spawn
 
 TAIL = 60
 """Last lines in which a failure is looked for."""
 
 WATCH_SECONDS = 0.5
-OURS_ALONE = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "CONDA_PREFIX")
-"""Variables that would let a Python of the environment find packages of others."""
+OTHERS = ("VIRTUAL_ENV", "CONDA_PREFIX")
+"""Variables that would let uv or pip install into another environment."""
 
 FAILURES = (
     ("no space left|os error 28|not enough space|os error 112",
@@ -42,15 +40,12 @@ def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str
                keep_open: tuple[int, ...] = ()) -> str:
     """Run a command to its end and return what it said; `watch` is called meanwhile, in this thread.
 
-    `extra` goes into its environment, the descriptors `keep_open` stay open in it. UserError when it fails.
+    `extra` goes into its environment, the descriptors `keep_open` stay open in it. It belongs to our group: whoever ends the installation
+    ends it, too. UserError when it fails.
     """
     said: list[str] = []
-    inherited = {"pass_fds": keep_open} if os.name != "nt" else {}
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   encoding="utf-8", errors="replace", env=own_environment(extra or {}), **inherited, **NO_CONSOLE)
-    except OSError as error:
-        raise UserError(f"{what} could not be started: {error.strerror or error}.", f"Check {command[0]}.") from error
+    process = spawn(command, environment=clean_environment(extra or {}, OTHERS), output=PIPE, what=what, own_group=False,
+                    keep_open=keep_open)
     reader = threading.Thread(target=_copy, args=(process, log, said), daemon=True)
     reader.start()
     while reader.is_alive():
@@ -59,11 +54,6 @@ def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str
     if process.wait():
         raise explained(what, said, log)
     return "".join(said)
-
-
-def own_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Variables for a Python that shall see its own packages alone."""
-    return {name: value for name, value in os.environ.items() if name not in OURS_ALONE} | {"PYTHONNOUSERSITE": "1"} | dict(extra)
 
 
 def explained(what: str, said: list[str], log: Path) -> UserError:
@@ -82,7 +72,7 @@ def _bare(line: str) -> str:
     return re.sub(r"^(error|cause|warning): ", "", line[:200], flags=re.IGNORECASE).rstrip(".") + "."
 
 
-def _copy(process: subprocess.Popen[str], log: Path, said: list[str]) -> None:
+def _copy(process: Process, log: Path, said: list[str]) -> None:
     """A full disk ends the log, not the work."""
     assert process.stdout is not None
     for line in process.stdout:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
+from ..core.processes import run
 from .backends import CPU, CUDA, Backend
 from .graphics import Graphics, Version, find_graphics
 
@@ -130,8 +129,8 @@ def toolkit_generation() -> int | None:
     if nvcc is None:
         return None
     try:
-        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=20, check=False, **NO_CONSOLE).stdout
-    except (OSError, subprocess.SubprocessError):
+        said = run([nvcc, "--version"], seconds=20).stdout
+    except UserError:
         return None
     found = re.search(r"release (\d+)\.", said)
     return int(found[1]) if found else None

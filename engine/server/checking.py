@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from ..core.errors import UserError
 from ..core.files import make_folder
+from ..core.processes import run
 from ..core.protocol.events import Failed, Finding
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import Submission, source_of
@@ -36,9 +36,10 @@ def check(client: Client, submission: Submission) -> Response:
 
 
 def findings_of(client: Client, folder: JobFolder) -> list[Finding]:
-    """What a process of its own finds: images that take all its memory do not harm the server. UserError for what is no dataset."""
+    """What a process of its own finds: images that take all its memory do not harm the server,
+    and Ctrl+C ends it with the server. UserError for what is no dataset."""
     command, environment = client.engine.worker_command("--check", str(folder.path))
-    done = subprocess.run(command, env=environment, cwd=folder.path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = run(command, environment=environment, folder=folder.path, what="The engine", own_group=False)
     events = folder.read_events()[0]
     failed = next((event for event in events if isinstance(event, Failed)), None)
     if failed or done.returncode:

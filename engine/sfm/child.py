@@ -9,21 +9,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import traceback
 from dataclasses import asdict
 from pathlib import Path
 
+from ..core.processes import end_with_parent, lower_priority
 from ..core.protocol.progress import Say
 from .exchange import read_request, write_outcome
 
 
 def main(arguments: list[str]) -> int:
     """Entry point. Exit status 0: outcome.json is written; 1: failed, the log says why; 3: nobody listens any more."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # the database is COLMAP's to leave in order
     say = _speak_up()
-    if hasattr(os, "nice"):
-        os.nice(5)
+    lower_priority()
     try:
         from .search import search
 
@@ -35,12 +34,6 @@ def main(arguments: list[str]) -> int:
         traceback.print_exc()
         return 1
     return 0
-
-
-def _end_with_parent() -> None:
-    """Standard input closes when the process that started this one is gone; the database is COLMAP's to leave in order."""
-    os.read(0, 1)  # not through sys.stdin, whose lock Python wants when it ends
-    os._exit(3)
 
 
 def _speak_up() -> Say:

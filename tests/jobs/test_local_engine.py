@@ -130,6 +130,39 @@ def test_the_job_outlives_whoever_started_it(engine: LocalEngine, dataset: Path)
     assert finished(engine, job).stopped
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not tell whether a process has ended")
+def test_an_estimate_does_not_outlive_whoever_asked_for_it(engine: LocalEngine, dataset: Path) -> None:
+    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
+            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
+            "making = LocalEngine(Path(sys.argv[1])).estimate(JobSpec(Path(sys.argv[2]), TrainConfig()));"
+            "print(making._process.pid, flush=True); time.sleep(600)")
+    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        stat = Path(f"/proc/{int(starter.stdout.readline())}/stat")
+        assert not ended(stat)
+        starter.kill()
+    end = time.monotonic() + 30
+    while not ended(stat):
+        assert time.monotonic() < end, "it goes on alone"
+        time.sleep(0.02)
+
+
+def ended(stat: Path) -> bool:
+    """Whether a process is gone, or waits for somebody to take note of its end; `stat` is its file in /proc."""
+    try:
+        return stat.read_text(errors="replace").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_worker_finds_no_packages_of_others(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("PYTHONPATH", "/packages/of/others")
+    command, variables = engine.worker_command("--self-check")
+    assert "PYTHONHOME" not in variables and "others" not in variables["PYTHONPATH"]
+    assert json.loads(subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout)["ok"]
+
+
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system does not tell what a process does")
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_a_clock_that_jumps_does_no_harm(engine: LocalEngine, dataset: Path, hours: int) -> None:

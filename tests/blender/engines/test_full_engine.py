@@ -38,8 +38,8 @@ def full(tmp_path: Path) -> Iterator[ModuleType]:
     settings.engine_folder = str(tmp_path / "full engine é")
     settings.jobs_folder = str(tmp_path / "jobs")
     yield full_engine
-    full_engine.unregister()
-    module("addon.engines.self_check").unregister()
+    full_engine.close()
+    module("addon.engines.self_check").close()
     settings.engine_folder = settings.jobs_folder = ""
 
 
@@ -90,11 +90,11 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
 
     wait(lambda: group_is_gone(full.installation().process.pid))
     bpy.ops.splatwright.install_engine(backend="cpu", wheels=str(wheels))
-    assert full.tick() == full.TICK_SECONDS
+    assert full.poll() == module("addon.ui.background").TICK_SECONDS
     sentences = set()
     wait(lambda: sentences.add(drawn().text) or not full.installation().running)
     assert full.installation().problem is None, full.installation().problem
-    assert full.tick() is None and full.state() is states.READY
+    assert full.poll() is None and full.state() is states.READY
     assert len(sentences) >= 2 and "The full engine is installed: Photos and videos" in drawn().text
     python = jobs.engine().python
     assert python.is_relative_to(full.folder().root) and jobs.engine().import_paths == ()

@@ -119,7 +119,7 @@ def test_the_list_in_the_preferences(desk: Desk, server: Server) -> None:
     assert first.number != second.number
     second.url = "http://127.0.0.1:1"
     assert remote.ask(first.address())[0] and not remote.ask(second.address())[0]
-    remote._ask(first.number, first.address())
+    remote.begin_asking(first.number, first.address()).join()
     layout = Layout()
     remote.draw(layout, desk.preferences)
     assert layout.properties == ["engine", *["name", "url", "token", "certificate"] * 2]
@@ -152,4 +152,4 @@ def test_the_self_check_is_about_this_computer(desk: Desk) -> None:
     self_check_result = module("addon.engines.self_check")
     desk.wait(lambda: not self_check_result.running())
     assert "Built-in engine" in {row.subject for row in self_check_result.result().rows}
-    self_check_result.unregister()
+    self_check_result.close()

@@ -113,7 +113,7 @@ def test_a_check_under_way_ends_with_the_extension(planted: Path) -> None:
     checks = module("addon.jobs.dataset_check")
     process = checks.start(bpy.context.scene).process
     assert "Looking at images" in drawn("check", "addon.panels.check").text and bpy.app.timers.is_registered(checks.poll)
-    checks.unregister()
+    module("addon.ui.background").unregister()
     assert process.poll() is not None and not bpy.app.timers.is_registered(checks.poll)
 
 

@@ -296,13 +296,13 @@ def test_the_engine_is_checked_when_a_panel_wants_to_know(desk: Desk, behaviour:
     desk.use(fake_python(desk.root / "engines", behaviour))
     assert status.status() is status.UNKNOWN
     drawn("train")
-    assert bpy.app.timers.is_registered(status.tick)
-    while status.tick() is not None:
+    assert bpy.app.timers.is_registered(status.poll)
+    while status.poll() is not None:
         time.sleep(0.02)
     assert status.status().state.name == state
     assert ("Reinstall the extension." if state == "BROKEN" else "engine is ready") in drawn("train").text
-    status.unregister()
-    assert not bpy.app.timers.is_registered(status.tick)
+    status.close()
+    assert not bpy.app.timers.is_registered(status.poll)
 
 
 @pytest.mark.parametrize("command", [["no-such-program"], ["false"], ["echo", "hello"], ["echo", "[]"], ["echo", "{}"], ["true"]])
