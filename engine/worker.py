@@ -16,19 +16,23 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .core.errors import UserError
 from .core.protocol.config import TrainConfig
-from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage
+from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage, failed
 from .core.protocol.folder import Control, JobFolder
 from .core.protocol.lock import holder, holding
 from .core.protocol.progress import Step
-from .core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from .core.protocol.spec import kind_of
 
 if TYPE_CHECKING:
     from .core.datasets.dataset import Dataset
+
+Emit = Callable[[Event], None]
+AskControl = Callable[[], Control]
 
 TELL_SECONDS = 0.1
 """Between two words about how far an estimate is."""
@@ -89,7 +93,7 @@ def work_alone(job: JobFolder) -> int:
     def training() -> None:
         job.clear_away()
         job.beat()
-        do(job, writer, control)
+        do(job, writer.emit, control)
 
     try:
         return attempt(training, writer)
@@ -156,7 +160,7 @@ def attempt(work: Callable[[], None], writer: EventWriter) -> int:
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
-        writer.emit(Failed(error.message, error.hint))
+        writer.emit(failed(error))
         return 1
     except MemoryError:
         writer.emit(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
@@ -171,31 +175,27 @@ def attempt(work: Callable[[], None], writer: EventWriter) -> int:
     return 0
 
 
-def do(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -> None:
-    """What the job asks for."""
-    match job.read_any():
-        case PosesSpec():
-            from .sfm.job import run_poses
-
-            run_poses(job, writer.emit, control)
-        case FramesSpec():
-            from .sfm.frames_job import run_frames
-
-            run_frames(job, writer.emit, control)
-        case JobSpec() as spec:
-            launch_group(job, spec.config.gpus)
-            learn(job, writer, control)
+def do(job: JobFolder, emit: Emit, control: AskControl) -> None:
+    """What the job asks for, by the table of kinds."""
+    module, _, function = kind_of(job.read_any()).run.partition(":")
+    getattr(import_module(f".{module}", __package__), function)(job, emit, control)
 
 
-def learn(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -> None:
+def run_training(job: JobFolder, emit: Emit, control: AskControl) -> None:
+    """Train, on as many graphics cards as the job asks for."""
+    launch_group(job, job.read_spec().config.gpus)
+    learn(job, emit, control)
+
+
+def learn(job: JobFolder, tell: Emit, control: AskControl) -> None:
     """Train, together with the other processes if this one was started with others."""
     from .training.cuda.launch import join, leave
     from .training.trainer import train
 
     def emit(event: Event) -> None:
         if isinstance(event, Finished):
-            write_page(job, writer, event)  # whoever hears that the training is over finds its report
-        writer.emit(event)
+            write_page(job, tell, event)  # whoever hears that the training is over finds its report
+        tell(event)
 
     train(job, emit, control, join(), checks=Preflight())
     leave()
@@ -217,17 +217,17 @@ class Preflight:
         return check_budget(dataset, config, engine, folder)
 
 
-def write_page(job: JobFolder, writer: EventWriter, finished: Finished) -> None:
+def write_page(job: JobFolder, emit: Emit, finished: Finished) -> None:
     """Write the job's report.html; a failure is told and ends nothing."""
     try:
         from .report.writing import write_report
 
         write_report(job, job.beat, finished)
     except UserError as error:
-        writer.emit(Finding("warning", f"The report was not written: {error.message}", error.hint))
+        emit(Finding("warning", f"The report was not written: {error.message}", error.hint))
     except Exception:
         log(traceback.format_exc())
-        writer.emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
+        emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
 
 
 def follow(job: JobFolder) -> int:
@@ -235,11 +235,11 @@ def follow(job: JobFolder) -> int:
     listen_for_signals()
     writer = EventWriter(job)
     try:
-        learn(job, writer, job.control)
+        learn(job, writer.emit, job.control)
     except KeyboardInterrupt:
         return 1
     except UserError as error:
-        writer.emit(Failed(error.message, error.hint))
+        writer.emit(failed(error))
         return 1
     return 0
 
@@ -271,7 +271,7 @@ def taken(job: JobFolder, held: bool | None) -> bool:
 def clear_heartbeat(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
-        job.clear_heartbeat()
+        job.rest()
     except OSError as error:
         log(str(error))
 

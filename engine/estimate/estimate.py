@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.datasets.dataset import Dataset
-from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.events import Estimated, Finding
+from ..core.protocol.events import Estimated, Finding, error_of
 from ..core.protocol.progress import Say, silent
 from ..preflight.pose_checks import check_completeness, unsound_poses
 from ..training.backend import BackendName, Model
@@ -33,7 +32,7 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     """
     for finding in (*check_completeness(dataset), *unsound_poses(dataset.views)):
         if finding.severity == "error":
-            raise UserError(finding.message, finding.hint)
+            raise error_of(finding)
     choice = choice or choose_backend(config, tick)
     check_demands(config, dataset, choice.engine)
     decided = settled(config, dataset, choice.engine)

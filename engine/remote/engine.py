@@ -11,8 +11,7 @@ from pathlib import Path
 
 from ..core.protocol.events import Event
 from ..core.protocol.folder import Control, JobFolder, find_jobs
-from ..core.protocol.http_messages import source_of, with_source
-from ..core.protocol.spec import JobSpec, Spec
+from ..core.protocol.spec import JobSpec, Spec, source_of, with_source
 from ..jobs.estimation import Estimation
 from ..jobs.local_engine import Engine, JobState, new_job_folder
 from .estimation import RemoteEstimation

@@ -13,11 +13,11 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from ..core.files import make_folder
-from ..core.protocol.events import Estimated, Event, Finding, event_to_json
-from ..core.protocol.http_messages import Submission, source_of, with_source
-from ..core.protocol.spec import JobSpec
+from ..core.protocol.events import Estimated, Event, Finding
+from ..core.protocol.http_messages import Submission
+from ..core.protocol.spec import JobSpec, source_of, with_source
 from ..jobs.estimation import Estimation
-from .event_stream import POLL_SECONDS, STATUS_SECONDS
+from .event_stream import POLL_SECONDS, STATUS_SECONDS, data_lines
 from .executors import CPU
 from .http_errors import Refused
 from .idle_shutdown import CostMeter
@@ -93,4 +93,4 @@ class Estimates:
 
 def message(event: Event) -> str:
     """One server-sent event."""
-    return f"event: events\ndata: {event_to_json(event)}\n\n"
+    return f"event: events\n{data_lines([event])}\n"

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.files import write_text
 from ..core.formats.ply import read_ply, write_ply
-from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started
+from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started, error_of
 from ..core.protocol.folder import Control, JobFolder
 from ..core.splats.gaussians import Gaussians
 from ..core.text import duration
@@ -139,9 +139,9 @@ def watch(run: Run) -> None:
     for finding in run.health.updates():
         run.emit(finding)
         if finding.kind == "not_finite":
-            raise UserError(finding.message, finding.hint)
+            raise error_of(finding)
         if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_when_sick:
-            run.unhealthy = run.unhealthy or finding.message
+            run.unhealthy = run.unhealthy or finding
             if run.job.control() == "run":
                 without_disk_trouble(run, lambda: run.job.set_control("pause"))
 
@@ -232,14 +232,20 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
         saved = run.group.leads and save_state(run)
-        run.emit(Paused(run.step, run.unhealthy, saved))
-        run.unhealthy = ""
+        run.emit(paused(run, saved))
+        run.unhealthy = None
         with run.clock.stopped():
             while control() == "pause":
                 run.beat()
                 time.sleep(0.1)
         run.emit(Started(run.engine, run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count))
     return control() == "stop"
+
+
+def paused(run: Run, saved: bool) -> Paused:
+    """The pause, with its cause where the training asked for it itself."""
+    cause = run.unhealthy
+    return Paused(run.step, cause.message, saved, cause.code, cause.values) if cause else Paused(run.step, "", saved)
 
 
 def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) -> None:
