@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .core.errors import UserError
+from .core.errors import UserError, values
 from .core.protocol.config import TrainConfig
 from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage, failed
 from .core.protocol.folder import Control, JobFolder
@@ -116,7 +116,9 @@ def check(job: JobFolder) -> int:
         dataset = read_dataset_of(job)
         checked = look_for_trouble(dataset)
         needed, findings = budget_here(dataset, spec.config)
-        for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
+        told = Finding("info", needed.sentence, kind=NEEDS, code="estimate.needs",
+                       values=values(memory=needed.memory, disk=needed.disk, seconds=needed.seconds or 0.0))
+        for finding in (*checked.findings, *findings, told):
             writer.emit(finding)
         write_png(job.sheet, checked.sheet())
 
@@ -163,12 +165,14 @@ def attempt(work: Callable[[], None], writer: EventWriter) -> int:
         writer.emit(failed(error))
         return 1
     except MemoryError:
-        writer.emit(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
+        writer.emit(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume.",
+                           code="engine.out_of_memory"))
         return 1
     except Exception as error:
         log(traceback.format_exc())
         writer.emit(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
-                         "Resume the job; if it happens again, report it with the file engine.log of the job folder."))
+                           "Resume the job; if it happens again, report it with the file engine.log of the job folder.",
+                           code="engine.unforeseen", values=values(kind=type(error).__name__, problem=error)))
         return 1
     finally:
         writer.flush()
@@ -224,10 +228,12 @@ def write_page(job: JobFolder, emit: Emit, finished: Finished) -> None:
 
         write_report(job, job.beat, finished)
     except UserError as error:
-        emit(Finding("warning", f"The report was not written: {error.message}", error.hint))
+        emit(Finding("warning", f"The report was not written: {error.message}", error.hint,
+                     code="report.not_written", values=values(problem=error.message)))
     except Exception:
         log(traceback.format_exc())
-        emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
+        emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why.",
+                     code="report.not_written_unforeseen"))
 
 
 def follow(job: JobFolder) -> int:

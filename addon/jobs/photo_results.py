@@ -41,7 +41,7 @@ def import_result(job: WatchedJob) -> None:
                 scene.splatwright.train.dataset = str(found)
             scene.splatwright.imported_photo_job = job.name
     except UserError as error:
-        job.findings.append(Finding("error", error.message, error.hint))
+        job.findings.append(Finding("error", error.message, error.hint, code=error.code, values=error.values))
         return
     bpy.ops.ed.undo_push(message="Cameras from Photos" if job.posed else "Frames from Video")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.datasets.dataset import Dataset, View
+from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Finding
 from ..core.text import duration
@@ -117,25 +118,29 @@ def _memory(needed: Needs, free: float) -> list[Finding]:
     if needed.memory < limit.MEMORY_SHARE * free:
         return []
     return [Finding("warning", f"The training needs about {needed.memory / GIGABYTE:.1f} GB of memory, {free / GIGABYTE:.1f} GB are free.",
-                    "Lower the resolution or the number of Gaussians, or close other programs.", "memory", needed.memory)]
+                    "Lower the resolution or the number of Gaussians, or close other programs.", "memory", needed.memory,
+                    code="estimate.memory", values=values(needed=needed.memory, free=free))]
 
 
 def _disk(needed: Needs, free: float | None) -> list[Finding]:
     if free is None or needed.disk < free:
         return []
     return [Finding("warning", f"The training needs about {needed.disk / 1e6:.0f} MB of disk, {free / 1e6:.0f} MB are free.",
-                    "Free some space, or lower the number of Gaussians.", "disk", needed.disk)]
+                    "Free some space, or lower the number of Gaussians.", "disk", needed.disk,
+                    code="estimate.disk", values=values(needed=needed.disk, free=free))]
 
 
 def _time(needed: Needs, config: TrainConfig) -> list[Finding]:
     seconds = needed.seconds or 0.0
     if config.max_minutes and seconds > 60 * config.max_minutes:
         return [Finding("warning", f"The training will take about {duration(seconds)}, more than the {config.max_minutes:g} minutes "
-                        "that it should.", "Estimate it: that tells the setting that helps.", "time", seconds)]
+                        "that it should.", "Estimate it: that tells the setting that helps.", "time", seconds,
+                        code="estimate.minutes", values=values(seconds=seconds, minutes=config.max_minutes))]
     if seconds < 3600 * limit.LONG_HOURS:
         return []
     return [Finding("info", f"The training will take about {seconds / 3600:.0f} hours on this computer.",
-                    "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", seconds)]
+                    "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", seconds,
+                    code="estimate.hours", values=values(seconds=seconds))]
 
 
 def free_disk(folder: Path) -> float | None:

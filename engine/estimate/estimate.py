@@ -38,7 +38,7 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     decided = settled(config, dataset, choice.engine)
     with device_errors(choice.engine):
         forecast = Forecast(probe(dataset, decided, choice.engine, folder, say, tick, make_model), free_disk(folder))
-    findings = [*crowded(choice.engine), *([Finding("info", choice.reason, choice.hint)] if choice.hint else [])]
+    findings = [*crowded(choice.engine), *([choice.finding] if choice.hint else [])]
     return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]
 
 
@@ -48,4 +48,4 @@ def crowded(engine: BackendName) -> list[Finding]:
     if engine != "cpu" or not hasattr(os, "getloadavg") or os.getloadavg()[0] < cores * CROWDED:
         return []
     return [Finding("info", "Other programs keep the computer busy, so the minutes are rough: without them it is faster.",
-                    "Estimate again when it has less to do.", "busy")]
+                    "Estimate again when it has less to do.", "busy", code="estimate.computer_busy")]

@@ -12,6 +12,7 @@ from pathlib import Path
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from ..core.errors import values
 from ..core.files import make_folder
 from ..core.protocol.events import Estimated, Event, Finding
 from ..core.protocol.http_messages import Submission
@@ -72,7 +73,8 @@ class Estimates:
         told, quiet, ended = 0, 0.0, False
         if self._queue.running:
             yield message(Finding("info", f"The engine is at work on other jobs ({len(self._queue.running)}): without them it is faster.",
-                                  "Estimate again when they have ended.", "busy"))
+                                  "Estimate again when they have ended.", "busy",
+                                  code="estimate.engine_busy", values=values(jobs=len(self._queue.running))))
         while not ended:
             ended = not making.running
             events = making.events()

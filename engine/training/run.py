@@ -96,7 +96,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
         job.write_spec(replace(spec, config=config))
     if checks and group.leads:
         report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
-    emit(Finding("info", choice.reason, choice.hint))
+    emit(choice.finding)
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
     checkpoint = load_checkpoint(job.checkpoint)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import UserError, values
 from ..core.files import write_text
 from ..core.formats.ply import read_ply, write_ply
 from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started, error_of
@@ -39,7 +39,8 @@ MOST_LOST_SECONDS = 10.0
 """Of training, when it is cut off; where checkpoints take too long for that, it is said."""
 
 UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
-                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
+                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.",
+                     code="training.unmeasured")
 
 AskControl = Callable[[], Control]
 
@@ -206,7 +207,8 @@ def save_now_and_then(run: Run, checkpoints: Every) -> None:
         run.rarely_saved = True
         run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
                          "so much of the training at most is repeated when the computer or the engine is cut off.",
-                         "A faster disk or fewer Gaussians make it less."))
+                         "A faster disk or fewer Gaussians make it less.",
+                         code="training.slow_checkpoints", values=values(seconds=took, every=took / CHECKPOINT_SHARE)))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -223,7 +225,7 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
     try:
         write()
     except UserError as error:
-        run.emit(Finding("warning", error.message, error.hint))
+        run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
         return False
     return True
 
