@@ -53,7 +53,9 @@ class SmokeTest:
         after = self._state(run.model, sh_degree_at(run.step, run.config))
         problem = verdict(self._before, after)
         if problem:
-            raise UserError(f"The first {run.step} steps did not {problem}. {self._cause(run)}", SKIP)
+            cause = self._cause(run)
+            raise UserError(f"The first {run.step} steps did not {problem}. {cause}", SKIP,
+                            "training.smoke_test", step=run.step, problem=problem, cause=cause)
 
     def _cause(self, run: Run) -> str:
         settings = settings_at(run.step, run.config, run.scene_scale, transparent=False)

@@ -216,7 +216,8 @@ def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     broken = [name for name, array in state.items() if not np.isfinite(array).all()]
     if broken:
         raise UserError(f"The training has values that are no numbers: {', '.join(broken)}.",
-                        "Resume from the checkpoint with lower learning rates, or check images and poses.")
+                        "Resume from the checkpoint with lower learning rates, or check images and poses.",
+                        "training.not_finite", parameters=', '.join(broken))
     return state
 
 
@@ -256,7 +257,8 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
     if not insist(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased), control):
-        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
+        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
+                        "training.result_not_written")
     run.model.close()
     started = time.monotonic()
     scores = scores_of_file(run.job.result, run, make_model)

@@ -100,11 +100,12 @@ class JobFolder:
             return spec_from_json(values)
         except FileNotFoundError:
             raise UserError(f"{self.path} is not a job folder: it has no job.json.",
-                            "Choose a job folder, or start a new training.") from None
+                            "Choose a job folder, or start a new training.", "job.no_folder", path=self.path) from None
         except OSError as error:
             raise disk_error(path, error) from error
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
+            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.",
+                            "job.damaged", path=path) from None
 
     def append_event(self, *events: Event) -> None:
         """Add lines to events.jsonl, all of them or none."""
@@ -207,7 +208,8 @@ def check_protocol(protocol: object) -> None:
     """UserError when the other side speaks another protocol."""
     if protocol != PROTOCOL:
         raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
-                        "Use the same version of Splatwright on both sides, or start a new training.")
+                        "Use the same version of Splatwright on both sides, or start a new training.",
+                        "job.protocol", theirs=protocol, ours=PROTOCOL)
 
 
 def find_jobs(root: Path) -> list[JobFolder]:
