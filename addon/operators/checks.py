@@ -14,6 +14,7 @@ from ...engine.core.datasets.dataset import Dataset
 from ...engine.core.datasets.excluded import exclude, include_all
 from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
+from ...engine.core.protocol.events import error_of
 from ..capture import coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
@@ -45,7 +46,7 @@ class SPLATWRIGHT_OT_check_dataset(bpy.types.Operator):
         if bpy.app.background:  # no timer ticks without a window
             dataset_check.wait(checked)
             if checked.failure:
-                raise UserError(checked.failure.message, checked.failure.hint)
+                raise error_of(checked.failure)
             self.report({"INFO"}, f"{len(checked.findings)} findings")
         return {"FINISHED"}
 

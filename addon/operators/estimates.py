@@ -9,6 +9,7 @@ from bpy.props import IntProperty
 
 from ...engine.core.errors import UserError
 from ...engine.core.protocol.estimate_text import sentence
+from ...engine.core.protocol.events import error_of
 from ..jobs import estimate
 from .reporting import reports_user_errors
 
@@ -26,7 +27,7 @@ class SPLATWRIGHT_OT_estimate(bpy.types.Operator):
         if bpy.app.background:  # no timer ticks without a window
             estimate.wait(made)
             if made.failure:
-                raise UserError(made.failure.message, made.failure.hint)
+                raise error_of(made.failure)
             if made.found:
                 self.report({"INFO"}, sentence(made.found))
         return {"FINISHED"}

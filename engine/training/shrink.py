@@ -23,7 +23,8 @@ def make_room(run: Run, problem: OutOfMemory) -> None:
     """
     before = run.model.count
     if run.memory_limited:
-        raise OutOfMemory(f"{problem.message.rstrip('.')} again, with {before:,} Gaussians.", problem.hint)
+        raise OutOfMemory(f"{problem.message.rstrip('.')} again, with {before:,} Gaussians.", problem.hint, "training.out_of_memory_again",
+                          problem=problem.message, gaussians=before)
     if run.stride > 1:
         raise problem
     run.memory_limited = True

@@ -95,7 +95,7 @@ def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:
         with device_errors(run.engine):
             act()
     except OutOfMemory as error:
-        return OutOfMemory(error.message, error.hint)
+        return OutOfMemory(error.message, error.hint, error.code, **dict(error.values))
     return None
 
 
