@@ -42,7 +42,8 @@ class DatasetCheck:
         self.needs = next((finding.message for finding in findings if finding.kind == NEEDS), "")
         self.failure = next((event for event in events if isinstance(event, Failed)), None)
         if ended and self.process.returncode and self.failure is None:
-            self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.")
+            self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.",
+                                  code="check.ended")
         self.running = not ended
 
     def stop(self) -> None:

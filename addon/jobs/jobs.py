@@ -12,7 +12,7 @@ import numpy
 import plyfile
 
 from ...engine.core.errors import UserError
-from ...engine.core.protocol.spec import JobSpec, Spec
+from ...engine.core.protocol.spec import Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
 from ..engines.full_engine import python_path
@@ -106,7 +106,7 @@ def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
     """Start a training, or work on photos or a video, and follow it."""
     place = engine()
     job = place.submit(spec)
-    setattr(scene.splatwright, "job" if isinstance(spec, JobSpec) else "photo_job", job)
+    setattr(scene.splatwright, "job" if kind_of(spec).makes == "splats" else "photo_job", job)
     _watched.pop(job, None)
     return watch(job, place)
 

@@ -65,12 +65,14 @@ def import_result(job: WatchedJob) -> None:
     job.imported, job.preview_due = True, False
     path = job.engine.file(job.name, "result.ply")
     if path is None:
-        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again."))
+        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again.",
+                                    code="training.result_missing"))
         return
     try:
         result = read_ply(path)
     except UserError as error:
-        job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
+        job.findings.append(Finding("error", error.message, "Resume the training to write it again.",
+                                    code=error.code, values=error.values))
         return
     settings = _show(job, result).splatwright
     settings.source, settings.checksum = str(path), ""

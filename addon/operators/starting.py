@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import bpy
 
-from ...engine.core.errors import UserError
+from ...engine.core.protocol.events import error_of
 from .reporting import reports_user_errors
 
 
@@ -68,5 +68,5 @@ class StartsInquiry(StartsJob):
             return self.begun
         self.wait(work)
         if work.failure:
-            raise UserError(work.failure.message, work.failure.hint)
+            raise error_of(work.failure)
         return self.answer(work)

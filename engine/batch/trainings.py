@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..core.errors import UserError
 from ..core.formats.registry import read_splats, write_splats
 from ..core.protocol.folder import HEARTBEAT_LOST_SECONDS
+from ..core.protocol.job_progress import JobProgress
 from ..jobs.local_engine import Engine, JobState
 from .tasks import Task, TaskState, job_spec
 
@@ -113,7 +114,7 @@ class Trainings:
         self._runs(task, place, job, summary_sentence)
 
     def _runs(self, task: Task, place: Engine, job: str, cursor: int = 0, writes: bool = True) -> None:
-        task.state, task.job, task.problem = TaskState.TRAINING, job, ""
+        task.state, task.job, task.problem, task.training = TaskState.TRAINING, job, "", JobProgress()
         self._running.append(_Run(task, place, cursor, writes))
 
     def _follow(self, run: _Run) -> None:

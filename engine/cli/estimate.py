@@ -8,10 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from ..core.errors import UserError
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.protocol.estimate_text import sentence
-from ..core.protocol.events import Estimated, Failed, Finding, Stage
+from ..core.protocol.events import Estimated, Failed, Finding, Stage, error_of
 from ..core.protocol.progress import Step
 from ..core.protocol.spec import JobSpec
 from ..jobs.estimation import POLL_SECONDS, Estimation
@@ -42,7 +41,7 @@ def estimate(
         making.stop()
     for event in events:
         if isinstance(event, Failed):
-            raise UserError(event.message, event.hint)
+            raise error_of(event)
     print(*(sentence(event) for event in events if isinstance(event, Estimated)))
     findings = [event for event in events if isinstance(event, Finding)]
     if findings:

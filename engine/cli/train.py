@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.formats.registry import format_of, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
-from ..core.protocol.events import Failed, Finished, Paused
+from ..core.protocol.events import Failed, Finished, Paused, error_of
 from ..core.protocol.folder import JobFolder, JobSpec
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
@@ -65,7 +65,7 @@ def train(
                           "steps": last.step, "seconds": last.seconds}))
         return 0
     if isinstance(last, Failed):
-        raise UserError(last.message, last.hint)
+        raise error_of(last)
     if isinstance(last, Paused):
         place.kill(folder.name)
         raise UserError(f"The training paused itself at step {last.step}. {last.reason}",

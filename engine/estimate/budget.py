@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.datasets.dataset import Dataset
+from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Finding
@@ -70,12 +71,14 @@ def check_budget(dataset: Dataset, config: TrainConfig, engine: BackendName, fol
     forecast = Forecast(usual_probe(dataset, config, engine), free_disk(folder))
     told = set(HELP) if engine == "cpu" else set(HELP) - {"time"}
     lacks = [lack for lack in Fitting(forecast).shortfalls(config) if lack.kind in told]
-    findings = [Finding("warning", f"The training {lack.sentence}.", HELP[lack.kind], lack.kind, lack.needed) for lack in lacks]
+    findings = [Finding("warning", f"The training {lack.sentence}.", HELP[lack.kind], lack.kind, lack.needed,
+                        code=f"estimate.{lack.kind}", values=values(needed=lack.needed, there=lack.there)) for lack in lacks]
     seconds = forecast.estimate(config).seconds
     if engine == "cuda" or seconds < 3600 * LONG_HOURS or any(lack.kind == "time" for lack in lacks):
         return findings
     return [*findings, Finding("info", f"The training will take about {seconds / 3600:.0f} hours on this computer.",
-                               "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", seconds)]
+                               "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", seconds,
+                               code="estimate.hours", values=values(seconds=seconds))]
 
 
 def free_disk(folder: Path) -> float | None:

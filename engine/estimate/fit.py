@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Estimated, Finding
@@ -117,11 +118,18 @@ def misfit(fitting: Fitting, forecast: Forecast, config: TrainConfig) -> list[Fi
     message = f"The training {', and '.join(lack.sentence for lack in lacks)}."
     mended = fitting.mended(config)
     if mended is None:
-        return [Finding("warning", message, oversized(lacks), "fit", lacks[0].needed)]
+        return [Finding("warning", message, oversized(lacks), "fit", lacks[0].needed,
+                        code="estimate.oversized", values=values(**lacking(lacks)))]
     changed = [name for name in ("image_memory", *TIME) if getattr(mended, name) != getattr(config, name)]
     hint = f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}."
     settings = tuple(f"{name}={getattr(mended, name)}" for name in changed)
-    return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings)]
+    return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings,
+                    code="estimate.fit", values=values(**lacking(lacks), settings=", ".join(settings)))]
+
+
+def lacking(lacks: list[Shortfall]) -> dict[str, float]:
+    """By name what is needed and what there is of that which does not suffice, in bytes or seconds."""
+    return {f"{lack.kind}_{name}": figure for lack in lacks for name, figure in (("needed", lack.needed), ("there", lack.there))}
 
 
 def oversized(lacks: list[Shortfall]) -> str:

@@ -74,7 +74,8 @@ class LocalEstimation(Estimation):
         ended = not self.running
         found = self._job.read_events()[0]
         if ended:
-            self._heard = found if concluded(found) else [*found, Failed("The estimate ended before it was done.", "Check the engine.")]
+            self._heard = found if concluded(found) else [*found, Failed("The estimate ended before it was done.", "Check the engine.",
+                                                                         code="estimate.ended")]
             self._clear()
         return found if self._heard is None else self._heard
 

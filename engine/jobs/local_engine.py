@@ -21,8 +21,9 @@ from types import MappingProxyType
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
 from ..core.processes import Process, clean_environment, end_tree, spawn
-from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, Stage, Started
+from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
+from ..core.protocol.job_progress import told
 from ..core.protocol.spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation
 from .processes import at_work, worker_of
@@ -218,7 +219,7 @@ def new_job_folder(root: Path, name: str) -> JobFolder:
 
 def state_of(folder: JobFolder, alive: bool) -> JobState:
     """What a job is doing, by its events and whether a worker is there."""
-    last = _last_word(folder.last_events())
+    last = told(folder.last_events()).word
     if alive:
         return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
     match last:
@@ -232,18 +233,10 @@ def state_of(folder: JobFolder, alive: bool) -> JobState:
 
 def rests(folder: JobFolder) -> bool:
     """Whether a job was paused, is asked for nothing else, and can do without its worker until it goes on."""
-    last = _last_word(folder.last_events())
+    last = told(folder.last_events()).word
     return isinstance(last, Paused) and last.saved and folder.control() == "pause"
 
 
 def said_last_word(folder: JobFolder) -> bool:
     """Whether a job's worker has nothing left to do but to end."""
-    return isinstance(_last_word(folder.last_events()), (Finished, Failed))
-
-
-def _last_word(events: list[Event]) -> Event | None:
-    """The event that tells the state: the last one that is more than a measurement."""
-    for event in reversed(events):
-        if isinstance(event, (Started, Progress, Stage, Paused, Finished, Failed)):
-            return event
-    return None
+    return isinstance(told(folder.last_events()).word, (Finished, Failed))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.errors import values
 from ..core.protocol.events import Finding, Fix
 from ..core.text import NAMED
 from . import thresholds as limit
@@ -30,12 +31,14 @@ def shows_nothing(look: Look) -> bool:
 
 
 def _unreadable(unreadable: Sequence[Unreadable]) -> list[Finding]:
-    findings = [Finding("error", found.error.message, found.error.hint, "unreadable", None, (found.view.name,), ("exclude", "convert"))
+    findings = [Finding("error", found.error.message, found.error.hint, "unreadable", None, (found.view.name,), ("exclude", "convert"),
+                        code=found.error.code, values=found.error.values)
                 for found in unreadable[:NAMED]]
     rest = unreadable[NAMED:]
     if rest:
         findings += [Finding("error", f"{len(rest)} more images cannot be used.", rest[-1].error.hint, "unreadable", float(len(rest)),
-                             tuple(found.view.name for found in rest), ("exclude", "convert"))]
+                             tuple(found.view.name for found in rest), ("exclude", "convert"),
+                             code="preflight.more_unreadable", values=values(count=len(rest)))]
     return findings
 
 
@@ -73,7 +76,7 @@ def _sizes(looks: Sequence[Look]) -> list[Finding]:
     other = [look for look in looks if look.size != usual_size]
     what = f"Images of another size than {usual_size[0]} x {usual_size[1]} pixels"
     return about_images("size", what, _names(other), len(looks), "That is fine when they are from another camera.", "info",
-                        float(len(sizes)), fixes=())
+                        float(len(sizes)), fixes=(), width=usual_size[0], height=usual_size[1])
 
 
 def _profiles(looks: Sequence[Look], total: int) -> list[Finding]:
@@ -82,7 +85,7 @@ def _profiles(looks: Sequence[Look], total: int) -> list[Finding]:
     for profile in sorted({look.profile for look in looks} - {""}):
         names = _names([look for look in looks if look.profile == profile])
         findings += about_images("color_space", f"Images in the colour space {profile}", names, total,
-                                 "Save them in sRGB; as they are, colours come out wrong.", fixes=())
+                                 "Save them in sRGB; as they are, colours come out wrong.", fixes=(), profile=profile)
     return findings
 
 
@@ -97,10 +100,10 @@ def _alpha(looks: Sequence[Look], total: int) -> list[Finding]:
     """Cut-out images beside whole ones: the background would be learned from some and not from others."""
     clear = [look for look in looks if look.transparent]
     opaque = [look for look in looks if not look.transparent]
-    few, what = (opaque, "Images without transparency among cut-out ones") if len(opaque) <= len(clear) else (
-        clear, "Cut-out images among whole ones")
+    few, what, code = (opaque, "Images without transparency among cut-out ones", "opaque") if len(opaque) <= len(clear) else (
+        clear, "Cut-out images among whole ones", "cut_out")
     return about_images("alpha", what, _names(few), total, "Give all images a background, or none.",
-                        fixes=("exclude", "recapture")) if clear and opaque else []
+                        fixes=("exclude", "recapture"), code=code) if clear and opaque else []
 
 
 def _names(looks: Sequence[Look]) -> list[str]:

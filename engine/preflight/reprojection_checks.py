@@ -11,6 +11,7 @@ from ..core.cameras.camera import FLIP_YZ, Camera
 from ..core.cameras.distortion import distort
 from ..core.datasets.coverage import inside_view, seen_points
 from ..core.datasets.dataset import PointCloud
+from ..core.errors import values
 from ..core.protocol.events import Finding
 from . import thresholds as limit
 from .findings import about_images
@@ -55,12 +56,12 @@ def check_agreement(looks: Sequence[Look], points: PointCloud) -> list[Finding]:
     if _mixed_up(looks, points, likeness):
         return [Finding("error", "Images and poses are mixed up: most images fit the pose of another one.",
                         "Check the order of the images, and whether they were renamed after the poses were made.", "mixed_up",
-                        round(alike, 3))]
+                        round(alike, 3), code="preflight.mixed_up")]
     cause = _better_convention(looks, points, found)
     if cause:
         return [Finding("error", f"Poses and start points do not fit the images: {cause}.",
                         "Convert the poses to Blender's and OpenGL's convention (the camera looks along -Z, +Y is up).",
-                        "convention", round(alike, 3))]
+                        "convention", round(alike, 3), code="preflight.convention", values=values(cause=cause))]
     return _no_cause_known(blind, alike)
 
 
@@ -134,12 +135,13 @@ def _no_cause_known(blind: float, alike: float) -> list[Finding]:
     hint = "Check that images, poses and points belong together, and that the axes of the poses are right."
     if blind == 1.0:
         return [Finding("error", "No camera sees any of the start points: poses and points do not belong together.", hint,
-                        "outside", blind)]
+                        "outside", blind, code="preflight.no_points_seen")]
     if blind > limit.BLIND_VIEWS:
-        return [Finding("warning", f"{blind:.0%} of the cameras see none of the start points.", hint, "outside", blind)]
+        return [Finding("warning", f"{blind:.0%} of the cameras see none of the start points.", hint, "outside", blind,
+                        code="preflight.blind_cameras", values=values(share=blind))]
     if alike < limit.UNLIKE:
         return [Finding("warning", "The start points do not have the colours of the images where they should be seen.", hint,
-                        "disagreement", round(alike, 3))]
+                        "disagreement", round(alike, 3), code="preflight.disagreement")]
     return []
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..core.protocol.folder import Control
-from ..core.protocol.http_messages import source_of, with_source
-from ..core.protocol.spec import JobSpec, Spec
+from ..core.protocol.spec import JobSpec, Spec, source_of, with_source
 from ..jobs.estimation import Estimation
 from ..jobs.local_engine import Engine, JobState, new_job_folder
 from .estimation import RemoteEstimation

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..core.errors import UserError
-from ..core.protocol.events import Event, Failed, Finished, Preview, event_from_json
+from ..core.protocol.events import Event, Finished, Preview, events_from_lines, failed
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, checked_path, status_from_json
-from ..core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from ..core.protocol.spec import kind_of, output_of
 from ..jobs.local_engine import JobState
 from .download import fetch
 from .http import Address, Connection, Rejected, Unreachable
@@ -130,7 +130,7 @@ class Follower:
                 for kind, cursor, lines in messages(response):
                     self._answered()
                     if kind == "events":
-                        self._take_in(aside, [event for event in map(event_from_json, lines) if event], cursor)
+                        self._take_in(aside, events_from_lines(lines), cursor)
                     elif kind == "status":
                         self.status = status_from_json(json.loads(lines[0]))
                         state = JobState(self.status.state)
@@ -168,13 +168,10 @@ class Follower:
 
     def _results(self, line: Connection) -> list[str]:
         """Names of the files that the job was for."""
-        match self.folder.read_any():
-            case JobSpec():
-                return [self.folder.result.name, self.folder.report.name, self.folder.page.name]
-            case PosesSpec() as spec:
-                output = spec.dataset
-            case FramesSpec() as spec:
-                output = spec.photos
+        spec = self.folder.read_any()
+        output = output_of(spec)
+        if output is None:
+            return list(kind_of(spec).results)
         listed = line.ask("GET", f"/v1/jobs/{self.remote_state.job}/files")["files"]
         return [checked_path(str(found["path"])) for found in listed if str(found["path"]).startswith(f"{output.name}/")]
 
@@ -198,7 +195,7 @@ class Follower:
             error = UserError("The engine does not know this job any more.", "Resume sends it again.")
             self._keep(sent="", cursor=0)
         try:
-            self.folder.append_event(Failed(error.message, error.hint))
+            self.folder.append_event(failed(error))
             self._note_state(JobState.FAILED)
         except UserError as disk:
             self.trouble = str(disk)

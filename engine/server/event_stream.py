@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-from ..core.protocol.events import event_to_json, newest
+from ..core.protocol.events import Event, event_to_json, newest
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, status_to_json
 
@@ -44,4 +44,9 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
 def _read(job: JobFolder, cursor: int) -> tuple[str, int]:
     """The next events as the lines of a message, and the place after them."""
     events, after = job.read_events(cursor, READ_AT_ONCE)
-    return "".join(f"data: {event_to_json(event)}\n" for event in newest(events)), after
+    return data_lines(newest(events)), after
+
+
+def data_lines(events: list[Event]) -> str:
+    """The lines of a message that tells these events."""
+    return "".join(f"data: {line}\n" for event in events for line in event_to_json(event).splitlines())

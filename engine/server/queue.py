@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ..core.errors import UserError
-from ..core.protocol.events import Event, Failed, Progress, Stage, Started
+from ..core.protocol.events import Event, Progress, Stage, Started, failed
 from ..jobs.local_engine import JobState, rests, said_last_word
 from .executors import Executor, Job
 from .http_errors import Refused
@@ -203,7 +203,7 @@ class Queue:
     def _give_up(self, job: Job, error: UserError) -> None:
         ticket = self.waiting.pop(job, None) or self.running.pop(job, None)
         with suppress(UserError, OSError):
-            job.client.job(job.name).append_event(Failed(error.message, error.hint))
+            job.client.job(job.name).append_event(failed(error))
             job.client.write_ticket(job.name, replace(ticket or Ticket(0, 0), wanted=False, devices=()))
 
     def _put(self, job: Job, ticket: Ticket) -> None:

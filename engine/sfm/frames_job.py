@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ..core.errors import values
 from ..core.protocol.events import Event, Finding, Finished
 from ..core.protocol.folder import Control, JobFolder
 from ..core.protocol.spec import FramesSpec
@@ -25,5 +26,6 @@ def run_frames(job: JobFolder, emit: Callable[[Event], None], control: Callable[
         emit(Finished(0, 0, None, None, time.monotonic() - begin, True))
         return
     for sentence in report.text().splitlines():
-        emit(Finding("warning" if report.cut_off and "cut off" in sentence else "info", sentence))
+        emit(Finding("warning" if report.cut_off and "cut off" in sentence else "info", sentence,
+                     code="frames.report", values=values(sentence=sentence)))
     emit(Finished(len(report.pictures), 0, None, None, time.monotonic() - begin, False))

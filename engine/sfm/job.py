@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..core.datasets.poses_report import PosesReport
+from ..core.errors import values
 from ..core.protocol.events import Event, Finding, Finished, Posed, Stage
 from ..core.protocol.folder import Control, JobFolder
 from ..core.protocol.progress import Step
@@ -47,12 +48,14 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
 def findings(report: PosesReport) -> Iterator[Finding]:
     """The photos without a camera, and what to photograph next."""
     for photo in report.unplaced[:MOST_NAMED]:
-        yield Finding("warning", f"{photo.name} has no camera: {photo.reason}")
+        yield Finding("warning", f"{photo.name} has no camera: {photo.reason}",
+                      code="poses.unplaced", values=values(photo=photo.name, reason=photo.reason))
     if len(report.unplaced) > MOST_NAMED:
         hidden = len(report.unplaced) - MOST_NAMED
-        yield Finding("warning", f"{hidden} more photos have no camera.", "The dataset's poses.txt names them all.")
+        yield Finding("warning", f"{hidden} more photos have no camera.", "The dataset's poses.txt names them all.",
+                      code="poses.more_unplaced", values=values(count=hidden))
     for sentence in report.advice:
-        yield Finding("info", sentence)
+        yield Finding("info", sentence, code="poses.advice", values=values(sentence=sentence))
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Listener:
             raise Stopped
         now = time.monotonic()
         if step.note:
-            self.emit(Finding("info", step.note))
+            self.emit(Finding("info", step.note, code="poses.note", values=values(sentence=step.note)))
         if now >= self.next_beat:
             self.job.beat()
             self.next_beat = now + BEAT_SECONDS

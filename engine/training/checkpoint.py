@@ -51,7 +51,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
                 (folder / NEWEST).unlink(missing_ok=True)
             return checkpoint
     if found:
-        raise UserError(f"The checkpoint in {folder} is damaged.", "Delete the folder to start this training from the beginning.")
+        raise UserError(f"The checkpoint in {folder} is damaged.", "Delete the folder to start this training from the beginning.",
+                        "training.checkpoint_damaged", path=folder)
     return None
 
 

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from ..core.cameras.camera import Camera
-from ..core.errors import UserError
+from ..core.errors import UserError, Values, values
 from ..core.protocol.config import TrainConfig
+from ..core.protocol.events import Finding
 from ..core.splats.gaussians import Gaussians
 from .backend import BackendName, Model
 from .group import SOLO, Group
@@ -24,6 +25,13 @@ class Choice:
     engine: BackendName
     reason: str
     hint: str = ""
+    code: str = ""
+    values: Values = ()
+
+    @property
+    def finding(self) -> Finding:
+        """The reason, as it is told."""
+        return Finding("info", self.reason, self.hint, code=self.code, values=self.values)
 
 
 def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
@@ -33,15 +41,16 @@ def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None)
     for and cannot train.
     """
     if config.backend == "cpu":
-        return Choice("cpu", "Training on the processor, as set.")
+        return Choice("cpu", "Training on the processor, as set.", code="engine.cpu_as_set")
     from .cuda.availability import has_card, prepare_kernels, unavailable
 
     problem = unavailable() or prepare_kernels(tick)
     if problem is None:
-        return Choice("cuda", "Training on the graphics card.")
+        return Choice("cuda", "Training on the graphics card.", code="engine.cuda")
     if config.backend == "cuda":
         raise problem
-    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
+    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "",
+                  "engine.cpu_instead", values(problem=problem.message))
 
 
 def likely_backend(config: TrainConfig) -> BackendName:

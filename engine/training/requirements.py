@@ -36,13 +36,15 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) ->
     for name, what in ONLY_ON_GPU.items():
         if engine == "cpu" and getattr(config, name):
             raise UserError(f"The built-in engine does not {what}.",
-                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.")
+                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.", "engine.cannot", what=what)
     if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):
-        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.")
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.",
+                        "engine.orthographic")
     for name, (kind, path) in MAPS.items():
         if getattr(config, name) and not any(path(view) for view in dataset.train_views):
             raise UserError(f"{name} is {getattr(config, name)}, but the dataset has no {kind} maps.",
-                            f"Set {name} to 0, or capture the dataset with {kind} maps.")
+                            f"Set {name} to 0, or capture the dataset with {kind} maps.",
+                            "training.no_maps", setting=name, value=getattr(config, name), kind=kind)
 
 
 def settled(config: TrainConfig, dataset: Dataset, engine: BackendName) -> TrainConfig:

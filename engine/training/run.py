@@ -12,7 +12,7 @@ from ..core.datasets.dataset import Dataset
 from ..core.datasets.read import read_dataset_of
 from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.events import Event, Finding, Started
+from ..core.protocol.events import Event, Finding, Started, error_of
 from ..core.protocol.folder import JobFolder
 from .backend import BackendName, Model
 from .checkpoint import Checkpoint, load_checkpoint
@@ -50,8 +50,8 @@ class Checks(Protocol):
 class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
-    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `sick`: why the
-    training pauses by itself.
+    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `unhealthy`: why
+    the training pauses by itself.
     """
 
     job: JobFolder
@@ -70,7 +70,7 @@ class Run:
     group: Group = SOLO
     memory_limited: bool = False
     rarely_saved: bool = False
-    unhealthy: str = ""
+    unhealthy: Finding | None = None
 
     @property
     def stride(self) -> int:
@@ -96,7 +96,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
         job.write_spec(replace(spec, config=config))
     if checks and group.leads:
         report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
-    emit(Finding("info", choice.reason, choice.hint))
+    emit(choice.finding)
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
     checkpoint = load_checkpoint(job.checkpoint)
@@ -126,7 +126,7 @@ def report_findings(findings: list[Finding], emit: Emit) -> None:
         emit(finding)
     for finding in findings:
         if finding.severity == "error":
-            raise UserError(finding.message, finding.hint)
+            raise error_of(finding)
 
 
 def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
@@ -134,5 +134,5 @@ def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
     coefficients = (config.sh_degree + 1) ** 2 - 1
     if checkpoint.state["shN"].shape[1:] != (coefficients, 3):
         raise UserError("The job's SH degree was changed after its training began.",
-                        "Set sh_degree back to its first value, or start a new training.")
+                        "Set sh_degree back to its first value, or start a new training.", "training.sh_degree_changed")
     model.load_state(checkpoint.state)

@@ -53,7 +53,9 @@ class SmokeTest:
         after = self._state(run.model, sh_degree_at(run.step, run.config))
         problem = verdict(self._before, after)
         if problem:
-            raise UserError(f"The first {run.step} steps did not {problem}. {self._cause(run)}", SKIP)
+            cause = self._cause(run)
+            raise UserError(f"The first {run.step} steps did not {problem}. {cause}", SKIP,
+                            "training.smoke_test", step=run.step, problem=problem, cause=cause)
 
     def _cause(self, run: Run) -> str:
         settings = settings_at(run.step, run.config, run.scene_scale, transparent=False)
@@ -86,5 +88,5 @@ def begun(run: Run) -> SmokeTest | None:
     """That of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
     config = run.config
     resets = config.strategy == "default" and config.reset_every <= STEPS
-    wanted = config.smoke_test and run.step == 0 and config.max_steps > STEPS and not resets
+    wanted = config.trial and run.step == 0 and config.max_steps > STEPS and not resets
     return SmokeTest(run) if wanted and run.group.leads else None

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import UserError, values
 from ..core.files import write_text
 from ..core.formats.ply import read_ply, write_ply
-from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started
+from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started, error_of
 from ..core.protocol.folder import Control, JobFolder
 from ..core.splats.gaussians import Gaussians
 from ..core.text import duration
@@ -39,7 +39,8 @@ MOST_LOST_SECONDS = 10.0
 """Of training, when it is cut off; where checkpoints take too long for that, it is said."""
 
 UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
-                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
+                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.",
+                     code="training.unmeasured")
 
 AskControl = Callable[[], Control]
 
@@ -94,7 +95,7 @@ def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:
         with device_errors(run.engine):
             act()
     except OutOfMemory as error:
-        return OutOfMemory(error.message, error.hint)
+        return OutOfMemory(error.message, error.hint, error.code, **dict(error.values))
     return None
 
 
@@ -139,9 +140,9 @@ def watch(run: Run) -> None:
     for finding in run.health.updates():
         run.emit(finding)
         if finding.kind == "not_finite":
-            raise UserError(finding.message, finding.hint)
+            raise error_of(finding)
         if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_on_failure:
-            run.unhealthy = run.unhealthy or finding.message
+            run.unhealthy = run.unhealthy or finding
             if run.job.control() == "run":
                 without_disk_trouble(run, lambda: run.job.set_control("pause"))
 
@@ -206,7 +207,8 @@ def save_now_and_then(run: Run, checkpoints: Every) -> None:
         run.rarely_saved = True
         run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
                          "so much of the training at most is repeated when the computer or the engine is cut off.",
-                         "A faster disk or fewer Gaussians make it less."))
+                         "A faster disk or fewer Gaussians make it less.",
+                         code="training.slow_checkpoints", values=values(seconds=took, every=took / CHECKPOINT_SHARE)))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -214,7 +216,8 @@ def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     broken = [name for name, array in state.items() if not np.isfinite(array).all()]
     if broken:
         raise UserError(f"The training has values that are no numbers: {', '.join(broken)}.",
-                        "Resume from the checkpoint with lower learning rates, or check images and poses.")
+                        "Resume from the checkpoint with lower learning rates, or check images and poses.",
+                        "training.not_finite", parameters=', '.join(broken))
     return state
 
 
@@ -223,7 +226,7 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
     try:
         write()
     except UserError as error:
-        run.emit(Finding("warning", error.message, error.hint))
+        run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
         return False
     return True
 
@@ -232,8 +235,8 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
         saved = run.group.leads and save_state(run)
-        run.emit(Paused(run.step, run.unhealthy, saved))
-        run.unhealthy = ""
+        run.emit(paused(run, saved))
+        run.unhealthy = None
         with run.clock.stopped():
             while control() == "pause":
                 run.beat()
@@ -242,13 +245,20 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
     return control() == "stop"
 
 
+def paused(run: Run, saved: bool) -> Paused:
+    """The pause, with its cause where the training asked for it itself."""
+    cause = run.unhealthy
+    return Paused(run.step, cause.message, saved, cause.code, cause.values) if cause else Paused(run.step, "", saved)
+
+
 def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) -> None:
     """Checkpoint, write the result, measure the very file that was written, and report."""
     run.progress.settle()
     without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
     if not insist(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased), control):
-        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
+        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
+                        "training.result_not_written")
     run.model.close()
     started = time.monotonic()
     scores = scores_of_file(run.job.result, run, make_model)

@@ -23,10 +23,10 @@ TOKEN, OTHER = "a-token-of-the-first-client", "a-token-of-the-second-client"
 
 
 class Server:
-    """`splatwright serve` on a folder; ended and started again as a test likes."""
+    """`splatwright serve` on a folder, of the version that lies below `root`; ended and started again as a test likes."""
 
-    def __init__(self, folder: Path, *flags: str):
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder: Path, *flags: str, root: Path = ROOT):
+        self.folder, self.flags, self.root = folder, flags, root
         self.port = 0
         self.lines: list[str] = []
         try:
@@ -38,7 +38,8 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-m", "engine", "serve", "--folder", str(self.folder), "--port", str(self.port), *self.flags]
         environment = {**os.environ, "SPLATWRIGHT_TOKEN": f"{TOKEN} {OTHER}", "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         wait(lambda: any("Listening at" in line for line in self.lines) or self.process.poll() is not None, lambda: self.log)
         listening = next(line for line in reversed(self.lines) if "Listening at" in line)

@@ -121,12 +121,15 @@ def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
     for part in parts:
         model = _model({**values, **part})
         if model not in MODELS:
-            raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.")
+            raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.",
+                            "transforms.lens", path=file, model=model)
         if model == ORTHOGRAPHIC and any(part.get(name) for name in DISTORTION):
-            raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.")
+            raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.",
+                            "transforms.orthographic_distortion", path=file)
         if model not in ("FULL_OPENCV", FISHEYE) and any(part.get(name) for name in RATIONAL):
             raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
-                            'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.')
+                            'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.',
+                            "transforms.distortion", path=file)
 
 
 def _model(merged: dict[str, Any]) -> Any:
@@ -145,10 +148,10 @@ def _refuse_unsound(raw: list[_RawFrame]) -> None:
 def _raw_frames(values: dict[str, Any], file: Path) -> list[_RawFrame]:
     frames = values.get("frames")
     if not isinstance(frames, list):
-        raise UserError(f"{file} has no list of frames.", MEND)
+        raise UserError(f"{file} has no list of frames.", MEND, "transforms.no_frames", path=file)
     if not frames:
         why = "the capture was interrupted before its first image" if not _complete(values) else "its list of frames is empty"
-        raise UserError(f"{file} names no images: {why}.", "Capture the dataset again.")
+        raise UserError(f"{file} names no images: {why}.", "Capture the dataset again.", "transforms.no_images", path=file, problem=why)
     return [_RawFrame.read(values, frame, index, file) for index, frame in enumerate(frames)]
 
 
@@ -177,7 +180,8 @@ class _RawFrame:
             fisheye = _model(merged) == FISHEYE
             distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if fisheye else DISTORTION))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND) from None
+            raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND,
+                            "transforms.frame", frame=index + 1, path=file) from None
         image = _existing(file.parent, path)
         _complete_lens(numbers, angles, image)
         distortion = trimmed(distortion)
@@ -281,7 +285,7 @@ def _points(values: dict[str, Any], folder: Path) -> PointCloud | None:
         return None
     if not path.is_file():
         raise UserError(f"The start points {path.name}, named in transforms.json, are not there.",
-                        f"Copy the file into {folder}, or remove ply_file_path.")
+                        f"Copy the file into {folder}, or remove ply_file_path.", "transforms.points_missing", path=path.name)
     return read_points(path)
 
 

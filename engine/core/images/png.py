@@ -112,9 +112,11 @@ class _PngFile:
 
     def refuse_other_kinds(self) -> None:
         if self.interlaced:
-            raise UserError("Interlaced PNG is not read by the built-in engine.", "Save it again without interlacing (Adam7).")
+            raise UserError("Interlaced PNG is not read by the built-in engine.", "Save it again without interlacing (Adam7).",
+                            "png.interlaced")
         if self.depth not in (8, 16):
-            raise UserError(f"PNG with {self.depth} bits a channel is not read by the built-in engine.", "Save it again with 8 bits.")
+            raise UserError(f"PNG with {self.depth} bits a channel is not read by the built-in engine.", "Save it again with 8 bits.",
+                            "png.depth", bits=self.depth)
 
 
 def _checksum(name: bytes, body: bytes) -> bytes:

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from ..errors import UserError
 from ..files import disk_error, make_folder, write_text
-from .events import Event, event_from_json, event_to_json
-from .spec import JobSpec, Spec, spec_from_json, spec_to_json
+from .events import CODED, Event, event_to_json, events_from_lines
+from .spec import JobSpec, Spec, kind_of, spec_from_json, spec_to_json
 
 PROTOCOL = 1
 """Raised whenever a job folder of the other version could be misread."""
@@ -86,7 +86,9 @@ class JobFolder:
         """The training that job.json asks for; UserError as read_any(), and when it asks for something else."""
         spec = self.read_any()
         if not isinstance(spec, JobSpec):
-            raise UserError(f"{self.path} holds work on photos or a video, no training.", "Choose the job folder of a training.")
+            kind = kind_of(spec)
+            raise UserError(f"{self.path} holds {kind.words}, no training.", "Choose the job folder of a training.", "job.no_training",
+                            path=self.path, kind=kind.name)
         return spec
 
     def read_any(self) -> Spec:
@@ -98,11 +100,12 @@ class JobFolder:
             return spec_from_json(values)
         except FileNotFoundError:
             raise UserError(f"{self.path} is not a job folder: it has no job.json.",
-                            "Choose a job folder, or start a new training.") from None
+                            "Choose a job folder, or start a new training.", "job.no_folder", path=self.path) from None
         except OSError as error:
             raise disk_error(path, error) from error
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
+            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.",
+                            "job.damaged", path=path) from None
 
     def append_event(self, *events: Event) -> None:
         """Add lines to events.jsonl, all of them or none."""
@@ -130,8 +133,10 @@ class JobFolder:
         except FileNotFoundError:
             return [], 0
         whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == limit else b"")
-        events = [event_from_json(line) for line in whole.decode("utf-8", "replace").splitlines()]
-        return [event for event in events if event is not None], offset + len(whole)
+        start = whole.rfind(b"\n", 0, -1) + 1
+        if whole.startswith(CODED.encode(), start) and (start or len(data) != limit):  # belongs to the line that comes after it
+            whole = whole[:start]
+        return events_from_lines(whole.decode("utf-8", "replace").splitlines()), offset + len(whole)
 
     def last_events(self) -> list[Event]:
         """The last few events, however long the file is."""
@@ -203,7 +208,8 @@ def check_protocol(protocol: object) -> None:
     """UserError when the other side speaks another protocol."""
     if protocol != PROTOCOL:
         raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
-                        "Use the same version of Splatwright on both sides, or start a new training.")
+                        "Use the same version of Splatwright on both sides, or start a new training.",
+                        "job.protocol", theirs=protocol, ours=PROTOCOL)
 
 
 def find_jobs(root: Path) -> list[JobFolder]:

@@ -48,9 +48,11 @@ def read_image(path: Path) -> np.ndarray:
     try:
         return _decoded(path, data)
     except UserError as error:
-        raise UserError(error.message if path.name in error.message else f"{path.name}: {error.message}", error.hint) from None
+        raise UserError(error.message if path.name in error.message else f"{path.name}: {error.message}", error.hint,
+                        error.code, **{**dict(error.values), "path": path.name}) from None
     except DAMAGED:
-        raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.") from None
+        raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.",
+                        "images.damaged", path=path.name) from None
 
 
 def _decoded(path: Path, data: bytes) -> np.ndarray:
@@ -75,7 +77,8 @@ def _pillow_is_there() -> bool:
 def _with_pillow(path: Path, data: bytes) -> np.ndarray:
     if not _pillow_is_there():
         raise UserError(f"{_kind(path, data)}, and the built-in engine reads PNG only.",
-                        "Install the full engine, or convert the photos through Blender (button Convert Images).")
+                        "Install the full engine, or convert the photos through Blender (button Convert Images).",
+                        "images.png_only", kind=_kind(path, data))
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -86,15 +89,16 @@ def _with_pillow(path: Path, data: bytes) -> np.ndarray:
             mode = "RGBA" if transparent else "RGB"
             return np.asarray(opened if opened.mode == mode else opened.convert(mode))
     except UnidentifiedImageError:
-        raise UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.") from None
+        raise UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.",
+                        "images.unreadable") from None
     except Image.DecompressionBombError:
-        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.") from None
+        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "images.too_large") from None
 
 
 def _from_wide(values: np.ndarray) -> np.ndarray:
     """Grey values of 16 bits [H, W] -> uint8 [H, W, 3]; UserError for floating point, which has no white."""
     if values.dtype.kind == "f" or values.ndim != 2:
-        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.")
+        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.", "images.floating_point")
     return np.repeat((values.clip(0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=2)
 
 
@@ -121,7 +125,9 @@ def fitted_camera(view: View, image: np.ndarray) -> Camera:
         return camera
     if abs(width * camera.height / camera.width - height) > 1 and abs(height * camera.width / camera.height - width) > 1:
         raise UserError(f"{view.image.name} is {width} x {height} pixels, its camera says {camera.width} x {camera.height}.",
-                        "Use the images that the poses were made with, neither cropped nor turned.")
+                        "Use the images that the poses were made with, neither cropped nor turned.",
+                        "images.size", path=view.image.name, width=width, height=height,
+                        camera_width=camera.width, camera_height=camera.height)
     return camera.resized(width, height)
 
 

@@ -147,7 +147,8 @@ def _array(path: Path, dimensions: int) -> np.ndarray:
     if array.ndim == dimensions + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != dimensions or array.dtype.kind not in "fiu" or (dimensions == 3 and array.shape[2] != 3):
-        raise UserError(f"{path.name} holds {array.dtype} {array.shape}, no map of an image.", "Make it again, or remove it.")
+        raise UserError(f"{path.name} holds {array.dtype} {array.shape}, no map of an image.", "Make it again, or remove it.",
+                        "maps.shape", path=path.name, kind=array.dtype, shape=array.shape)
     return array
 
 
@@ -160,11 +161,13 @@ def _decoded(path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
     try:
         return decode(path.read_bytes())
     except UserError as error:
-        raise UserError(f"{path.name}: {error.message}", error.hint) from None
+        raise UserError(f"{path.name}: {error.message}", error.hint,
+                        error.code, **{**dict(error.values), "path": path.name}) from None
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise disk_error(path, error) from error
-        raise UserError(f"{path.name} is damaged and cannot be read.", "Make it again, or remove it from the dataset.") from None
+        raise UserError(f"{path.name} is damaged and cannot be read.", "Make it again, or remove it from the dataset.",
+                        "maps.damaged", path=path.name) from None
 
 
 def fits(array: np.ndarray, camera: Camera) -> bool:
@@ -178,4 +181,6 @@ def _check_size(path: Path, array: np.ndarray, camera: Camera, image: str) -> No
     if not fits(array, camera):
         height, width = array.shape[:2]
         raise UserError(f"{path.name} is {width} x {height} pixels, its image {image} {camera.width} x {camera.height}.",
-                        "Make masks, depth and normals of the whole image, or remove them from the dataset.")
+                        "Make masks, depth and normals of the whole image, or remove them from the dataset.",
+                        "maps.size", path=path.name, width=width, height=height, image=image,
+                        image_width=camera.width, image_height=camera.height)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.errors import values
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
 from ..backend import ParameterHealth, StepSettings
@@ -81,7 +82,8 @@ def not_finite(signs: Measurements, config: TrainConfig) -> Finding | None:
     if not names:
         return None
     said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {unusual(config)}".rstrip()
-    return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite")
+    return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite",
+                   code="health.not_finite", values=values(parameters=_words(names), step=signs.step, cause=unusual(config)))
 
 
 def no_gradients(signs: Measurements) -> Finding | None:
@@ -117,14 +119,16 @@ def _without_gradients(dead: list[str], signs: Measurements) -> Finding | None:
         cause = "Nothing is drawn in any view: no camera sees a Gaussian."
     else:
         cause = "What is drawn does not depend on them."
-    return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)))
+    return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)),
+                   code="health.no_gradients", values=values(parameters=_words(dead), cause=cause))
 
 
 def switched_off(signs: Measurements) -> Finding | None:
     """Parameters that may not move."""
     stopped = [name for name in signs.parameter_health if signs.settings.learning_rates[name] == 0.0]
     return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
-                   "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
+                   "Set it back to its default, unless this is meant.", "frozen", float(len(stopped)),
+                   code="health.switched_off", values=values(parameters=_words(stopped))) if stopped else None
 
 
 def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], settings: StepSettings) -> Finding | None:
@@ -132,7 +136,8 @@ def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], 
     stuck = [name for name, here in parameter_health.items() if here.moment_norm > 0.0 and before.parameter_health[name].moment_norm > 0.0
              and here.value_checksum == before.parameter_health[name].value_checksum and settings.learning_rates[name] > 0.0]
     return Finding("error", f"The Gaussians' {_words(stuck)} do not change, though they have gradients and a learning rate.",
-                   "Please report this with the file engine.log.", "frozen", float(len(stuck))) if stuck else None
+                   "Please report this with the file engine.log.", "frozen", float(len(stuck)),
+                   code="health.unmoved", values=values(parameters=_words(stuck))) if stuck else None
 
 
 def collapsed(signs: Measurements, config: TrainConfig) -> Finding | None:
@@ -142,7 +147,7 @@ def collapsed(signs: Measurements, config: TrainConfig) -> Finding | None:
         return None
     return Finding("error", f"{share:.0%} of the Gaussians have become transparent. {unusual(config)}".rstrip(),
                    "Stop, and lower opacity_regularisation or lr_opacities; check that photos and poses belong together.",
-                   "opacity", round(share, 3))
+                   "opacity", round(share, 3), code="health.transparent", values=values(share=share, cause=unusual(config)))
 
 
 def lost(signs: Measurements, scene: SceneContext) -> Finding | None:
@@ -152,7 +157,8 @@ def lost(signs: Measurements, scene: SceneContext) -> Finding | None:
     share = float((away > FAR * scene.scale).mean()) if signs.count else 0.0
     return Finding("error", f"{share:.0%} of the Gaussians have left the scene. {unusual(scene.config)}".rstrip(),
                    "Stop, and lower lr_means; check that poses and start points have the same unit.", "off_scene",
-                   round(share, 3)) if share > allowed else None
+                   round(share, 3),
+                   code="health.off_scene", values=values(share=share, cause=unusual(scene.config))) if share > allowed else None
 
 
 def needles(signs: Measurements, config: TrainConfig) -> Finding | None:
@@ -161,7 +167,8 @@ def needles(signs: Measurements, config: TrainConfig) -> Finding | None:
     share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
     return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
                    "Add photos from more directions, lower lr_scales, or press against needles (needle_weight, on a GPU).", "needles",
-                   round(share, 3)) if share > MOST_NEEDLES else None
+                   round(share, 3),
+                   code="health.needles", values=values(share=share, cause=unusual(config))) if share > MOST_NEEDLES else None
 
 
 def dark_or_bright(signs: Measurements, config: TrainConfig) -> Finding | None:
@@ -176,7 +183,7 @@ def dark_or_bright(signs: Measurements, config: TrainConfig) -> Finding | None:
     frozen_colors = " Colours may not change: lr_sh0 is 0." if config.lr_sh0 == 0.0 else ""
     return Finding("warning", f"Renderings are {'brighter' if drift > 0 else 'darker'} than their photos by {abs(drift):.0%} of white."
                    f"{frozen_colors}", "Check that all photos have the same exposure; on a GPU lr_exposure evens them out.", "brightness",
-                   round(drift, 3))
+                   round(drift, 3), code="health.brightness", values=values(drift=drift, cause=frozen_colors.strip()))
 
 
 def impossible(psnr: float, l1: float) -> Finding | None:
@@ -188,7 +195,8 @@ def impossible(psnr: float, l1: float) -> Finding | None:
     if not math.isfinite(psnr) or -10 * math.log10(l1) - ROUNDING <= psnr <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
         return None
     return Finding("error", f"The PSNR of {psnr:.1f} dB is impossible where the mean difference is {l1:.4f}.",
-                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(psnr, 2))
+                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(psnr, 2),
+                   code="health.impossible_psnr", values=values(psnr=psnr, difference=l1))
 
 
 def _words(names: list[str]) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...core.errors import values
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
 from ..schedule import refinement_at
@@ -78,7 +79,8 @@ def idle(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
         f"grow_rate is {config.grow_rate:g}." if config.grow_rate * done[-1].after < 1 else "All Gaussians are transparent.")
     return Finding("warning", f"Densification adds nothing: {len(done)} refinements have left {done[-1].after:,} Gaussians as they were. "
                    f"{cause}", "Check the strategy's settings; without new Gaussians fine detail stays blurred.", "no_densification",
-                   float(len(done)))
+                   float(len(done)),
+                   code="health.nothing_added", values=values(refinements=len(done), gaussians=done[-1].after, cause=cause))
 
 
 def switched_off(config: TrainConfig, count: int) -> Finding | None:
@@ -88,7 +90,8 @@ def switched_off(config: TrainConfig, count: int) -> Finding | None:
             refinement_at(step, config) is not None for step in possible):
         return None
     return Finding("warning", f"Densification is off: refine_from is {config.refine_from:g}, refine_until {config.refine_until:g}.",
-                   "Without new Gaussians fine detail stays blurred; set refine_until above refine_from.", "no_densification")
+                   "Without new Gaussians fine detail stays blurred; set refine_until above refine_from.", "no_densification",
+                   code="health.densification_off", values=values(refine_from=config.refine_from, refine_until=config.refine_until))
 
 
 def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
@@ -99,7 +102,9 @@ def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"grow_rate is {config.grow_rate:g}"
     return Finding("warning", f"The Gaussians multiply without end: {last[0].before:,} have become {last[-1].after:,} in "
                    f"{RUNAWAY_TIMES} refinements; {cause}.", "Stop, and set it back to its default.", "runaway",
-                   round(last[-1].after / max(1, last[0].before), 1))
+                   round(last[-1].after / max(1, last[0].before), 1),
+                   code="health.runaway", values=values(before=last[0].before, after=last[-1].after, refinements=RUNAWAY_TIMES,
+                                                        cause=cause))
 
 
 def by_heart(measured: Sequence[Measurement]) -> Finding | None:
@@ -113,7 +118,9 @@ def by_heart(measured: Sequence[Measurement]) -> Finding | None:
                    f"{best.held_out - measured[-1].held_out:.1f} dB, those trained on have gained "
                    f"{measured[-1].learned - best.learned:.1f} dB.",
                    "Stop here, add photos from more sides, or lower max_gaussians and sh_degree.", "overfit",
-                   round(best.held_out - measured[-1].held_out, 2), fixes=("finish",))
+                   round(best.held_out - measured[-1].held_out, 2), fixes=("finish",),
+                   code="health.overfit", values=values(step=best.step, lost=best.held_out - measured[-1].held_out,
+                                                        gained=measured[-1].learned - best.learned))
 
 
 def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
@@ -124,7 +131,8 @@ def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | Non
         return None
     return Finding("info", f"Nothing gets better any more: since step {last[0].step} held-out views have gained "
                    f"{last[-1].held_out - last[0].held_out:.2f} dB.", "You can finish early; the result is kept.", "plateau",
-                   round(last[-1].held_out - last[0].held_out, 3), fixes=("finish",))
+                   round(last[-1].held_out - last[0].held_out, 3), fixes=("finish",),
+                   code="health.plateau", values=values(step=last[0].step, gained=last[-1].held_out - last[0].held_out))
 
 
 def slowed(paces: Sequence[Pace]) -> Finding | None:
@@ -137,7 +145,7 @@ def slowed(paces: Sequence[Pace]) -> Finding | None:
     share = max(rates[-SLOW_TIMES:]) / max(1e-9, usual * min(1.0, count / max(1, same[-1].count)))
     return Finding("warning", f"Steps have become slow: {rates[-1]:.1f} a second instead of {usual:.1f}.",
                    "Another program may be using the processor or the graphics card, or the computer is hot or saves its battery.",
-                   "speed", round(share, 3)) if share < SLOW else None
+                   "speed", round(share, 3), code="health.slow", values=values(rate=rates[-1], usual=usual)) if share < SLOW else None
 
 
 def growing(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | None:
@@ -151,4 +159,4 @@ def growing(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | Non
         return None
     return Finding("warning", f"The engine's memory grows by {each / 1e3:.0f} kB a step and will be used up at step "
                    f"{last[-1].step + int(free / each):,}.", "Stop before that and resume: a new engine begins with little memory.",
-                   "memory", round(each))
+                   "memory", round(each), code="health.memory_grows", values=values(bytes=each, step=last[-1].step + int(free / each)))

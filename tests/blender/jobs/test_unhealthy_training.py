@@ -54,8 +54,8 @@ def test_the_trial_fails_in_a_sentence(desk: Desk) -> None:
 def test_a_training_that_stands_still_offers_to_finish(desk: Desk) -> None:
     desk.train("slow")
     desk.wait(lambda: desk.job.step > 0)
-    desk.job.note(module("engine.core.protocol.events").Finding("info", "Nothing gets better any more.", "You can finish early.", "plateau",
-                                                       fixes=("finish",)))
+    desk.job.apply(module("engine.core.protocol.events").Finding("info", "Nothing gets better any more.", "You can finish early.",
+                                                                         "plateau", fixes=("finish",)))
     assert drawn("train").operators.count("stop") == 2
 
 
