@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-from ..core.protocol.events import event_to_json, newest
+from ..core.protocol.event_lines import newest_lines
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, status_to_json
 
@@ -42,6 +42,6 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
 
 
 def _read(job: JobFolder, cursor: int) -> tuple[str, int]:
-    """The next events as the lines of a message, and the place after them."""
-    events, after = job.read_events(cursor, READ_AT_ONCE)
-    return "".join(f"data: {event_to_json(event)}\n" for event in newest(events)), after
+    """The next events, as they were written, as the lines of a message, and the place after them."""
+    lines, after = job.read_lines(cursor, READ_AT_ONCE)
+    return "".join(f"data: {line}\n" for line in newest_lines(lines)), after
