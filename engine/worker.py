@@ -29,6 +29,7 @@ from .core.protocol.spec import FramesSpec, JobSpec, PosesSpec
 
 if TYPE_CHECKING:
     from .core.datasets.dataset import Dataset
+    from .training.data.view_files import Seen
 
 TELL_SECONDS = 0.1
 """Between two words about how far an estimate is."""
@@ -204,11 +205,11 @@ def learn(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -
 class Preflight:
     """What is looked at before a training begins."""
 
-    def dataset(self, dataset: Dataset, tick: Callable[[], None]) -> list[Finding]:
+    def dataset(self, dataset: Dataset, tick: Callable[[], None], seen: Seen) -> list[Finding]:
         """Findings about images, poses and points."""
         from .preflight import check_dataset
 
-        return check_dataset(dataset, tick)
+        return check_dataset(dataset, tick, seen)
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path) -> list[Finding]:
         """Findings about memory, disk and time."""
