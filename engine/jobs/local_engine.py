@@ -22,6 +22,7 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
+from ..core.images.openimageio import FOLDER as IMAGE_LIBRARY
 from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, Stage, Started
 from ..core.protocol.folder import Control, JobFolder, find_jobs
 from ..core.protocol.spec import JobSpec, Spec
@@ -114,12 +115,14 @@ class LocalEngine(Engine):
     """Worker processes on this computer, one for each job, below `root`.
 
     `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
-    wheels of an extension in a folder that a plain interpreter does not know).
+    wheels of an extension in a folder that a plain interpreter does not know). `image_library` is the folder of the package
+    OpenImageIO that they read images with, where it lies outside of what they import from.
     """
 
     root: Path
     python: Path = Path(sys.executable)
     import_paths: tuple[Path, ...] = ()
+    image_library: Path | None = None
     _processes: dict[str, subprocess.Popen[Any]] = field(default_factory=dict)
 
     def folder(self, job: str) -> JobFolder:
@@ -206,6 +209,8 @@ class LocalEngine(Engine):
         package = Path(__file__).resolve().parents[1]
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+        if self.image_library:
+            environment[IMAGE_LIBRARY] = str(self.image_library)
         return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _worker_alive(self, folder: JobFolder) -> bool:
