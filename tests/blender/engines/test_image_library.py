@@ -111,7 +111,7 @@ def test_the_same_pixels_as_pillows(read: Reading, folder: Path, name: str) -> N
 
 def test_light_becomes_display_values(tmp_path: Path) -> None:
     """EXR and Radiance as Blender itself writes them."""
-    levels = np.float32([0.0, 0.0021, 0.2140, 1.0, 7.5])
+    levels = np.array([0.0, 0.0021, 0.2140, 1.0, 7.5], np.float32)
     paths = [tmp_path / "light.exr", tmp_path / "light.hdr"]
     for path, kind in zip(paths, ("OPEN_EXR", "HDR"), strict=True):
         image = bpy.data.images.new("light", len(levels), 2, float_buffer=True)

@@ -66,7 +66,7 @@ def test_a_damaged_picture_is_one_sentence(dataset: Path) -> None:
 def test_linear_light_becomes_display_values(tmp_path: Path) -> None:
     image = bpy.data.images.new("light", 2, 1, float_buffer=True)
     image.colorspace_settings.name = "Non-Color"
-    image.pixels.foreach_set(np.float32([0.2140, 0.2140, 0.2140, 1, 7.5, 7.5, 7.5, 1]))
+    image.pixels.foreach_set(np.array([0.2140, 0.2140, 0.2140, 1, 7.5, 7.5, 7.5, 1], np.float32))
     image.file_format, image.filepath_raw = "OPEN_EXR", str(tmp_path / "light.exr")
     image.save()
     bpy.data.images.remove(image)

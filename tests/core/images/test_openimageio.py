@@ -47,7 +47,7 @@ def test_one_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_linear_light_as_display_values() -> None:
-    light = np.float32([[0, 0.0021, 0.2140, 1.0, 7.5, np.nan, np.inf, -1]])
+    light = np.array([[0, 0.0021, 0.2140, 1.0, 7.5, np.nan, np.inf, -1]], np.float32)
     assert display_values(np.repeat(light[..., None], 3, axis=2))[0, :, 0].tolist() == [0, 7, 127, 255, 255, 0, 255, 0]
-    premultiplied = np.float32([[[0.5, 0.107, 0, 0.5], [0.3, 0.3, 0.3, 0]]])
+    premultiplied = np.array([[[0.5, 0.107, 0, 0.5], [0.3, 0.3, 0.3, 0]]], np.float32)
     assert display_values(premultiplied)[0].tolist() == [[255, 127, 0, 128], [149, 149, 149, 0]]

@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> Dataset:
             path.parent.mkdir(exist_ok=True)
         write_png(beside["mask"], np.pad(np.full((64, 60), 255, np.uint8), ((0, 0), (4, 0))))
         np.save(beside["depth"], np.full((64, 64), 4000, np.float32))
-        np.save(beside["normals"], np.broadcast_to(np.float32([0, 0, 1]), (64, 64, 3)))
+        np.save(beside["normals"], np.broadcast_to(np.array([0, 0, 1], np.float32), (64, 64, 3)))
         views.append(replace(view, **beside))
     write_transforms(replace(made, views=tuple(views)))
     return read_dataset(made.folder)
