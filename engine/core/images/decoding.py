@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ def decode(path: Path) -> np.ndarray | None:
         spec = image.spec()
         if spec.width * spec.height > MOST_PIXELS:
             raise UserError("The image is too large.", "Make it smaller than 170 million pixels.")
-        kind, alpha = image.format_name(), spec.alpha_channel
+        kind, names, alpha = image.format_name(), spec.channelnames, spec.alpha_channel
         pixels = image.read_image(0, 0, 0, spec.nchannels, _stored_as(spec))
         if pixels is None or image.geterror():
             raise ValueError("the image cannot be read whole")
-    return _bytes_of(_color_and_alpha(np.asarray(pixels), alpha), kind)
+    return _bytes_of(_color_and_alpha(np.asarray(pixels), names, alpha), kind)
 
 
 def _stored_as(spec: Any) -> str:
@@ -41,11 +42,17 @@ def _stored_as(spec: Any) -> str:
     return stored if stored in ("uint8", "uint16") else "float"
 
 
-def _color_and_alpha(pixels: np.ndarray, alpha: int) -> np.ndarray:
-    """[H, W, C] of any channels -> [H, W, 3], or [H, W, 4] where one is alpha; grey is repeated."""
-    colors = [channel for channel in range(pixels.shape[2]) if channel != alpha][:3]
-    colors = colors if len(colors) == 3 else colors[:1] * 3
-    wanted = [*colors, *([alpha] if alpha >= 0 else [])]
+def _color_and_alpha(pixels: np.ndarray, names: Sequence[str], alpha: int) -> np.ndarray:
+    """[H, W, C] of channels with these names -> [H, W, 3], or [H, W, 4] where one is alpha; grey is repeated.
+
+    Of the layers of an EXR the first one with colours counts.
+    """
+    letters = [name.rpartition(".")[2].upper() for name in names]
+    if set("RGB") <= set(letters):
+        wanted = [letters.index(letter) for letter in "RGBA" if letter in letters]
+    else:
+        grey = next(channel for channel in range(pixels.shape[2]) if channel != alpha or len(names) == 1)
+        wanted = [grey, grey, grey, *([alpha] if alpha >= 0 else [])]
     return pixels if wanted == list(range(pixels.shape[2])) else np.ascontiguousarray(pixels[..., wanted])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.core.images import openimageio
+from engine.core.images import decoding, openimageio
 from engine.core.images.decoding import decode, display_values
 from engine.core.images.image_size import image_size
 
@@ -51,3 +51,14 @@ def test_linear_light_as_display_values() -> None:
     assert display_values(np.repeat(light[..., None], 3, axis=2))[0, :, 0].tolist() == [0, 7, 127, 255, 255, 0, 255, 0]
     premultiplied = np.array([[[0.5, 0.107, 0, 0.5], [0.3, 0.3, 0.3, 0]]], np.float32)
     assert display_values(premultiplied)[0].tolist() == [[255, 127, 0, 128], [149, 149, 149, 0]]
+
+
+@pytest.mark.parametrize("names, alpha, expected", [
+    ("R G B", -1, [0, 1, 2]), ("R G B A", 3, [0, 1, 2, 3]), ("Y", -1, [0, 0, 0]), ("Y A", 1, [0, 0, 0, 1]),
+    ("Layer.Depth.Z Layer.Combined.A Layer.Combined.B Layer.Combined.G Layer.Combined.R", -1, [4, 3, 2, 1]), ("A", 0, [0, 0, 0, 0]),
+])
+def test_colours_by_the_names_of_channels(names: str, alpha: int, expected: list[int]) -> None:
+    """Layers of an EXR lie in any order."""
+    channels = names.split()
+    pixels = np.tile(np.arange(len(channels), dtype=np.uint8), (2, 3, 1))
+    assert decoding._color_and_alpha(pixels, channels, alpha)[1, 2].tolist() == expected
