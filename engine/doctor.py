@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
+from typing import assert_never
 
 from .core.errors import UserError
 from .core.processes import run
@@ -62,6 +63,7 @@ def examine(request: DoctorOptions) -> Iterator[DoctorRow]:
     graphics = find_graphics()
     yield interpreter()
     yield processor_kernels()
+    yield images()
     yield packages()
     yield driver(graphics, request.graphics)
     yield pytorch(graphics, request.graphics)
@@ -82,6 +84,22 @@ def interpreter() -> DoctorRow:
 def processor_kernels() -> DoctorRow:
     """The built-in engine: a training step on the processor."""
     return kernels("Built-in engine", "cpu", lambda: None)
+
+
+def images() -> DoctorRow:
+    """What reads the images of datasets."""
+    from .training.data.images import image_reader
+
+    match image_reader():
+        case "OpenImageIO":
+            return DoctorRow("Images", DoctorState.WELL, "OpenImageIO reads JPEG, TIFF, EXR, WebP and PNG.")
+        case "Pillow":
+            return DoctorRow("Images", DoctorState.WELL, "Pillow reads JPEG, TIFF, WebP and PNG.")
+        case "PNG":
+            return DoctorRow("Images", DoctorState.ABSENT, "PNG alone is read: neither Blender's OpenImageIO nor Pillow is here.",
+                             "Install the full engine, or convert other images through Blender (button Convert Images).")
+        case _ as never:
+            assert_never(never)
 
 
 def packages() -> DoctorRow:

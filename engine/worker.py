@@ -31,6 +31,7 @@ from .core.protocol.spec import kind_of
 
 if TYPE_CHECKING:
     from .core.datasets.dataset import Dataset
+    from .training.data.view_files import Seen
 
 Emit = Callable[[Event], None]
 AskControl = Callable[[], Control]
@@ -211,11 +212,11 @@ def learn(job: JobFolder, tell: Emit, control: AskControl) -> None:
 class Preflight:
     """What is looked at before a training begins."""
 
-    def dataset(self, dataset: Dataset, tick: Callable[[], None]) -> list[Finding]:
+    def dataset(self, dataset: Dataset, tick: Callable[[], None], seen: Seen) -> list[Finding]:
         """Findings about images, poses and points."""
         from .preflight import check_dataset
 
-        return check_dataset(dataset, tick)
+        return check_dataset(dataset, tick, seen)
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path) -> list[Finding]:
         """Findings about memory, disk and time."""

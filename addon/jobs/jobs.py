@@ -12,6 +12,7 @@ import numpy
 import plyfile
 
 from ...engine.core.errors import UserError
+from ...engine.core.images.openimageio import packaged_folder
 from ...engine.core.protocol.spec import Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
@@ -57,18 +58,24 @@ def local_engine() -> LocalEngine:
     root, python = jobs_folder(), python_path()
     if _engine is None or _engine.root != root or _engine.python != python:
         own = python == Path(sys.executable)
-        _engine = LocalEngine(root, python, import_paths() if own else ())
+        _engine = builtin_engine() if own else LocalEngine(root, python)
     return _engine
 
 
 def builtin_engine() -> LocalEngine:
     """The engine that Blender's own Python runs, whatever else is installed."""
-    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths())
+    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), image_library())
 
 
 def import_paths() -> tuple[Path, ...]:
     """Where Blender's own Python finds numpy and plyfile: Blender keeps an extension's wheels in a folder of their own."""
     return tuple(dict.fromkeys((Path(plyfile.__file__).resolve().parent, Path(numpy.__file__).resolve().parents[2])))
+
+
+def image_library() -> Path | None:
+    """The package OpenImageIO that Blender ships for its own Python; None in builds without it."""
+    places = (bpy.utils.resource_path(kind) for kind in ("LOCAL", "SYSTEM"))
+    return next((found for place in places if place and (found := packaged_folder(Path(place)))), None)
 
 
 def watched() -> list[WatchedJob]:

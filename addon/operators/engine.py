@@ -1,4 +1,4 @@
-"""The engine: check it, look into a job's folder, convert images that it cannot read."""
+"""The engine: check it, look into a job's folder, convert images for engines that read PNG alone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
-    """Write the dataset's images as PNG files, which the built-in engine reads, into a dataset beside it"""
+    """Write the dataset's images as PNG files, which every engine reads, into a dataset beside it"""
 
     bl_idname = "splatwright.convert_images"
     bl_label = "Convert Images"

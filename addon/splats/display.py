@@ -5,6 +5,8 @@ SPLATS: soft Gaussians, as the trainer sees them. POINTS: small opaque dots, qui
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -23,6 +25,9 @@ NATIVE_TYPE = "GAUSSIAN_SPLAT"
 SMALLEST_ALPHA = 0.02
 """Where a Gaussian ends. Twice the cost at 1/255, for a difference that is hard to see."""
 
+_changing: set[int] = set()
+"""Addresses of the objects inside shown_once()."""
+
 _OWNER = object()
 """Of the subscription to changes of the render engine."""
 
@@ -33,8 +38,22 @@ def draws_natively() -> bool:
     return kind is not None and NATIVE_TYPE in kind.enum_items
 
 
+@contextmanager
+def shown_once(target: bpy.types.Object) -> Iterator[None]:
+    """Let the object's Gaussians and settings change inside the with block, and show it once, at the end."""
+    key = target.as_pointer()
+    _changing.add(key)
+    try:
+        yield
+    finally:
+        _changing.discard(key)
+    show(target)
+
+
 def show(target: bpy.types.Object) -> None:
     """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
+    if target.as_pointer() in _changing:
+        return
     if draws_natively():
         target.data.type = NATIVE_TYPE
         _let_viewports_draw(target, False)
@@ -48,12 +67,6 @@ def show(target: bpy.types.Object) -> None:
     _give_material(target.data, material.material(display, _sh_degree(target.data), target.splatwright.antialiased))
     thinning.thin(target)
     follow_material(target)
-
-
-def mark_antialiased(target: bpy.types.Object, antialiased: bool) -> None:
-    """Draw the object's splats as those of an antialiased rasterizer, or not; costs nothing where it was so already."""
-    if target.splatwright.antialiased != antialiased:
-        target.splatwright.antialiased = antialiased
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:

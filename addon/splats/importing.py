@@ -13,7 +13,6 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
 from .attributes import Layer, read_layer, write_layers
-from .display import mark_antialiased
 from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
 
 EXTRA = "ply:{}"
@@ -35,7 +34,7 @@ def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) ->
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
-    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection)
+    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection, found.antialiased)
     settings = made.splatwright
     settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
     _remember_extras(made, found)
@@ -68,11 +67,10 @@ def checksum_of(points: bpy.types.PointCloud) -> str:
 
 def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
     """Replace an object's splats by those of a file; its transform, name and materials stay. Pushes no undo step."""
-    update_splat_object(target, found.gaussians)
+    update_splat_object(target, found.gaussians, found.antialiased)
     _remember_extras(target, found)
 
 
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
-    mark_antialiased(target, found.antialiased)
     if found.extra is not None:
         write_layers(target.data, {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})

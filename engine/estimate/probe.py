@@ -7,9 +7,9 @@ once: it refines, saves, draws a preview, measures a view. Nothing is written bu
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,10 +25,8 @@ from ..preflight.image_stats import look_at_images
 from ..training.backend import BackendName, Model, StepSettings, Target
 from ..training.checkpoint import NEWEST, Checkpoint, save_checkpoint
 from ..training.cuda.memory import bytes_of_gaussian, bytes_of_pixel
-from ..training.data.image_store import bytes_of
-from ..training.data.images import each_in_threads
-from ..training.data.maps import selected_maps
-from ..training.data.targets import REDUCTIONS, TargetPyramid, load_pyramid
+from ..training.data.image_store import Photos, bytes_of
+from ..training.data.targets import REDUCTIONS, TargetPyramid
 from ..training.data.targets import sizes as reduced_sizes
 from ..training.engines import create_model
 from ..training.host_memory import free_memory, used_memory
@@ -135,17 +133,12 @@ def chosen_views(dataset: Dataset) -> tuple[View, ...]:
 
 def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> ProbePhoto:
     """Look at them and read them as a training does, and take time and memory."""
-    def load(item: tuple[int, View]) -> TargetPyramid:
-        return load_pyramid(item[1], config.resolution, selected_maps(config), item[0])
-
     begin, before = time.perf_counter(), used_memory()
+    photos = Photos(views, config, math.inf)
     with watched("cpu") as peak:
-        look_at_images(views, tick)
-        pyramids = []
-        with closing(each_in_threads(load, list(enumerate(views)))) as loaded:
-            for pyramid in loaded:
-                tick()
-                pyramids.append(pyramid)
+        look_at_images(views, tick, photos.offer)
+        photos.fill(tick)
+    pyramids = [photos.pyramid(number) for number in range(len(views))]
     kept = sum(map(bytes_of, pyramids))
     seconds = time.perf_counter() - begin
     reading, left = (max(0.0, memory - before - kept) for memory in (peak.memory, used_memory()))

@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
+from ..core.images.openimageio import FOLDER as IMAGE_LIBRARY
 from ..core.processes import Process, clean_environment, end_tree, spawn
 from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
@@ -121,12 +122,14 @@ class LocalEngine(Engine):
     """Worker processes on this computer, one for each job, below `root`.
 
     `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
-    wheels of an extension in a folder that a plain interpreter does not know).
+    wheels of an extension in a folder that a plain interpreter does not know). `image_library` is the folder of the package
+    OpenImageIO that they read images with, where it lies outside of what they import from.
     """
 
     root: Path
     python: Path = Path(sys.executable)
     import_paths: tuple[Path, ...] = ()
+    image_library: Path | None = None
     _processes: dict[str, Process] = field(default_factory=dict)
 
     def submit(self, spec: Spec) -> str:
@@ -191,6 +194,8 @@ class LocalEngine(Engine):
         package = Path(__file__).resolve().parents[1]
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"})
+        if self.image_library:
+            environment[IMAGE_LIBRARY] = str(self.image_library)
         return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _worker_alive(self, folder: JobFolder) -> bool:

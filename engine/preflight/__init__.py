@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.datasets.dataset import Dataset
 from ..core.protocol.events import Finding
+from ..training.data.view_files import Seen
 from .contact_sheet import contact_sheet
 from .image_checks import check_pictures
 from .image_stats import Look, Unreadable, look_at_images
@@ -42,14 +43,15 @@ class Check:
         return contact_sheet([view.name for view in self.dataset.views], looks, self.findings, held_out)
 
 
-def check(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> Check:
+def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Check:
     """Everything suspicious about a dataset; severity "error" means that training would be pointless.
 
-    Reads every image, which takes as long as loading them; `tick` is called for each.
+    Reads every image, which takes as long as loading them; `tick` is called for each, `seen` with the decoded files.
     """
-    looks, unreadable = look_at_images(dataset.views, tick)
+    found = look_at_images(dataset.views, tick, seen)
+    looks, unreadable = found.looks, found.unreadable
     broken = unsound_poses(dataset.views)
-    findings = [*check_completeness(dataset), *broken, *check_pictures(looks, unreadable), *check_masks(dataset.views)]
+    findings = [*check_completeness(dataset), *broken, *check_pictures(looks, unreadable), *check_masks(dataset.views, found.masks)]
     if not broken and dataset.views:
         findings += _check_geometry(dataset, looks)
     findings.sort(key=lambda finding: SERIOUS_FIRST.index(finding.severity))
@@ -70,6 +72,6 @@ def _check_geometry(dataset: Dataset, looks: list[Look]) -> list[Finding]:
     return [*placed, *agreeing, *check_points(dataset), *check_neighbours(looks, points)]
 
 
-def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> list[Finding]:
+def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> list[Finding]:
     """The findings of check()."""
-    return list(check(dataset, tick).findings)
+    return list(check(dataset, tick, seen).findings)

@@ -13,7 +13,9 @@ from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import View
 from ..core.errors import UserError
 from ..core.images.color_profile import color_profile
-from ..training.data.images import area_average, each_in_threads, fitted_camera, read_image
+from ..training.data.images import area_average, each_in_threads, fitted_camera
+from ..training.data.view_files import Seen, ViewFiles
+from .mask_checks import mask_trouble
 
 THUMBNAIL = 128
 """Longest side of the small copies that the contact sheet shows and that start points are compared with."""
@@ -73,27 +75,44 @@ def linear(colors: np.ndarray) -> np.ndarray:
     return _LINEAR[colors]
 
 
-def look_at_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None) -> tuple[list[Look], list[Unreadable]]:
-    """Read every image once; `tick` is called for each in the caller's thread."""
-    looks: list[Look] = []
-    unreadable: list[Unreadable] = []
-    with closing(each_in_threads(_look, views)) as looked:
-        for found in looked:
+@dataclass(frozen=True)
+class Looks:
+    """What a look at every view has found."""
+
+    looks: list[Look]
+    unreadable: list[Unreadable]
+    masks: dict[str, str]
+    """what is wrong with the mask of each view that has one, by its name; empty when nothing is"""
+
+
+def look_at_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Looks:
+    """Read image and mask of every view once.
+
+    `tick` is called for each in the caller's thread, `seen` with the decoded files in the thread that has read them.
+    """
+    found = Looks([], [], {})
+    with closing(each_in_threads(lambda view: _look(ViewFiles(view), seen), views)) as looked:
+        for view, (look, trouble) in zip(views, looked, strict=True):
             tick()
-            if isinstance(found, Look):
-                looks.append(found)
+            if isinstance(look, Look):
+                found.looks.append(look)
             else:
-                unreadable.append(found)
-    return looks, unreadable
+                found.unreadable.append(look)
+            if view.mask:
+                found.masks[view.name] = trouble
+    return found
 
 
-def _look(view: View) -> Look | Unreadable:
+def _look(files: ViewFiles, seen: Seen) -> tuple[Look | Unreadable, str]:
+    """An image, and what is wrong with its mask."""
+    trouble = mask_trouble(files)
     try:
-        image = read_image(view.image)
-        undistorted_camera(fitted_camera(view, image))
+        undistorted_camera(fitted_camera(files.view, files.image))
+        look = measured(files.view, files.image)
     except UserError as error:
-        return Unreadable(view, error)
-    return measured(view, image)
+        return Unreadable(files.view, error), trouble
+    seen(files)
+    return look, trouble
 
 
 def measured(view: View, image: np.ndarray) -> Look:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..core.errors import UserError
-from ..core.protocol.events import Event, Finished, Preview, events_from_lines, failed
+from ..core.protocol.event_lines import event_kind
+from ..core.protocol.events import Finished, Preview, events_from_lines, failed
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, checked_path, status_from_json
 from ..core.protocol.spec import kind_of, output_of
@@ -130,7 +131,7 @@ class Follower:
                 for kind, cursor, lines in messages(response):
                     self._answered()
                     if kind == "events":
-                        self._take_in(aside, events_from_lines(lines), cursor)
+                        self._take_in(aside, lines, cursor)
                     elif kind == "status":
                         self.status = status_from_json(json.loads(lines[0]))
                         state = JobState(self.status.state)
@@ -150,14 +151,16 @@ class Follower:
             aside.close()
         raise Unreachable("The connection to the engine was cut.", "It is tried again.")
 
-    def _take_in(self, line: Connection, events: list[Event], cursor: int) -> None:
-        """Files are here before the events that tell of them."""
+    def _take_in(self, line: Connection, lines: list[str], cursor: int) -> None:
+        """Files are here before the events that tell of them. Events that are not known here are written down as they came."""
+        told = [text for text in lines if event_kind(text)]
+        events = events_from_lines(told)
         finished = any(isinstance(event, Finished) for event in events)
         if any(isinstance(event, Preview) for event in events):
             fetch(line, self.remote_state.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
             fetch(line, self.remote_state.job, name, self.folder.path / name)
-        self.folder.append_event(*events)
+        self.folder.append_lines(told)
         self._ended = bool(events) and isinstance(events[-1], Finished)
         self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.remote_state.state)
 

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..core.errors import values
 from ..core.files import make_folder
-from ..core.protocol.events import Estimated, Event, Finding
+from ..core.protocol.events import Estimated, Event, Finding, event_to_json
 from ..core.protocol.http_messages import Submission
 from ..core.protocol.spec import JobSpec, source_of, with_source
 from ..jobs.estimation import Estimation
@@ -95,4 +95,4 @@ class Estimates:
 
 def message(event: Event) -> str:
     """One server-sent event."""
-    return f"event: events\n{data_lines([event])}\n"
+    return f"event: events\n{data_lines(event_to_json(event).splitlines())}\n"

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-from ..core.protocol.events import Event, event_to_json, newest
+from ..core.protocol.event_lines import newest_lines
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, status_to_json
 
@@ -42,11 +42,11 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
 
 
 def _read(job: JobFolder, cursor: int) -> tuple[str, int]:
-    """The next events as the lines of a message, and the place after them."""
-    events, after = job.read_events(cursor, READ_AT_ONCE)
-    return data_lines(newest(events)), after
+    """The next events, as they were written, as the lines of a message, and the place after them."""
+    lines, after = job.read_lines(cursor, READ_AT_ONCE)
+    return data_lines(newest_lines(lines)), after
 
 
-def data_lines(events: list[Event]) -> str:
-    """The lines of a message that tells these events."""
-    return "".join(f"data: {line}\n" for event in events for line in event_to_json(event).splitlines())
+def data_lines(lines: list[str]) -> str:
+    """The lines of a message that holds these lines."""
+    return "".join(f"data: {line}\n" for line in lines)

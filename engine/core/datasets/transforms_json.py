@@ -16,6 +16,7 @@ from ..cameras.lenses import Lens, opencv_lens, trimmed
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..images.image_size import image_size
+from .capture_journal import append_frame, forget_journal, with_journal
 from .dataset import Dataset, PointCloud, View, held_out_names
 
 FILE = "transforms.json"
@@ -31,7 +32,7 @@ ORTHOGRAPHIC = "ORTHOGRAPHIC"
 FISHEYE = "OPENCV_FISHEYE"
 FISHEYE_DISTORTION = ("k1", "k2", "k3", "k4")
 MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC)
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
 MEND = "Mend transforms.json, or make the dataset again."
@@ -55,7 +56,13 @@ def write_transforms(dataset: Dataset) -> Path:
     values["frames"] = [_frame(view, dataset.folder) for view in dataset.views]
     path = dataset.folder / FILE
     write_text(path, json.dumps(values, indent=1, ensure_ascii=False))
+    forget_journal(dataset.folder)
     return path
+
+
+def add_view(view: View, folder: Path) -> None:
+    """Note a view of a dataset that is being captured in `folder`, whose transforms.json is written when all is there."""
+    append_frame(folder, _frame(view, folder))
 
 
 def _frame(view: View, folder: Path) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def read_transforms(path: Path) -> Dataset:
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
     file = path / FILE if path.is_dir() else path
-    values = read_json(file, "dataset", MEND)
+    values = with_journal(read_json(file, "dataset", MEND), file.parent)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     missing = tuple(frame.path for frame in raw if not frame.image.is_file())
@@ -107,7 +114,7 @@ def read_transforms(path: Path) -> Dataset:
 
 def read_cameras(file: Path) -> list[tuple[str, Camera]]:
     """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms."""
-    values = read_json(file, "dataset", MEND)
+    values = with_journal(read_json(file, "dataset", MEND), file.parent)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     _refuse_unsound(raw)

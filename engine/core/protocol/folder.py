@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +109,12 @@ class JobFolder:
                             "job.damaged", path=path) from None
 
     def append_event(self, *events: Event) -> None:
-        """Add lines to events.jsonl, all of them or none."""
-        lines = "".join(event_to_json(event) + "\n" for event in events).encode()
+        """Add events to events.jsonl, all of them or none."""
+        self.append_lines([event_to_json(event) for event in events])
+
+    def append_lines(self, texts: Sequence[str]) -> None:
+        """Add events that are lines of JSON already to events.jsonl, all of them or none."""
+        lines = "".join(text + "\n" for text in texts).encode()
         try:
             with open(self.events_file, "ab", buffering=0) as file:
                 start = file.tell()
@@ -120,10 +125,15 @@ class JobFolder:
             raise disk_error(self.events_file, error) from error
 
     def read_events(self, offset: int = 0, limit: int = -1) -> tuple[list[Event], int]:
-        """Events after byte `offset` and the offset to ask from next time. A line still being written waits.
+        """Events after byte `offset` and the offset to ask from next time, as read_lines() gives their lines; others are passed over."""
+        lines, after = self.read_lines(offset, limit)
+        return events_from_lines(lines), after
 
-        With a `limit` no more than so many bytes are read at once; a line that is longer is no event and is passed over. A file
-        that is shorter than `offset` was cut, and is read from its beginning.
+    def read_lines(self, offset: int = 0, limit: int = -1) -> tuple[list[str], int]:
+        """Lines after byte `offset` and the offset to ask from next time. A line still being written waits.
+
+        With a `limit` no more than so many bytes are read at once; a line that is longer comes in pieces, none of which is an event.
+        A file that is shorter than `offset` was cut, and is read from its beginning.
         """
         try:
             with open(self.events_file, "rb") as file:
@@ -136,7 +146,7 @@ class JobFolder:
         start = whole.rfind(b"\n", 0, -1) + 1
         if whole.startswith(CODED.encode(), start) and (start or len(data) != limit):  # belongs to the line that comes after it
             whole = whole[:start]
-        return events_from_lines(whole.decode("utf-8", "replace").splitlines()), offset + len(whole)
+        return [line.rstrip("\r") for line in whole.decode("utf-8", "replace").split("\n") if line], offset + len(whole)
 
     def last_events(self) -> list[Event]:
         """The last few events, however long the file is."""

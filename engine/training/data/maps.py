@@ -11,7 +11,6 @@ import numpy as np
 
 from ...core.cameras.camera import Camera
 from ...core.cameras.distortion import undistort_image
-from ...core.datasets.dataset import View
 from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.images.png import decode_deep_png
@@ -70,20 +69,6 @@ class Maps:
             return self
         kept = reduced_mask(self.mask, camera.width, camera.height)[..., None]
         return Maps(undistort_image(kept, camera, pinhole)[..., 0] >= 127.5)
-
-
-def read_maps(view: View, camera: Camera, wanted: MapSelection) -> Maps:
-    """The maps of a view whose image `camera` took.
-
-    UserError names the file when it is damaged, missing, or of other proportions than the image.
-    """
-    mask = read_mask(view.mask) if view.mask else None
-    depth = read_depth(view.depth) if view.depth and wanted.depth else None
-    normals = read_normals(view.normals) if view.normals and wanted.normals else None
-    for path, array in ((view.mask, mask), (view.depth, depth), (view.normals, normals)):
-        if path is not None and array is not None:
-            _check_size(path, array, camera, view.image.name)
-    return Maps(mask, depth, normals)
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -176,7 +161,7 @@ def fits(array: np.ndarray, camera: Camera) -> bool:
     return abs(width * camera.height - height * camera.width) <= max(camera.width, camera.height)
 
 
-def _check_size(path: Path, array: np.ndarray, camera: Camera, image: str) -> None:
+def check_size(path: Path, array: np.ndarray, camera: Camera, image: str) -> None:
     """UserError when a map has not the proportions of its image."""
     if not fits(array, camera):
         height, width = array.shape[:2]

@@ -110,7 +110,7 @@ def test_photos_beyond_the_budget_are_read_ahead_and_again(dataset: Dataset) -> 
 def test_photos_that_fit_are_read_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = open_photos(dataset.train_views, dataclasses.replace(CONFIG, image_memory=0.1), 1.0, nothing)
     assert photos.whole and photos.ready(2)
-    monkeypatch.setattr("engine.training.data.image_store.load_pyramid", None)
+    monkeypatch.setattr("engine.training.data.image_store.pyramid_of", None)
     assert photos.at(2, 4).camera.width == 12 and photos.peek(2, 2).camera.width == 24
     photos.close()
 
