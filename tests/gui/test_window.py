@@ -91,7 +91,7 @@ def test_a_training_outlives_blender_and_is_found_again(desk: Desktop) -> None:
 def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     found = desk.run("steps_train", steps_to_train=1500)
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
-    assert found["first_preview_seconds"] < 30 and found["share_of_time"] < 0.2
+    assert found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]
 
 
