@@ -17,29 +17,28 @@ from tests.conftest import SKIPPED
 OUT = Path(__file__).resolve().parents[1] / "out"
 
 
-def main(parts: list[str]) -> int:
+def main(parts: list[str], out: Path = OUT) -> int:
     """Run every part; the exit status of the one that failed, or 0."""
-    OUT.mkdir(exist_ok=True)
-    skipped = OUT / "skipped.txt"
+    out.mkdir(exist_ok=True)
+    skipped = out / "skipped.txt"
     skipped.unlink(missing_ok=True)
-    os.environ[SKIPPED] = str(skipped)
     lines, status = [], 0
     for name, _, command in (part.partition("=") for part in parts):
-        status, line = run(name, command)
+        status, line = run(name, command, skipped)
         lines.append(line)
         if status:
             break
     text = "\n".join(["", "Minutes by part (processor minutes)", *lines, "", *skips(skipped)])
     print(text, flush=True)
-    (OUT / "tests.txt").write_text(text.lstrip() + "\n", encoding="utf-8")
+    (out / "tests.txt").write_text(text.lstrip() + "\n", encoding="utf-8")
     return status
 
 
-def run(name: str, command: str) -> tuple[int, str]:
-    """The exit status of a command, and a line about it."""
+def run(name: str, command: str, skipped: Path) -> tuple[int, str]:
+    """The exit status of a command, and a line about it; its tests add to the file `skipped`."""
     print(f"--- {name}", flush=True)
     begin, before = time.monotonic(), processor_seconds()
-    status = subprocess.run(command, shell=True).returncode
+    status = subprocess.run(command, shell=True, env={**os.environ, SKIPPED: str(skipped)}).returncode
     minutes, used = (time.monotonic() - begin) / 60, (processor_seconds() - before) / 60
     return status, f"  {name:24} {minutes:6.1f} ({used:.1f}){'  FAILED' if status else ''}"
 
