@@ -130,7 +130,7 @@ def test_imports_show_progress_and_can_be_stopped(desk: Desktop) -> None:
         write_ply(desk.folder / f"{name}.ply", colored_ball(count, sh_degree=3 if name == "big" else 1))
     found = desk.run("steps_import")
     assert found["splats"] == 300_000 and not found["after_undo"] and found["after_escape"] == [False, 0]
-    assert found["pause"] < found["seconds"] / 3, "the window stands still"
+    assert found["ticks"] > 5, "the window stands still"
     assert found["linked"] == [500, 700]
 
 
