@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/lab/cpu),)
 export SPLATWRIGHT_PROTOTYPE ?= $(abspath ../shared/lab/cpu)
 endif
 
-PYTEST := python -m pytest -rs --durations=10
+PYTEST := python -m pytest -rsfE --durations=10
 PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=tests/end_to_end -m "not gpu"' \
 	'Blender 4.5=$(BIN)/$(PYTEST) tests/blender' 'end to end=$(BIN)/$(PYTEST) tests/end_to_end'
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)

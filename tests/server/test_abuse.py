@@ -159,7 +159,8 @@ def test_lengths_like_a_zip_bomb(server: Server) -> None:
 
 
 def test_a_chunked_body_beyond_the_limit(server: Server) -> None:
-    status, _ = raw(server, f"PUT /v1/blobs/{'1' * 64} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b"8000000\r\n", size=0x8000000)
+    head = f"PUT /v1/blobs/{'1' * 64} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+    status, _, _ = flood(server, head, b"8000000\r\n", TOKEN, 0x8000000)
     assert status == 413
 
 

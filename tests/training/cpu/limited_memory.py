@@ -10,15 +10,15 @@ import numpy as np
 
 from engine.core.errors import UserError
 from engine.training.cpu.blocks import Blocks
-from engine.training.cpu.library import Drawing, Kernels, LessonStruct
+from engine.training.cpu.library import Drawing, Kernels, StepInputStruct
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
 view = view_struct(ring_cameras(1, 64)[0], (0.1, 0.5, 0.9))
 image = np.zeros((64, 64, 3), np.uint8)
 small = Drawing(packed(colored_ball(50).arrays()), 0)
-lesson = LessonStruct(ssim_lambda=0.2, step=1)
-lesson.rates[:] = [0.01] * 6
+step_input = StepInputStruct(ssim_lambda=0.2, step=1)
+step_input.rates[:] = [0.01] * 6
 
 
 def pile(count: int) -> Drawing:
@@ -70,7 +70,7 @@ def million(megabytes: int) -> None:
     drawing, kernels = pile(1_000_000), Kernels(2)
     both = moments(drawing)
     before = peak()
-    loss = kernels.step(drawing, view, image, lesson, both)
+    loss = kernels.step(drawing, view, image, step_input, both)
     print(kernels.memory(), peak() - before, loss, sep="\n")
 
 
@@ -80,7 +80,7 @@ def large_image(megabytes: int) -> None:
     view = view_struct(ring_cameras(1, side)[0], (0, 0, 0))
     image = np.ones((side, side, 3), np.uint8)
     before = peak()
-    kernels.step(small, view, image, lesson, both)
+    kernels.step(small, view, image, step_input, both)
     print(kernels.memory(), peak() - before, sep="\n")
 
 
@@ -90,7 +90,7 @@ def step(megabytes: int) -> None:
     both, start = moments(drawing), drawing.gaussians.values.copy()
     before = kernels.forward(small, view, with_depth=True)
     allow(megabytes)
-    print(refused(lambda: kernels.step(drawing, view, image, lesson, both)))
+    print(refused(lambda: kernels.step(drawing, view, image, step_input, both)))
     same = np.array_equal(kernels.forward(small, view, with_depth=True).rgb, before.rgb)
     allow_all()
     print(np.array_equal(drawing.gaussians.values, start) and not any(blocks.values.any() for blocks in both))
@@ -140,4 +140,4 @@ def all_covering(megabytes: int) -> None:
 CASES = {case.__name__: case for case in (million, large_image, step, way_back, loss, threads, picture, all_covering)}
 
 if __name__ == "__main__":
-    CASES[sys.argv[1]](int(sys.argv[2]))
+    CASES[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 0)
