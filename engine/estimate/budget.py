@@ -72,7 +72,8 @@ def check_budget(dataset: Dataset, config: TrainConfig, engine: BackendName, fol
     told = set(HELP) if engine == "cpu" else set(HELP) - {"time"}
     lacks = [lack for lack in Fitting(forecast).shortfalls(config) if lack.kind in told]
     findings = [Finding("warning", f"The training {lack.sentence}.", HELP[lack.kind], lack.kind, lack.needed,
-                        code=f"estimate.{'minutes' if lack.kind == 'time' else lack.kind}", values=values(needed=lack.needed, there=lack.there)) for lack in lacks]
+                        code=f"estimate.{lack.kind}",
+                        values=values(needed=lack.needed, there=lack.there)) for lack in lacks]
     seconds = forecast.estimate(config).seconds
     if engine == "cuda" or seconds < 3600 * LONG_HOURS or any(lack.kind == "time" for lack in lacks):
         return findings

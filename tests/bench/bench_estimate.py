@@ -19,9 +19,9 @@ from engine.core.protocol.config import PRESETS, PresetName, TrainConfig
 from engine.core.protocol.events import Estimated, Failed, Finished
 from engine.core.protocol.spec import JobSpec
 from engine.jobs.local_engine import LocalEngine
+from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 USUAL = (ROOT / "out" / "dataset", DATA / "banana", DATA / "snowmiku")
 ALLOWED = 0.25
 """Relative error of minutes and memory beyond which the benchmark fails."""

@@ -37,12 +37,13 @@ from engine.training.run import MakeModel, Run, close, prepare
 from engine.training.schedule import sh_degree_at
 from engine.training.trainer import learn, refine
 from tests.bench.peer import Peer, PeerDefaults, Rasterization, shortened
+from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = {
     "demo": (ROOT / "out" / "dataset", "python -m demo capture"),
     "thicket": (ROOT / "out" / "thicket", "python -m demo.thicket out/thicket"),
-    "snowmiku": (ROOT.parent / "shared" / "data" / "snowmiku", ""),
+    "snowmiku": (DATA / "snowmiku", ""),
 }
 """Where the scenes lie, and the command that makes one."""
 

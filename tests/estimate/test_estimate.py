@@ -58,7 +58,7 @@ def test_a_busy_computer_is_said(dataset: Dataset, tmp_path: Path, monkeypatch: 
 
 
 def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) -> None:
-    """Loosely, because the machine may be busy with other tests; `make bench-estimate` measures it."""
+    """Memory and disk; `make bench-estimate` measures the time too, on an idle computer."""
     engine, spec = LocalEngine(tmp_path), JobSpec(dataset.folder, replace(CONFIG, strategy="mcmc", grow_rate=0.2))
     before = {path: path.stat().st_mtime for path in dataset.folder.rglob("*")}
     events = engine.estimate(spec).wait()
@@ -68,15 +68,13 @@ def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) 
     assert stages[-1].done == stages[-1].total
     assert before == {path: path.stat().st_mtime for path in dataset.folder.rglob("*")}
     assert not (tmp_path / ".estimates").exists() and engine.jobs() == []
-    begin, job, memory = time.monotonic(), engine.submit(spec), 0.0
+    job, memory = engine.submit(spec), 0.0
     folder = engine.folder(job)
     while not isinstance((folder.last_events() or [None])[-1], (Finished, Failed)):
         memory = max(memory, most_resident(folder.worker_pid()))
         time.sleep(0.05)
-    seconds = time.monotonic() - begin
     disk = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
     engine.kill(job)
-    assert 0.2 < found.seconds / seconds < 5, (found, seconds)
     if memory:
         assert 0.7 < found.memory / memory < 1.4, (found, memory)
     assert disk < found.disk < 3 * disk + 3e6 and found.gaussians == 3000
@@ -120,9 +118,8 @@ def test_stopped_in_the_middle(dataset: Dataset, tmp_path: Path) -> None:
     making = LocalEngine(tmp_path).estimate(JobSpec(dataset.folder, CONFIG))
     while not making.events():
         time.sleep(0.01)
-    begin = time.monotonic()
     making.stop()
-    assert not making.running and time.monotonic() - begin < 3 and not (tmp_path / ".estimates").exists()
+    assert not making.running and not (tmp_path / ".estimates").exists()
 
 
 def test_what_a_killed_program_left_is_swept(dataset: Dataset, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Workers that behave well or badly, each a real process on a real job folder.
 
-`fake_python(folder, "crashing")` writes a small executable that LocalEngine takes for its Python; whatever job it is
+`fake_python(folder, "crashing")` writes a small program that LocalEngine takes for its Python; whatever job it is
 given, it runs one of BEHAVIOURS below instead of training. As a script: `fake_engine.py BEHAVIOUR JOB_FOLDER`.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -26,6 +25,7 @@ from engine.core.formats.ply import write_ply  # noqa: E402
 from engine.core.protocol.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Stage, Started  # noqa: E402
 from engine.core.protocol.folder import JobFolder  # noqa: E402
 from engine.core.splats.gaussians import Gaussians, rgb_to_sh0  # noqa: E402
+from tests.fakes.programs import launcher  # noqa: E402
 
 TURNS = 10
 """A whole training is so many turns, each with its progress and preview."""
@@ -40,11 +40,7 @@ def fake_python(folder: Path, behaviour: str) -> Path:
     if behaviour not in BEHAVIOURS:
         raise ValueError(behaviour)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{behaviour}-python"
-    words = " ".join(shlex.quote(word) for word in (sys.executable, str(Path(__file__).resolve()), behaviour))
-    path.write_text(f'#!/bin/sh\nexec {words} "$3"\n', encoding="utf-8")  # $1 $2 are -m engine.worker
-    path.chmod(0o755)
-    return path
+    return launcher(folder / f"{behaviour}-python", str(Path(__file__).resolve()), behaviour)
 
 
 def ball(count: int, seed: int = 0) -> Gaussians:
@@ -239,4 +235,5 @@ def main(behaviour: str, argument: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    words = sys.argv[2:]
+    main(sys.argv[1], words[2] if words[0] == "-m" else words[0])  # as a Python it is given -m engine.worker FOLDER

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +17,7 @@ from ..panels.test_panels import Layout
 pytest.importorskip("uvicorn", reason="the server's packages are not installed beside this Blender")
 pytest.importorskip("tyro", reason="the command line's packages are not installed beside this Blender")
 
+from tests.processes import kill
 from tests.scenes import write_ball_dataset
 from tests.server.serving import TOKEN, Server
 
@@ -106,7 +105,7 @@ def test_blender_reopens_and_finds_the_training(desk: Desk, server: Server) -> N
     desk.wait(lambda: desk.job is not None and desk.job.state.value == "running")
     worker = next(server.folder.glob("clients/*/jobs/*/heartbeat"))
     before = desk.job.step
-    os.kill(json.loads(worker.read_text())["pid"], signal.SIGKILL)
+    kill(json.loads(worker.read_text())["pid"])
     desk.wait(lambda: desk.job.step > before + 100)
     bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.state.value == "finished")

