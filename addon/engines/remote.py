@@ -101,7 +101,7 @@ def draw(layout: bpy.types.UILayout, preferences: Any) -> None:
         box = layout.box()
         row = box.row()
         row.prop(entry, "name", text="")
-        row.operator("splatwright.ask_engine", text="", icon="FILE_REFRESH").number = entry.number
+        row.operator("splatwright.test_remote_engine", text="", icon="FILE_REFRESH").number = entry.number
         row.operator("splatwright.remove_engine", text="", icon="X").number = entry.number
         for name in ("url", "token", "certificate"):
             box.prop(entry, name)
@@ -163,11 +163,11 @@ class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_test_remote_engine(bpy.types.Operator):
     """Ask whether the engine answers, what it trains on and how busy it is"""
 
-    bl_idname = "splatwright.ask_engine"
-    bl_label = "Ask Engine"
+    bl_idname = "splatwright.test_remote_engine"
+    bl_label = "Test Connection"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     number: IntProperty(options={"SKIP_SAVE"})
@@ -197,4 +197,4 @@ def _redraw_until(thread: threading.Thread) -> float | None:
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_ask_engine))
+    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_test_remote_engine))

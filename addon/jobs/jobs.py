@@ -147,7 +147,7 @@ def stop(job: WatchedJob) -> None:
         job.stopping = True
 
 
-def delete_there(job: WatchedJob) -> None:
+def delete_remote_job(job: WatchedJob) -> None:
     """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
     job.engine.delete(job.name)
     job.watch_until = time.monotonic() + DELETING_SECONDS

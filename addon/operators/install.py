@@ -163,10 +163,10 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
         return bpy.ops.wm.path_open(filepath=str(full_engine.folder().log))
 
 
-class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
+class SPLATWRIGHT_OT_self_check(bpy.types.Operator):
     """Look at everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
 
-    bl_idname = "splatwright.diagnose"
+    bl_idname = "splatwright.self_check"
     bl_label = "Check Everything"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
@@ -177,10 +177,10 @@ class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
+class SPLATWRIGHT_OT_copy_self_check(bpy.types.Operator):
     """Copy the self-check's list as text"""
 
-    bl_idname = "splatwright.copy_diagnosis"
+    bl_idname = "splatwright.copy_self_check"
     bl_label = "Copy List"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
@@ -195,4 +195,4 @@ class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
 
 register, unregister = bpy.utils.register_classes_factory((
     SPLATWRIGHT_OT_install_engine, SPLATWRIGHT_OT_stop_installing, SPLATWRIGHT_OT_uninstall_engine, SPLATWRIGHT_OT_open_install_log,
-    SPLATWRIGHT_OT_diagnose, SPLATWRIGHT_OT_copy_diagnosis))
+    SPLATWRIGHT_OT_self_check, SPLATWRIGHT_OT_copy_self_check))

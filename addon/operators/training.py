@@ -120,12 +120,12 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
+class SPLATWRIGHT_OT_delete_remote_job(bpy.types.Operator):
     """Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. The splats here stay.
     Going on with the training would then send everything again and begin anew"""
 
-    bl_idname = "splatwright.delete_there"
-    bl_label = "Delete at Remote Engine"
+    bl_idname = "splatwright.delete_remote_job"
+    bl_label = "Delete Remote Job"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
@@ -139,7 +139,7 @@ class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        jobs.delete_there(jobs.required(context.scene))
+        jobs.delete_remote_job(jobs.required(context.scene))
         return {"FINISHED"}
 
 
@@ -153,10 +153,10 @@ def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) ->
     return _items
 
 
-class SPLATWRIGHT_OT_watch(bpy.types.Operator):
+class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
     """Show an earlier training in this scene, with its splats: also one that began in another or an unsaved file"""
 
-    bl_idname = "splatwright.watch"
+    bl_idname = "splatwright.open_earlier_training"
     bl_label = "Earlier Trainings"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
     bl_property = "job"
@@ -178,4 +178,4 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
 
 register, unregister = bpy.utils.register_classes_factory(
     (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
-     SPLATWRIGHT_OT_delete_there, SPLATWRIGHT_OT_watch))
+     SPLATWRIGHT_OT_delete_remote_job, SPLATWRIGHT_OT_open_earlier_training))

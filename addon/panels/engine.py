@@ -69,16 +69,16 @@ def draw_progress(layout: bpy.types.UILayout, found: full_engine.Installation) -
     row.operator("splatwright.stop_installing", text="", icon="CANCEL")
 
 
-def draw_diagnosis(layout: bpy.types.UILayout) -> None:
+def draw_self_check(layout: bpy.types.UILayout) -> None:
     """The self-check's rows, with their fixes."""
     box = layout.box()
     row = box.row()
     row.label(text="Self-Check")
-    row.operator("splatwright.diagnose", text="Checking …" if self_check.running() else "Check Everything", icon="VIEWZOOM")
+    row.operator("splatwright.self_check", text="Checking …" if self_check.running() else "Check Everything", icon="VIEWZOOM")
     found = self_check.result()
     if found is None:
         return
-    row.operator("splatwright.copy_diagnosis", text="", icon="COPYDOWN")
+    row.operator("splatwright.copy_self_check", text="", icon="COPYDOWN")
     if found.problem is not None:
         draw_sentence(box, f"{found.problem.message} {found.problem.hint}", "ERROR", alert=True)
     for finding in found.rows:

@@ -67,7 +67,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "trial")
         column.prop(settings, "pause_when_sick")
         column = layout.column(align=True)
-        column.operator("splatwright.watch", icon="RECOVER_LAST")
+        column.operator("splatwright.open_earlier_training", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
         column.operator("splatwright.convert_images", icon="IMAGE_DATA")
 
@@ -107,7 +107,7 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
             where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
             draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)
     if job.kept_there:
-        layout.operator("splatwright.delete_there", icon="TRASH")
+        layout.operator("splatwright.delete_remote_job", icon="TRASH")
 
 
 def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
