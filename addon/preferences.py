@@ -11,7 +11,7 @@ from .engines import full_engine, remote, self_check, status
 from .engines.locations import PACKAGE, default_engine_folder, default_jobs_folder
 from .engines.status import forget_status
 from .panels.base import draw_status
-from .panels.engine import draw_self_check, draw_full_engine
+from .panels.engine import draw_full_engine, draw_self_check
 
 
 def _python_changed(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:

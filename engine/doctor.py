@@ -154,7 +154,7 @@ def architectures(graphics: Graphics | None) -> DoctorRow:
     """The generations of cards that PyTorch holds code for."""
     subject = "Architectures"
     if importlib.util.find_spec("torch") is None or graphics is None:
-        return DoctorRow(subject, DoctorState.ABSENT, "Not looked at: that takes PyTorch and an NVIDIA card.")
+        return DoctorRow(subject, DoctorState.ABSENT, "Not checked: it needs PyTorch and an NVIDIA card.")
     import torch
 
     held = torch.cuda.get_arch_list()

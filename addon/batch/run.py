@@ -66,7 +66,7 @@ def begin() -> list[Plan]:
     global _trainings, _ended
     entries = [entry for entry in batch_settings().entries if entry.enabled]
     if not entries:
-        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and tick them.")
+        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and enable them.")
     plans = _checked(entries)
     check_apart(plans)
     check_room(plans)

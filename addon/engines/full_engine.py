@@ -26,7 +26,7 @@ from .status import forget_status
 TICK_SECONDS = 0.25
 STARTING = Step("Starting")
 STOPPED = UserError("The installation was stopped.", "Install again: it goes on where it stopped.")
-ENDED = UserError("The installation ended without a word.", "Install again: it goes on where it stopped. The log may say more.")
+ENDED = UserError("The installation ended without a message.", "Install again: it goes on where it stopped. The log may say more.")
 
 _installation: Installation | None = None
 

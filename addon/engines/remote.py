@@ -37,7 +37,7 @@ def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: bpy.types.Conte
 class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
     """An engine on another computer."""
 
-    name: StringProperty(name="Name", default="Engine", description="What you call this engine")
+    name: StringProperty(name="Name", default="Engine", description="Name of this engine")
     url: StringProperty(
         name="Address", default=f"http://127.0.0.1:{PORT}", update=_forget_answer,
         description="Where splatwright serve listens; through an SSH tunnel an address of this computer",
@@ -144,7 +144,7 @@ class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
-    """Take this engine off the list. Its jobs go on"""
+    """Remove this engine from the list. Its jobs continue"""
 
     bl_idname = "splatwright.remove_engine"
     bl_label = "Remove Remote Engine"

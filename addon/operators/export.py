@@ -72,7 +72,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
 
     def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:
-            self.report({"WARNING"}, f"{world.dropped:,} splats without a place or size were left out")
+            self.report({"WARNING"}, f"{world.dropped:,} splats without a valid position or size were left out")
         for sentence in lost_in(chosen, world.gaussians):
             self.report({"WARNING"}, sentence)
         self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")

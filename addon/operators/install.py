@@ -33,7 +33,7 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
     bl_label = "Install Full Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    backend: EnumProperty(name="Packages", items=[("AUTO", "What Suits This Computer", "Chosen by the graphics card and its driver")]
+    backend: EnumProperty(name="Packages", items=[("AUTO", "Automatic", "Chosen by the graphics card and its driver")]
                           + [(name, backend.title, backend.content) for name, backend in BACKENDS.items()])
     wheels: StringProperty(name="Folder of Wheels", subtype="DIR_PATH",
                            description="Install from files that were fetched before, without any network. Empty: from the index")
@@ -134,7 +134,7 @@ class SPLATWRIGHT_OT_stop_installing(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
-    """Delete the full engine's folder; the built-in engine and all trainings stay"""
+    """Delete the full engine's folder. The built-in engine and all trainings are kept"""
 
     bl_idname = "splatwright.uninstall_engine"
     bl_label = "Uninstall"
@@ -153,7 +153,7 @@ class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
-    """Show everything that the installation said"""
+    """Show the log of the installation"""
 
     bl_idname = "splatwright.open_install_log"
     bl_label = "Log"
@@ -164,7 +164,7 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_self_check(bpy.types.Operator):
-    """Look at everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
+    """Check everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
 
     bl_idname = "splatwright.self_check"
     bl_label = "Check Everything"

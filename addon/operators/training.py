@@ -45,7 +45,7 @@ def problem(scene: bpy.types.Scene) -> str:
 
 
 class SPLATWRIGHT_OT_train(bpy.types.Operator):
-    """Train splats from the dataset. Training runs beside Blender and goes on even when Blender is closed"""
+    """Train splats from the dataset. The training runs in the background and continues when Blender is closed"""
 
     bl_idname = "splatwright.train"
     bl_label = "Train"
@@ -61,12 +61,12 @@ class SPLATWRIGHT_OT_train(bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         start_training(context.scene)
-        self.report({"INFO"}, "Training has begun")
+        self.report({"INFO"}, "Training started")
         return {"FINISHED"}
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):
-    """Let the training rest. Nothing is lost, and the processor is free; a remote engine takes the next training meanwhile"""
+    """Pause the training. Nothing is lost and the processor is free; a remote engine runs the next training meanwhile"""
 
     bl_idname = "splatwright.pause"
     bl_label = "Pause"
@@ -85,7 +85,7 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_resume(bpy.types.Operator):
-    """Go on with the training from where it was"""
+    """Continue the training from where it stopped"""
 
     bl_idname = "splatwright.resume"
     bl_label = "Resume"
@@ -103,7 +103,7 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop(bpy.types.Operator):
-    """End the training now and keep the splats that it has made"""
+    """Stop the training and keep its splats"""
 
     bl_idname = "splatwright.stop"
     bl_label = "Stop"
@@ -154,7 +154,7 @@ def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) ->
 
 
 class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
-    """Show an earlier training in this scene, with its splats: also one that began in another or an unsaved file"""
+    """Show an earlier training in this scene, with its splats; also one that was started from another file"""
 
     bl_idname = "splatwright.open_earlier_training"
     bl_label = "Earlier Trainings"

@@ -46,7 +46,7 @@ def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck,
     if checked.failure:
         draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
     elif not checked.findings and not checked.running:
-        draw_sentence(layout, "Nothing suspicious found.", "CHECKMARK")
+        draw_sentence(layout, "Nothing suspicious was found.", "CHECKMARK")
     if checked.needs and with_needs:
         draw_sentence(layout, checked.needs, "TIME")
     for index, finding in enumerate(checked.findings[:MOST_SHOWN]):

@@ -25,7 +25,7 @@ MOST_SHOWN = 3
 
 
 class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
-    """From images to splats"""
+    """Train splats from images"""
 
     bl_label = "Train"
 
@@ -83,7 +83,7 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
         sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
         draw_sentence(layout, sentence, "ERROR", alert=True)
     if job.state is JobState.PAUSED and job.unhealthy:
-        sentence = f"The training has paused by itself. {job.unhealthy} Resume goes on nonetheless, Stop keeps the splats that there are."
+        sentence = f"The training has paused by itself. {job.unhealthy} Resume continues anyway, Stop keeps its splats."
         draw_sentence(layout, sentence, "CANCEL", alert=True)
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT

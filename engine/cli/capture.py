@@ -50,7 +50,7 @@ def capture(
         image_size: longest side of the images in pixels; 0 keeps what the file says
         samples: render samples; 0 keeps what the file says
         train: train splats from each dataset; here one after the other when all are captured
-        again: capture and train once more what is done already
+        again: capture and train again what is already done
         engine: address of an engine on another computer, as for train; it gets each dataset as soon as it is captured
         blender: a Blender, or a Python with the module bpy; default: SPLATWRIGHT_BLENDER, or the one that is found
     """

@@ -25,7 +25,7 @@ def estimate(
     preset: PresetName = DEFAULT_PRESET,
     engine: str = "",
 ) -> int:
-    """Say how long a training would take, and how much memory and disk, by trying some fifty steps of it. Exit status 1 when it does
+    """Estimate minutes, memory and disk of a training by running about fifty steps of it. Exit status 1 when it does
     not fit, with the setting that would make it fit.
 
     Args:

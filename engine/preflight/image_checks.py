@@ -58,7 +58,7 @@ def _duplicates(looks: Sequence[Look], total: int) -> list[Finding]:
     first: dict[bytes, Look] = {}
     twins = [look for look in looks if first.setdefault(look.digest, look) is not look and _cameras_differ(look, first[look.digest])]
     return about_images("duplicate", "Images with the same pixels as another one, but another camera", _names(twins), total,
-                        "Remove the copies; one picture cannot have been taken from two places.")
+                        "Remove the copies; one image cannot have two poses.")
 
 
 def _cameras_differ(a: Look, b: Look) -> bool:

@@ -37,7 +37,7 @@ def sampled(points: PointCloud) -> PointCloud:
 
 def _finite(points: PointCloud, finite: PointCloud) -> list[Finding]:
     broken = len(points) - len(finite)
-    return [Finding("warning", f"{broken} of {len(points)} start points are no places (NaN or infinite); they are left out.", AGAIN,
+    return [Finding("warning", f"{broken} of {len(points)} start points have NaN or infinite positions; they are left out.", AGAIN,
                     "broken_points", float(broken))] if broken else []
 
 

@@ -29,7 +29,7 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
 
 def _left_out(dataset: Dataset) -> list[Finding]:
     count = len(read_excluded(dataset.folder))
-    return [Finding("info", f"Images that {EXCLUDED} leaves out: {count}.", "Delete the file to take them in again.", "excluded",
+    return [Finding("info", f"Images that {EXCLUDED} excludes: {count}.", "Delete the file to include them again.", "excluded",
                     float(count), fixes=("include",))] if count else []
 
 
@@ -48,7 +48,7 @@ def _interrupted(dataset: Dataset) -> list[Finding]:
 def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
     """Poses that are none."""
     improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
-    return about_images("pose", "Images without a proper pose", improper, len(views),
+    return about_images("pose", "Images without a valid pose", improper, len(views),
                         "Remove these images, or make the poses again.", "error")
 
 

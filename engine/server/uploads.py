@@ -242,7 +242,7 @@ def part_of(content_range: str | None, length: int | None) -> Part:
     found = _RANGE.fullmatch(content_range.strip())
     first, last, total = (int(text) for text in found.groups()) if found else (1, 0, 0)
     if not first <= last < total or (length is not None and length != last - first + 1):
-        raise Refused(400, "The Content-Range makes no sense.", "Write it as bytes FIRST-LAST/TOTAL, as long as the body.")
+        raise Refused(400, "The Content-Range is invalid.", "Write it as bytes FIRST-LAST/TOTAL, as long as the body.")
     return Part(first, total)
 
 

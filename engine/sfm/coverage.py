@@ -34,8 +34,8 @@ def gaps_and_advice(cameras: dict[str, Camera], links: Sequence[MatchCount]) -> 
         advice += sentences
     bridge = weakest_bridge(list(cameras), links)
     if bridge and bridge[2] < WEAK:
-        advice.append(f"Two parts of the scene are held together by the {bridge[2]} points that {bridge[0]} and {bridge[1]} share: "
-                      "one or two photos from between them would make it firm.")
+        advice.append(f"Two parts of the scene are connected only by the {bridge[2]} points that {bridge[0]} and {bridge[1]} share: "
+                      "one or two photos from between them would connect them better.")
     return gap, advice
 
 

@@ -69,9 +69,9 @@ def _fonts() -> list[str]:
 
 def _title(report: PosesReport) -> str:
     more = len(report.unplaced) - MOST_THUMBNAILS
-    hidden = f"; {more} of those without are not shown" if more > 0 else ""
-    return (f"{len(report.placed)} of {report.photos} photos have a camera, {report.points:,} points, "
-            f"they agree to {report.reprojection_error:.2f} pixels{hidden}")
+    hidden = f"; {more} that are not registered are not shown" if more > 0 else ""
+    return (f"{len(report.placed)} of {report.photos} photos are registered, {report.points:,} points, "
+            f"reprojection error {report.reprojection_error:.2f} pixels{hidden}")
 
 
 def _view(axes: Any, dataset: Dataset, report: PosesReport, plane: tuple[int, int], title: str) -> None:

@@ -23,7 +23,7 @@ def extract(request: SearchRequest, work: Path, say: Say) -> tuple[float | None,
     Thorough ones are described at several sizes and as if seen straight on (DSP-SIFT, Dong and Soatto 2015; affine shape,
     Mikolajczyk and Schmid 2004), which recognises a place from farther to the side.
     """
-    stage = "finding thorough features" if request.thorough else "finding features"
+    stage = "extracting thorough features" if request.thorough else "extracting features"
     focals = tuple(group.focal or _looked_up(group) for group in request.groups)
     done = _done(request, work)
     missing = [image for image in request.images if image not in done]

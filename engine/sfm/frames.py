@@ -18,8 +18,8 @@ from ..core.protocol.progress import Say, Step, silent
 from ..core.protocol.sfm_options import FrameOptions
 from .video import Timeline, decoded, display_matrix, grey, hdr, opened, picture, timeline
 
-LOOK = "looking through the video"
-TAKE = "taking pictures"
+LOOK = "scanning the video"
+TAKE = "extracting frames"
 LOOKED_AT = 960
 """Longest side in pixels at which frames are compared."""
 
@@ -32,7 +32,7 @@ QUALITY = 95
 
 @dataclass(frozen=True)
 class FramesReport:
-    """What taking pictures from a video came to."""
+    """What extracting frames from a video came to."""
 
     video: str
     pictures: tuple[Path, ...]
@@ -49,18 +49,18 @@ class FramesReport:
         """Sentences about what is special."""
         found = []
         if self.hdr:
-            found.append(f"The video is HDR ({self.hdr}); the pictures are tone-mapped to sRGB.")
+            found.append(f"The video is HDR ({self.hdr}); the frames are tone-mapped to sRGB.")
         if self.turned:
-            found.append("The video was filmed with the camera turned; the pictures are upright.")
+            found.append("The video was recorded with the camera turned; the frames are upright.")
         if self.alike:
-            found.append(f"{self.alike} pictures were left out because they show the same as the one before: the camera stood still.")
+            found.append(f"{self.alike} frames were left out because they show the same as the one before: the camera stood still.")
         if self.cut_off:
             found.append(f"The video is cut off or damaged: only {self.seconds:.1f} seconds of it can be read.")
         return found
 
     def text(self) -> str:
         """The report as people read it."""
-        line = (f"{len(self.pictures)} pictures of {self.width} x {self.height} pixels, the sharpest of {self.frames} frames in "
+        line = (f"{len(self.pictures)} frames of {self.width} x {self.height} pixels, the sharpest of {self.frames} in "
                 f"{self.seconds:.1f} seconds of {self.video}.")
         return "\n".join([line, *self.notes()]) + "\n"
 

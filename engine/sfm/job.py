@@ -47,10 +47,10 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
 def findings(report: PosesReport) -> Iterator[Finding]:
     """The photos without a camera, and what to photograph next."""
     for photo in report.unplaced[:MOST_NAMED]:
-        yield Finding("warning", f"{photo.name} has no camera: {photo.reason}")
+        yield Finding("warning", f"{photo.name} is not registered: {photo.reason}")
     if len(report.unplaced) > MOST_NAMED:
         hidden = len(report.unplaced) - MOST_NAMED
-        yield Finding("warning", f"{hidden} more photos have no camera.", "The dataset's poses.txt names them all.")
+        yield Finding("warning", f"{hidden} more photos are not registered.", "The dataset's poses.txt names them all.")
     for sentence in report.advice:
         yield Finding("info", sentence)
 

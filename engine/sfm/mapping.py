@@ -73,8 +73,8 @@ def _largest(request: SearchRequest, work: Path, say: Say) -> pycolmap.Reconstru
 
 def _counter(request: SearchRequest, say: Say) -> Callable[[], None]:
     total, numbers = len(request.images), count(3)
-    say(Step("placing cameras", 0, total))
-    return lambda: say(Step("placing cameras", min(next(numbers), total), total))
+    say(Step("registering cameras", 0, total))
+    return lambda: say(Step("registering cameras", min(next(numbers), total), total))
 
 
 def _incremental(request: SearchRequest, work: Path, tick: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:

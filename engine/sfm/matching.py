@@ -24,7 +24,7 @@ def match(request: SearchRequest, work: Path, say: Say) -> None:
     """Compare the photos that the request's pairing chooses."""
     pairing = chosen(request.pairing, len(request.images), request.ordered)
     pairs = sorted(_pairs(pairing, request, work, say))
-    say(Step("choosing pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
+    say(Step("selecting pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
     match_pairs(request, work, pairs, say)
 
 
@@ -38,11 +38,11 @@ def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
 def _describe(pairing: Pairing, count: int) -> str:
     match pairing:
         case "exhaustive":
-            return f"{count} photos, all are compared with all"
+            return f"{count} photos, all are matched with all"
         case "sequential":
-            return f"{count} photos in a row, each is compared with its neighbours and with {LOOPS} look-alikes"
+            return f"{count} photos in a row, each is matched with its neighbours and with {LOOPS} look-alikes"
         case _:
-            return f"{count} photos, each is compared with the {LOOKALIKES} that look most alike"
+            return f"{count} photos, each is matched with the {LOOKALIKES} that look most alike"
 
 
 def _pairs(pairing: Pairing, request: SearchRequest, work: Path, say: Say) -> Iterable[Pair]:
@@ -59,7 +59,7 @@ def _pairs(pairing: Pairing, request: SearchRequest, work: Path, say: Say) -> It
 def _alike(request: SearchRequest, work: Path, say: Say) -> np.ndarray:
     """How alike each two photos look: [N, N]."""
     count = len(request.images)
-    return similarity(_strongest(request, work), lambda row: say(Step("choosing pairs", row + 1, count)))
+    return similarity(_strongest(request, work), lambda row: say(Step("selecting pairs", row + 1, count)))
 
 
 def _strongest(request: SearchRequest, work: Path) -> list[np.ndarray]:
@@ -79,13 +79,13 @@ def match_pairs(request: SearchRequest, work: Path, pairs: list[Pair], say: Say)
     """Match and verify pairs; those that the database holds already cost nothing."""
     left, begin = unmatched(request, work, pairs), time.monotonic()
     done = len(pairs) - len(left)
-    say(Step("comparing photos", done, len(pairs)))
+    say(Step("matching photos", done, len(pairs)))
     for first in range(0, len(left), BATCH):
         batch = left[first : first + BATCH]
         (work / PAIRS).write_text("".join(f"{request.images[a]} {request.images[b]}\n" for a, b in batch), encoding="utf-8")
         _match(request, work)
         done += len(batch)
-        say(Step("comparing photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
+        say(Step("matching photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
 
 
 def unmatched(request: SearchRequest, work: Path, pairs: list[Pair]) -> list[Pair]:
@@ -99,7 +99,7 @@ def unmatched(request: SearchRequest, work: Path, pairs: list[Pair]) -> list[Pai
 def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
     """Said once, after the first batch, when the rest takes long."""
     rest = seconds / batch * (total - batch)
-    return f"Comparing {total:,} pairs will take about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
+    return f"Matching {total:,} pairs takes about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
 
 
 def _match(request: SearchRequest, work: Path) -> None:

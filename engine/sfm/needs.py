@@ -19,7 +19,7 @@ def check_packages() -> None:
 
 def check_video_packages() -> None:
     """UserError that names what videos lack."""
-    _check("Taking pictures from a video", VIDEO_PACKAGES)
+    _check("Extracting the frames of a video", VIDEO_PACKAGES)
 
 
 def _check(work: str, packages: dict[str, str]) -> None:

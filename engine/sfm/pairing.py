@@ -11,7 +11,7 @@ Pair = tuple[int, int]
 """Indices of two photos, the smaller first."""
 
 FEW = 24
-"""Up to so many photos, all are compared with all."""
+"""Up to so many photos, all are matched with all."""
 OVERLAP = 8
 """Neighbours on either side that a photo of an ordered series is compared with."""
 LOOKALIKES = 16

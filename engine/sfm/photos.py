@@ -106,7 +106,7 @@ def _nothing(folder: Path, files: list[Path], excluded: list[Unplaced]) -> UserE
         told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
         return UserError(f"None of the files in {folder} is a readable photo. {told}", "Copy the photos from the camera again.")
     if any(path.suffix.lower() in VIDEOS for path in files):
-        return UserError(f"{folder} holds videos but no photos.", "Take pictures out of a video first: splatwright frames VIDEO DIR.")
+        return UserError(f"{folder} holds videos but no photos.", "Extract the frames of a video first: splatwright frames VIDEO DIR.")
     return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
 
 

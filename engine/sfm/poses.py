@@ -99,10 +99,10 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> 
     groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=by_group), key=by_group)]
     blind = next((group for group in groups if group.focal is None), None)
     if options.mapping == "incremental" and not blind and len(copies) >= MANY:
-        say(Step("reading photos", note="All photos tell their focal length: --mapping global may be faster, though less sure."))
+        say(Step("reading photos", note="The EXIF of all photos holds a focal length: --mapping global may be faster, though less robust."))
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
-        raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} tells none.", "Use --mapping incremental.")
+        raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} has none.", "Use --mapping incremental.")
     return SearchRequest(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]),
                    options.features, options.pairing, options.mapping, options.max_features, options.threads)
 

@@ -60,7 +60,7 @@ def prepare(photos: Sequence[Photo], work: Path, size: int, say: Say) -> tuple[l
             if isinstance(made, UserError):
                 excluded.append(Unplaced(photo.name, made.message))
             elif twin:
-                excluded.append(Unplaced(photo.name, f"It shows exactly what {twin} shows, so it adds nothing.", twin))
+                excluded.append(Unplaced(photo.name, f"It is the same image as {twin}, so it adds nothing.", twin))
             else:
                 copies.append(made[0])
     return copies, excluded

@@ -31,20 +31,20 @@ def _explained(image: ImageOutcome, outcome: Outcome, names: dict[str, str], pla
     partner, matches = _best_partner(image.name, outcome, placed)
     shown = names.get(partner, "")
     if image.stray:
-        return Unplaced(name, "The place that was found for it contradicts what it shares with other photos, so it was left out.", shown)
+        return Unplaced(name, "Its pose contradicts its matches with other photos, so it was left out.", shown)
     if image.features < PLAIN:
-        return Unplaced(name, f"It shows too little texture: {image.features} points can be recognised, {PLAIN} are needed. "
+        return Unplaced(name, f"It has too little texture: {image.features} features were found, {PLAIN} are needed. "
                               "Is it out of focus, dark, or a plain surface?")
     if not partner:
-        return Unplaced(name, "It has nothing in common with any other photo. Does it belong to this scene?")
+        return Unplaced(name, "It matches no other photo. Does it belong to this scene?")
     if matches < NEEDED:
-        return Unplaced(name, f"It shares {matches} points with {shown} and fewer with all others; {NEEDED} are needed. "
+        return Unplaced(name, f"It has {matches} matches with {shown} and fewer with all others; {NEEDED} are needed. "
                               "Take a photo from between the two.", shown)
     if partner not in placed:
-        return Unplaced(name, f"It shares {matches} points with {shown}, which has no camera either: together they see another part of the "
-                              "scene. Take photos from between.", shown)
-    return Unplaced(name, f"It shares {matches} points with {shown}, but they do not tell where it was taken. "
-                          "Is it taken from the same spot, or of a flat or repeating surface?", shown)
+        return Unplaced(name, f"It has {matches} matches with {shown}, which is not registered either: together they show "
+                              "another part of the scene. Take photos from between.", shown)
+    return Unplaced(name, f"It has {matches} matches with {shown}, but they do not give its pose. "
+                          "Was it taken from the same spot, or of a flat or repeating surface?", shown)
 
 
 def _best_partner(name: str, outcome: Outcome, placed: set[str]) -> tuple[str, int]:

@@ -20,8 +20,8 @@ def search(request: SearchRequest, work: Path, say: Say) -> Outcome:
     found = _once(replace(request, thorough=request.features == "thorough"), work, say)
     if request.features == "auto" and worth_another(found.outcome):
         left = len(request.images) - found.outcome.placed
-        say(Step("finding thorough features", 0, len(request.images),
-                 f"{left} of {len(request.images)} photos found no place: looking again with features that recognise more."))
+        say(Step("extracting thorough features", 0, len(request.images),
+                 f"{left} of {len(request.images)} photos are not registered: trying again with thorough features."))
         again = _once(replace(request, thorough=True), work, say)
         found = max(found, again, key=lambda each: each.outcome.placed)
     save(found.model, work)

@@ -55,12 +55,12 @@ def opened(path: Path) -> Iterator[tuple[Any, VideoStream]]:
     if not path.is_file():
         raise UserError(f"{path} does not exist." if not path.exists() else f"{path} is a folder.", "Choose a video file.")
     if path.suffix.lower() in PHOTOS:
-        raise UserError(f"{path.name} is a picture, not a video.", "Choose a video file; photos need no frames taken from them.")
+        raise UserError(f"{path.name} is an image, not a video.", "Choose a video file; photos need no frames taken from them.")
     try:
         with av.open(os.fspath(path)) as container:
             stream = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
             if stream is None:
-                raise UserError(f"{path.name} holds no pictures, only {_kinds(container)}.", "Choose a video file.")
+                raise UserError(f"{path.name} holds no moving images, only {_kinds(container)}.", "Choose a video file.")
             stream.thread_type = "AUTO"
             yield container, stream
     except (InvalidDataError, EndOfFile):

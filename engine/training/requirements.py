@@ -18,8 +18,8 @@ ONLY_ON_GPU = {
     "depth_weight": "learn from depth maps",
     "normal_weight": "learn from normal maps",
     "distortion_weight": "measure the spread of depth",
-    "transmittance_weight": "press pixels to be covered or empty",
-    "needle_weight": "press against needles",
+    "transmittance_weight": "push the opacity of pixels to 0 or 1",
+    "needle_weight": "penalise needles",
     "lr_exposure": "correct the photos' exposure",
     "lr_poses": "correct the photos' poses",
 }

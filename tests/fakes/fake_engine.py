@@ -216,7 +216,7 @@ def patient_photos(job: JobFolder) -> None:
     """Looks for features of photos until it is stopped."""
     for _ in range(6000):
         job.beat()
-        job.append_event(Stage("finding features", 3, 10, 7.0))
+        job.append_event(Stage("extracting features", 3, 10, 7.0))
         if job.control() == "stop":
             job.append_event(Finished(0, 0, None, None, 1.0, True))
             break

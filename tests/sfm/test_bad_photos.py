@@ -186,7 +186,7 @@ def test_a_disk_that_fills_up_on_the_way(small_disk: Path, tmp_path: Path) -> No
     take_photos(tmp_path / "photos", 8)
 
     def fill(step: Step) -> None:
-        if step.name == "starting COLMAP" or (step.name == "finding features" and not (small_disk / "filler").exists()):
+        if step.name == "starting COLMAP" or (step.name == "extracting features" and not (small_disk / "filler").exists()):
             with suppress(OSError):  # COLMAP writes at the same time
                 (small_disk / "filler").write_bytes(bytes(max(0, shutil.disk_usage(small_disk).free - (100 << 10))))
 

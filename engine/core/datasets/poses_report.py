@@ -71,10 +71,10 @@ class PosesReport:
 
     def text(self) -> str:
         """The report as people read it."""
-        lines = [f"{len(self.placed)} of {self.photos} photos have a camera."]
-        lines += [f"  not {photo.name}: {photo.reason}" for photo in self.unplaced]
-        fit = "good" if self.reprojection_error < GOOD_ERROR else "poor; blurred photos or things that moved make it so"
-        lines.append(f"The cameras agree to {self.reprojection_error:.2f} pixels on photos of {self.working_size} pixels ({fit}); "
+        lines = [f"{len(self.placed)} of {self.photos} photos are registered."]
+        lines += [f"  not registered: {photo.name}: {photo.reason}" for photo in self.unplaced]
+        fit = "good" if self.reprojection_error < GOOD_ERROR else "poor: some photos are blurred, or something moved"
+        lines.append(f"Reprojection error: {self.reprojection_error:.2f} pixels on photos of {self.working_size} pixels ({fit}); "
                      f"{self.points:,} points were found.")
         lines += [_lens_line(lens) for lens in self.lenses]
         if self.advice:

@@ -37,7 +37,7 @@ def read_dataset(folder: Path) -> Dataset:
 def _nothing_to_read(path: Path) -> UserError:
     """What is missing, by what is there."""
     if path.suffix.lower() in VIDEOS:
-        return UserError(f"{path} is a video, no dataset.", f"Take pictures from it first: splatwright frames {path.name} FOLDER.")
+        return UserError(f"{path} is a video, no dataset.", f"Extract its frames first: splatwright frames {path.name} FOLDER.")
     if path.is_file():
         return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.")
     halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]

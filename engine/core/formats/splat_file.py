@@ -57,4 +57,4 @@ def from_blender(gaussians: Gaussians, axes: str) -> Gaussians:
 
 def left_behind(found: SplatFile) -> tuple[str, ...]:
     """Sentences for people about what a file held that no splat can be made of."""
-    return (*([f"{found.dropped:,} splats without a place or size were left out."] if found.dropped else []), *found.notes)
+    return (*([f"{found.dropped:,} splats without a valid position or size were left out."] if found.dropped else []), *found.notes)

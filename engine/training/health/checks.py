@@ -160,7 +160,7 @@ def needles(signs: Measurements, config: TrainConfig) -> Finding | None:
     ordered = np.sort(signs.sample.scales, axis=1)
     share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
     return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
-                   "Add photos from more directions, lower lr_scales, or press against needles (needle_weight, on a GPU).", "needles",
+                   "Add photos from more directions, lower lr_scales, or raise needle_weight (on a GPU).", "needles",
                    round(share, 3)) if share > MOST_NEEDLES else None
 
 
@@ -188,7 +188,7 @@ def impossible(psnr: float, l1: float) -> Finding | None:
     if not math.isfinite(psnr) or -10 * math.log10(l1) - ROUNDING <= psnr <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
         return None
     return Finding("error", f"The PSNR of {psnr:.1f} dB is impossible where the mean difference is {l1:.4f}.",
-                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(psnr, 2))
+                   "All figures of this training may be wrong; please report it with the file engine.log.", "impossible", round(psnr, 2))
 
 
 def _words(names: list[str]) -> str:

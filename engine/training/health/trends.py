@@ -97,7 +97,7 @@ def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     if len(last) < RUNAWAY_TIMES or any(each.after < (1 + RUNAWAY) * each.before for each in last):
         return None
     cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"growth is {config.growth:g}"
-    return Finding("warning", f"The Gaussians multiply without end: {last[0].before:,} have become {last[-1].after:,} in "
+    return Finding("warning", f"The number of Gaussians grows without limit: {last[0].before:,} have become {last[-1].after:,} in "
                    f"{RUNAWAY_TIMES} refinements; {cause}.", "Stop, and set it back to its default.", "runaway",
                    round(last[-1].after / max(1, last[0].before), 1))
 
@@ -109,7 +109,7 @@ def by_heart(measured: Sequence[Measurement]) -> Finding | None:
     best = max(measured[:-2], key=lambda each: each.held_out)
     if any(best.held_out - each.held_out < FALLEN or each.learned - best.learned < RISEN for each in measured[-2:]):
         return None
-    return Finding("warning", f"The training learns its photos by heart: since step {best.step} held-out views have lost "
+    return Finding("warning", f"The training is overfitting: since step {best.step} held-out views have lost "
                    f"{best.held_out - measured[-1].held_out:.1f} dB, those trained on have gained "
                    f"{measured[-1].learned - best.learned:.1f} dB.",
                    "Stop here, add photos from more sides, or lower max_gaussians and sh_degree.", "overfit",
@@ -122,7 +122,7 @@ def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | Non
     last = settled[-STILL_TIMES:]
     if len(last) < STILL_TIMES or max(each.held_out for each in last) - last[0].held_out > STILL:
         return None
-    return Finding("info", f"Nothing gets better any more: since step {last[0].step} held-out views have gained "
+    return Finding("info", f"The quality has stopped improving: since step {last[0].step} held-out views have gained "
                    f"{last[-1].held_out - last[0].held_out:.2f} dB.", "You can finish early; the result is kept.", "plateau",
                    round(last[-1].held_out - last[0].held_out, 3), fixes=("finish",))
 

@@ -86,7 +86,7 @@ def test_a_sound_dataset_is_said_to_be_sound(desk: Desk, tmp_path: Path) -> None
     bpy.context.scene.splatwright.train.dataset = str(sound_dataset(tmp_path / "sound").folder)
     check()
     said = drawn("check", "addon.panels.check").text
-    assert "Nothing suspicious found." in said and "A training needs about" in said and "min" in said
+    assert "Nothing suspicious was found." in said and "A training needs about" in said and "min" in said
 
 
 def test_no_dataset_and_no_images_are_one_sentence(desk: Desk, tmp_path: Path) -> None:
