@@ -88,7 +88,7 @@ def work_alone(job: JobFolder) -> int:
 
     def training() -> None:
         job.clear_away()
-        job.beat()
+        job.heartbeat()
         do(job, writer, control)
 
     try:
@@ -222,7 +222,7 @@ def write_page(job: JobFolder, writer: EventWriter, finished: Finished) -> None:
     try:
         from .report.writing import write_report
 
-        write_report(job, job.beat, finished)
+        write_report(job, job.heartbeat, finished)
     except UserError as error:
         writer.emit(Finding("warning", f"The report was not written: {error.message}", error.hint))
     except Exception:

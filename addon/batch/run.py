@@ -23,7 +23,7 @@ from ..engines.locations import preferences
 from ..jobs import jobs
 from ..ui.redraw import redraw_sidebars
 from .capture import captured
-from .plan import Plan, check_apart, check_places, check_room, plan_of
+from .plan import BatchPlan, check_apart, check_places, check_room, plan_of
 
 INTERVAL = 0.5
 AT_ONCE_ELSEWHERE = 1000
@@ -61,7 +61,7 @@ def ended() -> str:
     return _ended
 
 
-def begin() -> list[Plan]:
+def begin() -> list[BatchPlan]:
     """Look at every entry that shall be done. UserError, before anything begins, with what is wrong; each entry is told its own."""
     global _trainings, _ended
     entries = [entry for entry in batch_settings().entries if entry.enabled]
@@ -78,7 +78,7 @@ def begin() -> list[Plan]:
     return plans
 
 
-def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
+def capturing(plans: list[BatchPlan], render: Render) -> Generator[str, None, None]:
     """Capture what is not captured yet, scene by scene, and hand the datasets to the engine; yields lines for the status bar.
 
     Closing it early leaves what is not captured waiting. A capture that fails is noted, and the next one begins.
@@ -92,7 +92,7 @@ def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
     hand_over(plans)
 
 
-def hand_over(plans: list[Plan]) -> None:
+def hand_over(plans: list[BatchPlan]) -> None:
     """Let captured datasets be trained on."""
     for task in (plan.task for plan in plans):
         if task.state is TaskState.CAPTURED and _trainings is not None:
@@ -147,7 +147,7 @@ def look() -> None:
         start_timer()
 
 
-def _checked(entries: list[BatchEntry]) -> list[Plan]:
+def _checked(entries: list[BatchEntry]) -> list[BatchPlan]:
     plans, problems = [], []
     for entry in entries:
         try:

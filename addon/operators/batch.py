@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, IntProperty
 from ...engine.batch.tasks import TaskState
 from ...engine.core.errors import UserError
 from ..batch import run
-from ..batch.plan import Plan
+from ..batch.plan import BatchPlan
 from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
@@ -167,7 +167,7 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
         self.start(context, run.begin(), render_as_job)
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context, plans: list[Plan], render: Render) -> None:
+    def start(self, context: bpy.types.Context, plans: list[BatchPlan], render: Render) -> None:
         """Let a timer drive the captures."""
         self.show(context, 0, "starting the batch")
         self.begin(context, run.capturing(plans, render), TICK_SECONDS)

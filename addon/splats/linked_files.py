@@ -30,7 +30,7 @@ SOON = 0.1
 
 
 @dataclass(frozen=True)
-class Aside:
+class SetAside:
     """Splats that are not written while Blender saves."""
 
     points: bpy.types.PointCloud
@@ -39,7 +39,7 @@ class Aside:
     states: tuple[tuple[bpy.types.Object, str, str], ...]  # stamp and checksum of each user
 
 
-_aside: list[Aside] = []
+_aside: list[SetAside] = []
 _readings: dict[tuple[str, str], Future[SplatFile]] = {}
 """Files that are being read, by stamp and axes."""
 
@@ -65,7 +65,7 @@ def look() -> float:
     """A timer: read in a thread what has changed on the disk, and show what was read. Returns the seconds to the next look."""
     if bpy.app.is_job_running("RENDER"):
         return INTERVAL
-    changed = outdated()
+    changed = changed_links()
     for key in set(_readings) - {state.key for state in changed}:
         _readings.pop(key).cancel()
     for state in changed:
@@ -84,7 +84,7 @@ def refresh() -> None:
 
 
 @dataclass(frozen=True)
-class Outdated:
+class ChangedLink:
     """A linked object that does not show its file's state."""
 
     target: bpy.types.Object
@@ -96,9 +96,9 @@ class Outdated:
         return self.stamp, self.axes
 
 
-def outdated() -> list[Outdated]:
+def changed_links() -> list[ChangedLink]:
     """The linked objects that can be written to and show another state than that of their file."""
-    found = [Outdated(target, stamp_of(source_of(target)), target.splatwright.axes) for target in linked_objects()
+    found = [ChangedLink(target, stamp_of(source_of(target)), target.splatwright.axes) for target in linked_objects()
              if target.mode == "OBJECT" and target.data.library is None]
     return [state for state in found if state.stamp != state.target.splatwright.stamp]
 
@@ -111,7 +111,7 @@ def _begin_reading(path: Path, axes: Any) -> Future[SplatFile]:
     return reading
 
 
-def _take(state: Outdated, reading: Future[SplatFile]) -> None:
+def _take(state: ChangedLink, reading: Future[SplatFile]) -> None:
     """Show what was read. A missing or bad file leaves the object as it is and becomes its `problem`. Pushes no undo step."""
     settings = state.target.splatwright
     try:
@@ -147,7 +147,7 @@ def _before_saving(*_: Any) -> None:
 def _put_aside(points: bpy.types.PointCloud, users: list[bpy.types.Object]) -> None:
     stand_in = make_empty(points)
     states = tuple((user, user.splatwright.stamp, user.splatwright.checksum) for user in users)
-    _aside.append(Aside(points, stand_in, points.use_fake_user, states))
+    _aside.append(SetAside(points, stand_in, points.use_fake_user, states))
     points.use_fake_user = False
     for user in users:
         user.splatwright.stamp = user.splatwright.checksum = ""  # who opens or appends this shows nothing yet

@@ -45,7 +45,7 @@ def is_splat_object(item: bpy.types.ID | None) -> bool:
 
 def create_splat_object(name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None) -> bpy.types.Object:
     """A new splat object at the origin, linked to `collection` or the scene's; selection and mode stay as they are."""
-    return finish(creation_steps(name, gaussians, collection))
+    return run_to_end(creation_steps(name, gaussians, collection))
 
 
 def creation_steps(
@@ -66,7 +66,7 @@ def creation_steps(
     return made
 
 
-def finish(steps: Generator[float, None, Result]) -> Result:
+def run_to_end(steps: Generator[float, None, Result]) -> Result:
     """Take all steps at once."""
     while True:
         try:

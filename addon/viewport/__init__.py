@@ -11,12 +11,12 @@ from typing import Any
 import bpy
 
 from ..splats import display
-from .drawing import Drawing
+from .drawing import ViewportDrawing
 
 PATIENCE = 1 / 60
 """Seconds between two looks at a sort under way."""
 
-running: Drawing | None = None
+running: ViewportDrawing | None = None
 """None before register(), and where Blender draws splats itself."""
 
 _handle: Any = None
@@ -83,7 +83,7 @@ def register() -> None:
     global running, _handle
     if display.draws_natively():
         return
-    running = Drawing()
+    running = ViewportDrawing()
     _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")
     for handlers, function in _hooks():
         handlers.append(function)

@@ -12,7 +12,7 @@ from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
 from .cloud import Cloud, texture
-from .order import Order, Part, SortRequest
+from .order import Order, SortedPart, SortRequest
 from .shaders import composite_shader, splat_shader
 from .stage import Placement
 
@@ -70,7 +70,7 @@ class Scenery:
         """What to sort for this view."""
         blocks = [self.cloud.blocks[placement.source] for placement in self.placements]
         rows = [-(eye.view @ placement.matrix)[2] for placement in self.placements]
-        parts = tuple(Part(block.means, block.first_row, row) for block, row in zip(blocks, rows, strict=True))
+        parts = tuple(SortedPart(block.means, block.first_row, row) for block, row in zip(blocks, rows, strict=True))
         layout = (self.cloud.keys, tuple((placement.key, placement.source) for placement in self.placements))
         return SortRequest(layout, parts, eye.perspective)
 

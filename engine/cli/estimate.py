@@ -52,9 +52,9 @@ def estimate(
 
 def follow(making: Estimation) -> None:
     """Show how far it is until it is through."""
-    with progress_bar() as say:
+    with progress_bar() as on_progress:
         while making.running:
             stages = [event for event in making.events() if isinstance(event, Stage)]
             if stages:
-                say(Step(stages[-1].name, stages[-1].done, stages[-1].total))
+                on_progress(Step(stages[-1].name, stages[-1].done, stages[-1].total))
             time.sleep(POLL_SECONDS)

@@ -29,7 +29,7 @@ def frames(
     check_video_packages()
     from ..sfm.frames import extract_frames
 
-    with progress_bar() as say:
-        report = extract_frames(video, folder, options, say)
+    with progress_bar() as on_progress:
+        report = extract_frames(video, folder, options, on_progress)
     print(report.text(), end="")
     return 0

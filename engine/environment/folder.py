@@ -60,7 +60,7 @@ class Environment:
         make_folder(self.path)
         write_text(self.path / "incomplete", "An installation began here and has not ended.\n")
 
-    def finish(self) -> None:
+    def mark_ready(self) -> None:
         """Mark it as complete; the version comes last."""
         (self.path / "incomplete").unlink(missing_ok=True)
         write_text(self.path / "version", json.dumps({"version": engine_version(), "backend": self.backend}) + "\n")

@@ -150,7 +150,7 @@ class LocalEngine(Engine):
         except OSError as error:
             raise UserError(f"The engine could not be started: {error.strerror or error}.",
                             f"Check that {self.python} exists and can run.") from error
-        folder.beat(self._processes[job].pid)
+        folder.heartbeat(self._processes[job].pid)
 
     def jobs(self) -> list[str]:
         return [folder.name for folder in find_jobs(self.root)]

@@ -41,7 +41,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageStats:
     """The measures of one image. Means are over its opaque pixels alone; colours are display values from 0 to 255."""
 
     view: View
@@ -73,21 +73,21 @@ def linear(colors: np.ndarray) -> np.ndarray:
     return _LINEAR[colors]
 
 
-def look_at_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None) -> tuple[list[Look], list[Unreadable]]:
+def measure_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None) -> tuple[list[ImageStats], list[Unreadable]]:
     """Read every image once; `tick` is called for each in the caller's thread."""
-    looks: list[Look] = []
+    all_stats: list[ImageStats] = []
     unreadable: list[Unreadable] = []
-    with closing(each_in_threads(_look, views)) as looked:
+    with closing(each_in_threads(_measure, views)) as looked:
         for found in looked:
             tick()
-            if isinstance(found, Look):
-                looks.append(found)
+            if isinstance(found, ImageStats):
+                all_stats.append(found)
             else:
                 unreadable.append(found)
-    return looks, unreadable
+    return all_stats, unreadable
 
 
-def _look(view: View) -> Look | Unreadable:
+def _measure(view: View) -> ImageStats | Unreadable:
     try:
         image = read_image(view.image)
         undistorted_camera(fitted_camera(view, image))
@@ -96,13 +96,13 @@ def _look(view: View) -> Look | Unreadable:
     return measured(view, image)
 
 
-def measured(view: View, image: np.ndarray) -> Look:
+def measured(view: View, image: np.ndarray) -> ImageStats:
     """The measures of an image uint8 [H, W, 3 or 4]."""
     small = _reduced(image, MEASURED)
     solid = small[..., 3] >= OPAQUE if small.shape[2] == 4 else np.ones(small.shape[:2], bool)
     colors = _sample(small, solid)
     grey = colors.mean(axis=1)
-    return Look(
+    return ImageStats(
         view=view, size=(image.shape[1], image.shape[0]), digest=hashlib.blake2b(image.tobytes(), digest_size=16).digest(),
         thumbnail=_thumbnail(small), profile=color_profile(view.image),
         transparent=image.shape[2] == 4 and bool((image[..., 3] < 255).any()), opaque=float(solid.mean()),

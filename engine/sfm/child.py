@@ -14,21 +14,21 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from ..core.protocol.progress import Say
+from ..core.protocol.progress import OnProgress
 from .exchange import read_request, write_outcome
 
 
 def main(arguments: list[str]) -> int:
     """Entry point. Exit status 0: outcome.json is written; 1: failed, the log says why; 3: nobody listens any more."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    say = _speak_up()
+    on_progress = _speak_up()
     if hasattr(os, "nice"):
         os.nice(5)
     try:
         from .search import search
 
         work = Path(arguments[0])
-        write_outcome(search(read_request(work), work, say), work)
+        write_outcome(search(read_request(work), work, on_progress), work)
     except BrokenPipeError:
         return 3
     except Exception:
@@ -43,7 +43,7 @@ def _end_with_parent() -> None:
     os._exit(3)
 
 
-def _speak_up() -> Say:
+def _speak_up() -> OnProgress:
     """Keep standard output for ourselves; what COLMAP prints goes where errors go."""
     voice = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)

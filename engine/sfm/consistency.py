@@ -20,7 +20,7 @@ ENOUGH = 15
 
 
 @dataclass(frozen=True)
-class MatchPair:
+class MatchedPair:
     """Verified matches of two placed photos, as image points at depth one."""
 
     first: str
@@ -29,16 +29,16 @@ class MatchPair:
     points: tuple[np.ndarray, np.ndarray]  # [M, 2] each
 
 
-def strays(names: Iterable[str], sights: Iterable[MatchPair]) -> set[str]:
+def inconsistent_cameras(names: Iterable[str], matched_pairs: Iterable[MatchedPair]) -> set[str]:
     """Cameras that no agreeing matches tie to the largest group."""
-    ties = [(sight.first, sight.second) for sight in sights if len(sight.points[0]) >= ENOUGH and agreement(sight) >= AGREE]
+    ties = [(pair.first, pair.second) for pair in matched_pairs if len(pair.points[0]) >= ENOUGH and agreement(pair) >= AGREE]
     groups = components(names, ties)
     return {name for group in groups[1:] for name in group}
 
 
-def agreement(sight: MatchPair) -> float:
+def agreement(pair: MatchedPair) -> float:
     """Share of the matches that satisfy the epipolar geometry of the cameras' poses."""
-    return float((sampson(sight.relative, *sight.points) < LARGEST_ERROR).mean())
+    return float((sampson(pair.relative, *pair.points) < LARGEST_ERROR).mean())
 
 
 def sampson(relative: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

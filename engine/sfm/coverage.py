@@ -39,7 +39,7 @@ def gaps_and_advice(cameras: dict[str, Camera], links: Sequence[MatchCount]) -> 
     return gap, advice
 
 
-def centre_of_attention(cameras: Sequence[Camera]) -> np.ndarray:
+def focus_point(cameras: Sequence[Camera]) -> np.ndarray:
     """The point [3] nearest to all optical axes (least squares); the cameras' middle when they are parallel."""
     forward = np.array([-camera.camera_to_world[:3, 2] for camera in cameras])
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]  # [N, 3, 3]
@@ -52,7 +52,7 @@ def centre_of_attention(cameras: Sequence[Camera]) -> np.ndarray:
 
 def goes_around(cameras: Sequence[Camera]) -> bool:
     """Whether most cameras look at one thing, from beside it rather than from straight above."""
-    offset = centre_of_attention(cameras) - np.array([camera.position for camera in cameras])  # [N, 3]
+    offset = focus_point(cameras) - np.array([camera.position for camera in cameras])  # [N, 3]
     distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-9)
     forward = np.array([-camera.camera_to_world[:3, 2] for camera in cameras])
     looking = (offset * forward).sum(axis=1) > 0.85 * distance
@@ -62,7 +62,7 @@ def goes_around(cameras: Sequence[Camera]) -> bool:
 
 def _around(cameras: dict[str, Camera]) -> tuple[Gap | None, list[str]]:
     names = list(cameras)
-    offset = np.array([camera.position for camera in cameras.values()]) - centre_of_attention(list(cameras.values()))
+    offset = np.array([camera.position for camera in cameras.values()]) - focus_point(list(cameras.values()))
     gap = largest_gap(names, np.degrees(np.arctan2(offset[:, 1], offset[:, 0])))
     elevation = np.degrees(np.arctan2(offset[:, 2], np.hypot(offset[:, 0], offset[:, 1])))
     sentences = [_gap_sentence(gap)] if gap.degrees > LARGEST_STEP else []

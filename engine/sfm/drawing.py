@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.cameras.camera import Camera
 from ..core.datasets.dataset import Dataset
-from ..core.datasets.poses_report import Gap, PosesReport, Unplaced
+from ..core.datasets.poses_report import Gap, PosesReport, UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import replacing
 from .photos import open_photo
@@ -146,7 +146,7 @@ def _draw_gap(axes: Any, gap: Gap, report: PosesReport, dataset: Dataset) -> Non
     axes.annotate(f"{gap.degrees:.0f}° without photos", place, ha="center", fontsize=9, color=INK, annotation_clip=True)
 
 
-def _thumbnail(axes: Any, photo: Unplaced, photos: Path) -> None:
+def _thumbnail(axes: Any, photo: UnregisteredPhoto, photos: Path) -> None:
     """A photo without a camera, its name and why."""
     try:
         image = open_photo(photos / photo.name, 320).convert("RGB")

@@ -11,12 +11,12 @@ from ..core.files import write_text
 from ..core.protocol.sfm_options import Features, Mapping, Pairing
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
-PLAIN = 100
+FEWEST_FEATURES = 100
 """Features below which a photo shows nothing that can be recognised."""
 
 
 @dataclass(frozen=True)
-class Group:
+class CameraGroup:
     """Copies that one camera took."""
 
     images: tuple[str, ...]
@@ -31,7 +31,7 @@ class SearchRequest:
     """What to do with the copies in a work folder."""
 
     images: tuple[str, ...]  # in natural order
-    groups: tuple[Group, ...]
+    groups: tuple[CameraGroup, ...]
     ordered: bool
     features: Features
     pairing: Pairing
@@ -89,7 +89,7 @@ def write_request(request: SearchRequest, work: Path) -> None:
 def read_request(work: Path) -> SearchRequest:
     """The inverse of write_request."""
     values: dict[str, Any] = json.loads((work / REQUEST).read_text(encoding="utf-8"))
-    groups = tuple(Group(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
+    groups = tuple(CameraGroup(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
     return SearchRequest(**{**values, "images": tuple(values["images"]), "groups": groups})
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, replacing
-from ..core.protocol.progress import Say, Step, silent
+from ..core.protocol.progress import OnProgress, Step, ignore_progress
 from ..core.protocol.sfm_options import FrameOptions
 from .video import Timeline, decoded, display_matrix, grey, hdr, opened, picture, timeline
 
@@ -74,16 +74,17 @@ class _Candidate:
     thumbnail: np.ndarray  # [h, w] float32
 
 
-def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptions(), say: Say = silent) -> FramesReport:  # noqa: B008
+def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptions(),  # noqa: B008
+                   on_progress: OnProgress = ignore_progress) -> FramesReport:
     """Take pictures from a video into a folder, as NAME_00001.jpg and so on; earlier ones of the same name are replaced.
 
     All of them appear at the end: cancelled or failed, the folder is as it was. UserError for what is no video.
     """
     options.validate()
-    shown = timeline(video, lambda: say(Step(LOOK)))
+    shown = timeline(video, lambda: on_progress(Step(LOOK)))
     part = make_folder(folder / f".{video.stem}.part")
     try:
-        report = _taken(video, part, shown, options, say)
+        report = _taken(video, part, shown, options, on_progress)
         return _moved(report, part, folder, video.stem)
     except OSError as error:
         raise disk_error(folder, error) from error
@@ -93,8 +94,8 @@ def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptio
             folder.rmdir()
 
 
-def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, say: Say) -> FramesReport:
-    aspect, counter = _pixel_aspect(video), _Counter(say, len(shown.times))
+def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, on_progress: OnProgress) -> FramesReport:
+    aspect, counter = _pixel_aspect(video), _Counter(on_progress, len(shown.times))
     pictures: list[Path] = []
     last, alike, size, first = None, 0, (0, 0), None
     for found in _sharpest(video, _stretch(shown, options), counter):
@@ -116,12 +117,12 @@ def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, say:
 class _Counter:
     """Tells how many frames are through."""
 
-    def __init__(self, say: Say, total: int):
-        self.say, self.total, self.done = say, total, 0
+    def __init__(self, on_progress: OnProgress, total: int):
+        self.on_progress, self.total, self.done = on_progress, total, 0
 
     def __call__(self) -> None:
         self.done += 1
-        self.say(Step(TAKE, min(self.done, self.total), self.total))
+        self.on_progress(Step(TAKE, min(self.done, self.total), self.total))
 
 
 def _stretch(shown: Timeline, options: FrameOptions) -> float:

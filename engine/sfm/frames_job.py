@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..core.protocol.events import Event, Finding, Finished
 from ..core.protocol.folder import Control, JobFolder
 from ..core.protocol.spec import FramesSpec
-from .job import Listener, Stopped
+from .job import ProgressEvents, Stopped
 from .needs import check_video_packages
 
 
@@ -20,7 +20,7 @@ def run_frames(job: JobFolder, emit: Callable[[Event], None], control: Callable[
     spec, begin = job.read_any(), time.monotonic()
     assert isinstance(spec, FramesSpec)
     try:
-        report = extract_frames(spec.video, job.path / spec.photos, spec.options, Listener(job, emit, control).hear)
+        report = extract_frames(spec.video, job.path / spec.photos, spec.options, ProgressEvents(job, emit, control).report)
     except Stopped:
         emit(Finished(0, 0, None, None, time.monotonic() - begin, True))
         return

@@ -34,7 +34,7 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
     spec, begin = job.read_any(), time.monotonic()
     assert isinstance(spec, PosesSpec)
     try:
-        report = find_poses(spec.photos, job.path / spec.dataset, spec.options, Listener(job, emit, control).hear)
+        report = find_poses(spec.photos, job.path / spec.dataset, spec.options, ProgressEvents(job, emit, control).report)
     except Stopped:
         emit(Finished(0, 0, None, None, time.monotonic() - begin, True))
         return
@@ -56,7 +56,7 @@ def findings(report: PosesReport) -> Iterator[Finding]:
 
 
 @dataclass
-class Listener:
+class ProgressEvents:
     """Passes steps on as events, keeps the heartbeat, and breaks off when the job is asked to stop."""
 
     job: JobFolder
@@ -67,7 +67,7 @@ class Listener:
     next_event: float = 0.0
     next_beat: float = 0.0
 
-    def hear(self, step: Step) -> None:
+    def report(self, step: Step) -> None:
         """Take in one step."""
         if self.control() == "stop":
             raise Stopped
@@ -75,7 +75,7 @@ class Listener:
         if step.note:
             self.emit(Finding("info", step.note))
         if now >= self.next_beat:
-            self.job.beat()
+            self.job.heartbeat()
             self.next_beat = now + BEAT_SECONDS
         if step.name != self.stage or now >= self.next_event or step.done == step.total > 0:
             self._tell(step, now)

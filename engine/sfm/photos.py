@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..core.datasets.file_types import MASKS, PHOTOS, RAW, VIDEOS
-from ..core.datasets.poses_report import Unplaced
+from ..core.datasets.poses_report import UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.text import named
@@ -53,7 +53,7 @@ class Photo:
     mask: Path | None
 
 
-def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[Unplaced]]:
+def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[UnregisteredPhoto]]:
     """Every photo below a folder in natural order of names, and those that are no readable images with the reason.
 
     Folders called masks and those in `skip` are left out. UserError when there is nothing to look at.
@@ -64,12 +64,12 @@ def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], l
     for path in files:
         name = path.relative_to(folder).as_posix()
         if path.suffix.lower() in RAW and path.with_suffix("") not in stems:
-            excluded.append(Unplaced(name, "It is a camera's RAW file. Develop it to JPEG or TIFF first."))
+            excluded.append(UnregisteredPhoto(name, "It is a camera's RAW file. Develop it to JPEG or TIFF first."))
         elif path.suffix.lower() in PHOTOS:
             try:
                 photos.append(_measured(folder, path, name))
             except UserError as error:
-                excluded.append(Unplaced(name, error.message))
+                excluded.append(UnregisteredPhoto(name, error.message))
     if not photos:
         raise _nothing(folder, files, excluded)
     return photos, excluded
@@ -101,7 +101,7 @@ def natural(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
-def _nothing(folder: Path, files: list[Path], excluded: list[Unplaced]) -> UserError:
+def _nothing(folder: Path, files: list[Path], excluded: list[UnregisteredPhoto]) -> UserError:
     if excluded:
         told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
         return UserError(f"None of the files in {folder} is a readable photo. {told}", "Copy the photos from the camera again.")

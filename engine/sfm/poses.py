@@ -13,14 +13,14 @@ from pathlib import Path
 from ..core.datasets.colmap import read_colmap
 from ..core.datasets.dataset import Dataset, PointCloud
 from ..core.datasets.file_types import MASKS
-from ..core.datasets.poses_report import FILE, PICTURE, TEXT, PosesReport, Unplaced, write_report
+from ..core.datasets.poses_report import FILE, PICTURE, TEXT, PosesReport, UnregisteredPhoto, write_report
 from ..core.errors import UserError
 from ..core.files import make_folder
-from ..core.protocol.progress import Say, Step, silent
+from ..core.protocol.progress import OnProgress, Step, ignore_progress
 from ..core.protocol.sfm_options import PosesOptions
 from ..core.text import named
-from .dataset_writer import IMAGES, Shot, write_dataset
-from .exchange import OUTCOME, Group, Outcome, SearchRequest
+from .dataset_writer import IMAGES, RegisteredPhoto, write_dataset
+from .exchange import OUTCOME, CameraGroup, Outcome, SearchRequest
 from .photos import find_photos, natural, without_warnings
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
@@ -40,7 +40,8 @@ SERIES_STEP = 3
 
 
 @without_warnings()
-def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions(), say: Say = silent) -> PosesReport:  # noqa: B008
+def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions(),  # noqa: B008
+               on_progress: OnProgress = ignore_progress) -> PosesReport:
     """Find the cameras of the photos in a folder and write an undistorted dataset with a report.
 
     What was computed lies in `<dataset>.work` and is used again by the next run. UserError when no cameras can be found at all;
@@ -52,16 +53,16 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     found, excluded = find_photos(photos, (dataset, work))
     _refuse_to_overwrite(photos, dataset, work)
     _refuse_without_space(make_folder(work), len(found))
-    copies, useless = prepare(found, work, options.feature_size, say)
+    copies, useless = prepare(found, work, options.feature_size, on_progress)
     excluded += useless
     _refuse_too_few(copies, excluded, photos)
-    outcome = reconstruct(_request(copies, options, say), work, say)
+    outcome = reconstruct(_request(copies, options, on_progress), work, on_progress)
     shots, points = _shots(copies, outcome, excluded, work)
     excluded += explain(copies, outcome)
-    written = write_dataset(shots, points, make_folder(dataset), options.image_size, say)
+    written = write_dataset(shots, points, make_folder(dataset), options.image_size, on_progress)
     report = compose(written, shots, copies, outcome, excluded, options)
     report = replace(report, seconds=time.monotonic() - begin)
-    _write_findings(report, written, photos, say)
+    _write_findings(report, written, photos, on_progress)
     return report
 
 
@@ -82,7 +83,7 @@ def _refuse_without_space(work: Path, count: int) -> None:
                         "Free some space, or choose another disk for the dataset.")
 
 
-def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced], folder: Path) -> None:
+def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[UnregisteredPhoto], folder: Path) -> None:
     if len(copies) >= FEWEST:
         return
     count = len(copies) + len(excluded)
@@ -94,12 +95,13 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unplaced],
     raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
 
 
-def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> SearchRequest:
+def _request(copies: Sequence[WorkingCopy], options: PosesOptions, on_progress: OnProgress) -> SearchRequest:
     by_group = attrgetter("group")
     groups = [_group(list(members)) for _, members in groupby(sorted(copies, key=by_group), key=by_group)]
     blind = next((group for group in groups if group.focal is None), None)
     if options.mapping == "incremental" and not blind and len(copies) >= MANY:
-        say(Step("reading photos", note="The EXIF of all photos holds a focal length: --mapping global may be faster, though less robust."))
+        on_progress(Step("reading photos",
+                         note="The EXIF of all photos holds a focal length: --mapping global may be faster, though less robust."))
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
         raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} has none.", "Use --mapping incremental.")
@@ -107,9 +109,9 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions, say: Say) -> 
                    options.features, options.pairing, options.mapping, options.max_features, options.threads)
 
 
-def _group(copies: list[WorkingCopy]) -> Group:
+def _group(copies: list[WorkingCopy]) -> CameraGroup:
     first = copies[0]
-    return Group(tuple(copy.name for copy in copies), first.width, first.height, first.focal, str(first.photo.path))
+    return CameraGroup(tuple(copy.name for copy in copies), first.width, first.height, first.focal, str(first.photo.path))
 
 
 def is_series(names: Sequence[str]) -> bool:
@@ -120,8 +122,8 @@ def is_series(names: Sequence[str]) -> bool:
 
 
 def _shots(
-    copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced], work: Path
-) -> tuple[list[Shot], PointCloud | None]:
+    copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[UnregisteredPhoto], work: Path
+) -> tuple[list[RegisteredPhoto], PointCloud | None]:
     """Photos with their cameras, upright, in natural order; UserError with the reasons when there are too few."""
     if outcome.placed < FEWEST:
         raise _nothing_placed(copies, outcome, excluded)
@@ -129,11 +131,11 @@ def _shots(
     frame = upright([view.camera for view in model.views], model.points)
     photos = {copy.name: copy.photo for copy in copies}
     points = model.points and replace(model.points, positions=frame.points(model.points.positions).astype("float32"))
-    shots = [Shot(photos[view.name], frame.camera(view.camera)) for view in model.views]
+    shots = [RegisteredPhoto(photos[view.name], frame.camera(view.camera)) for view in model.views]
     return sorted(shots, key=lambda shot: natural(shot.photo.name)), points
 
 
-def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[Unplaced]) -> UserError:
+def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[UnregisteredPhoto]) -> UserError:
     reasons = explain(copies, outcome)
     told = " ".join(f"{each.name}: {each.reason}" for each in reasons[:3])
     more = f" ({len(reasons) - 3} more alike.)" if len(reasons) > 3 else ""
@@ -142,12 +144,12 @@ def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: S
                      "Walk around the subject and take a photo at every small step, so that each shows most of what the one before shows.")
 
 
-def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, say: Say) -> None:
+def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, on_progress: OnProgress) -> None:
     """poses.txt, poses.png and poses.json; the last one says that the dataset is whole."""
     from .drawing import draw
 
-    say(Step("drawing the report", 0, 1))
+    on_progress(Step("drawing the report", 0, 1))
     (dataset.folder / TEXT).write_text(report.text(), encoding="utf-8")
     draw(report, dataset, photos, dataset.folder / PICTURE)
     write_report(report, dataset.folder)
-    say(Step("drawing the report", 1, 1))
+    on_progress(Step("drawing the report", 1, 1))

@@ -18,7 +18,7 @@ from typing import IO
 
 from ..core.errors import UserError
 from ..core.files import disk_error
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from .exchange import OUTCOME, Outcome, SearchRequest, read_outcome, write_request
 
 LOG = "colmap.log"
@@ -27,7 +27,7 @@ LITTLE = 32 << 20
 TICK_SECONDS = 0.5
 
 
-def reconstruct(request: SearchRequest, work: Path, say: Say) -> Outcome:
+def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outcome:
     """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
 
     `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
@@ -37,7 +37,7 @@ def reconstruct(request: SearchRequest, work: Path, say: Say) -> Outcome:
     with _child(work) as child:
         assert child.stdout
         for step in _steps(child.stdout):
-            say(step)
+            on_progress(step)
         code = child.wait()
     if code:
         raise _failure(code, work)

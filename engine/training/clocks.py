@@ -22,7 +22,7 @@ class Every:
         self.next = now + self.seconds
         return True
 
-    def rest(self, seconds: float) -> None:
+    def postpone(self, seconds: float) -> None:
         """Not due before so many seconds have passed from here."""
         self.next = max(self.next, time.monotonic() + seconds)
 

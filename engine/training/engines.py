@@ -18,7 +18,7 @@ GPU_GAUSSIANS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Choice:
+class BackendChoice:
     """Which engine trains, and why it is this one."""
 
     engine: BackendName
@@ -26,22 +26,22 @@ class Choice:
     hint: str = ""
 
 
-def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
+def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> BackendChoice:
     """The engine that the settings ask for; `auto` takes the graphics card where it can train.
 
     Compiles gsplat's kernels the first time, which takes minutes; `tick` is called meanwhile. UserError when `cuda` is asked
     for and cannot train.
     """
     if config.backend == "cpu":
-        return Choice("cpu", "Training on the processor, as set.")
+        return BackendChoice("cpu", "Training on the processor, as set.")
     from .cuda.availability import has_card, prepare_kernels, unavailable
 
     problem = unavailable() or prepare_kernels(tick)
     if problem is None:
-        return Choice("cuda", "Training on the graphics card.")
+        return BackendChoice("cuda", "Training on the graphics card.")
     if config.backend == "cuda":
         raise problem
-    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
+    return BackendChoice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
 
 
 def likely_backend(config: TrainConfig) -> BackendName:

@@ -48,7 +48,7 @@ def test_a_former_name_does_what_the_current_one_does(fresh_scene: bpy.types.Sce
     assert unapplied.has_unapplied_transform(made)
     assert bpy.ops.splatwright.mend_splats("EXEC_DEFAULT", True) == {"FINISHED"}
     assert not unapplied.has_unapplied_transform(made)
-    with pytest.raises(RuntimeError, match="^Error: The splats of the selected objects fit their points"):
+    with pytest.raises(RuntimeError, match=r"^Error: The splats of the selected objects fit their points"):
         bpy.ops.splatwright.mend_splats()
     bpy.ops.ed.undo()
     assert unapplied.has_unapplied_transform(bpy.data.objects["Splats"])

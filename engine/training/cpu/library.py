@@ -152,7 +152,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class KernelScene:
     """Gaussians and how they are drawn."""
 
     gaussians: Blocks
@@ -185,7 +185,7 @@ class Kernels:
         self._handle = self._library.splat_new(threads)
         if not self._handle:
             raise out_of_memory()
-        self._frame: tuple[Drawing, Images] | None = None
+        self._frame: tuple[KernelScene, Images] | None = None
 
     def close(self) -> None:
         """End the threads and free the memory."""
@@ -203,7 +203,7 @@ class Kernels:
         """Bytes held for frames and steps, beside Gaussians and moments."""
         return self._library.splat_memory(self._handle)
 
-    def forward(self, drawing: Drawing, view: ViewStruct, with_depth: bool = False) -> Images:
+    def forward(self, drawing: KernelScene, view: ViewStruct, with_depth: bool = False) -> Images:
         """Rasterize. The Gaussians must not change until backward()."""
         height, width = view.height, view.width
         images = Images(np.empty((3, height, width), np.float32), np.empty((height, width), np.float32),
@@ -237,7 +237,7 @@ class Kernels:
                                         floats(gradient, *shape), value))
         return value.value
 
-    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
+    def step(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
              mask: np.ndarray | None = None, visibility_stats: np.ndarray | None = None) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 

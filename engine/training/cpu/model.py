@@ -14,7 +14,7 @@ from ..backend import TRACED, ParameterHealth, Rendering, Statistics, StepSettin
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
-from .library import Drawing, Kernels, StepInputStruct, ViewStruct
+from .library import Kernels, KernelScene, StepInputStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 8
@@ -46,7 +46,7 @@ class CpuModel:
             step=self._steps + 1)
         step_input.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
-        drawing = Drawing(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
+        drawing = KernelScene(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
         if settings.gather and self._visibility_stats is None:
             self._visibility_stats = np.zeros((self.count, 3), np.float32)
         loss = self._kernels.step(drawing, view, target.image, step_input, (self._first, self._second), target.mask,
@@ -57,7 +57,7 @@ class CpuModel:
         return loss
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
-        drawing = Drawing(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
+        drawing = KernelScene(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
         images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)

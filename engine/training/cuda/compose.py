@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..backend import StepSettings
 from .geometry import facing_normals
-from .tensors import Drawn, Parameters, Seen, TensorCamera
+from .tensors import Composite, Drawn, Parameters, TensorCamera
 
 NOTHING = 1e-10
 """Alpha below which a pixel has no depth."""
@@ -41,7 +41,7 @@ def features(parameters: Parameters, camera: TensorCamera, wanted: RenderedFeatu
     return torch.cat(columns, dim=1) if columns else None
 
 
-def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Seen:
+def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Composite:
     """Put what was drawn before a color [3] or a picture [H, W, 3], and take the features apart again."""
     rgb = drawn.rgb + (1.0 - drawn.alpha)[..., None] * behind
     depth = spread = normals = None
@@ -51,4 +51,4 @@ def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Seen:
         spread = drawn.alpha * drawn.features[..., 1] - total * total if wanted.spread else None
     if wanted.normals:
         normals = drawn.features[..., -3:]
-    return Seen(rgb, drawn.alpha, depth, spread, normals)
+    return Composite(rgb, drawn.alpha, depth, spread, normals)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..backend import StepSettings
 from .ssim import ssim
-from .tensors import Parameters, Seen, Truth
+from .tensors import Composite, GroundTruth, Parameters
 
 NEEDLE = 10.0
 """An axis this many times the next one makes a needle; edges and wires need up to so much."""
@@ -17,7 +17,7 @@ NEEDLE = 10.0
 SMALLEST_DEPTH = 1e-6
 
 
-def view_loss(seen: Seen, truth: Truth, settings: StepSettings) -> Tensor:
+def view_loss(seen: Composite, truth: GroundTruth, settings: StepSettings) -> Tensor:
     """Difference between what is drawn and what the photo says, under all weights that are not 0.
 
     Pixels that the mask leaves out have no gradient, exactly.
@@ -29,7 +29,7 @@ def view_loss(seen: Seen, truth: Truth, settings: StepSettings) -> Tensor:
     return loss
 
 
-def _view_terms(seen: Seen, truth: Truth, learned: Tensor | None, settings: StepSettings) -> list[tuple[float, Tensor]]:
+def _view_terms(seen: Composite, truth: GroundTruth, learned: Tensor | None, settings: StepSettings) -> list[tuple[float, Tensor]]:
     """Weights and values of the terms beyond colour that are asked for and possible with this photo."""
     terms: list[tuple[float, Tensor]] = []
     if settings.alpha_weight and truth.alpha is not None:

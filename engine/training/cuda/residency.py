@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..backend import Target
-from .tensors import Truth
+from .tensors import GroundTruth
 
 Key = tuple[int, int, int]
 """A photo's number, width and height."""
@@ -121,11 +121,11 @@ def key_of(target: Target) -> Key:
     return target.view, target.camera.width, target.camera.height
 
 
-def truth_of(photo: DevicePhoto, background: Tensor) -> Truth:
+def ground_truth(photo: DevicePhoto, background: Tensor) -> GroundTruth:
     """The photo as floating point, over the background ([3], or [H, W, 3])."""
     color, alpha = photo.image[..., :3].float() / 255.0, None
     if photo.image.shape[2] == 4:
         alpha = photo.image[..., 3].float() / 255.0
         color = torch.lerp(background.expand_as(color), color, alpha[..., None])
     mask = None if photo.mask is None else photo.mask.float() / 255.0
-    return Truth(color, alpha, mask, photo.depth, photo.normals)
+    return GroundTruth(color, alpha, mask, photo.depth, photo.normals)

@@ -72,7 +72,7 @@ class Rasterize(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Composite:
     """What the loss compares: the drawn image as the photo would show it."""
 
     rgb: Tensor  # [H, W, 3], composed over the background, exposed as the photo
@@ -83,7 +83,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What one photo says."""
 
     image: Tensor  # [H, W, 3], composed over the same background

@@ -66,27 +66,28 @@ class SceneContext:
     config: TrainConfig
 
 
-def symptoms(signs: Measurements, scene: SceneContext) -> Iterator[Finding]:
+def run_checks(measurements: Measurements, scene: SceneContext) -> Iterator[Finding]:
     """Everything that one look tells, worst first."""
     config = scene.config
-    transparent = collapsed(signs, config)  # explains gradients that do not come
-    judged = (not_finite(signs, config), transparent or no_gradients(signs), switched_off(signs),
-              lost(signs, scene), needles(signs, config), dark_or_bright(signs, config))
+    transparent = collapsed(measurements, config)  # explains gradients that do not come
+    judged = (not_finite(measurements, config), transparent or no_gradients(measurements), switched_off(measurements),
+              lost(measurements, scene), needles(measurements, config), dark_or_bright(measurements, config))
     yield from (found for found in judged if found)
 
 
-def not_finite(signs: Measurements, config: TrainConfig) -> Finding | None:
+def not_finite(measurements: Measurements, config: TrainConfig) -> Finding | None:
     """NaN or infinity in parameters or gradients."""
-    names = [name for name, parameter_health in signs.parameter_health.items() if not parameter_health.finite]
+    names = [name for name, parameter_health in measurements.parameter_health.items() if not parameter_health.finite]
     if not names:
         return None
-    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {unusual(config)}".rstrip()
+    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {measurements.step}). {unusual(config)}".rstrip()
     return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite")
 
 
-def no_gradients(signs: Measurements) -> Finding | None:
+def no_gradients(measurements: Measurements) -> Finding | None:
     """Parameters that the images have never asked anything of."""
-    return _without_gradients([name for name in _active(signs) if signs.parameter_health[name].moment_norm == 0.0], signs)
+    without = [name for name in _active(measurements) if measurements.parameter_health[name].moment_norm == 0.0]
+    return _without_gradients(without, measurements)
 
 
 def gone_gradients(before: Measurements, parameter_health: dict[str, ParameterHealth], steps: int) -> Finding | None:
@@ -101,28 +102,28 @@ def _faded(before: ParameterHealth, after: ParameterHealth, share: float) -> boo
             and math.isclose(after.moment_sum, share * before.moment_sum, rel_tol=FADING))
 
 
-def _active(signs: Measurements) -> list[str]:
+def _active(measurements: Measurements) -> list[str]:
     """Parameters that images have a say in at this step."""
-    return [name for name in signs.parameter_health if name != "shN" or signs.settings.sh_degree]
+    return [name for name in measurements.parameter_health if name != "shN" or measurements.settings.sh_degree]
 
 
-def _without_gradients(dead: list[str], signs: Measurements) -> Finding | None:
+def _without_gradients(dead: list[str], measurements: Measurements) -> Finding | None:
     if not dead:
         return None
     hint = "Stop, and check the dataset: its poses, its start points and its images."
     if not {"means", "sh0"} <= set(dead):
         hint = "Please report this with the file engine.log: the engine has lost them."
         cause = "Other parameters get theirs."
-    elif signs.alpha < NOTHING_DRAWN:
+    elif measurements.alpha < NOTHING_DRAWN:
         cause = "Nothing is drawn in any view: no camera sees a Gaussian."
     else:
         cause = "What is drawn does not depend on them."
     return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)))
 
 
-def switched_off(signs: Measurements) -> Finding | None:
+def switched_off(measurements: Measurements) -> Finding | None:
     """Parameters that may not move."""
-    stopped = [name for name in signs.parameter_health if signs.settings.learning_rates[name] == 0.0]
+    stopped = [name for name in measurements.parameter_health if measurements.settings.learning_rates[name] == 0.0]
     return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
                    "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
 
@@ -135,9 +136,9 @@ def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], 
                    "Please report this with the file engine.log.", "frozen", float(len(stuck))) if stuck else None
 
 
-def collapsed(signs: Measurements, config: TrainConfig) -> Finding | None:
+def collapsed(measurements: Measurements, config: TrainConfig) -> Finding | None:
     """Nearly everything has become transparent."""
-    share = float((sigmoid(signs.sample.opacities) < DEAD_OPACITY).mean()) if signs.count else 1.0
+    share = float((sigmoid(measurements.sample.opacities) < DEAD_OPACITY).mean()) if measurements.count else 1.0
     if share < COLLAPSED:
         return None
     return Finding("error", f"{share:.0%} of the Gaussians have become transparent. {unusual(config)}".rstrip(),
@@ -145,32 +146,32 @@ def collapsed(signs: Measurements, config: TrainConfig) -> Finding | None:
                    "opacity", round(share, 3))
 
 
-def lost(signs: Measurements, scene: SceneContext) -> Finding | None:
+def lost(measurements: Measurements, scene: SceneContext) -> Finding | None:
     """Gaussians that have left the scene."""
-    away = np.linalg.norm(signs.sample.means - scene.middle, axis=1)
-    allowed = MOST_FAR + scene.config.sky / max(1, signs.count)
-    share = float((away > FAR * scene.scale).mean()) if signs.count else 0.0
+    away = np.linalg.norm(measurements.sample.means - scene.middle, axis=1)
+    allowed = MOST_FAR + scene.config.sky / max(1, measurements.count)
+    share = float((away > FAR * scene.scale).mean()) if measurements.count else 0.0
     return Finding("error", f"{share:.0%} of the Gaussians have left the scene. {unusual(scene.config)}".rstrip(),
                    "Stop, and lower lr_means; check that poses and start points have the same unit.", "off_scene",
                    round(share, 3)) if share > allowed else None
 
 
-def needles(signs: Measurements, config: TrainConfig) -> Finding | None:
+def needles(measurements: Measurements, config: TrainConfig) -> Finding | None:
     """Gaussians as thin as needles, which look right from the photos alone."""
-    ordered = np.sort(signs.sample.scales, axis=1)
-    share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
+    ordered = np.sort(measurements.sample.scales, axis=1)
+    share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if measurements.count else 0.0
     return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
                    "Add photos from more directions, lower lr_scales, or raise needle_weight (on a GPU).", "needles",
                    round(share, 3)) if share > MOST_NEEDLES else None
 
 
-def dark_or_bright(signs: Measurements, config: TrainConfig) -> Finding | None:
+def dark_or_bright(measurements: Measurements, config: TrainConfig) -> Finding | None:
     """Renderings that are darker or brighter than their photos."""
-    resetting = config.strategy == "default" and config.reset_every <= signs.step < config.refine_until * config.max_steps
-    since = signs.step % config.reset_every if resetting else signs.step
-    if since < DRIFT_FROM or not signs.sights:
+    resetting = config.strategy == "default" and config.reset_every <= measurements.step < config.refine_until * config.max_steps
+    since = measurements.step % config.reset_every if resetting else measurements.step
+    if since < DRIFT_FROM or not measurements.views:
         return None
-    drift = float(np.mean([ours - photo for ours, photo in (sight.lumas for sight in signs.sights)]))
+    drift = float(np.mean([ours - photo for ours, photo in (view.lumas for view in measurements.views)]))
     if abs(drift) < DRIFT:
         return None
     frozen_colors = " Colours may not change: lr_sh0 is 0." if config.lr_sh0 == 0.0 else ""
@@ -204,7 +205,7 @@ def unusual(config: TrainConfig) -> str:
     return f"{said}." if said else ""
 
 
-def standstill(signs: Measurements, scene: SceneContext) -> str:
+def standstill(measurements: Measurements, scene: SceneContext) -> str:
     """Why a training makes nothing better, in one sentence, as far as it can be told."""
-    found = next(symptoms(signs, scene), None)
+    found = next(run_checks(measurements, scene), None)
     return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."

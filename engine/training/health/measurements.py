@@ -55,12 +55,12 @@ class Measurements:
     parameter_health: dict[str, ParameterHealth]
     settings: StepSettings
     sample: Gaussians
-    sights: tuple[ViewSample, ...]
+    views: tuple[ViewSample, ...]
 
     @property
     def alpha(self) -> float:
         """Mean opacity of what is drawn."""
-        return float(np.mean([sight.alpha for sight in self.sights])) if self.sights else math.nan
+        return float(np.mean([view.alpha for view in self.views])) if self.views else math.nan
 
 
 def sampled_targets(photos: Photos, most: int) -> tuple[Target, ...]:
@@ -70,7 +70,7 @@ def sampled_targets(photos: Photos, most: int) -> tuple[Target, ...]:
     return tuple(target for target in found if target.mask is None or (target.mask >= 128).any())
 
 
-def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> ViewSample:
+def sample_view(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> ViewSample:
     """Render a target's camera and put it beside the photo."""
     seen = model.render(target.camera, sh_degree, BLACK, reduction)
     render, truth = seen.rgb.clip(0.0, 1.0), composed(target.image, BLACK)
@@ -79,12 +79,12 @@ def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool 
     return ViewSample(render[kept], truth[kept], similarity, float(seen.alpha[kept].mean()))
 
 
-def mean_psnr(sights: Sequence[ViewSample]) -> float:
+def mean_psnr(views: Sequence[ViewSample]) -> float:
     """In dB; NaN without views."""
-    return float(np.mean([sight.psnr for sight in sights])) if sights else math.nan
+    return float(np.mean([view.psnr for view in views])) if views else math.nan
 
 
 def measure_health(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Measurements:
     """Look at everything once. `step` steps are done, the last of them with `settings`."""
-    sights = tuple(look_at(model, target, settings.sh_degree) for target in targets)
-    return Measurements(step, model.count, model.parameter_health(), settings, model.sample(SAMPLE), sights)
+    views = tuple(sample_view(model, target, settings.sh_degree) for target in targets)
+    return Measurements(step, model.count, model.parameter_health(), settings, model.sample(SAMPLE), views)

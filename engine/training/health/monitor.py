@@ -11,9 +11,20 @@ from ..backend import Model, StepSettings
 from ..clocks import Every
 from ..data.image_store import Photos
 from ..host_memory import free_memory, used_memory
-from .checks import FEWEST_STEPS, SceneContext, collapsed, gone_gradients, impossible, symptoms, unmoved
-from .measurements import Measurements, look_at, mean_psnr, measure_health, sampled_targets
-from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runaway, slowed, still, switched_off
+from .checks import FEWEST_STEPS, SceneContext, collapsed, gone_gradients, impossible, run_checks, unmoved
+from .measurements import Measurements, mean_psnr, measure_health, sample_view, sampled_targets
+from .trends import (
+    Measurement,
+    Pace,
+    Refinement,
+    densification_idle,
+    memory_growth,
+    overfitting,
+    plateaued,
+    runaway_growth,
+    slowdown,
+    switched_off,
+)
 
 LOOK_SECONDS = 2.0
 SHARE = 0.004
@@ -47,12 +58,12 @@ class Health:
         self._paces: deque[Pace] = deque(maxlen=REMEMBERED)
         self._refinements: list[Refinement] = []
         self._measurements: list[Measurement] = []
-        self._tell(switched_off(scene.config, count))
+        self._report(switched_off(scene.config, count))
 
     def watch(self, model: Model, step: int, settings: StepSettings) -> None:
         """Look at the training where it is time to; `step` steps are done, the last of them with `settings`."""
         if self._traced and step >= self._traced.step + FEWEST_STEPS:
-            self._look_again(model, self._traced, step, settings)
+            self._recheck(model, self._traced, step, settings)
         if step >= FEWEST_STEPS and self._looks.due():
             self.look(model, step, settings)
 
@@ -65,24 +76,24 @@ class Health:
         """Look at parameters, gradients and a few views."""
         start = time.perf_counter()
         if self._looks_taken % DISTRUST_EVERY == 0:
-            self._distrust(model, settings.sh_degree)
+            self._check_own_figures(model, settings.sh_degree)
         self._looks_taken += 1
-        signs = measure_health(model, self._targets, step, settings)
-        self._tell(*symptoms(signs, self.scene))
-        self._traced = self._traced or signs
-        self._paces.append(Pace(step, time.monotonic(), signs.count, used_memory(), (settings.reduction, settings.sh_degree)))
-        self._tell(slowed(list(self._paces)), growing(list(self._paces), self.scene.config.max_steps, free_memory()))
+        measurements = measure_health(model, self._targets, step, settings)
+        self._report(*run_checks(measurements, self.scene))
+        self._traced = self._traced or measurements
+        self._paces.append(Pace(step, time.monotonic(), measurements.count, used_memory(), (settings.reduction, settings.sh_degree)))
+        self._report(slowdown(list(self._paces)), memory_growth(list(self._paces), self.scene.config.max_steps, free_memory()))
         took = time.perf_counter() - start
         self.seconds += took
-        self._looks.rest(took / SHARE)
+        self._looks.postpone(took / SHARE)
 
-    def _look_again(self, model: Model, before: Measurements, step: int, settings: StepSettings) -> None:
+    def _recheck(self, model: Model, before: Measurements, step: int, settings: StepSettings) -> None:
         """Whether gradients have come and parameters have moved since a look."""
         start = time.perf_counter()
         parameter_health = model.parameter_health()
         if not collapsed(before, self.scene.config):
-            self._tell(gone_gradients(before, parameter_health, step - before.step))
-        self._tell(unmoved(before, parameter_health, settings))
+            self._report(gone_gradients(before, parameter_health, step - before.step))
+        self._report(unmoved(before, parameter_health, settings))
         self._traced = None
         self.seconds += time.perf_counter() - start
 
@@ -90,22 +101,22 @@ class Health:
         """Take note of a refinement: how many Gaussians there were and are, and how many were added, moved or removed."""
         self._traced = None  # rows are others
         self._refinements.append(Refinement(before, after, changed))
-        self._tell(idle(self._refinements, self.scene.config), runaway(self._refinements, self.scene.config))
+        self._report(densification_idle(self._refinements, self.scene.config), runaway_growth(self._refinements, self.scene.config))
 
     def measured(self, model: Model, step: int, psnr: float, sh_degree: int) -> None:
         """Take note of a PSNR on held-out views, and look at those that are trained on."""
         start = time.perf_counter()
-        learned = mean_psnr([look_at(model, target, sh_degree) for target in self._targets])
+        learned = mean_psnr([sample_view(model, target, sh_degree) for target in self._targets])
         self._measurements.append(Measurement(step, psnr, learned))
-        self._tell(by_heart(self._measurements), still(self._measurements, self.scene.config))
+        self._report(overfitting(self._measurements), plateaued(self._measurements, self.scene.config))
         self.seconds += time.perf_counter() - start
 
-    def _distrust(self, model: Model, sh_degree: int) -> None:
+    def _check_own_figures(self, model: Model, sh_degree: int) -> None:
         """Whether what the backend says of a view can be true. It draws a reduced view as a picture of its own, and so do we."""
         for target in self._targets[:1]:
-            self._tell(impossible(model.score(target, sh_degree)[0], look_at(model, target, sh_degree, reduction=1).l1))
+            self._report(impossible(model.score(target, sh_degree)[0], sample_view(model, target, sh_degree, reduction=1).l1))
 
-    def _tell(self, *found: Finding | None) -> None:
+    def _report(self, *found: Finding | None) -> None:
         """Keep what is there and of a new kind for news()."""
         for finding in found:
             if finding and finding.kind not in self._told:

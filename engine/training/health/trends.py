@@ -70,7 +70,7 @@ class Measurement:
     learned: float
 
 
-def idle(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
+def densification_idle(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     """Refinements that never add or move a Gaussian, though there is room."""
     if len(done) < IDLE or any(each.changed for each in done) or done[-1].after >= config.max_gaussians:
         return None
@@ -91,7 +91,7 @@ def switched_off(config: TrainConfig, count: int) -> Finding | None:
                    "Without new Gaussians fine detail stays blurred; set refine_until above refine_from.", "no_densification")
 
 
-def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
+def runaway_growth(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     """Gaussians that double and double again."""
     last = done[-RUNAWAY_TIMES:]
     if len(last) < RUNAWAY_TIMES or any(each.after < (1 + RUNAWAY) * each.before for each in last):
@@ -102,7 +102,7 @@ def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
                    round(last[-1].after / max(1, last[0].before), 1))
 
 
-def by_heart(measured: Sequence[Measurement]) -> Finding | None:
+def overfitting(measured: Sequence[Measurement]) -> Finding | None:
     """Held-out views that get worse while training views get better, in two measurements in a row."""
     if len(measured) < 3:
         return None
@@ -116,7 +116,7 @@ def by_heart(measured: Sequence[Measurement]) -> Finding | None:
                    round(best.held_out - measured[-1].held_out, 2), fixes=("finish",))
 
 
-def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
+def plateaued(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
     """Nothing gets better any more, at full size and after the last refinement."""
     settled = [each for each in measured if each.step > max(config.refine_until, config.half_until) * config.max_steps]
     last = settled[-STILL_TIMES:]
@@ -127,7 +127,7 @@ def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | Non
                    round(last[-1].held_out - last[0].held_out, 3), fixes=("finish",))
 
 
-def slowed(paces: Sequence[Pace]) -> Finding | None:
+def slowdown(paces: Sequence[Pace]) -> Finding | None:
     """Steps that take several times as long as they did at the same size of images."""
     same = [pace for pace in paces if pace.stage == paces[-1].stage]
     if len(same) <= SLOW_TIMES + SLOW_AFTER or same[-1].seconds - same[-1 - SLOW_TIMES].seconds < SLOW_SECONDS:
@@ -140,7 +140,7 @@ def slowed(paces: Sequence[Pace]) -> Finding | None:
                    "speed", round(share, 3)) if share < SLOW else None
 
 
-def growing(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | None:
+def memory_growth(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | None:
     """Memory that grows from look to look and will not suffice to the end. `free` bytes are left."""
     last = paces[-GROWING_TIMES:]
     held = [pace.memory - GAUSSIAN_BYTES * pace.count for pace in last]
