@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...engine.core.protocol.events import Finding
-from ..capture.coverage import ATTRIBUTE
+from ..capture.surface_coverage import ATTRIBUTE
 from ..jobs import dataset_check, estimate
 from ..operators.engine import SPLATWRIGHT_OT_convert_images
 from ..ui.text import draw_sentence

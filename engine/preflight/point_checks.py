@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.datasets.coverage import NEEDED, inside_view, suggested_poses, view_counts
 from ..core.datasets.dataset import Dataset, PointCloud
+from ..core.datasets.view_coverage import NEEDED, inside_view, suggested_poses, view_counts
 from ..core.protocol.events import Finding
 from . import thresholds as limit
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.cameras.camera import FLIP_YZ, Camera
 from ..core.cameras.distortion import distort
-from ..core.datasets.coverage import inside_view, seen_points
 from ..core.datasets.dataset import PointCloud
+from ..core.datasets.view_coverage import inside_view, seen_points
 from ..core.protocol.events import Finding
 from . import thresholds as limit
 from .findings import about_images

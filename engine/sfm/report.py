@@ -9,9 +9,9 @@ import numpy as np
 from ..core.datasets.dataset import Dataset
 from ..core.datasets.poses_report import LensReport, PosesReport, UnregisteredPhoto
 from ..core.protocol.sfm_options import PosesOptions
-from .coverage import focus_point, gaps_and_advice
 from .dataset_writer import RegisteredPhoto
 from .exchange import FEWEST_FEATURES, ImageOutcome, Outcome
+from .photo_gaps import focus_point, gaps_and_advice
 from .photos import FULL_FRAME_DIAGONAL, Photo
 from .prepare import WorkingCopy
 

@@ -17,7 +17,7 @@ from engine.training.backend import StepSettings, Target
 from engine.training.cpu.library import STAGES
 from engine.training.cpu.model import CpuModel
 from tests.bench import cores, curves, prototype
-from tests.scenes import sample_view
+from tests.scenes import look_at
 
 RATES = {"means": 1.6e-6, "quats": 1e-4, "scales": 5e-5, "opacities": 5e-4, "sh0": 2.5e-5, "shN": 1e-6}
 SETTINGS = StepSettings(RATES, 3, (0.0, 0.0, 0.0), 0.2, 0.0, 0.0, 0.0, 1, 0)
@@ -49,7 +49,7 @@ def sphere_and_ground(count: int) -> Gaussians:
 def cameras(size: int) -> list[Camera]:
     """Square cameras on a ring."""
     angles = np.linspace(0, 2 * np.pi, VIEWS, endpoint=False)
-    return [Camera(size, size, 1.1 * size, 1.1 * size, size / 2, size / 2, sample_view(np.array([3 * np.cos(a), 3 * np.sin(a), 1.2])))
+    return [Camera(size, size, 1.1 * size, 1.1 * size, size / 2, size / 2, look_at(np.array([3 * np.cos(a), 3 * np.sin(a), 1.2])))
             for a in angles]
 
 

@@ -14,10 +14,10 @@ from engine.core.cameras.camera import Camera
 from engine.core.datasets.dataset import PointCloud
 from engine.core.protocol.sfm_options import PosesOptions
 from engine.sfm.consistency import MatchedPair, components, inconsistent_cameras
-from engine.sfm.coverage import gaps_and_advice, goes_around, largest_gap, weakest_bridge
 from engine.sfm.exchange import ImageOutcome, Link, Outcome
 from engine.sfm.matching import chosen
 from engine.sfm.pairing import STRONGEST, all_pairs, lookalikes, neighbours, similarity
+from engine.sfm.photo_gaps import gaps_and_advice, goes_around, largest_gap, weakest_bridge
 from engine.sfm.photos import natural
 from engine.sfm.poses import is_series
 from engine.sfm.search import MOST_AGAIN, worth_another

@@ -21,7 +21,7 @@ from .geometry import explore_, order_of_places
 from .losses import shape_loss, view_loss
 from .memory import GIGABYTE, plan_memory
 from .optimise import Adam, to_numpy
-from .photos import PHOTO_NAMES, PhotoTerms, photo_rates
+from .photo_terms import PHOTO_NAMES, PhotoTerms, photo_rates
 from .quality import quality
 from .residency import DevicePhotos, ground_truth
 from .statistics import Gathered

@@ -153,7 +153,7 @@ def cube(desk: Desk, tmp_path: Path) -> bpy.types.Object:
 
 
 def counts_of(cube: bpy.types.Object, cameras: list[Any]) -> np.ndarray:
-    coverage = module("addon.capture.coverage")
+    coverage = module("addon.capture.surface_coverage")
     surfaces = [surface for surface in coverage.visible_surfaces(bpy.context) if surface.target == cube]
     return coverage.count_views(bpy.context, surfaces, cameras)[0]
 
@@ -177,7 +177,7 @@ def test_fine_meshes_are_sampled(cube: bpy.types.Object, monkeypatch: pytest.Mon
     bpy.ops.mesh.subdivide(number_cuts=7)
     bpy.ops.object.mode_set(mode="OBJECT")
     exact = counts_of(cube, [camera_at(4, 0, 0.1), camera_at(0, 0.1, 5)])
-    monkeypatch.setattr(module("addon.capture.coverage"), "MOST_FACES", 128)
+    monkeypatch.setattr(module("addon.capture.surface_coverage"), "MOST_FACES", 128)
     sampled = counts_of(cube, [camera_at(4, 0, 0.1), camera_at(0, 0.1, 5)])
     assert len(exact) == len(sampled) == 384 and (exact == sampled).mean() > 0.85
 

@@ -59,7 +59,7 @@ def test_frames_from_a_video_become_the_photos(desk: Desk, tmp_path: Path) -> No
     taken = sorted(Path(photos.directory).glob("*.jpg"))
     assert len(taken) == 5 and taken[0].name == "Видео 一_00001.jpg"
     layout = drawn()
-    assert "5 pictures were taken" in layout.text and "sharpest of 20 frames" in layout.text
+    assert "5 frames were extracted" in layout.text and "sharpest of 20 in" in layout.text
     assert bpy.context.scene.splatwright.job == "", "no training"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mathutils import Vector, kdtree
 
 from ...engine.core.cameras.camera import Camera
-from ...engine.core.datasets.coverage import inside_view, suggested_poses
+from ...engine.core.datasets.view_coverage import inside_view, suggested_poses
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
 
