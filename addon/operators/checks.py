@@ -1,4 +1,4 @@
-"""Check the dataset before training, see its contact sheet and coverage, and mend what was found."""
+"""Check the dataset before training, see its contact sheet and coverage, and fix what was found."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     filename_ext = ".ply"
     filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
     asked = False
-    """Whether somebody sits before the dialog; scripts get their objects at once."""
+    """Whether the dialog was shown; scripts get their objects at once."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""

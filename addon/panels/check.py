@@ -1,4 +1,4 @@
-"""The part of the sidebar that says what is wrong with the dataset, with the buttons that mend it."""
+"""The part of the sidebar that says what is wrong with the dataset, with the buttons that fix it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
 
 
 def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck, with_needs: bool) -> None:
-    """What the check has found so far, each finding with the buttons that mend it; `with_needs`: what a training takes, too."""
+    """What the check has found so far, each finding with the buttons that fix it; `with_needs`: what a training takes, too."""
     if checked.running:
         draw_sentence(layout, "Looking at images, cameras and start points …", "SORTTIME")
     if checked.failure:

@@ -3,7 +3,7 @@
 While Blender saves, an empty point cloud stands in for the splats, and points without a user are not written. After opening,
 and whenever the file on the disk has changed, a thread reads the splats again; a Blender without a window waits for it. Undo and
 appending need no care of their own: the object remembers which state of the file it shows (`stamp`), and the next look finds that
-it shows another one. Splats that were edited in Blender (`checksum`) are nowhere else: they end the link and are saved.
+it shows another one. Splats that were edited in Blender (`checksum`) exist nowhere else: they end the link and are saved.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .splat_object import is_splat_object, make_empty
 
 EDITED = "These splats were edited, so the .blend holds them. Keep in File reads them from their file again."
 INTERVAL = 1.0
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 SOON = 0.1
-"""Seconds to the next look while a file is being read."""
+"""Seconds until the next check while a file is being read."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def source_of(target: bpy.types.Object) -> Path:
 
 
 def look() -> float:
-    """A timer: read in a thread what has changed on the disk, and show what was read. Returns the seconds to the next look."""
+    """Timer: start reading changed files in threads, and show those that are read. Returns the seconds until the next call."""
     if bpy.app.is_job_running("RENDER"):
         return INTERVAL
     changed = changed_links()
@@ -78,7 +78,7 @@ def look() -> float:
 
 
 def refresh() -> None:
-    """As look, but when this returns everything is read."""
+    """As the timer, but returns when all changed files are read and shown."""
     while look() == SOON:
         wait(_readings.values())
 
@@ -135,7 +135,7 @@ def _end_if_edited(target: bpy.types.Object) -> bool:
 
 @bpy.app.handlers.persistent
 def _before_saving(*_: Any) -> None:
-    """Splats whose file is there are not written; where it is missing the .blend is their last place."""
+    """Take linked splats out of the file that is saved, except those whose own file is missing."""
     _after_saving()
     targets = [found for found in linked_objects() if not _end_if_edited(found)]
     for points in {target.data for target in targets if is_splat_object(target)}:

@@ -25,7 +25,7 @@ POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:bas
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
 LOGIT, LOG_SCALE, LENGTH = "splatwright:logit", "splatwright:log_scale", "splatwright:length"
 REST = "splatwright:rest"
-"""Where the points were when their rotations and scales were written: tells of a Blender that moved the points alone."""
+"""Positions of the points when rotations and scales were written: shows whether Blender has moved the points alone."""
 BLURRED_LOG_SCALE = 0.1
 """Logarithms nearer to 0 lose more than a millionth of themselves in a float32 scale."""
 

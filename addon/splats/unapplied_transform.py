@@ -18,7 +18,7 @@ from .splat_object import POSITION, REST, gaussians_from_object, is_splat_object
 
 SAMPLE = 64
 FEWEST = 8
-"""Moved points that one map must explain: any four follow some map."""
+"""Fewest moved points that a map is fitted to: four points always fit one."""
 
 SAME = 1e-5
 """Relative difference that rounding makes."""
@@ -33,7 +33,7 @@ class UnappliedTransform:
 
 
 def has_unapplied_transform(target: bpy.types.Object) -> bool:
-    """Whether the splats look as if something moved their points alone; from a few points, quick enough for a panel."""
+    """Whether the points were transformed without their splats; judged by a sample of SAMPLE points, fast enough for panels."""
     if not is_splat_object(target) or REST not in target.data.attributes or not len(target.data.points):
         return False
     rows = np.unique(np.linspace(0, len(target.data.points) - 1, SAMPLE).astype(int)).tolist()
@@ -42,13 +42,13 @@ def has_unapplied_transform(target: bpy.types.Object) -> bool:
 
 
 def unapplied_transform_sentence(target: bpy.types.Object) -> str:
-    """What is wrong with a stale object."""
+    """The warning about an object whose transform is not applied to its splats."""
     return f"The points of {target.name} were moved without turning their splats, as Blender's own Apply Transform and Join do."
 
 
 def find_unapplied_transform(points: bpy.types.PointCloud) -> UnappliedTransform | None:
-    """The map that points made and their Gaussians did not; None where there is none, or where points were moved one by one,
-    or only shifted, which needs nothing.
+    """The affine map that was applied to the points alone; None where there is none, where points were moved one by one,
+    or where they were only shifted, which needs no fix.
     """
     rest, moved = read_layer(points, REST), read_layer(points, POSITION)
     if rest is None or moved is None or rest.shape[1] != 3:
@@ -59,7 +59,7 @@ def find_unapplied_transform(points: bpy.types.PointCloud) -> UnappliedTransform
 def fix_unapplied_transform(target: bpy.types.Object) -> None:
     """Turn, scale and shear the Gaussians as their points were. Pushes no undo step.
 
-    UserError when nothing is stale, or the points were flattened.
+    UserError when there is nothing to fix, or the points were flattened.
     """
     missed = find_unapplied_transform(target.data)
     if missed is None:
@@ -74,7 +74,7 @@ def fix_unapplied_transform(target: bpy.types.Object) -> None:
 
 
 def _common_map(rest: np.ndarray, moved: np.ndarray) -> UnappliedTransform | None:
-    """What all points [N, 3] made, or those of them that are elsewhere than they were."""
+    """The map from `rest` to `moved` [N, 3] that all points fit, or all that have moved; None where no map fits or it only shifts."""
     good = np.isfinite(rest).all(axis=1) & np.isfinite(moved).all(axis=1)
     elsewhere = good & (rest != moved).any(axis=1)
     if elsewhere.sum() < FEWEST:

@@ -87,7 +87,7 @@ class EngineFolder:
         return Environment(self.root / "environments" / f"{backend.name}-{fingerprint(backend)}")
 
     def environments(self) -> list[Environment]:
-        """All that are there, unfinished ones too."""
+        """All environments of the folder, unfinished ones included."""
         folder = self.root / "environments"
         return [Environment(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
 
@@ -101,7 +101,7 @@ class EngineFolder:
         return found if name and found.complete else None
 
     def use(self, environment: Environment) -> None:
-        """Take a complete environment into use, and let the others go."""
+        """Make a complete environment the current one, and delete the others."""
         write_text(self.root / "current", environment.path.name + "\n")
         for other in self.environments():
             if other != environment:
@@ -119,7 +119,7 @@ class EngineFolder:
         return InstallState.READY if backend and self.wanted(backend) == current else InstallState.OUTDATED
 
     def remove(self) -> None:
-        """Uninstall: everything goes, the file that names the one in use first. UserError when something is left."""
+        """Delete the folder, first the file `current`. UserError when files are in use."""
         if not self.root.exists():
             return
         with self.locked():

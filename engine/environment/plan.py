@@ -47,7 +47,7 @@ class InstallPlan:
 
 
 def look_around(wheels: Path | None = None) -> Surroundings:
-    """Ask this computer."""
+    """Inspect this computer."""
     names = tuple(sorted(path.name for path in wheels.glob("*.whl"))) if wheels else ()
     return Surroundings(sys.platform, find_graphics(), toolkit_generation(), cpp_compiler() is not None, names)
 

@@ -23,7 +23,7 @@ SERIOUS_FIRST = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found, and what it saw."""
+    """The findings of a check, and the measures of all images."""
 
     dataset: Dataset
     findings: tuple[Finding, ...]
@@ -32,7 +32,7 @@ class Check:
 
     @property
     def pointless(self) -> bool:
-        """Whether training would be."""
+        """Whether training on the dataset would be pointless: there is a finding of severity "error"."""
         return any(finding.severity == "error" for finding in self.findings)
 
     def sheet(self) -> np.ndarray:
@@ -57,7 +57,7 @@ def check(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> Check:
 
 
 def _check_geometry(dataset: Dataset, all_stats: list[ImageStats]) -> list[Finding]:
-    """What can be told where every pose is sound: places, lenses, points, and images beside their neighbours."""
+    """Findings that need valid poses: placement, lenses, points, and images compared with their neighbours."""
     placed = [*check_placement(dataset.views), *check_lenses(dataset.views)]
     if any(finding.severity == "error" for finding in placed):
         return placed

@@ -18,7 +18,7 @@ LEVELS: tuple[Severity, ...] = ("error", "warning", "info")
 FRAME, GAP, LINE = 3, 4, HEIGHT + 3
 MOST_FINDINGS = 12
 HALVE_ABOVE = 400
-"""Datasets with more images are shown at half the size, so that the picture stays one that opens."""
+"""Datasets with more images are shown at half the size, so that the image stays small enough to open."""
 
 
 def contact_sheet(names: list[str], all_stats: dict[str, ImageStats], findings: tuple[Finding, ...], held_out: set[str]) -> np.ndarray:

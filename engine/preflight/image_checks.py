@@ -17,7 +17,7 @@ AGAIN = "Check lights and exposure, then capture again, or remove these images."
 
 
 def check_images(all_stats: Sequence[ImageStats], unreadable: Sequence[Unreadable]) -> list[Finding]:
-    """What each image tells alone."""
+    """Findings about single images."""
     total = len(all_stats) + len(unreadable)
     shown = [stats for stats in all_stats if not shows_nothing(stats)]
     return [*_unreadable(unreadable), *_empty(all_stats, total), *_duplicates(shown, total), *_sizes(all_stats),
@@ -78,7 +78,7 @@ def _sizes(all_stats: Sequence[ImageStats]) -> list[Finding]:
 
 
 def _profiles(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
-    """Images that say they are not in sRGB."""
+    """Images whose file names another colour space than sRGB."""
     findings = []
     for profile in sorted({stats.profile for stats in all_stats} - {""}):
         names = _names([stats for stats in all_stats if stats.profile == profile])

@@ -46,7 +46,7 @@ def _interrupted(dataset: Dataset) -> list[Finding]:
 
 
 def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
-    """Poses that are none."""
+    """Findings about poses that are not finite, or whose rotation is none."""
     improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
     return about_images("pose", "Images without a valid pose", improper, len(views),
                         "Remove these images, or make the poses again.", "error")

@@ -52,7 +52,7 @@ def write_dataset(shots: Sequence[RegisteredPhoto], points: PointCloud | None, f
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier dataset, what says that it is whole first."""
+    """Remove an earlier dataset: first the files that mark it as complete, then its images and masks."""
     for name in (FILE, TRANSFORMS):
         (folder / name).unlink(missing_ok=True)
     for name in (IMAGES, MASKS):

@@ -1,4 +1,4 @@
-"""What the process that runs COLMAP is asked and what it answers: two JSON files in the work folder."""
+"""Request and outcome of the process that runs COLMAP: two JSON files in the work folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.protocol.sfm_options import Features, Mapping, Pairing
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
 FEWEST_FEATURES = 100
-"""Features below which a photo shows nothing that can be recognised."""
+"""A photo with fewer features has too little texture to be registered."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """What became of one copy."""
+    """Whether one copy was registered, with its numbers of features and points."""
 
     name: str
     features: int

@@ -18,7 +18,7 @@ BATCH = max(4, 2 * (os.cpu_count() or 1))
 
 
 def extract(request: SearchRequest, work: Path, on_progress: OnProgress) -> tuple[float | None, ...]:
-    """Find features in all photos that have none yet; returns the focal length that EXIF tells for each group, in pixels.
+    """Extract features of all photos that have none yet. Returns the focal length by EXIF of each group in pixels, None without one.
 
     Thorough ones are described at several sizes and as if seen straight on (DSP-SIFT, Dong and Soatto 2015; affine shape,
     Mikolajczyk and Schmid 2004), which recognises a place from farther to the side.

@@ -1,4 +1,4 @@
-"""Pictures out of a video: of each stretch the sharpest, none that shows what the one before shows."""
+"""Extracting the frames of a video: the sharpest of each stretch, without those that repeat the one before."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ class _Candidate:
 
 def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptions(),  # noqa: B008
                    on_progress: OnProgress = ignore_progress) -> FramesReport:
-    """Take pictures from a video into a folder, as NAME_00001.jpg and so on; earlier ones of the same name are replaced.
+    """Extract frames of a video into a folder, as NAME_00001.jpg and so on; earlier ones of the same name are replaced.
 
-    All of them appear at the end: cancelled or failed, the folder is as it was. UserError for what is no video.
+    The files appear together at the end; a cancelled or failed run leaves the folder unchanged. UserError for what is no video.
     """
     options.validate()
     shown = timeline(video, lambda: on_progress(Step(LOOK)))
@@ -115,7 +115,7 @@ def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, on_p
 
 
 class _Counter:
-    """Tells how many frames are through."""
+    """Counts frames and reports each as a step."""
 
     def __init__(self, on_progress: OnProgress, total: int):
         self.on_progress, self.total, self.done = on_progress, total, 0
@@ -126,7 +126,7 @@ class _Counter:
 
 
 def _stretch(shown: Timeline, options: FrameOptions) -> float:
-    """Seconds of video from which one picture is taken."""
+    """Seconds of video from which one frame is chosen."""
     return 1 / options.rate if options.rate else max(shown.seconds, 1e-3) / options.count
 
 
@@ -182,7 +182,7 @@ def _saved(image: Image.Image, path: Path) -> Path:
 
 
 def _moved(report: FramesReport, part: Path, folder: Path, stem: str) -> FramesReport:
-    """The finished pictures in their folder, instead of those of an earlier run."""
+    """Move the frames into their folder, in place of those of an earlier run; returns the report with the new paths."""
     earlier = re.compile(re.escape(stem) + r"_\d{5}\.jpg")
     for path in folder.iterdir():
         if earlier.fullmatch(path.name):

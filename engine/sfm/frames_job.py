@@ -1,4 +1,4 @@
-"""Pictures out of a video as a job: what the worker does with a job folder of the kind `frames`."""
+"""Extracting frames as a job: what the worker does with a job folder of the kind `frames`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .needs import check_video_packages
 
 
 def run_frames(job: JobFolder, emit: Callable[[Event], None], control: Callable[[], Control]) -> None:
-    """Take the pictures that the job asks for. Emits events; raises UserError for what people can mend. A stop leaves no pictures."""
+    """Extract the frames that the job asks for. Emits events; raises UserError when the video cannot be used. A stop leaves no frames."""
     check_video_packages()
     from .frames import extract_frames
 

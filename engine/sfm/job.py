@@ -14,17 +14,17 @@ from ..core.protocol.spec import PosesSpec
 from .needs import check_packages
 
 MOST_NAMED = 20
-"""Photos without a camera that are told one by one; all of them stand in the report."""
+"""Unregistered photos that get a finding of their own; the report names all of them."""
 EVENT_SECONDS = 0.25
 BEAT_SECONDS = 1.0
 
 
 class Stopped(Exception):
-    """Somebody asked the job to stop."""
+    """Raised inside a search when the job is asked to stop."""
 
 
 def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[], Control]) -> None:
-    """Find the cameras that the job asks for and write its dataset. Emits events; raises UserError for what people can mend.
+    """Find the cameras that the job asks for and write its dataset. Emits events; raises UserError when none can be found.
 
     A stop leaves no dataset; resumed, the job finds what it computed. Pausing is not possible and is passed over.
     """
@@ -45,7 +45,7 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
 
 
 def findings(report: PosesReport) -> Iterator[Finding]:
-    """The photos without a camera, and what to photograph next."""
+    """Findings about the photos that are not registered, and about what to photograph next."""
     for photo in report.unplaced[:MOST_NAMED]:
         yield Finding("warning", f"{photo.name} is not registered: {photo.reason}")
     if len(report.unplaced) > MOST_NAMED:
@@ -57,7 +57,7 @@ def findings(report: PosesReport) -> Iterator[Finding]:
 
 @dataclass
 class ProgressEvents:
-    """Passes steps on as events, keeps the heartbeat, and breaks off when the job is asked to stop."""
+    """Emits steps as events, keeps the heartbeat, and raises Stopped when the job is asked to stop."""
 
     job: JobFolder
     emit: Callable[[Event], None]
@@ -68,7 +68,7 @@ class ProgressEvents:
     next_beat: float = 0.0
 
     def report(self, step: Step) -> None:
-        """Take in one step."""
+        """Emit one step. Raises Stopped when the job is asked to stop."""
         if self.control() == "stop":
             raise Stopped
         now = time.monotonic()

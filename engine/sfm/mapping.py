@@ -22,19 +22,19 @@ from .prepare import COPIES
 MODEL = "sparse/0"
 SMALLEST_MODEL = 3
 MOST_SECOND_PAIRS = 5000
-"""Photos that found no place are compared with all others when that takes no more pairs than this."""
+"""Unregistered photos are matched with all others when that takes no more pairs than this."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A model, if there is one, and what became of every photo."""
+    """A model, if there is one, and the outcome of every photo."""
 
     model: pycolmap.Reconstruction | None
     outcome: Outcome
 
 
 def map_photos(request: SearchRequest, work: Path, focals: tuple[float | None, ...], on_progress: OnProgress) -> Found:
-    """Find the cameras; photos that find no place are compared with all others and tried again.
+    """Find the cameras. Unregistered photos are matched with all others and tried once more.
 
     Cameras that contradict the matches are taken out.
     """
@@ -109,7 +109,7 @@ def _scratch(work: Path) -> Path:
 
 
 def _second_pairs(request: SearchRequest, model: pycolmap.Reconstruction | None) -> list[Pair]:
-    """Those photos that found no place, with all others."""
+    """Pairs of every unregistered photo with all others."""
     placed = _placed(model)
     left = {index for index, image in enumerate(request.images) if image not in placed}
     pairs = {(min(a, b), max(a, b)) for a in left for b in range(len(request.images)) if a != b}
@@ -121,7 +121,7 @@ def _placed(model: pycolmap.Reconstruction | None) -> dict[str, pycolmap.Image]:
 
 
 def _remove_inconsistent(model: pycolmap.Reconstruction, request: SearchRequest, work: Path) -> set[str]:
-    """Take out the cameras that contradict the matches, and let the rest settle."""
+    """Remove the cameras that contradict the matches from the model and adjust the others; returns the names that were removed."""
     placed = _placed(model)
     found = inconsistent_cameras(placed, _matched_pairs(placed, work / request.database))
     for name in found:

@@ -21,7 +21,7 @@ PAIRS = "pairs.txt"
 
 
 def match(request: SearchRequest, work: Path, on_progress: OnProgress) -> None:
-    """Compare the photos that the request's pairing chooses."""
+    """Match the pairs of photos that the request's pairing selects."""
     pairing = chosen(request.pairing, len(request.images), request.ordered)
     pairs = sorted(_pairs(pairing, request, work, on_progress))
     on_progress(Step("selecting pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
@@ -29,7 +29,7 @@ def match(request: SearchRequest, work: Path, on_progress: OnProgress) -> None:
 
 
 def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
-    """What `auto` stands for."""
+    """The pairing that is used; `auto` is decided by number and order of the photos."""
     if pairing != "auto":
         return pairing
     return "exhaustive" if count <= FEW else "sequential" if ordered else "similar"
@@ -97,7 +97,7 @@ def unmatched(request: SearchRequest, work: Path, pairs: list[Pair]) -> list[Pai
 
 
 def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
-    """Said once, after the first batch, when the rest takes long."""
+    """A sentence about the minutes that are left, after the first batch when it is more than one; else empty."""
     rest = seconds / batch * (total - batch)
     return f"Matching {total:,} pairs takes about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
 

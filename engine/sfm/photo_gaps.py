@@ -1,4 +1,4 @@
-"""Where photos are missing: gaps on the way around the scene, and places where little holds it together."""
+"""Where photos are missing: gaps on the way around the scene, and parts of it that few matches connect."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LARGEST_STEP = 40.0
 GOOD_STEP = 15.0
 """Degrees between photos that make a good scene."""
 WEAK = 60
-"""Shared points below which two parts of a scene are held together poorly."""
+"""Shared points below which two parts of a scene are poorly connected."""
 AROUND = 0.7
 """Share of cameras that must look at the middle for the photos to be a walk around something."""
 ONE_HEIGHT = 12.0
-"""Degrees of elevation between which all cameras lie when nobody crouched or climbed."""
+"""Range of elevation in degrees below which all cameras count as being at one height."""
 
 MatchCount = tuple[str, str, int]
 """Two photos and how many verified matches they share."""
 
 
 def gaps_and_advice(cameras: dict[str, Camera], links: Sequence[MatchCount]) -> tuple[Gap | None, list[str]]:
-    """The largest gap around the scene if it matters, and sentences about what to photograph next. Cameras are upright (Z up)."""
+    """The largest gap around the scene, None below LARGEST_STEP degrees, and sentences about what to photograph next. Cameras are Z up."""
     advice = []
     gap = None
     if goes_around(list(cameras.values())):
@@ -93,7 +93,7 @@ def _gap_sentence(gap: Gap) -> str:
 
 
 def weakest_bridge(names: Sequence[str], links: Sequence[MatchCount]) -> MatchCount | None:
-    """The weakest tie that the scene depends on: the last one that joins everything when ties are taken strongest first (Kruskal)."""
+    """The weakest link of the maximum spanning tree (Kruskal) over the match counts; None for two photos or without links."""
     known = set(names)
     ties = sorted((link for link in links if link[0] in known and link[1] in known), key=lambda link: -link[2])
     low, high = 0, len(ties)

@@ -33,7 +33,7 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, ArithmeticErro
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Decoders' grumbling about sizes and odd EXIF is not for users. Not within threads: the filters belong to the process."""
+    """Ignore the warnings of decoders inside. Not for use in threads: the filters belong to the process."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
@@ -54,9 +54,9 @@ class Photo:
 
 
 def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[UnregisteredPhoto]]:
-    """Every photo below a folder in natural order of names, and those that are no readable images with the reason.
+    """Every readable photo below a folder in natural order of names, and the unreadable ones with the reason.
 
-    Folders called masks and those in `skip` are left out. UserError when there is nothing to look at.
+    Folders called masks and those in `skip` are left out. UserError when no photo can be read.
     """
     files = _files(folder, {path.resolve() for path in skip})
     stems = {path.with_suffix("") for path in files if path.suffix.lower() in PHOTOS}
@@ -97,7 +97,7 @@ def _walk(folder: Path, skip: set[Path]) -> Iterator[Path]:
 
 
 def natural(name: str) -> list[tuple[int, int | str]]:
-    """Sort key that counts: photo2 before photo10."""
+    """Sort key by the numbers in a name: photo2 comes before photo10."""
     return [(0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
@@ -165,7 +165,7 @@ def _unknown(path: Path) -> str:
 
 
 def _register_heif() -> bool:
-    """Let Pillow read the photos of phones, where the package for it is there."""
+    """Let Pillow read HEIC; False where the package pillow-heif is missing."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:

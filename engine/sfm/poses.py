@@ -30,11 +30,11 @@ from .upright import upright
 WRITTEN = {IMAGES, MASKS, "transforms.json", "points3d.ply", TEXT, PICTURE, FILE}
 """What a dataset of ours holds."""
 FEWEST = 3
-"""Photos below which there is no scene to speak of."""
+"""Fewest photos that cameras are searched for."""
 BYTES_A_PHOTO = 4 << 20
 """Disk that features, matches and copies of one photo take, at most."""
 MANY = 200
-"""Photos from which on global mapping is worth a thought: incremental mapping takes longer than all the rest."""
+"""Photos from which on global mapping is suggested: incremental mapping then takes most of the time."""
 SERIES_STEP = 3
 """File names of a series count up by no more than this from photo to photo."""
 
@@ -45,7 +45,7 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     """Find the cameras of the photos in a folder and write an undistorted dataset with a report.
 
     What was computed lies in `<dataset>.work` and is used again by the next run. UserError when no cameras can be found at all;
-    photos that cannot be used are told in the report, and the rest goes on.
+    photos that cannot be used are named in the report.
     """
     begin = time.monotonic()
     photos, dataset = photos.resolve(), dataset.resolve()
@@ -67,7 +67,7 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
 
 
 def _refuse_to_overwrite(photos: Path, dataset: Path, work: Path) -> None:
-    """UserError when the dataset's folder holds anything that is not ours. Half of a dataset is ours where its work folder is."""
+    """UserError when the dataset's folder holds files of others. An incomplete dataset beside its work folder may be replaced."""
     if photos.is_relative_to(dataset):
         raise UserError(f"The dataset {dataset} would be written around the photos themselves.", "Choose another folder for the dataset.")
     names = {path.name for path in dataset.iterdir()} if dataset.is_dir() else set()

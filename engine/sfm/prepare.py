@@ -32,7 +32,7 @@ OPAQUE = 128
 
 @dataclass(frozen=True)
 class WorkingCopy:
-    """A photo's stand-in below work/photos."""
+    """The working copy of a photo below work/photos."""
 
     photo: Photo
     name: str  # group/digest.jpg
@@ -126,7 +126,7 @@ class _Thumbnails:
         self.thumbnails: list[np.ndarray] = []
 
     def twin(self, name: str, thumbnail: np.ndarray) -> str | None:
-        """The earlier photo that shows the same; plain surfaces (no contrast) are never called the same."""
+        """Name of an earlier photo with the same content, else None. Photos without contrast are never compared."""
         if thumbnail.std() > 4 * SAME and self.thumbnails:
             difference = np.abs(np.stack(self.thumbnails) - thumbnail).mean(axis=(1, 2))
             if difference.min() < SAME:

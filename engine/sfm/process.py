@@ -28,7 +28,7 @@ TICK_SECONDS = 0.5
 
 
 def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outcome:
-    """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
+    """Run COLMAP in a child process and return its outcome. UserError when the process fails; its log lies in the work folder.
 
     `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
     """
@@ -68,7 +68,7 @@ def _listen(voice: IO[str], lines: Queue[str | None]) -> None:
 
 @contextmanager
 def _child(work: Path) -> Iterator[subprocess.Popen[str]]:
-    """The process, ended when the caller leaves early. It has a group of its own: Ctrl+C is for us to handle.
+    """The child process, ended with the with block. It has a process group of its own, so that Ctrl+C reaches the parent alone.
 
     Its standard input is a pipe that nobody writes to: it closes when we die, however that happens.
     """

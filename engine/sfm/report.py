@@ -1,4 +1,4 @@
-"""Why photos found no place, and what a run came to."""
+"""Why photos are not registered, and the report of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDED = 30
 
 
 def explain(copies: Sequence[WorkingCopy], outcome: Outcome) -> list[UnregisteredPhoto]:
-    """A sentence for each photo without a camera."""
+    """Each photo that is not registered, with the reason as a sentence."""
     names = {copy.name: copy.photo.name for copy in copies}
     placed = {image.name for image in outcome.images if image.placed}
     return [_explained(image, outcome, names, placed) for image in outcome.images if not image.placed]
@@ -56,7 +56,7 @@ def _best_partner(name: str, outcome: Outcome, placed: set[str]) -> tuple[str, i
 
 def compose(dataset: Dataset, shots: Sequence[RegisteredPhoto], copies: Sequence[WorkingCopy], outcome: Outcome,
             unplaced: Sequence[UnregisteredPhoto], options: PosesOptions) -> PosesReport:
-    """The report of a run; how long it took is the caller's to say."""
+    """The report of a run; the caller sets `seconds`."""
     names = {copy.name: copy.photo.name for copy in copies}
     links = [(names[link.first], names[link.second], link.matches) for link in outcome.links]
     gap, advice = gaps_and_advice({shot.photo.name: shot.camera for shot in shots}, links)

@@ -16,7 +16,7 @@ MOST_AGAIN = 64
 
 
 def search(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outcome:
-    """Find cameras, leave the model in the work folder, and tell what became of every photo."""
+    """Find cameras, write the model to the work folder, and return the outcome of every photo."""
     found = _once(replace(request, thorough=request.features == "thorough"), work, on_progress)
     if request.features == "auto" and worth_another(found.outcome):
         left = len(request.images) - found.outcome.placed
@@ -29,7 +29,7 @@ def search(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outco
 
 
 def worth_another(outcome: Outcome) -> bool:
-    """Whether photos are left that show enough to be recognised, in a set that is small enough."""
+    """Whether unregistered photos with enough features are left, in a set of at most MOST_AGAIN photos."""
     return len(outcome.images) <= MOST_AGAIN and any(not image.placed and image.features >= FEWEST_FEATURES for image in outcome.images)
 
 

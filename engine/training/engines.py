@@ -19,7 +19,7 @@ GPU_GAUSSIANS = 1_000_000
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """Which engine trains, and why it is this one."""
+    """The backend that trains, and a sentence with the reason."""
 
     engine: BackendName
     reason: str
@@ -45,7 +45,7 @@ def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None)
 
 
 def likely_backend(config: TrainConfig) -> BackendName:
-    """The engine that choose_engine will most likely take, without compiling anything and without complaint."""
+    """The backend that choose_backend will most likely take; compiles nothing and raises nothing."""
     if config.backend == "cpu":
         return "cpu"
     from .cuda.availability import unavailable
@@ -65,7 +65,7 @@ def affordable_gaussians(config: TrainConfig, engine: BackendName, pixels: int) 
 
 
 def device_errors(engine: BackendName) -> AbstractContextManager[None]:
-    """Inside, what goes wrong on the engine's device becomes a UserError."""
+    """Errors of the backend's device inside become UserError or OutOfMemory."""
     if engine == "cpu":
         return nullcontext()
     from .cuda.failures import plain_errors

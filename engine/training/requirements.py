@@ -32,7 +32,7 @@ MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
 
 
 def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) -> None:
-    """UserError for the first setting that `engine` cannot follow, or for which the dataset holds nothing to learn from."""
+    """UserError for the first setting that `engine` does not support, or for which the dataset lacks the maps."""
     for name, what in ONLY_ON_GPU.items():
         if engine == "cpu" and getattr(config, name):
             raise UserError(f"The built-in engine does not {what}.",
@@ -46,7 +46,7 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) ->
 
 
 def settled(config: TrainConfig, dataset: Dataset, engine: BackendName) -> TrainConfig:
-    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
+    """The settings with every `auto` decided, so that a job that is resumed elsewhere continues in the same way."""
     if config.max_gaussians:
         return config
     sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]

@@ -26,7 +26,7 @@ UNKNOWN_ERROR = -1.0
 def export_colmap(dataset: Dataset, folder: Path, on_progress: OnProgress = ignore_progress) -> Path:
     """Write images, masks and sparse/0 (binary) of a dataset into a folder that is not there yet, or empty; returns the model's folder.
 
-    The images are copies. Nothing is left behind when it fails or `say` breaks it off. UserError for datasets that COLMAP cannot hold.
+    The images are copies. The folder is removed when copying fails or `on_progress` raises. UserError for datasets that COLMAP cannot hold.
     """
     check_exportable(dataset)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

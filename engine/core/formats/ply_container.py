@@ -39,7 +39,7 @@ class PlyPart:
 
 @dataclass(frozen=True)
 class PlyHeader:
-    """What a PLY promises; the file has the size that this implies."""
+    """The header of a PLY; the file has the size that it implies."""
 
     parts: tuple[PlyPart, ...]
     comments: tuple[str, ...]

@@ -60,7 +60,7 @@ class SpzStreams:
 
 @dataclass(frozen=True)
 class SpzHeader:
-    """What an SPZ file promises."""
+    """The header of an SPZ file."""
 
     version: int
     count: int
@@ -82,7 +82,7 @@ class SpzHeader:
 
 
 def unpack_spz(path: Path) -> SpzStreams:
-    """Read an SPZ file; UserError in one sentence when it is no SPZ, of another version, cut off, damaged or boasting."""
+    """Read an SPZ file; UserError in one sentence when it is no SPZ, of another version, cut off or damaged."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -55,7 +55,7 @@ class GradientsStruct(ctypes.Structure):
 
 
 class StepInputStruct(ctypes.Structure):
-    """Lesson in splat.c."""
+    """StepInput in splat.c."""
 
     _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
                 *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
@@ -144,7 +144,7 @@ def floats(array: np.ndarray | None, *shape: int) -> ctypes._Pointer | None:
 
 @dataclass(frozen=True)
 class Images:
-    """What a frame looks like, planar."""
+    """A rendered frame, planar."""
 
     rgb: np.ndarray  # [3, H, W]
     transmittance: np.ndarray  # [H, W]
@@ -153,14 +153,14 @@ class Images:
 
 @dataclass(frozen=True)
 class KernelScene:
-    """Gaussians and how they are drawn."""
+    """Gaussians, SH degree and low-pass filter, as the kernels take them."""
 
     gaussians: Blocks
     sh_degree: int
     low_pass: LowPass = CLASSIC
 
     def struct(self) -> SceneStruct:
-        """As C wants it."""
+        """The same as SceneStruct."""
         values = self.gaussians.values
         if not 0 <= self.sh_degree <= 3 or (self.sh_degree + 1) ** 2 > 1 + self.gaussians.rest:
             raise ValueError(f"degree {self.sh_degree} of {1 + self.gaussians.rest} coefficients")
@@ -291,5 +291,5 @@ def _check(code: int) -> None:
 
 
 def out_of_memory() -> UserError:
-    """The sentence for a computer without enough memory."""
+    """UserError for an allocation that failed."""
     return UserError("The computer ran out of memory.", "Lower the resolution or the number of Gaussians.")

@@ -1,4 +1,4 @@
-"""From Gaussians to what is drawn beside colour, and from what was drawn to what the loss compares."""
+"""Features of Gaussians that are rasterized beside colour (depth, normals), and composing the result for the loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING = 1e-10
 
 @dataclass(frozen=True)
 class RenderedFeatures:
-    """What is drawn beside colour and alpha. Spread needs depth."""
+    """Which features are rasterized beside colour and alpha. `spread` needs `depth`."""
 
     depth: bool = False
     spread: bool = False
@@ -42,7 +42,7 @@ def features(parameters: Parameters, camera: TensorCamera, wanted: RenderedFeatu
 
 
 def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Composite:
-    """Put what was drawn before a color [3] or a picture [H, W, 3], and take the features apart again."""
+    """Composite the drawn image over a colour [3] or an image [H, W, 3], and split the features."""
     rgb = drawn.rgb + (1.0 - drawn.alpha)[..., None] * behind
     depth = spread = normals = None
     if wanted.depth:

@@ -1,4 +1,4 @@
-"""What a step wants to make small: pure functions of images and parameters. Each term is a mean, so weights mean the same at every size."""
+"""Loss terms: pure functions of images and parameters. Each is a mean, so that weights do not depend on the image size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALLEST_DEPTH = 1e-6
 
 
 def view_loss(seen: Composite, truth: GroundTruth, settings: StepSettings) -> Tensor:
-    """Difference between what is drawn and what the photo says, under all weights that are not 0.
+    """Weighted sum of the terms between the rendering and the photo; terms of weight 0 are left out.
 
     Pixels that the mask leaves out have no gradient, exactly.
     """
@@ -46,7 +46,7 @@ def _view_terms(seen: Composite, truth: GroundTruth, learned: Tensor | None, set
 
 
 def shape_loss(parameters: Parameters, settings: StepSettings) -> Tensor:
-    """Pressure on the Gaussians themselves, whatever the photo."""
+    """Regularisation of the Gaussians, independent of the photo."""
     loss = parameters["opacities"].new_zeros(())
     if settings.opacity_regularisation:
         loss = loss + settings.opacity_regularisation * opacity_loss(parameters["opacities"])

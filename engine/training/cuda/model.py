@@ -131,7 +131,7 @@ class TorchModel:
         return Gaussians(**{name: self.read(name) for name in NAMES})
 
     def sample(self, most: int) -> Gaussians:
-        """Only what is shown leaves the device."""
+        """See backend.Model; only the sampled rows are copied from the device."""
         with torch.no_grad(), plain_errors():
             rows = self._rows(sampled_rows(self.count, most))
             arrays = {name: to_numpy(self._learned.tensors[name].index_select(0, rows)) for name in NAMES if name != "shN"}

@@ -75,7 +75,7 @@ class DevicePhotos:
         return photo
 
     def release(self) -> None:
-        """Keep nothing, from here on too: memory is short."""
+        """Free all photos and keep none from here on."""
         self.budget = 0
         self._forget(list(self._kept))
 
@@ -90,7 +90,7 @@ class DevicePhotos:
         return coming.result() if coming else self._copied(target)
 
     def _keep(self, key: Key, photo: DevicePhoto) -> None:
-        """Hold on to a photo if there is room. Other sizes of it make place: the schedule has left them."""
+        """Keep a photo if the budget allows. Other sizes of the same photo are freed first."""
         if key in self._kept:
             return
         if self.held + photo.size > self.budget:
@@ -117,7 +117,7 @@ class DevicePhotos:
 
 
 def key_of(target: Target) -> Key:
-    """What tells photos of one training apart."""
+    """Identifies a photo and its size within a training."""
     return target.view, target.camera.width, target.camera.height
 
 

@@ -1,1 +1,1 @@
-"""Watches a training, and says early when it is unhealthy."""
+"""Finds unhealthy trainings early."""

@@ -1,7 +1,7 @@
-"""What tells that a training is sick: thresholds, and one judgement a symptom. Nothing here remembers or renders.
+"""Checks of one measurement of a training, with their thresholds: pure functions that return a Finding, or None when all is well.
 
 Calibrated on the sample scene, a studio set of 16 photos, a hand-held orbit of 97 phone photos, and trainings in which each
-trouble was planted; figures in brackets say what the sound ones gave.
+trouble was planted; numbers in brackets are those of healthy data.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORDS = {"means": "positions", "quats": "rotations", "scales": "sizes", "opaciti
          "shN": "view-dependent colours"}
 
 FEWEST_STEPS = 10
-"""Steps in which every gradient must have come and everything must have moved."""
+"""Steps after which every parameter must have had a gradient and must have changed."""
 
 NEEDLE = 10.0
 """Times the middle axis that the longest one of a needle measures."""
@@ -59,7 +59,7 @@ BETA1, FADING = 0.9, 1e-4
 
 @dataclass(frozen=True)
 class SceneContext:
-    """Where the Gaussians belong."""
+    """Middle and size of the scene, and the settings of the training."""
 
     middle: np.ndarray  # [3]
     scale: float
@@ -67,7 +67,7 @@ class SceneContext:
 
 
 def run_checks(measurements: Measurements, scene: SceneContext) -> Iterator[Finding]:
-    """Everything that one look tells, worst first."""
+    """The findings of one measurement, worst first."""
     config = scene.config
     transparent = collapsed(measurements, config)  # explains gradients that do not come
     judged = (not_finite(measurements, config), transparent or no_gradients(measurements), switched_off(measurements),
@@ -85,25 +85,25 @@ def not_finite(measurements: Measurements, config: TrainConfig) -> Finding | Non
 
 
 def no_gradients(measurements: Measurements) -> Finding | None:
-    """Parameters that the images have never asked anything of."""
+    """Parameters that have had no gradient at all."""
     without = [name for name in _active(measurements) if measurements.parameter_health[name].moment_norm == 0.0]
     return _without_gradients(without, measurements)
 
 
 def gone_gradients(before: Measurements, parameter_health: dict[str, ParameterHealth], steps: int) -> Finding | None:
-    """Parameters that the images have asked nothing of since a look `steps` steps before: all their moments have faded alike."""
+    """Parameters without gradient in the last `steps` steps: their moments have only decayed since the measurement `before`."""
     faded = [name for name in _active(before) if _faded(before.parameter_health[name], parameter_health[name], BETA1**steps)]
     return _without_gradients(faded, before)
 
 
 def _faded(before: ParameterHealth, after: ParameterHealth, share: float) -> bool:
-    """Whether length and sum of the moments are just this share of what they were."""
+    """Whether norm and sum of the moments are exactly `share` of their values before."""
     return (math.isclose(after.moment_norm, share * before.moment_norm, rel_tol=FADING)
             and math.isclose(after.moment_sum, share * before.moment_sum, rel_tol=FADING))
 
 
 def _active(measurements: Measurements) -> list[str]:
-    """Parameters that images have a say in at this step."""
+    """Names of the parameters that have gradients at this step: shN only from SH degree 1 on."""
     return [name for name in measurements.parameter_health if name != "shN" or measurements.settings.sh_degree]
 
 
@@ -122,14 +122,14 @@ def _without_gradients(dead: list[str], measurements: Measurements) -> Finding |
 
 
 def switched_off(measurements: Measurements) -> Finding | None:
-    """Parameters that may not move."""
+    """Parameters whose learning rate is 0."""
     stopped = [name for name in measurements.parameter_health if measurements.settings.learning_rates[name] == 0.0]
     return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
                    "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
 
 
 def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], settings: StepSettings) -> Finding | None:
-    """Parameters that have not moved since a look some steps `before`, though they should have."""
+    """Parameters with gradients and a learning rate whose values are those of the measurement `before`."""
     stuck = [name for name, here in parameter_health.items() if here.moment_norm > 0.0 and before.parameter_health[name].moment_norm > 0.0
              and here.value_checksum == before.parameter_health[name].value_checksum and settings.learning_rates[name] > 0.0]
     return Finding("error", f"The Gaussians' {_words(stuck)} do not change, though they have gradients and a learning rate.",
@@ -137,7 +137,7 @@ def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], 
 
 
 def collapsed(measurements: Measurements, config: TrainConfig) -> Finding | None:
-    """Nearly everything has become transparent."""
+    """Nearly all Gaussians have become transparent."""
     share = float((sigmoid(measurements.sample.opacities) < DEAD_OPACITY).mean()) if measurements.count else 1.0
     if share < COLLAPSED:
         return None
@@ -157,7 +157,7 @@ def lost(measurements: Measurements, scene: SceneContext) -> Finding | None:
 
 
 def needles(measurements: Measurements, config: TrainConfig) -> Finding | None:
-    """Gaussians as thin as needles, which look right from the photos alone."""
+    """Too many Gaussians are needles."""
     ordered = np.sort(measurements.sample.scales, axis=1)
     share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if measurements.count else 0.0
     return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
@@ -166,7 +166,7 @@ def needles(measurements: Measurements, config: TrainConfig) -> Finding | None:
 
 
 def dark_or_bright(measurements: Measurements, config: TrainConfig) -> Finding | None:
-    """Renderings that are darker or brighter than their photos."""
+    """The mean brightness of renderings is off."""
     resetting = config.strategy == "default" and config.reset_every <= measurements.step < config.refine_until * config.max_steps
     since = measurements.step % config.reset_every if resetting else measurements.step
     if since < DRIFT_FROM or not measurements.views:
@@ -198,7 +198,7 @@ def _words(names: list[str]) -> str:
 
 
 def unusual(config: TrainConfig) -> str:
-    """Learning rates and regularisations that are far beyond the defaults, as a sentence; empty when none is."""
+    """A sentence naming settings that are far beyond their defaults; empty when there are none."""
     usual = TrainConfig()
     far = [name for name, times in UNUSUAL.items() if getattr(config, name) > times * getattr(usual, name)]
     said = ", ".join(f"{name} is {getattr(config, name):g} (default {getattr(usual, name):g})" for name in far)
@@ -206,6 +206,6 @@ def unusual(config: TrainConfig) -> str:
 
 
 def standstill(measurements: Measurements, scene: SceneContext) -> str:
-    """Why a training makes nothing better, in one sentence, as far as it can be told."""
+    """The most likely cause of a training that does not improve, as a sentence."""
     found = next(run_checks(measurements, scene), None)
     return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."

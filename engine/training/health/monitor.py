@@ -1,4 +1,4 @@
-"""Watches a training: looks at it now and then, remembers, and tells each symptom once. It reads the model and changes nothing."""
+"""Monitors a training: measures it at intervals and reports each kind of finding once. Reads the model and changes nothing."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from .trends import (
 
 LOOK_SECONDS = 2.0
 SHARE = 0.004
-"""Of the time that goes into looking at most: looks that take longer come less often."""
+"""Largest share of the time that measurements take: slower ones are taken less often."""
 
 PROBES = 2
-"""Training views that a look renders."""
+"""Training views that a measurement renders."""
 
 DISTRUST_EVERY = 8
-"""Looks at whose first the backend's own figures are checked."""
+"""The backend's own PSNR is checked at the first of so many measurements."""
 
 REMEMBERED = 64
-"""Looks that speed and memory are judged by."""
+"""Latest measurements that speed and memory are judged by."""
 
 
 class Health:
-    """The watch over one training. What it finds waits in news()."""
+    """Monitor of one training. updates() returns what it has found."""
 
     def __init__(self, scene: SceneContext, photos: Photos, count: int, earlier: Iterable[Event] = ()):
         self.scene = scene
         self.seconds = 0.0
         """spent on watching"""
         self.forgiven = {event.kind for event in earlier if isinstance(event, Finding) and event.severity == "error"}
-        """kinds that this job has paused for before: it was told to go on"""
+        """kinds that this job has paused for before and was resumed after"""
         self._targets = sampled_targets(photos, PROBES)
         self._looks = Every(LOOK_SECONDS, first=False)
         self._told: set[str] = set()
@@ -61,7 +61,7 @@ class Health:
         self._report(switched_off(scene.config, count))
 
     def watch(self, model: Model, step: int, settings: StepSettings) -> None:
-        """Look at the training where it is time to; `step` steps are done, the last of them with `settings`."""
+        """Measure the training when it is due; `step` steps are done, the last of them with `settings`."""
         if self._traced and step >= self._traced.step + FEWEST_STEPS:
             self._recheck(model, self._traced, step, settings)
         if step >= FEWEST_STEPS and self._looks.due():
@@ -73,7 +73,7 @@ class Health:
         return updates
 
     def look(self, model: Model, step: int, settings: StepSettings) -> None:
-        """Look at parameters, gradients and a few views."""
+        """Measure parameters, moments and a few views."""
         start = time.perf_counter()
         if self._looks_taken % DISTRUST_EVERY == 0:
             self._check_own_figures(model, settings.sh_degree)
@@ -88,7 +88,7 @@ class Health:
         self._looks.postpone(took / SHARE)
 
     def _recheck(self, model: Model, before: Measurements, step: int, settings: StepSettings) -> None:
-        """Whether gradients have come and parameters have moved since a look."""
+        """Check whether parameters have had gradients and have changed since the measurement `before`."""
         start = time.perf_counter()
         parameter_health = model.parameter_health()
         if not collapsed(before, self.scene.config):
@@ -98,13 +98,13 @@ class Health:
         self.seconds += time.perf_counter() - start
 
     def refined(self, before: int, after: int, changed: int) -> None:
-        """Take note of a refinement: how many Gaussians there were and are, and how many were added, moved or removed."""
+        """Record a refinement: Gaussians before and after, and how many were added, moved or removed."""
         self._traced = None  # rows are others
         self._refinements.append(Refinement(before, after, changed))
         self._report(densification_idle(self._refinements, self.scene.config), runaway_growth(self._refinements, self.scene.config))
 
     def measured(self, model: Model, step: int, psnr: float, sh_degree: int) -> None:
-        """Take note of a PSNR on held-out views, and look at those that are trained on."""
+        """Record a PSNR in dB on held-out views, and measure views that are trained on."""
         start = time.perf_counter()
         learned = mean_psnr([sample_view(model, target, sh_degree) for target in self._targets])
         self._measurements.append(Measurement(step, psnr, learned))
@@ -112,12 +112,12 @@ class Health:
         self.seconds += time.perf_counter() - start
 
     def _check_own_figures(self, model: Model, sh_degree: int) -> None:
-        """Whether what the backend says of a view can be true. It draws a reduced view as a picture of its own, and so do we."""
+        """Compare the backend's PSNR of a view with the L1 of its rendering; both render the reduced view."""
         for target in self._targets[:1]:
             self._report(impossible(model.score(target, sh_degree)[0], sample_view(model, target, sh_degree, reduction=1).l1))
 
     def _report(self, *found: Finding | None) -> None:
-        """Keep what is there and of a new kind for news()."""
+        """Keep findings of a new kind for updates()."""
         for finding in found:
             if finding and finding.kind not in self._told:
                 self._told.add(finding.kind)

@@ -1,4 +1,4 @@
-"""What tells that a training is getting sick: judgements of several looks, refinements or measurements in a row.
+"""Checks of several measurements or refinements in a row; each returns a Finding, or None when all is well.
 
 See checks.py for how the thresholds were found.
 """
@@ -22,27 +22,27 @@ RUNAWAY, RUNAWAY_TIMES = 0.6, 3
 """Share of new Gaussians in so many refinements in a row that no scene needs."""
 
 FALLEN, RISEN = 0.7, 0.3
-"""dB that held-out views have lost, and training views gained, since the best measurement, when a training learns by heart."""
+"""dB that held-out views have lost, and training views gained, since the best measurement, when a training overfits."""
 
 STILL, STILL_TIMES = 0.05, 4
-"""dB that so many measurements in a row gain when nothing gets better any more."""
+"""Gain in dB over so many measurements in a row below which the quality has stopped improving."""
 
 SLOW, SLOW_TIMES, SLOW_AFTER = 0.2, 3, 4
-"""Share of the usual speed, in so many looks in a row after so many at the usual one, that makes a training slow."""
+"""Share of the usual speed, in so many measurements in a row after so many at the usual one, below which a training is slow."""
 
 SLOW_SECONDS = 0.5
-"""Shorter looks say nothing about speed."""
+"""Shortest interval between measurements that speed is judged by."""
 
 GROWING_TIMES = 6
-"""Looks in a row at which memory has grown, before it is a trend."""
+"""Measurements in a row at which memory must have grown."""
 
 GAUSSIAN_BYTES = 4000
-"""Of memory that a Gaussian may rightly bring."""
+"""Bytes of memory that each added Gaussian accounts for."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """When a look was taken, and how much memory there was."""
+    """Time, size and used memory at one measurement."""
 
     step: int
     seconds: float
@@ -54,7 +54,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What the strategy did."""
+    """Number of Gaussians before and after a refinement, and how many changed."""
 
     before: int
     after: int
@@ -92,7 +92,7 @@ def switched_off(config: TrainConfig, count: int) -> Finding | None:
 
 
 def runaway_growth(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
-    """Gaussians that double and double again."""
+    """The number of Gaussians grows too fast in several refinements in a row."""
     last = done[-RUNAWAY_TIMES:]
     if len(last) < RUNAWAY_TIMES or any(each.after < (1 + RUNAWAY) * each.before for each in last):
         return None
@@ -117,7 +117,7 @@ def overfitting(measured: Sequence[Measurement]) -> Finding | None:
 
 
 def plateaued(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
-    """Nothing gets better any more, at full size and after the last refinement."""
+    """The PSNR has stopped rising, at full size and after the last refinement."""
     settled = [each for each in measured if each.step > max(config.refine_until, config.half_until) * config.max_steps]
     last = settled[-STILL_TIMES:]
     if len(last) < STILL_TIMES or max(each.held_out for each in last) - last[0].held_out > STILL:
@@ -141,7 +141,7 @@ def slowdown(paces: Sequence[Pace]) -> Finding | None:
 
 
 def memory_growth(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | None:
-    """Memory that grows from look to look and will not suffice to the end. `free` bytes are left."""
+    """Memory that grows from measurement to measurement and will not suffice to the end. `free` bytes are left."""
     last = paces[-GROWING_TIMES:]
     held = [pace.memory - GAUSSIAN_BYTES * pace.count for pace in last]
     if len(last) < GROWING_TIMES or any(b <= a for a, b in pairwise(held)) or last[-1].step == last[0].step:
