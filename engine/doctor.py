@@ -1,4 +1,4 @@
-"""The self-check: looks at everything the engine needs here, and says what is wrong and how to mend it.
+"""The self-check: everything the engine needs on this computer, each row with its state and fix.
 
 `python -m engine.doctor --json` answers Blender and the installer with one line; with Blender's own Python it needs numpy alone.
 """

@@ -2,7 +2,7 @@
 
 A training needs the standard library, numpy and the kernels.
 
-Whatever happens is told in the job folder's events; nothing is printed but the log.
+Results and failures are events of the job folder; only the log is printed.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Preflight:
 
 
 def write_page(job: JobFolder, writer: EventWriter, finished: Finished) -> None:
-    """Write the job's report.html; a failure is told and ends nothing."""
+    """Write the job's report.html; a failure becomes a finding."""
     try:
         from .report.writing import write_report
 
@@ -231,7 +231,7 @@ def write_page(job: JobFolder, writer: EventWriter, finished: Finished) -> None:
 
 
 def follow(job: JobFolder) -> int:
-    """Train as one of several processes, beside the one that writes the job's files; only a failure is told."""
+    """Train as one of several processes, beside the one that writes the job's files; only a failure is reported."""
     listen_for_signals()
     writer = EventWriter(job)
     try:
@@ -289,7 +289,7 @@ def lower_priority() -> None:
 
 
 def listen_for_signals() -> threading.Event:
-    """An event that is set when somebody asks this process to end."""
+    """An event that is set by SIGTERM and SIGINT."""
     event = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: event.set())

@@ -1,4 +1,4 @@
-"""One capture of a batch: its scene is shown meanwhile, and its task knows how far it is."""
+"""One capture of a batch: its scene is shown meanwhile, and its task holds the progress."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _capture(order: CaptureOrder, work: Path) -> None:
 
 
 def _plans(order: CaptureOrder, work: Path) -> Iterator[BatchPlan]:
-    """A plan for each dataset; what is wrong with one is told, and the others go on."""
+    """A plan for each dataset; problems of one are reported, and the others go on."""
     for views in _views(order):
         name = f"{views.scene.name} {views.collection.name}" if views.collection else views.scene.name
         dataset = Path(order.output) / file_name(name)

@@ -30,7 +30,7 @@ NOT_GEOMETRY = ("CAMERA", "LIGHT", "EMPTY")
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """A capture that can begin, and the task that tells how far it is."""
+    """A capture that can begin, and the task with its progress."""
 
     task: Task
     scene: str

@@ -81,7 +81,7 @@ class Installation:
             os.killpg(self.process.pid, signal.SIGTERM)
 
     def factor(self) -> float:
-        """How far the stage is, 0 to 1; 0 where it cannot be told."""
+        """Share of the stage that is done, 0 to 1; 0 while it is unknown."""
         return self.step.done / self.step.total if self.step.total else 0.0
 
     def sentence(self) -> str:

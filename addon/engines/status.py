@@ -49,7 +49,7 @@ def status() -> EngineStatus:
 
 
 def forget_status() -> None:
-    """The engine was changed: ask again when somebody wants to know."""
+    """Forget the status after a change of the engine; the next want_status() asks again."""
     global _status
     _status = UNKNOWN
 
@@ -62,7 +62,7 @@ def want_status() -> EngineStatus:
 
 
 def check_engine(command: list[str], environment: dict[str, str]) -> threading.Thread:
-    """Ask a worker to check itself, in a thread; status() tells the answer."""
+    """Run the worker's self-check in a thread; status() returns its result."""
     global _status
     _status = CHECKING
     thread = threading.Thread(target=_check, args=(command, environment), daemon=True)

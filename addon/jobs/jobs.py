@@ -148,7 +148,7 @@ def stop(job: WatchedJob) -> None:
 
 
 def delete_remote_job(job: WatchedJob) -> None:
-    """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
+    """Delete a job that has ended at its remote engine, which frees its disk there; downloaded files are kept."""
     job.engine.delete(job.name)
     job.watch_until = time.monotonic() + DELETING_SECONDS
     start_timer()

@@ -85,7 +85,7 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
 
 
 def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:
-    """What somebody should know before saying yes."""
+    """What is downloaded, from where, how large and under which licences, line by line."""
     return [
         ("What", f"{backend.title}: {backend.content}"),
         ("From", f"The folder {wheels}" if wheels else _source(backend)),

@@ -111,7 +111,7 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
 
 
 def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
-    """The newest things worth knowing; those that made the training fail are told by its outcome."""
+    """The newest findings, without those that made the training fail: its outcome shows them."""
     findings = shown_findings(job)
     for finding in findings[-MOST_SHOWN:]:
         draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])

@@ -14,7 +14,7 @@ from ..splats import display
 from .drawing import ViewportDrawing
 
 PATIENCE = 1 / 60
-"""Seconds between two looks at a sort under way."""
+"""Seconds between checks of a sort that runs."""
 
 running: ViewportDrawing | None = None
 """None before register(), and where Blender draws splats itself."""
@@ -23,7 +23,7 @@ _handle: Any = None
 
 
 def failure() -> str:
-    """Why nothing is drawn; empty when all is well."""
+    """Why nothing is drawn; empty without an error."""
     return running.failure if running is not None else ""
 
 

@@ -24,7 +24,7 @@ CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
 
 @dataclass(frozen=True)
 class Eye:
-    """A camera as OpenGL has it, and the size of its picture."""
+    """A camera in OpenGL's convention, and the size of its image."""
 
     view: np.ndarray  # [4, 4] world to camera, which looks along -z
     projection: np.ndarray  # [4, 4]
@@ -141,7 +141,7 @@ def entries_texture(order: Order) -> gpu.types.GPUTexture:
 
 
 def depth_texture(depths: gpu.types.Buffer, eye: Eye) -> gpu.types.GPUTexture:
-    """Depths of the scene as a framebuffer tells them, 0 near to 1 far."""
+    """Texture of the scene's depths from a framebuffer, 0 near to 1 far."""
     return gpu.types.GPUTexture((eye.width, eye.height), format="R32F", data=depths)
 
 

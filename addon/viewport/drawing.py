@@ -28,7 +28,7 @@ class Viewport:
         self._canvas: Canvas | None = None
 
     def canvas(self, eye: Eye) -> Canvas:
-        """To paint on, of the region's size."""
+        """The canvas of the region's size, made anew when that has changed."""
         if self._canvas is None or self._canvas.size != (eye.width, eye.height):
             self._canvas = Canvas(eye.width, eye.height)
         return self._canvas
@@ -119,7 +119,7 @@ def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:
 
 
 def outline_of(context: bpy.types.Context) -> Outline:
-    """As the theme and the viewport's overlays want it."""
+    """Colours and width of the outline by theme and overlay settings."""
     overlay, theme = context.space_data.overlay, context.preferences.themes[0].view_3d
     width = max(1, round(context.preferences.system.pixel_size)) if overlay.show_overlays and overlay.show_outline_selected else 0
     return Outline(tuple(theme.object_selected), tuple(theme.object_active), width)

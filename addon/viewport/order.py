@@ -47,7 +47,7 @@ class SortRequest:
 
 @dataclass(frozen=True)
 class Order:
-    """Who is drawn when."""
+    """The order in which splats are drawn."""
 
     request: SortRequest
     entries: np.ndarray  # [M, 2] float32: row in the textures, part; the farthest first

@@ -38,7 +38,7 @@ class DrawnScene:
 
 
 class Changes:
-    """Counts what Blender tells of changed geometry. Touches no data, so that a render's thread may call it."""
+    """Counts the geometry updates of each object.  Touches no data, so that a render's thread may call it."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -52,7 +52,7 @@ class Changes:
                 self._counts[uid] = self._counts.get(uid, 0) + 1
 
     def forget(self) -> None:
-        """Nothing that was read before holds any more."""
+        """Invalidate everything that was read before."""
         self._all += 1
 
     def of(self, target: bpy.types.Object) -> Hashable:

@@ -75,7 +75,7 @@ def capture(
 
 
 class Batch:
-    """The datasets that Blender tells of, and the trainings on them; `early`: each begins as soon as its dataset is captured."""
+    """The datasets that Blender reports, and the trainings on them; `early`: each begins as soon as its dataset is captured."""
 
     def __init__(self, config: TrainConfig | None, trainings: Trainings, early: bool):
         self.config, self.trainings, self.early = config, trainings, early
@@ -108,7 +108,7 @@ class Batch:
                 self.trainings.add(task)
 
     def _take_in(self, news: CaptureUpdate, folder: Path) -> None:
-        """Note what Blender tells; a problem of the whole file is that of every dataset of it that is not captured."""
+        """Record what Blender reports; a problem of the whole file is that of every dataset of it that is not captured."""
         if not news.dataset:
             if not any(task.dataset.parent == folder for task in self.tasks):
                 self.tasks.append(Task(folder.name, folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend: `message` says what is wrong, `hint` says what to do about it."""
+    """An error that the user can fix: `message` says what is wrong, `hint` says what to do about it."""
 
     def __init__(self, message: str, hint: str = ""):
         super().__init__(f"{message} {hint}".strip())

@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def write_line(answer: dict[str, object]) -> None:
-    """One line for whoever started this."""
+    """Print one line of JSON for the parent process."""
     print(json.dumps(answer), flush=True)
 
 

@@ -1,6 +1,6 @@
 """The folder of the full engine on the disk: which environments are in it, which one is in use, and what state they are in.
 
-An environment begins with the file `incomplete` and ends with the file `version`; whatever happens in between, its state can be told.
+An environment begins with the file `incomplete` and ends with the file `version`; an interruption in between is seen by `incomplete`.
 The file `current` names the one in use.
 """
 
@@ -31,7 +31,7 @@ class InstallState(Enum):
     READY = "ready"
     OUTDATED = "outdated"  # it works, and the extension has a newer one
     BROKEN = "broken"  # the Python that it was built on is gone
-    INSTALLING = "installing"  # a process of whoever asks works on it; the folder alone does not tell
+    INSTALLING = "installing"  # known by the process that installs, not by the folder
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def choose(here: Surroundings) -> InstallPlan:
 
 
 def unsuited(backend: Backend, graphics: Graphics | None) -> UserError | None:
-    """Why a set that somebody chose cannot train here; None when it can, or is for processors."""
+    """Why a chosen set cannot train here; None when it can, or is for processors."""
     if backend.cuda is None or (graphics and backend.suits(graphics)):
         return None
     hint = "Let the installer choose what suits this computer."

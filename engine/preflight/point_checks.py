@@ -78,7 +78,7 @@ def _colors(points: PointCloud) -> list[Finding]:
 
 
 def _unseen(points: PointCloud, dataset: Dataset) -> list[Finding]:
-    """Points in no camera's image. When no camera sees any, the agreement of poses and points tells."""
+    """Points in no camera's image. When no camera sees any point, reprojection_checks reports it instead."""
     seen = np.zeros(len(points), bool)
     for view in dataset.views:
         seen |= inside_view(view.camera, points.positions.astype(np.float64))[0]

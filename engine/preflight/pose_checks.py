@@ -95,7 +95,7 @@ def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
 
 
 def check_directions(views: tuple[View, ...]) -> list[Finding]:
-    """Cameras whose axes meet behind them: all that tells of flipped axes where there are no start points. Poses must be sound."""
+    """Cameras whose axes meet behind them: the sign of flipped axes without start points. Poses must be valid."""
     if len(views) < limit.FEWEST_COMPARED:
         return []
     middle = focus_point([view.camera for view in views])

@@ -103,8 +103,8 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 def _nothing(folder: Path, files: list[Path], excluded: list[UnregisteredPhoto]) -> UserError:
     if excluded:
-        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
-        return UserError(f"None of the files in {folder} is a readable photo. {told}", "Copy the photos from the camera again.")
+        explanation = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        return UserError(f"None of the files in {folder} is a readable photo. {explanation}", "Copy the photos from the camera again.")
     if any(path.suffix.lower() in VIDEOS for path in files):
         return UserError(f"{folder} holds videos but no photos.", "Extract the frames of a video first: splatwright frames VIDEO DIR.")
     return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
@@ -202,7 +202,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """With the colours that viewers show: phones and RAW developers save wider spaces, and say so in a profile."""
+    """The image in sRGB, converted from the colour space that its profile names."""
     profile = image.info.get("icc_profile")
     if not profile:
         return image

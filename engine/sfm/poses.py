@@ -90,8 +90,8 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unregister
     if count < FEWEST:
         what = f"{folder} holds {count} photo{'s' if count > 1 else ''} ({named(copy.photo.name for copy in copies)})"
     else:
-        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
-        what = f"Only {len(copies)} of the {count} photos in {folder} can be used. {told}"
+        explanation = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        what = f"Only {len(copies)} of the {count} photos in {folder} can be used. {explanation}"
     raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
 
 
@@ -137,10 +137,10 @@ def _shots(
 
 def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: Sequence[UnregisteredPhoto]) -> UserError:
     reasons = explain(copies, outcome)
-    told = " ".join(f"{each.name}: {each.reason}" for each in reasons[:3])
+    explanation = " ".join(f"{each.name}: {each.reason}" for each in reasons[:3])
     more = f" ({len(reasons) - 3} more alike.)" if len(reasons) > 3 else ""
     unusable = f" {len(excluded)} could not be used at all: {named(each.name for each in excluded)}." if excluded else ""
-    return UserError(f"No cameras were found for these {len(copies)} photos. {told}{more}{unusable}",
+    return UserError(f"No cameras were found for these {len(copies)} photos. {explanation}{more}{unusable}",
                      "Walk around the subject and take a photo at every small step, so that each shows most of what the one before shows.")
 
 

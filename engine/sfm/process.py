@@ -30,7 +30,7 @@ TICK_SECONDS = 0.5
 def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outcome:
     """Run COLMAP in a child process and return its outcome. UserError when the process fails; its log lies in the work folder.
 
-    `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
+    `on_progress` gets the child's last step again every half second, so that it can cancel while COLMAP is silent.
     """
     write_request(request, work)
     (work / OUTCOME).unlink(missing_ok=True)

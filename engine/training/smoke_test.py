@@ -49,7 +49,7 @@ class SmokeTest:
         self._before = self._state(run.model, sh_degree_at(run.step, run.config))
 
     def conclude(self, run: Run) -> None:
-        """UserError, naming the cause as far as it can be told, when the steps so far have not made the model better."""
+        """UserError with the most likely cause when the steps so far have not improved the model."""
         after = self._state(run.model, sh_degree_at(run.step, run.config))
         problem = verdict(self._before, after)
         if problem:

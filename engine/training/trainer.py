@@ -171,7 +171,7 @@ def report_progress(run: Run, loss: Loss) -> None:
 
 
 def measure(run: Run) -> Score | None:
-    """Evaluate on held-out views and say so."""
+    """Evaluate on held-out views and emit the scores; None without held-out views."""
     score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.heartbeat)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))

@@ -57,7 +57,7 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def read_dataset_of(job: JobFolder) -> Dataset:
-    """The dataset of a training. One that lies in the job's own folder was sent by somebody: it may use nothing that lies elsewhere."""
+    """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
     folder = job.read_spec().dataset
     dataset = read_dataset(folder)
     if folder.resolve().is_relative_to(job.path.resolve()):
