@@ -130,7 +130,7 @@ def start(command: list[str], environment: dict[str, str], backend: Backend) -> 
     """Begin to install, and follow it with a timer. UserError while another installation runs."""
     global _installation
     if _installation is not None and _installation.running:
-        raise UserError("The full engine is being installed already.", "Wait until that ends.")
+        raise UserError("The full engine is being installed already.", "Wait until it ends.")
     own_group = {} if os.name == "nt" else {"start_new_session": True}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                text=True, encoding="utf-8", errors="replace", **own_group, **NO_CONSOLE)

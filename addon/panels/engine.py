@@ -15,8 +15,8 @@ SENTENCES = {
     InstallState.ABSENT: "The built-in engine trains on the processor. The full engine adds NVIDIA graphics cards, photos and videos.",
     InstallState.INCOMPLETE: "An installation was interrupted. Installing goes on where it stopped.",
     InstallState.READY: "The full engine is installed",
-    InstallState.OUTDATED: "This version of the extension has a newer full engine; the one that is installed goes on working",
-    InstallState.BROKEN: "The Python that the full engine was built on is gone, as after an update of Blender. Install it anew.",
+    InstallState.OUTDATED: "This version of the extension has a newer full engine; the installed one keeps working",
+    InstallState.BROKEN: "The Python that the full engine was built on is gone, for example after an update of Blender. Reinstall it.",
 }
 ICONS = {
     InstallState.ABSENT: "INFO",
@@ -27,9 +27,9 @@ ICONS = {
 }
 BUTTONS = {
     InstallState.ABSENT: "Install Full Engine …",
-    InstallState.INCOMPLETE: "Go On Installing …",
+    InstallState.INCOMPLETE: "Continue Installing …",
     InstallState.OUTDATED: "Upgrade …",
-    InstallState.BROKEN: "Install Anew …",
+    InstallState.BROKEN: "Reinstall …",
 }
 ROW_ICONS = {"well": "CHECKMARK", "absent": "REMOVE", "weak": "ERROR", "broken": "CANCEL"}
 

@@ -145,7 +145,7 @@ class EngineFolder:
             _lock(descriptor)
             yield descriptor
         except BlockingIOError:
-            raise UserError("The full engine is being installed or removed already.", "Wait until that ends.") from None
+            raise UserError("The full engine is being installed or removed already.", "Wait until it ends.") from None
         finally:
             os.close(descriptor)
 
