@@ -50,8 +50,8 @@ class Checks(Protocol):
 class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
-    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `sick`: why the
-    training pauses by itself.
+    `memory_limited`: memory did not suffice for all Gaussians. `rarely_saved`: a finding says that checkpoints are rare.
+    `unhealthy`: why the training pauses by itself.
     """
 
     job: JobFolder
