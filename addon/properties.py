@@ -106,7 +106,7 @@ def _choices(kind: Any) -> tuple[tuple[str, str, str], ...]:
 
 
 class PhotoSettings(bpy.types.PropertyGroup):
-    """Settings of taking pictures from videos and of finding cameras. Defaults are the engine's."""
+    """Settings of extracting frames from videos and of finding cameras. Defaults are the engine's."""
 
     video: StringProperty(
         name="Video", subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, description="The video to take pictures from",

@@ -1,4 +1,4 @@
-"""The self-check: looks at everything the engine needs here, and says what is wrong and how to mend it.
+"""The self-check: everything the engine needs on this computer, each row with its state and fix.
 
 `python -m engine.doctor --json` answers Blender and the installer with one line; with Blender's own Python it needs numpy alone.
 """
@@ -172,7 +172,7 @@ def architectures(graphics: Graphics | None) -> DoctorRow:
     """The generations of cards that PyTorch holds code for."""
     subject = "Architectures"
     if importlib.util.find_spec("torch") is None or graphics is None:
-        return DoctorRow(subject, DoctorState.ABSENT, "Not looked at: that takes PyTorch and an NVIDIA card.")
+        return DoctorRow(subject, DoctorState.ABSENT, "Not checked: it needs PyTorch and an NVIDIA card.")
     import torch
 
     held = torch.cuda.get_arch_list()

@@ -2,7 +2,7 @@
 
 A training needs the standard library, numpy and the kernels.
 
-Whatever happens is told in the job folder's events; nothing is printed but the log.
+Results and failures are events of the job folder; only the log is printed.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def work_alone(job: JobFolder) -> int:
 
     def training() -> None:
         job.clear_away()
-        job.beat()
+        job.heartbeat()
         do(job, writer.emit, control)
 
     try:
@@ -226,11 +226,11 @@ class Preflight:
 
 
 def write_page(job: JobFolder, emit: Emit, finished: Finished) -> None:
-    """Write the job's report.html; a failure is told and ends nothing."""
+    """Write the job's report.html; a failure becomes a finding."""
     try:
         from .report.writing import write_report
 
-        write_report(job, job.beat, finished)
+        write_report(job, job.heartbeat, finished)
     except UserError as error:
         emit(Finding("warning", f"The report was not written: {error.message}", error.hint,
                      code="report.not_written", values=values(problem=error.message)))
@@ -241,7 +241,7 @@ def write_page(job: JobFolder, emit: Emit, finished: Finished) -> None:
 
 
 def follow(job: JobFolder) -> int:
-    """Train as one of several processes, beside the one that writes the job's files; only a failure is told."""
+    """Train as one of several processes, beside the one that writes the job's files; only a failure is reported."""
     listen_for_signals()
     writer = EventWriter(job)
     try:
@@ -281,7 +281,7 @@ def taken(job: JobFolder, held: bool | None) -> bool:
 def clear_heartbeat(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
-        job.rest()
+        job.clear_heartbeat()
     except OSError as error:
         log(str(error))
 
@@ -293,7 +293,7 @@ def log(text: str) -> None:
 
 
 def listen_for_signals() -> threading.Event:
-    """An event that is set when somebody asks this process to end."""
+    """An event that is set by SIGTERM and SIGINT."""
     event = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: event.set())

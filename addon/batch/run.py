@@ -24,7 +24,7 @@ from ..jobs import jobs
 from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from .capture import captured
-from .plan import Plan, check_apart, check_places, check_room, plan_of
+from .plan import BatchPlan, check_apart, check_places, check_room, plan_of
 
 INTERVAL = 0.5
 AT_ONCE_ELSEWHERE = 1000
@@ -62,12 +62,12 @@ def ended() -> str:
     return _ended
 
 
-def begin() -> list[Plan]:
+def begin() -> list[BatchPlan]:
     """Look at every entry that shall be done. UserError, before anything begins, with what is wrong; each entry is told its own."""
     global _trainings, _ended
     entries = [entry for entry in batch_settings().entries if entry.enabled]
     if not entries:
-        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and tick them.")
+        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and enable them.")
     plans = _checked(entries)
     check_apart(plans)
     check_room(plans)
@@ -79,7 +79,7 @@ def begin() -> list[Plan]:
     return plans
 
 
-def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
+def capturing(plans: list[BatchPlan], render: Render) -> Generator[str, None, None]:
     """Capture what is not captured yet, scene by scene, and hand the datasets to the engine; yields lines for the status bar.
 
     Closing it early leaves what is not captured waiting. A capture that fails is noted, and the next one begins.
@@ -93,7 +93,7 @@ def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
     hand_over(plans)
 
 
-def hand_over(plans: list[Plan]) -> None:
+def hand_over(plans: list[BatchPlan]) -> None:
     """Let captured datasets be trained on."""
     for task in (plan.task for plan in plans):
         if task.state is TaskState.CAPTURED and _trainings is not None:
@@ -142,7 +142,7 @@ def look() -> None:
         start_timer(poll, INTERVAL)
 
 
-def _checked(entries: list[BatchEntry]) -> list[Plan]:
+def _checked(entries: list[BatchEntry]) -> list[BatchPlan]:
     plans, problems = [], []
     for entry in entries:
         try:

@@ -25,7 +25,7 @@ STOP_SECONDS = 1.0
 
 STARTING = Step("Starting")
 STOPPED = UserError("The installation was stopped.", "Install again: it goes on where it stopped.")
-ENDED = UserError("The installation ended without a word.", "Install again: it goes on where it stopped. The log may say more.")
+ENDED = UserError("The installation ended without a message.", "Install again: it goes on where it stopped. The log may say more.")
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Installation:
         end_tree(self.process, STOP_SECONDS)
 
     def factor(self) -> float:
-        """How far the stage is, 0 to 1; 0 where it cannot be told."""
+        """Share of the stage that is done, 0 to 1; 0 while it is unknown."""
         return self.step.done / self.step.total if self.step.total else 0.0
 
     def sentence(self) -> str:
@@ -132,7 +132,7 @@ def may_go_online(wheels: str) -> bool:
 def start(command: list[str], environment: dict[str, str], backend: Backend) -> Installation:
     """Begin to install. UserError while another installation runs."""
     if _task.running:
-        raise UserError("The full engine is being installed already.", "Wait until that ends.")
+        raise UserError("The full engine is being installed already.", "Wait until it ends.")
     begun = Installation(spawn(command, environment=environment, output=PIPE, errors=DISCARD), backend)
     threading.Thread(target=begun.listen, daemon=True).start()
     return _task.start(begun)

@@ -35,7 +35,7 @@ def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: bpy.types.Conte
 class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
     """An engine on another computer."""
 
-    name: StringProperty(name="Name", default="Engine", description="What you call this engine")
+    name: StringProperty(name="Name", default="Engine", description="Name of this engine")
     url: StringProperty(
         name="Address", default=f"http://127.0.0.1:{PORT}", update=_forget_answer,
         description="Where splatwright serve listens; through an SSH tunnel an address of this computer",
@@ -99,7 +99,7 @@ def draw(layout: bpy.types.UILayout, preferences: Any) -> None:
         box = layout.box()
         row = box.row()
         row.prop(entry, "name", text="")
-        row.operator("splatwright.ask_engine", text="", icon="FILE_REFRESH").number = entry.number
+        row.operator("splatwright.test_remote_engine", text="", icon="FILE_REFRESH").number = entry.number
         row.operator("splatwright.remove_engine", text="", icon="X").number = entry.number
         for name in ("url", "token", "certificate"):
             box.prop(entry, name)
@@ -161,7 +161,7 @@ class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
-    """Take this engine off the list. Its jobs go on"""
+    """Remove this engine from the list. Its jobs continue"""
 
     bl_idname = "splatwright.remove_engine"
     bl_label = "Remove Remote Engine"
@@ -180,11 +180,11 @@ class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_test_remote_engine(bpy.types.Operator):
     """Ask whether the engine answers, what it trains on and how busy it is"""
 
-    bl_idname = "splatwright.ask_engine"
-    bl_label = "Ask Engine"
+    bl_idname = "splatwright.test_remote_engine"
+    bl_label = "Test Connection"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     number: IntProperty(options={"SKIP_SAVE"})
@@ -198,4 +198,4 @@ class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_ask_engine))
+    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_test_remote_engine))

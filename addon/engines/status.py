@@ -51,7 +51,7 @@ def status() -> EngineStatus:
 
 
 def forget_status() -> None:
-    """The engine was changed: ask again when somebody wants to know."""
+    """Forget the status after a change of the engine; the next want_status() asks again."""
     _task.forget()
 
 

@@ -67,7 +67,7 @@ def found(scene: bpy.types.Scene) -> bool:
     return made is not None and made.found is not None
 
 
-def outdated(scene: bpy.types.Scene, estimate: Estimate) -> bool:
+def changed_links(scene: bpy.types.Scene, estimate: Estimate) -> bool:
     """Whether the settings are others than those that were tried."""
     try:
         return estimate.spec != wanted(scene)

@@ -155,8 +155,8 @@ def stop(job: WatchedJob) -> None:
         job.stopping = True
 
 
-def delete_there(job: WatchedJob) -> None:
-    """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
+def delete_remote_job(job: WatchedJob) -> None:
+    """Delete a job that has ended at its remote engine, which frees its disk there; downloaded files are kept."""
     job.engine.delete(job.name)
     job.watch_until = time.monotonic() + DELETING_SECONDS
     start_timer(poll, INTERVAL)

@@ -1,4 +1,4 @@
-"""Check the dataset before training, see its contact sheet and coverage, and mend what was found."""
+"""Check the dataset before training, see its contact sheet and coverage, and fix what was found."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty
 
 from ...engine.core.cameras.camera import Camera
-from ...engine.core.datasets.coverage import suggested_poses, view_counts
 from ...engine.core.datasets.dataset import Dataset
 from ...engine.core.datasets.excluded import exclude, include_all
 from ...engine.core.datasets.read import read_dataset
+from ...engine.core.datasets.view_coverage import suggested_poses, view_counts
 from ...engine.core.errors import UserError
 from ..capture import coverage
 from ..capture.relight import relight
@@ -34,7 +34,7 @@ def scene_dataset(context: bpy.types.Context) -> Dataset:
 
 
 class SPLATWRIGHT_OT_check_dataset(StartsInquiry, bpy.types.Operator):
-    """Look for bad images, poses and start points before any time is spent on them"""
+    """Check images, poses and start points before training"""
 
     bl_idname = "splatwright.check_dataset"
     bl_label = "Check Dataset"
@@ -72,10 +72,10 @@ class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
-    """Leave the images of this finding out of the training. The dataset keeps them; excluded.txt lists them"""
+    """Exclude the images of this finding from training. The dataset keeps them; excluded.txt lists them"""
 
     bl_idname = "splatwright.exclude_images"
-    bl_label = "Leave Out"
+    bl_label = "Exclude Images"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     finding: IntProperty(name="Finding", min=0, options={"SKIP_SAVE"})
@@ -86,15 +86,15 @@ class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
         if checked is None or self.finding >= len(checked.findings):
             raise UserError("There is no such finding any more.", "Check the dataset again.")
         count = exclude(scene_dataset(context), checked.findings[self.finding].images)
-        self.report({"INFO"}, f"{count} images are left out")
+        self.report({"INFO"}, f"{count} images are excluded")
         return bpy.ops.splatwright.check_dataset()
 
 
 class SPLATWRIGHT_OT_include_images(bpy.types.Operator):
-    """Take all images of the dataset in again"""
+    """Include all excluded images of the dataset again"""
 
     bl_idname = "splatwright.include_images"
-    bl_label = "Take All In"
+    bl_label = "Include All"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @reports_user_errors
@@ -110,7 +110,7 @@ class SPLATWRIGHT_OT_relight(bpy.types.Operator):
     bl_label = "Relight"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of taking some away")
+    brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of removing some")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         changed = relight(context.scene, 4.0 if self.brighter else 0.5)
@@ -149,7 +149,7 @@ class SPLATWRIGHT_OT_clear_coverage(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
-    """Place cameras that see what too few cameras of the dataset see"""
+    """Add cameras that see what too few cameras of the dataset see"""
 
     bl_idname = "splatwright.suggest_cameras"
     bl_label = "Suggest Cameras"
@@ -158,7 +158,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
     count: IntProperty(name="Count", default=6, min=1, soft_max=30, max=64, description="How many cameras at most")
     with_dataset: BoolProperty(
         name="With the Dataset's", default=True,
-        description="Place the dataset's own cameras too, so that one capture of the selected cameras takes all",
+        description="Add the dataset's own cameras too, so that one capture of the selected cameras has all",
     )
 
     @reports_user_errors

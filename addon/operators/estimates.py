@@ -15,7 +15,7 @@ from .starting import StartsInquiry
 
 
 class SPLATWRIGHT_OT_estimate(StartsInquiry, bpy.types.Operator):
-    """Try some fifty steps of the training, which tells how many minutes, how much memory and how much disk all of it takes"""
+    """Run about fifty steps to estimate the minutes, memory and disk that the whole training takes"""
 
     bl_idname = "splatwright.estimate"
     bl_label = "Estimate"
@@ -32,7 +32,7 @@ class SPLATWRIGHT_OT_estimate(StartsInquiry, bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop_estimate(bpy.types.Operator):
-    """End the estimate"""
+    """Stop the estimate"""
 
     bl_idname = "splatwright.stop_estimate"
     bl_label = "Stop Estimate"

@@ -34,7 +34,7 @@ class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
     bl_label = "Install Full Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    backend: EnumProperty(name="Packages", items=[("AUTO", "What Suits This Computer", "Chosen by the graphics card and its driver")]
+    backend: EnumProperty(name="Packages", items=[("AUTO", "Automatic", "Chosen by the graphics card and its driver")]
                           + [(name, backend.title, backend.content) for name, backend in BACKENDS.items()])
     wheels: StringProperty(name="Folder of Wheels", subtype="DIR_PATH",
                            description="Install from files that were fetched before, without any network. Empty: from the index")
@@ -86,7 +86,7 @@ class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
 
 
 def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:
-    """What somebody should know before saying yes."""
+    """What is downloaded, from where, how large and under which licences, line by line."""
     return [
         ("What", f"{backend.title}: {backend.content}"),
         ("From", f"The folder {wheels}" if wheels else _source(backend)),
@@ -135,7 +135,7 @@ class SPLATWRIGHT_OT_stop_installing(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
-    """Delete the full engine's folder; the built-in engine and all trainings stay"""
+    """Delete the full engine's folder. The built-in engine and all trainings are kept"""
 
     bl_idname = "splatwright.uninstall_engine"
     bl_label = "Uninstall"
@@ -154,7 +154,7 @@ class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
-    """Show everything that the installation said"""
+    """Show the log of the installation"""
 
     bl_idname = "splatwright.open_install_log"
     bl_label = "Log"
@@ -164,10 +164,10 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
         return bpy.ops.wm.path_open(filepath=str(full_engine.folder().log))
 
 
-class SPLATWRIGHT_OT_diagnose(StartsJob, bpy.types.Operator):
-    """Look at everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
+class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
+    """Check everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
 
-    bl_idname = "splatwright.diagnose"
+    bl_idname = "splatwright.self_check"
     bl_label = "Check Everything"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
@@ -180,10 +180,10 @@ class SPLATWRIGHT_OT_diagnose(StartsJob, bpy.types.Operator):
         self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
 
 
-class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
+class SPLATWRIGHT_OT_copy_self_check(bpy.types.Operator):
     """Copy the self-check's list as text"""
 
-    bl_idname = "splatwright.copy_diagnosis"
+    bl_idname = "splatwright.copy_self_check"
     bl_label = "Copy List"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
@@ -198,4 +198,4 @@ class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
 
 register, unregister = bpy.utils.register_classes_factory((
     SPLATWRIGHT_OT_install_engine, SPLATWRIGHT_OT_stop_installing, SPLATWRIGHT_OT_uninstall_engine, SPLATWRIGHT_OT_open_install_log,
-    SPLATWRIGHT_OT_diagnose, SPLATWRIGHT_OT_copy_diagnosis))
+    SPLATWRIGHT_OT_self_check, SPLATWRIGHT_OT_copy_self_check))

@@ -72,7 +72,7 @@ class _Starts(StartsJob):
 
 
 class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
-    """Take the sharpest pictures out of a video. It runs beside Blender; its pictures become the folder of photos below"""
+    """Extract the sharpest frames of a video, in the background. They become the folder of photos below"""
 
     bl_idname = "splatwright.frames_from_video"
     bl_label = "Frames from Video"
@@ -85,7 +85,7 @@ class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
-    """Find out where photos were taken, and bring their cameras and points into the scene. It runs beside Blender"""
+    """Find the cameras of photos and import them, with points, into the scene. Runs in the background"""
 
     bl_idname = "splatwright.cameras_from_photos"
     bl_label = "Cameras from Photos"
@@ -98,7 +98,7 @@ class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
-    """End the work on photos or the video. What was computed of a search for cameras is kept for the next one"""
+    """Stop the camera search or the frame extraction. What a search has computed is kept for the next one"""
 
     bl_idname = "splatwright.stop_photos"
     bl_label = "Stop"
@@ -116,7 +116,7 @@ class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
-    """Go on with the work on photos, with all that was computed before"""
+    """Continue the camera search or the frame extraction with what was computed before"""
 
     bl_idname = "splatwright.resume_photos"
     bl_label = "Resume"
@@ -134,7 +134,7 @@ class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
-    """Show which photos found a camera and which not, in an image editor; the text lies in the Text Editor"""
+    """Show which photos are registered, in an Image Editor. The text is in the Text Editor"""
 
     bl_idname = "splatwright.show_photo_report"
     bl_label = "Show Report"

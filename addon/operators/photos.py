@@ -20,7 +20,7 @@ from .selected import select_alone
 
 
 class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
-    """Bring the cameras, photos and points of a dataset into the scene: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
+    """Import cameras, photos and points of a dataset: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
 
     bl_idname = "splatwright.import_photos"
     bl_label = "Import Posed Photos"

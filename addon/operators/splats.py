@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
-from ..splats.splat_object import finish
+from ..splats.splat_object import run_to_end
 from .export import GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps
 from .menus import register_with_menus
@@ -25,7 +25,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     filename_ext = ".ply"
     filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
     asked = False
-    """Whether somebody sits before the dialog; scripts get their objects at once."""
+    """Whether the dialog was shown; scripts get their objects at once."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
@@ -34,7 +34,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self.asked or bpy.app.background:
-            return finish_import(context, finish(loading_steps(self, self.paths(), self.axes, self.link)))
+            return finish_import(context, run_to_end(loading_steps(self, self.paths(), self.axes, self.link)))
         self.asked = False  # redo repeats this in one go
         files = [{"name": str(path)} for path in self.paths()]
         bpy.ops.splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)

@@ -46,13 +46,13 @@ def problem(scene: bpy.types.Scene) -> str:
 
 
 class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
-    """Train splats from the dataset. Training runs beside Blender and goes on even when Blender is closed"""
+    """Train splats from the dataset. The training runs in the background and continues when Blender is closed"""
 
     bl_idname = "splatwright.train"
     bl_label = "Train"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    begun = "Training has begun"
+    begun = "Training started"
 
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> str:
@@ -63,7 +63,7 @@ class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):
-    """Let the training rest. Nothing is lost, and the processor is free; a remote engine takes the next training meanwhile"""
+    """Pause the training. Nothing is lost and the processor is free; a remote engine runs the next training meanwhile"""
 
     bl_idname = "splatwright.pause"
     bl_label = "Pause"
@@ -82,7 +82,7 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_resume(bpy.types.Operator):
-    """Go on with the training from where it was"""
+    """Continue the training from where it stopped"""
 
     bl_idname = "splatwright.resume"
     bl_label = "Resume"
@@ -100,7 +100,7 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop(bpy.types.Operator):
-    """End the training now and keep the splats that it has made"""
+    """Stop the training and keep its splats"""
 
     bl_idname = "splatwright.stop"
     bl_label = "Stop"
@@ -117,11 +117,11 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
+class SPLATWRIGHT_OT_delete_remote_job(bpy.types.Operator):
     """Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. The splats here stay.
     Going on with the training would then send everything again and begin anew"""
 
-    bl_idname = "splatwright.delete_there"
+    bl_idname = "splatwright.delete_remote_job"
     bl_label = "Delete at Remote Engine"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
@@ -136,7 +136,7 @@ class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        jobs.delete_there(jobs.required(context.scene))
+        jobs.delete_remote_job(jobs.required(context.scene))
         return {"FINISHED"}
 
 
@@ -150,10 +150,10 @@ def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) ->
     return _items
 
 
-class SPLATWRIGHT_OT_watch(bpy.types.Operator):
-    """Show an earlier training in this scene, with its splats: also one that began in another or an unsaved file"""
+class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
+    """Show an earlier training in this scene, with its splats; also one that was started from another file"""
 
-    bl_idname = "splatwright.watch"
+    bl_idname = "splatwright.open_earlier_training"
     bl_label = "Earlier Trainings"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
     bl_property = "job"
@@ -175,4 +175,4 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
 
 register, unregister = bpy.utils.register_classes_factory(
     (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
-     SPLATWRIGHT_OT_delete_there, SPLATWRIGHT_OT_watch))
+     SPLATWRIGHT_OT_delete_remote_job, SPLATWRIGHT_OT_open_earlier_training))

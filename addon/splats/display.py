@@ -1,4 +1,4 @@
-"""How a splat object is drawn. Blender 5.3 draws the native type itself; before, points with one of two materials.
+"""How a splat object is drawn: by Blender 5.3 itself, before that as points with one of two materials.
 
 SPLATS: soft Gaussians, as the trainer sees them. POINTS: small opaque dots, quick in any viewport.
 """
@@ -111,7 +111,7 @@ def _engine_changed() -> None:
 
 
 def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
-    """Blender draws the bounds alone where `viewport` draws splats; it would hide them behind its spheres. Renders care for neither."""
+    """Let Blender draw only bounds where the viewport drawing shows splats, which its spheres would hide. Renders ignore both."""
     if splats and target.display_type in ("SOLID", "TEXTURED"):
         target.display_type = "BOUNDS"
     elif not splats and target.display_type == "BOUNDS":
@@ -123,7 +123,7 @@ def _sh_degree(points: bpy.types.PointCloud) -> int:
 
 
 def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> None:
-    """Replace our own material; one that somebody chose stays."""
+    """Replace a material of ours; any other material stays."""
     if not points.materials:
         points.materials.append(chosen)
     elif points.materials[0] is None or material.is_ours(points.materials[0]):
@@ -132,7 +132,7 @@ def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> 
 
 @bpy.app.handlers.persistent
 def _subscribe(*_: Any) -> None:
-    """Be told when somebody chooses another render engine; opening a file ends that."""
+    """Subscribe to changes of the render engine; opening a file ends the subscription."""
     bpy.msgbus.clear_by_owner(_OWNER)
     bpy.msgbus.subscribe_rna(key=(bpy.types.RenderSettings, "engine"), owner=_OWNER, args=(), notify=_engine_changed)
 

@@ -13,7 +13,7 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
 from .attributes import Layer, read_layer, write_layers
-from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
+from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
 
 EXTRA = "ply:{}"
 """What an attribute is called that was a property of a PLY which splats do not have."""
@@ -26,7 +26,7 @@ def import_splats(path: Path, axes: AxesOrAuto = "AUTO", link: bool = False) -> 
     """
     stamp = stamp_of(path)
     found = read_splats(path, axes)
-    return finish(placing_steps(path, found, axes, stamp if link else "")), found
+    return run_to_end(placing_steps(path, found, axes, stamp if link else "")), found
 
 
 def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) -> Generator[float, None, bpy.types.Object]:

@@ -25,7 +25,7 @@ POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:bas
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
 LOGIT, LOG_SCALE, LENGTH = "splatwright:logit", "splatwright:log_scale", "splatwright:length"
 REST = "splatwright:rest"
-"""Where the points were when their rotations and scales were written: tells of a Blender that moved the points alone."""
+"""Positions of the points when rotations and scales were written: shows whether Blender has moved the points alone."""
 BLURRED_LOG_SCALE = 0.1
 """Logarithms nearer to 0 lose more than a millionth of themselves in a float32 scale."""
 
@@ -50,7 +50,7 @@ def create_splat_object(
 
     `antialiased` splats are drawn as those of an antialiased rasterizer.
     """
-    return finish(creation_steps(name, gaussians, collection, antialiased))
+    return run_to_end(creation_steps(name, gaussians, collection, antialiased))
 
 
 def creation_steps(
@@ -71,7 +71,7 @@ def creation_steps(
     return made
 
 
-def finish(steps: Generator[float, None, Result]) -> Result:
+def run_to_end(steps: Generator[float, None, Result]) -> Result:
     """Take all steps at once."""
     while True:
         try:

@@ -1,6 +1,6 @@
 """Several captures and trainings, one after the other: how far each is. Blender and `splatwright capture` share it.
 
-Nothing but files tells what is done: batch.json in a dataset says what was captured there, and a job bears a name that only this
+The state lies in files alone: batch.json in a dataset says what was captured there, and a job bears a name that only this
 capture with these settings has. Whoever begins the same batch again, after whatever end, goes on where it was.
 """
 
@@ -100,7 +100,7 @@ class Task:
         self.state, self.problem, self.eta = TaskState.FAILED, str(error), None
 
     def take_in(self, event: Event) -> None:
-        """Note what an event of the training tells."""
+        """Update the task by an event of its training."""
         known = self.training
         known.apply(event)
         self.problem = known.problem
@@ -123,7 +123,7 @@ def summary(tasks: Sequence[Task]) -> str:
 
 
 def progress(tasks: Sequence[Task]) -> tuple[float, float | None]:
-    """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured that tells."""
+    """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured."""
     share = sum(task.share for task in tasks) / max(1, len(tasks))
     views = sum(task.images - (task.done if task.state is TaskState.CAPTURING else 0)
                 for task in tasks if task.state in (TaskState.WAITING, TaskState.CAPTURING))

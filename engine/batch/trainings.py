@@ -132,7 +132,7 @@ class Trainings:
                 self._restart(run)
             case JobState.PAUSED if task.problem:
                 place.kill(task.job)
-                raise UserError(task.problem, "Begin the batch again to go on with it nonetheless.")
+                raise UserError(task.problem, "Run the batch again to continue it anyway.")
             case JobState.QUEUED:
                 task.note = place.note(task.job) or "waiting for its turn"
             case _:
@@ -141,7 +141,7 @@ class Trainings:
     def _finish(self, run: _Run) -> None:
         result, output = run.place.file(run.task.job, "result.ply"), run.task.output
         if result is None:
-            raise UserError("The training's result is missing.", "Begin the batch again to train once more.")
+            raise UserError("The training's result is missing.", "Run the batch again to repeat the training.")
         if run.writes and (not output.exists() or output.stat().st_mtime < result.stat().st_mtime):
             splats = read_splats(result)
             write_splats(output, splats.gaussians, antialiased=splats.antialiased)
@@ -151,7 +151,7 @@ class Trainings:
     def _restart(self, run: _Run) -> None:
         run.restarts += 1
         if run.restarts > RESTARTS:
-            raise UserError("The engine stopped before the end.", "Begin the batch again to go on from the last checkpoint.")
+            raise UserError("The engine stopped before the end.", "Run the batch again to continue from the last checkpoint.")
         run.place.resume(run.task.job)
 
     def _listen(self, run: _Run) -> None:

@@ -17,7 +17,7 @@ from ..batch.tasks import Task, TaskState, progress, summary, time_left
 from ..core.errors import UserError
 from ..core.protocol.events import Evaluated, Event, Finding, Finished, Paused, Posed, Progress, Started
 from ..core.protocol.job_progress import JobProgress
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from ..jobs.local_engine import Engine, JobState
 
 console = Console(stderr=True, soft_wrap=True)
@@ -68,12 +68,12 @@ def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Say]:
+def progress_bar() -> Iterator[OnProgress]:
     """Shows the steps that it is told, one bar a stage, and their notes as lines."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
     with Bar(*columns, console=console) as bar:
-        def say(step: Step) -> None:
+        def on_progress(step: Step) -> None:
             if step.note:
                 console.print(step.note, markup=False, highlight=False)
             if step.note and not step.total:
@@ -82,7 +82,7 @@ def progress_bar() -> Iterator[Say]:
                 tasks[step.name] = bar.add_task(step.name, total=None)
             bar.update(tasks[step.name], completed=step.done, total=step.total or None)
 
-        yield say
+        yield on_progress
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def train(
     if isinstance(last, Paused):
         place.kill(folder.name)
         raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
-                        "Its checkpoint is kept: run the same command again to go on nonetheless, or mend the cause and begin anew.")
+                        "Its checkpoint is kept: run the same command again to go on anyway, or fix the cause and start a new training.")
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 

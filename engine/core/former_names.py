@@ -8,7 +8,14 @@ SETTINGS: dict[str, str] = {
 """Settings of a training. Files and Blender's registered properties keep the former name, which the first version of the engine reads;
 the command line knows both."""
 
-OPERATORS: dict[str, str] = {}
+OPERATORS: dict[str, str] = {
+    "ask_engine": "test_remote_engine",
+    "copy_diagnosis": "copy_self_check",
+    "delete_there": "delete_remote_job",
+    "diagnose": "self_check",
+    "mend_splats": "fix_unapplied_transform",
+    "watch": "open_earlier_training",
+}
 """Blender operators without their prefix `splatwright.`, which scripts may call."""
 
 MODULES: dict[str, str] = {
@@ -17,7 +24,8 @@ MODULES: dict[str, str] = {
     "core.camera_path": "core.cameras.camera_path", "core.capture_order": "core.protocol.capture_messages",
     "core.colmap": "core.datasets.colmap", "core.colmap_export": "core.datasets.colmap_export",
     "core.colmap_files": "core.datasets.colmap_files", "core.color_profile": "core.images.color_profile",
-    "core.compressed_ply": "core.formats.compressed_ply", "core.config": "core.protocol.config", "core.coverage": "core.datasets.coverage",
+    "core.compressed_ply": "core.formats.compressed_ply", "core.config": "core.protocol.config",
+    "core.coverage": "core.datasets.view_coverage",
     "core.dataset": "core.datasets.dataset", "core.distortion": "core.cameras.distortion", "core.dot_splat": "core.formats.dot_splat",
     "core.events": "core.protocol.events", "core.excluded": "core.datasets.excluded", "core.figures": "core.protocol.estimate_text",
     "core.floaters": "core.splats.floaters", "core.formats": "core.formats.registry", "core.gaussians": "core.splats.gaussians",

@@ -1,4 +1,4 @@
-"""Running uv and its like: every line they say goes into the log, and what went wrong becomes a sentence."""
+"""Running uv and other commands: their output goes to the log, a failure becomes a UserError."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FAILURES = (
     ("permission denied|os error 13|read-only",
      "A file may not be written: {line}", "Choose a folder that you may write to."),
 )
-"""What a failed command may have said, in the order of how much it explains."""
+"""Patterns in the output of failed commands, the most specific first."""
 
 
 def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str] | None = None, watch: Callable[[], None] = lambda: None,
@@ -57,7 +57,7 @@ def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str
 
 
 def explained(what: str, said: list[str], log: Path) -> UserError:
-    """The sentence for what a failed command said."""
+    """UserError for the output of a failed command."""
     lines = [line.strip() for line in said[-TAIL:] if line.strip()]
     for pattern, message, hint in FAILURES:
         found = [line for line in lines if re.search(pattern, line, re.IGNORECASE)]
@@ -73,7 +73,7 @@ def _bare(line: str) -> str:
 
 
 def _copy(process: Process, log: Path, said: list[str]) -> None:
-    """A full disk ends the log, not the work."""
+    """Copy output to the log and to `said`; a full disk ends the log alone."""
     assert process.stdout is not None
     for line in process.stdout:
         said.append(line)

@@ -35,7 +35,7 @@ class Graphics:
 
 
 def find_graphics() -> Graphics | None:
-    """What is built in here; None without an NVIDIA card that works."""
+    """The graphics card of this computer; None without a working NVIDIA card."""
     return from_nvidia_smi(_nvidia_smi) or from_library()
 
 

@@ -19,9 +19,9 @@ from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import Dataset, View
 from ..core.formats.ply import write_ply
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from ..core.splats.gaussians import Gaussians
-from ..preflight.image_stats import look_at_images
+from ..preflight.image_stats import measure_images
 from ..training.backend import BackendName, Model, StepSettings, Target
 from ..training.checkpoint import NEWEST, Checkpoint, save_checkpoint
 from ..training.cuda.memory import bytes_of_gaussian, bytes_of_pixel
@@ -75,7 +75,7 @@ Tick = Callable[[], None]
 """Called for each photo and before each step; what it raises ends the probe."""
 
 
-def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, say: Say, tick: Tick = lambda: None,
+def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, on_progress: OnProgress, tick: Tick = lambda: None,
           make_model: Callable[..., Model] = create_model) -> Probe:
     """Try a training of `dataset` with settled settings; checkpoints go into `folder`. Takes some seconds."""
     begin, idle, free = time.monotonic(), used_memory(), free_memory()
@@ -84,7 +84,7 @@ def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Pa
     photos = read_photos(chosen_views(dataset), config, tick)
     start = initial_gaussians(dataset, config)
     held = used_memory()
-    run = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
+    run = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(on_progress, tick))
     small, large = sizes(len(start), config, engine, free_card)
     first, settled, growth = run.size(resized(start, small, config.seed), SETTLING)
     second, _, _ = run.size(resized(settled, large, config.seed), SETTLING // 2)
@@ -136,7 +136,7 @@ def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> Pro
     begin, before = time.perf_counter(), used_memory()
     photos = Photos(views, config, math.inf)
     with watched("cpu") as peak:
-        look_at_images(views, tick, photos.offer)
+        measure_images(views, tick, photos.offer)
         photos.fill(tick)
     pyramids = [photos.pyramid(number) for number in range(len(views))]
     kept = sum(map(bytes_of, pyramids))
@@ -165,7 +165,7 @@ def resized(gaussians: Gaussians, count: int, seed: int) -> Gaussians:
 class Counter:
     """Says how far the probe is."""
 
-    say: Say
+    on_progress: OnProgress
     tick: Tick
     done: int = 0
     total: int = SETTLING + SETTLING // 2 + 2 * (4 * (ROUNDS * STEPS + 1) + 4)
@@ -173,12 +173,12 @@ class Counter:
     def count(self) -> None:
         """Before a step, or something that takes as long."""
         self.tick()
-        self.say(Step(STAGE, min(self.done, self.total), self.total))
+        self.on_progress(Step(STAGE, min(self.done, self.total), self.total))
         self.done += 1
 
     def end(self) -> None:
         """All is through."""
-        self.say(Step(STAGE, self.total, self.total))
+        self.on_progress(Step(STAGE, self.total, self.total))
 
 
 @dataclass

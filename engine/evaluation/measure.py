@@ -36,7 +36,7 @@ def measure_file(path: Path, held_out: HeldOut, lpips: Compare | None = None, ti
     with opened(path, held_out.config) as scene:
         rows = [row for named in held_out.targets() for row in _rows(scene, named, lpips, tick)]
     if not rows:
-        raise UserError("The masks of all held-out views hide everything.", "Mend the masks, or hold out other views.")
+        raise UserError("The masks of all held-out views hide everything.", "Fix the masks, or hold out other views.")
     return rows
 
 

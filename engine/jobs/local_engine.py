@@ -151,7 +151,7 @@ class LocalEngine(Engine):
         command, variables = self.worker_command(str(folder.path))
         self._processes[job] = spawn(command, environment={**variables, **environment}, folder=folder.path, output=folder.log,
                                      what="The engine")
-        folder.beat(self._processes[job].pid)
+        folder.heartbeat(self._processes[job].pid)
 
     def state(self, job: str) -> JobState:
         folder = self.folder(job)

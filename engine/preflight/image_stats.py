@@ -43,7 +43,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageStats:
     """The measures of one image. Means are over its opaque pixels alone; colours are display values from 0 to 255."""
 
     view: View
@@ -79,49 +79,49 @@ def linear(colors: np.ndarray) -> np.ndarray:
 class Looks:
     """What a look at every view has found."""
 
-    looks: list[Look]
+    all_stats: list[ImageStats]
     unreadable: list[Unreadable]
     masks: dict[str, str]
     """what is wrong with the mask of each view that has one, by its name; empty when nothing is"""
 
 
-def look_at_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Looks:
+def measure_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Looks:
     """Read image and mask of every view once.
 
     `tick` is called for each in the caller's thread, `seen` with the decoded files in the thread that has read them.
     """
     found = Looks([], [], {})
-    with closing(each_in_threads(lambda view: _look(ViewFiles(view), seen), views)) as looked:
-        for view, (look, trouble) in zip(views, looked, strict=True):
+    with closing(each_in_threads(lambda view: _measure(ViewFiles(view), seen), views)) as looked:
+        for view, (stats, trouble) in zip(views, looked, strict=True):
             tick()
-            if isinstance(look, Look):
-                found.looks.append(look)
+            if isinstance(stats, ImageStats):
+                found.all_stats.append(stats)
             else:
-                found.unreadable.append(look)
+                found.unreadable.append(stats)
             if view.mask:
                 found.masks[view.name] = trouble
     return found
 
 
-def _look(files: ViewFiles, seen: Seen) -> tuple[Look | Unreadable, str]:
+def _measure(files: ViewFiles, seen: Seen) -> tuple[ImageStats | Unreadable, str]:
     """An image, and what is wrong with its mask."""
     trouble = mask_trouble(files)
     try:
         undistorted_camera(fitted_camera(files.view, files.image))
-        look = measured(files.view, files.image)
+        stats = measured(files.view, files.image)
     except UserError as error:
         return Unreadable(files.view, error), trouble
     seen(files)
-    return look, trouble
+    return stats, trouble
 
 
-def measured(view: View, image: np.ndarray) -> Look:
+def measured(view: View, image: np.ndarray) -> ImageStats:
     """The measures of an image uint8 [H, W, 3 or 4]."""
     small = _reduced(image, MEASURED)
     solid = small[..., 3] >= OPAQUE if small.shape[2] == 4 else np.ones(small.shape[:2], bool)
     colors = _sample(small, solid)
     grey = colors.mean(axis=1)
-    return Look(
+    return ImageStats(
         view=view, size=(image.shape[1], image.shape[0]), digest=hashlib.blake2b(image.tobytes(), digest_size=16).digest(),
         thumbnail=_thumbnail(small), profile=color_profile(view.image),
         transparent=image.shape[2] == 4 and bool((image[..., 3] < 255).any()), opaque=float(solid.mean()),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.datasets.coverage import NEEDED, inside_view, suggested_poses, view_counts
 from ..core.datasets.dataset import Dataset, PointCloud
+from ..core.datasets.view_coverage import NEEDED, inside_view, suggested_poses, view_counts
 from ..core.errors import values
 from ..core.protocol.events import Finding
 from . import thresholds as limit
@@ -38,7 +38,7 @@ def sampled(points: PointCloud) -> PointCloud:
 
 def _finite(points: PointCloud, finite: PointCloud) -> list[Finding]:
     broken = len(points) - len(finite)
-    return [Finding("warning", f"{broken} of {len(points)} start points are no places (NaN or infinite); they are left out.", AGAIN,
+    return [Finding("warning", f"{broken} of {len(points)} start points have NaN or infinite positions; they are left out.", AGAIN,
                     "broken_points", float(broken),
                     code="preflight.broken_points", values=values(count=broken, total=len(points)))] if broken else []
 
@@ -83,7 +83,7 @@ def _colors(points: PointCloud) -> list[Finding]:
 
 
 def _unseen(points: PointCloud, dataset: Dataset) -> list[Finding]:
-    """Points in no camera's image. When no camera sees any, the agreement of poses and points tells."""
+    """Points in no camera's image. When no camera sees any point, reprojection_checks reports it instead."""
     seen = np.zeros(len(points), bool)
     for view in dataset.views:
         seen |= inside_view(view.camera, points.positions.astype(np.float64))[0]

@@ -31,7 +31,7 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
 
 def _left_out(dataset: Dataset) -> list[Finding]:
     count = len(read_excluded(dataset.folder))
-    return [Finding("info", f"Images that {EXCLUDED} leaves out: {count}.", "Delete the file to take them in again.", "excluded",
+    return [Finding("info", f"Images that {EXCLUDED} excludes: {count}.", "Delete the file to include them again.", "excluded",
                     float(count), fixes=("include",),
                     code="preflight.excluded", values=values(file=EXCLUDED, count=count))] if count else []
 
@@ -51,9 +51,9 @@ def _interrupted(dataset: Dataset) -> list[Finding]:
 
 
 def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
-    """Poses that are none."""
+    """Findings about poses that are not finite, or whose rotation is none."""
     improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
-    return about_images("pose", "Images without a proper pose", improper, len(views),
+    return about_images("pose", "Images without a valid pose", improper, len(views),
                         "Remove these images, or make the poses again.", "error")
 
 
@@ -101,7 +101,7 @@ def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
 
 
 def check_directions(views: tuple[View, ...]) -> list[Finding]:
-    """Cameras whose axes meet behind them: all that tells of flipped axes where there are no start points. Poses must be sound."""
+    """Cameras whose axes meet behind them: the sign of flipped axes without start points. Poses must be valid."""
     if len(views) < limit.FEWEST_COMPARED:
         return []
     middle = focus_point([view.camera for view in views])

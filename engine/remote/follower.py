@@ -114,7 +114,7 @@ class Follower:
             self._keep(told=asked)
 
     def _delete(self, line: Connection) -> None:
-        """Let the engine forget the job; what came home stays."""
+        """Delete the job at the engine; downloaded files are kept."""
         try:
             line.ask("DELETE", f"/v1/jobs/{self.remote_state.job}")
         except Rejected as refusal:

@@ -1,4 +1,4 @@
-"""What a job folder tells about its training, whether it has ended or not."""
+"""The record of a training, read from its job folder, whether it has ended or not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TrainingRecord:
 
     @property
     def step(self) -> int:
-        """The last step that was told."""
+        """The step of the last event."""
         return int(max((curve[-1][0] for curve in (self.loss, self.psnr) if curve), default=0))
 
 

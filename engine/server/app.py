@@ -284,12 +284,12 @@ def add_refusals(app: FastAPI) -> None:
 
     def unknown(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 400
-        sentence = SENTENCES.get(status, "The request makes no sense.")
+        sentence = SENTENCES.get(status, "The request is invalid.")
         return refusal(Refused(status, sentence, "Use the same version of Splatwright on both sides."), request.scope)
 
     def unforeseen(request: Request, error: Exception) -> Response:
         log.error("unforeseen: %s", error, exc_info=error)
-        return refusal(Refused(500, "The engine stumbled over this request.", "Its log tells why; try again."), request.scope)
+        return refusal(Refused(500, "The engine failed on this request.", "Its log tells why; try again."), request.scope)
 
     def cut(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody is there to read it

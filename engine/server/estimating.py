@@ -38,7 +38,7 @@ class Estimates:
         self._turn = asyncio.Lock()
 
     async def answer(self, client: Client, submission: Submission) -> Response:
-        """The events of an estimate as server-sent events; whoever hangs up ends it. 409 with the files that are missing."""
+        """The events of an estimate as server-sent events; closing the connection ends it. 409 with the files that are missing."""
         if not isinstance(submission.spec, JobSpec):
             raise Refused(422, "Only a training can be estimated.", "Find the cameras of the photos first.")
         missing = await run_in_threadpool(client.uploads.missing, submission.files)

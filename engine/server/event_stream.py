@@ -12,7 +12,7 @@ from ..core.protocol.http_messages import JobStatus, status_to_json
 
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 1.0
-"""How often the job's state is told when nothing happens; it keeps the connection alive too."""
+"""Seconds between status messages when nothing happens; they also keep the connection alive."""
 
 READ_AT_ONCE = 64 * 1024
 
@@ -22,7 +22,7 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
 
     The state is taken before the events are read: after the last status nothing is left unread.
     """
-    told, quiet = None, STATUS_SECONDS
+    sent, quiet = None, STATUS_SECONDS
     while True:
         now = await asyncio.to_thread(status)
         while True:
@@ -33,9 +33,9 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
             if text:
                 yield f"id: {cursor}\nevent: events\n{text}\n"
         quiet += POLL_SECONDS
-        if quiet >= STATUS_SECONDS or told is None or now.state != told.state:
+        if quiet >= STATUS_SECONDS or sent is None or now.state != sent.state:
             yield f"event: status\ndata: {json.dumps(status_to_json(now))}\n\n"
-            told, quiet = now, 0.0
+            sent, quiet = now, 0.0
         if now.state in ("finished", "failed", "interrupted"):
             return
         await asyncio.sleep(POLL_SECONDS)

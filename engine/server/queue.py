@@ -141,7 +141,7 @@ class Queue:
             try:
                 self.tick()
             except Exception:
-                log.exception("the queue stumbled and goes on")
+                log.exception("the queue failed and continues")
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
@@ -185,13 +185,13 @@ class Queue:
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
             self._put(job, replace(ticket, devices=()))
         else:
-            raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
+            raise UserError("The engine's worker ended several times at the same step without a message.", "Its engine.log may say why.")
 
     def _let_rest(self, job: Job) -> None:
         """A paused job needs no card: its checkpoint is written, and it waits for its turn again when it is to go on."""
         self.executor.kill(job)
         self._note(job, replace(self.running.pop(job), wanted=False, devices=()))
-        log.info("job %s rests, and its card is free", job.name)
+        log.info("job %s is paused, and its card is free", job.name)
 
     def _may_retry(self, job: Job) -> bool:
         attempts = self._attempts.setdefault(job, Attempts())

@@ -24,7 +24,7 @@ QUEUE_FILE = "queue.json"
 
 @dataclass(frozen=True)
 class Ticket:
-    """What the server knows of a job beyond its folder: its place in the queue, and whether it shall run."""
+    """State of a job beside its folder: its place in the queue, and whether it shall run."""
 
     priority: int
     number: int
@@ -166,7 +166,7 @@ def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the disk knows no links."""
+    """A hard link to a file, or a copy where the file system has no links."""
     try:
         os.link(source, target)
     except OSError:

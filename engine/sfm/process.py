@@ -17,7 +17,7 @@ from typing import IO
 from ..core.errors import UserError
 from ..core.files import write_text
 from ..core.processes import PIPE, Process, ended_after, spawn
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from .exchange import OUTCOME, Outcome, SearchRequest, read_outcome, write_request
 
 LOG = "colmap.log"
@@ -26,17 +26,17 @@ LITTLE = 32 << 20
 TICK_SECONDS = 0.5
 
 
-def reconstruct(request: SearchRequest, work: Path, say: Say) -> Outcome:
-    """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
+def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outcome:
+    """Run COLMAP in a child process and return its outcome. UserError when the process fails; its log lies in the work folder.
 
-    `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
+    `on_progress` gets the child's last step again every half second, so that it can cancel while COLMAP is silent.
     """
     write_request(request, work)
     (work / OUTCOME).unlink(missing_ok=True)
     with ended_after(_child(work)) as child:
         assert child.stdout
         for step in _steps(child.stdout):
-            say(step)
+            on_progress(step)
         code = child.wait()
     if code:
         raise _failure(code, work)

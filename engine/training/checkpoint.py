@@ -18,7 +18,7 @@ NEWEST, PREVIOUS = "state.npz", "previous.npz"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stood: `step` steps are done, `state` is the model's."""
+    """The state of a training: `step` steps are done, `state` is what Model.state() returns."""
 
     step: int
     seconds: float

@@ -83,15 +83,15 @@ class Run:
         """Photos learned from in one iteration."""
         return self.group.size
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Say that the job is alive."""
         if self.group.leads:
-            self.job.beat()
+            self.job.heartbeat()
 
 
 def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, checks: Checks | None = None) -> Run:
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
-    tick = job.beat if group.leads else lambda: None
+    tick = job.heartbeat if group.leads else lambda: None
     spec = job.read_spec()
     dataset = read_dataset_of(job)
     sources = open_sources(dataset, spec.config, group)

@@ -1,4 +1,4 @@
-"""Going on where the memory of a graphics card ended: once in a training, with fewer Gaussians."""
+"""Continuing after OutOfMemory on a graphics card: once in a training, with fewer Gaussians."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT_SHARE = 0.8
 
 
 def make_room(run: Run, problem: OutOfMemory) -> None:
-    """Give back memory and keep the most opaque Gaussians, and no more from here on, after a resume either.
+    """Free memory, keep the most opaque Gaussians, and cap their number from here on, also after a resume.
 
     Raises OutOfMemory the second time, and where several processes train together.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import UserError
 from .backend import Model
 from .health.checks import standstill
-from .health.measurements import ViewSample, look_at, mean_psnr, measure_health, sampled_targets
+from .health.measurements import ViewSample, mean_psnr, measure_health, sample_view, sampled_targets
 from .run import Run
 from .schedule import settings_at, sh_degree_at
 
@@ -49,7 +49,7 @@ class SmokeTest:
         self._before = self._state(run.model, sh_degree_at(run.step, run.config))
 
     def conclude(self, run: Run) -> None:
-        """UserError, naming the cause as far as it can be told, when the steps so far have not made the model better."""
+        """UserError with the most likely cause when the steps so far have not improved the model."""
         after = self._state(run.model, sh_degree_at(run.step, run.config))
         problem = verdict(self._before, after)
         if problem:
@@ -63,14 +63,14 @@ class SmokeTest:
 
     def _state(self, model: Model, sh_degree: int) -> ViewQuality:
         start = time.perf_counter()
-        learned = [look_at(model, target, sh_degree, with_similarity=True) for target in self._learned]
-        loss = float(np.mean([self._loss(sight) for sight in learned])) if learned else math.nan
-        psnr = mean_psnr([look_at(model, target, sh_degree) for target in self._held_out])
+        learned = [sample_view(model, target, sh_degree, with_similarity=True) for target in self._learned]
+        loss = float(np.mean([self._loss(view) for view in learned])) if learned else math.nan
+        psnr = mean_psnr([sample_view(model, target, sh_degree) for target in self._held_out])
         self.seconds += time.perf_counter() - start
         return ViewQuality(loss, psnr)
 
-    def _loss(self, sight: ViewSample) -> float:
-        return (1 - self._ssim_lambda) * sight.l1 + self._ssim_lambda * (1 - sight.similarity)
+    def _loss(self, view: ViewSample) -> float:
+        return (1 - self._ssim_lambda) * view.l1 + self._ssim_lambda * (1 - view.similarity)
 
 
 def verdict(before: ViewQuality, after: ViewQuality) -> str:

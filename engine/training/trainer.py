@@ -164,7 +164,7 @@ def report_progress(run: Run, loss: Loss) -> None:
     if not run.group.leads:
         return
     if run.progress.due():
-        run.beat()
+        run.heartbeat()
         run.emit(run.progress.event(run.model.count))
     passed = multiple_within(run.step - run.stride + 1, run.stride, run.config.eval_every) is not None
     if passed and run.step < run.config.max_steps:
@@ -172,8 +172,8 @@ def report_progress(run: Run, loss: Loss) -> None:
 
 
 def measure(run: Run) -> Score | None:
-    """Evaluate on held-out views and say so."""
-    score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.beat)
+    """Evaluate on held-out views and emit the scores; None without held-out views."""
+    score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.heartbeat)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
         run.health.measured(run.model, run.step, score.psnr, sh_degree_at(run.step, run.config))
@@ -202,7 +202,7 @@ def save_now_and_then(run: Run, checkpoints: Every) -> None:
     started = time.monotonic()
     save_state(run)
     took = time.monotonic() - started
-    checkpoints.rest(took / CHECKPOINT_SHARE)
+    checkpoints.postpone(took / CHECKPOINT_SHARE)
     if took / CHECKPOINT_SHARE > MOST_LOST_SECONDS and not run.rarely_saved:
         run.rarely_saved = True
         run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
@@ -239,7 +239,7 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
         run.unhealthy = None
         with run.clock.stopped():
             while control() == "pause":
-                run.beat()
+                run.heartbeat()
                 time.sleep(0.1)
         run.emit(Started(run.engine, run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count))
     return control() == "stop"
@@ -277,7 +277,7 @@ def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
     while not without_disk_trouble(run, write):
         if control() == "stop":
             return False
-        run.beat()
+        run.heartbeat()
         time.sleep(RETRY_SECONDS)
     return True
 
@@ -288,7 +288,7 @@ def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScor
     model = make_model(gaussians, replace(run.config, max_gaussians=len(gaussians)), run.engine)
     try:
         named = zip(run.held_out.names, run.held_out.each(), strict=True)
-        return evaluate_each(model, named, run.config.sh_degree, tick=run.beat)
+        return evaluate_each(model, named, run.config.sh_degree, tick=run.heartbeat)
     finally:
         model.close()
 

@@ -118,9 +118,9 @@ def aligned(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     middle, goal = points.mean(axis=0), target.mean(axis=0)
     source, wanted = points - middle, target - goal
     left, values, right = np.linalg.svd(wanted.T @ source)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    scale = (values * signs).sum() / (source**2).sum()
-    return scale * source @ (left * signs @ right).T + goal
+    measurements = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    scale = (values * measurements).sum() / (source**2).sum()
+    return scale * source @ (left * measurements @ right).T + goal
 
 
 if __name__ == "__main__":

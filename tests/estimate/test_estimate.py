@@ -27,7 +27,7 @@ from engine.estimate.probe import resized
 from engine.estimate.probe_result import Kind, Probe, Size
 from engine.jobs.local_engine import LocalEngine
 from engine.training.cuda.memory import plan_memory
-from engine.training.engines import Choice
+from engine.training.engines import BackendChoice
 from tests.bench.bench_estimate import most_resident
 from tests.scenes import colored_ball, write_ball_dataset
 
@@ -164,7 +164,8 @@ def test_the_full_engine_is_tried_the_same_way(dataset: Dataset, tmp_path: Path)
     from tests.training.cuda.torch_models import torch_model
 
     small = replace(CONFIG, backend="cuda", resolution=16, max_gaussians=40, max_steps=1000)
-    found, findings = estimate(dataset, small, tmp_path, make_model=torch_model, choice=Choice("cuda", "Training on the graphics card."))
+    choice = BackendChoice("cuda", "Training on the graphics card.")
+    found, findings = estimate(dataset, small, tmp_path, make_model=torch_model, choice=choice)
     assert found.backend == "cuda" and not findings and found.gaussians == 40 and found.card > 0
     assert 1 < found.seconds < 3600 and found.memory > 1e8 and "graphics card" in sentence(found)
 

@@ -79,7 +79,7 @@ class Training:
         return FIRST_SPLATS + SPLATS_A_TURN * self.turn
 
     def say(self, event: Event) -> None:
-        self.job.beat()
+        self.job.heartbeat()
         self.job.append_event(event)
 
     def begin(self) -> None:
@@ -109,7 +109,7 @@ class Training:
     def finish(self, stopped: bool) -> None:
         write_ply(self.job.result, ball(FINAL_SPLATS, seed=1))
         self.say(Finished(self.step, FINAL_SPLATS, 31.5, 0.95, 1.0, stopped))
-        self.job.rest()
+        self.job.clear_heartbeat()
 
     def _read_turn(self) -> int:
         try:
@@ -121,7 +121,7 @@ class Training:
         if self.job.control() == "pause":
             self.say(Paused(self.step))
             while self.job.control() == "pause":
-                self.job.beat()
+                self.job.heartbeat()
                 time.sleep(0.02)
             self.say(Started("cpu", self.step, self.max_steps, 18, 3, self.gaussians))
         return self.job.control() == "stop"
@@ -156,7 +156,7 @@ def failing(job: JobFolder) -> None:
     training = Training(job)
     training.begin()
     training.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
-    job.rest()
+    job.clear_heartbeat()
 
 
 def garbage(job: JobFolder) -> None:
@@ -201,7 +201,7 @@ def sick(job: JobFolder) -> None:
         job.set_control("pause")
         training.say(Paused(training.step, "Most splats have become transparent."))
         while job.control() == "pause":
-            job.beat()
+            job.heartbeat()
             time.sleep(0.02)
     time.sleep(1.0)  # until it speaks again, its last word is that it has paused
     training.begin()
@@ -211,13 +211,13 @@ def sick(job: JobFolder) -> None:
 def patient_photos(job: JobFolder) -> None:
     """Looks for features of photos until it is stopped."""
     for _ in range(6000):
-        job.beat()
-        job.append_event(Stage("finding features", 3, 10, 7.0))
+        job.heartbeat()
+        job.append_event(Stage("extracting features", 3, 10, 7.0))
         if job.control() == "stop":
             job.append_event(Finished(0, 0, None, None, 1.0, True))
             break
         time.sleep(0.1)
-    job.rest()
+    job.clear_heartbeat()
 
 
 BEHAVIOURS: dict[str, Callable[[JobFolder], None]] = {

@@ -41,7 +41,7 @@ def reboot(desk: Desk) -> bool:
     desk.server.process.wait()
     for job in desk.jobs():
         if (job.path / "heartbeat").exists():
-            job.beat(os.getpid())
+            job.heartbeat(os.getpid())
     desk.server.start()
     return True
 

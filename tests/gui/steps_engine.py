@@ -64,12 +64,12 @@ def dialog(driver: Driver, area: bpy.types.Area, wheels: str) -> Steps:
 
 def checked(driver: Driver) -> Steps:
     diagnosis = driver.module("addon.engines.self_check")
-    bpy.ops.splatwright.diagnose()
+    bpy.ops.splatwright.self_check()
     yield from driver.until(lambda: diagnosis.result() is not None, "the self-check")
     driver.answers["rows"] = {row.subject: row.state for row in diagnosis.result().rows}
     yield 1.0
     yield from driver.picture("engine-checked")
-    bpy.ops.splatwright.copy_diagnosis()
+    bpy.ops.splatwright.copy_self_check()
     driver.answers["copied"] = bpy.context.window_manager.clipboard
 
 

@@ -142,7 +142,7 @@ def test_layout_by_hand(desk: Desktop) -> None:
     corners = np.array(found["corners"])
     assert np.allclose(corners[0], 0, atol=1e-4) and np.allclose(corners[:, 2], 0, atol=1e-4) and abs(corners[1, 1]) < 1e-4
     assert found["mode"] == "EDIT" and 3 in found["floaters"]
-    assert found["applied"] == ["FINISHED"] and found["noticed"] and not found["stale"]
+    assert found["applied"] == ["FINISHED"] and found["noticed"] and not found["unapplied"]
 
 
 def put_on_a_floor(folder: Path) -> None:

@@ -186,7 +186,7 @@ def test_a_number_that_another_process_got_is_no_worker(engine: LocalEngine, dat
     job = engine.submit(JobSpec(dataset, ENDLESS))
     wait(engine, job, lambda: steps(engine, job) > 0)
     engine.kill(job)
-    engine.folder(job).beat(os.getppid())
+    engine.folder(job).heartbeat(os.getppid())
     assert LocalEngine(engine.root).state(job) is JobState.INTERRUPTED
 
 

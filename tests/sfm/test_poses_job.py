@@ -66,7 +66,7 @@ def test_a_job_is_stopped_and_resumed_and_tells_what_it_does(engine: LocalEngine
     wait(lambda: not engine.state(job).alive)
     events = engine.events(job, cursor)[0]
     assert isinstance(events[-1], Finished) and not events[-1].stopped and events[-1].step == 8, events[-1]
-    begin = next(event for event in events if isinstance(event, Stage) and event.name == "finding features")
+    begin = next(event for event in events if isinstance(event, Stage) and event.name == "extracting features")
     assert begin.done >= kept > 0
     posed = next(event for event in events if isinstance(event, Posed))
     assert (posed.placed, posed.photos) == (8, 9) and posed.error < 1
@@ -96,5 +96,5 @@ def test_a_killed_run_leaves_no_process_and_goes_on_from_its_features(photos: Pa
     kept, steps = described(work), []
     assert 0 < kept < 9 and not dataset.exists()
     report = find_poses(photos, dataset, QUICK, steps.append)
-    begin = next(step for step in steps if isinstance(step, Step) and step.name == "finding features")
+    begin = next(step for step in steps if isinstance(step, Step) and step.name == "extracting features")
     assert begin.done == kept and len(report.placed) == 8

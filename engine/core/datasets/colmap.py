@@ -84,7 +84,7 @@ def _camera(lenses: dict[int, Lens], pose: Pose) -> Camera:
                         "colmap.intrinsics", camera=pose.camera_id)
     size = max(map(abs, pose.quat))
     if not (np.isfinite((*pose.quat, *pose.translation)).all() and 1e-3 < size < 1e3):
-        raise UserError(f"{pose.name} has a pose that is no number.", REDO, "colmap.pose", image=pose.name)
+        raise UserError(f"{pose.name} has a pose with NaN or infinite values.", REDO, "colmap.pose", image=pose.name)
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation

@@ -37,7 +37,7 @@ def read_dataset(folder: Path) -> Dataset:
 def _nothing_to_read(path: Path) -> UserError:
     """What is missing, by what is there."""
     if path.suffix.lower() in VIDEOS:
-        return UserError(f"{path} is a video, no dataset.", f"Take pictures from it first: splatwright frames {path.name} FOLDER.",
+        return UserError(f"{path} is a video, no dataset.", f"Extract its frames first: splatwright frames {path.name} FOLDER.",
                          "dataset.video", path=path)
     if path.is_file():
         return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.",
@@ -60,7 +60,7 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def read_dataset_of(job: JobFolder) -> Dataset:
-    """The dataset of a training. One that lies in the job's own folder was sent by somebody: it may use nothing that lies elsewhere."""
+    """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
     folder = job.read_spec().dataset
     dataset = read_dataset(folder)
     if folder.resolve().is_relative_to(job.path.resolve()):

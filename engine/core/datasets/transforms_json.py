@@ -35,7 +35,7 @@ MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
-MEND = "Mend transforms.json, or make the dataset again."
+MEND = "Fix transforms.json, or make the dataset again."
 
 
 def write_transforms(dataset: Dataset) -> Path:
@@ -146,7 +146,7 @@ def _model(merged: dict[str, Any]) -> Any:
 
 def _refuse_unsound(raw: list[_RawFrame]) -> None:
     """UserError for frames that no camera can be made of."""
-    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
+    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a valid pose (a rotation and a position)",
             "Remove these frames, or make the poses again.")
     _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
             "Give w, h, fl_x and fl_y as positive numbers.")

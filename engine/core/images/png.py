@@ -18,7 +18,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 AVERAGE, PAETH = 3, 4
 LARGEST_SIDE = 1 << 16
-"""No camera has more pixels in a row; a header that says so is damaged."""
+"""Most pixels in a row; a header with more counts as damaged."""
 
 Unfilter = Callable[[np.ndarray, int, int, int], np.ndarray]
 """(raw bytes, height, stride, bytes per pixel) -> [height, stride] uint8. The kernels have a fast one."""

@@ -168,7 +168,7 @@ class JobFolder:
             return "run"
         return text if text in ("pause", "stop") else "run"
 
-    def beat(self, pid: int | None = None) -> None:
+    def heartbeat(self, pid: int | None = None) -> None:
         """Say that a process (this one, or the worker just started) gets on with the job. A full disk does not hinder it."""
         pid = pid or os.getpid()
         path = self.path / "heartbeat"
@@ -178,7 +178,7 @@ class JobFolder:
             else:
                 write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
 
-    def rest(self) -> None:
+    def clear_heartbeat(self) -> None:
         """Say that nobody works on the job any more."""
         (self.path / "heartbeat").unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Settings of taking pictures from videos and of finding cameras, and their defaults, once."""
+"""Settings of extracting frames from videos and of finding cameras, and their defaults, once."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     status = worker.wait()
     end_descendants()
     if job.is_local():
-        job.rest()
+        job.clear_heartbeat()
     os.write(answer, str(status).encode())
     return status
 

@@ -29,7 +29,7 @@ NO_DEVICE = 100
 
 @dataclass(frozen=True)
 class Machine:
-    """What the graphics card needs, as found here. Later fields are only looked at when the earlier ones are well."""
+    """What training on a graphics card needs, as found here. Fields are filled in this order up to the first problem."""
 
     driver: int | None = None  # CUDA version that the driver speaks, 12080 for 12.8; None: no driver
     code: int = 0  # what the driver answered to its first call
@@ -89,12 +89,12 @@ def inspect() -> Machine:
 
 
 def has_card() -> bool:
-    """Whether there is an NVIDIA card at all, so that a hint how to use it is worth its place."""
+    """Whether the computer has an NVIDIA card with a driver."""
     return ask_driver()[2] > 0
 
 
 def ask_driver() -> tuple[int | None, int, int]:
-    """CUDA version of the NVIDIA driver (None: there is none), its answer to the first call, and the number of cards."""
+    """CUDA version of the NVIDIA driver (None without a driver), the error code of cuInit (0: success), and the number of cards."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a graphics card says when it cannot go on, as sentences."""
+"""Errors of the graphics card as UserError and OutOfMemory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def out_of_memory() -> OutOfMemory:
-    """The sentence for a card without enough memory."""
+    """OutOfMemory with a message and a hint."""
     return OutOfMemory("The graphics card ran out of memory.",
                        "Lower max_gaussians or resolution, close other programs that use the card, or set backend to cpu; "
                        "then resume: the checkpoint is kept.", "cuda.out_of_memory")

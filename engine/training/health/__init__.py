@@ -1,4 +1,4 @@
-"""Watches a training, and says early when it is unhealthy."""
+"""Finds unhealthy trainings early."""
 
 from typing import TYPE_CHECKING
 

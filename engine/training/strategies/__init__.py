@@ -1,4 +1,4 @@
-"""Densification: where Gaussians are added, moved and given up."""
+"""Densification: where Gaussians are added, moved and pruned."""
 
 from __future__ import annotations
 

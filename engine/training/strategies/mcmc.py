@@ -30,7 +30,7 @@ class MCMCStrategy:
     grow_rate: float
 
     def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
-        """Move the dead and add new ones, the same way at every step. Returns how many Gaussians were moved or added."""
+        """Relocate dead Gaussians and add new ones. Returns how many were moved or added."""
         opacity = sigmoid(model.read("opacities"))  # [N]
         alive = np.flatnonzero(opacity > DEAD_OPACITY)
         dead = np.flatnonzero(opacity <= DEAD_OPACITY)

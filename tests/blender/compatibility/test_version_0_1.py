@@ -69,7 +69,7 @@ def test_commands_of_blender() -> None:
 def test_names_in_files_are_those_of_before() -> None:
     splats, material, crop, nodes = (module(f"addon.splats.{name}") for name in ("splat_object", "material", "crop", "crop_nodes"))
     thinning, importing = module("addon.splats.thinning"), module("addon.splats.importing")
-    photos, coverage = module("addon.photos.posed_photos"), module("addon.capture.coverage")
+    photos, coverage = module("addon.photos.posed_photos"), module("addon.capture.surface_coverage")
     stored = NAMES["stored"]
     assert stored["attributes"] == [
         splats.POSITION, splats.ROTATION, splats.SCALE, splats.BASE, splats.HARMONIC, splats.LOGIT, splats.LOG_SCALE, splats.LENGTH,

@@ -67,7 +67,7 @@ def drawn() -> Layout:
     """What the preferences show of the full engine and the self-check."""
     layout, panel = Layout(), module("addon.panels.engine")
     panel.draw_full_engine(layout)
-    panel.draw_diagnosis(layout)
+    panel.draw_self_check(layout)
     return layout
 
 
@@ -80,7 +80,7 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
 
     assert bpy.ops.splatwright.install_engine(backend="cpu", wheels=str(wheels)) == {"FINISHED"}
     wait(lambda: full.installation().step.name != "Starting")
-    assert full.state() is states.INSTALLING and drawn().operators == ["stop_installing", "diagnose"]
+    assert full.state() is states.INSTALLING and drawn().operators == ["stop_installing", "self_check"]
     with pytest.raises(RuntimeError, match="already"):
         bpy.ops.splatwright.install_engine(backend="cpu", wheels=str(wheels))
     bpy.ops.splatwright.stop_installing()
@@ -99,13 +99,13 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
     python = jobs.engine().python
     assert python.is_relative_to(full.folder().root) and jobs.engine().import_paths == ()
 
-    bpy.ops.splatwright.diagnose()
+    bpy.ops.splatwright.self_check()
     self_check_result = module("addon.engines.self_check")
     wait(lambda: not self_check_result.running())
     rows = {row.subject: row for row in self_check_result.result().rows}
     assert rows["Built-in engine"].state == "well" and str(python) in rows["Python"].sentence
-    assert "Built-in engine: A training step" in drawn().text and "copy_diagnosis" in drawn().operators
-    assert bpy.ops.splatwright.copy_diagnosis() == {"FINISHED"}
+    assert "Built-in engine: A training step" in drawn().text and "copy_self_check" in drawn().operators
+    assert bpy.ops.splatwright.copy_self_check() == {"FINISHED"}
 
     assert bpy.ops.splatwright.uninstall_engine() == {"FINISHED"}
     assert full.state() is states.ABSENT and not full.folder().root.exists()
@@ -181,7 +181,7 @@ def test_every_state_has_its_words_and_buttons(full: ModuleType, monkeypatch: py
 
 def test_a_self_check_that_does_not_answer(full: ModuleType) -> None:
     self_check_result = module("addon.engines.self_check")
-    assert bpy.ops.splatwright.copy_diagnosis() == {"CANCELLED"}
+    assert bpy.ops.splatwright.copy_self_check() == {"CANCELLED"}
     self_check_result.start([sys.executable, "-c", "print('nothing')"], {}).join()
     assert "gave no answer" in drawn().text
     self_check_result.start(["/no/such/python"], {}).join()

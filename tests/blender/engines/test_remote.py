@@ -65,19 +65,19 @@ def test_a_training_at_the_rented_engine_comes_into_the_scene(desk: Desk) -> Non
 
 def test_a_training_is_deleted_at_the_engine_and_stays_here(desk: Desk, server: Server) -> None:
     train(desk, 50)
-    assert not bpy.ops.splatwright.delete_there.poll()
+    assert not bpy.ops.splatwright.delete_remote_job.poll()
     desk.wait(lambda: desk.job.state.value == "finished" and desk.job.imported)
     layout = Layout()
     module("addon.panels.train").draw_outcome(layout, desk.job)
-    assert "delete_there" in layout.operators
+    assert "delete_remote_job" in layout.operators
     there = set(server.jobs().glob("*/job.json"))
-    assert bpy.ops.splatwright.delete_there() == {"FINISHED"}
+    assert bpy.ops.splatwright.delete_remote_job() == {"FINISHED"}
     desk.wait(lambda: not desk.job.kept_there)
     assert len(set(server.jobs().glob("*/job.json"))) == len(there) - 1
-    assert desk.splats() is not None and desk.folder.joinpath("result.ply").exists() and not bpy.ops.splatwright.delete_there.poll()
+    assert desk.splats() is not None and desk.folder.joinpath("result.ply").exists() and not bpy.ops.splatwright.delete_remote_job.poll()
     layout = Layout()
     module("addon.panels.train").draw_outcome(layout, desk.job)
-    assert "delete_there" not in layout.operators
+    assert "delete_remote_job" not in layout.operators
 
 
 def test_pause_stop_and_what_the_panel_says(desk: Desk) -> None:
@@ -147,7 +147,7 @@ def test_no_network_without_leave(desk: Desk) -> None:
 
 def test_the_self_check_is_about_this_computer(desk: Desk) -> None:
     """Whatever engine is chosen to train on."""
-    assert bpy.ops.splatwright.diagnose() == {"FINISHED"}
+    assert bpy.ops.splatwright.self_check() == {"FINISHED"}
     self_check_result = module("addon.engines.self_check")
     desk.wait(lambda: not self_check_result.running())
     assert "Built-in engine" in {row.subject for row in self_check_result.result().rows}

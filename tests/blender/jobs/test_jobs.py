@@ -250,7 +250,7 @@ def test_an_earlier_training_can_be_shown_in_another_file(desk: Desk) -> None:
     desk.train("happy")
     desk.wait(lambda: desk.job.imported)
     empty_scene()
-    bpy.ops.splatwright.watch(job=desk.name)
+    bpy.ops.splatwright.open_earlier_training(job=desk.name)
     desk.wait(lambda: desk.job.imported)
     assert splat_count(desk) == FINAL_SPLATS
 

@@ -62,7 +62,7 @@ def test_splats_that_blender_moved_alone_are_told(made: bpy.types.Object) -> Non
     moved = layers.read_layer(made.data, "position") * np.array([1, 2, 1])
     layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", moved)})
     layout = drawn()
-    assert "The points of Splats were moved without turning" in layout.text and layout.operators[0] == "mend_splats"
+    assert "The points of Splats were moved without turning" in layout.text and layout.operators[0] == "fix_unapplied_transform"
 
 
 def test_drawing_is_quick_with_many_splats(fresh_scene: bpy.types.Scene) -> None:

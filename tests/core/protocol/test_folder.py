@@ -175,16 +175,16 @@ def test_last_events_of_a_long_file(job: JobFolder) -> None:
 def test_control_and_heartbeat(job: JobFolder) -> None:
     assert job.control() == "run" and job.worker_pid() is None and job.heartbeat_age() is None
     job.set_control("pause")
-    job.beat()
+    job.heartbeat()
     assert job.control() == "pause" and job.worker_pid() == os.getpid() and job.is_local()
     assert job.heartbeat_age() is not None and job.heartbeat_age() < 5
     write_text(job.path / "control", "nonsense")
     assert job.control() == "run"
     write_text(job.path / "heartbeat", f'{{"pid": {os.getpid()}, "host": "another computer"}}')
     assert not job.is_local()
-    job.beat()
+    job.heartbeat()
     assert job.is_local()
-    job.rest()
+    job.clear_heartbeat()
     assert job.worker_pid() is None
 
 

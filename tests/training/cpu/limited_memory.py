@@ -10,24 +10,24 @@ import numpy as np
 
 from engine.core.errors import UserError
 from engine.training.cpu.blocks import Blocks
-from engine.training.cpu.library import Drawing, Kernels, StepInputStruct
+from engine.training.cpu.library import Kernels, KernelScene, StepInputStruct
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
 view = view_struct(ring_cameras(1, 64)[0], (0.1, 0.5, 0.9))
 image = np.zeros((64, 64, 3), np.uint8)
-small = Drawing(packed(colored_ball(50).arrays()), 0)
+small = KernelScene(packed(colored_ball(50).arrays()), 0)
 step_input = StepInputStruct(ssim_lambda=0.2, step=1)
 step_input.rates[:] = [0.01] * 6
 
 
-def pile(count: int) -> Drawing:
+def pile(count: int) -> KernelScene:
     """So many equal Gaussians in one place."""
     dot = colored_ball(1).arrays() | {"means": np.zeros((1, 3), np.float32), "scales": np.full((1, 3), -7, np.float32)}
-    return Drawing(packed({name: np.repeat(array, count, axis=0) for name, array in dot.items()}), 0)
+    return KernelScene(packed({name: np.repeat(array, count, axis=0) for name, array in dot.items()}), 0)
 
 
-def moments(drawing: Drawing) -> tuple[Blocks, ...]:
+def moments(drawing: KernelScene) -> tuple[Blocks, ...]:
     """Moments of Adam whose memory is taken."""
     made = tuple(Blocks.zeros(drawing.gaussians.count, drawing.gaussians.rest) for _ in range(2))
     for blocks in made:
@@ -99,7 +99,7 @@ def step(megabytes: int) -> None:
 
 def way_back(megabytes: int) -> None:
     """No memory for the way back: the sentence."""
-    wide = Drawing(packed(colored_ball(20_000).arrays() | {"scales": np.full((20_000, 3), 0.5, np.float32)}), 0)
+    wide = KernelScene(packed(colored_ball(20_000).arrays() | {"scales": np.full((20_000, 3), 0.5, np.float32)}), 0)
     view, kernels = view_struct(ring_cameras(1, 640)[0], (0, 0, 0)), Kernels(2)
     images = kernels.forward(wide, view)
     allow(100)
@@ -131,7 +131,7 @@ def picture(megabytes: int) -> None:
 
 def all_covering(megabytes: int) -> None:
     """Gaussians that all cover a large image: the sentence, whether the kernels go on."""
-    wide = Drawing(packed(colored_ball(20_000).arrays() | {"scales": np.full((20_000, 3), 6, np.float32)}), 0)
+    wide = KernelScene(packed(colored_ball(20_000).arrays() | {"scales": np.full((20_000, 3), 6, np.float32)}), 0)
     kernels, large = Kernels(2), view_struct(ring_cameras(1, 4000)[0], (0, 0, 0))
     print(refused(lambda: kernels.forward(wide, large)))
     print(np.isfinite(kernels.forward(small, view).rgb).all())

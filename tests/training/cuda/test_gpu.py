@@ -16,7 +16,7 @@ from engine.core.protocol.events import Finding, Finished, Started
 from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.estimate.estimate import estimate
 from engine.training.backend import StepSettings, Target
-from engine.training.cpu.library import Drawing, Kernels
+from engine.training.cpu.library import Kernels, KernelScene
 from engine.training.cpu.model import CpuModel, packed, view_struct
 from engine.training.cuda.availability import prepare_kernels, unavailable
 from engine.training.engines import create_model
@@ -64,7 +64,7 @@ def test_gsplat_agrees_with_the_kernels(low_pass: LowPass, packs: bool, monkeypa
     gaussians, view = scene(300, 5), camera(64, 48)
     weights = np.random.default_rng(0).standard_normal((4, 48, 64)).astype(np.float32)
     kernels = Kernels(2)
-    images = kernels.forward(Drawing(packed(gaussians.arrays()), 3, low_pass), view_struct(view, BLACK), with_depth=True)
+    images = kernels.forward(KernelScene(packed(gaussians.arrays()), 3, low_pass), view_struct(view, BLACK), with_depth=True)
     expected = kernels.backward(weights[:3].copy(), -weights[3].copy()).gaussians.unpack()
     kernels.close()
     parameters = {name: torch.from_numpy(array).cuda().requires_grad_() for name, array in gaussians.arrays().items()}

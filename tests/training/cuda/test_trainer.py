@@ -18,7 +18,7 @@ from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.core.splats.gaussians import sh0_to_rgb
 from engine.training.backend import StepSettings, Target
 from engine.training.checkpoint import load_checkpoint
-from engine.training.engines import Choice, create_model
+from engine.training.engines import BackendChoice, create_model
 from engine.training.trainer import train
 from engine.worker import Preflight
 from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
@@ -42,7 +42,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: Choice("cuda", "Training on the graphics card."))
+    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: BackendChoice("cuda", "Training on the graphics card."))
 
 
 def make_job(folder: Path, dataset: Path, **changes: object) -> JobFolder:
