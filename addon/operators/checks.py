@@ -14,7 +14,7 @@ from ...engine.core.datasets.excluded import exclude, include_all
 from ...engine.core.datasets.read import read_dataset
 from ...engine.core.datasets.view_coverage import suggested_poses, view_counts
 from ...engine.core.errors import UserError
-from ..capture import coverage
+from ..capture import surface_coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
 from ..properties import dataset_folder
@@ -128,9 +128,9 @@ class SPLATWRIGHT_OT_show_coverage(bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         cameras = [view.camera for view in scene_dataset(context).train_views]
-        surfaces = coverage.visible_surfaces(context)
-        for surface, counts in zip(surfaces, coverage.count_views(context, surfaces, cameras), strict=True):
-            coverage.paint(surface, counts)
+        surfaces = surface_coverage.visible_surfaces(context)
+        for surface, counts in zip(surfaces, surface_coverage.count_views(context, surfaces, cameras), strict=True):
+            surface_coverage.paint(surface, counts)
         show_vertex_colors(True)
         return {"FINISHED"}
 
@@ -143,7 +143,7 @@ class SPLATWRIGHT_OT_clear_coverage(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        coverage.clear()
+        surface_coverage.clear()
         show_vertex_colors(False)
         return {"FINISHED"}
 
@@ -171,9 +171,9 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
             return {"FINISHED"}
         for item in context.selected_objects:
             item.select_set(False)
-        coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
+        surface_coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
         if self.with_dataset:
-            coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
+            surface_coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
         context.scene.splatwright.capture.source = "SELECTED"
         self.report({"INFO"}, f"{len(poses)} cameras suggested")
         return {"FINISHED"}
@@ -181,7 +181,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
     def _poses(self, context: bpy.types.Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
         """By the scene's meshes; by the start points of photos."""
         if any(item.type == "MESH" and item.visible_get() for item in context.view_layer.objects):
-            return coverage.better_poses(context, coverage.visible_surfaces(context), cameras, self.count)
+            return surface_coverage.better_poses(context, surface_coverage.visible_surfaces(context), cameras, self.count)
         if not dataset.points:
             raise UserError("There are neither meshes nor start points to cover.", "Open the scene that the dataset was captured from.")
         points = dataset.points.positions[:: max(1, len(dataset.points) // START_POINTS)].astype(float)
