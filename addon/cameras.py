@@ -1,4 +1,4 @@
-"""Blender camera <-> core Camera: the only place that knows of sensor fit, shift, pixel aspect and axis conventions."""
+"""Blender camera <-> core Camera: sensor fit, shift, pixel aspect and axis conventions."""
 
 from __future__ import annotations
 

@@ -7,11 +7,11 @@ import sys
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
-from .engines import full_engine, remote, self_check, status
+from .engines import full_engine, remote
 from .engines.locations import PACKAGE, default_engine_folder, default_jobs_folder
 from .engines.status import forget_status
 from .panels.base import draw_status
-from .panels.engine import draw_diagnosis, draw_full_engine
+from .panels.engine import draw_full_engine, draw_self_check
 
 
 def _python_changed(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
@@ -48,7 +48,7 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "engine_folder", placeholder=str(default_engine_folder()))
         draw_status(layout)
         draw_full_engine(layout)
-        draw_diagnosis(layout)
+        draw_self_check(layout)
         remote.draw(layout, self)
 
 
@@ -61,8 +61,5 @@ def register() -> None:
 
 
 def unregister() -> None:
-    full_engine.unregister()
-    self_check.unregister()
-    status.unregister()
     _unregister_class()
     remote.unregister()

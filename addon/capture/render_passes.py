@@ -22,7 +22,7 @@ Render = Callable[[bpy.types.Scene], Iterator[None]]
 """Renders the scene to its file path; yields while others have to wait for it."""
 
 class RenderStopped(Exception):
-    """Somebody stopped a render."""
+    """Raised when a render was cancelled."""
 
 
 FAR = 0.999
@@ -41,7 +41,7 @@ def render_blocking(scene: bpy.types.Scene) -> Iterator[None]:
 
 
 def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
-    """Render in Blender's background job, which keeps the window alive; RenderStopped when somebody presses Esc."""
+    """Render in Blender's background job, which keeps the window alive; RenderStopped when Esc is pressed."""
     stopped: list[bool] = []
 
     def note(*_: object) -> None:
@@ -89,7 +89,7 @@ def read_pixels(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Passes:
-    """What the last render knows beside colours; None where the engine gives no such pass."""
+    """Passes of the last render beside colour; None where the engine has no such pass."""
 
     depth: np.ndarray | None  # [H, W] float32, distance along the view axis, 0 where nothing is
     normals: np.ndarray | None  # [H, W, 3] float32, in the world, mean of the samples, 0 where nothing is

@@ -17,7 +17,6 @@ from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
-from ..splats.display import mark_antialiased
 from ..splats.splat_object import create_splat_object, update_splat_object
 from .job_status import WatchedJob
 
@@ -65,12 +64,14 @@ def import_result(job: WatchedJob) -> None:
     job.imported, job.preview_due = True, False
     path = job.engine.file(job.name, "result.ply")
     if path is None:
-        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again."))
+        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again.",
+                                    code="training.result_missing"))
         return
     try:
         result = read_ply(path)
     except UserError as error:
-        job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
+        job.findings.append(Finding("error", error.message, "Resume the training to write it again.",
+                                    code=error.code, values=error.values))
         return
     settings = _show(job, result).splatwright
     settings.source, settings.checksum = str(path), ""
@@ -99,12 +100,11 @@ def clear_imported(job: str) -> None:
 def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     found = splat_object(job.name)
     if found is None:
-        found = create_splat_object(NAME, splats.gaussians, _collection(job.name))
+        found = create_splat_object(NAME, splats.gaussians, _collection(job.name), splats.antialiased)
         found.splatwright.job = job.name
         _put_below_photos(found, job)
     else:
-        update_splat_object(found, splats.gaussians)
-    mark_antialiased(found, splats.antialiased)
+        update_splat_object(found, splats.gaussians, splats.antialiased)
     job.has_object = True
     return found
 

@@ -14,12 +14,13 @@ from ...engine.core.errors import UserError
 from ..photos.look_through import chosen_camera, is_photo, look_through
 from ..photos.posed_photos import import_photos, photo_cameras
 from ..properties import absolute_folder
+from .menus import register_with_menus
 from .reporting import reports_user_errors
 from .selected import select_alone
 
 
 class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
-    """Bring the cameras, photos and points of a dataset into the scene: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
+    """Import cameras, photos and points of a dataset: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
 
     bl_idname = "splatwright.import_photos"
     bl_label = "Import Posed Photos"
@@ -129,15 +130,6 @@ def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(SPLATWRIGHT_OT_import_photos.bl_idname, text="Posed Photos (COLMAP, nerfstudio)")
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
-    (SPLATWRIGHT_OT_import_photos, SPLATWRIGHT_OT_look_through_photo, SPLATWRIGHT_OT_choose_photo))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_import_photos, SPLATWRIGHT_OT_look_through_photo, SPLATWRIGHT_OT_choose_photo),
+    {"TOPBAR_MT_file_import": _import_entry})

@@ -10,9 +10,10 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
 from ..splats.from_mesh import is_mesh_of_splats, splats_of_mesh
-from ..splats.splat_object import finish
+from ..splats.splat_object import run_to_end
 from .export import AXES, GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps, report_import
+from .menus import register_with_menus
 from .reporting import reports_user_errors
 
 
@@ -26,7 +27,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     filename_ext = ".ply"
     filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
     asked = False
-    """Whether somebody sits before the dialog; scripts get their objects at once."""
+    """Whether the dialog was shown; scripts get their objects at once."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
@@ -35,7 +36,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self.asked or bpy.app.background:
-            return finish_import(context, finish(loading_steps(self, self.paths(), self.axes, self.link, self.linear_scales)))
+            return finish_import(context, run_to_end(loading_steps(self, self.paths(), self.axes, self.link, self.linear_scales)))
         self.asked = False  # redo repeats this in one go
         files = [{"name": str(path)} for path in self.paths()]
         bpy.ops.splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link,
@@ -87,15 +88,6 @@ def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((
-    SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_OT_splats_from_mesh, SPLATWRIGHT_FH_splats))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_OT_splats_from_mesh, SPLATWRIGHT_FH_splats),
+    {"TOPBAR_MT_file_import": _import_entry})

@@ -41,7 +41,7 @@ class Stepped:
 
 
 class SteppedRender(Stepped):
-    """Stepped work that renders. Esc stops it once the render under way has ended: its settings must not change meanwhile."""
+    """Stepped work that renders. Esc stops it when the current render has ended: its settings must not change meanwhile."""
 
     def begin(self, context: bpy.types.Context, steps: Generator[Any, None, Any], seconds: float) -> None:
         self._stopping = False
@@ -76,7 +76,7 @@ class SteppedRender(Stepped):
         next(self._steps)
 
     def give_up(self, context: bpy.types.Context) -> set[str]:
-        """Somebody stopped the work: end it and say what is left of it."""
+        """Esc was pressed: end the work and report what is kept."""
         raise NotImplementedError
 
     def complete(self, context: bpy.types.Context, result: Any) -> set[str]:

@@ -16,6 +16,7 @@ from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
@@ -44,29 +45,25 @@ def problem(scene: bpy.types.Scene) -> str:
     return "" if folder.exists() else "There is no dataset yet: capture one, or choose its folder."
 
 
-class SPLATWRIGHT_OT_train(bpy.types.Operator):
-    """Train splats from the dataset. Training runs beside Blender and goes on even when Blender is closed"""
+class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
+    """Train splats from the dataset. The training runs in the background and continues when Blender is closed"""
 
     bl_idname = "splatwright.train"
     bl_label = "Train"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        reason = problem(context.scene)
-        if reason:
-            cls.poll_message_set(reason.replace("%", "%%"))
-        return not reason
+    begun = "Training started"
 
-    @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        start_training(context.scene)
-        self.report({"INFO"}, "Training has begun")
-        return {"FINISHED"}
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str:
+        return problem(context.scene)
+
+    def begin(self, context: bpy.types.Context) -> WatchedJob:
+        return start_training(context.scene)
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):
-    """Let the training rest. Nothing is lost, and the processor is free; a remote engine takes the next training meanwhile"""
+    """Pause the training. Nothing is lost and the processor is free; a remote engine runs the next training meanwhile"""
 
     bl_idname = "splatwright.pause"
     bl_label = "Pause"
@@ -85,7 +82,7 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_resume(bpy.types.Operator):
-    """Go on with the training from where it was"""
+    """Continue the training from where it stopped"""
 
     bl_idname = "splatwright.resume"
     bl_label = "Resume"
@@ -103,7 +100,7 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop(bpy.types.Operator):
-    """End the training now and keep the splats that it has made"""
+    """Stop the training and keep its splats"""
 
     bl_idname = "splatwright.stop"
     bl_label = "Stop"
@@ -120,11 +117,11 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
+class SPLATWRIGHT_OT_delete_remote_job(bpy.types.Operator):
     """Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. The splats here stay.
     Going on with the training would then send everything again and begin anew"""
 
-    bl_idname = "splatwright.delete_there"
+    bl_idname = "splatwright.delete_remote_job"
     bl_label = "Delete at Remote Engine"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
@@ -139,7 +136,7 @@ class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
-        jobs.delete_there(jobs.required(context.scene))
+        jobs.delete_remote_job(jobs.required(context.scene))
         return {"FINISHED"}
 
 
@@ -153,10 +150,10 @@ def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) ->
     return _items
 
 
-class SPLATWRIGHT_OT_watch(bpy.types.Operator):
-    """Show an earlier training in this scene, with its splats: also one that began in another or an unsaved file"""
+class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
+    """Show an earlier training in this scene, with its splats; also one that was started from another file"""
 
-    bl_idname = "splatwright.watch"
+    bl_idname = "splatwright.open_earlier_training"
     bl_label = "Earlier Trainings"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
     bl_property = "job"
@@ -178,4 +175,4 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
 
 register, unregister = bpy.utils.register_classes_factory(
     (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
-     SPLATWRIGHT_OT_delete_there, SPLATWRIGHT_OT_watch))
+     SPLATWRIGHT_OT_delete_remote_job, SPLATWRIGHT_OT_open_earlier_training))

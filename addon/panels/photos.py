@@ -21,7 +21,7 @@ PLACING = (("splatwright.level_ground", "GRID"), ("splatwright.align_to_points",
 
 
 class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
-    """From photos and videos to cameras"""
+    """Cameras from photos and videos"""
 
     bl_label = "Photos"
     bl_options = {"DEFAULT_CLOSED"}
@@ -79,9 +79,10 @@ def outcome_text(job: WatchedJob) -> str:
     if job.stopped:
         return "Stopped. Resume goes on with what was computed."
     if job.posed is None:
-        return f"{job.step:,} pictures were taken; they are the photos above."
+        return f"{job.step:,} frames were extracted; they are the photos above."
     found = job.posed
-    return f"{found.placed:,} of {found.photos:,} photos have a camera. {found.points:,} points, {found.error:.2f} pixels."
+    return (f"{found.placed:,} of {found.photos:,} photos are registered. {found.points:,} points, "
+            f"reprojection error {found.error:.2f} pixels.")
 
 
 def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:

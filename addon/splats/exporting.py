@@ -16,7 +16,7 @@ from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
 from ...engine.core.splats.transform import transform_gaussians
 from .extras import join_extras
-from .instances import Placed, objects_with_splats, placed_splats
+from .instances import SplatInstance, objects_with_splats, splat_instances
 from .splat_object import is_splat_object
 
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -44,7 +44,7 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     """
     if not targets:
         raise UserError("No splat object is selected.", "Select the splat objects to export.")
-    placed = placed_splats(targets, bpy.context.evaluated_depsgraph_get())
+    placed = splat_instances(targets, bpy.context.evaluated_depsgraph_get())
     kept = [drawable(part.gaussians) for part in placed]
     baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
     if not baked:
@@ -67,7 +67,7 @@ def export_splats(
     return world
 
 
-def _kept_extra(part: Placed, kept: Gaussians) -> np.ndarray | None:
+def _kept_extra(part: SplatInstance, kept: Gaussians) -> np.ndarray | None:
     """The properties of the rows that can be drawn."""
     return part.extra if part.extra is None or len(kept) == len(part.gaussians) else part.extra[drawable_rows(part.gaussians)]
 

@@ -13,9 +13,8 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
 from .attributes import read_layer
-from .display import mark_antialiased
 from .extras import write_extras
-from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
+from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
 
 
 def import_splats(
@@ -27,8 +26,7 @@ def import_splats(
     """
     stamp = stamp_of(path)
     found = read_splats(path, axes, linear_scales)
-    made = finish(placing_steps(path, found, axes, stamp if link else "", linear_scales))
-    return made, found
+    return run_to_end(placing_steps(path, found, axes, stamp if link else "", linear_scales)), found
 
 
 def placing_steps(
@@ -38,7 +36,7 @@ def placing_steps(
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
-    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection)
+    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection, found.antialiased)
     settings = made.splatwright
     settings.source, settings.axes, settings.linked, settings.linear_scales = str(path), axes, bool(stamp), linear_scales
     _remember_extras(made, found)
@@ -71,12 +69,11 @@ def checksum_of(points: bpy.types.PointCloud) -> str:
 
 def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
     """Replace an object's splats by those of a file; its transform, name and materials stay. Pushes no undo step."""
-    update_splat_object(target, found.gaussians)
+    update_splat_object(target, found.gaussians, found.antialiased)
     _remember_extras(target, found)
 
 
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
-    mark_antialiased(target, found.antialiased)
     target.splatwright.axes_guessed = found.axes_guessed
     if found.extra is not None:
         write_extras(target, found.extra)

@@ -1,4 +1,4 @@
-"""Panels do not draw themselves anew when something outside of Blender changes: whoever learns of it calls this."""
+"""Redrawing of panels after changes outside of Blender."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, upload
 from .order import DepthSorter, Order
-from .stage import Changes, Stage, set_stage
+from .stage import Changes, DrawnScene, collect_scene
 
 MOST_VIEWPORTS = 16
 """Viewports whose state is kept; those closed long ago fall out."""
@@ -28,7 +28,7 @@ class Viewport:
         self._canvas: Canvas | None = None
 
     def canvas(self, eye: Eye) -> Canvas:
-        """To paint on, of the region's size."""
+        """The canvas of the region's size, made anew when that has changed."""
         if self._canvas is None or self._canvas.size != (eye.width, eye.height):
             self._canvas = Canvas(eye.width, eye.height)
         return self._canvas
@@ -40,7 +40,7 @@ class Viewport:
         return self._entries
 
 
-class Drawing:
+class ViewportDrawing:
     """Everything that lives as long as the drawing is switched on."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Drawing:
         self.viewports: dict[int, Viewport] = {}
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-sort")
         self._painter = Painter()
-        self._stages: dict[Hashable, Stage] = {}
+        self._stages: dict[Hashable, DrawnScene] = {}
         self._clouds: dict[Hashable, Cloud] = {}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -84,13 +84,13 @@ class Drawing:
         self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
         self._painter.composite(canvas, outline_of(context))
 
-    def _stage(self, context: bpy.types.Context) -> Stage:
+    def _stage(self, context: bpy.types.Context) -> DrawnScene:
         key = _layer_key(context)
         if key not in self._stages:
-            self._stages[key] = set_stage(context.evaluated_depsgraph_get(), self.changes)
+            self._stages[key] = collect_scene(context.evaluated_depsgraph_get(), self.changes)
         return self._stages[key]
 
-    def _cloud(self, context: bpy.types.Context, stage: Stage) -> Cloud:
+    def _cloud(self, context: bpy.types.Context, stage: DrawnScene) -> Cloud:
         key = _layer_key(context)
         found = self._clouds.get(key)
         if found is None or found.keys != tuple(source.key for source in stage.sources):
@@ -119,7 +119,7 @@ def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:
 
 
 def outline_of(context: bpy.types.Context) -> Outline:
-    """As the theme and the viewport's overlays want it."""
+    """Colours and width of the outline by theme and overlay settings."""
     overlay, theme = context.space_data.overlay, context.preferences.themes[0].view_3d
     width = max(1, round(context.preferences.system.pixel_size)) if overlay.show_overlays and overlay.show_outline_selected else 0
     return Outline(tuple(theme.object_selected), tuple(theme.object_active), width)

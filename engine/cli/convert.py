@@ -22,7 +22,7 @@ def convert(
     format: FormatName = "AUTO",
     linear_scales: bool = False,
 ) -> int:
-    """Write a splat file anew: in another format, in the chosen axes, without what no viewer can draw.
+    """Convert a splat file: to another format or other axes. What no viewer can draw is left out.
 
     Args:
         source: a splat file: PLY, compressed PLY, SPZ or .splat

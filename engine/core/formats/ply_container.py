@@ -47,7 +47,7 @@ class PlyPart:
 
 @dataclass(frozen=True)
 class PlyHeader:
-    """What a PLY promises; the file has the size that this implies."""
+    """The header of a PLY; the file has the size that it implies."""
 
     parts: tuple[PlyPart, ...]
     comments: tuple[str, ...]
@@ -143,7 +143,7 @@ def _holds_lists(element: Any) -> bool:
 def _refuse_odd_elements(path: Path, parsed: PlyData) -> None:
     elements = list(parsed.elements)
     if any(element.count < 0 for element in elements):
-        raise UserError(f"The header of {path.name} promises less than nothing.", AGAIN)
+        raise UserError(f"The header of {path.name} holds negative counts.", AGAIN)
     names = [element.name for element in elements]
     wanted = elements[: names.index("vertex") + 1] if "vertex" in names else elements
     lists = [prop.name for element in wanted for prop in element.properties if isinstance(prop, PlyListProperty)
@@ -168,7 +168,7 @@ def _check_size(path: Path, header: PlyHeader, held: int, size: int) -> None:
     promised = sum(part.count * (2 * len(part.names) if header.text else part.dtype.itemsize) for part in header.parts)
     rows = sum(part.count for part in header.parts) + header.faces
     if held < promised - header.text or rows > size:
-        raise UserError(f"{path.name} is cut off: its header promises {rows} rows and the file ends before.", AGAIN)
+        raise UserError(f"{path.name} is cut off: its header names {rows} rows and the file ends before that.", AGAIN)
     if held > promised and not header.text and not header.lists and not _ends_blank(path, held - promised):
         raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.")
 
@@ -194,7 +194,7 @@ def _read_text(path: Path, part: PlyPart) -> np.ndarray:
         if rows is None:
             raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
     if len(rows) != part.count:
-        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header promises.", AGAIN)
+        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header names.", AGAIN)
     return rows
 
 
