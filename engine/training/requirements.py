@@ -10,20 +10,9 @@ import numpy as np
 from ..core.datasets.dataset import Dataset, View
 from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
+from ..core.protocol.settings import about
 from .backend import BackendName
 from .engines import affordable_gaussians
-
-ONLY_ON_GPU = {
-    "alpha_weight": "compare transparency directly; it learns it through the random background",
-    "depth_weight": "learn from depth maps",
-    "normal_weight": "learn from normal maps",
-    "distortion_weight": "measure the spread of depth",
-    "transmittance_weight": "push the opacity of pixels to 0 or 1",
-    "needle_weight": "penalise needles",
-    "lr_exposure": "correct the photos' exposure",
-    "lr_poses": "correct the photos' poses",
-}
-"""Settings that the built-in engine has to leave at 0, and what it does not do."""
 
 MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
     "depth_weight": ("depth", lambda view: view.depth),
@@ -33,8 +22,9 @@ MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
 
 def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) -> None:
     """UserError for the first setting that `engine` does not support, or for which the dataset lacks the maps."""
-    for name, what in ONLY_ON_GPU.items():
-        if engine == "cpu" and getattr(config, name):
+    for name in TrainConfig.__dataclass_fields__:
+        what = about(TrainConfig, name).gpu_only
+        if engine == "cpu" and what and getattr(config, name):
             raise UserError(f"The built-in engine does not {what}.",
                             f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.", "engine.cannot", what=what)
     if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):

@@ -18,6 +18,9 @@ MEANS_DECAY = 0.01
 SHN_RATE = 1 / 20
 """View-dependent colour learns at this share of the base colour's rate."""
 
+WEIGHTS = tuple(name for name in StepSettings.__dataclass_fields__ if name.endswith("_weight"))
+"""Of loss terms, as they stand in the settings."""
+
 
 def view_at(step: int, views: int, seed: int) -> int:
     """Index of the view to learn from: every view once in each round, in a new order each round."""
@@ -98,12 +101,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
         reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
         gather=exploring and not sampling,
-        alpha_weight=config.alpha_weight,
-        depth_weight=config.depth_weight,
-        normal_weight=config.normal_weight,
-        distortion_weight=config.distortion_weight,
-        transmittance_weight=config.transmittance_weight,
-        needle_weight=config.needle_weight,
+        **{name: getattr(config, name) for name in WEIGHTS},
         exposure_rate=config.lr_exposure * decay,
         pose_rate=config.lr_poses * decay,
     )

@@ -77,21 +77,31 @@ class TrainConfig:
         choices=MaskMeaning)
     alpha_weight: float = setting(
         0.0, "Transparency Weight", "weight of the difference to the images' transparency, beside what the random background teaches",
-        0, 100)
-    depth_weight: float = setting(0.0, "Depth Weight", "weight of the relative difference to the dataset's depth maps", 0, 100)
+        0, 100,
+        gpu_only="compare transparency directly; it learns it through the random background")
+    depth_weight: float = setting(
+        0.0, "Depth Weight", "weight of the relative difference to the dataset's depth maps", 0, 100,
+        gpu_only="learn from depth maps")
     normal_weight: float = setting(
-        0.0, "Normal Weight", "weight of the angle between the depth's slope and the dataset's normal maps", 0, 100)
-    distortion_weight: float = setting(0.0, "Distortion Weight", "pressure against floaters: the spread of depth along each ray", 0, 100)
+        0.0, "Normal Weight", "weight of the angle between the depth's slope and the dataset's normal maps", 0, 100,
+        gpu_only="learn from normal maps")
+    distortion_weight: float = setting(
+        0.0, "Distortion Weight", "pressure against floaters: the spread of depth along each ray", 0, 100,
+        gpu_only="measure the spread of depth")
     transmittance_weight: float = setting(
-        0.0, "Transmittance Weight", "pressure against haze: every pixel is either covered or empty", 0, 100)
+        0.0, "Transmittance Weight", "pressure against haze: every pixel is either covered or empty", 0, 100,
+        gpu_only="push the opacity of pixels to 0 or 1")
     needle_weight: float = setting(
-        0.0, "Needle Weight", "pressure against Gaussians whose largest axis is more than ten times the middle one", 0, 100)
+        0.0, "Needle Weight", "pressure against Gaussians whose largest axis is more than ten times the middle one", 0, 100,
+        gpu_only="penalise needles")
     lr_exposure: float = setting(
         0.0, "Exposure Rate", "learning rate of a brightness and tint of its own for each photo; 0: all photos have the same exposure",
-        0, 1)
+        0, 1,
+        gpu_only="correct the photos' exposure")
     lr_poses: float = setting(
         0.0, "Pose Rate", "learning rate of small corrections to the photos' poses, in units of the scene's scale; 0: the poses are right",
-        0, 1)
+        0, 1,
+        gpu_only="correct the photos' poses")
 
     smoke_test: bool = setting(True, "Smoke Test", "stop when the first hundred steps make nothing better")
     pause_on_failure: bool = setting(True, "Pause on Failure", "pause, with a checkpoint, when the training turns out to be unhealthy")
