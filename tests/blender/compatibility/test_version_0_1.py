@@ -68,12 +68,12 @@ def test_commands_of_blender() -> None:
 
 def test_names_in_files_are_those_of_before() -> None:
     splats, material, crop, nodes = (module(f"addon.splats.{name}") for name in ("splat_object", "material", "crop", "crop_nodes"))
-    thinning, importing = module("addon.splats.thinning"), module("addon.splats.importing")
+    thinning, extras = module("addon.splats.thinning"), module("addon.splats.extras")
     photos, coverage = module("addon.photos.posed_photos"), module("addon.capture.surface_coverage")
     stored = NAMES["stored"]
     assert stored["attributes"] == [
         splats.POSITION, splats.ROTATION, splats.SCALE, splats.BASE, splats.HARMONIC, splats.LOGIT, splats.LOG_SCALE, splats.LENGTH,
-        splats.REST, material.TURN, "radius", importing.EXTRA]
+        splats.REST, material.TURN, "radius", extras.EXTRA]
     assert stored["other_attributes"] == [photos.COLOR, coverage.ATTRIBUTE]
     assert stored["materials"] == [*material.NAMES.values(), photos.MATERIAL]
     assert stored["node_groups"] == [nodes.NAME, thinning.GROUP] and stored["modifiers"] == [nodes.NAME, thinning.MODIFIER]
