@@ -8,6 +8,7 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ..engine.core.protocol.config import PRESETS
+from .typed import scene_settings
 
 AS_IN_TRAIN = "SCENE"
 CAMERAS = (
@@ -50,8 +51,8 @@ class BatchSettings(bpy.types.PropertyGroup):
 
 def batch_settings() -> BatchSettings:
     """The file's list: that of the first scene that has one, else the open scene's."""
-    scene = next((scene for scene in bpy.data.scenes if scene.splatwright.batch.entries), bpy.context.scene)
-    return scene.splatwright.batch
+    scene = next((scene for scene in bpy.data.scenes if scene_settings(scene).batch.entries), bpy.context.scene)
+    return scene_settings(scene).batch
 
 
 def active_entry() -> BatchEntry | None:

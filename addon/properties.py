@@ -12,6 +12,7 @@ from ..engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig, 
 from ..engine.core.protocol.sfm_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
 from .batch_properties import BatchEntry, BatchSettings
 from .capture.request import CaptureRequest
+from .typed import scene_settings
 
 SOURCES = (
     ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
@@ -250,23 +251,23 @@ class SceneSettings(bpy.types.PropertyGroup):
 
 def dataset_folder(scene: bpy.types.Scene) -> Path:
     """The dataset to train on: the chosen one, else the one captured last, else the one that Capture would write."""
-    return absolute_folder(scene.splatwright.train.dataset or usual_dataset(scene))
+    return absolute_folder(scene_settings(scene).train.dataset or usual_dataset(scene))
 
 
 def usual_dataset(scene: bpy.types.Scene) -> str:
     """The dataset where none is chosen."""
-    return scene.splatwright.captured or scene.splatwright.capture.directory
+    return scene_settings(scene).captured or scene_settings(scene).capture.directory
 
 
 def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
     """What Train will use. Relative to the file where that is shorter, so that both can move together."""
     beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
-    scene.splatwright.captured = bpy.path.relpath(str(folder)) if beside else str(folder)
+    scene_settings(scene).captured = bpy.path.relpath(str(folder)) if beside else str(folder)
 
 
 def training_name(scene: bpy.types.Scene) -> str:
     """A name that people know again: of the chosen dataset, else of the file that is open."""
-    chosen = scene.splatwright.train.dataset
+    chosen = scene_settings(scene).train.dataset
     return Path(bpy.path.abspath(chosen)).name if chosen else Path(bpy.data.filepath).stem or dataset_folder(scene).name
 
 

@@ -21,6 +21,7 @@ from ..cameras import check_camera, image_size
 from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
 from ..properties import absolute_folder
+from ..typed import scene_settings
 
 COLOR_BYTES, DEPTH_BYTES, NORMAL_BYTES = 2, 4, 6
 """What a pixel takes on the disk: in a PNG about half of its four bytes, in the files of maps all of them."""
@@ -69,7 +70,7 @@ def plan_of(entry: BatchEntry) -> Plan:
 
 def make_plan(name: str, views: Views, folder: Path, config: TrainConfig | None) -> Plan:
     """The capture of some views into a folder, with the other settings of the scene's panel Capture; UserError when it cannot work."""
-    settings = views.scene.splatwright.capture
+    settings = scene_settings(views.scene).capture
     values = {field.name: getattr(settings, field.name) for field in fields(CaptureRequest) if hasattr(settings, field.name)}
     request = CaptureRequest(**{**values, "directory": folder, **_chosen_cameras(views)})
     return Plan(Task(name, folder, config, images=_count(views.scene, request)), views.scene.name, request)
@@ -132,14 +133,14 @@ def check_room(plans: Sequence[Plan]) -> None:
 
 def _config(entry: BatchEntry) -> TrainConfig:
     if entry.preset == AS_IN_TRAIN:
-        return entry.scene.splatwright.train.to_config()
+        return scene_settings(entry.scene).train.to_config()
     return TrainConfig(**PRESETS[entry.preset].settings).validate()
 
 
 def _chosen_cameras(views: Views) -> dict[str, object]:
     """What of a request the views decide: the source, and the names of the cameras where they are known beforehand."""
     scene, layer = views.scene, layer_of(views.scene)
-    source = scene.splatwright.capture.source
+    source = scene_settings(scene).capture.source
     if views.cameras == "RIG" and source != "SELECTED":
         _check_rig(scene, layer, source)
         return {"source": source}

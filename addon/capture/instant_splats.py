@@ -15,6 +15,7 @@ from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
 from ..cameras import camera_from_blender
 from ..splats.splat_object import create_splat_object, finish
+from ..typed import splat_settings
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame
 
@@ -66,7 +67,7 @@ def _without_splats(scene: bpy.types.Scene) -> ExitStack:
     """Splat objects are not rendered inside this context: they would become splats of splats."""
     stack = ExitStack()
     for shown in scene.objects:
-        if shown.splatwright.is_splat:
+        if splat_settings(shown).is_splat:
             stack.enter_context(overriding(shown, {"hide_render": True}))
     return stack
 

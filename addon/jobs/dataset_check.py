@@ -14,6 +14,7 @@ from ...engine.core.console import NO_CONSOLE
 from ...engine.core.errors import UserError
 from ...engine.core.protocol.events import NEEDS, Failed, Finding
 from ...engine.core.protocol.folder import JobFolder, JobSpec
+from ..typed import scene_settings
 from . import jobs
 from .latest import Latest, existing_dataset
 
@@ -64,7 +65,7 @@ def start(scene: bpy.types.Scene) -> DatasetCheck:
     folder = existing_dataset(scene)
     forget()
     job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
-    job.write_spec(JobSpec(folder, scene.splatwright.train.to_config()))
+    job.write_spec(JobSpec(folder, scene_settings(scene).train.to_config()))
     command, environment = jobs.local_engine().worker_command("--check", str(job.path))
     return _latest.follow(DatasetCheck(folder, job, _begun(command, environment, job)))
 

@@ -19,6 +19,7 @@ from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
 from ..splats.display import mark_antialiased
 from ..splats.splat_object import create_splat_object, update_splat_object
+from ..typed import scene_settings, splat_settings
 from .job_status import WatchedJob
 
 NAME = "Splats"
@@ -26,7 +27,7 @@ NAME = "Splats"
 
 def splat_object(job: str) -> bpy.types.Object | None:
     """The object that shows a job's splats; one that is linked from another file or was converted is left alone."""
-    return next((found for found in bpy.data.objects if found.splatwright.job == job and found.type == "POINTCLOUD"
+    return next((found for found in bpy.data.objects if splat_settings(found).job == job and found.type == "POINTCLOUD"
                  and found.library is None and found.data.library is None), None)
 
 
@@ -38,7 +39,7 @@ def may_change(job: str) -> bool:
 
 def scenes_of(job: str) -> list[bpy.types.Scene]:
     """The scenes whose Train panel is about a job."""
-    return [scene for scene in bpy.data.scenes if scene.splatwright.job == job]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job]
 
 
 def show_preview(job: WatchedJob) -> None:
@@ -72,35 +73,35 @@ def import_result(job: WatchedJob) -> None:
     except UserError as error:
         job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
         return
-    settings = _show(job, result).splatwright
+    settings = splat_settings(_show(job, result))
     settings.source, settings.checksum = str(path), ""
     for scene in scenes_of(job.name):
-        scene.splatwright.imported_job = job.name
+        scene_settings(scene).imported_job = job.name
     bpy.ops.ed.undo_push(message="Train Splats")
 
 
 def is_imported(job: WatchedJob) -> bool:
     """Whether the job's result was brought into this file before."""
     found = splat_object(job.name)
-    if any(scene.splatwright.imported_job == job.name for scene in bpy.data.scenes):
+    if any(scene_settings(scene).imported_job == job.name for scene in bpy.data.scenes):
         return True
-    return found is not None and _same_file(found.splatwright.source, job.engine.file(job.name, "result.ply"))
+    return found is not None and _same_file(splat_settings(found).source, job.engine.file(job.name, "result.ply"))
 
 
 def clear_imported(job: str) -> None:
     """Forget that the result was brought in: another one will come."""
     for scene in scenes_of(job):
-        scene.splatwright.imported_job = ""
+        scene_settings(scene).imported_job = ""
     found = splat_object(job)
     if found is not None:
-        found.splatwright.source = ""
+        splat_settings(found).source = ""
 
 
 def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     found = splat_object(job.name)
     if found is None:
         found = create_splat_object(NAME, splats.gaussians, _collection(job.name))
-        found.splatwright.job = job.name
+        splat_settings(found).job = job.name
         _put_below_photos(found, job)
     else:
         update_splat_object(found, splats.gaussians)

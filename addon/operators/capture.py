@@ -9,6 +9,7 @@ from ..capture.capture import CaptureProgress, CaptureSteps, capture, capture_st
 from ..capture.render_passes import render_as_job
 from ..capture.request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
+from ..typed import scene_settings
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
 
@@ -68,7 +69,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
         self.show(context, progress, progress.sentence)
 
     def _request(self, context: bpy.types.Context) -> CaptureRequest:
-        return context.scene.splatwright.capture.to_request(self.properties)
+        return scene_settings(context.scene).capture.to_request(self.properties)
 
     def _warn(self, context: bpy.types.Context, request: CaptureRequest) -> None:
         for warning in capture_warnings(context, request):

@@ -18,6 +18,7 @@ from ..capture import coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
 from ..properties import dataset_folder
+from ..typed import scene_settings
 from ..ui.image_window import show_image
 from ..ui.redraw import show_vertex_colors
 from .reporting import reports_user_errors
@@ -174,7 +175,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
         coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
         if self.with_dataset:
             coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
-        context.scene.splatwright.capture.source = "SELECTED"
+        scene_settings(context.scene).capture.source = "SELECTED"
         self.report({"INFO"}, f"{len(poses)} cameras suggested")
         return {"FINISHED"}
 

@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits
 from ..splats.clean import merge, remove_floaters, select_floaters, split_selection
 from ..splats.crop import add_crop_box, apply_crop, cropped_by, crops
+from ..typed import splat_settings
 from .reporting import reports_user_errors
 from .selected import OnActiveSplats, OnSplats, select_alone, selected_splats
 
@@ -113,7 +114,7 @@ class SPLATWRIGHT_OT_merge_splats(OnSplats, bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: bpy.types.Context) -> set[str]:
         targets = selected_splats(context)
-        if len({target.splatwright.antialiased for target in targets}) > 1:
+        if len({splat_settings(target).antialiased for target in targets}) > 1:
             self.report({"WARNING"}, "Some of these splats were trained antialiased and some were not: thin ones change a little")
         select_alone(context, merge(targets, targets[0]))
         return {"FINISHED"}

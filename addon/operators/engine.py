@@ -13,6 +13,7 @@ from ..engines import status
 from ..jobs import jobs
 from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
+from ..typed import scene_settings
 from .reporting import reports_user_errors
 
 
@@ -59,7 +60,7 @@ class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         dataset = convert_to_png(read_dataset(dataset_folder(context.scene)))
         write_transforms(dataset)
-        context.scene.splatwright.train.dataset = str(dataset.folder)
+        scene_settings(context.scene).train.dataset = str(dataset.folder)
         self.report({"INFO"}, f"Wrote {len(dataset.views)} PNG images to {dataset.folder}")
         return {"FINISHED"}
 

@@ -15,6 +15,7 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import result_of
 from ..properties import absolute_folder
+from ..typed import scene_settings
 from ..ui.image_window import show_image
 from .reporting import reports_user_errors
 
@@ -24,7 +25,7 @@ PATH = {"options": {"SKIP_SAVE"}, "description": "Empty: the one in the Photos p
 
 def start_frames(scene: bpy.types.Scene, video: str = "") -> WatchedJob:
     """Take pictures from a video, or from the one in the Photos panel; UserError before anything is written when there is none."""
-    settings = scene.splatwright.photos
+    settings = scene_settings(scene).photos
     chosen = video or settings.video
     if not chosen.strip():
         raise UserError("No video is chosen.", "Choose a video in the Photos panel.")
@@ -36,7 +37,7 @@ def start_frames(scene: bpy.types.Scene, video: str = "") -> WatchedJob:
 
 def start_poses(scene: bpy.types.Scene, directory: str = "") -> WatchedJob:
     """Look for the cameras of the photos in a folder, or in the one in the Photos panel; UserError when there is none."""
-    settings = scene.splatwright.photos
+    settings = scene_settings(scene).photos
     chosen = directory or settings.directory
     if not chosen.strip():
         raise UserError("No photos are chosen.", "Choose the folder of the photos in the Photos panel.")

@@ -14,6 +14,7 @@ from ...engine.core.errors import UserError
 from ..photos.look_through import chosen_camera, is_photo, look_through
 from ..photos.posed_photos import import_photos, photo_cameras
 from ..properties import absolute_folder
+from ..typed import scene_settings, splat_settings
 from .reporting import reports_user_errors
 from .selected import select_alone
 
@@ -39,7 +40,7 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
         source = self._chosen()
         dataset = read_dataset(source)
         root = import_photos(dataset, source)
-        context.scene.splatwright.train.dataset = root.splatwright.dataset
+        scene_settings(context.scene).train.dataset = splat_settings(root).dataset
         if context.mode == "OBJECT":
             select_alone(context, root)
         self._report(dataset)
@@ -64,7 +65,8 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
 
 def _photo_items(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
     cameras = photo_cameras(context.scene.objects) if context else []
-    _items[:] = [(camera.splatwright.photo, camera.splatwright.photo, f"Look through {camera.splatwright.photo}") for camera in cameras]
+    photos = [splat_settings(camera).photo for camera in cameras]
+    _items[:] = [(photo, photo, f"Look through {photo}") for photo in photos]
     return _items
 
 
@@ -85,7 +87,7 @@ class _LooksThrough:
     def look(self, context: bpy.types.Context, camera: bpy.types.Object) -> set[str]:
         """Look through a camera, in the viewport that was clicked in."""
         look_through(context.scene, camera, context.area)
-        self.report({"INFO"}, camera.splatwright.photo)
+        self.report({"INFO"}, splat_settings(camera).photo)
         return {"FINISHED"}
 
 

@@ -15,13 +15,14 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
+from ..typed import scene_settings
 from .reporting import reports_user_errors
 
 
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
     """Look at the scene's dataset and start a training on it; UserError before anything is written when it cannot work."""
     folder = dataset_folder(scene)
-    config = scene.splatwright.train.to_config()
+    config = scene_settings(scene).train.to_config()
     read_dataset(folder)
     return jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
 

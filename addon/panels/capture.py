@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
+from ..typed import scene_settings
 from .base import BUTTON_HEIGHT, SidebarPanel
 
 
@@ -14,7 +15,7 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
     bl_label = "Capture"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.splatwright.capture
+        layout, settings = self.layout, scene_settings(context.scene).capture
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "source")

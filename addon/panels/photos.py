@@ -12,6 +12,7 @@ from ..operators.photo_jobs import SPLATWRIGHT_OT_resume_photos, report_folder
 from ..operators.selected import selected_placeable
 from ..photos.look_through import is_photo
 from ..photos.posed_photos import posed_root
+from ..typed import scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 from .train import draw_findings
@@ -33,7 +34,7 @@ class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
         if job is not None and job.state.alive:
             _draw_work(layout, job)
         else:
-            _draw_sources(layout, context.scene.splatwright.photos)
+            _draw_sources(layout, scene_settings(context.scene).photos)
             if job is not None:
                 _draw_outcome(layout, context, job)
         if job is not None:
@@ -55,7 +56,7 @@ class SPLATWRIGHT_PT_photos_more(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.splatwright.photos
+        layout, settings = self.layout, scene_settings(context.scene).photos
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
@@ -121,7 +122,7 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, job: W
 
 def _draw_looking(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     column = layout.column(align=True)
-    column.label(text=scene.camera.splatwright.photo if is_photo(scene.camera) else "Photos in the scene")
+    column.label(text=splat_settings(scene.camera).photo if is_photo(scene.camera) else "Photos in the scene")
     row = column.row(align=True)
     row.operator("splatwright.look_through_photo", text="", icon="TRIA_LEFT").step = -1
     row.operator("splatwright.look_through_photo", text="Look Through", icon="HIDE_OFF").step = 0

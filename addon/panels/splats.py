@@ -7,6 +7,7 @@ import bpy
 from ..operators.load import SPLATWRIGHT_OT_load_splats
 from ..splats.display import TRANSPARENT_BOUNCES
 from ..splats.splat_object import is_splat_object
+from ..typed import splat_settings
 from ..ui.text import draw_sentence
 from ..viewport import failure
 from .base import SidebarPanel
@@ -37,19 +38,19 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     column.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
     column.label(text=f"{len(active.data.points):,} splats", icon="BLANK1")
     column.label(text=_harmonics(active), icon="BLANK1")
-    origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
+    origin = splat_settings(active).job or bpy.path.basename(splat_settings(active).source)
     if origin:
         column.label(text=f"From {origin}", icon="BLANK1")
-    if active.splatwright.source:
-        _draw_link(layout, active.splatwright)
+    if splat_settings(active).source:
+        _draw_link(layout, splat_settings(active))
     layout.use_property_split = True
     layout.use_property_decorate = False
     if not is_native(active):
-        _draw_display(layout, active.splatwright)
+        _draw_display(layout, splat_settings(active))
         _draw_render(layout, bpy.context.scene)
     column = layout.column(align=True)
-    column.prop(active.splatwright, "stride")
-    column.prop(active.splatwright, "most_shown")
+    column.prop(splat_settings(active), "stride")
+    column.prop(splat_settings(active), "most_shown")
 
 
 def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:

@@ -16,6 +16,7 @@ from ..operators.engine import SPLATWRIGHT_OT_convert_images
 from ..operators.training import problem
 from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
+from ..typed import scene_settings
 from ..ui.text import draw_sentence
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
@@ -57,7 +58,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.splatwright.train
+        layout, settings = self.layout, scene_settings(context.scene).train
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
@@ -151,7 +152,7 @@ def finished_text(job: WatchedJob) -> str:
 
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
-    settings = scene.splatwright.train
+    settings = scene_settings(scene).train
     layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
     layout.prop(settings, "preset")
     column = layout.column(align=True)

@@ -18,6 +18,7 @@ from ...engine.core.datasets.dataset import Dataset, PointCloud, View
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
 from ..splats.attributes import Layer, new_points, read_layer, write_layers
+from ..typed import splat_settings
 
 POINTS = "Points"
 COLOR = "photo_color"
@@ -57,17 +58,17 @@ def posed_root(item: bpy.types.Object) -> bpy.types.Object | None:
     """The empty of posed photos that an object is, or that it is a camera or the points of; None for others, and for splats below it."""
     if _is_root(item):
         return item
-    ours = (item.type == "POINTCLOUD" and not item.splatwright.is_splat) or bool(item.splatwright.photo)
+    ours = (item.type == "POINTCLOUD" and not splat_settings(item).is_splat) or bool(splat_settings(item).photo)
     return item.parent if ours and item.parent is not None and _is_root(item.parent) else None
 
 
 def _is_root(item: bpy.types.Object) -> bool:
-    return item.type == "EMPTY" and bool(item.splatwright.dataset)
+    return item.type == "EMPTY" and bool(splat_settings(item).dataset)
 
 
 def root_of(source: Path) -> bpy.types.Object | None:
     """The empty of a dataset's photos, by where it was read from."""
-    return next((found for found in roots() if Path(bpy.path.abspath(found.splatwright.dataset)) == source.resolve()), None)
+    return next((found for found in roots() if Path(bpy.path.abspath(splat_settings(found).dataset)) == source.resolve()), None)
 
 
 def roots() -> list[bpy.types.Object]:
@@ -77,15 +78,15 @@ def roots() -> list[bpy.types.Object]:
 
 def photo_cameras(found: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
     """The cameras of photos among objects, in the order of their photos."""
-    cameras = [item for item in found if item.type == "CAMERA" and item.splatwright.photo]
-    return sorted(cameras, key=lambda camera: (camera.parent.name if camera.parent else "", camera.splatwright.photo))
+    cameras = [item for item in found if item.type == "CAMERA" and splat_settings(item).photo]
+    return sorted(cameras, key=lambda camera: (camera.parent.name if camera.parent else "", splat_settings(camera).photo))
 
 
 def sparse_cloud(target: bpy.types.Object) -> bpy.types.Object | None:
     """The points of posed photos, given their empty."""
     if posed_root(target) is not target:
         return None
-    return next((child for child in target.children if child.type == "POINTCLOUD" and not child.splatwright.is_splat), None)
+    return next((child for child in target.children if child.type == "POINTCLOUD" and not splat_settings(child).is_splat), None)
 
 
 def sparse_places(targets: Sequence[bpy.types.Object]) -> np.ndarray:
@@ -123,7 +124,7 @@ def _new_root(source: Path, parent: bpy.types.Collection, name: str) -> bpy.type
     parent.children.link(collection)
     root = bpy.data.objects.new(name, None)
     root.empty_display_type = "PLAIN_AXES"
-    root.splatwright.dataset = str(source.resolve())
+    splat_settings(root).dataset = str(source.resolve())
     collection.objects.link(root)
     return root
 
@@ -145,7 +146,7 @@ def _attach(made: bpy.types.Object, root: bpy.types.Object, collection: bpy.type
 def _camera(view: View, size: float) -> bpy.types.Object:
     """A camera that sees what the view's does, but for distortion, with the photo behind what it sees."""
     made = blender_from_camera(Path(view.name).stem, replace(view.camera, distortion=()))
-    settings, lens = made.splatwright, made.data
+    settings, lens = splat_settings(made), made.data
     settings.photo, settings.photo_size = view.name, (view.camera.width, view.camera.height)
     settings.photo_aspect = view.camera.fl_x / view.camera.fl_y
     lens.display_size, lens.clip_start, lens.clip_end = CAMERA_SIZE * size, 1e-3 * size, 100 * size

@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits, floaters
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import rebase_gaussians
+from ..typed import splat_settings
 from . import display
 from .attributes import new_points
 from .instances import placed_splats
@@ -77,7 +78,7 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
                         "Select some of them in Edit Mode.")
     made = target.copy()
     made.data = copy_points(target, chosen, f"{target.data.name} Part")
-    made.name, made.splatwright.job = f"{target.name} Part", ""
+    made.name, splat_settings(made).job = f"{target.name} Part", ""
     for collection in target.users_collection:
         collection.objects.link(made)
     keep_points(target, ~chosen)

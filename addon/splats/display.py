@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..typed import splat_settings
 from . import material, thinning
 from .attributes import Layer, read_layer, write_layers
 from .crop_nodes import follow_material
@@ -40,20 +41,20 @@ def show(target: bpy.types.Object) -> None:
         _let_viewports_draw(target, False)
         thinning.thin(target)
         return
-    display = target.splatwright.display
-    _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
+    display = splat_settings(target).display
+    _let_viewports_draw(target, display == "SPLATS" and splat_settings(target).viewport)
     spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(bpy.context.scene) else 1.0
     write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display) * np.float32(spread)),
                                material.TURN: Layer("FLOAT_VECTOR", turns(target.data))})
-    _give_material(target.data, material.material(display, _sh_degree(target.data), target.splatwright.antialiased))
+    _give_material(target.data, material.material(display, _sh_degree(target.data), splat_settings(target).antialiased))
     thinning.thin(target)
     follow_material(target)
 
 
 def mark_antialiased(target: bpy.types.Object, antialiased: bool) -> None:
     """Draw the object's splats as those of an antialiased rasterizer, or not; costs nothing where it was so already."""
-    if target.splatwright.antialiased != antialiased:
-        target.splatwright.antialiased = antialiased
+    if splat_settings(target).antialiased != antialiased:
+        splat_settings(target).antialiased = antialiased
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
@@ -93,7 +94,7 @@ def _is_eevee(scene: bpy.types.Scene) -> bool:
 
 def _engine_changed() -> None:
     for target in bpy.context.scene.objects:
-        if target.splatwright.is_splat and target.type == "POINTCLOUD" and target.library is None and target.data.library is None:
+        if splat_settings(target).is_splat and target.type == "POINTCLOUD" and target.library is None and target.data.library is None:
             show(target)
 
 

@@ -14,6 +14,7 @@ from ...engine.core.formats.registry import PLY, Format, write_splats
 from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import transform_gaussians
+from ..typed import splat_settings
 from .instances import objects_with_splats, placed_splats
 from .splat_object import is_splat_object
 
@@ -54,7 +55,7 @@ def export_splats(
     world = world_gaussians(targets)
     if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_splats(path, world.gaussians, axes, all(target.splatwright.antialiased for target in targets), chosen)
+    write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen)
     return world
 
 

@@ -12,6 +12,7 @@ import bpy
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
+from ..typed import splat_settings
 from .attributes import Layer, read_layer, write_layers
 from .display import mark_antialiased
 from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
@@ -36,7 +37,7 @@ def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) ->
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
     made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection)
-    settings = made.splatwright
+    settings = splat_settings(made)
     settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
     _remember_extras(made, found)
     if stamp:
@@ -54,7 +55,7 @@ def stamp_of(path: Path) -> str:
 
 def remember_state(target: bpy.types.Object, stamp: str) -> None:
     """Note which state of its file an object shows, and how its splats were read."""
-    target.splatwright.stamp, target.splatwright.checksum = stamp, checksum_of(target.data)
+    splat_settings(target).stamp, splat_settings(target).checksum = stamp, checksum_of(target.data)
 
 
 def checksum_of(points: bpy.types.PointCloud) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians, drawable
+from ..typed import splat_settings
 from . import display
 from .attributes import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
 from .thinning import all_splats
@@ -61,7 +62,7 @@ def creation_steps(
         raise
     made = bpy.data.objects.new(name, points)
     (collection or bpy.context.scene.collection).objects.link(made)
-    made.splatwright.is_splat = True
+    splat_settings(made).is_splat = True
     display.show(made)
     return made
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import bpy
 
+from ..typed import splat_settings
 from .crop_nodes import set_input
 
 MODIFIER = "Splatwright Detail"
@@ -19,7 +20,7 @@ GROUP = "Splatwright: every {}. splat"
 
 def step_of(target: bpy.types.Object) -> int:
     """Every how many-th splat viewports show, after the object's settings."""
-    settings = target.splatwright
+    settings = splat_settings(target)
     return max(settings.stride, -(-len(target.data.points) // settings.most_shown))
 
 

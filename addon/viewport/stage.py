@@ -10,6 +10,7 @@ import numpy as np
 
 from ...engine.core.splats.transform import polar
 from ..splats.splat_object import is_splat_object
+from ..typed import splat_settings
 from .cloud import Source
 
 
@@ -63,7 +64,7 @@ class Changes:
 
 def is_drawn(target: bpy.types.Object) -> bool:
     """Whether an object asks to be drawn as splats in viewports; `preview.show` makes Blender draw its bounds alone."""
-    settings = target.splatwright
+    settings = splat_settings(target)
     return settings.display == "SPLATS" and settings.viewport and target.display_type == "BOUNDS" and is_splat_object(target)
 
 
@@ -94,4 +95,4 @@ def _placement(instance: bpy.types.DepsgraphObjectInstance, source: int) -> Plac
         return None
     owner = (instance.parent if instance.is_instance else instance.object).original
     key = (owner.session_uid, tuple(instance.persistent_id) if instance.is_instance else ())
-    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0], instance.object.original.splatwright.antialiased)
+    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0], splat_settings(instance.object.original).antialiased)
