@@ -4,7 +4,7 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -51,14 +51,17 @@ else
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
 
+# What the Blender tests import beside bpy.
+IN_BLENDER := plyfile Pillow pytest pytest-timeout hypothesis
+
 .venv-bpy50/.ready: pyproject.toml
 	test -d .venv-bpy50 || $(BIN)/python -m venv .venv-bpy50
-	.venv-bpy50/bin/pip install --quiet --disable-pip-version-check bpy==5.0.1 plyfile==1.1.3 Pillow pytest pytest-timeout hypothesis
+	.venv-bpy50/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/versions.py blender50 $(IN_BLENDER))
 	touch $@
 
 .venv-bpy52/.ready: pyproject.toml
 	test -d .venv-bpy52 || $(PY313) -m venv .venv-bpy52
-	.venv-bpy52/bin/pip install --quiet --disable-pip-version-check bpy==5.2.3 plyfile==1.1.3 Pillow pytest pytest-timeout hypothesis
+	.venv-bpy52/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/versions.py blender52 $(IN_BLENDER))
 	touch $@
 
 # A real Blender window; skips with a reason where no windowed Blender is found.
@@ -112,13 +115,17 @@ bench-gpu: setup
 
 # The full engine's packages with their versions and checksums, resolved anew.
 locks: .venv/.ready
-	$(BIN)/python tools/locks.py
+	$(BIN)/python -m tools.locks
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
 
 types: .venv/.ready
 	$(BIN)/pyright
+
+# Lets git run both before every commit.
+hooks: .venv/.ready
+	$(BIN)/pre-commit install
 
 clean:
 	rm -rf out dist build engine/training/cpu/lib
