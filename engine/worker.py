@@ -271,7 +271,7 @@ def taken(job: JobFolder, held: bool | None) -> bool:
 def clear_heartbeat(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
-        job.clear_heartbeat()
+        job.rest()
     except OSError as error:
         log(str(error))
 

@@ -86,5 +86,5 @@ def begun(run: Run) -> SmokeTest | None:
     """The trial of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
     config = run.config
     resets = config.strategy == "default" and config.reset_every <= STEPS
-    wanted = config.smoke_test and run.step == 0 and config.max_steps > STEPS and not resets
+    wanted = config.trial and run.step == 0 and config.max_steps > STEPS and not resets
     return SmokeTest(run) if wanted and run.group.leads else None
