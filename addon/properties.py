@@ -12,7 +12,7 @@ from ..engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig, 
 from ..engine.core.protocol.sfm_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
 from .batch_properties import BatchEntry, BatchSettings
 from .capture.request import CaptureRequest
-from .typed import scene_settings
+from .typed import Context, classes_factory, scene_settings, untyped
 
 SOURCES = (
     ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
@@ -95,7 +95,7 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
-def _preset_chosen(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _preset_chosen(settings: "TrainSettings", context: Context) -> None:
     for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
         setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
 
@@ -185,11 +185,11 @@ DISPLAYS = (
 )
 
 
-def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _display_changed(settings: bpy.types.PropertyGroup, context: Context) -> None:
     from .splats import display, splat_object
 
     if splat_object.is_splat_object(settings.id_data):
-        display.show(settings.id_data)
+        display.show(untyped(settings).id_data)
 
 
 class SplatSettings(bpy.types.PropertyGroup):
@@ -285,17 +285,17 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
     return getattr(chosen, name)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
+_register_classes, _unregister_classes = classes_factory(
     (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, BatchEntry, BatchSettings, SceneSettings))
 
 
 def register() -> None:
     _register_classes()
-    bpy.types.Scene.splatwright = PointerProperty(type=SceneSettings)
-    bpy.types.Object.splatwright = PointerProperty(type=SplatSettings)
+    untyped(bpy.types.Scene).splatwright = PointerProperty(type=SceneSettings)
+    untyped(bpy.types.Object).splatwright = PointerProperty(type=SplatSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Object.splatwright
-    del bpy.types.Scene.splatwright
+    del untyped(bpy.types.Object).splatwright
+    del untyped(bpy.types.Scene).splatwright
     _unregister_classes()

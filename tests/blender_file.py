@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-import bpy
 from mathutils import Vector
+
+from tests.untyped import bpy
 
 KITCHEN, HALL = "Küche 1", "ホール"
 RINGS = {"Ring A": 4, "Ring/B": 6}

@@ -16,6 +16,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.protocol.http_messages import PORT
 from ...engine.remote.engine import RemoteEngine
 from ...engine.remote.http import Address, Connection
+from ..typed import Context, classes_factory, current_context
 from ..ui.redraw import redraw_sidebars
 from .locations import preferences
 
@@ -30,7 +31,7 @@ _items: list[tuple[str, str, str, str, int]] = []
 """Blender keeps no copy of the strings of a menu that is made on the fly."""
 
 
-def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: bpy.types.Context) -> None:
+def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: Context) -> None:
     _answers.pop(entry.number, None)
 
 
@@ -57,7 +58,7 @@ class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
         return Address(self.url.strip().rstrip("/"), self.token.strip(), certificate)
 
 
-def engine_items(preferences: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
+def engine_items(preferences: Any, context: Context | None) -> list[tuple[str, str, str, str, int]]:
     """This computer, then every engine of the list. An engine keeps its number when others come and go."""
     others = [(str(entry.number), entry.name or entry.url, f"Train at {entry.url}", "URL", entry.number) for entry in preferences.engines]
     _items[:] = [(HERE, "This Computer", "Train on this computer", "DESKTOP", 0), *others]
@@ -136,7 +137,7 @@ class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
     bl_label = "Add Remote Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         engines = preferences().engines
         number = max((entry.number for entry in engines), default=0) + 1
         engines.add().number = number
@@ -152,7 +153,7 @@ class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
 
     number: IntProperty(options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         chosen = preferences()
         if chosen.engine == str(self.number):
             chosen.engine = HERE
@@ -172,7 +173,7 @@ class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
 
     number: IntProperty(options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         entry = next((entry for entry in preferences().engines if entry.number == self.number), None)
         if entry is None:
             return {"CANCELLED"}
@@ -189,12 +190,12 @@ def _ask(number: int, address: Address) -> None:
 
 def _redraw_until(thread: threading.Thread) -> float | None:
     redraw_sidebars()
-    for window in bpy.context.window_manager.windows:
+    for window in current_context().window_manager.windows:
         for area in window.screen.areas:
             if area.type == "PREFERENCES":
                 area.tag_redraw()
     return ASKING_SECONDS if thread.is_alive() else None
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_ask_engine))

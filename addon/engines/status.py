@@ -11,6 +11,7 @@ from enum import Enum
 import bpy
 
 from ...engine.core.console import NO_CONSOLE
+from ..typed import operators
 from ..ui.redraw import redraw_sidebars
 
 CHECK_SECONDS = 60
@@ -75,7 +76,7 @@ def check_engine(command: list[str], environment: dict[str, str]) -> threading.T
 def tick() -> float | None:
     """Begin the check that was asked for, and draw its answer."""
     if _status is UNKNOWN:
-        bpy.ops.splatwright.check_engine()
+        operators().splatwright.check_engine()
     redraw_sidebars()
     return TICK_SECONDS if _status is CHECKING else None
 

@@ -19,7 +19,7 @@ from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
 from ..splats.display import mark_antialiased
 from ..splats.splat_object import create_splat_object, update_splat_object
-from ..typed import scene_settings, splat_settings
+from ..typed import current_context, point_cloud, scene_settings, splat_settings
 from .job_status import WatchedJob
 
 NAME = "Splats"
@@ -28,7 +28,7 @@ NAME = "Splats"
 def splat_object(job: str) -> bpy.types.Object | None:
     """The object that shows a job's splats; one that is linked from another file or was converted is left alone."""
     return next((found for found in bpy.data.objects if splat_settings(found).job == job and found.type == "POINTCLOUD"
-                 and found.library is None and found.data.library is None), None)
+                 and found.library is None and point_cloud(found).library is None), None)
 
 
 def may_change(job: str) -> bool:
@@ -121,7 +121,7 @@ def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
 
 def _collection(job: str) -> bpy.types.Collection:
     """Where a new splat object goes: the job's scene, or the one that is open."""
-    scene = next(iter(scenes_of(job)), bpy.context.scene)
+    scene = next(iter(scenes_of(job)), current_context().scene)
     return scene.collection
 
 

@@ -15,6 +15,7 @@ from ..batch.plan import Plan
 from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
+from ..typed import Context, classes_factory
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
@@ -47,7 +48,7 @@ class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):
     bl_label = "Add This Scene"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         add_entry(context.scene)
         return {"FINISHED"}
 
@@ -59,7 +60,7 @@ class SPLATWRIGHT_OT_add_batch_scenes(bpy.types.Operator):
     bl_label = "Add Every Scene"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         self.report({"INFO"}, f"{add_scenes()} scenes added")
         return {"FINISHED"}
 
@@ -72,7 +73,7 @@ class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         count = add_collections()
         if not batch_settings().entries:
             raise UserError("No collection of this file holds several cameras.", "Put cameras into collections, or add every scene.")
@@ -88,10 +89,10 @@ class SPLATWRIGHT_OT_remove_batch_entry(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return active_entry() is not None
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         settings = batch_settings()
         settings.entries.remove(settings.active)
         settings.active = max(0, min(settings.active, len(settings.entries) - 1))
@@ -108,10 +109,10 @@ class SPLATWRIGHT_OT_move_batch_entry(bpy.types.Operator):
     by: IntProperty(name="Places", default=1, options={"SKIP_SAVE"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return active_entry() is not None
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         settings = batch_settings()
         place = max(0, min(settings.active + self.by, len(settings.entries) - 1))
         settings.entries.move(settings.active, place)
@@ -129,13 +130,13 @@ class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
     every: BoolProperty(name="Every Entry", description="Not the active entry alone", options={"SKIP_SAVE"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return active_entry() is not None and at_rest(cls)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         settings: BatchSettings = batch_settings()
-        for entry in settings.entries if self.every else [active_entry()]:
+        for entry in settings.entries if self.every else filter(None, [active_entry()]):
             run.again(entry)
         return {"FINISHED"}
 
@@ -148,11 +149,11 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return at_rest(cls)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         for _ in run.capturing(run.begin(), render_blocking):
             run.poll()
         while run.poll() is not None:
@@ -161,27 +162,27 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
         return {"FINISHED"}
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
         self.start(context, run.begin(), render_as_job)
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context, plans: list[Plan], render: Render) -> None:
+    def start(self, context: Context, plans: list[Plan], render: Render) -> None:
         """Let a timer drive the captures."""
         self.show(context, 0, "the batch begins")
         self.begin(context, run.capturing(plans, render), TICK_SECONDS)
 
-    def advance(self, context: bpy.types.Context) -> None:
+    def advance(self, context: Context) -> None:
         self.show(context, 0, next(self._steps))
 
-    def give_up(self, context: bpy.types.Context) -> set[str]:
+    def give_up(self, context: Context) -> set[str]:
         self.cancel(context)
         run.stop()
         self.report({"WARNING"}, "The batch is stopped. Begun again, it goes on where it was")
         return {"CANCELLED"}
 
-    def complete(self, context: bpy.types.Context, result: None) -> set[str]:
+    def complete(self, context: Context, result: None) -> set[str]:
         self._report_failures()
         return {"FINISHED"}
 
@@ -200,10 +201,10 @@ class SPLATWRIGHT_OT_stop_batch(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return run.busy()
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         run.stop()
         return {"FINISHED"}
 
@@ -216,13 +217,13 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         entry = active_entry()
-        task = run.task_of(entry) if entry is not None else None
-        return task is not None and task.state in (TaskState.TRAINING, TaskState.DONE) and bool(task.job) and entry.scene is not None
+        task = run.task_of(entry) if entry is not None and entry.scene is not None else None
+        return task is not None and task.state in (TaskState.TRAINING, TaskState.DONE) and bool(task.job)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         entry = active_entry()
         task = run.task_of(entry) if entry is not None else None
         if entry is None or task is None or not task.job:
@@ -231,7 +232,7 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory((
+register, unregister = classes_factory((
     SPLATWRIGHT_OT_add_batch_entry, SPLATWRIGHT_OT_add_batch_scenes, SPLATWRIGHT_OT_add_batch_collections,
     SPLATWRIGHT_OT_remove_batch_entry, SPLATWRIGHT_OT_move_batch_entry, SPLATWRIGHT_OT_repeat_batch, SPLATWRIGHT_OT_run_batch,
     SPLATWRIGHT_OT_stop_batch, SPLATWRIGHT_OT_show_batch_splats))

@@ -13,7 +13,7 @@ from ..engines import status
 from ..jobs import jobs
 from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
-from ..typed import scene_settings
+from ..typed import Context, classes_factory, operators, scene_settings
 from .reporting import reports_user_errors
 
 
@@ -24,7 +24,7 @@ class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
     bl_label = "Check Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         status.check_engine(*jobs.local_engine().worker_command("--self-check"))
         return {"FINISHED"}
 
@@ -37,16 +37,16 @@ class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return jobs.current(context.scene) is not None
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         job = jobs.required(context.scene)
         folder = job.engine.file(job.name, "")
         if folder is None:
             raise UserError("The training's folder is gone.", "Start a new training.")
-        return bpy.ops.wm.path_open(filepath=str(folder))
+        return operators().wm.path_open(filepath=str(folder))
 
 
 class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
@@ -57,7 +57,7 @@ class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         dataset = convert_to_png(read_dataset(dataset_folder(context.scene)))
         write_transforms(dataset)
         scene_settings(context.scene).train.dataset = str(dataset.folder)
@@ -65,5 +65,5 @@ class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_check_engine, SPLATWRIGHT_OT_open_job_folder, SPLATWRIGHT_OT_convert_images))

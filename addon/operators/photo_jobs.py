@@ -15,7 +15,7 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import result_of
 from ..properties import absolute_folder
-from ..typed import scene_settings
+from ..typed import Context, OperatorMixin, classes_factory, scene_settings
 from ..ui.image_window import show_image
 from .reporting import reports_user_errors
 
@@ -47,7 +47,7 @@ def start_poses(scene: bpy.types.Scene, directory: str = "") -> WatchedJob:
     return jobs.submit(scene, PosesSpec(folder, settings.poses_options(), folder.name))
 
 
-def at_work(context: bpy.types.Context) -> WatchedJob | None:
+def at_work(context: Context) -> WatchedJob | None:
     """The scene's work on photos while it is alive."""
     job = jobs.current_photos(context.scene)
     return job if job is not None and job.state.alive else None
@@ -63,11 +63,11 @@ def report_folder(scene: bpy.types.Scene) -> Path | None:
     return folder if folder is not None and (folder / REPORT).is_file() else None
 
 
-class _Starts:
+class _Starts(OperatorMixin):
     """Mixed into operators that start work on photos."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if at_work(context) is None:
             return True
         cls.poll_message_set("Photos are being worked on: stop that first")
@@ -84,7 +84,7 @@ class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
     video: StringProperty(name="Video", subtype="FILE_PATH", **PATH)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         start_frames(context.scene, self.video)
         return {"FINISHED"}
 
@@ -99,7 +99,7 @@ class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
     directory: StringProperty(name="Photos", subtype="DIR_PATH", **PATH)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         start_poses(context.scene, self.directory)
         return {"FINISHED"}
 
@@ -112,12 +112,12 @@ class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = at_work(context)
         return job is not None and (job.lost or not job.stopping)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.stop(jobs.required_photos(context.scene))
         return {"FINISHED"}
 
@@ -130,12 +130,12 @@ class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current_photos(context.scene)
         return job is not None and (job.state in (JobState.INTERRUPTED, JobState.FAILED) or (job.stopped and not job.state.alive))
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.resume(jobs.required_photos(context.scene))
         return {"FINISHED"}
 
@@ -148,11 +148,11 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return report_folder(context.scene) is not None
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         folder = report_folder(context.scene)
         if folder is None:
             raise UserError("There is no report.", "Find the cameras of photos first.")
@@ -163,6 +163,6 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_frames_from_video, SPLATWRIGHT_OT_cameras_from_photos, SPLATWRIGHT_OT_stop_photos, SPLATWRIGHT_OT_resume_photos,
      SPLATWRIGHT_OT_show_photo_report))

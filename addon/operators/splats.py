@@ -10,6 +10,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
 from ..splats.splat_object import finish
+from ..typed import Context, classes_factory, layout_of, operators
 from .export import GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps
 
@@ -26,17 +27,17 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     asked = False
     """Whether somebody sits before the dialog; scripts get their objects at once."""
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
         self.asked = True
-        return self.invoke_popup(context)
+        return self.invoke_popup(context)  # pyright: ignore[reportReturnType]  # it returns a set
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         if not self.asked or bpy.app.background:
             return finish_import(context, finish(loading_steps(self, self.paths(), self.axes, self.link)))
         self.asked = False  # redo repeats this in one go
         files = [{"name": str(path)} for path in self.paths()]
-        bpy.ops.splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)
+        operators().splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)
         return {"CANCELLED"}  # nothing to undo yet: the loading takes its own undo step
 
 
@@ -49,15 +50,15 @@ class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
     bl_file_extensions = ";".join(sorted({"." + suffix.rpartition(".")[2] for suffix in SUFFIXES}))
 
     @classmethod
-    def poll_drop(cls, context: bpy.types.Context) -> bool:
+    def poll_drop(cls, context: Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
-def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
+def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats))
+_register_classes, _unregister_classes = classes_factory((SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats))
 
 
 def register() -> None:

@@ -15,7 +15,7 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
-from ..typed import scene_settings
+from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
 
 
@@ -27,7 +27,7 @@ def start_training(scene: bpy.types.Scene) -> WatchedJob:
     return jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
 
 
-def running(context: bpy.types.Context) -> WatchedJob | None:
+def running(context: Context) -> WatchedJob | None:
     """The scene's job while it is alive."""
     job = jobs.current(context.scene)
     return job if job is not None and job.state.alive else None
@@ -53,14 +53,14 @@ class SPLATWRIGHT_OT_train(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         reason = problem(context.scene)
         if reason:
             cls.poll_message_set(reason.replace("%", "%%"))
         return not reason
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         start_training(context.scene)
         self.report({"INFO"}, "Training has begun")
         return {"FINISHED"}
@@ -74,12 +74,12 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = running(context)
         return job is not None and job.state is not JobState.PAUSED and not job.stopping
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         job = jobs.required(context.scene)
         job.engine.control(job.name, "pause")
         return {"FINISHED"}
@@ -93,12 +93,12 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current(context.scene)
         return job is not None and job.state not in (JobState.RUNNING, JobState.STARTING)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.resume(jobs.required(context.scene))
         return {"FINISHED"}
 
@@ -111,12 +111,12 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = running(context)
         return job is not None and (job.lost or not job.stopping)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.stop(jobs.required(context.scene))
         return {"FINISHED"}
 
@@ -130,16 +130,16 @@ class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current(context.scene)
         return job is not None and job.kept_there and not job.state.alive
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_confirm(self, event)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.delete_there(jobs.required(context.scene))
         return {"FINISHED"}
 
@@ -148,7 +148,7 @@ _items: list[tuple[str, str, str]] = []
 """Blender keeps no copy of the strings of a menu that is made on the fly."""
 
 
-def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+def _earlier(operator: bpy.types.Operator, context: Context | None) -> list[tuple[str, str, str]]:
     names = [name for place in jobs.engines() for name in reversed(place.jobs()) if not works_on_photos(place, name)]
     _items[:] = [(name, name, f"Show the training {name} here") for name in names]
     return _items
@@ -165,18 +165,18 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
     job: EnumProperty(name="Training", items=_earlier)
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if not _earlier(self, context):
             raise UserError("There are no trainings yet.", "Press Train to begin one.")
         context.window_manager.invoke_search_popup(self)
         return {"FINISHED"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.show(context.scene, self.job)
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
      SPLATWRIGHT_OT_delete_there, SPLATWRIGHT_OT_watch))

@@ -10,6 +10,7 @@ from ...engine.batch.tasks import Task, TaskState
 from ..batch import run
 from ..batch_properties import BatchEntry, active_entry, batch_settings
 from ..operators.batch import SPLATWRIGHT_OT_run_batch
+from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 
@@ -28,7 +29,7 @@ class SPLATWRIGHT_UL_batch(bpy.types.UIList):
     """The entries, a line each."""
 
     def draw_item(
-        self, context: bpy.types.Context, layout: bpy.types.UILayout, data: Any, item: BatchEntry, icon: int, active: Any,
+        self, context: Context, layout: bpy.types.UILayout, data: Any, item: BatchEntry, icon: int, active: Any,
         active_property: str, index: int = 0, flag: int = 0,
     ) -> None:
         draw_line(layout, item)
@@ -40,8 +41,8 @@ class SPLATWRIGHT_PT_batch(SidebarPanel, bpy.types.Panel):
     bl_label = "Batch"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, batch_settings()
+    def draw(self, context: Context) -> None:
+        layout, settings = layout_of(self), batch_settings()
         row = layout.row()
         row.template_list("SPLATWRIGHT_UL_batch", "", settings, "entries", settings, "active", rows=4)
         _draw_list_buttons(row.column(align=True))
@@ -65,7 +66,7 @@ def draw_line(layout: bpy.types.UILayout, entry: BatchEntry) -> None:
     summary_sentence.alignment = "RIGHT"
     summary_sentence.alert = task is not None and task.state is TaskState.FAILED
     if task is not None and entry.enabled:
-        summary_sentence.label(text=task.sentence, icon=ICONS[task.state])
+        summary_sentence.label(text=task.sentence, icon=ICONS[task.state])  # pyright: ignore[reportArgumentType]  # an icon
 
 
 def _draw_list_buttons(column: bpy.types.UILayout) -> None:
@@ -119,4 +120,4 @@ def _draw_problems(layout: bpy.types.UILayout, tasks: list[Task]) -> None:
         draw_sentence(layout, f"and {len(failed) - MOST_PROBLEMS} more: the list shows which", "BLANK1")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_UL_batch, SPLATWRIGHT_PT_batch))
+register, unregister = classes_factory((SPLATWRIGHT_UL_batch, SPLATWRIGHT_PT_batch))

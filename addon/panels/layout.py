@@ -8,6 +8,7 @@ from ..operators.cleaning import cropped
 from ..operators.selected import selected_splats
 from ..splats.display import NATIVE_TYPE, draws_natively
 from ..splats.unapplied_transform import is_stale, stale_sentence
+from ..typed import Context, classes_factory, layout_of, point_cloud, untyped
 from ..ui.text import draw_sentence
 from .base import SidebarPanel
 
@@ -24,8 +25,8 @@ class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):
     bl_label = "Layout"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, targets = self.layout, selected_splats(context)
+    def draw(self, context: Context) -> None:
+        layout, targets = layout_of(self), selected_splats(context)
         if targets and context.mode == "OBJECT":
             _draw_warnings(layout, targets)
             _draw_buttons(layout, "Place", PLACING)
@@ -45,7 +46,7 @@ def _draw_buttons(layout: bpy.types.UILayout, heading: str, operators: tuple[tup
     column = layout.column(align=True)
     column.label(text=heading)
     for name, icon in operators:
-        column.operator(name, icon=icon)
+        column.operator(name, icon=icon)  # pyright: ignore[reportArgumentType]  # an icon
 
 
 def _draw_warnings(layout: bpy.types.UILayout, targets: list[bpy.types.Object]) -> None:
@@ -54,9 +55,9 @@ def _draw_warnings(layout: bpy.types.UILayout, targets: list[bpy.types.Object]) 
         draw_sentence(layout, stale_sentence(target), "ERROR", alert=True)
     if stale:
         layout.operator("splatwright.mend_splats", icon="TOOL_SETTINGS")
-    if draws_natively() and any(target.data.type != NATIVE_TYPE for target in targets):
+    if draws_natively() and any(untyped(point_cloud(target)).type != NATIVE_TYPE for target in targets):
         draw_sentence(layout, "These splats are from before Blender 5.3.", "INFO")
         layout.operator("splatwright.upgrade_to_native", icon="FILE_REFRESH")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_layout,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_layout,))

@@ -12,7 +12,7 @@ from ..operators.photo_jobs import SPLATWRIGHT_OT_resume_photos, report_folder
 from ..operators.selected import selected_placeable
 from ..photos.look_through import is_photo
 from ..photos.posed_photos import posed_root
-from ..typed import scene_settings, splat_settings
+from ..typed import Context, classes_factory, layout_of, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 from .train import draw_findings
@@ -27,8 +27,8 @@ class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
     bl_label = "Photos"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, job = self.layout, jobs.current_photos(context.scene)
+    def draw(self, context: Context) -> None:
+        layout, job = layout_of(self), jobs.current_photos(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
         if job is not None and job.state.alive:
@@ -55,8 +55,8 @@ class SPLATWRIGHT_PT_photos_more(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "SPLATWRIGHT_PT_photos"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, scene_settings(context.scene).photos
+    def draw(self, context: Context) -> None:
+        layout, settings = layout_of(self), scene_settings(context.scene).photos
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
@@ -108,7 +108,7 @@ def _draw_sources(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup)
     row.operator("splatwright.cameras_from_photos", icon="VIEW_CAMERA")
 
 
-def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, job: WatchedJob) -> None:
+def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob) -> None:
     match job.state:
         case JobState.FINISHED:
             draw_sentence(layout, outcome_text(job), "CHECKMARK")
@@ -122,7 +122,7 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, job: W
 
 def _draw_looking(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     column = layout.column(align=True)
-    column.label(text=splat_settings(scene.camera).photo if is_photo(scene.camera) else "Photos in the scene")
+    column.label(text=splat_settings(scene.camera).photo if scene.camera and is_photo(scene.camera) else "Photos in the scene")
     row = column.row(align=True)
     row.operator("splatwright.look_through_photo", text="", icon="TRIA_LEFT").step = -1
     row.operator("splatwright.look_through_photo", text="Look Through", icon="HIDE_OFF").step = 0
@@ -134,7 +134,7 @@ def _draw_placing(layout: bpy.types.UILayout) -> None:
     column = layout.column(align=True)
     column.label(text="Place")
     for name, icon in PLACING:
-        column.operator(name, icon=icon)
+        column.operator(name, icon=icon)  # pyright: ignore[reportArgumentType]  # an icon
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_photos, SPLATWRIGHT_PT_photos_more))
+register, unregister = classes_factory((SPLATWRIGHT_PT_photos, SPLATWRIGHT_PT_photos_more))

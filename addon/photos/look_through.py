@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.core.errors import UserError
-from ..typed import splat_settings
+from ..typed import camera_data, splat_settings, untyped
 from .posed_photos import photo_cameras
 
 
@@ -24,7 +24,7 @@ def look_through(scene: bpy.types.Scene, camera: bpy.types.Object, area: bpy.typ
     # of one pixel, height over width; Blender wants both numbers at least 1
     render.pixel_aspect_x, render.pixel_aspect_y = max(1.0, 1 / settings.photo_aspect), max(1.0, settings.photo_aspect)
     if area is not None and area.type == "VIEW_3D":
-        area.spaces.active.region_3d.view_perspective = "CAMERA"
+        untyped(area.spaces.active).region_3d.view_perspective = "CAMERA"
 
 
 def chosen_camera(scene: bpy.types.Scene, active: bpy.types.Object | None, step: int = 0, photo: str = "") -> bpy.types.Object:
@@ -52,6 +52,6 @@ def is_photo(camera: bpy.types.Object | None) -> bool:
 
 def _free_photo(camera: bpy.types.Object) -> None:
     if is_photo(camera):
-        for background in camera.data.background_images:
+        for background in camera_data(camera).background_images:
             if background.image is not None and not background.image.is_dirty:
                 background.image.buffers_free()

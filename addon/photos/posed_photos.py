@@ -18,7 +18,7 @@ from ...engine.core.datasets.dataset import Dataset, PointCloud, View
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
 from ..splats.attributes import Layer, new_points, read_layer, write_layers
-from ..typed import splat_settings
+from ..typed import camera_data, current_context, point_cloud, splat_settings, untyped
 
 POINTS = "Points"
 COLOR = "photo_color"
@@ -42,7 +42,8 @@ def import_photos(
         raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.")
     root = root_of(source)
     if root is None:
-        root = _new_root(source, collection or bpy.context.scene.collection, name or (source.stem if source.is_file() else source.name))
+        parent = collection or current_context().scene.collection
+        root = _new_root(source, parent, name or (source.stem if source.is_file() else source.name))
     else:
         _empty(root)
     place, size = root.users_collection[0], scene_size(views)
@@ -50,7 +51,7 @@ def import_photos(
         _attach(_camera(view, size), root, place)
     if dataset.points is not None and len(dataset.points):
         _attach(_cloud(dataset.points, size), root, place)
-    bpy.context.view_layer.update()
+    current_context().view_layer.update()
     return root
 
 
@@ -93,7 +94,7 @@ def sparse_places(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     """Where the points of posed photos are in the scene [P, 3]."""
     found = [np.zeros((0, 3))]
     for cloud in filter(None, map(sparse_cloud, targets)):
-        positions = read_layer(cloud.data, "position")
+        positions = read_layer(point_cloud(cloud), "position")
         if positions is not None:
             matrix = np.array(cloud.matrix_world, float)
             found.append(positions @ matrix[:3, :3].T + matrix[:3, 3])
@@ -132,7 +133,7 @@ def _new_root(source: Path, parent: bpy.types.Collection, name: str) -> bpy.type
 def _empty(root: bpy.types.Object) -> None:
     """Remove the cameras and points of an earlier import."""
     for child in [*photo_cameras(root.children), *filter(None, [sparse_cloud(root)])]:
-        data = child.data
+        data = untyped(child).data
         bpy.data.objects.remove(child)
         if not data.users:
             bpy.data.batch_remove([data])
@@ -146,7 +147,7 @@ def _attach(made: bpy.types.Object, root: bpy.types.Object, collection: bpy.type
 def _camera(view: View, size: float) -> bpy.types.Object:
     """A camera that sees what the view's does, but for distortion, with the photo behind what it sees."""
     made = blender_from_camera(Path(view.name).stem, replace(view.camera, distortion=()))
-    settings, lens = splat_settings(made), made.data
+    settings, lens = splat_settings(made), camera_data(made)
     settings.photo, settings.photo_size = view.name, (view.camera.width, view.camera.height)
     settings.photo_aspect = view.camera.fl_x / view.camera.fl_y
     lens.display_size, lens.clip_start, lens.clip_end = CAMERA_SIZE * size, 1e-3 * size, 100 * size
@@ -178,7 +179,7 @@ def _material() -> bpy.types.Material:
     found = bpy.data.materials.get(MATERIAL)
     if found is not None:
         return found
-    made = bpy.data.materials.new(MATERIAL)
+    made = untyped(bpy.data.materials).new(MATERIAL)
     if made.node_tree is None:  # always there from 5.0 on
         made.use_nodes = True
     nodes = made.node_tree.nodes

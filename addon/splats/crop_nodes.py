@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..typed import point_cloud, untyped
 from .material import Nodes
 
 NAME = "Splat Crop"
@@ -18,7 +19,7 @@ def crops(target: bpy.types.Object) -> list[bpy.types.Modifier]:
 
 def follow_material(target: bpy.types.Object) -> None:
     """Tell the crop modifiers which material the splats have: Blender loses those of points that it deletes others from."""
-    material = target.data.materials[0] if target.data.materials else None
+    material = point_cloud(target).materials[0] if point_cloud(target).materials else None
     for modifier in crops(target):
         set_input(modifier, "Material", material)
 
@@ -69,7 +70,7 @@ def set_input(modifier: bpy.types.Modifier, name: str, value: object) -> None:
     """Set one of the modifier's inputs: Box, Invert or Material."""
     identifier = _identifier(modifier, name)
     if _has_typed_inputs(modifier):
-        getattr(modifier.properties.inputs, identifier).value = value
+        getattr(untyped(modifier).properties.inputs, identifier).value = value
     else:
         modifier[identifier] = value
 
@@ -78,14 +79,15 @@ def given_input(modifier: bpy.types.Modifier, name: str) -> bpy.types.Object | N
     """The box of a crop modifier."""
     identifier = _identifier(modifier, name)
     if _has_typed_inputs(modifier):
-        return getattr(modifier.properties.inputs, identifier).value
+        return getattr(untyped(modifier).properties.inputs, identifier).value
     return modifier.get(identifier)
 
 
 def _has_typed_inputs(modifier: bpy.types.Modifier) -> bool:
     """Whether a modifier keeps its inputs as properties with types instead of as its own items (since Blender 5.2)."""
-    return hasattr(modifier, "properties") and hasattr(modifier.properties, "inputs")
+    return hasattr(modifier, "properties") and hasattr(untyped(modifier).properties, "inputs")
 
 
 def _identifier(modifier: bpy.types.Modifier, name: str) -> str:
-    return next(item.identifier for item in modifier.node_group.interface.items_tree if item.name == name and item.in_out == "INPUT")
+    items = untyped(modifier).node_group.interface.items_tree
+    return next(item.identifier for item in items if item.name == name and item.in_out == "INPUT")

@@ -14,7 +14,7 @@ from ...engine.core.formats.registry import PLY, Format, write_splats
 from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import transform_gaussians
-from ..typed import splat_settings
+from ..typed import Context, current_context, splat_settings
 from .instances import objects_with_splats, placed_splats
 from .splat_object import is_splat_object
 
@@ -37,7 +37,7 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     """
     if not targets:
         raise UserError("No splat object is selected.", "Select the splat objects to export.")
-    placed = placed_splats(targets, bpy.context.evaluated_depsgraph_get())
+    placed = placed_splats(targets, current_context().evaluated_depsgraph_get())
     kept = [drawable(part.gaussians) for part in placed]
     baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
     if not baked:
@@ -59,7 +59,7 @@ def export_splats(
     return world
 
 
-def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:
+def exportable(context: Context) -> list[bpy.types.Object]:
     """The selected objects that show splats, their own or instances; all visible ones where none is selected."""
     showing = objects_with_splats(context.evaluated_depsgraph_get())
     selected = [found for found in context.selected_objects if found in showing or is_splat_object(found)]

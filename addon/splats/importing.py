@@ -12,7 +12,7 @@ import bpy
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
-from ..typed import splat_settings
+from ..typed import current_context, point_cloud, splat_settings
 from .attributes import Layer, read_layer, write_layers
 from .display import mark_antialiased
 from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
@@ -36,7 +36,7 @@ def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) ->
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
-    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection)
+    made = yield from creation_steps(path.stem, found.gaussians, current_context().collection)
     settings = splat_settings(made)
     settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
     _remember_extras(made, found)
@@ -55,7 +55,7 @@ def stamp_of(path: Path) -> str:
 
 def remember_state(target: bpy.types.Object, stamp: str) -> None:
     """Note which state of its file an object shows, and how its splats were read."""
-    splat_settings(target).stamp, splat_settings(target).checksum = stamp, checksum_of(target.data)
+    splat_settings(target).stamp, splat_settings(target).checksum = stamp, checksum_of(point_cloud(target))
 
 
 def checksum_of(points: bpy.types.PointCloud) -> str:
@@ -76,4 +76,4 @@ def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
     mark_antialiased(target, found.antialiased)
     if found.extra is not None:
-        write_layers(target.data, {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})
+        write_layers(point_cloud(target), {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})

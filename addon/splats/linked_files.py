@@ -18,7 +18,7 @@ import bpy
 from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
-from ..typed import splat_settings
+from ..typed import point_cloud, splat_settings
 from ..ui.redraw import redraw_sidebars
 from .importing import checksum_of, fill_splat_object, remember_state, stamp_of
 from .splat_object import is_splat_object, make_empty
@@ -100,7 +100,7 @@ class Outdated:
 def outdated() -> list[Outdated]:
     """The linked objects that can be written to and show another state than that of their file."""
     found = [Outdated(target, stamp_of(source_of(target)), splat_settings(target).axes) for target in linked_objects()
-             if target.mode == "OBJECT" and target.data.library is None]
+             if target.mode == "OBJECT" and point_cloud(target).library is None]
     return [state for state in found if state.stamp != splat_settings(state.target).stamp]
 
 
@@ -127,7 +127,7 @@ def _take(state: Outdated, reading: Future[SplatFile]) -> None:
 def _end_if_edited(target: bpy.types.Object) -> bool:
     """End the link of an object whose splats are no longer those of its file; whether it was so."""
     settings = splat_settings(target)
-    if not settings.checksum or settings.checksum == checksum_of(target.data):
+    if not settings.checksum or settings.checksum == checksum_of(point_cloud(target)):
         return False
     settings.linked, settings.stamp, settings.checksum, settings.problem = False, "", "", EDITED
     redraw_sidebars()
@@ -139,7 +139,7 @@ def _before_saving(*_: Any) -> None:
     """Splats whose file is there are not written; where it is missing the .blend is their last place."""
     _after_saving()
     targets = [found for found in linked_objects() if not _end_if_edited(found)]
-    for points in {target.data for target in targets if is_splat_object(target)}:
+    for points in {point_cloud(target) for target in targets if is_splat_object(target)}:
         users = [found for found in bpy.data.objects if found.data == points]
         if points.library is None and all(found in targets and source_of(found).is_file() for found in users):
             _put_aside(points, users)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bpy
 
+from ..typed import current_context
+
 LETTER_WIDTH = 6.0
 """Pixels that a letter takes on average in Blender's own font."""
 
@@ -17,13 +19,13 @@ def draw_sentence(layout: bpy.types.UILayout, text: str, icon: str, alert: bool 
     column.alert = alert
     column.scale_y = 0.75
     for line in broken_lines(text, letters()):
-        column.label(text=line, icon=icon)
+        column.label(text=line, icon=icon)  # pyright: ignore[reportArgumentType]  # an icon
         icon = "BLANK1"
 
 
 def letters() -> int:
     """How many letters fit a line of the region that is drawn."""
-    region, scale = bpy.context.region, bpy.context.preferences.system.ui_scale
+    region, scale = current_context().region, current_context().preferences.system.ui_scale
     if region is None or region.width < 2:
         return DEFAULT_LETTERS
     return max(16, int((region.width / scale - MARGIN) / LETTER_WIDTH))

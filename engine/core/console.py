@@ -5,5 +5,5 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-NO_CONSOLE: dict[str, Any] = {"creationflags": subprocess.CREATE_NO_WINDOW} if hasattr(subprocess, "CREATE_NO_WINDOW") else {}
+NO_CONSOLE: dict[str, Any] = {"creationflags": flag} if (flag := getattr(subprocess, "CREATE_NO_WINDOW", 0)) else {}
 """Arguments for subprocess that keep Windows from opening a console beside Blender; empty elsewhere."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import addon_utils
-import bpy
 import numpy as np
 import pytest
 
+from tests.untyped import bpy
 from tools import extension as packaging
 
 from .conftest import EXTENSION, REPOSITORY, module

@@ -19,7 +19,7 @@ sys.path.insert(0, sys.argv[1])
 from tools.session import MODULE, start_extension
 folder = Path(sys.argv[2])
 start_extension(folder / "profile")
-import bpy
+from tests.untyped import bpy
 
 def module(name):
     return importlib.import_module(f"{MODULE}.{name}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import bpy
+from typing import Any
+
+import bpy as blender
 from driver import Driver, Steps
 from mathutils import Vector
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

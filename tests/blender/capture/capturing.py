@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
+
+from tests.untyped import bpy
 
 from ..conftest import add_camera, glow, module
 

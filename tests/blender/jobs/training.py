@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 
 from tests.fakes.fake_engine import fake_python
+from tests.untyped import bpy
 
 from ..conftest import empty_scene, module
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import bpy
 import gpu
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from tests.blender.splats.splat_samples import changed
 from tests.blender.viewport.graphics import why_no_graphics
 from tests.core.splats.numpy_splats import draw, seen_colors
 from tests.scenes import colored_ball
+from tests.untyped import bpy
 
 SIZE = 96
 

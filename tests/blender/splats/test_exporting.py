@@ -6,13 +6,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from mathutils import Euler, Matrix, Vector
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
+from tests.untyped import bpy
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "splats"
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import pytest
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, some_gaussians
 from tests.blender.viewport.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
+from tests.untyped import bpy
 
 
 class Load:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import bpy
 import gpu
+
+from tests.untyped import bpy
 
 
 class SPLATWRIGHT_TEST_render_engine(bpy.types.RenderEngine):

@@ -45,7 +45,8 @@ def main(folder: Path, stop_at: int) -> None:
                 models.remove(self)
             super().close()
 
-    def make(gaussians: Gaussians, config: TrainConfig, engine: BackendName, cameras: Sequence[Camera] = (), group: Group = SOLO) -> TorchModel:
+    def make(gaussians: Gaussians, config: TrainConfig, engine: BackendName, cameras: Sequence[Camera] = (),
+             group: Group = SOLO) -> TorchModel:
         model = torch_model(gaussians, config, engine, cameras, group)
         if cameras:
             model.__class__ = Remembered
