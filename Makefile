@@ -4,6 +4,20 @@ PY313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.1
 BIN := .venv/bin
 KERNELS := engine/training/cpu/lib/.host
 
+# Real photos and splat files for tests and benchmarks, where they lie beside the checkout; what needs them is skipped without.
+ifneq ($(wildcard ../shared/data),)
+export SPLATWRIGHT_DATA ?= $(abspath ../shared/data)
+endif
+ifneq ($(wildcard ../shared/lab/cpu),)
+export SPLATWRIGHT_PROTOTYPE ?= $(abspath ../shared/lab/cpu)
+endif
+
+PYTEST := python -m pytest -rsfE --durations=10
+PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=tests/end_to_end -m "not gpu"' \
+	'Blender 4.5=$(BIN)/$(PYTEST) tests/blender' 'end to end=$(BIN)/$(PYTEST) tests/end_to_end'
+BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
+BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
+
 .PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
@@ -32,45 +46,44 @@ extension: setup kernels
 demo: setup
 	$(BIN)/python -m demo
 
-test: lint types test-python test-blender
+# What is run, part by part; how long each took and what was skipped and why is printed at the end.
+test: setup extension $(BLENDERS)
+	$(BIN)/python -m tests.parts 'lint=make --no-print-directory lint' 'types=make --no-print-directory types' $(PYTHON_PARTS) $(BLENDER_PARTS)
+ifeq ($(PY313),)
+	@echo 'bpy 5.2 not tested: no Python 3.13 found'
+endif
 
 # Everything on bpy 4.5; bpy stays in a process of its own, away from torch.
 test-python: setup extension
-	$(BIN)/python -m pytest tests --ignore=tests/blender --ignore=tests/end_to_end -m 'not gpu'
-	$(BIN)/python -m pytest tests/blender
-	$(BIN)/python -m pytest tests/end_to_end
+	$(BIN)/python -m tests.parts $(PYTHON_PARTS)
 
 # The Blender tests on 5.0 and, where a Python 3.13 is found, on 5.2.
-test-blender: setup extension
-	$(MAKE) .venv-bpy50/.ready
-	.venv-bpy50/bin/python -m pytest tests/blender
-ifneq ($(PY313),)
-	$(MAKE) .venv-bpy52/.ready
-	.venv-bpy52/bin/python -m pytest tests/blender
-else
+test-blender: setup extension $(BLENDERS)
+	$(BIN)/python -m tests.parts $(BLENDER_PARTS)
+ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
 
 # What the Blender tests import beside bpy.
 IN_BLENDER := plyfile Pillow pytest pytest-timeout hypothesis
 
-.venv-bpy50/.ready: pyproject.toml
+.venv-bpy50/.ready: pyproject.toml .venv/.ready
 	test -d .venv-bpy50 || $(BIN)/python -m venv .venv-bpy50
 	.venv-bpy50/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/versions.py blender50 $(IN_BLENDER))
 	touch $@
 
-.venv-bpy52/.ready: pyproject.toml
+.venv-bpy52/.ready: pyproject.toml .venv/.ready
 	test -d .venv-bpy52 || $(PY313) -m venv .venv-bpy52
 	.venv-bpy52/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/versions.py blender52 $(IN_BLENDER))
 	touch $@
 
 # A real Blender window; skips with a reason where no windowed Blender is found.
 test-gui: extension
-	$(BIN)/python -m pytest tests/gui -m gui
+	$(BIN)/$(PYTEST) tests/gui -m gui
 
 # Needs an NVIDIA card, nvcc and a C++ compiler; skips with the reason where one is missing. The first run compiles gsplat for minutes.
 test-gpu: setup
-	$(BIN)/python -m pytest tests --ignore=tests/blender --ignore=tests/end_to_end -m gpu -rs
+	$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=tests/end_to_end -m gpu
 
 # A hundred random kills and faults; ARGS='--seed 7' repeats a run.
 test-faults: setup

@@ -23,9 +23,8 @@ MODULES = (
     "jobs.jobs",
     "batch.run",
     "batch.command_line",
-    "jobs.dataset_check",
-    "jobs.estimate",
     "splats.linked_files",
+    "ui.background",
 )
 
 

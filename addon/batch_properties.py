@@ -29,9 +29,9 @@ FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 class BatchEntry(bpy.types.PropertyGroup):
     """A capture, and the training on it."""
 
-    number: IntProperty(description="By which it is known, wherever in the list it stands")
-    name: StringProperty(name="Name", description="What you call it; trainings are named after it")
-    enabled: BoolProperty(name="Do This", default=True, description="Capture and train this entry with the others")
+    number: IntProperty(description="Identifies the entry, wherever it is in the list")
+    name: StringProperty(name="Name", description="Name of the entry and of its trainings")
+    enabled: BoolProperty(name="Enabled", default=True, description="Capture and train this entry with the others")
     scene: PointerProperty(name="Scene", type=bpy.types.Scene, description="The scene that is captured")
     cameras: EnumProperty(name="Cameras", items=CAMERAS, description="Which views are captured")
     collection: PointerProperty(name="Collection", type=bpy.types.Collection, description="The collection with the cameras")

@@ -1,4 +1,4 @@
-"""Blender camera <-> core Camera: the only place that knows of sensor fit, shift, pixel aspect and axis conventions."""
+"""Blender camera <-> core Camera: sensor fit, shift, pixel aspect and axis conventions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mathutils import Matrix
 
 from ..engine.core.cameras.camera import Camera
 from ..engine.core.errors import UserError
-from .typed import camera_data, current_context
+from .typed import camera_data, current_context, untyped
 
 
 def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Camera:
@@ -78,7 +78,7 @@ def blender_from_camera(name: str, camera: Camera) -> bpy.types.Object:
 def lens_warnings(scene: bpy.types.Scene, camera_objects: list[bpy.types.Object]) -> list[str]:
     """Sentences about blur that capture leaves out."""
     warnings = []
-    blurred = sorted({camera.name for camera in camera_objects if camera_data(camera).dof.use_dof})
+    blurred = sorted({camera.name for camera in camera_objects if untyped(camera_data(camera)).dof.use_dof})
     if blurred:
         warnings.append(f"Captured without depth of field, which training cannot use: {', '.join(blurred)}.")
     if scene.render.use_motion_blur:

@@ -17,7 +17,7 @@ from ..engine.core.splats.gaussians import drawable
 from ..engine.core.splats.placing import bottoms, ground_plane, levelling, lowest_height, scale_factor, scaling_about, three_point_alignment
 from .photos.posed_photos import camera_places, sparse_cloud, sparse_places
 from .splats.attributes import read_layer
-from .splats.instances import placed_splats
+from .splats.instances import splat_instances
 from .splats.subsets import selected_points
 from .typed import current_context, point_cloud
 
@@ -88,7 +88,7 @@ class Places:
 
 def world_places(targets: Sequence[bpy.types.Object]) -> Places:
     """Where the splats of objects and their instances are, and the points of posed photos. UserError where there are none."""
-    parts = [(drawable(part.gaussians), part.matrix) for part in placed_splats(targets, current_context().evaluated_depsgraph_get())]
+    parts = [(drawable(part.gaussians), part.matrix) for part in splat_instances(targets, current_context().evaluated_depsgraph_get())]
     points = sparse_places(targets)
     if not len(points) and not any(len(gaussians) for gaussians, _ in parts):
         raise UserError("The selected objects hold no splats and no points of photos.", "Select objects that are not empty.")

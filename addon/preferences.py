@@ -7,15 +7,15 @@ import sys
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
-from .engines import full_engine, remote, self_check, status
+from .engines import full_engine, remote
 from .engines.locations import PACKAGE, default_engine_folder, default_jobs_folder
 from .engines.status import forget_status
 from .panels.base import draw_status
-from .panels.engine import draw_diagnosis, draw_full_engine
+from .panels.engine import draw_full_engine, draw_self_check
 from .typed import Context, classes_factory, layout_of
 
 
-def _python_changed(preferences: bpy.types.AddonPreferences, context: Context) -> None:
+def _python_changed(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
     forget_status()
 
 
@@ -49,7 +49,7 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "engine_folder", placeholder=str(default_engine_folder()))
         draw_status(layout)
         draw_full_engine(layout)
-        draw_diagnosis(layout)
+        draw_self_check(layout)
         remote.draw(layout, self)
 
 
@@ -62,8 +62,5 @@ def register() -> None:
 
 
 def unregister() -> None:
-    full_engine.unregister()
-    self_check.unregister()
-    status.unregister()
     _unregister_class()
     remote.unregister()

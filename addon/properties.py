@@ -1,6 +1,5 @@
 """What Splatwright remembers in the scene: state only. Defaults come from the requests that the settings turn into."""
 
-import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,11 +7,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty
 
 from ..engine.core.errors import UserError
-from ..engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig, describe, limits
+from ..engine.core.former_names import SETTINGS
+from ..engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from ..engine.core.protocol.settings import Settings, about
 from ..engine.core.protocol.sfm_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
 from .batch_properties import BatchEntry, BatchSettings
 from .capture.request import CaptureRequest
-from .typed import Context, classes_factory, scene_settings, untyped
+from .typed import classes_factory, scene_settings, untyped
 
 SOURCES = (
     ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
@@ -22,16 +23,12 @@ SOURCES = (
 )
 
 
-def setting(name: str, kind: type = int) -> dict[str, Any]:
-    """Default, limits and description of a setting of TrainConfig, which is a number."""
-    low, high = limits(name)
-    return {"default": getattr(TrainConfig, name), "min": kind(low), "max": kind(high), "description": description(name)}
-
-
-def description(name: str) -> str:
-    """A setting's description as a tooltip."""
-    text = describe(name)
-    return text[:1].upper() + text[1:]
+def shown(kind: type[Settings], name: str) -> dict[str, Any]:
+    """Label, default, range and tooltip of a setting, as Blender's properties take them."""
+    known, default = about(kind, name), getattr(kind, name)
+    number = float if isinstance(default, float) else int
+    ends = {end: number(value) for end, value in (("min", known.low), ("max", known.high)) if value is not None}
+    return {"name": known.label, "default": default, "description": known.text[:1].upper() + known.text[1:], **ends}
 
 
 class CaptureProperties:
@@ -42,47 +39,17 @@ class CaptureProperties:
         description="Where images, cameras and start points are written. An empty or new folder, or an earlier dataset to replace",
     )
     source: EnumProperty(name="Cameras", items=SOURCES, default=CaptureRequest.source, description="Which views are captured")
-    count: IntProperty(
-        name="Count", min=2, soft_max=300, max=10_000, default=CaptureRequest.count, description="Number of generated cameras",
-    )
-    elevation: FloatProperty(
-        name="Elevation", subtype="ANGLE", min=math.radians(-80), max=math.radians(80), default=CaptureRequest.elevation,
-        description="Lowest cameras of a dome, or height of an orbit, above the horizon",
-    )
-    focal_length: FloatProperty(
-        name="Focal Length", subtype="DISTANCE_CAMERA", min=5, max=500, default=CaptureRequest.focal_length,
-        description="Lens of generated cameras",
-    )
-    margin: FloatProperty(
-        name="Margin", min=0.2, max=10, default=CaptureRequest.margin,
-        description="Room around the selection in generated views; 1 fits it tightly",
-    )
-    frame_step: IntProperty(
-        name="Frame Step", min=1, default=CaptureRequest.frame_step, description="Take every n-th frame of an animated camera",
-    )
-    resolution: IntProperty(
-        name="Longest Side", subtype="PIXEL", min=0, max=16_384, default=CaptureRequest.resolution,
-        description="Longest side of the images; 0 keeps the scene's resolution",
-    )
-    samples: IntProperty(
-        name="Samples", min=0, soft_max=1024, default=CaptureRequest.samples, description="Render samples; 0 keeps the scene's",
-    )
-    transparent: BoolProperty(
-        name="Transparent", default=CaptureRequest.transparent,
-        description="Leave the world out and keep alpha, so that only objects become splats",
-    )
-    depth: BoolProperty(
-        name="Depth", default=CaptureRequest.depth,
-        description="Also write depth maps (NumPy files, millimetres along the view axis). Trainings then start from them and learn faster",
-    )
-    normals: BoolProperty(
-        name="Normals", default=CaptureRequest.normals,
-        description="Also write normal maps (NumPy files, vectors in the world)",
-    )
-    points: IntProperty(
-        name="Start Points", min=0, soft_max=200_000, default=CaptureRequest.points,
-        description="How many coloured points of the visible surfaces the training starts from; 0 writes none",
-    )
+    count: IntProperty(soft_max=300, **shown(CaptureRequest, "count"))
+    elevation: FloatProperty(subtype="ANGLE", **shown(CaptureRequest, "elevation"))
+    focal_length: FloatProperty(subtype="DISTANCE_CAMERA", **shown(CaptureRequest, "focal_length"))
+    margin: FloatProperty(**shown(CaptureRequest, "margin"))
+    frame_step: IntProperty(**shown(CaptureRequest, "frame_step"))
+    resolution: IntProperty(subtype="PIXEL", **shown(CaptureRequest, "resolution"))
+    samples: IntProperty(soft_max=1024, **shown(CaptureRequest, "samples"))
+    transparent: BoolProperty(**shown(CaptureRequest, "transparent"))
+    depth: BoolProperty(**shown(CaptureRequest, "depth"))
+    normals: BoolProperty(**shown(CaptureRequest, "normals"))
+    points: IntProperty(soft_max=200_000, **shown(CaptureRequest, "points"))
 
 
 class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
@@ -95,7 +62,7 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
-def _preset_chosen(settings: "TrainSettings", context: Context) -> None:
+def _preset_chosen(settings: "TrainSettings", context: bpy.types.Context) -> None:
     for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
         setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
 
@@ -111,26 +78,27 @@ class TrainSettings(bpy.types.PropertyGroup):
         name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",
         items=tuple((name, preset.label, preset.sentence[0].upper() + preset.sentence[1:]) for name, preset in PRESETS.items()),
     )
-    max_steps: IntProperty(name="Steps", **setting("max_steps"))
-    max_gaussians: IntProperty(name="Max Splats", **setting("max_gaussians"))
-    resolution: IntProperty(name="Resolution", subtype="PIXEL", **setting("resolution"))
-    sh_degree: IntProperty(name="View Dependence", **setting("sh_degree"))
+    max_steps: IntProperty(**shown(TrainConfig, "max_steps"))
+    max_gaussians: IntProperty(**shown(TrainConfig, "max_gaussians"))
+    resolution: IntProperty(subtype="PIXEL", **shown(TrainConfig, "resolution"))
+    sh_degree: IntProperty(**shown(TrainConfig, "sh_degree"))
     background: EnumProperty(
-        name="Background", default=TrainConfig.background, description=description("background"),
         items=(("random", "Random", "Keeps transparent parts free of splats"), ("black", "Black", "Always black"),
                ("white", "White", "Always white")),
+        **shown(TrainConfig, "background"),
     )
-    seed: IntProperty(name="Seed", **setting("seed"))
-    threads: IntProperty(name="Threads", **setting("threads"))
-    image_memory: FloatProperty(name="Photo Memory (GB)", **setting("image_memory", float))
-    max_minutes: FloatProperty(name="Max Minutes", precision=0, **setting("max_minutes", float))
-    trial: BoolProperty(name="Smoke Trial", default=TrainConfig.trial, description=description("trial"))
-    pause_when_sick: BoolProperty(name="Pause When Sick", default=TrainConfig.pause_when_sick, description=description("pause_when_sick"))
+    seed: IntProperty(**shown(TrainConfig, "seed"))
+    threads: IntProperty(**shown(TrainConfig, "threads"))
+    image_memory: FloatProperty(**shown(TrainConfig, "image_memory"))
+    max_minutes: FloatProperty(precision=0, **shown(TrainConfig, "max_minutes"))
+    trial: BoolProperty(**shown(TrainConfig, "smoke_test"))
+    pause_when_sick: BoolProperty(**shown(TrainConfig, "pause_on_failure"))
 
     def to_config(self) -> TrainConfig:
-        """The training request that these settings make."""
-        shown = {name: getattr(self, name) for name in TrainSettings.__annotations__ if name not in ("dataset", "preset")}
-        return TrainConfig(**(PRESETS[self.preset].settings | shown)).validate()
+        """The training request that these settings make; files keep some under their former names."""
+        names = [name for name in TrainSettings.__annotations__ if name not in ("dataset", "preset")]
+        chosen = {SETTINGS.get(name, name): getattr(self, name) for name in names}
+        return TrainConfig(**(PRESETS[self.preset].settings | chosen)).validate()
 
 
 def _choices(kind: Any) -> tuple[tuple[str, str, str], ...]:
@@ -139,35 +107,20 @@ def _choices(kind: Any) -> tuple[tuple[str, str, str], ...]:
 
 
 class PhotoSettings(bpy.types.PropertyGroup):
-    """Settings of taking pictures from videos and of finding cameras. Defaults are the engine's."""
+    """Settings of extracting frames from videos and of finding cameras. Defaults are the engine's."""
 
     video: StringProperty(
         name="Video", subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, description="The video to take pictures from",
     )
-    count: IntProperty(
-        name="Pictures", default=FrameOptions.count, min=1, soft_max=500, max=100_000,
-        description="How many pictures, evenly spread over the video; of each stretch the sharpest",
-    )
+    count: IntProperty(soft_max=500, **shown(FrameOptions, "count"))
     directory: StringProperty(
         name="Photos", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Folder with the photos; masks of the same names may lie in its folder masks",
     )
-    image_size: IntProperty(
-        name="Photo Size", subtype="PIXEL", default=PosesOptions.image_size, min=0, max=16_384,
-        description="Longest side of the photos that are trained on; 0 keeps their size",
-    )
-    features: EnumProperty(
-        name="Features", items=_choices(Features), default=PosesOptions.features,
-        description="Thorough ones recognise more, from farther apart, and take four times as long; Auto tries them where they are needed",
-    )
-    pairing: EnumProperty(
-        name="Compare", items=_choices(Pairing), default=PosesOptions.pairing,
-        description="Which photos are compared: all with all, neighbours in a series, or look-alikes; Auto chooses by number and names",
-    )
-    mapping: EnumProperty(
-        name="Mapping", items=_choices(Mapping), default=PosesOptions.mapping,
-        description="Incremental is the surer one; Global is faster for many photos whose EXIF tells the focal length",
-    )
+    image_size: IntProperty(subtype="PIXEL", **shown(PosesOptions, "image_size"))
+    features: EnumProperty(items=_choices(Features), **shown(PosesOptions, "features"))
+    pairing: EnumProperty(items=_choices(Pairing), **shown(PosesOptions, "pairing"))
+    mapping: EnumProperty(items=_choices(Mapping), **shown(PosesOptions, "mapping"))
 
     def frame_options(self) -> FrameOptions:
         """How pictures are taken from the video."""
@@ -185,7 +138,7 @@ DISPLAYS = (
 )
 
 
-def _display_changed(settings: bpy.types.PropertyGroup, context: Context) -> None:
+def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from .splats import display, splat_object
 
     if splat_object.is_splat_object(settings.id_data):
@@ -193,7 +146,7 @@ def _display_changed(settings: bpy.types.PropertyGroup, context: Context) -> Non
 
 
 class SplatSettings(bpy.types.PropertyGroup):
-    """What splat objects, and the empty and cameras of posed photos, know about themselves, as Object.splatwright."""
+    """What splat objects, and the empty and cameras of posed photos, know about themselves, as splat_settings(Object)."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
@@ -233,7 +186,7 @@ class SplatSettings(bpy.types.PropertyGroup):
 
 
 class SceneSettings(bpy.types.PropertyGroup):
-    """Everything that Splatwright keeps in a scene, as Scene.splatwright."""
+    """Everything that Splatwright keeps in a scene, as splat_settings(Scene)."""
 
     capture: PointerProperty(type=CaptureSettings)
     train: PointerProperty(type=TrainSettings)

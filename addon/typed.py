@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     class OperatorMixin(bpy.types.Operator):
         """What operators have, for classes that are mixed into them."""
 
+        def execute(self, context: Any) -> set[Any]: ...
+
 else:
     Context, OperatorMixin = bpy.types.Context, object
 

@@ -1,1 +1,5 @@
-"""Splatwright's engine: trains 3D Gaussian splats outside Blender. Importing this package costs nothing."""
+"""Splatwright's engine: trains 3D Gaussian splats outside Blender. Importing this package costs next to nothing."""
+
+from .core.former_imports import install
+
+install()

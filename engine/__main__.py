@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; people see one sentence, never a traceback, for what they can mend."""
+    """Run the command line; a UserError is printed as one sentence, without a traceback."""
     try:
         from .cli.main import run
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The self-check: looks at everything the engine needs here, and says what is wrong and how to mend it.
+"""The self-check: everything the engine needs on this computer, each row with its state and fix.
 
 `python -m engine.doctor --json` answers Blender and the installer with one line; with Blender's own Python it needs numpy alone.
 """
@@ -11,15 +11,16 @@ import json
 import platform
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
+from typing import assert_never
 
 from .core.errors import UserError
+from .core.processes import run
 from .core.protocol.http_messages import PORT
 from .environment.graphics import Graphics, find_graphics
 from .environment.plan import cpp_compiler, driver_sentence
@@ -62,6 +63,7 @@ def examine(request: DoctorOptions) -> Iterator[DoctorRow]:
     graphics = find_graphics()
     yield interpreter()
     yield processor_kernels()
+    yield images()
     yield packages()
     yield driver(graphics, request.graphics)
     yield pytorch(graphics, request.graphics)
@@ -82,6 +84,22 @@ def interpreter() -> DoctorRow:
 def processor_kernels() -> DoctorRow:
     """The built-in engine: a training step on the processor."""
     return kernels("Built-in engine", "cpu", lambda: None)
+
+
+def images() -> DoctorRow:
+    """What reads the images of datasets."""
+    from .training.data.images import image_reader
+
+    match image_reader():
+        case "OpenImageIO":
+            return DoctorRow("Images", DoctorState.WELL, "OpenImageIO reads JPEG, TIFF, EXR, WebP and PNG.")
+        case "Pillow":
+            return DoctorRow("Images", DoctorState.WELL, "Pillow reads JPEG, TIFF, WebP and PNG.")
+        case "PNG":
+            return DoctorRow("Images", DoctorState.ABSENT, "PNG alone is read: neither Blender's OpenImageIO nor Pillow is here.",
+                             "Install the full engine, or convert other images through Blender (button Convert Images).")
+        case _ as never:
+            assert_never(never)
 
 
 def packages() -> DoctorRow:
@@ -154,7 +172,7 @@ def architectures(graphics: Graphics | None) -> DoctorRow:
     """The generations of cards that PyTorch holds code for."""
     subject = "Architectures"
     if importlib.util.find_spec("torch") is None or graphics is None:
-        return DoctorRow(subject, DoctorState.ABSENT, "Not looked at: that takes PyTorch and an NVIDIA card.")
+        return DoctorRow(subject, DoctorState.ABSENT, "Not checked: it needs PyTorch and an NVIDIA card.")
     import torch
 
     held = torch.cuda.get_arch_list()
@@ -299,8 +317,8 @@ def main(arguments: list[str]) -> int:
 def _says(program: str, word: str) -> str:
     """The line of `--version` with a word in it."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, errors="replace", timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError):
+        said = run([program, "--version"], seconds=20)
+    except UserError:
         return "It does not start"
     lines = [line.strip() for line in (said.stdout or said.stderr).splitlines() if word in line]
     return lines[0] if lines else "It is"

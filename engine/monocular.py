@@ -103,7 +103,7 @@ def _torchscript(path: Path) -> DepthModel:
 
 
 def _told(path: Path, network: Network) -> Network:
-    """The same, its own errors told in a sentence."""
+    """The same model, whose errors become UserErrors."""
     def run(fed: np.ndarray) -> np.ndarray:
         try:
             return network(fed)
@@ -143,7 +143,7 @@ def photo_camera(width: int, height: int, field_of_view: float) -> Camera:
 
 
 def told_field_of_view(path: Path) -> float | None:
-    """Radians across the longer side, from the focal length that a photo's EXIF tells; None where it tells none."""
+    """Radians across the longer side, from the focal length in a photo's EXIF; None without one."""
     try:
         from PIL import Image
 

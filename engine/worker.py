@@ -2,7 +2,7 @@
 
 A training needs the standard library, numpy and the kernels.
 
-Whatever happens is told in the job folder's events; nothing is printed but the log.
+Results and failures are events of the job folder; only the log is printed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,25 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from .core.errors import UserError
+from .core.errors import UserError, values
+from .core.processes import end_with_parent, lower_priority
 from .core.protocol.config import TrainConfig
-from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage
+from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage, failed
 from .core.protocol.folder import Control, JobFolder
 from .core.protocol.lock import holder, holding
 from .core.protocol.progress import Step
-from .core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from .core.protocol.spec import kind_of
 
 if TYPE_CHECKING:
     from .core.datasets.dataset import Dataset
+    from .training.data.view_files import Seen
+
+Emit = Callable[[Event], None]
+AskControl = Callable[[], Control]
 
 TELL_SECONDS = 0.1
 """Between two words about how far an estimate is."""
@@ -41,8 +47,10 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(self_check()))
             return 0
         case ["--check", folder]:
+            end_with_parent()
             return check(JobFolder(Path(folder)))
         case ["--estimate", folder]:
+            end_with_parent()
             return estimate(JobFolder(Path(folder)))
         case [folder]:
             return work(JobFolder(Path(folder)))
@@ -88,8 +96,8 @@ def work_alone(job: JobFolder) -> int:
 
     def training() -> None:
         job.clear_away()
-        job.beat()
-        do(job, writer, control)
+        job.heartbeat()
+        do(job, writer.emit, control)
 
     try:
         return attempt(training, writer)
@@ -112,7 +120,9 @@ def check(job: JobFolder) -> int:
         dataset = read_dataset_of(job)
         checked = look_for_trouble(dataset)
         needed, findings = budget_here(dataset, spec.config)
-        for finding in (*checked.findings, *findings, Finding("info", needed.sentence, kind=NEEDS)):
+        told = Finding("info", needed.sentence, kind=NEEDS, code="estimate.needs",
+                       values=values(memory=needed.memory, disk=needed.disk, seconds=needed.seconds or 0.0))
+        for finding in (*checked.findings, *findings, told):
             writer.emit(finding)
         write_png(job.sheet, checked.sheet())
 
@@ -156,46 +166,44 @@ def attempt(work: Callable[[], None], writer: EventWriter) -> int:
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
     except UserError as error:
-        writer.emit(Failed(error.message, error.hint))
+        writer.emit(failed(error))
         return 1
     except MemoryError:
-        writer.emit(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
+        writer.emit(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume.",
+                           code="engine.out_of_memory"))
         return 1
     except Exception as error:
         log(traceback.format_exc())
         writer.emit(Failed(f"The engine stopped on an unforeseen error: {type(error).__name__}: {error}.",
-                         "Resume the job; if it happens again, report it with the file engine.log of the job folder."))
+                           "Resume the job; if it happens again, report it with the file engine.log of the job folder.",
+                           code="engine.unforeseen", values=values(kind=type(error).__name__, problem=error)))
         return 1
     finally:
         writer.flush()
     return 0
 
 
-def do(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -> None:
-    """What the job asks for."""
-    match job.read_any():
-        case PosesSpec():
-            from .sfm.job import run_poses
-
-            run_poses(job, writer.emit, control)
-        case FramesSpec():
-            from .sfm.frames_job import run_frames
-
-            run_frames(job, writer.emit, control)
-        case JobSpec() as spec:
-            launch_group(job, spec.config.gpus)
-            learn(job, writer, control)
+def do(job: JobFolder, emit: Emit, control: AskControl) -> None:
+    """What the job asks for, by the table of kinds."""
+    module, _, function = kind_of(job.read_any()).run.partition(":")
+    getattr(import_module(f".{module}", __package__), function)(job, emit, control)
 
 
-def learn(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -> None:
+def run_training(job: JobFolder, emit: Emit, control: AskControl) -> None:
+    """Train, on as many graphics cards as the job asks for."""
+    launch_group(job, job.read_spec().config.gpus)
+    learn(job, emit, control)
+
+
+def learn(job: JobFolder, tell: Emit, control: AskControl) -> None:
     """Train, together with the other processes if this one was started with others."""
     from .training.cuda.launch import join, leave
     from .training.trainer import train
 
     def emit(event: Event) -> None:
         if isinstance(event, Finished):
-            write_page(job, writer, event)  # whoever hears that the training is over finds its report
-        writer.emit(event)
+            write_page(job, tell, event)  # whoever hears that the training is over finds its report
+        tell(event)
 
     train(job, emit, control, join(), checks=Preflight())
     leave()
@@ -204,11 +212,11 @@ def learn(job: JobFolder, writer: EventWriter, control: Callable[[], Control]) -
 class Preflight:
     """What is looked at before a training begins."""
 
-    def dataset(self, dataset: Dataset, tick: Callable[[], None]) -> list[Finding]:
+    def dataset(self, dataset: Dataset, tick: Callable[[], None], seen: Seen) -> list[Finding]:
         """Findings about images, poses and points."""
         from .preflight import check_dataset
 
-        return check_dataset(dataset, tick)
+        return check_dataset(dataset, tick, seen)
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path) -> list[Finding]:
         """Findings about memory, disk and time."""
@@ -217,29 +225,31 @@ class Preflight:
         return check_budget(dataset, config, engine, folder)
 
 
-def write_page(job: JobFolder, writer: EventWriter, finished: Finished) -> None:
-    """Write the job's report.html; a failure is told and ends nothing."""
+def write_page(job: JobFolder, emit: Emit, finished: Finished) -> None:
+    """Write the job's report.html; a failure becomes a finding."""
     try:
         from .report.writing import write_report
 
-        write_report(job, job.beat, finished)
+        write_report(job, job.heartbeat, finished)
     except UserError as error:
-        writer.emit(Finding("warning", f"The report was not written: {error.message}", error.hint))
+        emit(Finding("warning", f"The report was not written: {error.message}", error.hint,
+                     code="report.not_written", values=values(problem=error.message)))
     except Exception:
         log(traceback.format_exc())
-        writer.emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why."))
+        emit(Finding("warning", "The report was not written.", "The file engine.log of the job folder says why.",
+                     code="report.not_written_unforeseen"))
 
 
 def follow(job: JobFolder) -> int:
-    """Train as one of several processes, beside the one that writes the job's files; only a failure is told."""
+    """Train as one of several processes, beside the one that writes the job's files; only a failure is reported."""
     listen_for_signals()
     writer = EventWriter(job)
     try:
-        learn(job, writer, job.control)
+        learn(job, writer.emit, job.control)
     except KeyboardInterrupt:
         return 1
     except UserError as error:
-        writer.emit(Failed(error.message, error.hint))
+        writer.emit(failed(error))
         return 1
     return 0
 
@@ -271,7 +281,7 @@ def taken(job: JobFolder, held: bool | None) -> bool:
 def clear_heartbeat(job: JobFolder) -> None:
     """Remove the heartbeat, if the disk lets us."""
     try:
-        job.rest()
+        job.clear_heartbeat()
     except OSError as error:
         log(str(error))
 
@@ -282,14 +292,8 @@ def log(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def lower_priority() -> None:
-    """Leave the processor to Blender whenever it wants it."""
-    if hasattr(os, "nice"):
-        os.nice(5)
-
-
 def listen_for_signals() -> threading.Event:
-    """An event that is set when somebody asks this process to end."""
+    """An event that is set by SIGTERM and SIGINT."""
     event = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: event.set())

@@ -52,7 +52,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/cli": ({"tyro", "numpy", "rich"}, CORE | TRAINING | {
         "batch", "doctor", "estimate", "evaluation", "jobs", "monocular", "preflight", "remote", "report", "server", "sfm", "viewer"}),
     "engine/__main__.py": (set(), {"cli"}),
-    "engine/__init__.py": (set(), set()),
+    "engine/__init__.py": (set(), {"core"}),
 }
 ENGINE_IN_BLENDER = CORE | {"batch", "environment", "jobs", "remote"}
 IN_BLENDER = {"numpy", "plyfile"} | BLENDER
@@ -217,6 +217,45 @@ def test_training_needs_numpy_alone_until_a_gpu_is_chosen() -> None:
             body = ast.parse(path.read_text(encoding="utf-8")).body
             at_the_top = [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
             assert not [line for line in at_the_top if "torch" in line], path
+
+
+STARTING = {"subprocess.Popen", "subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "os.system",
+            "os.popen", "os.fork", "os.posix_spawn", "os.startfile", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell",
+            *(f"os.exec{how}" for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")),
+            *(f"os.spawn{how}" for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe"))}
+STARTS_BY_ITSELF = {
+    "engine/core/processes.py": "what all others call",
+    "engine/server/cluster/node_agent.py": "Ray sends this file alone to other machines, without the rest of the engine",
+    "engine/server/cluster/supervised_worker.py": "os.fork: it becomes nobody's child before it starts its worker by spawn()",
+    "engine/server/idle_shutdown.py": "the shell runs what the server's owner wrote, with the server's own output",
+    "engine/training/cpu/build.py": "compiles the kernels before there is an engine; the compiler speaks to the terminal",
+    "engine/worker.py": "os.execv: the worker becomes torchrun, under the number by which its job knows it",
+}
+"""File -> why it starts programs by itself."""
+
+
+def started_in(path: Path) -> list[str]:
+    """The calls of a module that start programs without core/processes.py, also where a function was imported by its name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = [f"{node.module}.{alias.name}" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level
+             for alias in node.names]
+    called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [name for name in (*named, *called) if name in STARTING]
+
+
+def test_programs_are_started_in_one_way() -> None:
+    """Own group, no console window, ended with all that they started: engine/core/processes.py."""
+    found = {path.relative_to(ROOT).as_posix() for path in (*sources("engine"), *sources("addon")) if started_in(path)}
+    assert found == set(STARTS_BY_ITSELF)
+
+
+def test_a_started_program_is_found(tmp_path: Path) -> None:
+    for number, line in enumerate(("import subprocess\nsubprocess.run(['true'])", "from subprocess import Popen\nPopen(['true'])",
+                                   "import os\nos.execv('true', [])")):
+        module = tmp_path / f"{number}.py"
+        module.write_text(line)
+        assert started_in(module)
+    assert not started_in(ROOT / "tests" / "conftest.py")
 
 
 @pytest.mark.parametrize("name", ["utils.py", "helpers.py", "manager.py", "misc.py", "common.py"])

@@ -5,5 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy as blender
+import gpu as graphics
 
 bpy: Any = blender
+gpu: Any = graphics

@@ -1,4 +1,4 @@
-"""One capture of a batch: its scene is shown meanwhile, and its task knows how far it is."""
+"""One capture of a batch: its scene is shown meanwhile, and its task holds the progress."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...engine.core.files import disk_error
 from ..capture.capture import CaptureProgress, capture_steps
 from ..capture.render_passes import Render
 from ..typed import current_context
-from .plan import Plan, showing
+from .plan import BatchPlan, showing
 
 
-def captured(plan: Plan, render: Render) -> Iterator[CaptureProgress]:
+def captured(plan: BatchPlan, render: Render) -> Iterator[CaptureProgress]:
     """Capture view by view. A failure is the task's; closed early, the task waits again and its dataset is marked incomplete."""
     task, directory = plan.task, plan.request.directory
     task.state, task.done, task.total = TaskState.CAPTURING, 0, task.images

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +10,20 @@ import bpy
 
 from ...engine.batch.tasks import TaskState, forget
 from ...engine.core.errors import UserError
+from ...engine.core.processes import end_with_parent
 from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, CaptureUpdate, read_order, report_update
 from ..batch_properties import camera_collections, cameras_of, file_name
 from ..capture.render_passes import render_blocking
+from ..typed import operators
 from .capture import captured
-from .plan import Plan, Views, check_apart, check_places, check_room, make_plan
+from .plan import BatchPlan, Views, check_apart, check_places, check_room, make_plan
 
 _handle: object = None
 
 
 def run(arguments: list[str]) -> int:
     """Capture what a work folder orders; its news say how far that is. Exit status 0 also when something failed: the news tell."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     work = Path(arguments[0])
     order = read_order(work)
     try:
@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
 
 def _capture(order: CaptureOrder, work: Path) -> None:
     try:
-        bpy.ops.wm.open_mainfile(filepath=order.file, load_ui=False)
+        operators().wm.open_mainfile(filepath=order.file, load_ui=False)
     except RuntimeError as error:
         raise UserError(f"{order.file} could not be opened: {str(error).removeprefix('Error: ').strip()}", "Open it in Blender.") from error
     plans = list(_plans(order, work))
@@ -44,18 +44,18 @@ def _capture(order: CaptureOrder, work: Path) -> None:
     for plan in plans:
         if order.again:
             forget(plan.task.dataset)
-        _tell(plan, work)
+        _report_task(plan, work)
     for plan in plans:
         if plan.ready:
             plan.task.captured(plan.ready)
         else:
             for _ in captured(plan, render_blocking):
-                _tell(plan, work)
-        _tell(plan, work)
+                _report_task(plan, work)
+        _report_task(plan, work)
 
 
-def _plans(order: CaptureOrder, work: Path) -> Iterator[Plan]:
-    """A plan for each dataset; what is wrong with one is told, and the others go on."""
+def _plans(order: CaptureOrder, work: Path) -> Iterator[BatchPlan]:
+    """A plan for each dataset; problems of one are reported, and the others go on."""
     for views in _views(order):
         name = f"{views.scene.name} {views.collection.name}" if views.collection else views.scene.name
         dataset = Path(order.output) / file_name(name)
@@ -97,17 +97,11 @@ def _check_names(asked: list[str] | tuple[str, ...], known: set[str], kind: str)
         raise UserError(f"The file has no {kind} {missing[0]}.", f"It has: {', '.join(sorted(known)) or 'none'}.")
 
 
-def _tell(plan: Plan, work: Path) -> None:
+def _report_task(plan: BatchPlan, work: Path) -> None:
     task = plan.task
     whole = task.state is TaskState.DONE
     done, total = (task.images, task.images) if whole else (task.done, task.total or task.images)
     report_update(CaptureUpdate(task.name, str(task.dataset), done, total, task.view_seconds, whole, task.problem), work)
-
-
-def _end_with_parent() -> None:
-    """Standard input closes when the process that started this one is gone."""
-    os.read(0, 1)
-    os._exit(3)
 
 
 def register() -> None:

@@ -30,8 +30,8 @@ NOT_GEOMETRY = ("CAMERA", "LIGHT", "EMPTY")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A capture that can begin, and the task that tells how far it is."""
+class BatchPlan:
+    """A capture that can begin, and the task with its progress."""
 
     task: Task
     scene: str
@@ -59,7 +59,7 @@ class Views:
     collection: bpy.types.Collection | None = None
 
 
-def plan_of(entry: BatchEntry) -> Plan:
+def plan_of(entry: BatchEntry) -> BatchPlan:
     """The plan of one entry; UserError in a sentence about what is wrong with it."""
     if entry.scene is None:
         raise UserError("No scene is chosen.", "Choose a scene, or remove the entry.")
@@ -68,12 +68,12 @@ def plan_of(entry: BatchEntry) -> Plan:
     return make_plan(entry.name or folder.name, views, folder, _config(entry) if entry.train else None)
 
 
-def make_plan(name: str, views: Views, folder: Path, config: TrainConfig | None) -> Plan:
+def make_plan(name: str, views: Views, folder: Path, config: TrainConfig | None) -> BatchPlan:
     """The capture of some views into a folder, with the other settings of the scene's panel Capture; UserError when it cannot work."""
     settings = scene_settings(views.scene).capture
     values = {field.name: getattr(settings, field.name) for field in fields(CaptureRequest) if hasattr(settings, field.name)}
     request = CaptureRequest(**{**values, "directory": folder, **_chosen_cameras(views)})
-    return Plan(Task(name, folder, config, images=_count(views.scene, request)), views.scene.name, request)
+    return BatchPlan(Task(name, folder, config, images=_count(views.scene, request)), views.scene.name, request)
 
 
 def layer_of(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
@@ -94,9 +94,9 @@ def showing(name: str) -> Iterator[None]:
         window.scene, window.view_layer = before
 
 
-def check_apart(plans: Sequence[Plan]) -> None:
+def check_apart(plans: Sequence[BatchPlan]) -> None:
     """UserError when two plans write to the same folder."""
-    seen: dict[str, Plan] = {}
+    seen: dict[str, BatchPlan] = {}
     for plan in plans:
         key = os.path.normcase(plan.task.dataset).casefold()
         if key in seen:
@@ -105,7 +105,7 @@ def check_apart(plans: Sequence[Plan]) -> None:
         seen[key] = plan
 
 
-def check_places(plan: Plan) -> None:
+def check_places(plan: BatchPlan) -> None:
     """UserError when the plan's folder holds other things or cannot be written. Leaves nothing behind."""
     folder = plan.task.dataset
     check_dataset_folder(folder)
@@ -117,7 +117,7 @@ def check_places(plan: Plan) -> None:
         raise disk_error(folder, error) from error
 
 
-def check_room(plans: Sequence[Plan]) -> None:
+def check_room(plans: Sequence[BatchPlan]) -> None:
     """UserError when what is still to be captured will not fit on its disk."""
     needed: dict[int, int] = {}
     for plan in plans:
@@ -188,7 +188,7 @@ def _count(scene: bpy.types.Scene, request: CaptureRequest) -> int:
     return len(request.cameras) or request.count
 
 
-def _bytes(plan: Plan) -> int:
+def _bytes(plan: BatchPlan) -> int:
     """About what the dataset takes on the disk."""
     width, height = image_size(bpy.data.scenes[plan.scene].render)
     factor = plan.request.resolution / max(width, height) if plan.request.resolution else 1.0

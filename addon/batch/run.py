@@ -21,9 +21,10 @@ from ..capture.render_passes import Render
 from ..engines import remote
 from ..engines.locations import preferences
 from ..jobs import jobs
+from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from .capture import captured
-from .plan import Plan, check_apart, check_places, check_room, plan_of
+from .plan import BatchPlan, check_apart, check_places, check_room, plan_of
 
 INTERVAL = 0.5
 AT_ONCE_ELSEWHERE = 1000
@@ -61,12 +62,12 @@ def ended() -> str:
     return _ended
 
 
-def begin() -> list[Plan]:
+def begin() -> list[BatchPlan]:
     """Look at every entry that shall be done. UserError, before anything begins, with what is wrong; each entry is told its own."""
     global _trainings, _ended
     entries = [entry for entry in batch_settings().entries if entry.enabled]
     if not entries:
-        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and tick them.")
+        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and enable them.")
     plans = _checked(entries)
     check_apart(plans)
     check_room(plans)
@@ -78,7 +79,7 @@ def begin() -> list[Plan]:
     return plans
 
 
-def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
+def capturing(plans: list[BatchPlan], render: Render) -> Generator[str, None, None]:
     """Capture what is not captured yet, scene by scene, and hand the datasets to the engine; yields lines for the status bar.
 
     Closing it early leaves what is not captured waiting. A capture that fails is noted, and the next one begins.
@@ -92,18 +93,12 @@ def capturing(plans: list[Plan], render: Render) -> Generator[str, None, None]:
     hand_over(plans)
 
 
-def hand_over(plans: list[Plan]) -> None:
+def hand_over(plans: list[BatchPlan]) -> None:
     """Let captured datasets be trained on."""
     for task in (plan.task for plan in plans):
         if task.state is TaskState.CAPTURED and _trainings is not None:
             _trainings.add(task)
-    start_timer()
-
-
-def start_timer() -> None:
-    """Tick, if not ticking already."""
-    if not bpy.app.timers.is_registered(poll):
-        bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
+    start_timer(poll, INTERVAL)
 
 
 def poll() -> float | None:
@@ -144,10 +139,10 @@ def look() -> None:
                 if plan.task.config:
                     _trainings.attach(plan.task)
     if busy():
-        start_timer()
+        start_timer(poll, INTERVAL)
 
 
-def _checked(entries: list[BatchEntry]) -> list[Plan]:
+def _checked(entries: list[BatchEntry]) -> list[BatchPlan]:
     plans, problems = [], []
     for entry in entries:
         try:
@@ -185,12 +180,10 @@ def _look_later() -> None:
 
 def register() -> None:
     bpy.app.handlers.load_post.append(_on_load)
-    bpy.app.timers.register(_look_later, first_interval=0.2)
+    start_timer(_look_later, 0.2)
 
 
 def unregister() -> None:
     bpy.app.handlers.load_post.remove(_on_load)
-    for timer in (poll, _look_later):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
+    stop_timers(poll, _look_later)
     _tasks.clear()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...engine.core.datasets.capture_journal import JOURNAL, with_journal
 from ...engine.core.datasets.dataset import Dataset, View
 from ...engine.core.datasets.excluded import EXCLUDED
 from ...engine.core.datasets.transforms_json import write_transforms
@@ -119,9 +120,9 @@ def _is_complete(values: dict[str, Any]) -> bool:
 
 def _dataset_files(folder: Path) -> set[Path]:
     """Every existing file of the dataset, relative to its folder; names that lead out of the folder are left alone."""
-    frames = _our_transforms(folder).get("frames", [])
+    frames = with_journal(_our_transforms(folder), folder).get("frames", [])
     named = [frame[key] for frame in frames for key in ("file_path", "depth_file_path", "normal_file_path") if key in frame]
-    paths = {Path(name) for name in [*named, POINTS, TRANSFORMS, EXCLUDED]}
+    paths = {Path(name) for name in [*named, POINTS, TRANSFORMS, EXCLUDED, JOURNAL]}
     return {path for path in paths if not path.is_absolute() and ".." not in path.parts and (folder / path).is_file()}
 
 

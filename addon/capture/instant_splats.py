@@ -14,7 +14,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
 from ..cameras import camera_from_blender
-from ..splats.splat_object import create_splat_object, finish
+from ..splats.splat_object import create_splat_object, run_to_end
 from ..typed import Context, active_camera, splat_settings
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame
@@ -26,7 +26,7 @@ Steps = Generator[float, None, bpy.types.Object]
 
 def instant_splats(context: Context, most: int) -> bpy.types.Object:
     """Render and make the splat object before returning."""
-    return finish(instant_steps(context, most))
+    return run_to_end(instant_steps(context, most))
 
 
 def instant_steps(context: Context, most: int, render: Render = render_blocking) -> Steps:

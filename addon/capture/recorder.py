@@ -12,7 +12,7 @@ import numpy as np
 
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.dataset import Dataset, PointCloud, View, held_out_names
-from ...engine.core.datasets.transforms_json import write_transforms
+from ...engine.core.datasets.transforms_json import add_view, write_transforms
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder, replacing
 from .render_passes import Passes, read_passes, read_pixels
@@ -24,7 +24,7 @@ MILLIMETRES = 1000.0
 
 
 class Recorder:
-    """Collects the views rendered so far and keeps the folder's transforms.json up to date, marked incomplete."""
+    """Collects the views rendered so far. A journal beside transforms.json names them, so that a capture that is killed loses none."""
 
     def __init__(self, folder: Path, request: CaptureRequest, total: int):
         self.folder = folder
@@ -47,13 +47,13 @@ class Recorder:
             self._add_points(image, camera, passes)
             depth, normals = self._write_depth(image.stem, passes), self._write_normals(image.stem, passes)
         self.views.append(View(image.name, image, camera, depth=depth, normals=normals))
-        write_transforms(self.dataset(points=False))
+        add_view(self.views[-1], self.folder)
 
-    def dataset(self, points: bool = True) -> Dataset:
+    def dataset(self) -> Dataset:
         """Everything recorded so far, as an incomplete dataset."""
         held_out = held_out_names([view.name for view in self.views])
         views = tuple(replace(view, held_out=view.name in held_out) for view in self.views)
-        return Dataset(self.folder, views, join(self.clouds) if points else None, complete=False)
+        return Dataset(self.folder, views, join(self.clouds), complete=False)
 
     def write(self) -> None:
         """Write transforms.json and the points."""

@@ -1,4 +1,4 @@
-"""More or less light on a scene. Captures fix exposure and view transform, so that light itself has to change."""
+"""Change the strength of a scene's lights: captures fix exposure and view transform."""
 
 from __future__ import annotations
 

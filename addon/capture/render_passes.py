@@ -14,7 +14,7 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
-from ..typed import active_camera, current_context, untyped
+from ..typed import active_camera, current_context, operators, untyped
 from .exr import read_channels
 from .render_settings import multilayer_exr, overriding
 from .strip_png import strip_metadata
@@ -23,7 +23,7 @@ Render = Callable[[bpy.types.Scene], Iterator[None]]
 """Renders the scene to its file path; yields while others have to wait for it."""
 
 class RenderStopped(Exception):
-    """Somebody stopped a render."""
+    """Raised when a render was cancelled."""
 
 
 FAR = 0.999
@@ -35,14 +35,14 @@ LITTLE_SPACE = 2**20
 def render_blocking(scene: bpy.types.Scene) -> Iterator[None]:
     """Render at once."""
     try:
-        bpy.ops.render.render(write_still=True, scene=scene.name)
+        operators().render.render(write_still=True, scene=scene.name)
     except RuntimeError as error:
         raise _render_error(Path(scene.render.filepath), str(error)) from error
     return iter(())
 
 
 def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
-    """Render in Blender's background job, which keeps the window alive; RenderStopped when somebody presses Esc."""
+    """Render in Blender's background job, which keeps the window alive; RenderStopped when Esc is pressed."""
     stopped: list[bool] = []
 
     def note(*_: object) -> None:
@@ -51,7 +51,7 @@ def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
     bpy.app.handlers.render_cancel.append(note)
     try:
         with overriding(current_context().preferences, {"view.render_display_type": "NONE"}):
-            bpy.ops.render.render("INVOKE_DEFAULT", write_still=True, scene=scene.name)
+            operators().render.render("INVOKE_DEFAULT", write_still=True, scene=scene.name)
         while bpy.app.is_job_running("RENDER"):
             yield
     except RuntimeError as error:
@@ -90,7 +90,7 @@ def read_pixels(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Passes:
-    """What the last render knows beside colours; None where the engine gives no such pass."""
+    """Passes of the last render beside colour; None where the engine has no such pass."""
 
     depth: np.ndarray | None  # [H, W] float32, distance along the view axis, 0 where nothing is
     normals: np.ndarray | None  # [H, W, 3] float32, in the world, mean of the samples, 0 where nothing is

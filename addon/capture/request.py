@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from ...engine.core.protocol.settings import setting
 
 Source = Literal["SELECTED", "DOME", "ORBIT", "ANIMATION"]
 
 
 @dataclass(frozen=True)
 class CaptureRequest:
-    """One capture. Blender's properties read the defaults from here."""
+    """One capture. Blender's properties read defaults, labels, ranges and descriptions from here."""
 
     directory: Path
     source: Source = "SELECTED"
     """which views: the selected cameras, a dome or a ring of cameras around the selection, or the frames of one animated camera"""
     cameras: tuple[str, ...] = ()
     """full names of the cameras that count as selected; empty: those that are"""
-    count: int = 60
-    """number of cameras of a dome or an orbit"""
-    elevation: float = 0.1
-    """lowest cameras of a dome, or height of an orbit, in radians above the horizon"""
-    focal_length: float = 35.0
-    """lens of generated cameras in millimetres, on a sensor 36 mm wide"""
-    margin: float = 1.05
-    """room around the selection in generated views; 1 fits it tightly"""
-    frame_step: int = 1
-    """take every n-th frame of an animated camera"""
-    resolution: int = 0
-    """longest side of the images in pixels; 0 keeps the scene's resolution"""
-    samples: int = 0
-    """render samples; 0 keeps the scene's"""
-    transparent: bool = True
-    """leave the world out and keep alpha, so that only objects become splats"""
-    depth: bool = False
-    """also write depth/*.npy: float32 [H, W], millimetres along the view axis, 0 where nothing is"""
-    normals: bool = False
-    """also write normals/*.npy: float16 [H, W, 3], unit vectors in the world, 0 where nothing is"""
-    points: int = 20_000
-    """how many coloured start points to take from the visible surfaces"""
+    count: int = setting(60, "Count", "number of generated cameras", 2, 10_000)
+    elevation: float = setting(
+        0.1, "Elevation", "lowest cameras of a dome, or height of an orbit, above the horizon", math.radians(-80), math.radians(80))
+    """radians"""
+    focal_length: float = setting(35.0, "Focal Length", "lens of generated cameras", 5, 500)
+    """millimetres, on a sensor 36 mm wide"""
+    margin: float = setting(1.05, "Margin", "room around the selection in generated views; 1 fits it tightly", 0.2, 10)
+    frame_step: int = setting(1, "Frame Step", "take every n-th frame of an animated camera", 1)
+    resolution: int = setting(0, "Longest Side", "longest side of the images; 0 keeps the scene's resolution", 0, 16_384)
+    samples: int = setting(0, "Samples", "render samples; 0 keeps the scene's", 0)
+    transparent: bool = setting(True, "Transparent", "leave the world out and keep alpha, so that only objects become splats")
+    depth: bool = setting(
+        False, "Depth",
+        "also write depth maps (NumPy files, millimetres along the view axis). Trainings then start from them and learn faster")
+    """depth/*.npy: float32 [H, W], 0 where nothing is"""
+    normals: bool = setting(False, "Normals", "also write normal maps (NumPy files, vectors in the world)")
+    """normals/*.npy: float16 [H, W, 3], unit vectors, 0 where nothing is"""
+    points: int = setting(
+        20_000, "Start Points", "how many coloured points of the visible surfaces the training starts from; 0 writes none", 0)

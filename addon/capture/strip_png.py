@@ -1,4 +1,4 @@
-"""Makes rendered PNG files whole and plain: the same scene gives the same bytes, without times, paths and names."""
+"""Removes metadata from rendered PNG files, so that the same scene gives the same bytes."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,28 +11,28 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.core.console import NO_CONSOLE
 from ...engine.core.errors import UserError
+from ...engine.core.processes import DISCARD, PIPE, Process, end_tree, spawn
 from ...engine.core.protocol.progress import Step
 from ...engine.environment.backends import Backend
 from ...engine.environment.folder import EngineFolder, InstallState
-from ..ui.redraw import redraw_sidebars
+from ..ui.background import BackgroundTask
 from .locations import engine_folder, preferences
 from .status import forget_status
 
-TICK_SECONDS = 0.25
+STOP_SECONDS = 1.0
+"""For an installation that was asked to end."""
+
 STARTING = Step("Starting")
 STOPPED = UserError("The installation was stopped.", "Install again: it goes on where it stopped.")
-ENDED = UserError("The installation ended without a word.", "Install again: it goes on where it stopped. The log may say more.")
-
-_installation: Installation | None = None
+ENDED = UserError("The installation ended without a message.", "Install again: it goes on where it stopped. The log may say more.")
 
 
 @dataclass
 class Installation:
     """The process that installs, and what it said last. A thread listens to it; everybody else only reads."""
 
-    process: subprocess.Popen[str]
+    process: Process
     backend: Backend
     step: Step = STARTING
     problem: UserError | None = None
@@ -47,6 +44,9 @@ class Installation:
     def running(self) -> bool:
         """Whether it is at work."""
         return not self.done and self.problem is None
+
+    def follow(self) -> None:
+        """The thread has taken in everything."""
 
     def listen(self) -> None:
         """Read its lines until it ends; runs in a thread and touches no Blender data."""
@@ -75,13 +75,10 @@ class Installation:
         if not self.running:
             return
         self.problem = STOPPED
-        if os.name == "nt":
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(self.process.pid)], capture_output=True, check=False, **NO_CONSOLE)
-        else:
-            os.killpg(self.process.pid, signal.SIGTERM)
+        end_tree(self.process, STOP_SECONDS)
 
     def factor(self) -> float:
-        """How far the stage is, 0 to 1; 0 where it cannot be told."""
+        """Share of the stage that is done, 0 to 1; 0 while it is unknown."""
         return self.step.done / self.step.total if self.step.total else 0.0
 
     def sentence(self) -> str:
@@ -93,6 +90,12 @@ class Installation:
         return f"{self.step.name}: {self.step.done:,} of {self.step.total:,}{left}"
 
 
+_task: BackgroundTask[Installation] = BackgroundTask(ended=forget_status)
+"""When it has ended, the engine is asked anew. It does not outlive the extension; the next installation goes on with it."""
+
+poll, close = _task.poll, _task.close
+
+
 def folder() -> EngineFolder:
     """Where the full engine is, or will be."""
     return EngineFolder(engine_folder())
@@ -100,12 +103,12 @@ def folder() -> EngineFolder:
 
 def installation() -> Installation | None:
     """The installation of this session, under way or ended."""
-    return _installation
+    return _task.work
 
 
 def state() -> InstallState:
     """What the interface shows."""
-    if _installation is not None and _installation.running:
+    if _task.running:
         return InstallState.INSTALLING
     return folder().state()
 
@@ -127,18 +130,12 @@ def may_go_online(wheels: str) -> bool:
 
 
 def start(command: list[str], environment: dict[str, str], backend: Backend) -> Installation:
-    """Begin to install, and follow it with a timer. UserError while another installation runs."""
-    global _installation
-    if _installation is not None and _installation.running:
-        raise UserError("The full engine is being installed already.", "Wait until that ends.")
-    own_group = {} if os.name == "nt" else {"start_new_session": True}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                               text=True, encoding="utf-8", errors="replace", **own_group, **NO_CONSOLE)
-    _installation = Installation(process, backend)
-    threading.Thread(target=_installation.listen, daemon=True).start()
-    if not bpy.app.timers.is_registered(tick):
-        bpy.app.timers.register(tick, first_interval=TICK_SECONDS, persistent=True)
-    return _installation
+    """Begin to install. UserError while another installation runs."""
+    if _task.running:
+        raise UserError("The full engine is being installed already.", "Wait until it ends.")
+    begun = Installation(spawn(command, environment=environment, output=PIPE, errors=DISCARD), backend)
+    threading.Thread(target=begun.listen, daemon=True).start()
+    return _task.start(begun)
 
 
 def install_command(backend: Backend, wheels: str) -> list[str]:
@@ -147,32 +144,11 @@ def install_command(backend: Backend, wheels: str) -> list[str]:
     return ["install", str(folder().root), "--backend", backend.name, "--python", sys.executable, *offline]
 
 
-def tick() -> float | None:
-    """Draw how far it is; when it has ended, let the engine be asked anew."""
-    if _installation is not None and _installation.running:
-        redraw_sidebars()
-        return TICK_SECONDS
-    forget_status()
-    redraw_sidebars()
-    return None
-
-
 def forget() -> None:
     """The full engine is gone: what was said about it, too."""
-    global _installation
-    _installation = None
+    _task.forget()
     forget_status()
 
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-
-
-def unregister() -> None:
-    """An installation does not outlive the extension; the next one goes on with it."""
-    global _installation
-    if bpy.app.timers.is_registered(tick):
-        bpy.app.timers.unregister(tick)
-    if _installation is not None:
-        _installation.stop()
-    _installation = None

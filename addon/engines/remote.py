@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import threading
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -16,14 +15,13 @@ from ...engine.core.errors import UserError
 from ...engine.core.protocol.http_messages import PORT
 from ...engine.remote.engine import RemoteEngine
 from ...engine.remote.http import Address, Connection
-from ..typed import Context, classes_factory, current_context
-from ..ui.redraw import redraw_sidebars
+from ..typed import Context, classes_factory
+from ..ui.background import BackgroundTask, ThreadWork
 from .locations import preferences
 
 HERE = "HERE"
-ASKING_SECONDS = 0.3
 
-_answers: dict[int, tuple[bool, str]] = {}
+_asked: dict[int, BackgroundTask[ThreadWork[tuple[bool, str]]]] = {}
 """What each engine said when it was last asked, by its number."""
 
 _engines: dict[tuple[Path, Address], RemoteEngine] = {}
@@ -31,14 +29,14 @@ _items: list[tuple[str, str, str, str, int]] = []
 """Blender keeps no copy of the strings of a menu that is made on the fly."""
 
 
-def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: Context) -> None:
-    _answers.pop(entry.number, None)
+def _forget_answer(entry: SPLATWRIGHT_PG_remote_engine, context: bpy.types.Context) -> None:
+    asked(entry.number).forget()
 
 
 class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
     """An engine on another computer."""
 
-    name: StringProperty(name="Name", default="Engine", description="What you call this engine")
+    name: StringProperty(name="Name", default="Engine", description="Name of this engine")
     url: StringProperty(
         name="Address", default=f"http://127.0.0.1:{PORT}", update=_forget_answer,
         description="Where splatwright serve listens; through an SSH tunnel an address of this computer",
@@ -58,7 +56,7 @@ class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
         return Address(self.url.strip().rstrip("/"), self.token.strip(), certificate)
 
 
-def engine_items(preferences: Any, context: Context | None) -> list[tuple[str, str, str, str, int]]:
+def engine_items(preferences: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
     """This computer, then every engine of the list. An engine keeps its number when others come and go."""
     others = [(str(entry.number), entry.name or entry.url, f"Train at {entry.url}", "URL", entry.number) for entry in preferences.engines]
     _items[:] = [(HERE, "This Computer", "Train on this computer", "DESKTOP", 0), *others]
@@ -102,16 +100,30 @@ def draw(layout: bpy.types.UILayout, preferences: Any) -> None:
         box = layout.box()
         row = box.row()
         row.prop(entry, "name", text="")
-        row.operator("splatwright.ask_engine", text="", icon="FILE_REFRESH").number = entry.number
+        row.operator("splatwright.test_remote_engine", text="", icon="FILE_REFRESH").number = entry.number
         row.operator("splatwright.remove_engine", text="", icon="X").number = entry.number
         for name in ("url", "token", "certificate"):
             box.prop(entry, name)
-        if entry.number in _answers:
-            sound, sentence = _answers[entry.number]
+        answer = answer_of(entry.number)
+        if answer is not None:
+            sound, sentence = answer
             line = box.row()
             line.alert = not sound
             line.label(text=sentence, icon="CHECKMARK" if sound else "ERROR")
     layout.operator("splatwright.add_engine", icon="ADD")
+
+
+def asked(number: int) -> BackgroundTask[ThreadWork[tuple[bool, str]]]:
+    """The question to an engine of the list."""
+    if number not in _asked:
+        _asked[number] = BackgroundTask()
+    return _asked[number]
+
+
+def answer_of(number: int) -> tuple[bool, str] | None:
+    """Whether an engine of the list answered when it was last asked, and what; None where it was not, or has not yet."""
+    work = asked(number).work
+    return work.answer if work is not None else None
 
 
 def ask(address: Address) -> tuple[bool, str]:
@@ -130,6 +142,11 @@ def ask(address: Address) -> tuple[bool, str]:
         return False, "What answers there is no engine. Check the address and its port."
 
 
+def begin_asking(number: int, address: Address) -> ThreadWork[tuple[bool, str]]:
+    """Ask an engine of the list; its answer stands in the list as soon as it is there."""
+    return asked(number).start(ThreadWork(lambda: ask(address)))
+
+
 class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
     """Add an engine on another computer"""
 
@@ -145,7 +162,7 @@ class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
-    """Take this engine off the list. Its jobs go on"""
+    """Remove this engine from the list. Its jobs continue"""
 
     bl_idname = "splatwright.remove_engine"
     bl_label = "Remove Remote Engine"
@@ -164,11 +181,11 @@ class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_test_remote_engine(bpy.types.Operator):
     """Ask whether the engine answers, what it trains on and how busy it is"""
 
-    bl_idname = "splatwright.ask_engine"
-    bl_label = "Ask Engine"
+    bl_idname = "splatwright.test_remote_engine"
+    bl_label = "Test Connection"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     number: IntProperty(options={"SKIP_SAVE"})
@@ -177,25 +194,9 @@ class SPLATWRIGHT_OT_ask_engine(bpy.types.Operator):
         entry = next((entry for entry in preferences().engines if entry.number == self.number), None)
         if entry is None:
             return {"CANCELLED"}
-        thread = threading.Thread(target=_ask, args=(self.number, entry.address()), daemon=True)
-        thread.start()
-        bpy.app.timers.register(lambda: _redraw_until(thread), first_interval=ASKING_SECONDS)
+        begin_asking(self.number, entry.address())
         return {"FINISHED"}
 
 
-def _ask(number: int, address: Address) -> None:
-    """Runs outside the main thread: touches no Blender data."""
-    _answers[number] = ask(address)
-
-
-def _redraw_until(thread: threading.Thread) -> float | None:
-    redraw_sidebars()
-    for window in current_context().window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "PREFERENCES":
-                area.tag_redraw()
-    return ASKING_SECONDS if thread.is_alive() else None
-
-
 register, unregister = classes_factory(
-    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_ask_engine))
+    (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_test_remote_engine))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
 from dataclasses import dataclass
 from enum import Enum
 
-import bpy
-
-from ...engine.core.console import NO_CONSOLE
+from ...engine.core.errors import UserError
+from ...engine.core.processes import run
 from ..typed import operators
-from ..ui.redraw import redraw_sidebars
+from ..ui.background import BackgroundTask, ThreadWork
 
 CHECK_SECONDS = 60
-TICK_SECONDS = 0.2
 
 
 class EngineState(Enum):
@@ -41,68 +37,39 @@ CHECKING = EngineStatus(EngineState.CHECKING, "Checking the engine …")
 DOES_NOT_START = EngineStatus(
     EngineState.BROKEN, "The engine does not start.", "Check Engine Python in the extension's preferences, or reinstall the extension.")
 
-_status = UNKNOWN
+_task: BackgroundTask[ThreadWork[EngineStatus]] = BackgroundTask(begin=lambda: operators().splatwright.check_engine())
+poll, close = _task.poll, _task.close
 
 
 def status() -> EngineStatus:
     """What is known about the engine."""
-    return _status
+    work = _task.work
+    if work is None:
+        return UNKNOWN
+    return work.answer or CHECKING
 
 
 def forget_status() -> None:
-    """The engine was changed: ask again when somebody wants to know."""
-    global _status
-    _status = UNKNOWN
+    """Forget the status after a change of the engine; the next want_status() asks again."""
+    _task.forget()
 
 
 def want_status() -> EngineStatus:
     """What is known about the engine; when nothing is, it is asked as soon as Blender has time. Panels call this."""
-    if _status is UNKNOWN and not bpy.app.timers.is_registered(tick):
-        bpy.app.timers.register(tick, first_interval=TICK_SECONDS)
-    return _status
+    _task.want()
+    return status()
 
 
-def check_engine(command: list[str], environment: dict[str, str]) -> threading.Thread:
-    """Ask a worker to check itself, in a thread; status() tells the answer."""
-    global _status
-    _status = CHECKING
-    thread = threading.Thread(target=_check, args=(command, environment), daemon=True)
-    thread.start()
-    if not bpy.app.timers.is_registered(tick):
-        bpy.app.timers.register(tick, first_interval=TICK_SECONDS)
-    return thread
-
-
-def tick() -> float | None:
-    """Begin the check that was asked for, and draw its answer."""
-    if _status is UNKNOWN:
-        operators().splatwright.check_engine()
-    redraw_sidebars()
-    return TICK_SECONDS if _status is CHECKING else None
-
-
-def _check(command: list[str], environment: dict[str, str]) -> None:
-    """Runs outside the main thread: touches no Blender data."""
-    global _status
-    answer = ask_worker(command, environment)
-    if _status is CHECKING:
-        _status = answer
+def check_engine(command: list[str], environment: dict[str, str]) -> None:
+    """Ask a worker to check itself; status() tells the answer."""
+    _task.start(ThreadWork(lambda: ask_worker(command, environment)))
 
 
 def ask_worker(command: list[str], environment: dict[str, str]) -> EngineStatus:
     """Run the self-check; whatever is not its one line of JSON means that the engine does not start."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, env=environment,
-                              stdin=subprocess.DEVNULL, check=False, **NO_CONSOLE)
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
+        answer = json.loads(run(command, environment=environment, seconds=CHECK_SECONDS).stdout.strip().splitlines()[-1])
         state = EngineState.READY if answer["ok"] is True else EngineState.BROKEN
         return EngineStatus(state, str(answer["message"]), str(answer["hint"]))
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, IndexError):
+    except (UserError, ValueError, KeyError, TypeError, IndexError):
         return DOES_NOT_START
-
-
-def unregister() -> None:
-    """Nothing ticks and nothing is known any more."""
-    if bpy.app.timers.is_registered(tick):
-        bpy.app.timers.unregister(tick)
-    forget_status()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import bpy
 
-from ...engine.core.console import NO_CONSOLE
-from ...engine.core.errors import UserError
+from ...engine.core.processes import Process, end_tree, spawn
 from ...engine.core.protocol.events import NEEDS, Failed, Finding
 from ...engine.core.protocol.folder import JobFolder, JobSpec
 from ..typed import scene_settings
@@ -25,7 +22,7 @@ class DatasetCheck:
 
     dataset: Path
     job: JobFolder
-    process: subprocess.Popen[Any]
+    process: Process
     running: bool = True
     findings: list[Finding] = field(default_factory=list)
     failure: Failed | None = None
@@ -46,18 +43,18 @@ class DatasetCheck:
         self.needs = next((finding.message for finding in findings if finding.kind == NEEDS), "")
         self.failure = next((event for event in events if isinstance(event, Failed)), None)
         if ended and self.process.returncode and self.failure is None:
-            self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.")
+            self.failure = Failed("The check ended before it was done.", "Check the engine in the extension's preferences.",
+                                  code="check.ended")
         self.running = not ended
 
     def stop(self) -> None:
         """End it, if it still runs."""
         if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait()
+            end_tree(self.process)
 
 
 _latest: Latest[DatasetCheck] = Latest()
-current, forget, poll, unregister = _latest.current, _latest.forget, _latest.poll, _latest.close
+current, forget, poll, close = _latest.current, _latest.forget, _latest.poll, _latest.close
 
 
 def start(scene: bpy.types.Scene) -> DatasetCheck:
@@ -67,22 +64,10 @@ def start(scene: bpy.types.Scene) -> DatasetCheck:
     job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
     job.write_spec(JobSpec(folder, scene_settings(scene).train.to_config()))
     command, environment = jobs.local_engine().worker_command("--check", str(job.path))
-    return _latest.follow(DatasetCheck(folder, job, _begun(command, environment, job)))
-
-
-def _begun(command: list[str], environment: dict[str, str], job: JobFolder) -> subprocess.Popen[Any]:
-    try:
-        with open(job.log, "ab") as log:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **NO_CONSOLE)
-    except OSError as error:
-        raise UserError("The engine does not start.", "Check Engine Python in the extension's preferences.") from error
+    return _latest.start(DatasetCheck(folder, job, spawn(command, environment=environment, output=job.log, what="The engine", tied=True)))
 
 
 def wait(checked: DatasetCheck) -> None:
     """Let the check come to its end, for scripts."""
     checked.process.wait()
     checked.follow()
-
-
-def register() -> None:
-    pass

@@ -49,7 +49,7 @@ class Estimate:
 
 
 _latest: Latest[Estimate] = Latest()
-current, forget, poll, unregister = _latest.current, _latest.forget, _latest.poll, _latest.close
+current, forget, poll, close = _latest.current, _latest.forget, _latest.poll, _latest.close
 
 
 def last(events: list[Any], kind: type) -> Any:
@@ -68,7 +68,7 @@ def found(scene: bpy.types.Scene) -> bool:
     return made is not None and made.found is not None
 
 
-def outdated(scene: bpy.types.Scene, estimate: Estimate) -> bool:
+def changed_links(scene: bpy.types.Scene, estimate: Estimate) -> bool:
     """Whether the settings are others than those that were tried."""
     try:
         return estimate.spec != wanted(scene)
@@ -81,7 +81,7 @@ def start(scene: bpy.types.Scene) -> Estimate:
     existing_dataset(scene)
     spec = wanted(scene)
     forget()
-    return _latest.follow(Estimate(spec, jobs.engine().estimate(spec)))
+    return _latest.start(Estimate(spec, jobs.engine().estimate(spec)))
 
 
 def wait(estimate: Estimate) -> None:
@@ -103,7 +103,3 @@ def apply(scene: bpy.types.Scene, finding: Finding) -> dict[str, float]:
     for name, value in found.items():
         setattr(scene_settings(scene).train, name, value)
     return found
-
-
-def register() -> None:
-    pass

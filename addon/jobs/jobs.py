@@ -12,12 +12,14 @@ import numpy
 import plyfile
 
 from ...engine.core.errors import UserError
-from ...engine.core.protocol.spec import JobSpec, Spec
+from ...engine.core.images.openimageio import packaged_folder
+from ...engine.core.protocol.spec import Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
 from ..engines.full_engine import python_path
 from ..engines.locations import jobs_folder, preferences
 from ..typed import scene_settings, splat_settings
+from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from . import photo_results
 from .job_status import WatchedJob
@@ -57,18 +59,24 @@ def local_engine() -> LocalEngine:
     root, python = jobs_folder(), python_path()
     if _engine is None or _engine.root != root or _engine.python != python:
         own = python == Path(sys.executable)
-        _engine = LocalEngine(root, python, import_paths() if own else ())
+        _engine = builtin_engine() if own else LocalEngine(root, python)
     return _engine
 
 
 def builtin_engine() -> LocalEngine:
     """The engine that Blender's own Python runs, whatever else is installed."""
-    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths())
+    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), image_library())
 
 
 def import_paths() -> tuple[Path, ...]:
     """Where Blender's own Python finds numpy and plyfile: Blender keeps an extension's wheels in a folder of their own."""
     return tuple(dict.fromkeys((Path(plyfile.__file__).resolve().parent, Path(numpy.__file__).resolve().parents[2])))
+
+
+def image_library() -> Path | None:
+    """The package OpenImageIO that Blender ships for its own Python; None in builds without it."""
+    places = (bpy.utils.resource_path(kind) for kind in ("LOCAL", "SYSTEM"))
+    return next((found for place in places if place and (found := packaged_folder(Path(place)))), None)
 
 
 def watched() -> list[WatchedJob]:
@@ -106,7 +114,7 @@ def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
     """Start a training, or work on photos or a video, and follow it."""
     place = engine()
     job = place.submit(spec)
-    setattr(scene_settings(scene), "job" if isinstance(spec, JobSpec) else "photo_job", job)
+    setattr(scene_settings(scene), "job" if kind_of(spec).makes == "splats" else "photo_job", job)
     _watched.pop(job, None)
     return watch(job, place)
 
@@ -118,7 +126,7 @@ def watch(name: str, place: Engine | None = None) -> WatchedJob:
         job = WatchedJob(name, place, photo_results.works_on_photos(place, name))
         job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_imported if job.photos else is_imported)(job)
         _watched[name] = job
-    start_timer()
+    start_timer(poll, INTERVAL)
     return _watched[name]
 
 
@@ -136,7 +144,7 @@ def resume(job: WatchedJob) -> None:
         (photo_results.clear_imported if job.photos else clear_imported)(job.name)
         job.begin_again()
     job.engine.resume(job.name)
-    start_timer()
+    start_timer(poll, INTERVAL)
 
 
 def stop(job: WatchedJob) -> None:
@@ -148,11 +156,11 @@ def stop(job: WatchedJob) -> None:
         job.stopping = True
 
 
-def delete_there(job: WatchedJob) -> None:
-    """Let a remote engine forget a job that has ended, which frees its room there; what came home stays."""
+def delete_remote_job(job: WatchedJob) -> None:
+    """Delete a job that has ended at its remote engine, which frees its disk there; downloaded files are kept."""
     job.engine.delete(job.name)
     job.watch_until = time.monotonic() + DELETING_SECONDS
-    start_timer()
+    start_timer(poll, INTERVAL)
 
 
 def attach() -> None:
@@ -175,12 +183,6 @@ def poll() -> float | None:
             busy |= _follow(job, end)
     redraw_sidebars()
     return INTERVAL if busy else None
-
-
-def start_timer() -> None:
-    """Tick, if not ticking already."""
-    if not bpy.app.timers.is_registered(poll):
-        bpy.app.timers.register(poll, first_interval=INTERVAL, persistent=True)
 
 
 def _follow(job: WatchedJob, end: float) -> bool:
@@ -251,14 +253,12 @@ _HANDLERS = (("load_post", _on_load), ("undo_pre", _on_undo_begins), ("redo_pre"
 def register() -> None:
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).append(handler)
-    bpy.app.timers.register(_attach_later, first_interval=0.1)
+    start_timer(_attach_later, 0.1)
 
 
 def unregister() -> None:
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(handler)
-    for timer in (poll, _attach_later):
-        if bpy.app.timers.is_registered(timer):
-            bpy.app.timers.unregister(timer)
+    stop_timers(poll, _attach_later)
     remote.close_all()
     _watched.clear()

@@ -12,17 +12,17 @@ import bpy
 from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
 from ...engine.core.protocol.events import Finding
-from ...engine.core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from ...engine.core.protocol.spec import kind_of, output_of
 from ...engine.jobs.local_engine import Engine
 from ..photos.posed_photos import import_photos
-from ..typed import scene_settings
+from ..typed import operators, scene_settings
 from .job_status import WatchedJob
 
 
 def works_on_photos(engine: Engine, job: str) -> bool:
     """Whether a job looks for cameras or takes pictures from a video, instead of training."""
     try:
-        return not isinstance(engine.spec(job), JobSpec)
+        return kind_of(engine.spec(job)).makes == "photos"
     except (UserError, OSError):
         return False
 
@@ -42,15 +42,14 @@ def import_result(job: WatchedJob) -> None:
                 scene_settings(scene).train.dataset = str(found)
             scene_settings(scene).imported_photo_job = job.name
     except UserError as error:
-        job.findings.append(Finding("error", error.message, error.hint))
+        job.findings.append(Finding("error", error.message, error.hint, code=error.code, values=error.values))
         return
-    bpy.ops.ed.undo_push(message="Cameras from Photos" if job.posed else "Frames from Video")
+    operators().ed.undo_push(message="Cameras from Photos" if job.posed else "Frames from Video")
 
 
 def result_of(job: WatchedJob) -> Path:
     """The folder of the dataset that a search made, or of the pictures of a video. UserError when it is gone."""
-    spec = job.engine.spec(job.name)
-    folder = spec.dataset if isinstance(spec, PosesSpec) else spec.photos if isinstance(spec, FramesSpec) else None
+    folder = output_of(job.engine.spec(job.name))
     found = job.engine.file(job.name, str(folder)) if folder is not None else None
     if found is None:
         raise UserError("What the job made is not there any more.", "Start it again.")

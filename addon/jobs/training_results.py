@@ -17,9 +17,8 @@ from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
-from ..splats.display import mark_antialiased
 from ..splats.splat_object import create_splat_object, update_splat_object
-from ..typed import current_context, point_cloud, scene_settings, splat_settings
+from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
 from .job_status import WatchedJob
 
 NAME = "Splats"
@@ -66,18 +65,20 @@ def import_result(job: WatchedJob) -> None:
     job.imported, job.preview_due = True, False
     path = job.engine.file(job.name, "result.ply")
     if path is None:
-        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again."))
+        job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again.",
+                                    code="training.result_missing"))
         return
     try:
         result = read_ply(path)
     except UserError as error:
-        job.findings.append(Finding("error", error.message, "Resume the training to write it again."))
+        job.findings.append(Finding("error", error.message, "Resume the training to write it again.",
+                                    code=error.code, values=error.values))
         return
     settings = splat_settings(_show(job, result))
     settings.source, settings.checksum = str(path), ""
     for scene in scenes_of(job.name):
         scene_settings(scene).imported_job = job.name
-    bpy.ops.ed.undo_push(message="Train Splats")
+    operators().ed.undo_push(message="Train Splats")
 
 
 def is_imported(job: WatchedJob) -> bool:
@@ -100,12 +101,11 @@ def clear_imported(job: str) -> None:
 def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     found = splat_object(job.name)
     if found is None:
-        found = create_splat_object(NAME, splats.gaussians, _collection(job.name))
+        found = create_splat_object(NAME, splats.gaussians, _collection(job.name), splats.antialiased)
         splat_settings(found).job = job.name
         _put_below_photos(found, job)
     else:
-        update_splat_object(found, splats.gaussians)
-    mark_antialiased(found, splats.antialiased)
+        update_splat_object(found, splats.gaussians, splats.antialiased)
     job.has_object = True
     return found
 

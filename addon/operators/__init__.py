@@ -11,6 +11,7 @@ from . import (
     engine,
     estimates,
     export,
+    former,
     install,
     instant,
     load,
@@ -25,7 +26,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
-            transforms, camera_path, engine, install, batch)
+            transforms, camera_path, engine, install, batch, former)
 
 
 def register() -> None:

@@ -11,13 +11,14 @@ from bpy.props import BoolProperty, IntProperty
 from ...engine.batch.tasks import TaskState
 from ...engine.core.errors import UserError
 from ..batch import run
-from ..batch.plan import Plan
+from ..batch.plan import BatchPlan
 from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
 from ..typed import Context, classes_factory
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
+from .starting import Obstructed
 from .stepped import SteppedRender
 
 
@@ -33,12 +34,10 @@ def add_collections() -> int:
     return len([add_entry(scene, found) for scene in bpy.data.scenes for found in camera_collections(scene) if (scene, found) not in known])
 
 
-def at_rest(kind: type[bpy.types.Operator]) -> bool:
-    """For poll(): nothing captures, and the batch does not train."""
+def at_work() -> str:
+    """A sentence while something is captured, or the batch trains; empty when not."""
     capturing = SPLATWRIGHT_OT_capture_dataset.progress is not None or SPLATWRIGHT_OT_run_batch.progress is not None
-    if capturing or run.busy():
-        kind.poll_message_set("A capture or the batch is at work: stop it first")
-    return not capturing and not run.busy()
+    return "A capture or the batch is running: stop it first" if capturing or run.busy() else ""
 
 
 class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):
@@ -82,7 +81,7 @@ class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_remove_batch_entry(bpy.types.Operator):
-    """Take the entry off the list. What it captured and trained stays"""
+    """Remove the entry from the list. Its dataset and its splats are kept"""
 
     bl_idname = "splatwright.remove_batch_entry"
     bl_label = "Remove Entry"
@@ -100,7 +99,7 @@ class SPLATWRIGHT_OT_remove_batch_entry(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_move_batch_entry(bpy.types.Operator):
-    """Move the entry, so that its turn comes earlier or later"""
+    """Move the entry up or down the list, which is the order of work"""
 
     bl_idname = "splatwright.move_batch_entry"
     bl_label = "Move Entry"
@@ -120,18 +119,18 @@ class SPLATWRIGHT_OT_move_batch_entry(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
-    """Let the entry be captured and trained once more. Its dataset stays until the new one is whole"""
+class SPLATWRIGHT_OT_repeat_batch(Obstructed, bpy.types.Operator):
+    """Capture and train the entry again. Its dataset is kept until the new one is complete"""
 
     bl_idname = "splatwright.repeat_batch"
-    bl_label = "Do Again"
+    bl_label = "Run Again"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     every: BoolProperty(name="Every Entry", description="Not the active entry alone", options={"SKIP_SAVE"})
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        return active_entry() is not None and at_rest(cls)
+    def obstacle(cls, context: Context) -> str:
+        return at_work() if active_entry() is not None else "The batch has no entry yet"
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
@@ -141,16 +140,16 @@ class SPLATWRIGHT_OT_repeat_batch(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
-    """Capture every ticked entry and train splats from it. What is done already is not done again"""
+class SPLATWRIGHT_OT_run_batch(Obstructed, SteppedRender, bpy.types.Operator):
+    """Capture every enabled entry and train splats from it. Entries that are done are skipped"""
 
     bl_idname = "splatwright.run_batch"
     bl_label = "Capture and Train All"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        return at_rest(cls)
+    def obstacle(cls, context: Context) -> str:
+        return at_work()
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
@@ -168,9 +167,9 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
         self.start(context, run.begin(), render_as_job)
         return {"RUNNING_MODAL"}
 
-    def start(self, context: Context, plans: list[Plan], render: Render) -> None:
+    def start(self, context: Context, plans: list[BatchPlan], render: Render) -> None:
         """Let a timer drive the captures."""
-        self.show(context, 0, "the batch begins")
+        self.show(context, 0, "starting the batch")
         self.begin(context, run.capturing(plans, render), TICK_SECONDS)
 
     def advance(self, context: Context) -> None:
@@ -179,7 +178,7 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
     def give_up(self, context: Context) -> set[str]:
         self.cancel(context)
         run.stop()
-        self.report({"WARNING"}, "The batch is stopped. Begun again, it goes on where it was")
+        self.report({"WARNING"}, "The batch is stopped. Run it again to continue")
         return {"CANCELLED"}
 
     def complete(self, context: Context, result: None) -> set[str]:
@@ -194,7 +193,7 @@ class SPLATWRIGHT_OT_run_batch(SteppedRender, bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop_batch(bpy.types.Operator):
-    """End the training under way and begin no other. Begun again, the batch goes on from the last checkpoint"""
+    """Stop the current training and start no other. When run again, the batch continues from the last checkpoint"""
 
     bl_idname = "splatwright.stop_batch"
     bl_label = "Stop Batch"
@@ -210,7 +209,7 @@ class SPLATWRIGHT_OT_stop_batch(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
-    """Bring the splats of the entry into its scene"""
+    """Import the splats of the entry into its scene"""
 
     bl_idname = "splatwright.show_batch_splats"
     bl_label = "Show Splats"

@@ -18,7 +18,8 @@ from ..cameras import image_size
 from ..capture.camera_path import animate_camera, animated_cameras, frames_a_second
 from ..capture.shots import animated_camera
 from ..photos.posed_photos import roots
-from ..typed import Context, classes_factory, layout_of
+from ..typed import Context, layout_of
+from .menus import register_with_menus
 from .reporting import reports_user_errors
 from .selected import select_alone
 
@@ -125,17 +126,6 @@ def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
     layout_of(menu).operator(SPLATWRIGHT_OT_import_camera_path.bl_idname, text="Camera Path (.txt)")
 
 
-_register_classes, _unregister_classes = classes_factory(
-    (SPLATWRIGHT_OT_export_camera_path, SPLATWRIGHT_OT_import_camera_path))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_export.append(_export_entry)
-    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
-    bpy.types.TOPBAR_MT_file_export.remove(_export_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_export_camera_path, SPLATWRIGHT_OT_import_camera_path),
+    {"TOPBAR_MT_file_export": _export_entry, "TOPBAR_MT_file_import": _import_entry})

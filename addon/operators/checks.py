@@ -1,4 +1,4 @@
-"""Check the dataset before training, see its contact sheet and coverage, and mend what was found."""
+"""Check the dataset before training, see its contact sheet and coverage, and fix what was found."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from bpy.props import BoolProperty, IntProperty
 
 from ...engine.core.cameras.camera import Camera
-from ...engine.core.datasets.coverage import suggested_poses, view_counts
 from ...engine.core.datasets.dataset import Dataset
 from ...engine.core.datasets.excluded import exclude, include_all
 from ...engine.core.datasets.read import read_dataset
+from ...engine.core.datasets.view_coverage import suggested_poses, view_counts
 from ...engine.core.errors import UserError
-from ..capture import coverage
+from ..capture import surface_coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
 from ..properties import dataset_folder
@@ -22,6 +22,7 @@ from ..typed import Context, classes_factory, operators, scene_settings
 from ..ui.image_window import show_image
 from ..ui.redraw import show_vertex_colors
 from .reporting import reports_user_errors
+from .starting import StartsInquiry
 
 SHEET = "Contact Sheet"
 START_POINTS = 4000
@@ -33,22 +34,21 @@ def scene_dataset(context: Context) -> Dataset:
     return read_dataset(dataset_folder(context.scene))
 
 
-class SPLATWRIGHT_OT_check_dataset(bpy.types.Operator):
-    """Look for bad images, poses and start points before any time is spent on them"""
+class SPLATWRIGHT_OT_check_dataset(StartsInquiry, bpy.types.Operator):
+    """Check images, poses and start points before training"""
 
     bl_idname = "splatwright.check_dataset"
     bl_label = "Check Dataset"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    @reports_user_errors
-    def execute(self, context: Context) -> set[str]:
-        checked = dataset_check.start(context.scene)
-        if bpy.app.background:  # no timer ticks without a window
-            dataset_check.wait(checked)
-            if checked.failure:
-                raise UserError(checked.failure.message, checked.failure.hint)
-            self.report({"INFO"}, f"{len(checked.findings)} findings")
-        return {"FINISHED"}
+    def begin(self, context: Context) -> dataset_check.DatasetCheck:
+        return dataset_check.start(context.scene)
+
+    def wait(self, inquiry: dataset_check.DatasetCheck) -> None:
+        dataset_check.wait(inquiry)
+
+    def answer(self, inquiry: dataset_check.DatasetCheck) -> str:
+        return f"{len(inquiry.findings)} findings"
 
 
 class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
@@ -73,10 +73,10 @@ class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
-    """Leave the images of this finding out of the training. The dataset keeps them; excluded.txt lists them"""
+    """Exclude the images of this finding from training. The dataset keeps them; excluded.txt lists them"""
 
     bl_idname = "splatwright.exclude_images"
-    bl_label = "Leave Out"
+    bl_label = "Exclude Images"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     finding: IntProperty(name="Finding", min=0, options={"SKIP_SAVE"})
@@ -87,15 +87,15 @@ class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
         if checked is None or self.finding >= len(checked.findings):
             raise UserError("There is no such finding any more.", "Check the dataset again.")
         count = exclude(scene_dataset(context), checked.findings[self.finding].images)
-        self.report({"INFO"}, f"{count} images are left out")
+        self.report({"INFO"}, f"{count} images are excluded")
         return operators().splatwright.check_dataset()
 
 
 class SPLATWRIGHT_OT_include_images(bpy.types.Operator):
-    """Take all images of the dataset in again"""
+    """Include all excluded images of the dataset again"""
 
     bl_idname = "splatwright.include_images"
-    bl_label = "Take All In"
+    bl_label = "Include All"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @reports_user_errors
@@ -111,7 +111,7 @@ class SPLATWRIGHT_OT_relight(bpy.types.Operator):
     bl_label = "Relight"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of taking some away")
+    brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of removing some")
 
     def execute(self, context: Context) -> set[str]:
         changed = relight(context.scene, 4.0 if self.brighter else 0.5)
@@ -129,9 +129,9 @@ class SPLATWRIGHT_OT_show_coverage(bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         cameras = [view.camera for view in scene_dataset(context).train_views]
-        surfaces = coverage.visible_surfaces(context)
-        for surface, counts in zip(surfaces, coverage.count_views(context, surfaces, cameras), strict=True):
-            coverage.paint(surface, counts)
+        surfaces = surface_coverage.visible_surfaces(context)
+        for surface, counts in zip(surfaces, surface_coverage.count_views(context, surfaces, cameras), strict=True):
+            surface_coverage.paint(surface, counts)
         show_vertex_colors(True)
         return {"FINISHED"}
 
@@ -144,13 +144,13 @@ class SPLATWRIGHT_OT_clear_coverage(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     def execute(self, context: Context) -> set[str]:
-        coverage.clear()
+        surface_coverage.clear()
         show_vertex_colors(False)
         return {"FINISHED"}
 
 
 class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
-    """Place cameras that see what too few cameras of the dataset see"""
+    """Add cameras that see what too few cameras of the dataset see"""
 
     bl_idname = "splatwright.suggest_cameras"
     bl_label = "Suggest Cameras"
@@ -159,7 +159,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
     count: IntProperty(name="Count", default=6, min=1, soft_max=30, max=64, description="How many cameras at most")
     with_dataset: BoolProperty(
         name="With the Dataset's", default=True,
-        description="Place the dataset's own cameras too, so that one capture of the selected cameras takes all",
+        description="Add the dataset's own cameras too, so that one capture of the selected cameras has all",
     )
 
     @reports_user_errors
@@ -172,9 +172,9 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
             return {"FINISHED"}
         for item in context.selected_objects:
             item.select_set(False)
-        coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
+        surface_coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
         if self.with_dataset:
-            coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
+            surface_coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
         scene_settings(context.scene).capture.source = "SELECTED"
         self.report({"INFO"}, f"{len(poses)} cameras suggested")
         return {"FINISHED"}
@@ -182,7 +182,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
     def _poses(self, context: Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
         """By the scene's meshes; by the start points of photos."""
         if any(item.type == "MESH" and item.visible_get() for item in context.view_layer.objects):
-            return coverage.better_poses(context, coverage.visible_surfaces(context), cameras, self.count)
+            return surface_coverage.better_poses(context, surface_coverage.visible_surfaces(context), cameras, self.count)
         if not dataset.points:
             raise UserError("There are neither meshes nor start points to cover.", "Open the scene that the dataset was captured from.")
         points = dataset.points.positions[:: max(1, len(dataset.points) // START_POINTS)].astype(float)

@@ -11,7 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits
 from ..splats.clean import merge, remove_floaters, select_floaters, split_selection
 from ..splats.crop import add_crop_box, apply_crop, cropped_by, crops
-from ..typed import Context, classes_factory, point_cloud, splat_settings
+from ..typed import Context, classes_factory, operators, point_cloud, splat_settings
 from .reporting import reports_user_errors
 from .selected import OnActiveSplats, OnSplats, active_splats, select_alone, selected_splats
 
@@ -84,7 +84,7 @@ class SPLATWRIGHT_OT_select_floaters(FloaterProperties, OnActiveSplats, bpy.type
         target = active_splats(context)
         found = select_floaters(target, self.limits())
         if target.mode == "OBJECT":
-            bpy.ops.object.mode_set(mode="EDIT")
+            operators().object.mode_set(mode="EDIT")
         self.report({"INFO"}, f"{found:,} of {len(point_cloud(target).points):,} splats are floaters")
         return {"FINISHED"}
 
@@ -131,11 +131,11 @@ class SPLATWRIGHT_OT_split_splats(OnActiveSplats, bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         target = active_splats(context)
         mode = target.mode
-        bpy.ops.object.mode_set(mode="OBJECT")
+        operators().object.mode_set(mode="OBJECT")
         try:
             select_alone(context, split_selection(target))
         except UserError:
-            bpy.ops.object.mode_set(mode=mode)
+            operators().object.mode_set(mode=mode)
             raise
         return {"FINISHED"}
 

@@ -1,4 +1,4 @@
-"""The engine: check it, look into a job's folder, convert images that it cannot read."""
+"""The engine: check it, look into a job's folder, convert images for engines that read PNG alone."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
 from ..typed import Context, classes_factory, operators, scene_settings
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 
-class SPLATWRIGHT_OT_check_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_check_engine(StartsJob, bpy.types.Operator):
     """Start the engine once and ask whether everything it needs is there"""
 
     bl_idname = "splatwright.check_engine"
     bl_label = "Check Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: Context) -> set[str]:
+    def begin(self, context: Context) -> None:
         status.check_engine(*jobs.local_engine().worker_command("--self-check"))
-        return {"FINISHED"}
 
 
 class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
@@ -50,7 +50,7 @@ class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
-    """Write the dataset's images as PNG files, which the built-in engine reads, into a dataset beside it"""
+    """Write the dataset's images as PNG files, which every engine reads, into a dataset beside it"""
 
     bl_idname = "splatwright.convert_images"
     bl_label = "Convert Images"

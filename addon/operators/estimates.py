@@ -12,29 +12,28 @@ from ...engine.core.protocol.estimate_text import sentence
 from ..jobs import estimate
 from ..typed import Context, classes_factory
 from .reporting import reports_user_errors
+from .starting import StartsInquiry
 
 
-class SPLATWRIGHT_OT_estimate(bpy.types.Operator):
-    """Try some fifty steps of the training, which tells how many minutes, how much memory and how much disk all of it takes"""
+class SPLATWRIGHT_OT_estimate(StartsInquiry, bpy.types.Operator):
+    """Run about fifty steps to estimate the minutes, memory and disk that the whole training takes"""
 
     bl_idname = "splatwright.estimate"
     bl_label = "Estimate"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    @reports_user_errors
-    def execute(self, context: Context) -> set[str]:
-        made = estimate.start(context.scene)
-        if bpy.app.background:  # no timer ticks without a window
-            estimate.wait(made)
-            if made.failure:
-                raise UserError(made.failure.message, made.failure.hint)
-            if made.found:
-                self.report({"INFO"}, sentence(made.found))
-        return {"FINISHED"}
+    def begin(self, context: Context) -> estimate.Estimate:
+        return estimate.start(context.scene)
+
+    def wait(self, inquiry: estimate.Estimate) -> None:
+        estimate.wait(inquiry)
+
+    def answer(self, inquiry: estimate.Estimate) -> str:
+        return sentence(inquiry.found) if inquiry.found else ""
 
 
 class SPLATWRIGHT_OT_stop_estimate(bpy.types.Operator):
-    """End the estimate"""
+    """Stop the estimate"""
 
     bl_idname = "splatwright.stop_estimate"
     bl_label = "Stop Estimate"

@@ -12,8 +12,9 @@ from bpy_extras.io_utils import ExportHelper
 from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, format_named, format_of, lost_in
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
-from ..splats.unapplied_transform import is_stale, stale_sentence
-from ..typed import Context, classes_factory, layout_of
+from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
+from ..typed import Context, layout_of
+from .menus import register_with_menus
 from .reporting import reports_user_errors
 
 AXES = (
@@ -65,15 +66,15 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
         chosen = _fitting(path, _chosen(self.format))
         written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
-        for target in filter(is_stale, targets):
-            self.report({"WARNING"}, f"{stale_sentence(target)} Press Mend Splats")
+        for target in filter(has_unapplied_transform, targets):
+            self.report({"WARNING"}, f"{unapplied_transform_sentence(target)} Press Fix Unapplied Transform")
         for file, world in written.items():
             self._report(file, world, chosen)
         return {"FINISHED"}
 
     def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:
-            self.report({"WARNING"}, f"{world.dropped:,} splats without a place or size were left out")
+            self.report({"WARNING"}, f"{world.dropped:,} splats without a valid position or size were left out")
         for sentence in lost_in(chosen, world.gaussians):
             self.report({"WARNING"}, sentence)
         self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
@@ -99,14 +100,6 @@ def _export_entry(menu: bpy.types.Menu, context: Context) -> None:
     layout_of(menu).operator(SPLATWRIGHT_OT_export_splats.bl_idname, text=LABEL)
 
 
-_register_classes, _unregister_classes = classes_factory((SPLATWRIGHT_OT_export_splats,))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_export.append(_export_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_export.remove(_export_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_export_splats,),
+    {"TOPBAR_MT_file_export": _export_entry})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -17,6 +17,7 @@ from ..jobs import jobs
 from ..typed import Context, classes_factory, layout_of, operators
 from ..ui.text import broken_lines
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 WIDTH = 560
 LINE_LETTERS = 84
@@ -27,19 +28,19 @@ _here: Surroundings | None = None
 """Asked once, when the dialog opens: the driver takes its time to answer."""
 
 
-class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
+class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
     """Install the full engine into a folder of its own, after showing what, from where and how large"""
 
     bl_idname = "splatwright.install_engine"
     bl_label = "Install Full Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    backend: EnumProperty(name="Packages", items=[("AUTO", "What Suits This Computer", "Chosen by the graphics card and its driver")]
+    backend: EnumProperty(name="Packages", items=[("AUTO", "Automatic", "Chosen by the graphics card and its driver")]
                           + [(name, backend.title, backend.content) for name, backend in BACKENDS.items()])
     wheels: StringProperty(name="Folder of Wheels", subtype="DIR_PATH",
                            description="Install from files that were fetched before, without any network. Empty: from the index")
 
-    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
         global _here
         _here = look_around()
         return context.window_manager.invoke_props_dialog(self, width=WIDTH, title="Install the full engine?", confirm_text="Install")
@@ -58,17 +59,17 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
         if not full_engine.may_go_online(self.wheels):
             _lines(layout, f"{GO_ONLINE.message} {GO_ONLINE.hint}", alert=True)
 
-    @reports_user_errors
-    def execute(self, context: Context) -> set[str]:
+    def begin(self, context: Context) -> full_engine.Installation:
         if not full_engine.may_go_online(self.wheels):
             raise GO_ONLINE
         if full_engine.state() in (InstallState.READY, InstallState.OUTDATED):
             check_idle()
         backend = self._chosen()
         command, environment = jobs.builtin_engine().command("environment", *full_engine.install_command(backend, self.wheels))
-        full_engine.start(command, environment, backend)
-        self.report({"INFO"}, f"Installing the full engine into {full_engine.folder().root}")
-        return {"FINISHED"}
+        return full_engine.start(command, environment, backend)
+
+    def outcome(self, work: full_engine.Installation) -> str:
+        return f"Installing the full engine into {full_engine.folder().root}"
 
     def _chosen(self) -> Backend:
         """What the menu says."""
@@ -86,7 +87,7 @@ class SPLATWRIGHT_OT_install_engine(bpy.types.Operator):
 
 
 def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:
-    """What somebody should know before saying yes."""
+    """What is downloaded, from where, how large and under which licences, line by line."""
     return [
         ("What", f"{backend.title}: {backend.content}"),
         ("From", f"The folder {wheels}" if wheels else _source(backend)),
@@ -135,13 +136,13 @@ class SPLATWRIGHT_OT_stop_installing(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
-    """Delete the full engine's folder; the built-in engine and all trainings stay"""
+    """Delete the full engine's folder. The built-in engine and all trainings are kept"""
 
     bl_idname = "splatwright.uninstall_engine"
     bl_label = "Uninstall"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
         return context.window_manager.invoke_confirm(self, event, title="Uninstall the full engine?", confirm_text="Uninstall",
                                                      message="The built-in engine and all trainings stay.")
 
@@ -154,7 +155,7 @@ class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
-    """Show everything that the installation said"""
+    """Show the log of the installation"""
 
     bl_idname = "splatwright.open_install_log"
     bl_label = "Log"
@@ -164,24 +165,26 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
         return operators().wm.path_open(filepath=str(full_engine.folder().log))
 
 
-class SPLATWRIGHT_OT_diagnose(bpy.types.Operator):
-    """Look at everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
+class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
+    """Check everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
 
-    bl_idname = "splatwright.diagnose"
+    bl_idname = "splatwright.self_check"
     bl_label = "Check Everything"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: Context) -> set[str]:
-        if not self_check.running():
-            engine = jobs.local_engine()
-            self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
-        return {"FINISHED"}
+    @classmethod
+    def obstacle(cls, context: Context) -> str:
+        return "The self-check is running: wait for its end" if self_check.running() else ""
+
+    def begin(self, context: Context) -> None:
+        engine = jobs.local_engine()
+        self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
 
 
-class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
+class SPLATWRIGHT_OT_copy_self_check(bpy.types.Operator):
     """Copy the self-check's list as text"""
 
-    bl_idname = "splatwright.copy_diagnosis"
+    bl_idname = "splatwright.copy_self_check"
     bl_label = "Copy List"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
@@ -196,4 +199,4 @@ class SPLATWRIGHT_OT_copy_diagnosis(bpy.types.Operator):
 
 register, unregister = classes_factory((
     SPLATWRIGHT_OT_install_engine, SPLATWRIGHT_OT_stop_installing, SPLATWRIGHT_OT_uninstall_engine, SPLATWRIGHT_OT_open_install_log,
-    SPLATWRIGHT_OT_diagnose, SPLATWRIGHT_OT_copy_diagnosis))
+    SPLATWRIGHT_OT_self_check, SPLATWRIGHT_OT_copy_self_check))

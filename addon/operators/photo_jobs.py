@@ -15,9 +15,10 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import result_of
 from ..properties import absolute_folder
-from ..typed import Context, OperatorMixin, classes_factory, scene_settings
+from ..typed import Context, classes_factory, scene_settings
 from ..ui.image_window import show_image
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 REPORT, DRAWING = "poses.txt", "poses.png"
 PATH = {"options": {"SKIP_SAVE"}, "description": "Empty: the one in the Photos panel"}
@@ -63,19 +64,16 @@ def report_folder(scene: bpy.types.Scene) -> Path | None:
     return folder if folder is not None and (folder / REPORT).is_file() else None
 
 
-class _Starts(OperatorMixin):
+class _Starts(StartsJob):
     """Mixed into operators that start work on photos."""
 
     @classmethod
-    def poll(cls, context: Context) -> bool:
-        if at_work(context) is None:
-            return True
-        cls.poll_message_set("Photos are being worked on: stop that first")
-        return False
+    def obstacle(cls, context: Context) -> str:
+        return "" if at_work(context) is None else "Photos are being worked on: stop that first"
 
 
 class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
-    """Take the sharpest pictures out of a video. It runs beside Blender; its pictures become the folder of photos below"""
+    """Extract the sharpest frames of a video, in the background. They become the folder of photos below"""
 
     bl_idname = "splatwright.frames_from_video"
     bl_label = "Frames from Video"
@@ -83,14 +81,12 @@ class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
 
     video: StringProperty(name="Video", subtype="FILE_PATH", **PATH)
 
-    @reports_user_errors
-    def execute(self, context: Context) -> set[str]:
-        start_frames(context.scene, self.video)
-        return {"FINISHED"}
+    def begin(self, context: Context) -> WatchedJob:
+        return start_frames(context.scene, self.video)
 
 
 class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
-    """Find out where photos were taken, and bring their cameras and points into the scene. It runs beside Blender"""
+    """Find the cameras of photos and import them, with points, into the scene. Runs in the background"""
 
     bl_idname = "splatwright.cameras_from_photos"
     bl_label = "Cameras from Photos"
@@ -98,14 +94,12 @@ class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
 
     directory: StringProperty(name="Photos", subtype="DIR_PATH", **PATH)
 
-    @reports_user_errors
-    def execute(self, context: Context) -> set[str]:
-        start_poses(context.scene, self.directory)
-        return {"FINISHED"}
+    def begin(self, context: Context) -> WatchedJob:
+        return start_poses(context.scene, self.directory)
 
 
 class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
-    """End the work on photos or the video. What was computed of a search for cameras is kept for the next one"""
+    """Stop the camera search or the frame extraction. What a search has computed is kept for the next one"""
 
     bl_idname = "splatwright.stop_photos"
     bl_label = "Stop"
@@ -123,7 +117,7 @@ class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
-    """Go on with the work on photos, with all that was computed before"""
+    """Continue the camera search or the frame extraction with what was computed before"""
 
     bl_idname = "splatwright.resume_photos"
     bl_label = "Resume"
@@ -141,7 +135,7 @@ class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
-    """Show which photos found a camera and which not, in an image editor; the text lies in the Text Editor"""
+    """Show which photos are registered, in an Image Editor. The text is in the Text Editor"""
 
     bl_idname = "splatwright.show_photo_report"
     bl_label = "Show Report"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
@@ -14,13 +14,14 @@ from ...engine.core.errors import UserError
 from ..photos.look_through import chosen_camera, is_photo, look_through
 from ..photos.posed_photos import import_photos, photo_cameras
 from ..properties import absolute_folder
-from ..typed import Context, OperatorMixin, classes_factory, layout_of, scene_settings, splat_settings
+from ..typed import Context, OperatorMixin, layout_of, scene_settings, splat_settings
+from .menus import register_with_menus
 from .reporting import reports_user_errors
 from .selected import select_alone
 
 
 class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
-    """Bring the cameras, photos and points of a dataset into the scene: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
+    """Import cameras, photos and points of a dataset: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
 
     bl_idname = "splatwright.import_photos"
     bl_label = "Import Posed Photos"
@@ -63,7 +64,7 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
         self.report({"INFO"}, f"{len(views) - flat} photos imported")
 
 
-def _photo_items(operator: bpy.types.Operator, context: Context | None) -> list[tuple[str, str, str]]:
+def _photo_items(operator: bpy.types.Operator, context: Any) -> list[tuple[str, str, str]]:
     cameras = photo_cameras(context.scene.objects) if context else []
     photos = [splat_settings(camera).photo for camera in cameras]
     _items[:] = [(photo, photo, f"Look through {photo}") for photo in photos]
@@ -131,15 +132,6 @@ def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
     layout_of(menu).operator(SPLATWRIGHT_OT_import_photos.bl_idname, text="Posed Photos (COLMAP, nerfstudio)")
 
 
-_register_classes, _unregister_classes = classes_factory(
-    (SPLATWRIGHT_OT_import_photos, SPLATWRIGHT_OT_look_through_photo, SPLATWRIGHT_OT_choose_photo))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_import_photos, SPLATWRIGHT_OT_look_through_photo, SPLATWRIGHT_OT_choose_photo),
+    {"TOPBAR_MT_file_import": _import_entry})

@@ -9,10 +9,11 @@ from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
-from ..splats.splat_object import finish
-from ..typed import Context, classes_factory, layout_of, operators
+from ..splats.splat_object import run_to_end
+from ..typed import Context, layout_of, operators
 from .export import GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps
+from .menus import register_with_menus
 
 
 class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportHelper):
@@ -25,7 +26,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     filename_ext = ".ply"
     filter_glob: StringProperty(default=GLOB, options={"HIDDEN"})
     asked = False
-    """Whether somebody sits before the dialog; scripts get their objects at once."""
+    """Whether the dialog was shown; scripts get their objects at once."""
 
     def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
@@ -34,7 +35,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
 
     def execute(self, context: Context) -> set[str]:
         if not self.asked or bpy.app.background:
-            return finish_import(context, finish(loading_steps(self, self.paths(), self.axes, self.link)))
+            return finish_import(context, run_to_end(loading_steps(self, self.paths(), self.axes, self.link)))
         self.asked = False  # redo repeats this in one go
         files = [{"name": str(path)} for path in self.paths()]
         operators().splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)
@@ -58,14 +59,6 @@ def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
     layout_of(menu).operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
 
 
-_register_classes, _unregister_classes = classes_factory((SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats))
-
-
-def register() -> None:
-    _register_classes()
-    bpy.types.TOPBAR_MT_file_import.append(_import_entry)
-
-
-def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(_import_entry)
-    _unregister_classes()
+register, unregister = register_with_menus(
+    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats),
+    {"TOPBAR_MT_file_import": _import_entry})

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import bpy
 
 from ..capture.render_passes import RenderStopped
-from ..typed import Context
+from ..typed import Context, OperatorMixin
 from ..ui.redraw import redraw_sidebars
 from .reporting import reports_user_errors
 
 
-class Stepped:
+class Stepped(OperatorMixin):
     """Mixed into modal operators. The status bar says how far the work is; modal() decides what Esc does."""
 
     progress: ClassVar[Any] = None
@@ -42,7 +42,7 @@ class Stepped:
 
 
 class SteppedRender(Stepped):
-    """Stepped work that renders. Esc stops it once the render under way has ended: its settings must not change meanwhile."""
+    """Stepped work that renders. Esc stops it when the current render has ended: its settings must not change meanwhile."""
 
     def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
         self._stopping = False
@@ -77,7 +77,7 @@ class SteppedRender(Stepped):
         next(self._steps)
 
     def give_up(self, context: Context) -> set[str]:
-        """Somebody stopped the work: end it and say what is left of it."""
+        """Esc was pressed: end the work and report what is kept."""
         raise NotImplementedError
 
     def complete(self, context: Context, result: Any) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import EnumProperty
@@ -17,6 +17,7 @@ from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
+from .starting import StartsJob
 
 
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
@@ -45,29 +46,25 @@ def problem(scene: bpy.types.Scene) -> str:
     return "" if folder.exists() else "There is no dataset yet: capture one, or choose its folder."
 
 
-class SPLATWRIGHT_OT_train(bpy.types.Operator):
-    """Train splats from the dataset. Training runs beside Blender and goes on even when Blender is closed"""
+class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
+    """Train splats from the dataset. The training runs in the background and continues when Blender is closed"""
 
     bl_idname = "splatwright.train"
     bl_label = "Train"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        reason = problem(context.scene)
-        if reason:
-            cls.poll_message_set(reason.replace("%", "%%"))
-        return not reason
+    begun = "Training started"
 
-    @reports_user_errors
-    def execute(self, context: Context) -> set[str]:
-        start_training(context.scene)
-        self.report({"INFO"}, "Training has begun")
-        return {"FINISHED"}
+    @classmethod
+    def obstacle(cls, context: Context) -> str:
+        return problem(context.scene)
+
+    def begin(self, context: Context) -> WatchedJob:
+        return start_training(context.scene)
 
 
 class SPLATWRIGHT_OT_pause(bpy.types.Operator):
-    """Let the training rest. Nothing is lost, and the processor is free; a remote engine takes the next training meanwhile"""
+    """Pause the training. Nothing is lost and the processor is free; a remote engine runs the next training meanwhile"""
 
     bl_idname = "splatwright.pause"
     bl_label = "Pause"
@@ -86,7 +83,7 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_resume(bpy.types.Operator):
-    """Go on with the training from where it was"""
+    """Continue the training from where it stopped"""
 
     bl_idname = "splatwright.resume"
     bl_label = "Resume"
@@ -104,7 +101,7 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_stop(bpy.types.Operator):
-    """End the training now and keep the splats that it has made"""
+    """Stop the training and keep its splats"""
 
     bl_idname = "splatwright.stop"
     bl_label = "Stop"
@@ -121,11 +118,11 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
+class SPLATWRIGHT_OT_delete_remote_job(bpy.types.Operator):
     """Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. The splats here stay.
     Going on with the training would then send everything again and begin anew"""
 
-    bl_idname = "splatwright.delete_there"
+    bl_idname = "splatwright.delete_remote_job"
     bl_label = "Delete at Remote Engine"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
@@ -135,12 +132,12 @@ class SPLATWRIGHT_OT_delete_there(bpy.types.Operator):
         return job is not None and job.kept_there and not job.state.alive
 
     @reports_user_errors
-    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
         return context.window_manager.invoke_confirm(self, event)
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
-        jobs.delete_there(jobs.required(context.scene))
+        jobs.delete_remote_job(jobs.required(context.scene))
         return {"FINISHED"}
 
 
@@ -148,16 +145,16 @@ _items: list[tuple[str, str, str]] = []
 """Blender keeps no copy of the strings of a menu that is made on the fly."""
 
 
-def _earlier(operator: bpy.types.Operator, context: Context | None) -> list[tuple[str, str, str]]:
+def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
     names = [name for place in jobs.engines() for name in reversed(place.jobs()) if not works_on_photos(place, name)]
     _items[:] = [(name, name, f"Show the training {name} here") for name in names]
     return _items
 
 
-class SPLATWRIGHT_OT_watch(bpy.types.Operator):
-    """Show an earlier training in this scene, with its splats: also one that began in another or an unsaved file"""
+class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
+    """Show an earlier training in this scene, with its splats; also one that was started from another file"""
 
-    bl_idname = "splatwright.watch"
+    bl_idname = "splatwright.open_earlier_training"
     bl_label = "Earlier Trainings"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
     bl_property = "job"
@@ -179,4 +176,4 @@ class SPLATWRIGHT_OT_watch(bpy.types.Operator):
 
 register, unregister = classes_factory(
     (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
-     SPLATWRIGHT_OT_delete_there, SPLATWRIGHT_OT_watch))
+     SPLATWRIGHT_OT_delete_remote_job, SPLATWRIGHT_OT_open_earlier_training))

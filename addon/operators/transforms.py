@@ -10,7 +10,7 @@ from bpy.props import BoolProperty
 from ...engine.core.errors import UserError
 from ..splats.apply_transform import apply_transform, upgrade
 from ..splats.display import draws_natively
-from ..splats.unapplied_transform import is_stale, mend
+from ..splats.unapplied_transform import fix_unapplied_transform, has_unapplied_transform
 from ..typed import Context, classes_factory
 from .reporting import reports_user_errors
 from .selected import OnSplats, selected_splats
@@ -34,20 +34,20 @@ class SPLATWRIGHT_OT_apply_transform(OnSplats, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SPLATWRIGHT_OT_mend_splats(OnSplats, bpy.types.Operator):
-    """Turn and scale splats whose points alone were moved by Blender's own Apply Transform"""
+class SPLATWRIGHT_OT_fix_unapplied_transform(OnSplats, bpy.types.Operator):
+    """Turn and scale the splats of objects on which Blender's own Apply or Join moved the points alone"""
 
-    bl_idname = "splatwright.mend_splats"
-    bl_label = "Mend Splats"
+    bl_idname = "splatwright.fix_unapplied_transform"
+    bl_label = "Fix Unapplied Transform"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
-        stale = [target for target in selected_splats(context) if is_stale(target)]
-        if not stale:
-            raise UserError("The selected splats fit their points.", "There is nothing to mend.")
-        for target in stale:
-            mend(target)
+        found = [target for target in selected_splats(context) if has_unapplied_transform(target)]
+        if not found:
+            raise UserError("The splats of the selected objects fit their points.", "There is nothing to fix.")
+        for target in found:
+            fix_unapplied_transform(target)
         return {"FINISHED"}
 
 
@@ -73,4 +73,4 @@ class SPLATWRIGHT_OT_upgrade_to_native(OnSplats, bpy.types.Operator):
 
 
 register, unregister = classes_factory(
-    (SPLATWRIGHT_OT_apply_transform, SPLATWRIGHT_OT_mend_splats, SPLATWRIGHT_OT_upgrade_to_native))
+    (SPLATWRIGHT_OT_apply_transform, SPLATWRIGHT_OT_fix_unapplied_transform, SPLATWRIGHT_OT_upgrade_to_native))

@@ -14,7 +14,7 @@ from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 
-ICONS = {
+ICONS: dict[TaskState, Any] = {
     TaskState.WAITING: "SORTTIME",
     TaskState.CAPTURING: "RENDER_STILL",
     TaskState.CAPTURED: "IMAGE_DATA",
@@ -66,7 +66,7 @@ def draw_line(layout: bpy.types.UILayout, entry: BatchEntry) -> None:
     summary_sentence.alignment = "RIGHT"
     summary_sentence.alert = task is not None and task.state is TaskState.FAILED
     if task is not None and entry.enabled:
-        summary_sentence.label(text=task.sentence, icon=ICONS[task.state])  # pyright: ignore[reportArgumentType]  # an icon
+        summary_sentence.label(text=task.sentence, icon=ICONS[task.state])
 
 
 def _draw_list_buttons(column: bpy.types.UILayout) -> None:

@@ -10,7 +10,7 @@ from .base import BUTTON_HEIGHT, SidebarPanel
 
 
 class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
-    """Images and cameras out of the scene"""
+    """Capture images and cameras from the scene"""
 
     bl_label = "Capture"
 

@@ -1,11 +1,11 @@
-"""The part of the sidebar that says what is wrong with the dataset, with the buttons that mend it."""
+"""The part of the sidebar that says what is wrong with the dataset, with the buttons that fix it."""
 
 from __future__ import annotations
 
 import bpy
 
 from ...engine.core.protocol.events import Finding
-from ..capture.coverage import ATTRIBUTE
+from ..capture.surface_coverage import ATTRIBUTE
 from ..jobs import dataset_check, estimate
 from ..operators.engine import SPLATWRIGHT_OT_convert_images
 from ..typed import Context, classes_factory, layout_of
@@ -41,13 +41,13 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
 
 
 def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck, with_needs: bool) -> None:
-    """What the check has found so far, each finding with the buttons that mend it; `with_needs`: what a training takes, too."""
+    """What the check has found so far, each finding with the buttons that fix it; `with_needs`: what a training takes, too."""
     if checked.running:
         draw_sentence(layout, "Looking at images, cameras and start points …", "SORTTIME")
     if checked.failure:
         draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
     elif not checked.findings and not checked.running:
-        draw_sentence(layout, "Nothing suspicious found.", "CHECKMARK")
+        draw_sentence(layout, "Nothing suspicious was found.", "CHECKMARK")
     if checked.needs and with_needs:
         draw_sentence(layout, checked.needs, "TIME")
     for index, finding in enumerate(checked.findings[:MOST_SHOWN]):

@@ -15,8 +15,8 @@ SENTENCES = {
     InstallState.ABSENT: "The built-in engine trains on the processor. The full engine adds NVIDIA graphics cards, photos and videos.",
     InstallState.INCOMPLETE: "An installation was interrupted. Installing goes on where it stopped.",
     InstallState.READY: "The full engine is installed",
-    InstallState.OUTDATED: "This version of the extension has a newer full engine; the one that is installed goes on working",
-    InstallState.BROKEN: "The Python that the full engine was built on is gone, as after an update of Blender. Install it anew.",
+    InstallState.OUTDATED: "This version of the extension has a newer full engine; the installed one keeps working",
+    InstallState.BROKEN: "The Python that the full engine was built on is gone, for example after an update of Blender. Reinstall it.",
 }
 ICONS = {
     InstallState.ABSENT: "INFO",
@@ -27,9 +27,9 @@ ICONS = {
 }
 BUTTONS = {
     InstallState.ABSENT: "Install Full Engine …",
-    InstallState.INCOMPLETE: "Go On Installing …",
+    InstallState.INCOMPLETE: "Continue Installing …",
     InstallState.OUTDATED: "Upgrade …",
-    InstallState.BROKEN: "Install Anew …",
+    InstallState.BROKEN: "Reinstall …",
 }
 ROW_ICONS = {"well": "CHECKMARK", "absent": "REMOVE", "weak": "ERROR", "broken": "CANCEL"}
 
@@ -69,16 +69,16 @@ def draw_progress(layout: bpy.types.UILayout, found: full_engine.Installation) -
     row.operator("splatwright.stop_installing", text="", icon="CANCEL")
 
 
-def draw_diagnosis(layout: bpy.types.UILayout) -> None:
+def draw_self_check(layout: bpy.types.UILayout) -> None:
     """The self-check's rows, with their fixes."""
     box = layout.box()
     row = box.row()
     row.label(text="Self-Check")
-    row.operator("splatwright.diagnose", text="Checking …" if self_check.running() else "Check Everything", icon="VIEWZOOM")
+    row.operator("splatwright.self_check", text="Checking …" if self_check.running() else "Check Everything", icon="VIEWZOOM")
     found = self_check.result()
     if found is None:
         return
-    row.operator("splatwright.copy_diagnosis", text="", icon="COPYDOWN")
+    row.operator("splatwright.copy_self_check", text="", icon="COPYDOWN")
     if found.problem is not None:
         draw_sentence(box, f"{found.problem.message} {found.problem.hint}", "ERROR", alert=True)
     for finding in found.rows:

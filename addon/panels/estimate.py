@@ -34,7 +34,7 @@ def draw_estimate(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         _draw_figures(layout, made.found)
     for index, finding in enumerate(made.findings):
         _draw_finding(layout, index, finding)
-    if made.found and estimate.outdated(scene, made):
+    if made.found and estimate.changed_links(scene, made):
         draw_sentence(layout, "The settings have changed since: estimate again.", "FILE_REFRESH")
 
 

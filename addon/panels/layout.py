@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ..operators.cleaning import cropped
 from ..operators.selected import selected_splats
 from ..splats.display import NATIVE_TYPE, draws_natively
-from ..splats.unapplied_transform import is_stale, stale_sentence
+from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
 from ..typed import Context, classes_factory, layout_of, point_cloud, untyped
 from ..ui.text import draw_sentence
 from .base import SidebarPanel
@@ -42,19 +44,19 @@ class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):
             draw_sentence(layout, "Select splat objects to place and clean them.", "INFO")
 
 
-def _draw_buttons(layout: bpy.types.UILayout, heading: str, operators: tuple[tuple[str, str], ...]) -> None:
+def _draw_buttons(layout: bpy.types.UILayout, heading: str, operators: tuple[tuple[str, Any], ...]) -> None:
     column = layout.column(align=True)
     column.label(text=heading)
     for name, icon in operators:
-        column.operator(name, icon=icon)  # pyright: ignore[reportArgumentType]  # an icon
+        column.operator(name, icon=icon)
 
 
 def _draw_warnings(layout: bpy.types.UILayout, targets: list[bpy.types.Object]) -> None:
-    stale = [target for target in targets if is_stale(target)]
-    for target in stale:
-        draw_sentence(layout, stale_sentence(target), "ERROR", alert=True)
-    if stale:
-        layout.operator("splatwright.mend_splats", icon="TOOL_SETTINGS")
+    unapplied = [target for target in targets if has_unapplied_transform(target)]
+    for target in unapplied:
+        draw_sentence(layout, unapplied_transform_sentence(target), "ERROR", alert=True)
+    if unapplied:
+        layout.operator("splatwright.fix_unapplied_transform", icon="TOOL_SETTINGS")
     if draws_natively() and any(untyped(point_cloud(target)).type != NATIVE_TYPE for target in targets):
         draw_sentence(layout, "These splats are from before Blender 5.3.", "INFO")
         layout.operator("splatwright.upgrade_to_native", icon="FILE_REFRESH")

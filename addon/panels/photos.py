@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ...engine.core.text import duration
@@ -17,12 +19,13 @@ from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 from .train import draw_findings
 
-PLACING = (("splatwright.level_ground", "GRID"), ("splatwright.align_to_points", "ORIENTATION_NORMAL"),
-           ("splatwright.scale_to_distance", "DRIVER_DISTANCE"), ("splatwright.place_on_ground", "IMPORT"))
+PLACING: tuple[tuple[str, Any], ...] = (
+    ("splatwright.level_ground", "GRID"), ("splatwright.align_to_points", "ORIENTATION_NORMAL"),
+    ("splatwright.scale_to_distance", "DRIVER_DISTANCE"), ("splatwright.place_on_ground", "IMPORT"))
 
 
 class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
-    """From photos and videos to cameras"""
+    """Cameras from photos and videos"""
 
     bl_label = "Photos"
     bl_options = {"DEFAULT_CLOSED"}
@@ -80,9 +83,10 @@ def outcome_text(job: WatchedJob) -> str:
     if job.stopped:
         return "Stopped. Resume goes on with what was computed."
     if job.posed is None:
-        return f"{job.step:,} pictures were taken; they are the photos above."
+        return f"{job.step:,} frames were extracted; they are the photos above."
     found = job.posed
-    return f"{found.placed:,} of {found.photos:,} photos have a camera. {found.points:,} points, {found.error:.2f} pixels."
+    return (f"{found.placed:,} of {found.photos:,} photos are registered. {found.points:,} points, "
+            f"reprojection error {found.error:.2f} pixels.")
 
 
 def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:
@@ -134,7 +138,7 @@ def _draw_placing(layout: bpy.types.UILayout) -> None:
     column = layout.column(align=True)
     column.label(text="Place")
     for name, icon in PLACING:
-        column.operator(name, icon=icon)  # pyright: ignore[reportArgumentType]  # an icon
+        column.operator(name, icon=icon)
 
 
 register, unregister = classes_factory((SPLATWRIGHT_PT_photos, SPLATWRIGHT_PT_photos_more))

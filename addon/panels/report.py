@@ -11,7 +11,7 @@ from .base import SidebarPanel
 
 
 class SPLATWRIGHT_PT_report(SidebarPanel, bpy.types.Panel):
-    """What came of the training"""
+    """Report of the training"""
 
     bl_label = "Report"
     bl_parent_id = "SPLATWRIGHT_PT_train"

@@ -26,7 +26,7 @@ MOST_SHOWN = 3
 
 
 class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
-    """From images to splats"""
+    """Train splats from images"""
 
     bl_label = "Train"
 
@@ -68,7 +68,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "trial")
         column.prop(settings, "pause_when_sick")
         column = layout.column(align=True)
-        column.operator("splatwright.watch", icon="RECOVER_LAST")
+        column.operator("splatwright.open_earlier_training", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
         column.operator("splatwright.convert_images", icon="IMAGE_DATA")
 
@@ -84,7 +84,7 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
         sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
         draw_sentence(layout, sentence, "ERROR", alert=True)
     if job.state is JobState.PAUSED and job.unhealthy:
-        sentence = f"The training has paused by itself. {job.unhealthy} Resume goes on nonetheless, Stop keeps the splats that there are."
+        sentence = f"The training has paused by itself. {job.unhealthy} Resume continues anyway, Stop keeps its splats."
         draw_sentence(layout, sentence, "CANCEL", alert=True)
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
@@ -108,11 +108,11 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
             where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
             draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)
     if job.kept_there:
-        layout.operator("splatwright.delete_there", icon="TRASH")
+        layout.operator("splatwright.delete_remote_job", icon="TRASH")
 
 
 def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
-    """The newest things worth knowing; those that made the training fail are told by its outcome."""
+    """The newest findings, without those that made the training fail: its outcome shows them."""
     findings = shown_findings(job)
     for finding in findings[-MOST_SHOWN:]:
         draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])

@@ -1,4 +1,4 @@
-"""Images of any format that Blender reads, written as the PNG that the built-in engine reads."""
+"""Images of any format that Blender reads, written as the PNG that every engine reads: for a Blender without OpenImageIO for Python."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 from ...engine.core.datasets.dataset import Dataset, View
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder
+from ...engine.core.images.decoding import display_values
 from ...engine.core.images.png import write_png
 from ..typed import untyped
 
+LIGHT = ("OPEN_EXR", "OPEN_EXR_MULTILAYER", "HDR")
 SUFFIX = "_png"
 
 
@@ -31,7 +33,7 @@ def _converted(view: View, target: Path) -> View:
 
 
 def _pixels(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3 or 4], top row first, colours as they are in the file."""
+    """uint8 [H, W, 3 or 4], top row first, colours as they are in the file; linear light as sRGB, clipped at white."""
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
@@ -44,8 +46,8 @@ def _pixels(path: Path) -> np.ndarray:
             raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.")
         floats = np.empty(width * height * 4, np.float32)
         untyped(image).pixels.foreach_get(floats)
-        channels = 4 if image.depth in (32, 64, 128) else 3
+        channels, light = 4 if image.depth in (32, 64, 128) else 3, image.file_format in LIGHT
     finally:
         bpy.data.images.remove(image)
-    pixels = (floats.reshape(height, width, 4)[::-1, :, :channels].clip(0, 1) * 255 + 0.5).astype(np.uint8)
-    return np.ascontiguousarray(pixels)
+    pixels = floats.reshape(height, width, 4)[::-1, :, :channels]
+    return display_values(pixels) if light else np.ascontiguousarray((pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8))

@@ -180,12 +180,12 @@ def _material() -> bpy.types.Material:
     if found is not None:
         return found
     made = untyped(bpy.data.materials).new(MATERIAL)
-    if made.node_tree is None:  # always there from 5.0 on
+    if not made.node_tree:  # always there from 5.0 on
         made.use_nodes = True
-    nodes = made.node_tree.nodes
+    nodes, links = made.node_tree.nodes, made.node_tree.links
     nodes.clear()
     color, glow, output = (nodes.new(f"ShaderNode{kind}") for kind in ("Attribute", "Emission", "OutputMaterial"))
     color.attribute_name = COLOR
-    made.node_tree.links.new(color.outputs["Color"], glow.inputs["Color"])
-    made.node_tree.links.new(glow.outputs[0], output.inputs[0])
+    links.new(color.outputs["Color"], glow.inputs["Color"])
+    links.new(glow.outputs[0], output.inputs[0])
     return made

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..typed import current_context, point_cloud, untyped
+from ..typed import current_context, operators, point_cloud, untyped
 
 VALUES = {"FLOAT": ("value", 1), "FLOAT_VECTOR": ("vector", 3), "FLOAT4": ("vector", 4), "FLOAT_COLOR": ("color", 4),
           "QUATERNION": ("value", 4)}
@@ -55,7 +55,7 @@ def _converted(name: str, count: int) -> bpy.types.PointCloud:
         layer.objects.active = carrier
         chosen = {"object": carrier, "active_object": carrier, "selected_editable_objects": [carrier]}
         with current_context().temp_override(scene=scene, view_layer=layer, **chosen):
-            bpy.ops.object.convert(target="POINTCLOUD")
+            operators().object.convert(target="POINTCLOUD")
         points = point_cloud(carrier)
     finally:
         bpy.data.objects.remove(carrier)

@@ -14,7 +14,7 @@ from ...engine.core.splats.transform import rebase_gaussians
 from ..typed import current_context, point_cloud, splat_settings
 from . import display
 from .attributes import new_points
-from .instances import placed_splats
+from .instances import splat_instances
 from .splat_object import gaussians_from_object, update_splat_object
 from .subsets import copy_points, keep_points, select_points, selected_points
 
@@ -59,7 +59,7 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
         raise UserError("There is nothing to merge.", "Select two splat objects or more.")
     others = [target for target in targets if target != into]
     depsgraph = current_context().evaluated_depsgraph_get()
-    placed = placed_splats([into, *others], depsgraph)
+    placed = splat_instances([into, *others], depsgraph)
     parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]
     _replace_points(into, concatenate(parts))
     into.modifiers.clear()

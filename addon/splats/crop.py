@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ...engine.core.errors import UserError
-from ..typed import current_context, point_cloud, untyped
+from ..typed import current_context, operators, point_cloud, untyped
 from . import display
 from .crop_nodes import NAME, crops, follow_material, given_input, node_group, set_input
 from .instances import world_means
@@ -68,7 +68,7 @@ def apply_crop(target: bpy.types.Object) -> int:
 def _apply(target: bpy.types.Object, modifier: str) -> None:
     try:
         with current_context().temp_override(object=target, active_object=target, selected_objects=[target]):
-            bpy.ops.object.modifier_apply(modifier=modifier, single_user=True)
+            operators().object.modifier_apply(modifier=modifier, single_user=True)
     except RuntimeError as error:
         raise UserError(f"The crop of {target.name} cannot be applied here.", "Show the object and leave Edit Mode.") from error
 

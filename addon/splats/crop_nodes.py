@@ -14,7 +14,8 @@ VERSION = 1
 
 def crops(target: bpy.types.Object) -> list[bpy.types.Modifier]:
     """The crop modifiers of an object."""
-    return [found for found in target.modifiers if found.type == "NODES" and found.node_group is not None and MARK in found.node_group]
+    return [found for found in untyped(target).modifiers
+            if found.type == "NODES" and found.node_group is not None and MARK in found.node_group]
 
 
 def follow_material(target: bpy.types.Object) -> None:
@@ -29,7 +30,7 @@ def node_group() -> bpy.types.NodeTree:
     found = next((group for group in bpy.data.node_groups if group.get(MARK) == VERSION and group.library is None), None)
     if found is not None:
         return found
-    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
+    group = untyped(bpy.data.node_groups).new(NAME, "GeometryNodeTree")
     group[MARK] = VERSION
     group.is_modifier = True
     for name, kind in (("Geometry", "NodeSocketGeometry"), ("Box", "NodeSocketObject"), ("Invert", "NodeSocketBool"),

@@ -1,10 +1,12 @@
-"""How a splat object is drawn. Blender 5.3 draws the native type itself; before, points with one of two materials.
+"""How a splat object is drawn: by Blender 5.3 itself, before that as points with one of two materials.
 
 SPLATS: soft Gaussians, as the trainer sees them. POINTS: small opaque dots, quick in any viewport.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -24,6 +26,9 @@ NATIVE_TYPE = "GAUSSIAN_SPLAT"
 SMALLEST_ALPHA = 0.02
 """Where a Gaussian ends. Twice the cost at 1/255, for a difference that is hard to see."""
 
+_changing: set[int] = set()
+"""Addresses of the objects inside shown_once()."""
+
 _OWNER = object()
 """Of the subscription to changes of the render engine."""
 
@@ -34,8 +39,22 @@ def draws_natively() -> bool:
     return kind is not None and NATIVE_TYPE in kind.enum_items
 
 
+@contextmanager
+def shown_once(target: bpy.types.Object) -> Iterator[None]:
+    """Let the object's Gaussians and settings change inside the with block, and show it once, at the end."""
+    key = target.as_pointer()
+    _changing.add(key)
+    try:
+        yield
+    finally:
+        _changing.discard(key)
+    show(target)
+
+
 def show(target: bpy.types.Object) -> None:
     """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
+    if target.as_pointer() in _changing:
+        return
     if draws_natively():
         untyped(point_cloud(target)).type = NATIVE_TYPE
         _let_viewports_draw(target, False)
@@ -49,12 +68,6 @@ def show(target: bpy.types.Object) -> None:
     _give_material(point_cloud(target), material.material(display, _sh_degree(point_cloud(target)), splat_settings(target).antialiased))
     thinning.thin(target)
     follow_material(target)
-
-
-def mark_antialiased(target: bpy.types.Object, antialiased: bool) -> None:
-    """Draw the object's splats as those of an antialiased rasterizer, or not; costs nothing where it was so already."""
-    if splat_settings(target).antialiased != antialiased:
-        splat_settings(target).antialiased = antialiased
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
@@ -100,7 +113,7 @@ def _engine_changed() -> None:
 
 
 def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
-    """Blender draws the bounds alone where `viewport` draws splats; it would hide them behind its spheres. Renders care for neither."""
+    """Let Blender draw only bounds where the viewport drawing shows splats, which its spheres would hide. Renders ignore both."""
     if splats and target.display_type in ("SOLID", "TEXTURED"):
         target.display_type = "BOUNDS"
     elif not splats and target.display_type == "BOUNDS":
@@ -112,7 +125,7 @@ def _sh_degree(points: bpy.types.PointCloud) -> int:
 
 
 def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> None:
-    """Replace our own material; one that somebody chose stays."""
+    """Replace a material of ours; any other material stays."""
     if not points.materials:
         points.materials.append(chosen)
     elif (found := points.materials[0]) is None or material.is_ours(found):
@@ -121,7 +134,7 @@ def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> 
 
 @bpy.app.handlers.persistent
 def _subscribe(*_: Any) -> None:
-    """Be told when somebody chooses another render engine; opening a file ends that."""
+    """Subscribe to changes of the render engine; opening a file ends the subscription."""
     bpy.msgbus.clear_by_owner(_OWNER)
     key: Any = (bpy.types.RenderSettings, "engine")  # the stubs know no pairs
     bpy.msgbus.subscribe_rna(key=key, owner=_OWNER, args=(), notify=_engine_changed)

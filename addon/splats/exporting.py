@@ -15,7 +15,7 @@ from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import transform_gaussians
 from ..typed import Context, current_context, splat_settings
-from .instances import objects_with_splats, placed_splats
+from .instances import objects_with_splats, splat_instances
 from .splat_object import is_splat_object
 
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -37,7 +37,7 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     """
     if not targets:
         raise UserError("No splat object is selected.", "Select the splat objects to export.")
-    placed = placed_splats(targets, current_context().evaluated_depsgraph_get())
+    placed = splat_instances(targets, current_context().evaluated_depsgraph_get())
     kept = [drawable(part.gaussians) for part in placed]
     baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
     if not baked:

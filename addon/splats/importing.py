@@ -14,8 +14,7 @@ from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
 from ..typed import current_context, point_cloud, splat_settings
 from .attributes import Layer, read_layer, write_layers
-from .display import mark_antialiased
-from .splat_object import WIDTHS, creation_steps, finish, update_splat_object
+from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
 
 EXTRA = "ply:{}"
 """What an attribute is called that was a property of a PLY which splats do not have."""
@@ -28,7 +27,7 @@ def import_splats(path: Path, axes: AxesOrAuto = "AUTO", link: bool = False) -> 
     """
     stamp = stamp_of(path)
     found = read_splats(path, axes)
-    return finish(placing_steps(path, found, axes, stamp if link else "")), found
+    return run_to_end(placing_steps(path, found, axes, stamp if link else "")), found
 
 
 def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) -> Generator[float, None, bpy.types.Object]:
@@ -36,7 +35,7 @@ def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) ->
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
-    made = yield from creation_steps(path.stem, found.gaussians, current_context().collection)
+    made = yield from creation_steps(path.stem, found.gaussians, current_context().collection, found.antialiased)
     settings = splat_settings(made)
     settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
     _remember_extras(made, found)
@@ -69,11 +68,10 @@ def checksum_of(points: bpy.types.PointCloud) -> str:
 
 def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
     """Replace an object's splats by those of a file; its transform, name and materials stay. Pushes no undo step."""
-    update_splat_object(target, found.gaussians)
+    update_splat_object(target, found.gaussians, found.antialiased)
     _remember_extras(target, found)
 
 
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
-    mark_antialiased(target, found.antialiased)
     if found.extra is not None:
         write_layers(point_cloud(target), {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})

@@ -18,14 +18,14 @@ SMALLEST_VOLUME = 1e-18
 
 
 @dataclass(frozen=True)
-class Placed:
+class SplatInstance:
     """Gaussians in their own frame, and the matrix [4, 4] that puts them into the scene."""
 
     gaussians: Gaussians
     matrix: np.ndarray
 
 
-def placed_splats(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> list[Placed]:
+def splat_instances(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> list[SplatInstance]:
     """What the objects show, in their order: their own splats as modifiers leave them, then their instances.
 
     UserError when one of them is scaled to nothing.
@@ -36,20 +36,20 @@ def placed_splats(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Deps
 
 def world_means(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     """Where the splats of objects and their instances are in the scene [N, 3]. UserError where there are none."""
-    placed = placed_splats(targets, current_context().evaluated_depsgraph_get())
+    placed = splat_instances(targets, current_context().evaluated_depsgraph_get())
     parts = [drawable(part.gaussians).means @ part.matrix[:3, :3].T + part.matrix[:3, 3] for part in placed]
     if not any(len(part) for part in parts):
         raise UserError("The selected objects hold no splats.", "Select objects that are not empty.")
     return np.concatenate(parts)
 
 
-def _placed(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> list[Placed]:
+def _placed(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> list[SplatInstance]:
     instanced = _instances(set(targets), depsgraph)
-    found: list[Placed] = []
+    found: list[SplatInstance] = []
     for target in targets:
         if is_splat_object(target):
             matrix = _matrix(target.name, target.evaluated_get(depsgraph).matrix_world)
-            found.append(Placed(gaussians_from_object(target, depsgraph), matrix))
+            found.append(SplatInstance(gaussians_from_object(target, depsgraph), matrix))
         found += instanced.get(target, [])
     return found
 
@@ -64,12 +64,12 @@ def may_show_splats(item: bpy.types.Object) -> bool:
     return is_splat_object(item) or item.instance_type == "COLLECTION" or any(found.type == "NODES" for found in item.modifiers)
 
 
-def _instances(owners: set[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> dict[bpy.types.Object, list[Placed]]:
-    found: dict[bpy.types.Object, list[Placed]] = {}
+def _instances(owners: set[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> dict[bpy.types.Object, list[SplatInstance]]:
+    found: dict[bpy.types.Object, list[SplatInstance]] = {}
     for owner, shown, instance in _shown(depsgraph):
         if instance.is_instance and owner in owners and is_splat_object(shown):
             # The depsgraph takes its objects back when the loop goes on. Their data are as modifiers leave them.
-            placed = Placed(gaussians_from_object(shown), _matrix(owner.name, instance.matrix_world))
+            placed = SplatInstance(gaussians_from_object(shown), _matrix(owner.name, instance.matrix_world))
             found.setdefault(owner, []).append(placed)
     return found
 

@@ -3,7 +3,7 @@
 While Blender saves, an empty point cloud stands in for the splats, and points without a user are not written. After opening,
 and whenever the file on the disk has changed, a thread reads the splats again; a Blender without a window waits for it. Undo and
 appending need no care of their own: the object remembers which state of the file it shows (`stamp`), and the next look finds that
-it shows another one. Splats that were edited in Blender (`checksum`) are nowhere else: they end the link and are saved.
+it shows another one. Splats that were edited in Blender (`checksum`) exist nowhere else: they end the link and are saved.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .splat_object import is_splat_object, make_empty
 
 EDITED = "These splats were edited, so the .blend holds them. Keep in File reads them from their file again."
 INTERVAL = 1.0
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 SOON = 0.1
-"""Seconds to the next look while a file is being read."""
+"""Seconds until the next check while a file is being read."""
 
 
 @dataclass(frozen=True)
-class Aside:
+class SetAside:
     """Splats that are not written while Blender saves."""
 
     points: bpy.types.PointCloud
@@ -40,7 +40,7 @@ class Aside:
     states: tuple[tuple[bpy.types.Object, str, str], ...]  # stamp and checksum of each user
 
 
-_aside: list[Aside] = []
+_aside: list[SetAside] = []
 _readings: dict[tuple[str, str], Future[SplatFile]] = {}
 """Files that are being read, by stamp and axes."""
 
@@ -63,10 +63,10 @@ def source_of(target: bpy.types.Object) -> Path:
 
 
 def look() -> float:
-    """A timer: read in a thread what has changed on the disk, and show what was read. Returns the seconds to the next look."""
+    """Timer: start reading changed files in threads, and show those that are read. Returns the seconds until the next call."""
     if bpy.app.is_job_running("RENDER"):
         return INTERVAL
-    changed = outdated()
+    changed = changed_links()
     for key in set(_readings) - {state.key for state in changed}:
         _readings.pop(key).cancel()
     for state in changed:
@@ -79,13 +79,13 @@ def look() -> float:
 
 
 def refresh() -> None:
-    """As look, but when this returns everything is read."""
+    """As the timer, but returns when all changed files are read and shown."""
     while look() == SOON:
         wait(_readings.values())
 
 
 @dataclass(frozen=True)
-class Outdated:
+class ChangedLink:
     """A linked object that does not show its file's state."""
 
     target: bpy.types.Object
@@ -97,9 +97,9 @@ class Outdated:
         return self.stamp, self.axes
 
 
-def outdated() -> list[Outdated]:
+def changed_links() -> list[ChangedLink]:
     """The linked objects that can be written to and show another state than that of their file."""
-    found = [Outdated(target, stamp_of(source_of(target)), splat_settings(target).axes) for target in linked_objects()
+    found = [ChangedLink(target, stamp_of(source_of(target)), splat_settings(target).axes) for target in linked_objects()
              if target.mode == "OBJECT" and point_cloud(target).library is None]
     return [state for state in found if state.stamp != splat_settings(state.target).stamp]
 
@@ -112,7 +112,7 @@ def _begin_reading(path: Path, axes: Any) -> Future[SplatFile]:
     return reading
 
 
-def _take(state: Outdated, reading: Future[SplatFile]) -> None:
+def _take(state: ChangedLink, reading: Future[SplatFile]) -> None:
     """Show what was read. A missing or bad file leaves the object as it is and becomes its `problem`. Pushes no undo step."""
     settings = splat_settings(state.target)
     try:
@@ -136,7 +136,7 @@ def _end_if_edited(target: bpy.types.Object) -> bool:
 
 @bpy.app.handlers.persistent
 def _before_saving(*_: Any) -> None:
-    """Splats whose file is there are not written; where it is missing the .blend is their last place."""
+    """Take linked splats out of the file that is saved, except those whose own file is missing."""
     _after_saving()
     targets = [found for found in linked_objects() if not _end_if_edited(found)]
     for points in {point_cloud(target) for target in targets if is_splat_object(target)}:
@@ -148,7 +148,7 @@ def _before_saving(*_: Any) -> None:
 def _put_aside(points: bpy.types.PointCloud, users: list[bpy.types.Object]) -> None:
     stand_in = make_empty(points)
     states = tuple((user, splat_settings(user).stamp, splat_settings(user).checksum) for user in users)
-    _aside.append(Aside(points, stand_in, points.use_fake_user, states))
+    _aside.append(SetAside(points, stand_in, points.use_fake_user, states))
     points.use_fake_user = False
     for user in users:
         splat_settings(user).stamp = splat_settings(user).checksum = ""  # who opens or appends this shows nothing yet

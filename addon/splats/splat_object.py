@@ -26,7 +26,7 @@ POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:bas
 WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
 LOGIT, LOG_SCALE, LENGTH = "splatwright:logit", "splatwright:log_scale", "splatwright:length"
 REST = "splatwright:rest"
-"""Where the points were when their rotations and scales were written: tells of a Blender that moved the points alone."""
+"""Positions of the points when rotations and scales were written: shows whether Blender has moved the points alone."""
 BLURRED_LOG_SCALE = 0.1
 """Logarithms nearer to 0 lose more than a millionth of themselves in a float32 scale."""
 
@@ -44,13 +44,18 @@ def is_splat_object(item: bpy.types.ID | None) -> bool:
     return all(name in point_cloud(item).attributes for name in (BASE, ROTATION, SCALE))
 
 
-def create_splat_object(name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None) -> bpy.types.Object:
-    """A new splat object at the origin, linked to `collection` or the scene's; selection and mode stay as they are."""
-    return finish(creation_steps(name, gaussians, collection))
+def create_splat_object(
+    name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
+) -> bpy.types.Object:
+    """A new splat object at the origin, linked to `collection` or the scene's; selection and mode stay as they are.
+
+    `antialiased` splats are drawn as those of an antialiased rasterizer.
+    """
+    return run_to_end(creation_steps(name, gaussians, collection, antialiased))
 
 
 def creation_steps(
-    name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None,
+    name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
 ) -> Generator[float, None, bpy.types.Object]:
     """As create_splat_object, attribute by attribute: yields the share that is done; closed early it leaves nothing behind."""
     gaussians = drawable(gaussians)
@@ -62,12 +67,12 @@ def creation_steps(
         raise
     made = bpy.data.objects.new(name, points)
     (collection or current_context().scene.collection).objects.link(made)
-    splat_settings(made).is_splat = True
-    display.show(made)
+    with display.shown_once(made):
+        splat_settings(made).is_splat, splat_settings(made).antialiased = True, antialiased
     return made
 
 
-def finish(steps: Generator[float, None, Result]) -> Result:
+def run_to_end(steps: Generator[float, None, Result]) -> Result:
     """Take all steps at once."""
     while True:
         try:
@@ -86,13 +91,18 @@ def make_empty(like: bpy.types.PointCloud) -> bpy.types.PointCloud:
     return empty
 
 
-def update_splat_object(target: bpy.types.Object, gaussians: Gaussians) -> None:
-    """Replace the Gaussians of a splat object; its transform, name and materials stay. Pushes no undo step."""
+def update_splat_object(target: bpy.types.Object, gaussians: Gaussians, antialiased: bool | None = None) -> None:
+    """Replace the Gaussians of a splat object; its transform, name and materials stay. Pushes no undo step.
+
+    `antialiased` as in create_splat_object(); None leaves it as it was.
+    """
     gaussians = drawable(gaussians)
-    if len(point_cloud(target).points) != len(gaussians):
-        resize(target, len(gaussians))
-    write_gaussians(point_cloud(target), gaussians)
-    display.show(target)
+    with display.shown_once(target):
+        if antialiased is not None:
+            splat_settings(target).antialiased = antialiased
+        if len(point_cloud(target).points) != len(gaussians):
+            resize(target, len(gaussians))
+        write_gaussians(point_cloud(target), gaussians)
 
 
 def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Gaussians:

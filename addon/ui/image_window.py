@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from ..typed import Context, untyped
+from ..typed import Context, operators, untyped
 
 
 def show_image(context: Context, path: Path, name: str) -> bpy.types.Image:
@@ -31,7 +31,7 @@ def _fit(context: Context, area: bpy.types.Area) -> None:
     window = next(window for window in context.window_manager.windows if area in window.screen.areas[:])
     region = next(region for region in area.regions if region.type == "WINDOW")
     with context.temp_override(window=window, area=area, region=region):
-        bpy.ops.image.view_all(fit_view=True)
+        operators().image.view_all(fit_view=True)
 
 
 def _image_editor(context: Context) -> bpy.types.Area | None:
@@ -41,7 +41,7 @@ def _image_editor(context: Context) -> bpy.types.Area | None:
     open_already = next((area for area in areas if area.type == "IMAGE_EDITOR"), None)
     if open_already is not None or bpy.app.background or not windows:
         return open_already
-    bpy.ops.wm.window_new()
+    operators().wm.window_new()
     area = windows[-1].screen.areas[0]
     area.type = "IMAGE_EDITOR"
     return area

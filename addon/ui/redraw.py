@@ -1,8 +1,8 @@
-"""Panels do not draw themselves anew when something outside of Blender changes: whoever learns of it calls this."""
+"""Redrawing of panels after changes outside of Blender."""
 
 from __future__ import annotations
 
-from ..typed import current_context
+from ..typed import current_context, untyped
 
 REGIONS = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}
 
@@ -21,6 +21,6 @@ def show_vertex_colors(shown: bool) -> None:
     for window in current_context().window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
-                shading = area.spaces.active.shading
+                shading = untyped(area.spaces.active).shading
                 shading.type = "SOLID" if shown else shading.type
                 shading.color_type = "VERTEX" if shown else "MATERIAL"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ..typed import current_context
@@ -13,13 +15,13 @@ MARGIN = 60
 DEFAULT_LETTERS = 40
 
 
-def draw_sentence(layout: bpy.types.UILayout, text: str, icon: str, alert: bool = False) -> None:
+def draw_sentence(layout: bpy.types.UILayout, text: str, icon: Any, alert: bool = False) -> None:
     """A sentence over as many lines as the region's width asks for."""
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.75
     for line in broken_lines(text, letters()):
-        column.label(text=line, icon=icon)  # pyright: ignore[reportArgumentType]  # an icon
+        column.label(text=line, icon=icon)
         icon = "BLANK1"
 
 

@@ -12,19 +12,19 @@ import bpy
 
 from ..splats import display
 from ..typed import current_context
-from .drawing import Drawing
+from .drawing import ViewportDrawing
 
 PATIENCE = 1 / 60
-"""Seconds between two looks at a sort under way."""
+"""Seconds between checks of a sort that runs."""
 
-running: Drawing | None = None
+running: ViewportDrawing | None = None
 """None before register(), and where Blender draws splats itself."""
 
 _handle: Any = None
 
 
 def failure() -> str:
-    """Why nothing is drawn; empty when all is well."""
+    """Why nothing is drawn; empty without an error."""
     return running.failure if running is not None else ""
 
 
@@ -84,7 +84,7 @@ def register() -> None:
     global running, _handle
     if display.draws_natively():
         return
-    running = Drawing()
+    running = ViewportDrawing()
     _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")
     for handlers, function in _hooks():
         handlers.append(function)

@@ -13,7 +13,7 @@ from mathutils import Matrix
 
 from ..typed import untyped
 from .cloud import Cloud, texture
-from .order import Order, Part, SortRequest
+from .order import Order, SortedPart, SortRequest
 from .shaders import composite_shader, splat_shader
 from .stage import Placement
 
@@ -25,7 +25,7 @@ CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
 
 @dataclass(frozen=True)
 class Eye:
-    """A camera as OpenGL has it, and the size of its picture."""
+    """A camera in OpenGL's convention, and the size of its image."""
 
     view: np.ndarray  # [4, 4] world to camera, which looks along -z
     projection: np.ndarray  # [4, 4]
@@ -71,7 +71,7 @@ class Scenery:
         """What to sort for this view."""
         blocks = [self.cloud.blocks[placement.source] for placement in self.placements]
         rows = [-(eye.view @ placement.matrix)[2] for placement in self.placements]
-        parts = tuple(Part(block.means, block.first_row, row) for block, row in zip(blocks, rows, strict=True))
+        parts = tuple(SortedPart(block.means, block.first_row, row) for block, row in zip(blocks, rows, strict=True))
         layout = (self.cloud.keys, tuple((placement.key, placement.source) for placement in self.placements))
         return SortRequest(layout, parts, eye.perspective)
 
@@ -142,7 +142,7 @@ def entries_texture(order: Order) -> gpu.types.GPUTexture:
 
 
 def depth_texture(depths: gpu.types.Buffer, eye: Eye) -> gpu.types.GPUTexture:
-    """Depths of the scene as a framebuffer tells them, 0 near to 1 far."""
+    """Texture of the scene's depths from a framebuffer, 0 near to 1 far."""
     return untyped(gpu.types).GPUTexture((eye.width, eye.height), format="R32F", data=depths)
 
 

@@ -13,7 +13,7 @@ from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, upload
 from .order import DepthSorter, Order
-from .stage import Changes, Stage, set_stage
+from .stage import Changes, DrawnScene, collect_scene
 
 MOST_VIEWPORTS = 16
 """Viewports whose state is kept; those closed long ago fall out."""
@@ -29,7 +29,7 @@ class Viewport:
         self._canvas: Canvas | None = None
 
     def canvas(self, eye: Eye) -> Canvas:
-        """To paint on, of the region's size."""
+        """The canvas of the region's size, made anew when that has changed."""
         if self._canvas is None or self._canvas.size != (eye.width, eye.height):
             self._canvas = Canvas(eye.width, eye.height)
         return self._canvas
@@ -41,7 +41,7 @@ class Viewport:
         return self._entries
 
 
-class Drawing:
+class ViewportDrawing:
     """Everything that lives as long as the drawing is switched on."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Drawing:
         self.viewports: dict[int, Viewport] = {}
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-sort")
         self._painter = Painter()
-        self._stages: dict[Hashable, Stage] = {}
+        self._stages: dict[Hashable, DrawnScene] = {}
         self._clouds: dict[Hashable, Cloud] = {}
 
     def draw(self, context: Context) -> None:
@@ -78,20 +78,20 @@ class Drawing:
             kept.clear()
 
     def _draw_scenery(self, context: Context, scenery: Scenery) -> None:
-        eye = eye_of(context.region, context.region_data)
-        viewport = self._viewport(context.region)
+        region: bpy.types.Region = untyped(context).region  # the one that Blender draws
+        eye, viewport = eye_of(region, context.region_data), self._viewport(region)
         canvas, order = viewport.canvas(eye), viewport.sorter.newest(scenery.sort_request(eye))
         depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
         self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
         self._painter.composite(canvas, outline_of(context))
 
-    def _stage(self, context: Context) -> Stage:
+    def _stage(self, context: Context) -> DrawnScene:
         key = _layer_key(context)
         if key not in self._stages:
-            self._stages[key] = set_stage(context.evaluated_depsgraph_get(), self.changes)
+            self._stages[key] = collect_scene(context.evaluated_depsgraph_get(), self.changes)
         return self._stages[key]
 
-    def _cloud(self, context: Context, stage: Stage) -> Cloud:
+    def _cloud(self, context: Context, stage: DrawnScene) -> Cloud:
         key = _layer_key(context)
         found = self._clouds.get(key)
         if found is None or found.keys != tuple(source.key for source in stage.sources):
@@ -120,8 +120,8 @@ def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:
 
 
 def outline_of(context: Context) -> Outline:
-    """As the theme and the viewport's overlays want it."""
-    overlay, theme = context.space_data.overlay, context.preferences.themes[0].view_3d
+    """Colours and width of the outline by theme and overlay settings."""
+    overlay, theme = context.space_data.overlay, untyped(context.preferences.themes[0]).view_3d
     width = max(1, round(context.preferences.system.pixel_size)) if overlay.show_overlays and overlay.show_outline_selected else 0
     return Outline(tuple(theme.object_selected), tuple(theme.object_active), width)
 

@@ -20,7 +20,7 @@ LEVELS = 65_535
 
 
 @dataclass(frozen=True)
-class Part:
+class SortedPart:
     """The splats of one object that stands in the view."""
 
     means: np.ndarray  # [N, 3] float32, in the object's frame
@@ -33,7 +33,7 @@ class SortRequest:
     """What to sort. Orders of the same layout fit each other's splats and objects, even when those have moved."""
 
     layout: Hashable
-    parts: tuple[Part, ...]
+    parts: tuple[SortedPart, ...]
     perspective: bool
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class SortRequest:
 
 @dataclass(frozen=True)
 class Order:
-    """Who is drawn when."""
+    """The order in which splats are drawn."""
 
     request: SortRequest
     entries: np.ndarray  # [M, 2] float32: row in the textures, part; the farthest first

@@ -31,7 +31,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Stage:
+class DrawnScene:
     """The splats of a view layer."""
 
     sources: tuple[Source, ...]
@@ -39,7 +39,7 @@ class Stage:
 
 
 class Changes:
-    """Counts what Blender tells of changed geometry. Touches no data, so that a render's thread may call it."""
+    """Counts the geometry updates of each object.  Touches no data, so that a render's thread may call it."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -53,7 +53,7 @@ class Changes:
                 self._counts[uid] = self._counts.get(uid, 0) + 1
 
     def forget(self) -> None:
-        """Nothing that was read before holds any more."""
+        """Invalidate everything that was read before."""
         self._all += 1
 
     def of(self, target: bpy.types.Object) -> Hashable:
@@ -68,15 +68,16 @@ def is_drawn(target: bpy.types.Object) -> bool:
     return settings.display == "SPLATS" and settings.viewport and target.display_type == "BOUNDS" and is_splat_object(target)
 
 
-def set_stage(depsgraph: bpy.types.Depsgraph, changes: Changes) -> Stage:
+def collect_scene(depsgraph: bpy.types.Depsgraph, changes: Changes) -> DrawnScene:
     """Everything in the evaluated scene that is drawn as splats."""
     sources: dict[Hashable, int] = {}
     found: list[Source] = []
     placements: list[Placement] = []
     for instance in depsgraph.object_instances:
-        original = original_of(shown_by(instance))
-        if shown_by(instance).type != "POINTCLOUD" or not is_drawn(original):
+        target = shown_by(instance)
+        if target.type != "POINTCLOUD" or not is_drawn(original_of(target)):
             continue
+        original = original_of(target)
         key = changes.of(original)
         if key not in sources:
             sources[key] = len(found)
@@ -84,7 +85,7 @@ def set_stage(depsgraph: bpy.types.Depsgraph, changes: Changes) -> Stage:
         placed = _placement(instance, sources[key])
         if placed is not None:
             placements.append(placed)
-    return Stage(tuple(found), tuple(placements))
+    return DrawnScene(tuple(found), tuple(placements))
 
 
 def _placement(instance: bpy.types.DepsgraphObjectInstance, source: int) -> Placement | None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import disk_error
+from ..core.files import write_text
+from ..core.processes import Process, ended_after, run, spawn
 from ..core.protocol.capture_messages import COMMAND, CaptureOrder, CaptureUpdate, read_updates, write_order
 
 VARIABLE = "SPLATWRIGHT_BLENDER"
@@ -55,9 +54,9 @@ class Blender:
                             f"Name a Blender that has the extension: --blender PATH, or {VARIABLE}.")
         asking = ["-c", "import bpy; print(bpy.app.version_string)"] if self.is_python else ["--version"]
         try:
-            done = subprocess.run([str(self.path), *asking], capture_output=True, text=True, timeout=ASK_SECONDS, errors="replace")
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(f"{self.path} could not be run: {error}.", f"Name a Blender: --blender PATH, or {VARIABLE}.") from None
+            done = run([self.path, *asking], seconds=ASK_SECONDS)
+        except UserError as error:
+            raise UserError(error.message, f"Name a Blender: --blender PATH, or {VARIABLE}.") from None
         found = next(filter(None, map(VERSION.match, done.stdout.splitlines())), None)
         if found is None:
             what = "has no module bpy" if self.is_python else "is no Blender"
@@ -95,7 +94,8 @@ def captured(blender: Blender, order: CaptureOrder, log: Path) -> Iterator[list[
 
     Ends it when the caller leaves early. UserError when Blender ends before its work does.
     """
-    with tempfile.TemporaryDirectory(prefix="splatwright-capture-") as folder, _running(blender, Path(folder), order, log) as process:
+    with tempfile.TemporaryDirectory(prefix="splatwright-capture-") as folder, ended_after(
+            _begun(blender, Path(folder), order, log)) as process:
         cursor, code = 0, None
         while code is None:
             code = process.poll()  # before the news, so that all is read after the end
@@ -106,22 +106,11 @@ def captured(blender: Blender, order: CaptureOrder, log: Path) -> Iterator[list[
         raise _failure(code, log)
 
 
-@contextmanager
-def _running(blender: Blender, work: Path, order: CaptureOrder, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, in a group of its own: Ctrl+C is for us to handle. Its standard input closes when we die, however that happens."""
+def _begun(blender: Blender, work: Path, order: CaptureOrder, log: Path) -> Process:
+    """The process; its log begins anew."""
     write_order(order, work)
-    try:
-        with open(log, "wb") as file:
-            process = subprocess.Popen(blender.command(work), stdin=subprocess.PIPE, stdout=file, stderr=file,
-                                       start_new_session=os.name != "nt")
-    except OSError as error:
-        raise disk_error(log, error) from error
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    write_text(log, "")
+    return spawn(blender.command(work), output=log, what="Blender", tied=True)
 
 
 def _failure(code: int, log: Path) -> UserError:

@@ -1,6 +1,6 @@
 """Several captures and trainings, one after the other: how far each is. Blender and `splatwright capture` share it.
 
-Nothing but files tells what is done: batch.json in a dataset says what was captured there, and a job bears a name that only this
+The state lies in files alone: batch.json in a dataset says what was captured there, and a job bears a name that only this
 capture with these settings has. Whoever begins the same batch again, after whatever end, goes on where it was.
 """
 
@@ -10,14 +10,15 @@ import hashlib
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import write_text
 from ..core.protocol.config import TrainConfig, config_to_json
-from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, Stage, Started
+from ..core.protocol.events import Event, Stage, Started
+from ..core.protocol.job_progress import JobProgress
 from ..core.protocol.spec import JobSpec
 from ..core.text import duration
 
@@ -56,6 +57,8 @@ class Task:
     problem: str = ""
     job: str = ""
     note: str = ""
+    training: JobProgress = field(default_factory=JobProgress)
+    """what the events of its job tell"""
 
     @property
     def output(self) -> Path:
@@ -97,23 +100,18 @@ class Task:
         self.state, self.problem, self.eta = TaskState.FAILED, str(error), None
 
     def take_in(self, event: Event) -> None:
-        """Note what an event of the training tells."""
-        match event:
-            case Started():
-                self.done, self.total, self.note, self.problem = event.step, event.max_steps, "", ""
-            case Progress():
-                self.done, self.total, self.eta = event.step, event.max_steps, event.eta_seconds
-                self.step_seconds = 1 / event.steps_per_second if event.steps_per_second > 0 else self.step_seconds
-            case Stage():
-                self.note = f"{event.name} {event.done / event.total:.0%}" if event.total else event.name
-            case Paused():
-                self.problem = event.reason and f"The training paused itself at step {event.step}. {event.reason}"
-            case Finished():
-                self.psnr = event.psnr
-            case Failed():
-                self.problem = f"{event.message} {event.hint}".strip()
-            case _:
-                pass
+        """Update the task by an event of its training."""
+        known = self.training
+        known.apply(event)
+        self.problem = known.problem
+        if known.started and not known.stage:
+            self.done, self.total, self.eta = known.step, known.max_steps, known.eta
+        if known.rate > 0:
+            self.step_seconds = 1 / known.rate
+        if known.finished:
+            self.psnr = known.finished.psnr
+        if isinstance(event, (Started, Stage)):  # also what was said of a queue is past
+            self.note = known.stage and f"{known.stage} {known.fraction:.0%}" if known.max_steps else known.stage
 
 
 def summary(tasks: Sequence[Task]) -> str:
@@ -125,7 +123,7 @@ def summary(tasks: Sequence[Task]) -> str:
 
 
 def progress(tasks: Sequence[Task]) -> tuple[float, float | None]:
-    """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured that tells."""
+    """Share of the whole batch that is done, and the seconds that are left; None while nothing was measured."""
     share = sum(task.share for task in tasks) / max(1, len(tasks))
     views = sum(task.images - (task.done if task.state is TaskState.CAPTURING else 0)
                 for task in tasks if task.state in (TaskState.WAITING, TaskState.CAPTURING))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..core.errors import UserError
 from ..core.formats.registry import read_splats, write_splats
 from ..core.protocol.folder import HEARTBEAT_LOST_SECONDS
+from ..core.protocol.job_progress import JobProgress
 from ..jobs.local_engine import Engine, JobState
 from .tasks import Task, TaskState, job_spec
 
@@ -113,7 +114,7 @@ class Trainings:
         self._runs(task, place, job, summary_sentence)
 
     def _runs(self, task: Task, place: Engine, job: str, cursor: int = 0, writes: bool = True) -> None:
-        task.state, task.job, task.problem = TaskState.TRAINING, job, ""
+        task.state, task.job, task.problem, task.training = TaskState.TRAINING, job, "", JobProgress()
         self._running.append(_Run(task, place, cursor, writes))
 
     def _follow(self, run: _Run) -> None:
@@ -131,7 +132,7 @@ class Trainings:
                 self._restart(run)
             case JobState.PAUSED if task.problem:
                 place.kill(task.job)
-                raise UserError(task.problem, "Begin the batch again to go on with it nonetheless.")
+                raise UserError(task.problem, "Run the batch again to continue it anyway.")
             case JobState.QUEUED:
                 task.note = place.note(task.job) or "waiting for its turn"
             case _:
@@ -140,7 +141,7 @@ class Trainings:
     def _finish(self, run: _Run) -> None:
         result, output = run.place.file(run.task.job, "result.ply"), run.task.output
         if result is None:
-            raise UserError("The training's result is missing.", "Begin the batch again to train once more.")
+            raise UserError("The training's result is missing.", "Run the batch again to repeat the training.")
         if run.writes and (not output.exists() or output.stat().st_mtime < result.stat().st_mtime):
             splats = read_splats(result)
             write_splats(output, splats.gaussians, antialiased=splats.antialiased)
@@ -150,7 +151,7 @@ class Trainings:
     def _restart(self, run: _Run) -> None:
         run.restarts += 1
         if run.restarts > RESTARTS:
-            raise UserError("The engine stopped before the end.", "Begin the batch again to go on from the last checkpoint.")
+            raise UserError("The engine stopped before the end.", "Run the batch again to continue from the last checkpoint.")
         run.place.resume(run.task.job)
 
     def _listen(self, run: _Run) -> None:

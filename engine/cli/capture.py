@@ -50,7 +50,7 @@ def capture(
         image_size: longest side of the images in pixels; 0 keeps what the file says
         samples: render samples; 0 keeps what the file says
         train: train splats from each dataset; here one after the other when all are captured
-        again: capture and train once more what is done already
+        again: capture and train again what is already done
         engine: address of an engine on another computer, as for train; it gets each dataset as soon as it is captured
         blender: a Blender, or a Python with the module bpy; default: SPLATWRIGHT_BLENDER, or the one that is found
     """
@@ -75,7 +75,7 @@ def capture(
 
 
 class Batch:
-    """The datasets that Blender tells of, and the trainings on them; `early`: each begins as soon as its dataset is captured."""
+    """The datasets that Blender reports, and the trainings on them; `early`: each begins as soon as its dataset is captured."""
 
     def __init__(self, config: TrainConfig | None, trainings: Trainings, early: bool):
         self.config, self.trainings, self.early = config, trainings, early
@@ -108,7 +108,7 @@ class Batch:
                 self.trainings.add(task)
 
     def _take_in(self, news: CaptureUpdate, folder: Path) -> None:
-        """Note what Blender tells; a problem of the whole file is that of every dataset of it that is not captured."""
+        """Record what Blender reports; a problem of the whole file is that of every dataset of it that is not captured."""
         if not news.dataset:
             if not any(task.dataset.parent == folder for task in self.tasks):
                 self.tasks.append(Task(folder.name, folder))

@@ -27,13 +27,13 @@ def check(
     sheet: Path | None = None,
     engine: str = "",
 ) -> int:
-    """Look for trouble in a dataset before any time is spent on it. Exit status 1 when training would be pointless.
+    """Check images, poses and start points of a dataset before training. Exit status 1 when training would be pointless.
 
     Args:
         dataset: folder with the images and their cameras
         config: settings of the training that it is meant for
-        sheet: where a PNG of all images with the findings marked goes
-        engine: address of an engine on another computer, which looks in place of this one, and keeps the images for the training
+        sheet: PNG file for a contact sheet of all images with the findings marked
+        engine: address of an engine on another computer, which checks in place of this one, and keeps the images for the training
     """
     address = chosen_address(engine)
     if address:

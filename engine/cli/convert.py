@@ -21,7 +21,7 @@ def convert(
     source_axes: AxesOrAuto = "AUTO",
     format: FormatName = "AUTO",
 ) -> int:
-    """Write a splat file anew: in another format, in the chosen axes, without what no viewer can draw.
+    """Convert a splat file: to another format or other axes. What no viewer can draw is left out.
 
     Args:
         source: a splat file: PLY, compressed PLY, SPZ or .splat

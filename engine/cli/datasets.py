@@ -26,8 +26,8 @@ def export_colmap(dataset: Positional[Path], folder: Positional[Path]) -> int:
     """
     found = read_dataset(dataset)
     check_exportable(found)
-    with progress_bar() as say:
-        write_model(found, folder, say)
+    with progress_bar() as on_progress:
+        write_model(found, folder, on_progress)
     points = len(found.points) if found.points else 0
     print(f"{len(found.views)} images and {points} points written to {folder}; the model lies in {folder / MODEL}.")
     if found.missing:

@@ -10,10 +10,10 @@ from .terminal import print_row
 
 
 def doctor(json: bool = False, folder: Path = Path(), port: int = PORT, graphics: bool = False) -> int:
-    """Look at everything that trainings need here: a sentence and its fix for each. Exit status 1 when something is broken.
+    """Check everything that trainings need on this computer, each with its fix. Exit status 1 when something is broken.
 
     Args:
-        json: one line for programs instead
+        json: print one line of JSON instead
         folder: where trainings will be written
         port: where `splatwright serve` would listen
         graphics: this computer is meant to train on its graphics card: what is missing for that counts as broken

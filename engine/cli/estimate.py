@@ -8,10 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from ..core.errors import UserError
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.protocol.estimate_text import sentence
-from ..core.protocol.events import Estimated, Failed, Finding, Stage
+from ..core.protocol.events import Estimated, Failed, Finding, Stage, error_of
 from ..core.protocol.progress import Step
 from ..core.protocol.spec import JobSpec
 from ..jobs.estimation import POLL_SECONDS, Estimation
@@ -25,7 +24,7 @@ def estimate(
     preset: PresetName = DEFAULT_PRESET,
     engine: str = "",
 ) -> int:
-    """Say how long a training would take, and how much memory and disk, by trying some fifty steps of it. Exit status 1 when it does
+    """Estimate minutes, memory and disk of a training by running about fifty steps of it. Exit status 1 when it does
     not fit, with the setting that would make it fit.
 
     Args:
@@ -42,7 +41,7 @@ def estimate(
         making.stop()
     for event in events:
         if isinstance(event, Failed):
-            raise UserError(event.message, event.hint)
+            raise error_of(event)
     print(*(sentence(event) for event in events if isinstance(event, Estimated)))
     findings = [event for event in events if isinstance(event, Finding)]
     if findings:
@@ -52,9 +51,9 @@ def estimate(
 
 def follow(making: Estimation) -> None:
     """Show how far it is until it is through."""
-    with progress_bar() as say:
+    with progress_bar() as on_progress:
         while making.running:
             stages = [event for event in making.events() if isinstance(event, Stage)]
             if stages:
-                say(Step(stages[-1].name, stages[-1].done, stages[-1].total))
+                on_progress(Step(stages[-1].name, stages[-1].done, stages[-1].total))
             time.sleep(POLL_SECONDS)

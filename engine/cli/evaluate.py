@@ -32,7 +32,7 @@ def evaluate(
     lpips: bool | None = None,
     output: Path | None = None,
 ) -> int:
-    """Measure a splat file, or the result of a training, on views that the training never saw.
+    """Measure a splat file, or the result of a training, on held-out views.
 
     Args:
         scene: a splat file, or a training's folder

@@ -18,18 +18,18 @@ def frames(
     folder: Positional[Path],
     options: Annotated[FrameOptions, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = FrameOptions(),  # noqa: B008
 ) -> int:
-    """Take pictures out of a video: evenly spread, of each stretch the sharpest, upright, in sRGB. Ctrl+C leaves nothing behind.
+    """Extract the sharpest frames of a video, evenly spread over it: upright, in sRGB. Ctrl+C leaves nothing behind.
 
     Args:
         video: a video in any common container
-        folder: where the pictures go; it may hold those of other videos
+        folder: where the frames go; it may hold those of other videos
     """
     from ..sfm.needs import check_video_packages
 
     check_video_packages()
     from ..sfm.frames import extract_frames
 
-    with progress_bar() as say:
-        report = extract_frames(video, folder, options, say)
+    with progress_bar() as on_progress:
+        report = extract_frames(video, folder, options, on_progress)
     print(report.text(), end="")
     return 0

@@ -34,17 +34,17 @@ def instant(
     most: int = MOST,
     axes: Axes = "SUPERSPLAT",
 ) -> int:
-    """Make splats of one picture and its depth, or of a whole dataset whose images have depth maps, without training.
+    """Make splats of one image and its depth map, or of a whole dataset whose images have depth maps, without training.
 
     Args:
-        image: a picture, or a dataset's folder
+        image: an image, or a dataset's folder
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
-        model: a depth model in ONNX or TorchScript that guesses the depth, for example Depth Anything V2
-        depth: the picture's depth map: NumPy file or 16-bit PNG, millimetres along the camera's axis
+        model: a depth model in ONNX or TorchScript, for example Depth Anything V2
+        depth: the image's depth map: NumPy file or 16-bit PNG, millimetres along the camera's axis
         meaning: what the model answers: inverse depth without unit, or metres
-        near: metres to the nearest things, where the model gives no unit
-        far: metres to the farthest things
-        field_of_view: degrees across the picture's longer side; default: what the photo tells, else 55
+        near: metres to the nearest surface, where the model gives no unit
+        far: metres to the farthest surface
+        field_of_view: degrees across the image's longer side; default: from its EXIF, else 55
         most: Gaussians at most
         axes: orientation of the file
     """
@@ -53,7 +53,7 @@ def instant(
         raise UserError("near, far, most or field of view cannot be.", "Give 0 < near < far, and a field of view below 180 degrees.")
     gaussians = _of_dataset(image, most) if image.is_dir() else _of_picture(image, model, depth, meaning, (near, far), field_of_view, most)
     if not len(gaussians):
-        raise UserError("No pixel has both colour and depth.", "Check that picture and depth belong together.")
+        raise UserError("No pixel has both colour and depth.", "Check that image and depth map belong together.")
     make_folder(output.parent)
     write_splats(output, gaussians, axes, chosen=chosen)
     print(f"{len(gaussians)} Gaussians written to {output}")
@@ -67,7 +67,7 @@ def _of_dataset(folder: Path, most: int) -> Gaussians:
     made = depth_gaussians(read_dataset(folder).views, most)
     if made is None:
         raise UserError(f"The images of {folder} have no depth maps.",
-                        "Capture the dataset again with Depth, or name a picture and a --model.")
+                        "Capture the dataset again with Depth, or name an image and a --model.")
     return made
 
 
@@ -78,7 +78,7 @@ def _of_picture(path: Path, model: Path | None, depth: Path | None, meaning: Lit
     from ..training.data.maps import read_depth
 
     if (model is None) == (depth is None):
-        raise UserError("A picture alone says nothing about depth.", "Name a depth model with --model, or a depth map with --depth.")
+        raise UserError("A single image holds no depth.", "Name a depth model with --model, or a depth map with --depth.")
     guess = load_depth_model(model) if model else None
     picture = read_image(path)
     metres = depth_of(guess(picture[..., :3]), meaning, *span) if guess else read_depth(depth or path)
@@ -96,5 +96,5 @@ def _fitting(picture: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:
     height, width = depth.shape
     if abs(picture.shape[1] * height - picture.shape[0] * width) > max(picture.shape[:2]) or width > picture.shape[1]:
         raise UserError(f"{path.name} is {picture.shape[1]} x {picture.shape[0]} pixels, its depth map {width} x {height}.",
-                        "Use a depth map that was made from this picture.")
+                        "Use a depth map that was made from this image.")
     return (area_average(picture, width, height) + 0.5).astype(np.uint8)

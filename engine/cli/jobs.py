@@ -64,7 +64,7 @@ def megabytes(size: int) -> str:
 
 
 def row_of(job: JobFolder) -> JobRow:
-    """A job folder of this computer; one that copies a job of a remote engine says so."""
+    """A row for a job folder of this computer; copies of remote jobs are marked."""
     remote_state = read_remote_state(job)
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime((job.path / "job.json").stat().st_mtime))
     if remote_state:

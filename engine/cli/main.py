@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 import tyro
 
 from ..core.errors import UserError
+from ..core.former_names import SETTINGS
 from ..core.protocol.config import DEFAULT_PRESET, PRESETS
 from .capture import capture
 from .check import check
@@ -48,10 +50,22 @@ def with_preset(arguments: list[str]) -> list[str]:
     return [*arguments[:1], *flags, *arguments[1:]]
 
 
+def with_current_names(arguments: list[str]) -> list[str]:
+    """Flags of settings under their current names, where a script uses a former one: --no-trial is --no-smoke-test."""
+    return [current_flag(word) for word in arguments]
+
+
+def current_flag(word: str) -> str:
+    """One word of a command line; others than flags with a former name stay as they are."""
+    parts = re.fullmatch(r"--(no[-_])?([a-z_-]+)(=.*)?", word, re.DOTALL)
+    current = parts and SETTINGS.get(parts[2].replace("-", "_"))
+    return f"--{parts[1] or ''}{current.replace('_', '-')}{parts[3] or ''}" if parts and current else word
+
+
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
     try:
-        return app.cli(args=with_preset(arguments), prog="splatwright", description="Trains 3D Gaussian splats.") or 0
+        return app.cli(args=with_preset(with_current_names(arguments)), prog="splatwright", description="Trains 3D Gaussian splats.") or 0
     except UserError as error:
         print_error(error)
         return 1

@@ -63,7 +63,7 @@ def _found(photos: Path, dataset: Path, options: PosesOptions) -> PosesReport:
     check_packages()
     from ..sfm.poses import find_poses
 
-    with progress_bar() as say:
-        report = find_poses(photos, dataset, options.validate(), say)
+    with progress_bar() as on_progress:
+        report = find_poses(photos, dataset, options.validate(), on_progress)
     print(report.text(), end="")
     return report

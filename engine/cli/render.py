@@ -33,16 +33,16 @@ def render(
     rate: int = 30,
     background: Literal["black", "white"] = "black",
 ) -> int:
-    """Render a splat file through cameras, as pictures in a folder or, where the output ends in .mp4, as a film.
+    """Render a splat file through cameras, as images in a folder or, where the output ends in .mp4, as a video.
 
     Args:
         scene: a splat file, or a training's folder
         path: a dataset's folder, a transforms.json, or a camera_path.json of nerfstudio's viewer; default: an orbit around the splats
-        output: folder for the pictures, or a film
+        output: folder for the images, or an .mp4 file
         resolution: longest image side in pixels
         all_views: every camera of a dataset, not only the held-out ones
         frames: this many on a smooth flight past the cameras, or on the orbit; default: the cameras themselves, 240 for an orbit
-        rate: frames a second of a film
+        rate: frames a second of a video
         background: what lies behind the splats
     """
     from ..evaluation.pictures import write_film, write_pictures
@@ -60,7 +60,7 @@ def render(
                 count = write_film(output, (picture for _, picture in pictures), rate, tick)
                 print(f"{count} frames written to {output}")
             else:
-                print(f"{len(write_pictures(output, pictures, tick))} pictures written to {output}")
+                print(f"{len(write_pictures(output, pictures, tick))} images written to {output}")
     return 0
 
 

@@ -11,7 +11,7 @@ from ..core.protocol.folder import JobFolder
 
 
 def report(job: tyro.conf.Positional[Path], open: bool = False) -> int:
-    """Write the report of a training, or of what there is of it: report.html in its folder, one file that holds everything.
+    """Write the report of a training, also of one that has not ended: report.html in its folder, one self-contained file.
 
     Args:
         job: the training's folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, assert_never
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,8 +15,9 @@ from rich.table import Table
 
 from ..batch.tasks import Task, TaskState, progress, summary, time_left
 from ..core.errors import UserError
-from ..core.protocol.events import Estimated, Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.events import Evaluated, Event, Finding, Finished, Paused, Posed, Progress, Started
+from ..core.protocol.job_progress import JobProgress
+from ..core.protocol.progress import OnProgress, Step
 from ..jobs.local_engine import Engine, JobState
 
 console = Console(stderr=True, soft_wrap=True)
@@ -67,12 +68,12 @@ def counted(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Say]:
+def progress_bar() -> Iterator[OnProgress]:
     """Shows the steps that it is told, one bar a stage, and their notes as lines."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
     with Bar(*columns, console=console) as bar:
-        def say(step: Step) -> None:
+        def on_progress(step: Step) -> None:
             if step.note:
                 console.print(step.note, markup=False, highlight=False)
             if step.note and not step.total:
@@ -81,7 +82,7 @@ def progress_bar() -> Iterator[Say]:
                 tasks[step.name] = bar.add_task(step.name, total=None)
             bar.update(tasks[step.name], completed=step.done, total=step.total or None)
 
-        yield say
+        yield on_progress
 
 
 @contextmanager
@@ -134,8 +135,8 @@ def follow(engine: Engine, job: str, cursor: int = 0) -> Event | None:
             events, cursor = engine.events(job, cursor)
             for event in events:
                 view.show(event)
-            if isinstance(view.last, (Finished, Failed, Paused)) or not alive:
-                return view.last
+            if view.progress.end or not alive:
+                return view.progress.end
             _wait(engine, job)
 
 
@@ -149,44 +150,21 @@ def _wait(engine: Engine, job: str) -> None:
 
 
 class _View:
-    """Turns events into a progress bar and lines."""
+    """Draws how a job stands as a progress bar, and what is worth a line as lines."""
 
     def __init__(self, bar: Bar, task: TaskID):
         self.bar, self.task = bar, task
-        self.last: Event | None = None
-        self.psnr = self.beside = ""
+        self.progress = JobProgress()
+        self.beside = ""
 
     def show(self, event: Event) -> None:
-        match event:
-            case Started():
-                console.print(f"{event.train_views} views to train on, {event.eval_views} held out, {event.gaussians} Gaussians, "
-                              f"{event.backend}" + (f", going on from step {event.step}" if event.step else ""))
-                self._update(description="training", completed=event.step, total=event.max_steps)
-            case Progress():
-                figures = f"loss {event.loss:.4f}  {self.psnr}{event.gaussians:,} Gaussians  {event.steps_per_second:.1f} it/s"
-                figures += f"  {self.beside}" if self.beside else ""
-                self._update(completed=event.step, figures=figures)
-            case Evaluated():
-                self.psnr = f"PSNR {event.psnr:.2f} dB  "
-                console.print(f"step {event.step}: PSNR {event.psnr:.2f} dB, SSIM {event.ssim:.4f} on {event.views} held-out views")
-            case Finding():
-                print_findings([event])
-            case Paused():
-                self._update(description="paused")
-                self.last = event if event.reason else self.last
-            case Finished():
-                self._update(description="stopped" if event.stopped else "finished", completed=event.step)
-                self.last = event
-            case Failed():
-                self.last = event
-            case Stage():
-                self._update(description=event.name, completed=event.done, total=event.total or None)
-            case Posed():
-                console.print(f"{event.placed} of {event.photos} photos have a camera")
-            case Preview() | Estimated():
-                pass
-            case _:
-                assert_never(event)
+        """Take in one event."""
+        self.progress.apply(event)
+        print_event(event)
+        if isinstance(event, Progress):
+            self._update(figures=figures(self.progress, self.beside))
+        if self.progress.word is event:
+            self._update(description=doing(self.progress), completed=self.progress.step, total=self.progress.max_steps or None)
 
     def note(self, note: str) -> None:
         """What stands beside the figures, or alone before there are any."""
@@ -196,3 +174,35 @@ class _View:
 
     def _update(self, **fields: Any) -> None:
         self.bar.update(self.task, **fields)
+
+
+def print_event(event: Event) -> None:
+    """A line about an event, where it is worth one."""
+    match event:
+        case Started():
+            console.print(f"{event.train_views} views to train on, {event.eval_views} held out, {event.gaussians} Gaussians, "
+                          f"{event.backend}" + (f", going on from step {event.step}" if event.step else ""))
+        case Evaluated():
+            console.print(f"step {event.step}: PSNR {event.psnr:.2f} dB, SSIM {event.ssim:.4f} on {event.views} held-out views")
+        case Posed():
+            console.print(f"{event.placed} of {event.photos} photos have a camera")
+        case Finding():
+            print_findings([event])
+
+
+def doing(job: JobProgress) -> str:
+    """What a job does, in a word or a few."""
+    match job.word:
+        case Finished():
+            return "stopped" if job.stopped else "finished"
+        case Paused():
+            return "paused"
+        case _:
+            return job.stage or ("training" if job.started else "starting")
+
+
+def figures(job: JobProgress, beside: str) -> str:
+    """The figures of a training at work."""
+    psnr = f"PSNR {job.psnr:.2f} dB  " if job.psnr is not None else ""
+    said = f"loss {job.loss:.4f}  {psnr}{job.gaussians:,} Gaussians  {job.rate:.1f} it/s"
+    return f"{said}  {beside}" if beside else said

@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.formats.registry import format_of, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
-from ..core.protocol.events import Failed, Finished, Paused
+from ..core.protocol.events import Failed, Finished, Paused, error_of
 from ..core.protocol.folder import JobFolder, JobSpec
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
@@ -65,11 +65,11 @@ def train(
                           "steps": last.step, "seconds": last.seconds}))
         return 0
     if isinstance(last, Failed):
-        raise UserError(last.message, last.hint)
+        raise error_of(last)
     if isinstance(last, Paused):
         place.kill(folder.name)
         raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
-                        "Its checkpoint is kept: run the same command again to go on nonetheless, or mend the cause and begin anew.")
+                        "Its checkpoint is kept: run the same command again to go on anyway, or fix the cause and start a new training.")
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 
@@ -103,10 +103,13 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     engine.resume(folder.name)
 
 
+CHANGEABLE = ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure")
+"""Settings that may change when a training goes on."""
+
+
 def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
-    changes = {name: getattr(asked, name) for name in ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "trial",
-                                                       "pause_when_sick")}
+    changes = {name: getattr(asked, name) for name in CHANGEABLE}
     return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 

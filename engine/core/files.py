@@ -45,9 +45,9 @@ def read_json(path: Path, wanted: str, hint: str) -> dict[str, Any]:
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON: {error}.", hint) from None
+        raise UserError(f"{path} is not valid JSON: {error}.", hint, "file.json", path=path, problem=error) from None
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds no {wanted}.", hint)
+        raise UserError(f"{path} holds no {wanted}.", hint, "file.no_object", path=path, wanted=wanted)
     return values
 
 
@@ -63,11 +63,14 @@ def make_folder(path: Path) -> Path:
 def disk_error(path: Path, error: OSError) -> UserError:
     """The sentence for an operating-system error about `path`."""
     if error.errno in _FULL:
-        return UserError(f"The disk is full: {path} could not be written.", "Free some space and try again.")
+        return UserError(f"The disk is full: {path} could not be written.", "Free some space and try again.", "disk.full", path=path)
     if error.errno is None and "written" in str(error):  # numpy's tofile on a full disk gives no number
         return disk_error(path, OSError(errno.ENOSPC, "No space left on device"))
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return UserError(f"{path} may not be used: {error.strerror}.", "Choose a place that you may read and write.")
+        return UserError(f"{path} may not be used: {error.strerror}.", "Choose a place that you may read and write.",
+                         "disk.forbidden", path=path, problem=error.strerror)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return UserError(f"{path} cannot be reached: {error.strerror}.", "Check that the folder exists.")
-    return UserError(f"{path} could not be used: {error.strerror or error}.", "Check the disk and try again.")
+        return UserError(f"{path} cannot be reached: {error.strerror}.", "Check that the folder exists.",
+                         "disk.absent", path=path, problem=error.strerror)
+    return UserError(f"{path} could not be used: {error.strerror or error}.", "Check the disk and try again.",
+                     "disk.other", path=path, problem=error.strerror or error)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 
 NAMED = 3
-"""Names that are told before the rest is only counted."""
+"""Names that are listed before the others are only counted."""
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 1 h 5 min, 2 min 3 s, 7 s; "some time" where nobody knows."""
+    """Seconds as text: 1 h 5 min, 2 min 3 s, 7 s; "some time" for None and values that are not finite."""
     if seconds is None or not math.isfinite(seconds):
         return "some time"
     minutes, rest = divmod(int(max(0.0, seconds) + 0.5), 60)

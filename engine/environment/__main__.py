@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
 
 def existing(wheels: Path | None) -> Path | None:
-    """The folder of wheels; UserError when it holds none."""
+    """The folder itself, None for none; UserError when it holds no wheels."""
     if wheels is not None and not any(wheels.glob("*.whl")):
         raise UserError(f"{wheels} holds no wheels.", "Choose the folder with the .whl files, or leave it empty to install from the index.")
     return wheels
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def write_line(answer: dict[str, object]) -> None:
-    """One line for whoever started this."""
+    """Print one line of JSON for the parent process."""
     print(json.dumps(answer), flush=True)
 
 

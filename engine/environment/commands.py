@@ -1,23 +1,21 @@
-"""Running uv and its like: every line they say goes into the log, and what went wrong becomes a sentence."""
+"""Running uv and other commands: their output goes to the log, a failure becomes a UserError."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
+from ..core.processes import PIPE, Process, clean_environment, spawn
 
 TAIL = 60
 """Last lines in which a failure is looked for."""
 
 WATCH_SECONDS = 0.5
-OURS_ALONE = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "CONDA_PREFIX")
-"""Variables that would let a Python of the environment find packages of others."""
+OTHERS = ("VIRTUAL_ENV", "CONDA_PREFIX")
+"""Variables that would let uv or pip install into another environment."""
 
 FAILURES = (
     ("no space left|os error 28|not enough space|os error 112",
@@ -35,22 +33,19 @@ FAILURES = (
     ("permission denied|os error 13|read-only",
      "A file may not be written: {line}", "Choose a folder that you may write to."),
 )
-"""What a failed command may have said, in the order of how much it explains."""
+"""Patterns in the output of failed commands, the most specific first."""
 
 
 def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str] | None = None, watch: Callable[[], None] = lambda: None,
                keep_open: tuple[int, ...] = ()) -> str:
     """Run a command to its end and return what it said; `watch` is called meanwhile, in this thread.
 
-    `extra` goes into its environment, the descriptors `keep_open` stay open in it. UserError when it fails.
+    `extra` goes into its environment, the descriptors `keep_open` stay open in it. It belongs to our group: whoever ends the installation
+    ends it, too. UserError when it fails.
     """
     said: list[str] = []
-    inherited = {"pass_fds": keep_open} if os.name != "nt" else {}
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   encoding="utf-8", errors="replace", env=own_environment(extra or {}), **inherited, **NO_CONSOLE)
-    except OSError as error:
-        raise UserError(f"{what} could not be started: {error.strerror or error}.", f"Check {command[0]}.") from error
+    process = spawn(command, environment=clean_environment(extra or {}, OTHERS), output=PIPE, what=what, own_group=False,
+                    keep_open=keep_open)
     reader = threading.Thread(target=_copy, args=(process, log, said), daemon=True)
     reader.start()
     while reader.is_alive():
@@ -61,13 +56,8 @@ def run_logged(command: list[str], log: Path, what: str, extra: Mapping[str, str
     return "".join(said)
 
 
-def own_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Variables for a Python that shall see its own packages alone."""
-    return {name: value for name, value in os.environ.items() if name not in OURS_ALONE} | {"PYTHONNOUSERSITE": "1"} | dict(extra)
-
-
 def explained(what: str, said: list[str], log: Path) -> UserError:
-    """The sentence for what a failed command said."""
+    """UserError for the output of a failed command."""
     lines = [line.strip() for line in said[-TAIL:] if line.strip()]
     for pattern, message, hint in FAILURES:
         found = [line for line in lines if re.search(pattern, line, re.IGNORECASE)]
@@ -82,8 +72,8 @@ def _bare(line: str) -> str:
     return re.sub(r"^(error|cause|warning): ", "", line[:200], flags=re.IGNORECASE).rstrip(".") + "."
 
 
-def _copy(process: subprocess.Popen[str], log: Path, said: list[str]) -> None:
-    """A full disk ends the log, not the work."""
+def _copy(process: Process, log: Path, said: list[str]) -> None:
+    """Copy output to the log and to `said`; a full disk ends the log alone."""
     assert process.stdout is not None
     for line in process.stdout:
         said.append(line)

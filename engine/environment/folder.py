@@ -1,6 +1,6 @@
 """The folder of the full engine on the disk: which environments are in it, which one is in use, and what state they are in.
 
-An environment begins with the file `incomplete` and ends with the file `version`; whatever happens in between, its state can be told.
+An environment begins with the file `incomplete` and ends with the file `version`; an interruption in between is seen by `incomplete`.
 The file `current` names the one in use.
 """
 
@@ -31,7 +31,7 @@ class InstallState(Enum):
     READY = "ready"
     OUTDATED = "outdated"  # it works, and the extension has a newer one
     BROKEN = "broken"  # the Python that it was built on is gone
-    INSTALLING = "installing"  # a process of whoever asks works on it; the folder alone does not tell
+    INSTALLING = "installing"  # known by the process that installs, not by the folder
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Environment:
         make_folder(self.path)
         write_text(self.path / "incomplete", "An installation began here and has not ended.\n")
 
-    def finish(self) -> None:
+    def mark_ready(self) -> None:
         """Mark it as complete; the version comes last."""
         (self.path / "incomplete").unlink(missing_ok=True)
         write_text(self.path / "version", json.dumps({"version": engine_version(), "backend": self.backend}) + "\n")
@@ -87,7 +87,7 @@ class EngineFolder:
         return Environment(self.root / "environments" / f"{backend.name}-{fingerprint(backend)}")
 
     def environments(self) -> list[Environment]:
-        """All that are there, unfinished ones too."""
+        """All environments of the folder, unfinished ones included."""
         folder = self.root / "environments"
         return [Environment(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
 
@@ -101,7 +101,7 @@ class EngineFolder:
         return found if name and found.complete else None
 
     def use(self, environment: Environment) -> None:
-        """Take a complete environment into use, and let the others go."""
+        """Make a complete environment the current one, and delete the others."""
         write_text(self.root / "current", environment.path.name + "\n")
         for other in self.environments():
             if other != environment:
@@ -119,7 +119,7 @@ class EngineFolder:
         return InstallState.READY if backend and self.wanted(backend) == current else InstallState.OUTDATED
 
     def remove(self) -> None:
-        """Uninstall: everything goes, the file that names the one in use first. UserError when something is left."""
+        """Delete the folder, first the file `current`. UserError when files are in use."""
         if not self.root.exists():
             return
         with self.locked():
@@ -145,7 +145,7 @@ class EngineFolder:
             _lock(descriptor)
             yield descriptor
         except BlockingIOError:
-            raise UserError("The full engine is being installed or removed already.", "Wait until that ends.") from None
+            raise UserError("The full engine is being installed or removed already.", "Wait until it ends.") from None
         finally:
             os.close(descriptor)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..core.console import NO_CONSOLE
+from ..core.errors import UserError
+from ..core.processes import run
 
 ASK_SECONDS = 20
 QUERY = ("--query-gpu=name,compute_cap", "--format=csv,noheader")
@@ -35,7 +35,7 @@ class Graphics:
 
 
 def find_graphics() -> Graphics | None:
-    """What is built in here; None without an NVIDIA card that works."""
+    """The graphics card of this computer; None without a working NVIDIA card."""
     return from_nvidia_smi(_nvidia_smi) or from_library()
 
 
@@ -77,9 +77,8 @@ def from_library() -> Graphics | None:
 
 def _nvidia_smi(*arguments: str) -> str:
     try:
-        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, errors="replace", timeout=ASK_SECONDS,
-                              stdin=subprocess.DEVNULL, check=False, **NO_CONSOLE)
-    except (OSError, subprocess.SubprocessError):
+        done = run(["nvidia-smi", *arguments], seconds=ASK_SECONDS)
+    except UserError:
         return ""
     return "" if done.returncode else done.stdout
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from .backends import LOCKS, Backend
 from .commands import run_logged
 from .folder import EngineFolder, Environment
@@ -42,7 +42,7 @@ class InstallRequest:
         return self.wheels is not None
 
 
-def install(request: InstallRequest, say: Say) -> Environment:
+def install(request: InstallRequest, on_progress: OnProgress) -> Environment:
     """Install, go on with an interrupted installation, or upgrade; the environment that is in use then.
 
     UserError with the fix when it cannot be done; an environment that was in use before stays so.
@@ -51,9 +51,9 @@ def install(request: InstallRequest, say: Say) -> Environment:
     with folder.locked() as lock:
         found = folder.wanted(request.backend)
         if not (found.complete and found.python.exists()):
-            Building(request, folder, found, say, lock).build()
+            Building(request, folder, found, on_progress, lock).build()
         folder.use(found)
-    say(Step("Ready", 1, 1))
+    on_progress(Step("Ready", 1, 1))
     return found
 
 
@@ -64,7 +64,7 @@ class Building:
     request: InstallRequest
     folder: EngineFolder
     target: Environment
-    say: Say
+    on_progress: OnProgress
     lock: int
 
     def build(self) -> None:
@@ -78,7 +78,7 @@ class Building:
         self._fetch_packages(uv)
         self._add_engine(uv)
         self._self_check()
-        self.target.finish()
+        self.target.mark_ready()
 
     def _check_graphics(self) -> None:
         """UserError when the packages could not be used, before gigabytes are fetched."""
@@ -100,7 +100,7 @@ class Building:
 
     def _uv(self) -> Path:
         """uv from PATH, from an earlier installation, or from its wheel."""
-        self.say(Step("Fetching the installer"))
+        self.on_progress(Step("Fetching the installer"))
         found = shutil.which("uv")
         if found:
             return Path(found)
@@ -117,7 +117,7 @@ class Building:
         return ["--no-index", "--find-links", str(self.request.wheels)] if self.request.offline else []
 
     def _make_environment(self, uv: Path) -> None:
-        self.say(Step("Making the environment"))
+        self.on_progress(Step("Making the environment"))
         own = needs_own_python(self.request.backend) and not prebuilt(self.request.backend, self._wheel_names())
         if own and self.request.offline:
             raise UserError("Blender's Python cannot compile gsplat's kernels, and without a network no other can be fetched.",
@@ -134,7 +134,7 @@ class Building:
 
         def watch() -> None:
             size = (folder_size(self.folder.root) - began) // MEGABYTE
-            self.say(Step("Fetching packages (MB)", min(size, backend.disk // MEGABYTE), backend.disk // MEGABYTE))
+            self.on_progress(Step("Fetching packages (MB)", min(size, backend.disk // MEGABYTE), backend.disk // MEGABYTE))
 
         self._run([str(uv), "pip", "sync", "--python", str(self.target.python), "--only-binary", ":all:", *own_index, *self._offline(),
                    str(lock)], "Fetching the packages", watch)
@@ -151,14 +151,14 @@ class Building:
         return f"{head}\ngsplat=={version}\n{''.join(lines[after:])}"
 
     def _add_engine(self, uv: Path) -> None:
-        self.say(Step("Adding the engine"))
+        self.on_progress(Step("Adding the engine"))
         wheel = write_wheel(self.target.path)
         self._run([str(uv), "pip", "install", "--python", str(self.target.python), "--no-deps", "--offline", "--no-cache", str(wheel)],
                   "Adding the engine")
 
     def _self_check(self) -> None:
         """UserError with the first thing that does not work."""
-        self.say(Step("Checking; compiling the kernels takes 5 to 20 minutes" if self.request.backend.cuda else "Checking"))
+        self.on_progress(Step("Checking; compiling the kernels takes 5 to 20 minutes" if self.request.backend.cuda else "Checking"))
         command = [str(self.target.python), "-m", f"splatwright.{CHECK}", "--json", *(["--graphics"] if self.request.backend.cuda else [])]
         said = self._run(command, "The self-check")
         try:

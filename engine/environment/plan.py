@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
+from ..core.processes import run
 from .backends import CPU, CUDA, Backend
 from .graphics import Graphics, Version, find_graphics
 
@@ -38,7 +37,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Plan:
+class InstallPlan:
     """What to install here, and why it is this."""
 
     backend: Backend
@@ -47,17 +46,17 @@ class Plan:
 
 
 def look_around(wheels: Path | None = None) -> Surroundings:
-    """Ask this computer."""
+    """Inspect this computer."""
     names = tuple(sorted(path.name for path in wheels.glob("*.whl"))) if wheels else ()
     return Surroundings(sys.platform, find_graphics(), toolkit_generation(), cpp_compiler() is not None, names)
 
 
-def choose(here: Surroundings) -> Plan:
+def choose(here: Surroundings) -> InstallPlan:
     """The best set that works here; the sentence says why it is not a better one."""
     if here.platform == "darwin":
-        return Plan(CPU, f"Macs have no NVIDIA card: {PHOTOS_ALONE}")
+        return InstallPlan(CPU, f"Macs have no NVIDIA card: {PHOTOS_ALONE}")
     if here.graphics is None:
-        return Plan(CPU, f"No NVIDIA graphics card with a driver was found: {PHOTOS_ALONE}",
+        return InstallPlan(CPU, f"No NVIDIA graphics card with a driver was found: {PHOTOS_ALONE}",
                     "For a card of another make there is nothing to do; for one of NVIDIA, install its driver and restart.")
     fitting = [backend for backend in CUDA if backend.suits(here.graphics)]
     if not fitting:
@@ -65,11 +64,11 @@ def choose(here: Surroundings) -> Plan:
     able = [backend for backend in fitting if gets_kernels(backend, here)]
     if not able:
         return _no_kernels(here, here.graphics)
-    return Plan(able[0], f"{here.graphics.card}: {driver_sentence(here.graphics)} {able[0].title} suits it.")
+    return InstallPlan(able[0], f"{here.graphics.card}: {driver_sentence(here.graphics)} {able[0].title} suits it.")
 
 
 def unsuited(backend: Backend, graphics: Graphics | None) -> UserError | None:
-    """Why a set that somebody chose cannot train here; None when it can, or is for processors."""
+    """Why a chosen set cannot train here; None when it can, or is for processors."""
     if backend.cuda is None or (graphics and backend.suits(graphics)):
         return None
     hint = "Let the installer choose what suits this computer."
@@ -104,23 +103,23 @@ def driver_sentence(graphics: Graphics) -> str:
     return f"Your {name} supports CUDA {_dotted(graphics.cuda)};"
 
 
-def _no_pytorch(graphics: Graphics) -> Plan:
+def _no_pytorch(graphics: Graphics) -> InstallPlan:
     oldest = CUDA[-1]
     if graphics.cuda[0] < 12:
-        return Plan(CPU, f"{driver_sentence(graphics)} PyTorch needs 12.0. {BUILT_IN}",
+        return InstallPlan(CPU, f"{driver_sentence(graphics)} PyTorch needs 12.0. {BUILT_IN}",
                     "Update the driver to 525 or later (580 is best), restart, then install.")
     newer = graphics.capability is not None and graphics.capability >= oldest.cards[0]
     hint = "Update the driver to 580 or later, restart, then install." if newer else "Use a card of the GeForce 900 series or later."
-    return Plan(CPU, f"{driver_sentence(graphics)} no PyTorch for it runs on {graphics.card}. {BUILT_IN}", hint)
+    return InstallPlan(CPU, f"{driver_sentence(graphics)} no PyTorch for it runs on {graphics.card}. {BUILT_IN}", hint)
 
 
-def _no_kernels(here: Surroundings, graphics: Graphics) -> Plan:
+def _no_kernels(here: Surroundings, graphics: Graphics) -> InstallPlan:
     needs = [] if here.compiler else ["Visual Studio's C++ build tools" if here.platform == "win32" else "a C++ compiler (package g++)"]
     generation = min(graphics.cuda[0], 13)
     if here.toolkit != generation and not (generation == 13 and here.platform == "linux"):
         needs.append(f"NVIDIA's CUDA toolkit {generation} (nvcc)")
     update = ", or update the driver to 580 or later" if generation < 13 and here.platform == "linux" and here.compiler else ""
-    return Plan(CPU, f"{driver_sentence(graphics)} gsplat's kernels must be compiled for it, and the tools are missing. {BUILT_IN}",
+    return InstallPlan(CPU, f"{driver_sentence(graphics)} gsplat's kernels must be compiled for it, and the tools are missing. {BUILT_IN}",
                 f"Install {' and '.join(needs)}{update}, then install again.")
 
 
@@ -130,8 +129,8 @@ def toolkit_generation() -> int | None:
     if nvcc is None:
         return None
     try:
-        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=20, check=False, **NO_CONSOLE).stdout
-    except (OSError, subprocess.SubprocessError):
+        said = run([nvcc, "--version"], seconds=20).stdout
+    except UserError:
         return None
     found = re.search(r"release (\d+)\.", said)
     return int(found[1]) if found else None

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.datasets.dataset import Dataset
-from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.events import Estimated, Finding
-from ..core.protocol.progress import Say, silent
+from ..core.protocol.events import Estimated, Finding, error_of
+from ..core.protocol.progress import OnProgress, ignore_progress
 from ..preflight.pose_checks import check_completeness, unsound_poses
 from ..training.backend import BackendName, Model
-from ..training.engines import Choice, choose_backend, create_model, device_errors
+from ..training.engines import BackendChoice, choose_backend, create_model, device_errors
 from ..training.requirements import check_demands, settled
 from .budget import free_disk
 from .fit import Fitting, misfit
@@ -24,8 +23,8 @@ CROWDED = 1.5
 """Load average a core from which on a computer counts as busy: what the estimate itself adds in a few seconds is less."""
 
 
-def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = silent, tick: Tick = lambda: None,
-             make_model: Callable[..., Model] = create_model, choice: Choice | None = None) -> tuple[Estimated, list[Finding]]:
+def estimate(dataset: Dataset, config: TrainConfig, folder: Path, on_progress: OnProgress = ignore_progress, tick: Tick = lambda: None,
+             make_model: Callable[..., Model] = create_model, choice: BackendChoice | None = None) -> tuple[Estimated, list[Finding]]:
     """Try the training for some seconds, and say what all of it takes and whether it fits.
 
     Files lie in `folder` for a moment, which should be on the disk of the jobs. `tick` is called before every step and may raise to
@@ -33,13 +32,13 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, say: Say = sil
     """
     for finding in (*check_completeness(dataset), *unsound_poses(dataset.views)):
         if finding.severity == "error":
-            raise UserError(finding.message, finding.hint)
+            raise error_of(finding)
     choice = choice or choose_backend(config, tick)
     check_demands(config, dataset, choice.engine)
     decided = settled(config, dataset, choice.engine)
     with device_errors(choice.engine):
-        forecast = Forecast(probe(dataset, decided, choice.engine, folder, say, tick, make_model), free_disk(folder))
-    findings = [*crowded(choice.engine), *([Finding("info", choice.reason, choice.hint)] if choice.hint else [])]
+        forecast = Forecast(probe(dataset, decided, choice.engine, folder, on_progress, tick, make_model), free_disk(folder))
+    findings = [*crowded(choice.engine), *([choice.finding] if choice.hint else [])]
     return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]
 
 
@@ -49,4 +48,4 @@ def crowded(engine: BackendName) -> list[Finding]:
     if engine != "cpu" or not hasattr(os, "getloadavg") or os.getloadavg()[0] < cores * CROWDED:
         return []
     return [Finding("info", "Other programs keep the computer busy, so the minutes are rough: without them it is faster.",
-                    "Estimate again when it has less to do.", "busy")]
+                    "Estimate again when it has less to do.", "busy", code="estimate.computer_busy")]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Estimated, Finding
 from ..core.text import duration
-from ..preflight import thresholds as limit
 from ..training.data.image_store import AHEAD, GIGABYTE
 from .forecast import Forecast
+
+MEMORY_SHARE = 0.9
+"""Share of the free memory that a training may need."""
 
 ROOM: dict[str, float] = {"max_gaussians": 0.01, "resolution": 0.1}
 """What is lowered for want of room, and the least share of it that may be left; in the order of what costs the least quality."""
@@ -50,7 +53,7 @@ class Fitting:
     def shortfalls(self, config: TrainConfig, share: float = 1.0) -> list[Shortfall]:
         """What does not suffice for a training with these settings, of a share of what there is."""
         needed = self._forecast.estimate(config)
-        rows = [Shortfall("memory", needed.memory, limit.MEMORY_SHARE * needed.free_memory),
+        rows = [Shortfall("memory", needed.memory, MEMORY_SHARE * needed.free_memory),
                 Shortfall("card", max(needed.card, self._forecast.planned_card(config)), needed.free_card or float("inf")),
                 Shortfall("disk", needed.disk, needed.free_disk or float("inf")),
                 Shortfall("time", needed.seconds, config.max_minutes * 60 or float("inf"))]
@@ -115,11 +118,18 @@ def misfit(fitting: Fitting, forecast: Forecast, config: TrainConfig) -> list[Fi
     message = f"The training {', and '.join(lack.sentence for lack in lacks)}."
     mended = fitting.mended(config)
     if mended is None:
-        return [Finding("warning", message, oversized(lacks), "fit", lacks[0].needed)]
+        return [Finding("warning", message, oversized(lacks), "fit", lacks[0].needed,
+                        code="estimate.oversized", values=values(**lacking(lacks)))]
     changed = [name for name in ("image_memory", *TIME) if getattr(mended, name) != getattr(config, name)]
     hint = f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}."
     settings = tuple(f"{name}={getattr(mended, name)}" for name in changed)
-    return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings)]
+    return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings,
+                    code="estimate.fit", values=values(**lacking(lacks), settings=", ".join(settings)))]
+
+
+def lacking(lacks: list[Shortfall]) -> dict[str, float]:
+    """By name what is needed and what there is of that which does not suffice, in bytes or seconds."""
+    return {f"{lack.kind}_{name}": figure for lack in lacks for name, figure in (("needed", lack.needed), ("there", lack.there))}
 
 
 def oversized(lacks: list[Shortfall]) -> str:

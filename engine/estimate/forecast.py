@@ -1,4 +1,7 @@
-"""A whole training reckoned from a probe: its minutes, its memory, its disk, for any settings near those that were tried."""
+"""The cost of a whole training: minutes, memory and disk, reckoned from a probe, for any settings near those that were tried.
+
+Where nothing was tried, usual_probe.py stands in for measurements.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +163,7 @@ class Forecast:
     def _missing_photos(self, config: TrainConfig) -> float:
         """Share of the photos that are read again for every step, because they cannot be kept."""
         allowed = config.image_memory * GIGABYTE or (self._probe.free - self._probe.idle) / 2
-        return 1 - min(1.0, allowed / max(1.0, self.all_photos(config)))
+        return 1 - min(1.0, max(0.0, allowed) / max(1.0, self.all_photos(config)))
 
     def _timing_error(self) -> float:
         """Relative, of all kinds of steps together."""

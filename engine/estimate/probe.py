@@ -7,9 +7,9 @@ once: it refines, saves, draws a preview, measures a view. Nothing is written bu
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,16 +19,14 @@ from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import Dataset, View
 from ..core.formats.ply import write_ply
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from ..core.splats.gaussians import Gaussians
-from ..preflight.image_stats import look_at_images
+from ..preflight.image_stats import measure_images
 from ..training.backend import BackendName, Model, StepSettings, Target
 from ..training.checkpoint import NEWEST, Checkpoint, save_checkpoint
 from ..training.cuda.memory import bytes_of_gaussian, bytes_of_pixel
-from ..training.data.image_store import bytes_of
-from ..training.data.images import each_in_threads
-from ..training.data.maps import selected_maps
-from ..training.data.targets import REDUCTIONS, TargetPyramid, load_pyramid
+from ..training.data.image_store import Photos, bytes_of
+from ..training.data.targets import REDUCTIONS, TargetPyramid
 from ..training.data.targets import sizes as reduced_sizes
 from ..training.engines import create_model
 from ..training.host_memory import free_memory, used_memory
@@ -77,7 +75,7 @@ Tick = Callable[[], None]
 """Called for each photo and before each step; what it raises ends the probe."""
 
 
-def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, say: Say, tick: Tick = lambda: None,
+def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, on_progress: OnProgress, tick: Tick = lambda: None,
           make_model: Callable[..., Model] = create_model) -> Probe:
     """Try a training of `dataset` with settled settings; checkpoints go into `folder`. Takes some seconds."""
     begin, idle, free = time.monotonic(), used_memory(), free_memory()
@@ -86,11 +84,11 @@ def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Pa
     photos = read_photos(chosen_views(dataset), config, tick)
     start = initial_gaussians(dataset, config)
     held = used_memory()
-    trial = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(say, tick))
+    run = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(on_progress, tick))
     small, large = sizes(len(start), config, engine, free_card)
-    first, settled, growth = trial.size(resized(start, small, config.seed), SETTLING)
-    second, _, _ = trial.size(resized(settled, large, config.seed), SETTLING // 2)
-    trial.counter.end()
+    first, settled, growth = run.size(resized(start, small, config.seed), SETTLING)
+    second, _, _ = run.size(resized(settled, large, config.seed), SETTLING // 2)
+    run.counter.end()
     return Probe(
         engine=engine, config=config, start=len(start), growth=growth, views=len(dataset.train_views), held_out=len(dataset.eval_views),
         idle=idle, free=free + idle, free_card=free_card, longest_side=longest_side(dataset),
@@ -135,17 +133,12 @@ def chosen_views(dataset: Dataset) -> tuple[View, ...]:
 
 def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> ProbePhoto:
     """Look at them and read them as a training does, and take time and memory."""
-    def load(item: tuple[int, View]) -> TargetPyramid:
-        return load_pyramid(item[1], config.resolution, selected_maps(config), item[0])
-
     begin, before = time.perf_counter(), used_memory()
+    photos = Photos(views, config, math.inf)
     with watched("cpu") as peak:
-        look_at_images(views, tick)
-        pyramids = []
-        with closing(each_in_threads(load, list(enumerate(views)))) as loaded:
-            for pyramid in loaded:
-                tick()
-                pyramids.append(pyramid)
+        measure_images(views, tick, photos.offer)
+        photos.fill(tick)
+    pyramids = [photos.pyramid(number) for number in range(len(views))]
     kept = sum(map(bytes_of, pyramids))
     seconds = time.perf_counter() - begin
     reading, left = (max(0.0, memory - before - kept) for memory in (peak.memory, used_memory()))
@@ -172,7 +165,7 @@ def resized(gaussians: Gaussians, count: int, seed: int) -> Gaussians:
 class Counter:
     """Says how far the probe is."""
 
-    say: Say
+    on_progress: OnProgress
     tick: Tick
     done: int = 0
     total: int = SETTLING + SETTLING // 2 + 2 * (4 * (ROUNDS * STEPS + 1) + 4)
@@ -180,12 +173,12 @@ class Counter:
     def count(self) -> None:
         """Before a step, or something that takes as long."""
         self.tick()
-        self.say(Step(STAGE, min(self.done, self.total), self.total))
+        self.on_progress(Step(STAGE, min(self.done, self.total), self.total))
         self.done += 1
 
     def end(self) -> None:
         """All is through."""
-        self.say(Step(STAGE, self.total, self.total))
+        self.on_progress(Step(STAGE, self.total, self.total))
 
 
 @dataclass
@@ -267,7 +260,7 @@ class ProbeRun:
     def _growth(self, model: Model) -> float:
         """Share of the Gaussians that the images pull at so hard that the strategy default would make two of them."""
         if self.config.strategy != "default":
-            return self.config.growth
+            return self.config.grow_rate
         statistics = model.take_statistics()
         return float((statistics.gradient / np.maximum(statistics.seen, 1) > self.config.grow_gradient).mean())
 
@@ -280,7 +273,7 @@ class ProbeRun:
             result.close()
 
     def _refine(self, model: Model) -> None:
-        roomy = replace(self.config, max_gaussians=int(model.count * (1 + self.config.growth)) + 1)
+        roomy = replace(self.config, max_gaussians=int(model.count * (1 + self.config.grow_rate)) + 1)
         create_strategy(roomy, self.scene_scale).refine(model, np.random.default_rng(self.config.seed), self.config.refine_every)
 
     def _timed(self, work: Callable[[], object]) -> float:

@@ -59,7 +59,7 @@ def camera_path(values: dict[str, Any], path: Path) -> list[Named]:
         size = round(float(values["render_width"])), round(float(values["render_height"]))
         cameras = [_path_camera(frame, *size) for frame in values["camera_path"]]
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise UserError(f"{path.name} has frames without a proper pose, field of view or image size.", SAVE_AGAIN) from None
+        raise UserError(f"{path.name} has frames without a valid pose, field of view or image size.", SAVE_AGAIN) from None
     if not cameras:
         raise UserError(f"{path.name} holds no frames.", "Add keyframes and save the camera path again.")
     return [(f"{index:05d}", camera) for index, camera in enumerate(cameras)]

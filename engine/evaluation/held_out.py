@@ -52,7 +52,7 @@ def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | Non
 
 
 def own_dataset(scene: Path, job: JobFolder | None) -> Path:
-    """The dataset that a splat file was trained from; UserError when nothing tells."""
+    """Folder of the dataset that a splat file was trained from; UserError when it is not recorded."""
     if job is None:
         raise UserError(f"{scene} does not say which images it was trained from.", "Name the folder of the dataset too.")
     return job.read_spec().dataset

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.former_imports import former_members
 from ..training.backend import Target
 from ..training.evaluate import ViewScore, compared, evaluate_each
 from .held_out import HeldOut
 from .lpips import Compare
 from .scene import SplatScene, opened
+
+if not TYPE_CHECKING:
+    __getattr__ = former_members(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ def measure_file(path: Path, held_out: HeldOut, lpips: Compare | None = None, ti
     with opened(path, held_out.config) as scene:
         rows = [row for named in held_out.targets() for row in _rows(scene, named, lpips, tick)]
     if not rows:
-        raise UserError("The masks of all held-out views hide everything.", "Mend the masks, or hold out other views.")
+        raise UserError("The masks of all held-out views hide everything.", "Fix the masks, or hold out other views.")
     return rows
 
 

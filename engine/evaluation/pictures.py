@@ -58,6 +58,6 @@ def _av() -> Any:
     try:
         import av
     except ImportError:
-        raise UserError("Films need the package PyAV.",
-                        "Install it with: pip install 'splatwright[video]', or name a folder for pictures.") from None
+        raise UserError("Videos need the package PyAV.",
+                        "Install it with: pip install 'splatwright[video]', or name a folder for images.") from None
     return av

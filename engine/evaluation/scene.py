@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.cameras.camera import Camera
 from ..core.errors import UserError
 from ..core.formats.registry import read_splats
+from ..core.former_imports import former_members
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.folder import JobFolder
 from ..core.splats.gaussians import Gaussians
@@ -19,6 +21,9 @@ from ..training.backend import Model, Rendering
 from ..training.engines import choose_backend, create_model
 
 Color = tuple[float, float, float]
+
+if not TYPE_CHECKING:
+    __getattr__ = former_members(__name__)
 
 
 @dataclass(frozen=True)

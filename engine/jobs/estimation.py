@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from ..core.console import NO_CONSOLE
 from ..core.errors import UserError
 from ..core.files import make_folder
+from ..core.processes import end_tree, spawn
 from ..core.protocol.events import Estimated, Event, Failed
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.spec import JobSpec
@@ -61,13 +59,10 @@ class LocalEstimation(Estimation):
         self._job.write_spec(spec)
         self._heard: list[Event] | None = None
         try:
-            with open(self._job.log, "ab") as log:
-                self._process: subprocess.Popen[Any] = subprocess.Popen(
-                    [*command, str(self._job.path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **NO_CONSOLE)
-        except OSError as error:
+            self._process = spawn([*command, self._job.path], environment=environment, output=self._job.log, what="The engine", tied=True)
+        except UserError:
             self._clear()
-            raise UserError(f"The engine could not be started: {error.strerror or error}.",
-                            f"Check that {command[0]} exists and can run.") from error
+            raise
 
     @property
     def running(self) -> bool:
@@ -79,18 +74,14 @@ class LocalEstimation(Estimation):
         ended = not self.running
         found = self._job.read_events()[0]
         if ended:
-            self._heard = found if concluded(found) else [*found, Failed("The estimate ended before it was done.", "Check the engine.")]
+            self._heard = found if concluded(found) else [*found, Failed("The estimate ended before it was done.", "Check the engine.",
+                                                                         code="estimate.ended")]
             self._clear()
         return found if self._heard is None else self._heard
 
     def stop(self) -> None:
         if self.running:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE_SECONDS)
-        if self.running:
-            self._process.kill()
-            self._process.wait()
+            end_tree(self._process, PATIENCE_SECONDS)
         self._heard = self._heard or []
         self._clear()
 

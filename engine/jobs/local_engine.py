@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -18,15 +17,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
-from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, Stage, Started
+from ..core.images.openimageio import FOLDER as IMAGE_LIBRARY
+from ..core.processes import Process, clean_environment, end_tree, spawn
+from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
+from ..core.protocol.job_progress import told
 from ..core.protocol.spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation
-from .processes import at_work, detached, kill_tree, worker_of
+from .processes import at_work, worker_of
 
 
 class JobState(Enum):
@@ -47,7 +48,13 @@ class JobState(Enum):
 
 
 class Engine(ABC):
-    """A place where jobs run. Job ids are names of job folders."""
+    """A place where jobs run. Job ids are names of job folders, which lie below `root`: the jobs' own, or copies of those elsewhere."""
+
+    root: Path
+
+    def folder(self, job: str) -> JobFolder:
+        """The folder of a job on this computer."""
+        return JobFolder(self.root / job)
 
     @abstractmethod
     def submit(self, spec: Spec) -> str:
@@ -57,21 +64,21 @@ class Engine(ABC):
     def resume(self, job: str) -> None:
         """Start a worker again on an interrupted, paused or stopped job; it goes on from its checkpoint."""
 
-    @abstractmethod
     def jobs(self) -> list[str]:
         """Every known job, oldest first."""
+        return [folder.name for folder in find_jobs(self.root)]
 
-    @abstractmethod
     def spec(self, job: str) -> Spec:
         """What the job was asked to do."""
+        return self.folder(job).read_any()
 
     @abstractmethod
     def state(self, job: str) -> JobState:
         """What the job is doing."""
 
-    @abstractmethod
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         """Events after a cursor, and the cursor to ask from next time; with a `limit`, of about so many bytes at once."""
+        return self.folder(job).read_events(after, limit)
 
     @abstractmethod
     def control(self, job: str, control: Control) -> None:
@@ -89,9 +96,10 @@ class Engine(ABC):
     def delete(self, job: str) -> None:
         """End a job and remove it from the computer where it runs. What a remote engine has sent here stays."""
 
-    @abstractmethod
     def file(self, job: str, name: str) -> Path | None:
         """A local path of one of the job's files; None while it does not exist."""
+        path = self.folder(job).path / name
+        return path if path.exists() else None
 
     @abstractmethod
     def estimate(self, spec: JobSpec) -> Estimation:
@@ -114,17 +122,15 @@ class LocalEngine(Engine):
     """Worker processes on this computer, one for each job, below `root`.
 
     `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
-    wheels of an extension in a folder that a plain interpreter does not know).
+    wheels of an extension in a folder that a plain interpreter does not know). `image_library` is the folder of the package
+    OpenImageIO that they read images with, where it lies outside of what they import from.
     """
 
     root: Path
     python: Path = Path(sys.executable)
     import_paths: tuple[Path, ...] = ()
-    _processes: dict[str, subprocess.Popen[Any]] = field(default_factory=dict)
-
-    def folder(self, job: str) -> JobFolder:
-        """The folder of a job."""
-        return JobFolder(self.root / job)
+    image_library: Path | None = None
+    _processes: dict[str, Process] = field(default_factory=dict)
 
     def submit(self, spec: Spec) -> str:
         folder = new_job_folder(self.root, spec.name)
@@ -143,34 +149,16 @@ class LocalEngine(Engine):
         """Start a worker on a job folder that is there, with more variables in its environment."""
         folder = self.folder(job)
         command, variables = self.worker_command(str(folder.path))
-        try:
-            with open(folder.log, "ab") as log:
-                self._processes[job] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                        env={**variables, **environment}, cwd=folder.path, **detached())
-        except OSError as error:
-            raise UserError(f"The engine could not be started: {error.strerror or error}.",
-                            f"Check that {self.python} exists and can run.") from error
-        folder.beat(self._processes[job].pid)
-
-    def jobs(self) -> list[str]:
-        return [folder.name for folder in find_jobs(self.root)]
-
-    def spec(self, job: str) -> Spec:
-        return self.folder(job).read_any()
+        self._processes[job] = spawn(command, environment={**variables, **environment}, folder=folder.path, output=folder.log,
+                                     what="The engine")
+        folder.heartbeat(self._processes[job].pid)
 
     def state(self, job: str) -> JobState:
         folder = self.folder(job)
         return state_of(folder, self._worker_alive(folder))
 
-    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
-        return self.folder(job).read_events(after, limit)
-
     def control(self, job: str, control: Control) -> None:
         self.folder(job).set_control(control)
-
-    def file(self, job: str, name: str) -> Path | None:
-        path = self.folder(job).path / name
-        return path if path.exists() else None
 
     def silence(self, job: str) -> float:
         return self.folder(job).heartbeat_age() or 0.0
@@ -181,7 +169,7 @@ class LocalEngine(Engine):
         if pid and not self.folder(job).is_local():
             raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
         if pid:
-            kill_tree(pid)
+            end_tree(pid)
         if process:
             process.wait(timeout=10)
 
@@ -205,7 +193,9 @@ class LocalEngine(Engine):
         """Command line and environment of one of the modules of the engine, run by the Python of the workers."""
         package = Path(__file__).resolve().parents[1]
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+        environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"})
+        if self.image_library:
+            environment[IMAGE_LIBRARY] = str(self.image_library)
         return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _worker_alive(self, folder: JobFolder) -> bool:
@@ -234,7 +224,7 @@ def new_job_folder(root: Path, name: str) -> JobFolder:
 
 def state_of(folder: JobFolder, alive: bool) -> JobState:
     """What a job is doing, by its events and whether a worker is there."""
-    last = _last_word(folder.last_events())
+    last = told(folder.last_events()).word
     if alive:
         return JobState.PAUSED if isinstance(last, Paused) else JobState.RUNNING if last else JobState.STARTING
     match last:
@@ -248,18 +238,10 @@ def state_of(folder: JobFolder, alive: bool) -> JobState:
 
 def rests(folder: JobFolder) -> bool:
     """Whether a job was paused, is asked for nothing else, and can do without its worker until it goes on."""
-    last = _last_word(folder.last_events())
+    last = told(folder.last_events()).word
     return isinstance(last, Paused) and last.saved and folder.control() == "pause"
 
 
 def said_last_word(folder: JobFolder) -> bool:
     """Whether a job's worker has nothing left to do but to end."""
-    return isinstance(_last_word(folder.last_events()), (Finished, Failed))
-
-
-def _last_word(events: list[Event]) -> Event | None:
-    """The event that tells the state: the last one that is more than a measurement."""
-    for event in reversed(events):
-        if isinstance(event, (Started, Progress, Stage, Paused, Finished, Failed)):
-            return event
-    return None
+    return isinstance(told(folder.last_events()).word, (Finished, Failed))

@@ -1,35 +1,13 @@
-"""The processes that work on jobs: whether one is there, whether it is the right one, and its end."""
+"""The processes that work on jobs: whether one is there, and whether it is the right one."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from ..core.console import NO_CONSOLE
+from ..core.processes import process_exists
 from ..core.protocol.folder import HEARTBEAT_LOST_SECONDS, JobFolder
 from ..core.protocol.lock import holder
-
-
-def kill_tree(pid: int) -> None:
-    """End a worker with the processes that it started: they share its session."""
-    with suppress(ProcessLookupError):
-        if os.name == "nt":
-            subprocess.run(["taskkill", "/F", "/T", "/PID", str(pid)], capture_output=True, check=False, **NO_CONSOLE)
-        elif os.getpgid(pid) == pid:
-            os.killpg(pid, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
-
-
-def detached() -> dict[str, Any]:
-    """Arguments that let a worker outlive the process that starts it, without a console window."""
-    if os.name == "nt":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
-    return {"start_new_session": True}
 
 
 def worker_of(folder: JobFolder) -> int | None:
@@ -69,29 +47,3 @@ def _works_on(pid: int, folder: JobFolder) -> bool | None:
     except OSError:
         return None
     return any(Path(os.fsdecode(word)).name == folder.name for word in words)
-
-
-def process_exists(pid: int) -> bool:
-    """Whether a process of this number runs on this computer."""
-    if os.name == "nt":
-        return _windows_process_exists(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _windows_process_exists(pid: int) -> bool:
-    import ctypes
-
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        return False
-    code = ctypes.c_ulong()
-    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-    kernel.CloseHandle(handle)
-    return code.value == 259  # STILL_ACTIVE

@@ -9,67 +9,69 @@ import numpy as np
 
 from ..core.datasets.dataset import Dataset
 from ..core.protocol.events import Finding
+from ..training.data.view_files import Seen
 from .contact_sheet import contact_sheet
-from .image_checks import check_pictures
-from .image_stats import Look, Unreadable, look_at_images
+from .image_checks import check_images
+from .image_stats import ImageStats, Unreadable, measure_images
 from .mask_checks import check_masks
 from .neighbour_checks import check_neighbours
 from .point_checks import check_points, sampled
 from .pose_checks import check_completeness, check_directions, check_lenses, check_placement, unsound_poses
-from .reprojection_checks import check_agreement
+from .reprojection_checks import check_reprojection
 
 SERIOUS_FIRST = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found, and what it saw."""
+    """The findings of a check, and the measures of all images."""
 
     dataset: Dataset
     findings: tuple[Finding, ...]
-    looks: tuple[Look, ...]
+    all_stats: tuple[ImageStats, ...]
     unreadable: tuple[Unreadable, ...]
 
     @property
     def pointless(self) -> bool:
-        """Whether training would be."""
+        """Whether training on the dataset would be pointless: there is a finding of severity "error"."""
         return any(finding.severity == "error" for finding in self.findings)
 
     def sheet(self) -> np.ndarray:
         """The contact sheet, uint8 [H, W, 3]."""
         held_out = {view.name for view in self.dataset.eval_views}
-        looks = {look.view.name: look for look in self.looks}
-        return contact_sheet([view.name for view in self.dataset.views], looks, self.findings, held_out)
+        all_stats = {stats.view.name: stats for stats in self.all_stats}
+        return contact_sheet([view.name for view in self.dataset.views], all_stats, self.findings, held_out)
 
 
-def check(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> Check:
+def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Check:
     """Everything suspicious about a dataset; severity "error" means that training would be pointless.
 
-    Reads every image, which takes as long as loading them; `tick` is called for each.
+    Reads every image, which takes as long as loading them; `tick` is called for each, `seen` with the decoded files.
     """
-    looks, unreadable = look_at_images(dataset.views, tick)
+    found = measure_images(dataset.views, tick, seen)
+    all_stats, unreadable = found.all_stats, found.unreadable
     broken = unsound_poses(dataset.views)
-    findings = [*check_completeness(dataset), *broken, *check_pictures(looks, unreadable), *check_masks(dataset.views)]
+    findings = [*check_completeness(dataset), *broken, *check_images(all_stats, unreadable), *check_masks(dataset.views, found.masks)]
     if not broken and dataset.views:
-        findings += _check_geometry(dataset, looks)
+        findings += _check_geometry(dataset, all_stats)
     findings.sort(key=lambda finding: SERIOUS_FIRST.index(finding.severity))
-    return Check(dataset, tuple(findings), tuple(looks), tuple(unreadable))
+    return Check(dataset, tuple(findings), tuple(all_stats), tuple(unreadable))
 
 
-def _check_geometry(dataset: Dataset, looks: list[Look]) -> list[Finding]:
-    """What can be told where every pose is sound: places, lenses, points, and images beside their neighbours."""
+def _check_geometry(dataset: Dataset, all_stats: list[ImageStats]) -> list[Finding]:
+    """Findings that need valid poses: placement, lenses, points, and images compared with their neighbours."""
     placed = [*check_placement(dataset.views), *check_lenses(dataset.views)]
     if any(finding.severity == "error" for finding in placed):
         return placed
     if not dataset.points:
-        return [*placed, *check_points(dataset), *check_directions(dataset.views), *check_neighbours(looks, None)]
+        return [*placed, *check_points(dataset), *check_directions(dataset.views), *check_neighbours(all_stats, None)]
     points = sampled(dataset.points)
-    agreeing = check_agreement(looks, points)
+    agreeing = check_reprojection(all_stats, points)
     if any(finding.kind in ("convention", "outside") for finding in agreeing):  # nothing follows from such poses
         return agreeing
-    return [*placed, *agreeing, *check_points(dataset), *check_neighbours(looks, points)]
+    return [*placed, *agreeing, *check_points(dataset), *check_neighbours(all_stats, points)]
 
 
-def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None) -> list[Finding]:
+def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> list[Finding]:
     """The findings of check()."""
-    return list(check(dataset, tick).findings)
+    return list(check(dataset, tick, seen).findings)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.protocol.events import Finding, Severity
 from .bitmap_font import HEIGHT, STEP, fitting, write_text
-from .image_stats import THUMBNAIL, Look
+from .image_stats import THUMBNAIL, ImageStats
 
 PAPER, INK, FAINT, CLEAR = (38, 38, 38), (235, 235, 235), (150, 150, 150), 128
 COLORS: dict[Severity | None, tuple[int, int, int]] = {
@@ -18,16 +18,16 @@ LEVELS: tuple[Severity, ...] = ("error", "warning", "info")
 FRAME, GAP, LINE = 3, 4, HEIGHT + 3
 MOST_FINDINGS = 12
 HALVE_ABOVE = 400
-"""Datasets with more images are shown at half the size, so that the picture stays one that opens."""
+"""Datasets with more images are shown at half the size, so that the image stays small enough to open."""
 
 
-def contact_sheet(names: list[str], looks: dict[str, Look], findings: tuple[Finding, ...], held_out: set[str]) -> np.ndarray:
+def contact_sheet(names: list[str], all_stats: dict[str, ImageStats], findings: tuple[Finding, ...], held_out: set[str]) -> np.ndarray:
     """uint8 [H, W, 3]: a headline, the findings, and one cell for each of the named views; images that are not in `looks` are crossed."""
     side = THUMBNAIL // (2 if len(names) > HALVE_ABOVE else 1)
     cell = (side + 2 * FRAME + 2 * LINE + GAP, side + 2 * FRAME + GAP)
     columns = max(4, math.ceil(math.sqrt(len(names) * 1.4)))
     marks = _marks(findings)
-    cells = [_cell(cell, side, f"{index} {name}" + (" EVAL" if name in held_out else ""), looks.get(name), marks.get(name, []))
+    cells = [_cell(cell, side, f"{index} {name}" + (" EVAL" if name in held_out else ""), all_stats.get(name), marks.get(name, []))
              for index, name in enumerate(names, 1)]
     cells += [_paper(*cell)] * (-len(cells) % columns)
     rows = [np.concatenate(cells[first : first + columns], axis=1) for first in range(0, len(cells), columns)]
@@ -61,7 +61,7 @@ def _headline(images: int, findings: tuple[Finding, ...], width: int) -> np.ndar
     return picture
 
 
-def _cell(size: tuple[int, int], side: int, label: str, look: Look | None, marks: list[Finding]) -> np.ndarray:
+def _cell(size: tuple[int, int], side: int, label: str, stats: ImageStats | None, marks: list[Finding]) -> np.ndarray:
     """One image in a frame of its worst finding's colour, its name, and what is wrong with it."""
     picture = _paper(*size)
     worst: Severity | None = next((level for level in LEVELS if any(mark.severity == level for mark in marks)), None)
@@ -69,7 +69,7 @@ def _cell(size: tuple[int, int], side: int, label: str, look: Look | None, marks
     picture[:framed, :framed] = COLORS[worst]
     inner = picture[FRAME : FRAME + side, FRAME : FRAME + side]
     inner[:] = PAPER
-    _cross(inner) if look is None else _place(inner, _over_grey(look.thumbnail, THUMBNAIL // side))
+    _cross(inner) if stats is None else _place(inner, _over_grey(stats.thumbnail, THUMBNAIL // side))
     write_text(picture, fitting(label, framed), framed + 2, 1, INK if marks else FAINT)
     words = ", ".join(dict.fromkeys(mark.kind.replace("_", " ") for mark in marks))
     write_text(picture, fitting(words, framed), framed + 2 + LINE, 1, COLORS[worst])

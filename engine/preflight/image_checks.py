@@ -7,43 +7,46 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.errors import values
 from ..core.protocol.events import Finding, Fix
 from ..core.text import NAMED
 from . import thresholds as limit
 from .findings import about_images
-from .image_stats import Look, Unreadable
+from .image_stats import ImageStats, Unreadable
 
 AGAIN = "Check lights and exposure, then capture again, or remove these images."
 
 
-def check_pictures(looks: Sequence[Look], unreadable: Sequence[Unreadable]) -> list[Finding]:
-    """What each image tells alone."""
-    total = len(looks) + len(unreadable)
-    shown = [look for look in looks if not shows_nothing(look)]
-    return [*_unreadable(unreadable), *_empty(looks, total), *_duplicates(shown, total), *_sizes(looks), *_profiles(looks, total),
-            *_without_color(shown, total), *_alpha(shown, total)]
+def check_images(all_stats: Sequence[ImageStats], unreadable: Sequence[Unreadable]) -> list[Finding]:
+    """Findings about single images."""
+    total = len(all_stats) + len(unreadable)
+    shown = [stats for stats in all_stats if not shows_nothing(stats)]
+    return [*_unreadable(unreadable), *_empty(all_stats, total), *_duplicates(shown, total), *_sizes(all_stats),
+            *_profiles(all_stats, total), *_without_color(shown, total), *_alpha(shown, total)]
 
 
-def shows_nothing(look: Look) -> bool:
+def shows_nothing(stats: ImageStats) -> bool:
     """Whether an image is black, of one colour, or transparent."""
-    return look.mean < limit.DARKEST_MEAN or look.contrast < limit.FLATTEST_CONTRAST or look.opaque < limit.EMPTIEST
+    return stats.mean < limit.DARKEST_MEAN or stats.contrast < limit.FLATTEST_CONTRAST or stats.opaque < limit.EMPTIEST
 
 
 def _unreadable(unreadable: Sequence[Unreadable]) -> list[Finding]:
-    findings = [Finding("error", found.error.message, found.error.hint, "unreadable", None, (found.view.name,), ("exclude", "convert"))
+    findings = [Finding("error", found.error.message, found.error.hint, "unreadable", None, (found.view.name,), ("exclude", "convert"),
+                        code=found.error.code, values=found.error.values)
                 for found in unreadable[:NAMED]]
     rest = unreadable[NAMED:]
     if rest:
         findings += [Finding("error", f"{len(rest)} more images cannot be used.", rest[-1].error.hint, "unreadable", float(len(rest)),
-                             tuple(found.view.name for found in rest), ("exclude", "convert"))]
+                             tuple(found.view.name for found in rest), ("exclude", "convert"),
+                             code="preflight.more_unreadable", values=values(count=len(rest)))]
     return findings
 
 
-def _empty(looks: Sequence[Look], total: int) -> list[Finding]:
+def _empty(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
     """Images that show nothing, by what they show instead."""
-    background = [look for look in looks if look.opaque < limit.EMPTIEST]
-    dark = [look for look in looks if look.opaque >= limit.EMPTIEST and look.mean < limit.DARKEST_MEAN]
-    blank = [look for look in looks if shows_nothing(look) and look not in background and look not in dark]
+    background = [stats for stats in all_stats if stats.opaque < limit.EMPTIEST]
+    dark = [stats for stats in all_stats if stats.opaque >= limit.EMPTIEST and stats.mean < limit.DARKEST_MEAN]
+    blank = [stats for stats in all_stats if shows_nothing(stats) and stats not in background and stats not in dark]
     findings = []
     for kind, what, found in (("background", "Images of nothing but background", background), ("dark", "Black images", dark),
                               ("blank", "Images of one colour only", blank)):
@@ -53,55 +56,56 @@ def _empty(looks: Sequence[Look], total: int) -> list[Finding]:
     return findings
 
 
-def _duplicates(looks: Sequence[Look], total: int) -> list[Finding]:
+def _duplicates(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
     """The same pixels under two names and with two cameras."""
-    first: dict[bytes, Look] = {}
-    twins = [look for look in looks if first.setdefault(look.digest, look) is not look and _cameras_differ(look, first[look.digest])]
+    first: dict[bytes, ImageStats] = {}
+    twins = [stats for stats in all_stats
+             if first.setdefault(stats.digest, stats) is not stats and _cameras_differ(stats, first[stats.digest])]
     return about_images("duplicate", "Images with the same pixels as another one, but another camera", _names(twins), total,
-                        "Remove the copies; one picture cannot have been taken from two places.")
+                        "Remove the copies; one image cannot have two poses.")
 
 
-def _cameras_differ(a: Look, b: Look) -> bool:
+def _cameras_differ(a: ImageStats, b: ImageStats) -> bool:
     return not np.allclose(a.view.camera.camera_to_world, b.view.camera.camera_to_world, atol=1e-6)
 
 
-def _sizes(looks: Sequence[Look]) -> list[Finding]:
-    sizes = Counter(look.size for look in looks)
+def _sizes(all_stats: Sequence[ImageStats]) -> list[Finding]:
+    sizes = Counter(stats.size for stats in all_stats)
     if len(sizes) < 2:
         return []
     usual_size = sizes.most_common(1)[0][0]
-    other = [look for look in looks if look.size != usual_size]
+    other = [stats for stats in all_stats if stats.size != usual_size]
     what = f"Images of another size than {usual_size[0]} x {usual_size[1]} pixels"
-    return about_images("size", what, _names(other), len(looks), "That is fine when they are from another camera.", "info",
-                        float(len(sizes)), fixes=())
+    return about_images("size", what, _names(other), len(all_stats), "That is fine when they are from another camera.", "info",
+                        float(len(sizes)), fixes=(), width=usual_size[0], height=usual_size[1])
 
 
-def _profiles(looks: Sequence[Look], total: int) -> list[Finding]:
-    """Images that say they are not in sRGB."""
+def _profiles(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
+    """Images whose file names another colour space than sRGB."""
     findings = []
-    for profile in sorted({look.profile for look in looks} - {""}):
-        names = _names([look for look in looks if look.profile == profile])
+    for profile in sorted({stats.profile for stats in all_stats} - {""}):
+        names = _names([stats for stats in all_stats if stats.profile == profile])
         findings += about_images("color_space", f"Images in the colour space {profile}", names, total,
-                                 "Save them in sRGB; as they are, colours come out wrong.", fixes=())
+                                 "Save them in sRGB; as they are, colours come out wrong.", fixes=(), profile=profile)
     return findings
 
 
-def _without_color(looks: Sequence[Look], total: int) -> list[Finding]:
+def _without_color(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
     """Grey images among coloured ones."""
-    grey = [look for look in looks if look.color < limit.NO_COLOR]
-    return [] if len(grey) * 2 > len(looks) else about_images(
+    grey = [stats for stats in all_stats if stats.color < limit.NO_COLOR]
+    return [] if len(grey) * 2 > len(all_stats) else about_images(
         "grey", "Images without colour among coloured ones", _names(grey), total, "Use the coloured originals.")
 
 
-def _alpha(looks: Sequence[Look], total: int) -> list[Finding]:
+def _alpha(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
     """Cut-out images beside whole ones: the background would be learned from some and not from others."""
-    clear = [look for look in looks if look.transparent]
-    opaque = [look for look in looks if not look.transparent]
-    few, what = (opaque, "Images without transparency among cut-out ones") if len(opaque) <= len(clear) else (
-        clear, "Cut-out images among whole ones")
+    clear = [stats for stats in all_stats if stats.transparent]
+    opaque = [stats for stats in all_stats if not stats.transparent]
+    few, what, code = (opaque, "Images without transparency among cut-out ones", "opaque") if len(opaque) <= len(clear) else (
+        clear, "Cut-out images among whole ones", "cut_out")
     return about_images("alpha", what, _names(few), total, "Give all images a background, or none.",
-                        fixes=("exclude", "recapture")) if clear and opaque else []
+                        fixes=("exclude", "recapture"), code=code) if clear and opaque else []
 
 
-def _names(looks: Sequence[Look]) -> list[str]:
-    return [look.view.name for look in looks]
+def _names(all_stats: Sequence[ImageStats]) -> list[str]:
+    return [stats.view.name for stats in all_stats]

@@ -13,7 +13,9 @@ from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import View
 from ..core.errors import UserError
 from ..core.images.color_profile import color_profile
-from ..training.data.images import area_average, each_in_threads, fitted_camera, read_image
+from ..training.data.images import area_average, each_in_threads, fitted_camera
+from ..training.data.view_files import Seen, ViewFiles
+from .mask_checks import mask_trouble
 
 THUMBNAIL = 128
 """Longest side of the small copies that the contact sheet shows and that start points are compared with."""
@@ -41,7 +43,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageStats:
     """The measures of one image. Means are over its opaque pixels alone; colours are display values from 0 to 255."""
 
     view: View
@@ -73,36 +75,53 @@ def linear(colors: np.ndarray) -> np.ndarray:
     return _LINEAR[colors]
 
 
-def look_at_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None) -> tuple[list[Look], list[Unreadable]]:
-    """Read every image once; `tick` is called for each in the caller's thread."""
-    looks: list[Look] = []
-    unreadable: list[Unreadable] = []
-    with closing(each_in_threads(_look, views)) as looked:
-        for found in looked:
+@dataclass(frozen=True)
+class Looks:
+    """What a look at every view has found."""
+
+    all_stats: list[ImageStats]
+    unreadable: list[Unreadable]
+    masks: dict[str, str]
+    """what is wrong with the mask of each view that has one, by its name; empty when nothing is"""
+
+
+def measure_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Looks:
+    """Read image and mask of every view once.
+
+    `tick` is called for each in the caller's thread, `seen` with the decoded files in the thread that has read them.
+    """
+    found = Looks([], [], {})
+    with closing(each_in_threads(lambda view: _measure(ViewFiles(view), seen), views)) as looked:
+        for view, (stats, trouble) in zip(views, looked, strict=True):
             tick()
-            if isinstance(found, Look):
-                looks.append(found)
+            if isinstance(stats, ImageStats):
+                found.all_stats.append(stats)
             else:
-                unreadable.append(found)
-    return looks, unreadable
+                found.unreadable.append(stats)
+            if view.mask:
+                found.masks[view.name] = trouble
+    return found
 
 
-def _look(view: View) -> Look | Unreadable:
+def _measure(files: ViewFiles, seen: Seen) -> tuple[ImageStats | Unreadable, str]:
+    """An image, and what is wrong with its mask."""
+    trouble = mask_trouble(files)
     try:
-        image = read_image(view.image)
-        undistorted_camera(fitted_camera(view, image))
+        undistorted_camera(fitted_camera(files.view, files.image))
+        stats = measured(files.view, files.image)
     except UserError as error:
-        return Unreadable(view, error)
-    return measured(view, image)
+        return Unreadable(files.view, error), trouble
+    seen(files)
+    return stats, trouble
 
 
-def measured(view: View, image: np.ndarray) -> Look:
+def measured(view: View, image: np.ndarray) -> ImageStats:
     """The measures of an image uint8 [H, W, 3 or 4]."""
     small = _reduced(image, MEASURED)
     solid = small[..., 3] >= OPAQUE if small.shape[2] == 4 else np.ones(small.shape[:2], bool)
     colors = _sample(small, solid)
     grey = colors.mean(axis=1)
-    return Look(
+    return ImageStats(
         view=view, size=(image.shape[1], image.shape[0]), digest=hashlib.blake2b(image.tobytes(), digest_size=16).digest(),
         thumbnail=_thumbnail(small), profile=color_profile(view.image),
         transparent=image.shape[2] == 4 and bool((image[..., 3] < 255).any()), opaque=float(solid.mean()),

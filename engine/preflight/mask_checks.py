@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..core.datasets.dataset import View
 from ..core.errors import UserError
 from ..core.protocol.events import Finding
-from ..training.data.images import each_in_threads
-from ..training.data.maps import fits, read_mask
+from ..training.data.maps import fits
+from ..training.data.view_files import ViewFiles
 from .findings import about_images
 
+TROUBLES = {"mask_missing": "Images without a mask among masked ones", "mask_unreadable": "Images whose mask cannot be read",
+            "mask_proportions": "Images whose mask has other proportions", "mask_hides_all": "Images whose mask hides everything"}
+"""By the code of the sentence that they begin."""
 
-def check_masks(views: Sequence[View]) -> list[Finding]:
-    """Masks that are missing, do not fit their image, or hide all of it."""
-    masked = [view for view in views if view.mask]
-    if not masked:
+
+def check_masks(views: Sequence[View], troubles: Mapping[str, str]) -> list[Finding]:
+    """Masks that are missing, do not fit their image, or hide all of it, by what is wrong with each, by the view's name."""
+    if not troubles:
         return []
-    troubles = dict(zip((view.name for view in masked), each_in_threads(_trouble, masked), strict=True))
     without = [view.name for view in views if not view.mask]
-    return [*_said("Images without a mask among masked ones", without, len(views)),
-            *(finding for what in dict.fromkeys(troubles.values()) if what
-              for finding in _said(what, (name for name, trouble in troubles.items() if trouble == what), len(views)))]
+    return [*_said("mask_missing", without, len(views)),
+            *(finding for code in dict.fromkeys(troubles.values()) if code
+              for finding in _said(code, (name for name, trouble in troubles.items() if trouble == code), len(views)))]
 
 
-def _said(what: str, names: Iterable[str], total: int) -> list[Finding]:
-    return about_images("mask", what, list(names), total, "Make the masks again, or remove these images.")
+def _said(code: str, names: Iterable[str], total: int) -> list[Finding]:
+    return about_images("mask", TROUBLES[code], list(names), total, "Make the masks again, or remove these images.", code=code)
 
 
-def _trouble(view: View) -> str:
-    """What is wrong with a mask, in the words of the finding; empty when nothing is."""
-    assert view.mask
+def mask_trouble(files: ViewFiles) -> str:
+    """The code of what is wrong with a view's mask; empty when nothing is, or it has none."""
     try:
-        kept = read_mask(view.mask)
+        kept = files.mask
     except UserError:
-        return "Images whose mask cannot be read"
-    if not fits(kept, view.camera):
-        return "Images whose mask has other proportions"
-    return "" if kept.any() else "Images whose mask hides everything"
+        return "mask_unreadable"
+    if kept is None:
+        return ""
+    if not fits(kept, files.view.camera):
+        return "mask_proportions"
+    return "" if kept.any() else "mask_hides_all"

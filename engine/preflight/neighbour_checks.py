@@ -12,7 +12,7 @@ from ..core.protocol.events import Finding, Fix
 from . import thresholds as limit
 from .findings import about_images
 from .image_checks import AGAIN, shows_nothing
-from .image_stats import Look
+from .image_stats import ImageStats
 from .reprojection_checks import light_of_points
 
 TURN = 2.0
@@ -21,13 +21,13 @@ TURN = 2.0
 LEAST_LIGHT = 1e-3
 
 
-def check_neighbours(looks: Sequence[Look], points: PointCloud | None) -> list[Finding]:
+def check_neighbours(all_stats: Sequence[ImageStats], points: PointCloud | None) -> list[Finding]:
     """Compare each image with its neighbours; start points tell the scene's own light from the camera's. Poses must be sound."""
-    shown = [look for look in looks if not shows_nothing(look)]
+    shown = [stats for stats in all_stats if not shows_nothing(stats)]
     if len(shown) < limit.FEWEST_COMPARED:
         return []
-    nearest = nearest_views([look.view for look in shown])
-    compare = _Comparison(shown, nearest, len(looks))
+    nearest = nearest_views([stats.view for stats in shown])
+    compare = _Comparison(shown, nearest, len(all_stats))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # neighbours that are all flat have no median
         return compare.findings(_light(shown, points))
@@ -46,29 +46,29 @@ def nearest_views(views: Sequence[View], count: int = limit.NEIGHBOURS) -> np.nd
     return np.array(nearest)
 
 
-def _light(looks: Sequence[Look], points: PointCloud | None) -> np.ndarray:
+def _light(all_stats: Sequence[ImageStats], points: PointCloud | None) -> np.ndarray:
     """Stops of red, green and blue [V, 3], above what the start points in view have where most views see some."""
-    stops = np.log2(np.array([look.light for look in looks]) + LEAST_LIGHT)
+    stops = np.log2(np.array([stats.light for stats in all_stats]) + LEAST_LIGHT)
     if points is None or not len(points):
         return stops
-    own = np.log2(light_of_points(looks, points) + LEAST_LIGHT)
+    own = np.log2(light_of_points(all_stats, points) + LEAST_LIGHT)
     return stops - own if np.isfinite(own).mean() > 0.5 else stops
 
 
 class _Comparison:
     """Views beside their neighbours `nearest` [V, K]."""
 
-    def __init__(self, looks: Sequence[Look], nearest: np.ndarray, total: int):
-        self.looks, self.nearest, self.total = looks, nearest, total
+    def __init__(self, all_stats: Sequence[ImageStats], nearest: np.ndarray, total: int):
+        self.all_stats, self.nearest, self.total = all_stats, nearest, total
 
     def findings(self, light: np.ndarray) -> list[Finding]:
         """`light` [V, 3] in stops."""
-        clipped = self._above_usual(np.array([look.clipped for look in self.looks]))
+        clipped = self._above_usual(np.array([stats.clipped for stats in self.all_stats]))
         exposure = np.abs(self._above_usual(light.mean(axis=1)))
         exposure[clipped > limit.CLIPPED] = 0.0  # said as over-exposed
         balance = np.abs(self._above_usual(light[:, [0, 2]] - light[:, [1]])).max(axis=1)
         balance[clipped > limit.CLIPPED] = 0.0
-        sharpness = np.array([look.sharpness for look in self.looks])
+        sharpness = np.array([stats.sharpness for stats in self.all_stats])
         softer = 1.0 - sharpness / (sharpness - self._above_usual(sharpness))
         again = "and take them again, or remove these images."
         return [
@@ -89,5 +89,5 @@ class _Comparison:
         most = max(most, limit.UNUSUAL * float(np.nanmedian(off)))
         rows = [row for row in np.argsort(-np.nan_to_num(off), kind="stable") if off[row] > most]
         measure = round(float(off[rows[0]]), 3) if rows else None
-        return about_images(kind, what, [self.looks[row].view.name for row in rows], self.total, hint, measure=measure,
+        return about_images(kind, what, [self.all_stats[row].view.name for row in rows], self.total, hint, measure=measure,
                             fixes=("exclude", *fixes, "recapture"))

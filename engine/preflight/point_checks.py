@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.datasets.coverage import NEEDED, inside_view, suggested_poses, view_counts
 from ..core.datasets.dataset import Dataset, PointCloud
+from ..core.datasets.view_coverage import NEEDED, inside_view, suggested_poses, view_counts
+from ..core.errors import values
 from ..core.protocol.events import Finding
 from . import thresholds as limit
 
@@ -17,7 +18,7 @@ def check_points(dataset: Dataset) -> list[Finding]:
     points = dataset.points
     if points is None or not len(points):
         return [Finding("info", "The dataset has no start points; training starts from random ones and needs longer.", AGAIN, "no_points",
-                        fixes=("recapture",))]
+                        fixes=("recapture",), code="preflight.no_points")]
     finite = points_of(points, np.flatnonzero(np.isfinite(points.positions).all(axis=1)))
     sample = sampled(finite)
     return [*_finite(points, finite), *_count(finite), *_spacing(finite, dataset), *_colors(finite), *_unseen(sample, dataset),
@@ -37,8 +38,9 @@ def sampled(points: PointCloud) -> PointCloud:
 
 def _finite(points: PointCloud, finite: PointCloud) -> list[Finding]:
     broken = len(points) - len(finite)
-    return [Finding("warning", f"{broken} of {len(points)} start points are no places (NaN or infinite); they are left out.", AGAIN,
-                    "broken_points", float(broken))] if broken else []
+    return [Finding("warning", f"{broken} of {len(points)} start points have NaN or infinite positions; they are left out.", AGAIN,
+                    "broken_points", float(broken),
+                    code="preflight.broken_points", values=values(count=broken, total=len(points)))] if broken else []
 
 
 def _count(points: PointCloud) -> list[Finding]:
@@ -46,7 +48,7 @@ def _count(points: PointCloud) -> list[Finding]:
         return []
     return [Finding("warning", f"There are only {len(points)} start points; fine parts will be found late or not at all.",
                     "Capture again with more start points, or check the reconstruction.", "few_points", float(len(points)),
-                    fixes=("recapture",))]
+                    fixes=("recapture",), code="preflight.few_points", values=values(count=len(points)))]
 
 
 def _spacing(points: PointCloud, dataset: Dataset) -> list[Finding]:
@@ -59,26 +61,29 @@ def _spacing(points: PointCloud, dataset: Dataset) -> list[Finding]:
     distance = float(np.median(np.linalg.norm(cameras - np.median(positions, axis=0), axis=1)))
     if usual < limit.TINY_EXTENT * distance:
         return [Finding("warning", f"The start points lie in one spot: they span {usual / distance:.1%} of the cameras' distance.",
-                        "Check that points and poses have the same unit.", "tiny_extent", usual / distance)]
+                        "Check that points and poses have the same unit.", "tiny_extent", usual / distance,
+                        code="preflight.tiny_extent", values=values(share=usual / distance))]
     far, twice = float((away > limit.FAR_DISTANCE * usual).mean()), 1.0 - len(np.unique(positions, axis=0)) / len(points)
     findings = []
     if far > limit.FAR_POINTS:
         findings.append(Finding("warning", f"{far:.0%} of the start points lie far away from all others.",
-                                "Remove outliers from the points, or check the reconstruction.", "far_points", far))
+                                "Remove outliers from the points, or check the reconstruction.", "far_points", far,
+                                code="preflight.far_points", values=values(share=far)))
     if twice > limit.SAME_POINT:
         findings.append(Finding("warning", f"{twice:.0%} of the start points lie on top of others.", "Remove points that are there twice.",
-                                "same_points", twice))
+                                "same_points", twice, code="preflight.same_points", values=values(share=twice)))
     return findings
 
 
 def _colors(points: PointCloud) -> list[Finding]:
     if len(points) < limit.FEWEST_COMPARED_POINTS or points.colors.std(axis=0).max() >= limit.ONE_COLOR:
         return []
-    return [Finding("info", "All start points have the same colour; training has to find the colours.", AGAIN, "point_colors")]
+    return [Finding("info", "All start points have the same colour; training has to find the colours.", AGAIN, "point_colors",
+                    code="preflight.point_colors")]
 
 
 def _unseen(points: PointCloud, dataset: Dataset) -> list[Finding]:
-    """Points in no camera's image. When no camera sees any, the agreement of poses and points tells."""
+    """Points in no camera's image. When no camera sees any point, reprojection_checks reports it instead."""
     seen = np.zeros(len(points), bool)
     for view in dataset.views:
         seen |= inside_view(view.camera, points.positions.astype(np.float64))[0]
@@ -86,7 +91,7 @@ def _unseen(points: PointCloud, dataset: Dataset) -> list[Finding]:
     if not limit.POINTS_OUTSIDE < outside < 1.0:
         return []
     return [Finding("warning", f"{outside:.0%} of the start points are seen by no camera.", "Check that poses and points belong together.",
-                    "unseen_points", outside)]
+                    "unseen_points", outside, code="preflight.unseen_points", values=values(share=outside))]
 
 
 def _weakly_seen(points: PointCloud, dataset: Dataset) -> list[Finding]:
@@ -99,7 +104,8 @@ def _weakly_seen(points: PointCloud, dataset: Dataset) -> list[Finding]:
         return []
     poses = suggested_poses(positions, counts, cameras)
     return [Finding("warning", f"{weak:.0%} of the surface is seen by fewer than {NEEDED} training cameras.", _where(poses, positions),
-                    "coverage", round(weak, 3), fixes=("cover",))]
+                    "coverage", round(weak, 3), fixes=("cover",),
+                    code="preflight.coverage", values=values(share=weak, needed=NEEDED, where=_where(poses, positions)))]
 
 
 def _where(poses: list[np.ndarray], positions: np.ndarray) -> str:

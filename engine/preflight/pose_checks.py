@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.datasets.dataset import Dataset, View
 from ..core.datasets.excluded import EXCLUDED, read_excluded
+from ..core.errors import values
 from ..core.protocol.events import Finding
 from ..core.text import named
 from ..training.init.initialize import focus_point
@@ -20,35 +21,39 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
     count = len(dataset.views)
     if count < limit.FEWEST_VIEWS:
         return [Finding("error", f"The dataset has {count} images; training needs at least {limit.FEWEST_VIEWS}.",
-                        "Add images from other sides, 30 or more for a good result.", "few_views", float(count), fixes=("recapture",))]
+                        "Add images from other sides, 30 or more for a good result.", "few_views", float(count), fixes=("recapture",),
+                        code="preflight.few_views", values=values(count=count, least=limit.FEWEST_VIEWS))]
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
-                        "Name some images in train_filenames of transforms.json.", "held_out")]
+                        "Name some images in train_filenames of transforms.json.", "held_out", code="preflight.all_held_out")]
     return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:
     count = len(read_excluded(dataset.folder))
-    return [Finding("info", f"Images that {EXCLUDED} leaves out: {count}.", "Delete the file to take them in again.", "excluded",
-                    float(count), fixes=("include",))] if count else []
+    return [Finding("info", f"Images that {EXCLUDED} excludes: {count}.", "Delete the file to include them again.", "excluded",
+                    float(count), fixes=("include",),
+                    code="preflight.excluded", values=values(file=EXCLUDED, count=count))] if count else []
 
 
 def _missing(dataset: Dataset) -> list[Finding]:
     count, total = len(dataset.missing), len(dataset.missing) + len(dataset.views)
     return [Finding("warning", f"Images that have a camera but are not there ({count} of {total}): {named(dataset.missing)}.",
-                    "Copy them beside the others, or train without them.", "missing", float(count))] if count else []
+                    "Copy them beside the others, or train without them.", "missing", float(count),
+                    code="preflight.missing", values=values(count=count, total=total, names=named(dataset.missing)))] if count else []
 
 
 def _interrupted(dataset: Dataset) -> list[Finding]:
     return [] if dataset.complete else [
         Finding("warning", f"The capture was interrupted: {len(dataset.views)} views are there.",
-                "Train with what is there, or capture it again.", "incomplete", float(len(dataset.views)), fixes=("recapture",))]
+                "Train with what is there, or capture it again.", "incomplete", float(len(dataset.views)), fixes=("recapture",),
+                code="preflight.incomplete", values=values(count=len(dataset.views)))]
 
 
 def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
-    """Poses that are none."""
+    """Findings about poses that are not finite, or whose rotation is none."""
     improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
-    return about_images("pose", "Images without a proper pose", improper, len(views),
+    return about_images("pose", "Images without a valid pose", improper, len(views),
                         "Remove these images, or make the poses again.", "error")
 
 
@@ -69,7 +74,7 @@ def check_placement(views: tuple[View, ...]) -> list[Finding]:
     spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
     if len(views) >= limit.FEWEST_VIEWS and spread[0] < limit.SAME_PLACE * size:
         return [Finding("error", "All cameras stand on one spot, so there is no depth to learn.",
-                        "Move the camera between the images.", "one_spot", fixes=("recapture",))]
+                        "Move the camera between the images.", "one_spot", fixes=("recapture",), code="preflight.one_spot")]
     return [*_on_a_line(views, spread), *_twins(views, limit.SAME_PLACE * size)]
 
 
@@ -78,7 +83,8 @@ def _on_a_line(views: tuple[View, ...], spread: np.ndarray) -> list[Finding]:
     if len(views) < limit.FEWEST_COMPARED or spread[1] > limit.COLLINEAR * spread[0]:
         return []
     return [Finding("warning", f"All {len(views)} cameras stand on one straight line, so the scene is known from one side only.",
-                    "Add images from other heights and sides.", "one_line", fixes=("recapture", "cover"))]
+                    "Add images from other heights and sides.", "one_line", fixes=("recapture", "cover"),
+                    code="preflight.one_line", values=values(count=len(views)))]
 
 
 def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
@@ -95,7 +101,7 @@ def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
 
 
 def check_directions(views: tuple[View, ...]) -> list[Finding]:
-    """Cameras whose axes meet behind them: all that tells of flipped axes where there are no start points. Poses must be sound."""
+    """Cameras whose axes meet behind them: the sign of flipped axes without start points. Poses must be valid."""
     if len(views) < limit.FEWEST_COMPARED:
         return []
     middle = focus_point([view.camera for view in views])
@@ -105,7 +111,7 @@ def check_directions(views: tuple[View, ...]) -> list[Finding]:
         return []
     return [Finding("warning", f"{behind:.0%} of the cameras look away from the point that they surround.",
                     "Unless the photos were taken outwards from the middle, flip the y and z axes of the poses (OpenCV's are so).",
-                    "outward", behind)]
+                    "outward", behind, code="preflight.outward", values=values(share=behind))]
 
 
 def check_lenses(views: tuple[View, ...]) -> list[Finding]:

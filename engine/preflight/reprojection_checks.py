@@ -9,12 +9,13 @@ import numpy as np
 
 from ..core.cameras.camera import FLIP_YZ, Camera
 from ..core.cameras.distortion import distort
-from ..core.datasets.coverage import inside_view, seen_points
 from ..core.datasets.dataset import PointCloud
+from ..core.datasets.view_coverage import inside_view, seen_points
+from ..core.errors import values
 from ..core.protocol.events import Finding
 from . import thresholds as limit
 from .findings import about_images
-from .image_stats import Look, linear
+from .image_stats import ImageStats, linear
 
 Convention = Callable[[np.ndarray], np.ndarray]
 """camera_to_world as it was read -> as it should have been read, both [4, 4]."""
@@ -41,44 +42,44 @@ class Agreement:
     """correlation of the points' colours with the pixels where they are seen; NaN for too few points, or no colours to compare"""
 
 
-def check_agreement(looks: Sequence[Look], points: PointCloud) -> list[Finding]:
+def check_reprojection(all_stats: Sequence[ImageStats], points: PointCloud) -> list[Finding]:
     """Poses in another convention than points and images, and single views that do not fit. Poses must be sound."""
-    if not looks or not len(points):
+    if not all_stats or not len(points):
         return []
-    found = [agreement(look, look.view.camera, points) for look in looks]
+    found = [agreement(stats, stats.view.camera, points) for stats in all_stats]
     likeness = np.array([fit.likeness for fit in found])
     blind = float(np.mean([fit.inside == 0.0 for fit in found]))
     judged = likeness[np.isfinite(likeness)]
     alike = float(np.median(judged)) if len(judged) else limit.ALIKE
     if blind <= limit.BLIND_VIEWS and alike >= limit.ALIKE:
-        return _strangers(looks, likeness, limit.STRANGE * alike)
-    if _mixed_up(looks, points, likeness):
+        return _strangers(all_stats, likeness, limit.STRANGE * alike)
+    if _mixed_up(all_stats, points, likeness):
         return [Finding("error", "Images and poses are mixed up: most images fit the pose of another one.",
                         "Check the order of the images, and whether they were renamed after the poses were made.", "mixed_up",
-                        round(alike, 3))]
-    cause = _better_convention(looks, points, found)
+                        round(alike, 3), code="preflight.mixed_up")]
+    cause = _better_convention(all_stats, points, found)
     if cause:
         return [Finding("error", f"Poses and start points do not fit the images: {cause}.",
                         "Convert the poses to Blender's and OpenGL's convention (the camera looks along -Z, +Y is up).",
-                        "convention", round(alike, 3))]
+                        "convention", round(alike, 3), code="preflight.convention", values=values(cause=cause))]
     return _no_cause_known(blind, alike)
 
 
-def agreement(look: Look, camera: Camera, points: PointCloud) -> Agreement:
+def agreement(stats: ImageStats, camera: Camera, points: PointCloud) -> Agreement:
     """Compare the points with what an image shows through a camera."""
     positions = points.positions.astype(np.float64)
     inside = float(inside_view(camera, positions)[0].mean())
     rows = np.flatnonzero(seen_points(camera, positions))
     if len(rows) < limit.FEWEST_COMPARED_POINTS:
         return Agreement(inside, float("nan"))
-    return Agreement(inside, _correlation(points.colors[rows].astype(np.float64), _pixels_at(look, camera, positions[rows])))
+    return Agreement(inside, _correlation(points.colors[rows].astype(np.float64), _pixels_at(stats, camera, positions[rows])))
 
 
-def light_of_points(looks: Sequence[Look], points: PointCloud) -> np.ndarray:
+def light_of_points(all_stats: Sequence[ImageStats], points: PointCloud) -> np.ndarray:
     """Mean linear colours [V, 3] that the points seen by each view should show; NaN where a view sees too few."""
     expected = []
-    for look in looks:
-        rows = np.flatnonzero(seen_points(look.view.camera, points.positions.astype(np.float64)))
+    for stats in all_stats:
+        rows = np.flatnonzero(seen_points(stats.view.camera, points.positions.astype(np.float64)))
         enough = len(rows) >= limit.FEWEST_COMPARED_POINTS
         expected.append(linear(points.colors[rows]).mean(axis=0) if enough else np.full(3, np.nan))
     return np.array(expected).reshape(-1, 3)
@@ -92,31 +93,31 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
 
 
-def _pixels_at(look: Look, camera: Camera, positions: np.ndarray) -> np.ndarray:
+def _pixels_at(stats: ImageStats, camera: Camera, positions: np.ndarray) -> np.ndarray:
     """Colours [N, 3] of the thumbnail where points [N, 3] are seen; black where it is transparent."""
-    height, width = look.thumbnail.shape[:2]
+    height, width = stats.thumbnail.shape[:2]
     pixels, _ = camera.project(positions)
     if camera.distortion:
         center, focal = np.array([camera.cx, camera.cy]), np.array([camera.fl_x, camera.fl_y])
         pixels = distort((pixels - center) / focal, camera.distortion) * focal + center
     column, row = (pixels / [camera.width, camera.height] * [width, height]).clip(0, [width - 1, height - 1]).astype(int).T
-    found = look.thumbnail[row, column].astype(np.float64)
+    found = stats.thumbnail[row, column].astype(np.float64)
     return found[:, :3] * found[:, 3:] / 255.0
 
 
-def _better_convention(looks: Sequence[Look], points: PointCloud, now: list[Agreement]) -> str:
+def _better_convention(all_stats: Sequence[ImageStats], points: PointCloud, now: list[Agreement]) -> str:
     """The convention that fits clearly better than the poses as they are; empty when none does."""
-    fits = {name: _fit([agreement(look, _reread(look.view.camera, convention), points) for look in looks])
+    fits = {name: _fit([agreement(stats, _reread(stats.view.camera, convention), points) for stats in all_stats])
             for name, convention in CONVENTIONS.items()}
     best = max(fits, key=lambda name: fits[name])
     return best if fits[best] > _fit(now) + limit.BETTER_BY else ""
 
 
-def _mixed_up(looks: Sequence[Look], points: PointCloud, likeness: np.ndarray) -> bool:
+def _mixed_up(all_stats: Sequence[ImageStats], points: PointCloud, likeness: np.ndarray) -> bool:
     """Whether images fit poses of others far better than their own. Judged by a few of them."""
-    rows = [row for row in range(0, len(looks), max(1, len(looks) // limit.JUDGED_IMAGES)) if np.isfinite(likeness[row])]
-    cameras = [look.view.camera for look in looks]
-    best = [np.nanmax([agreement(looks[row], camera, points).likeness for camera in cameras]) for row in rows]
+    rows = [row for row in range(0, len(all_stats), max(1, len(all_stats) // limit.JUDGED_IMAGES)) if np.isfinite(likeness[row])]
+    cameras = [stats.view.camera for stats in all_stats]
+    best = [np.nanmax([agreement(all_stats[row], camera, points).likeness for camera in cameras]) for row in rows]
     better = [found >= limit.BELONGS and found > likeness[row] + limit.BETTER_BY for found, row in zip(best, rows, strict=True)]
     return len(rows) >= limit.FEWEST_COMPARED and float(np.mean(better)) > limit.MIXED_SHARE
 
@@ -134,18 +135,19 @@ def _no_cause_known(blind: float, alike: float) -> list[Finding]:
     hint = "Check that images, poses and points belong together, and that the axes of the poses are right."
     if blind == 1.0:
         return [Finding("error", "No camera sees any of the start points: poses and points do not belong together.", hint,
-                        "outside", blind)]
+                        "outside", blind, code="preflight.no_points_seen")]
     if blind > limit.BLIND_VIEWS:
-        return [Finding("warning", f"{blind:.0%} of the cameras see none of the start points.", hint, "outside", blind)]
+        return [Finding("warning", f"{blind:.0%} of the cameras see none of the start points.", hint, "outside", blind,
+                        code="preflight.blind_cameras", values=values(share=blind))]
     if alike < limit.UNLIKE:
         return [Finding("warning", "The start points do not have the colours of the images where they should be seen.", hint,
-                        "disagreement", round(alike, 3))]
+                        "disagreement", round(alike, 3), code="preflight.disagreement")]
     return []
 
 
-def _strangers(looks: Sequence[Look], likeness: np.ndarray, least: float) -> list[Finding]:
+def _strangers(all_stats: Sequence[ImageStats], likeness: np.ndarray, least: float) -> list[Finding]:
     """Views less alike than `least` while the others fit: another image, or a wrong pose."""
     rows = [row for row in np.argsort(np.nan_to_num(likeness, nan=1.0), kind="stable") if likeness[row] < least]
     measure = round(float(likeness[rows[0]]), 3) if rows else None
-    return about_images("stranger", "Images that do not fit their poses", [looks[row].view.name for row in rows], len(looks),
+    return about_images("stranger", "Images that do not fit their poses", [all_stats[row].view.name for row in rows], len(all_stats),
                         "Check that images were not renamed or mixed up, or remove these.", measure=measure)

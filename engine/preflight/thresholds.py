@@ -122,9 +122,3 @@ WEAKLY_SEEN = 3
 
 WEAK_SHARE = 0.1
 """Share of the start points that may be weakly seen (sample scene: 0.00, studio set: 0.05, phone photos: 0.02)."""
-
-MEMORY_SHARE = 0.9
-"""Share of the free memory that a training may need."""
-
-LONG_HOURS = 4.0
-"""Say how long it takes when it takes longer."""

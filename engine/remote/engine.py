@@ -9,10 +9,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..core.protocol.events import Event
-from ..core.protocol.folder import Control, JobFolder, find_jobs
-from ..core.protocol.http_messages import source_of, with_source
-from ..core.protocol.spec import JobSpec, Spec
+from ..core.protocol.folder import Control
+from ..core.protocol.spec import JobSpec, Spec, source_of, with_source
 from ..jobs.estimation import Estimation
 from ..jobs.local_engine import Engine, JobState, new_job_folder
 from .estimation import RemoteEstimation
@@ -31,10 +29,6 @@ class RemoteEngine(Engine):
     address: Address
     priority: int = 0
     _followers: dict[str, Follower] = field(default_factory=dict)
-
-    def folder(self, job: str) -> JobFolder:
-        """The copy of a job's folder on this computer."""
-        return JobFolder(self.root / job)
 
     def submit(self, spec: Spec) -> str:
         """Begin to send a job and what it reads; its events tell how far that is."""
@@ -71,12 +65,6 @@ class RemoteEngine(Engine):
                     raise
                 time.sleep(PATIENCE[0])
 
-    def jobs(self) -> list[str]:
-        return [folder.name for folder in find_jobs(self.root)]
-
-    def spec(self, job: str) -> Spec:
-        return self.folder(job).read_any()
-
     def state(self, job: str) -> JobState:
         follower = self._followers.get(job)
         remote_state = follower.remote_state if follower else read_remote_state(self.folder(job))
@@ -86,9 +74,6 @@ class RemoteEngine(Engine):
             return remote_state.state
         to_delete = remote_state.sent and asked_control(self.folder(job)) == DELETE
         return self._follow(job).state if to_delete or (remote_state.state.alive and not follower) else remote_state.state
-
-    def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
-        return self.folder(job).read_events(after, limit)
 
     def control(self, job: str, control: Control) -> None:
         ask_control(self.folder(job), control)
@@ -109,10 +94,6 @@ class RemoteEngine(Engine):
     def kept_there(self, job: str) -> bool:
         remote_state = self._followers[job].remote_state if job in self._followers else read_remote_state(self.folder(job))
         return remote_state is not None and remote_state.sent != ""
-
-    def file(self, job: str, name: str) -> Path | None:
-        path = self.folder(job).path / name
-        return path if path.exists() else None
 
     def estimate(self, spec: JobSpec) -> Estimation:
         self.address.check()

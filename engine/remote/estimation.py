@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..core.errors import UserError
-from ..core.protocol.events import Event, Failed, event_from_json
+from ..core.protocol.events import Event, events_from_lines, failed
 from ..core.protocol.spec import JobSpec
 from ..jobs.estimation import Estimation, concluded
 from .follower import messages
@@ -40,13 +40,13 @@ class RemoteEstimation(Estimation):
             if not concluded(self._events) and not self._stopped.is_set():
                 raise UserError("The connection to the engine was cut.", "Try again.")
         except UserError as error:
-            self._events.append(Failed(error.message, error.hint))
+            self._events.append(failed(error))
 
     def _listen(self, line: Connection, method: str, path: str, body: bytes) -> None:
         with line.open(method, path, body) as response:
             for kind, _, lines in messages(response):
                 if kind == "events":
-                    self._events += [event for event in map(event_from_json, lines) if event]
+                    self._events += events_from_lines(lines)
                 if self._stopped.is_set():
                     return
 

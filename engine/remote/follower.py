@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..core.errors import UserError
-from ..core.protocol.events import Event, Failed, Finished, Preview, event_from_json
+from ..core.protocol.event_lines import event_kind
+from ..core.protocol.events import Finished, Preview, events_from_lines, failed
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, checked_path, status_from_json
-from ..core.protocol.spec import FramesSpec, JobSpec, PosesSpec
+from ..core.protocol.spec import kind_of, output_of
 from ..jobs.local_engine import JobState
 from .download import fetch
 from .http import Address, Connection, Rejected, Unreachable
@@ -113,7 +114,7 @@ class Follower:
             self._keep(told=asked)
 
     def _delete(self, line: Connection) -> None:
-        """Let the engine forget the job; what came home stays."""
+        """Delete the job at the engine; downloaded files are kept."""
         try:
             line.ask("DELETE", f"/v1/jobs/{self.remote_state.job}")
         except Rejected as refusal:
@@ -130,7 +131,7 @@ class Follower:
                 for kind, cursor, lines in messages(response):
                     self._answered()
                     if kind == "events":
-                        self._take_in(aside, [event for event in map(event_from_json, lines) if event], cursor)
+                        self._take_in(aside, lines, cursor)
                     elif kind == "status":
                         self.status = status_from_json(json.loads(lines[0]))
                         state = JobState(self.status.state)
@@ -150,14 +151,16 @@ class Follower:
             aside.close()
         raise Unreachable("The connection to the engine was cut.", "It is tried again.")
 
-    def _take_in(self, line: Connection, events: list[Event], cursor: int) -> None:
-        """Files are here before the events that tell of them."""
+    def _take_in(self, line: Connection, lines: list[str], cursor: int) -> None:
+        """Files are here before the events that tell of them. Events that are not known here are written down as they came."""
+        told = [text for text in lines if event_kind(text)]
+        events = events_from_lines(told)
         finished = any(isinstance(event, Finished) for event in events)
         if any(isinstance(event, Preview) for event in events):
             fetch(line, self.remote_state.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
             fetch(line, self.remote_state.job, name, self.folder.path / name)
-        self.folder.append_event(*events)
+        self.folder.append_lines(told)
         self._ended = bool(events) and isinstance(events[-1], Finished)
         self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.remote_state.state)
 
@@ -168,13 +171,10 @@ class Follower:
 
     def _results(self, line: Connection) -> list[str]:
         """Names of the files that the job was for."""
-        match self.folder.read_any():
-            case JobSpec():
-                return [self.folder.result.name, self.folder.report.name, self.folder.page.name]
-            case PosesSpec() as spec:
-                output = spec.dataset
-            case FramesSpec() as spec:
-                output = spec.photos
+        spec = self.folder.read_any()
+        output = output_of(spec)
+        if output is None:
+            return list(kind_of(spec).results)
         listed = line.ask("GET", f"/v1/jobs/{self.remote_state.job}/files")["files"]
         return [checked_path(str(found["path"])) for found in listed if str(found["path"]).startswith(f"{output.name}/")]
 
@@ -198,7 +198,7 @@ class Follower:
             error = UserError("The engine does not know this job any more.", "Resume sends it again.")
             self._keep(sent="", cursor=0)
         try:
-            self.folder.append_event(Failed(error.message, error.hint))
+            self.folder.append_event(failed(error))
             self._note_state(JobState.FAILED)
         except UserError as disk:
             self.trouble = str(disk)

@@ -67,7 +67,7 @@ def asked_control(folder: JobFolder) -> str:
 
 
 def ask_control(folder: JobFolder, control: str) -> None:
-    """Ask for run, pause, stop or kill; whoever follows the job passes it on."""
+    """Ask for run, pause, stop or kill; the job's follower sends it."""
     write_text(folder.path / "control", control)
 
 

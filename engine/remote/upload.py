@@ -16,8 +16,14 @@ from ..core.datasets.read import read_dataset
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.protocol.events import Finding, Stage
-from ..core.protocol.http_messages import FileEntry, Submission, checked_path, source_of, submission_to_json, with_source
-from ..core.protocol.spec import JobSpec, Spec
+from ..core.protocol.http_messages import (
+    FileEntry,
+    Submission,
+    checked_path,
+    findings_from_json,
+    submission_to_json,
+)
+from ..core.protocol.spec import Spec, kind_of, source_of, with_source
 from .http import Address, Connection, Rejected, Unreachable
 
 READING, SENDING = "reading the dataset", "sending the dataset"
@@ -57,10 +63,10 @@ def pack(spec: Spec, priority: int, tell: Tell) -> UploadManifest:
     source = source_of(spec).resolve()
     if not source.exists():
         raise UserError(f"{source} does not exist.", "Choose the folder of a dataset.")
-    alone = source.is_file() and not isinstance(spec, JobSpec)  # a video
+    alone = source.is_file() and not kind_of(spec).reads_dataset  # a video
     root = source.parent if source.is_file() else source
     files = [source] if alone else list(files_below(root))
-    if isinstance(spec, JobSpec):
+    if kind_of(spec).reads_dataset:
         read_dataset(source).check_inside(root)
     entries = tuple(hashed(root, files, tell))
     inside = with_source(spec, Path(source.name) if source.is_file() else Path("."))
@@ -100,7 +106,7 @@ def send(address: Address, job: str, manifest: UploadManifest, tell: Tell, cance
 def check_remotely(address: Address, manifest: UploadManifest, tell: Tell = quiet) -> list[Finding]:
     """The engine's findings on a dataset, after sending what it lacks of it."""
     answer = offer(address, manifest, Connection.ask, "POST", "/v1/check", tell, lambda: False)
-    return [Finding(**found) for found in answer["findings"]]
+    return findings_from_json(answer)
 
 
 def offer(address: Address, manifest: UploadManifest, ask: Callable[[Connection, str, str, bytes], Any], method: str, path: str, tell: Tell,

@@ -1,4 +1,4 @@
-"""What a job folder tells about its training, whether it has ended or not."""
+"""The record of a training, read from its job folder, whether it has ended or not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.events import Evaluated, Event, Failed, Finding, Finished, Progress, Started
+from ..core.protocol.events import Evaluated, Failed, Finding, Finished, Progress, Started
 from ..core.protocol.folder import JobFolder
+from ..core.protocol.job_progress import told
 
 Curve = list[tuple[float, float]]
 """Points (step, value), by step."""
@@ -33,7 +34,7 @@ class TrainingRecord:
 
     @property
     def step(self) -> int:
-        """The last step that was told."""
+        """The step of the last event."""
         return int(max((curve[-1][0] for curve in (self.loss, self.psnr) if curve), default=0))
 
 
@@ -44,12 +45,12 @@ def read_record(job: JobFolder, finished: Finished | None = None) -> TrainingRec
     """
     spec = job.read_spec()
     events = [*job.read_events()[0], *([finished] if finished else [])]
-    ended = _last(events, Started, Finished, Failed)
+    known = told(events)
+    ended = known.failure or known.finished
     progress = [event for event in events if isinstance(event, Progress)]
     scores = [event for event in events if isinstance(event, Evaluated)]
     return TrainingRecord(
-        spec.name or job.name, str(spec.dataset), spec.config, _last(events, Started),
-        None if isinstance(ended, Started) else ended,
+        spec.name or job.name, str(spec.dataset), spec.config, known.started, ended,
         tuple(dict.fromkeys(event for event in events if isinstance(event, Finding))),
         _curve(progress, "loss"), _curve(progress, "steps_per_second"), _curve(progress, "gaussians"),
         _curve(scores, "psnr"), _curve(scores, "ssim"), _report(job) if isinstance(ended, Finished) else {},
@@ -60,10 +61,6 @@ def _curve(events: list[Any], name: str) -> Curve:
     """A value over the steps; where a training went on from an earlier step the later run counts."""
     points = {event.step: float(getattr(event, name)) for event in events}
     return sorted(points.items())
-
-
-def _last(events: list[Event], *kinds: type) -> Any:
-    return next((event for event in reversed(events) if isinstance(event, kinds)), None)
 
 
 def _report(job: JobFolder) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def write_report(job: JobFolder, tick: Callable[[], None] = lambda: None, finish
     job's events do not tell yet.
     """
     record = read_record(job, finished)
-    strips, note = _strips(job, tick) if record.report else ([], "There are no pictures yet: the result is written when the training ends.")
+    strips, note = _strips(job, tick) if record.report else ([], "There are no images yet: the result is written when the training ends.")
     write_text(job.page, page(record, strips, note))
     return job.page
 
@@ -32,4 +32,4 @@ def _strips(job: JobFolder, tick: Callable[[], None]) -> tuple[list[Strip], str]
     try:
         return strips_of(job.result, held_out_for(job.path), tick=tick), ""
     except UserError as error:
-        return [], f"There are no pictures: {error.message}"
+        return [], f"There are no images: {error.message}"

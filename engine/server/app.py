@@ -35,7 +35,7 @@ from .event_stream import event_stream
 from .executors import Job
 from .http_errors import Refused
 from .idle_shutdown import CostMeter
-from .middleware import log, refusal
+from .middleware import JOB_BODY, SMALL_BODY, log, refusal, takes
 from .queue import Queue
 from .ranges import file_response
 from .store import Client, Store
@@ -185,12 +185,14 @@ def status(job: Asked, service: Served) -> Any:
     return JSONResponse(status_to_json(service.status(job)))
 
 
+@takes(JOB_BODY)
 async def submit(job: str, request: Request, client: Asking, service: Served) -> Response:
     """A new job, or other settings for one that ended. 409 with the files that are missing."""
     submission = submission_from_json(await json_body(request))
     return await run_in_threadpool(service.submit, client, checked_job(job), submission)
 
 
+@takes(JOB_BODY)
 async def check_files(request: Request, client: Asking) -> Response:
     """Look for trouble in a dataset before a job is made of it. 409 with the files that are missing."""
     submission = submission_from_json(await json_body(request))
@@ -198,6 +200,7 @@ async def check_files(request: Request, client: Asking) -> Response:
     return await run_in_threadpool(check, client, submission)
 
 
+@takes(JOB_BODY)
 async def estimate(request: Request, client: Asking, service: Served) -> Response:
     """What a training would take here, by trying it for some seconds: server-sent events. 409 with the files that are missing."""
     submission = submission_from_json(await json_body(request))
@@ -219,6 +222,7 @@ def events(job: Asked, request: Request, service: Served, after: Annotated[int, 
     return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
+@takes(SMALL_BODY)
 async def control(job: Asked, request: Request, service: Served) -> Any:
     """Run, pause, stop or kill."""
     values = await json_body(request)
@@ -245,6 +249,7 @@ def blob(sha256: str, client: Asking) -> Response:
     return Response(status_code=200 if whole is not None else 202 if there else 404, headers={OFFSET_HEADER: str(there)})
 
 
+@takes("file")
 async def upload(sha256: str, request: Request, client: Asking) -> Response:
     """A file, or the part that Content-Range names. 201 when the file is whole, 202 when more must come."""
     length = request.headers.get("content-length")
@@ -279,12 +284,12 @@ def add_refusals(app: FastAPI) -> None:
 
     def unknown(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 400
-        sentence = SENTENCES.get(status, "The request makes no sense.")
+        sentence = SENTENCES.get(status, "The request is invalid.")
         return refusal(Refused(status, sentence, "Use the same version of Splatwright on both sides."), request.scope)
 
     def unforeseen(request: Request, error: Exception) -> Response:
         log.error("unforeseen: %s", error, exc_info=error)
-        return refusal(Refused(500, "The engine stumbled over this request.", "Its log tells why; try again."), request.scope)
+        return refusal(Refused(500, "The engine failed on this request.", "Its log tells why; try again."), request.scope)
 
     def cut(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody is there to read it

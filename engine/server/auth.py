@@ -34,7 +34,7 @@ class Tokens:
 
 
 def client_name(token: str) -> str:
-    """The folder of a client: tells nothing about its token."""
+    """The name of a client's folder, from which its token cannot be computed."""
     return hashlib.sha256(b"splatwright " + token.encode()).hexdigest()[:16]
 
 

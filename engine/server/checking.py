@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,10 +10,11 @@ from fastapi.responses import JSONResponse, Response
 
 from ..core.errors import UserError
 from ..core.files import make_folder
-from ..core.protocol.events import Failed, Finding
+from ..core.processes import run
+from ..core.protocol.events import Failed, Finding, error_of
 from ..core.protocol.folder import JobFolder
-from ..core.protocol.http_messages import Submission, source_of
-from ..core.protocol.spec import JobSpec
+from ..core.protocol.http_messages import Submission, findings_to_json
+from ..core.protocol.spec import JobSpec, source_of
 from .http_errors import Refused
 from .quota import INPUT
 from .store import Client, link_files
@@ -32,16 +32,17 @@ def check(client: Client, submission: Submission) -> Response:
         root = link_files(client.uploads, folder.path / INPUT, submission)
         folder.write_spec(replace(submission.spec, dataset=root / source_of(submission.spec)))
         findings = findings_of(client, folder)
-    return JSONResponse({"findings": [asdict(finding) for finding in findings]})
+    return JSONResponse(findings_to_json(findings))
 
 
 def findings_of(client: Client, folder: JobFolder) -> list[Finding]:
-    """What a process of its own finds: images that take all its memory do not harm the server. UserError for what is no dataset."""
+    """What a process of its own finds: images that take all its memory do not harm the server,
+    and Ctrl+C ends it with the server. UserError for what is no dataset."""
     command, environment = client.engine.worker_command("--check", str(folder.path))
-    done = subprocess.run(command, env=environment, cwd=folder.path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = run(command, environment=environment, folder=folder.path, what="The engine", own_group=False)
     events = folder.read_events()[0]
     failed = next((event for event in events if isinstance(event, Failed)), None)
     if failed or done.returncode:
-        raise UserError(failed.message, failed.hint) if failed else UserError("The dataset could not be checked: the check was ended.",
-                                                                              "Make the images smaller.")
+        raise error_of(failed) if failed else UserError("The dataset could not be checked: the check was ended.",
+                                                        "Make the images smaller.", "server.check_ended")
     return [event for event in events if isinstance(event, Finding)]

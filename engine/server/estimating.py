@@ -12,12 +12,13 @@ from pathlib import Path
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from ..core.errors import values
 from ..core.files import make_folder
 from ..core.protocol.events import Estimated, Event, Finding, event_to_json
-from ..core.protocol.http_messages import Submission, source_of, with_source
-from ..core.protocol.spec import JobSpec
+from ..core.protocol.http_messages import Submission
+from ..core.protocol.spec import JobSpec, source_of, with_source
 from ..jobs.estimation import Estimation
-from .event_stream import POLL_SECONDS, STATUS_SECONDS
+from .event_stream import POLL_SECONDS, STATUS_SECONDS, data_lines
 from .executors import CPU
 from .http_errors import Refused
 from .idle_shutdown import CostMeter
@@ -37,7 +38,7 @@ class Estimates:
         self._turn = asyncio.Lock()
 
     async def answer(self, client: Client, submission: Submission) -> Response:
-        """The events of an estimate as server-sent events; whoever hangs up ends it. 409 with the files that are missing."""
+        """The events of an estimate as server-sent events; closing the connection ends it. 409 with the files that are missing."""
         if not isinstance(submission.spec, JobSpec):
             raise Refused(422, "Only a training can be estimated.", "Find the cameras of the photos first.")
         missing = await run_in_threadpool(client.uploads.missing, submission.files)
@@ -72,7 +73,8 @@ class Estimates:
         told, quiet, ended = 0, 0.0, False
         if self._queue.running:
             yield message(Finding("info", f"The engine is at work on other jobs ({len(self._queue.running)}): without them it is faster.",
-                                  "Estimate again when they have ended.", "busy"))
+                                  "Estimate again when they have ended.", "busy",
+                                  code="estimate.engine_busy", values=values(jobs=len(self._queue.running))))
         while not ended:
             ended = not making.running
             events = making.events()
@@ -93,4 +95,4 @@ class Estimates:
 
 def message(event: Event) -> str:
     """One server-sent event."""
-    return f"event: events\ndata: {event_to_json(event)}\n\n"
+    return f"event: events\n{data_lines(event_to_json(event).splitlines())}\n"

@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-from ..core.protocol.events import event_to_json, newest
+from ..core.protocol.event_lines import newest_lines
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, status_to_json
 
 POLL_SECONDS = 0.2
 STATUS_SECONDS = 1.0
-"""How often the job's state is told when nothing happens; it keeps the connection alive too."""
+"""Seconds between status messages when nothing happens; they also keep the connection alive."""
 
 READ_AT_ONCE = 64 * 1024
 
@@ -22,7 +22,7 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
 
     The state is taken before the events are read: after the last status nothing is left unread.
     """
-    told, quiet = None, STATUS_SECONDS
+    sent, quiet = None, STATUS_SECONDS
     while True:
         now = await asyncio.to_thread(status)
         while True:
@@ -33,15 +33,20 @@ async def event_stream(job: JobFolder, cursor: int, status: Callable[[], JobStat
             if text:
                 yield f"id: {cursor}\nevent: events\n{text}\n"
         quiet += POLL_SECONDS
-        if quiet >= STATUS_SECONDS or told is None or now.state != told.state:
+        if quiet >= STATUS_SECONDS or sent is None or now.state != sent.state:
             yield f"event: status\ndata: {json.dumps(status_to_json(now))}\n\n"
-            told, quiet = now, 0.0
+            sent, quiet = now, 0.0
         if now.state in ("finished", "failed", "interrupted"):
             return
         await asyncio.sleep(POLL_SECONDS)
 
 
 def _read(job: JobFolder, cursor: int) -> tuple[str, int]:
-    """The next events as the lines of a message, and the place after them."""
-    events, after = job.read_events(cursor, READ_AT_ONCE)
-    return "".join(f"data: {event_to_json(event)}\n" for event in newest(events)), after
+    """The next events, as they were written, as the lines of a message, and the place after them."""
+    lines, after = job.read_lines(cursor, READ_AT_ONCE)
+    return data_lines(newest_lines(lines)), after
+
+
+def data_lines(lines: list[str]) -> str:
+    """The lines of a message that holds these lines."""
+    return "".join(f"data: {line}\n" for line in lines)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ..core.errors import UserError
+from ..core.processes import run
 from ..jobs.local_engine import JobState
 from .store import Client
 
@@ -76,7 +77,8 @@ def find_devices() -> tuple[str, ...]:
         return (CPU,)
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.split()
-    except (OSError, subprocess.SubprocessError):
+        listed = run(command, seconds=20)
+    except UserError:
         return (CPU,)
-    return tuple(number for number in listed if number.isdecimal()) or (CPU,)
+    numbers = [] if listed.returncode else listed.stdout.split()
+    return tuple(number for number in numbers if number.isdecimal()) or (CPU,)

@@ -7,10 +7,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match, Route
+from starlette.types import Message, Receive, Scope, Send
 
 from ..core.errors import UserError
 from ..core.protocol.folder import check_protocol
@@ -29,11 +32,32 @@ SLOWEST = 1024.0
 """Bytes a second that a body must bring, after a first SILENT_SECONDS."""
 
 
+Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
+
+
+def takes(limit: int | Literal["file"]) -> Callable[[Endpoint], Endpoint]:
+    """Says how many bytes a request to a route may bring: a number, or as many as one file may have. Other routes take none."""
+    def declared(endpoint: Endpoint) -> Endpoint:
+        endpoint.body_limit = limit  # type: ignore[attr-defined]
+        return endpoint
+
+    return declared
+
+
+def body_limit(app: Starlette, scope: Scope, largest_file: int) -> int:
+    """Most bytes that a request may bring, as its route declares."""
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
+            limit = getattr(route.endpoint, "body_limit", 0)
+            return largest_file if limit == "file" else limit
+    return 0
+
+
 @dataclass(frozen=True)
 class Guard:
     """Wraps the application. Nothing of a body is read before the token is known."""
 
-    app: ASGIApp
+    app: Starlette
     tokens: Tokens
     largest_file: int
     seen: Callable[[], None]
@@ -58,17 +82,10 @@ class Guard:
             raise Refused(401, "The token is missing or wrong.", "Give the token that the engine was started with.")
         scope.setdefault("state", {})["client"] = client
         check_header(headers.get(PROTOCOL_HEADER))
-        limit = self._limit(scope)
+        limit = body_limit(self.app, scope, self.largest_file)
         if declared_length(headers) > limit or (not limit and "transfer-encoding" in headers):
             raise too_large(limit)
         return limit
-
-    def _limit(self, scope: Scope) -> int:
-        if scope["method"] not in ("PUT", "PATCH", "POST"):
-            return 0
-        if scope["path"].startswith("/v1/blobs/"):
-            return self.largest_file
-        return JOB_BODY if scope["method"] == "PUT" or scope["path"] == "/v1/check" else SMALL_BODY
 
 
 class Body:

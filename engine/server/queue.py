@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ..core.errors import UserError
-from ..core.protocol.events import Event, Failed, Progress, Stage, Started
+from ..core.protocol.events import Event, Progress, Stage, Started, failed
 from ..jobs.local_engine import JobState, rests, said_last_word
 from .executors import Executor, Job
 from .http_errors import Refused
@@ -141,7 +141,7 @@ class Queue:
             try:
                 self.tick()
             except Exception:
-                log.exception("the queue stumbled and goes on")
+                log.exception("the queue failed and continues")
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
@@ -185,13 +185,13 @@ class Queue:
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
             self._put(job, replace(ticket, devices=()))
         else:
-            raise UserError("The engine's worker ended several times at the same place without a word.", "Its engine.log may tell why.")
+            raise UserError("The engine's worker ended several times at the same step without a message.", "Its engine.log may say why.")
 
     def _let_rest(self, job: Job) -> None:
         """A paused job needs no card: its checkpoint is written, and it waits for its turn again when it is to go on."""
         self.executor.kill(job)
         self._note(job, replace(self.running.pop(job), wanted=False, devices=()))
-        log.info("job %s rests, and its card is free", job.name)
+        log.info("job %s is paused, and its card is free", job.name)
 
     def _may_retry(self, job: Job) -> bool:
         attempts = self._attempts.setdefault(job, Attempts())
@@ -203,7 +203,7 @@ class Queue:
     def _give_up(self, job: Job, error: UserError) -> None:
         ticket = self.waiting.pop(job, None) or self.running.pop(job, None)
         with suppress(UserError, OSError):
-            job.client.job(job.name).append_event(Failed(error.message, error.hint))
+            job.client.job(job.name).append_event(failed(error))
             job.client.write_ticket(job.name, replace(ticket or Ticket(0, 0), wanted=False, devices=()))
 
     def _put(self, job: Job, ticket: Ticket) -> None:

@@ -47,7 +47,7 @@ def parse_range(text: str | None, size: int) -> tuple[int, int] | None:
         return None
     found = _RANGE.fullmatch(text.strip())
     if not found or found.groups() == ("", ""):
-        raise Refused(400, "The Range makes no sense.", "Write it as bytes=FIRST-LAST.")
+        raise Refused(400, "The Range is invalid.", "Write it as bytes=FIRST-LAST.")
     first, last = found.groups()
     if not first:
         return (max(0, size - int(last)), size - 1) if int(last) else (1, 0)

@@ -1,4 +1,4 @@
-"""Starting the server: what it listens to, whom it lets in, and what it tells whoever started it."""
+"""Starting the server: address, authentication, and the text that it prints at the start."""
 
 from __future__ import annotations
 

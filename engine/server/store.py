@@ -12,8 +12,8 @@ from pathlib import Path
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
 from ..core.protocol.folder import JobFolder
-from ..core.protocol.http_messages import JobFile, Submission, source_of, with_source
-from ..core.protocol.spec import JobSpec, Spec
+from ..core.protocol.http_messages import JobFile, Submission
+from ..core.protocol.spec import kind_of, source_of, with_source
 from ..jobs.local_engine import JobState, LocalEngine, rests, state_of
 from .http_errors import Refused
 from .quota import INPUT, Quota, size_of
@@ -24,7 +24,7 @@ QUEUE_FILE = "queue.json"
 
 @dataclass(frozen=True)
 class Ticket:
-    """What the server knows of a job beyond its folder: its place in the queue, and whether it shall run."""
+    """State of a job beside its folder: its place in the queue, and whether it shall run."""
 
     priority: int
     number: int
@@ -112,7 +112,8 @@ class Client:
     def devices_needed(self, job: str) -> int:
         """How many graphics cards the job asks for; 1 for what is no training, or cannot be read."""
         try:
-            return cards(self.engine.spec(job))
+            spec = self.engine.spec(job)
+            return kind_of(spec).cards(spec)
         except UserError:
             return 1
 
@@ -148,11 +149,6 @@ class Store:
         return [self.client(folder.name) for folder in sorted(folders) if folder.is_dir()]
 
 
-def cards(spec: Spec) -> int:
-    """How many graphics cards a job asks for."""
-    return spec.config.gpus if isinstance(spec, JobSpec) else 1
-
-
 def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
     """The files of a job under their names; `folder` appears when it is whole, in place of an earlier one."""
     growing = folder.with_name(f".{folder.name}.part")
@@ -170,7 +166,7 @@ def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the disk knows no links."""
+    """A hard link to a file, or a copy where the file system has no links."""
     try:
         os.link(source, target)
     except OSError:

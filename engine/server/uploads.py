@@ -41,7 +41,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Part:
+class UploadPart:
     """Where a request's body belongs: from `offset` on in a file of `total` bytes; None where the request does not say."""
 
     offset: int = 0
@@ -111,7 +111,7 @@ class Uploads:
         if shutil.disk_usage(self.folder).free - more < self.limits.keep_free:
             raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.")
 
-    async def receive(self, sha256: str, part: Part, body: AsyncIterator[bytes]) -> int:
+    async def receive(self, sha256: str, part: UploadPart, body: AsyncIterator[bytes]) -> int:
         """Take in what a request brings; bytes that are there afterwards. The newest request for a file wins.
 
         Refused: a part that does not begin where the file ends, content that does not fit the hash, too much of it.
@@ -149,7 +149,7 @@ class Uploads:
         if self._writers.get(sha256) is not writer:
             raise Refused(409, "The same file is being sent again.", "Ask for its offset and go on from there.")
 
-    async def _compare(self, sha256: str, part: Part, body: AsyncIterator[bytes]) -> int:
+    async def _compare(self, sha256: str, part: UploadPart, body: AsyncIterator[bytes]) -> int:
         """A file that is whole is never written again; what is sent must be the same."""
         digest = hashlib.sha256()
         whole = part.offset == 0 and part.total in (None, self.size(sha256))
@@ -159,7 +159,7 @@ class Uploads:
             raise Refused(409, "Another content is kept under this hash.", "Name each file by the SHA-256 of its content.")
         return self.size(sha256) or 0
 
-    def _open(self, sha256: str, part: Part) -> Growing:
+    def _open(self, sha256: str, part: UploadPart) -> Growing:
         make_folder(self.folder)
         path = self.partial(sha256)
         there = _size(path) or 0
@@ -174,7 +174,7 @@ class Uploads:
             raise disk_error(path, error) from error
         return Growing(file, digest, part.offset)
 
-    def _write(self, growing: Growing, block: bytes, part: Part) -> None:
+    def _write(self, growing: Growing, block: bytes, part: UploadPart) -> None:
         if growing.size + len(block) > (self.limits.file if part.total is None else part.total):
             raise Refused(413, "The file is longer than it was said to be.", "Send it from the beginning.")
         if part.total is None:
@@ -195,7 +195,7 @@ class Uploads:
         self.partial(sha256).unlink(missing_ok=True)
         self._used = None
 
-    def _close(self, sha256: str, growing: Growing, part: Part) -> int:
+    def _close(self, sha256: str, growing: Growing, part: UploadPart) -> int:
         """Give a whole file its name, once its content fits it."""
         path = self.partial(sha256)
         fits = growing.digest.hexdigest() == sha256
@@ -235,15 +235,15 @@ async def blocks(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(gathered)
 
 
-def part_of(content_range: str | None, length: int | None) -> Part:
+def part_of(content_range: str | None, length: int | None) -> UploadPart:
     """Where a body belongs, by its Content-Range and Content-Length. Refused when they contradict each other."""
     if content_range is None:
-        return Part(0, length)
+        return UploadPart(0, length)
     found = _RANGE.fullmatch(content_range.strip())
     first, last, total = (int(text) for text in found.groups()) if found else (1, 0, 0)
     if not first <= last < total or (length is not None and length != last - first + 1):
-        raise Refused(400, "The Content-Range makes no sense.", "Write it as bytes FIRST-LAST/TOTAL, as long as the body.")
-    return Part(first, total)
+        raise Refused(400, "The Content-Range is invalid.", "Write it as bytes FIRST-LAST/TOTAL, as long as the body.")
+    return UploadPart(first, total)
 
 
 def _size(path: Path) -> int | None:

@@ -1,7 +1,7 @@
-"""Cameras that contradict the matches: the check that tells a sound model from one that merely looks precise.
+"""Cameras that contradict the matches: found by the epipolar geometry of their poses.
 
-A camera may lie far from where it was and still have a small reprojection error, when only its own wrong points hold it. The
-verified matches between two photos do not lie: they must satisfy the epipolar geometry of the two cameras that were found.
+A wrong pose may still have a small reprojection error, when only wrong points of its own support it. The
+verified matches between two photos must satisfy the epipolar geometry of both poses.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 LARGEST_ERROR = 0.006
 """Sampson distance, as a share of the focal length, up to which a match agrees: about 6 pixels of 1000."""
 AGREE = 0.5
-"""Share of its matches that must agree for two cameras to hold each other."""
+"""Share of its matches that must agree for a pair to connect two cameras."""
 ENOUGH = 15
-"""Matches below which two photos say nothing about each other."""
+"""Pairs with fewer matches are not used."""
 
 
 @dataclass(frozen=True)
-class MatchPair:
+class MatchedPair:
     """Verified matches of two placed photos, as image points at depth one."""
 
     first: str
@@ -29,16 +29,16 @@ class MatchPair:
     points: tuple[np.ndarray, np.ndarray]  # [M, 2] each
 
 
-def strays(names: Iterable[str], sights: Iterable[MatchPair]) -> set[str]:
-    """Cameras that no agreeing matches tie to the largest group."""
-    ties = [(sight.first, sight.second) for sight in sights if len(sight.points[0]) >= ENOUGH and agreement(sight) >= AGREE]
+def inconsistent_cameras(names: Iterable[str], matched_pairs: Iterable[MatchedPair]) -> set[str]:
+    """Names of the cameras that no agreeing pair connects to the largest group."""
+    ties = [(pair.first, pair.second) for pair in matched_pairs if len(pair.points[0]) >= ENOUGH and agreement(pair) >= AGREE]
     groups = components(names, ties)
     return {name for group in groups[1:] for name in group}
 
 
-def agreement(sight: MatchPair) -> float:
-    """Share of the matches that satisfy the epipolar geometry of the cameras' poses."""
-    return float((sampson(sight.relative, *sight.points) < LARGEST_ERROR).mean())
+def agreement(pair: MatchedPair) -> float:
+    """Share of the matches, 0 to 1, that satisfy the epipolar geometry of the cameras' poses."""
+    return float((sampson(pair.relative, *pair.points) < LARGEST_ERROR).mean())
 
 
 def sampson(relative: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ def sampson(relative: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.n
 
 
 def components(names: Iterable[str], ties: Iterable[tuple[str, str]]) -> list[set[str]]:
-    """Groups of names that ties hold together, largest first."""
+    """Connected components of a graph: `names` are its nodes, `ties` its edges. Largest first."""
     group = {name: {name} for name in names}
     for first, second in ties:
         small, large = sorted((group[first], group[second]), key=len)

@@ -19,7 +19,7 @@ from ..core.datasets.poses_report import FILE
 from ..core.datasets.transforms_json import FILE as TRANSFORMS
 from ..core.datasets.transforms_json import write_transforms
 from ..core.files import make_folder, replacing
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from .photos import Photo, open_mask, open_photo
 from .pool import threads
 
@@ -28,14 +28,14 @@ QUALITY = 95
 
 
 @dataclass(frozen=True)
-class Shot:
+class RegisteredPhoto:
     """A photo and the camera that was found for it, at the size of the working copy."""
 
     photo: Photo
     camera: Camera
 
 
-def write_dataset(shots: Sequence[Shot], points: PointCloud | None, folder: Path, size: int, say: Say) -> Dataset:
+def write_dataset(shots: Sequence[RegisteredPhoto], points: PointCloud | None, folder: Path, size: int, on_progress: OnProgress) -> Dataset:
     """Undistort every photo to at most `size` pixels (0: as large as it is) and write the dataset. transforms.json comes last."""
     _clear(folder)
     names = file_names([shot.photo for shot in shots])
@@ -44,7 +44,7 @@ def write_dataset(shots: Sequence[Shot], points: PointCloud | None, folder: Path
     with threads() as pool:
         for view in pool.map(partial(_write_view, names=names, folder=folder, size=size), shots):
             views.append(View(view.name, view.image, view.camera, view.name in held_out, mask=view.mask))
-            say(Step("undistorting photos", len(views), len(shots)))
+            on_progress(Step("undistorting photos", len(views), len(shots)))
     forget_samples()
     dataset = Dataset(folder, tuple(sorted(views, key=lambda view: view.name)), points)
     write_transforms(dataset)
@@ -52,7 +52,7 @@ def write_dataset(shots: Sequence[Shot], points: PointCloud | None, folder: Path
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier dataset, what says that it is whole first."""
+    """Remove an earlier dataset: first the files that mark it as complete, then its images and masks."""
     for name in (FILE, TRANSFORMS):
         (folder / name).unlink(missing_ok=True)
     for name in (IMAGES, MASKS):
@@ -69,7 +69,7 @@ def file_names(photos: Sequence[Photo]) -> dict[str, str]:
     return names
 
 
-def _write_view(shot: Shot, names: dict[str, str], folder: Path, size: int) -> View:
+def _write_view(shot: RegisteredPhoto, names: dict[str, str], folder: Path, size: int) -> View:
     image = open_photo(shot.photo.path)
     camera = shot.camera.resized(*image.size)
     factor = min(1.0, size / max(image.size)) if size else 1.0

@@ -1,4 +1,4 @@
-"""The report as one picture: the scene from above and from the side, and the photos that found no place."""
+"""The report as one image: the scene from above and from the side, and the photos that are not registered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.cameras.camera import Camera
 from ..core.datasets.dataset import Dataset
-from ..core.datasets.poses_report import Gap, PosesReport, Unplaced
+from ..core.datasets.poses_report import Gap, PosesReport, UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import replacing
 from .photos import open_photo
@@ -26,11 +26,11 @@ MANY = 20
 COLUMNS = 6
 CAMERA, MISSING, INK, PAPER = "#d1495b", "#edae49", "#22313f", "#ffffff"
 KEPT = 97.0
-"""Percent of the points that lie within the picture; the rest are far away."""
+"""Percent of the points that lie within the drawn area."""
 
 
 def draw(report: PosesReport, dataset: Dataset, photos: Path, path: Path) -> None:
-    """Write the picture of a report as PNG. `photos` is the folder that the unplaced photos' names refer to."""
+    """Write the image of a report as PNG. `photos` is the folder that the names of unregistered photos refer to."""
     from matplotlib import rc_context
 
     with rc_context({"font.family": _fonts()}):
@@ -69,9 +69,9 @@ def _fonts() -> list[str]:
 
 def _title(report: PosesReport) -> str:
     more = len(report.unplaced) - MOST_THUMBNAILS
-    hidden = f"; {more} of those without are not shown" if more > 0 else ""
-    return (f"{len(report.placed)} of {report.photos} photos have a camera, {report.points:,} points, "
-            f"they agree to {report.reprojection_error:.2f} pixels{hidden}")
+    hidden = f"; {more} that are not registered are not shown" if more > 0 else ""
+    return (f"{len(report.placed)} of {report.photos} photos are registered, {report.points:,} points, "
+            f"reprojection error {report.reprojection_error:.2f} pixels{hidden}")
 
 
 def _view(axes: Any, dataset: Dataset, report: PosesReport, plane: tuple[int, int], title: str) -> None:
@@ -126,7 +126,7 @@ def _frustum(camera: Camera, size: float) -> np.ndarray:
 
 
 def _label(axes: Any, dataset: Dataset, gap: Gap | None, plane: tuple[int, int]) -> None:
-    """Names of a few photos, so that one knows the way around, and of those at the ends of a gap."""
+    """Write the names of a few photos, and of those at the ends of a gap, beside their cameras."""
     step = max(1, len(dataset.views) // 8)
     ends = {Path(name).stem for name in (gap.first, gap.second)} if gap else set()
     for view in (view for number, view in enumerate(dataset.views) if number % step == 0 or Path(view.name).stem in ends):
@@ -146,7 +146,7 @@ def _draw_gap(axes: Any, gap: Gap, report: PosesReport, dataset: Dataset) -> Non
     axes.annotate(f"{gap.degrees:.0f}° without photos", place, ha="center", fontsize=9, color=INK, annotation_clip=True)
 
 
-def _thumbnail(axes: Any, photo: Unplaced, photos: Path) -> None:
+def _thumbnail(axes: Any, photo: UnregisteredPhoto, photos: Path) -> None:
     """A photo without a camera, its name and why."""
     try:
         image = open_photo(photos / photo.name, 320).convert("RGB")

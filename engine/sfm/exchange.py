@@ -1,4 +1,4 @@
-"""What the process that runs COLMAP is asked and what it answers: two JSON files in the work folder."""
+"""Request and outcome of the process that runs COLMAP: two JSON files in the work folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..core.files import write_text
 from ..core.protocol.sfm_options import Features, Mapping, Pairing
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
-PLAIN = 100
-"""Features below which a photo shows nothing that can be recognised."""
+FEWEST_FEATURES = 100
+"""A photo with fewer features has too little texture to be registered."""
 
 
 @dataclass(frozen=True)
-class Group:
+class CameraGroup:
     """Copies that one camera took."""
 
     images: tuple[str, ...]
@@ -31,7 +31,7 @@ class SearchRequest:
     """What to do with the copies in a work folder."""
 
     images: tuple[str, ...]  # in natural order
-    groups: tuple[Group, ...]
+    groups: tuple[CameraGroup, ...]
     ordered: bool
     features: Features
     pairing: Pairing
@@ -48,7 +48,7 @@ class SearchRequest:
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """What became of one copy."""
+    """Whether one copy was registered, with its numbers of features and points."""
 
     name: str
     features: int
@@ -89,7 +89,7 @@ def write_request(request: SearchRequest, work: Path) -> None:
 def read_request(work: Path) -> SearchRequest:
     """The inverse of write_request."""
     values: dict[str, Any] = json.loads((work / REQUEST).read_text(encoding="utf-8"))
-    groups = tuple(Group(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
+    groups = tuple(CameraGroup(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
     return SearchRequest(**{**values, "images": tuple(values["images"]), "groups": groups})
 
 

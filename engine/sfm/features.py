@@ -9,31 +9,31 @@ from pathlib import Path
 import pycolmap
 
 from ..core.datasets.file_types import MASKS
-from ..core.protocol.progress import Say, Step
-from .exchange import Group, SearchRequest
+from ..core.protocol.progress import OnProgress, Step
+from .exchange import CameraGroup, SearchRequest
 from .prepare import COPIES
 
 LENS = "SIMPLE_RADIAL"
 BATCH = max(4, 2 * (os.cpu_count() or 1))
 
 
-def extract(request: SearchRequest, work: Path, say: Say) -> tuple[float | None, ...]:
-    """Find features in all photos that have none yet; returns the focal length that EXIF tells for each group, in pixels.
+def extract(request: SearchRequest, work: Path, on_progress: OnProgress) -> tuple[float | None, ...]:
+    """Extract features of all photos that have none yet. Returns the focal length by EXIF of each group in pixels, None without one.
 
     Thorough ones are described at several sizes and as if seen straight on (DSP-SIFT, Dong and Soatto 2015; affine shape,
     Mikolajczyk and Schmid 2004), which recognises a place from farther to the side.
     """
-    stage = "finding thorough features" if request.thorough else "finding features"
+    stage = "extracting thorough features" if request.thorough else "extracting features"
     focals = tuple(group.focal or _looked_up(group) for group in request.groups)
     done = _done(request, work)
     missing = [image for image in request.images if image not in done]
     found = len(request.images) - len(missing)
-    say(Step(stage, found, len(request.images)))
+    on_progress(Step(stage, found, len(request.images)))
     for group, focal in zip(request.groups, focals, strict=True):
         for batch in _batches([image for image in group.images if image not in done], work):
             _extract(request, group, focal, batch, work)
             found += len(batch)
-            say(Step(stage, found, len(request.images)))
+            on_progress(Step(stage, found, len(request.images)))
     return focals
 
 
@@ -53,7 +53,7 @@ def _done(request: SearchRequest, work: Path) -> set[str]:
         return {image.name for image in database.read_all_images() if database.exists_descriptors(image.image_id)}
 
 
-def _looked_up(group: Group) -> float | None:
+def _looked_up(group: CameraGroup) -> float | None:
     """The focal length by COLMAP's table of sensors, for photos that tell their maker and model only."""
     try:
         camera = pycolmap.infer_camera_from_image(group.sample)
@@ -64,7 +64,7 @@ def _looked_up(group: Group) -> float | None:
     return camera.mean_focal_length() * max(group.width, group.height) / max(camera.width, camera.height)
 
 
-def _extract(request: SearchRequest, group: Group, focal: float | None, names: list[str], work: Path) -> None:
+def _extract(request: SearchRequest, group: CameraGroup, focal: float | None, names: list[str], work: Path) -> None:
     reader = pycolmap.ImageReaderOptions()
     reader.camera_model = LENS
     known = _camera_of(group, work / request.database)
@@ -83,7 +83,7 @@ def _extract(request: SearchRequest, group: Group, focal: float | None, names: l
                               reader_options=reader, extraction_options=options, device=pycolmap.Device.cpu)
 
 
-def _camera_of(group: Group, path: Path) -> int | None:
+def _camera_of(group: CameraGroup, path: Path) -> int | None:
     """The camera in the database that took a group's earlier photos."""
     folder = group.images[0].partition("/")[0] + "/"
     with pycolmap.Database.open(path) as database:

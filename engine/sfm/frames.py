@@ -1,4 +1,4 @@
-"""Pictures out of a video: of each stretch the sharpest, none that shows what the one before shows."""
+"""Extracting the frames of a video: the sharpest of each stretch, without those that repeat the one before."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from PIL import Image
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, replacing
-from ..core.protocol.progress import Say, Step, silent
+from ..core.protocol.progress import OnProgress, Step, ignore_progress
 from ..core.protocol.sfm_options import FrameOptions
 from .video import Timeline, decoded, display_matrix, grey, hdr, opened, picture, timeline
 
-LOOK = "looking through the video"
-TAKE = "taking pictures"
+LOOK = "scanning the video"
+TAKE = "extracting frames"
 LOOKED_AT = 960
 """Longest side in pixels at which frames are compared."""
 
@@ -32,7 +32,7 @@ QUALITY = 95
 
 @dataclass(frozen=True)
 class FramesReport:
-    """What taking pictures from a video came to."""
+    """What extracting frames from a video came to."""
 
     video: str
     pictures: tuple[Path, ...]
@@ -49,18 +49,18 @@ class FramesReport:
         """Sentences about what is special."""
         found = []
         if self.hdr:
-            found.append(f"The video is HDR ({self.hdr}); the pictures are tone-mapped to sRGB.")
+            found.append(f"The video is HDR ({self.hdr}); the frames are tone-mapped to sRGB.")
         if self.turned:
-            found.append("The video was filmed with the camera turned; the pictures are upright.")
+            found.append("The video was recorded with the camera turned; the frames are upright.")
         if self.alike:
-            found.append(f"{self.alike} pictures were left out because they show the same as the one before: the camera stood still.")
+            found.append(f"{self.alike} frames were left out because they show the same as the one before: the camera stood still.")
         if self.cut_off:
             found.append(f"The video is cut off or damaged: only {self.seconds:.1f} seconds of it can be read.")
         return found
 
     def text(self) -> str:
         """The report as people read it."""
-        line = (f"{len(self.pictures)} pictures of {self.width} x {self.height} pixels, the sharpest of {self.frames} frames in "
+        line = (f"{len(self.pictures)} frames of {self.width} x {self.height} pixels, the sharpest of {self.frames} in "
                 f"{self.seconds:.1f} seconds of {self.video}.")
         return "\n".join([line, *self.notes()]) + "\n"
 
@@ -74,16 +74,17 @@ class _Candidate:
     thumbnail: np.ndarray  # [h, w] float32
 
 
-def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptions(), say: Say = silent) -> FramesReport:  # noqa: B008
-    """Take pictures from a video into a folder, as NAME_00001.jpg and so on; earlier ones of the same name are replaced.
+def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptions(),  # noqa: B008
+                   on_progress: OnProgress = ignore_progress) -> FramesReport:
+    """Extract frames of a video into a folder, as NAME_00001.jpg and so on; earlier ones of the same name are replaced.
 
-    All of them appear at the end: cancelled or failed, the folder is as it was. UserError for what is no video.
+    The files appear together at the end; a cancelled or failed run leaves the folder unchanged. UserError for what is no video.
     """
     options.validate()
-    shown = timeline(video, lambda: say(Step(LOOK)))
+    shown = timeline(video, lambda: on_progress(Step(LOOK)))
     part = make_folder(folder / f".{video.stem}.part")
     try:
-        report = _taken(video, part, shown, options, say)
+        report = _taken(video, part, shown, options, on_progress)
         return _moved(report, part, folder, video.stem)
     except OSError as error:
         raise disk_error(folder, error) from error
@@ -93,8 +94,8 @@ def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptio
             folder.rmdir()
 
 
-def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, say: Say) -> FramesReport:
-    aspect, counter = _pixel_aspect(video), _Counter(say, len(shown.times))
+def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, on_progress: OnProgress) -> FramesReport:
+    aspect, counter = _pixel_aspect(video), _Counter(on_progress, len(shown.times))
     pictures: list[Path] = []
     last, alike, size, first = None, 0, (0, 0), None
     for found in _sharpest(video, _stretch(shown, options), counter):
@@ -114,18 +115,18 @@ def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, say:
 
 
 class _Counter:
-    """Tells how many frames are through."""
+    """Counts frames and reports each as a step."""
 
-    def __init__(self, say: Say, total: int):
-        self.say, self.total, self.done = say, total, 0
+    def __init__(self, on_progress: OnProgress, total: int):
+        self.on_progress, self.total, self.done = on_progress, total, 0
 
     def __call__(self) -> None:
         self.done += 1
-        self.say(Step(TAKE, min(self.done, self.total), self.total))
+        self.on_progress(Step(TAKE, min(self.done, self.total), self.total))
 
 
 def _stretch(shown: Timeline, options: FrameOptions) -> float:
-    """Seconds of video from which one picture is taken."""
+    """Seconds of video from which one frame is chosen."""
     return 1 / options.rate if options.rate else max(shown.seconds, 1e-3) / options.count
 
 
@@ -181,7 +182,7 @@ def _saved(image: Image.Image, path: Path) -> Path:
 
 
 def _moved(report: FramesReport, part: Path, folder: Path, stem: str) -> FramesReport:
-    """The finished pictures in their folder, instead of those of an earlier run."""
+    """Move the frames into their folder, in place of those of an earlier run; returns the report with the new paths."""
     earlier = re.compile(re.escape(stem) + r"_\d{5}\.jpg")
     for path in folder.iterdir():
         if earlier.fullmatch(path.name):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..core.datasets.poses_report import PosesReport
+from ..core.errors import values
 from ..core.protocol.events import Event, Finding, Finished, Posed, Stage
 from ..core.protocol.folder import Control, JobFolder
 from ..core.protocol.progress import Step
@@ -14,17 +15,17 @@ from ..core.protocol.spec import PosesSpec
 from .needs import check_packages
 
 MOST_NAMED = 20
-"""Photos without a camera that are told one by one; all of them stand in the report."""
+"""Unregistered photos that get a finding of their own; the report names all of them."""
 EVENT_SECONDS = 0.25
 BEAT_SECONDS = 1.0
 
 
 class Stopped(Exception):
-    """Somebody asked the job to stop."""
+    """Raised inside a search when the job is asked to stop."""
 
 
 def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[], Control]) -> None:
-    """Find the cameras that the job asks for and write its dataset. Emits events; raises UserError for what people can mend.
+    """Find the cameras that the job asks for and write its dataset. Emits events; raises UserError when none can be found.
 
     A stop leaves no dataset; resumed, the job finds what it computed. Pausing is not possible and is passed over.
     """
@@ -34,7 +35,7 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
     spec, begin = job.read_any(), time.monotonic()
     assert isinstance(spec, PosesSpec)
     try:
-        report = find_poses(spec.photos, job.path / spec.dataset, spec.options, Listener(job, emit, control).hear)
+        report = find_poses(spec.photos, job.path / spec.dataset, spec.options, ProgressEvents(job, emit, control).report)
     except Stopped:
         emit(Finished(0, 0, None, None, time.monotonic() - begin, True))
         return
@@ -45,19 +46,21 @@ def run_poses(job: JobFolder, emit: Callable[[Event], None], control: Callable[[
 
 
 def findings(report: PosesReport) -> Iterator[Finding]:
-    """The photos without a camera, and what to photograph next."""
+    """Findings about the photos that are not registered, and about what to photograph next."""
     for photo in report.unplaced[:MOST_NAMED]:
-        yield Finding("warning", f"{photo.name} has no camera: {photo.reason}")
+        yield Finding("warning", f"{photo.name} is not registered: {photo.reason}",
+                      code="poses.unplaced", values=values(photo=photo.name, reason=photo.reason))
     if len(report.unplaced) > MOST_NAMED:
         hidden = len(report.unplaced) - MOST_NAMED
-        yield Finding("warning", f"{hidden} more photos have no camera.", "The dataset's poses.txt names them all.")
+        yield Finding("warning", f"{hidden} more photos are not registered.", "The dataset's poses.txt names them all.",
+                      code="poses.more_unplaced", values=values(count=hidden))
     for sentence in report.advice:
-        yield Finding("info", sentence)
+        yield Finding("info", sentence, code="poses.advice", values=values(sentence=sentence))
 
 
 @dataclass
-class Listener:
-    """Passes steps on as events, keeps the heartbeat, and breaks off when the job is asked to stop."""
+class ProgressEvents:
+    """Emits steps as events, keeps the heartbeat, and raises Stopped when the job is asked to stop."""
 
     job: JobFolder
     emit: Callable[[Event], None]
@@ -67,15 +70,15 @@ class Listener:
     next_event: float = 0.0
     next_beat: float = 0.0
 
-    def hear(self, step: Step) -> None:
-        """Take in one step."""
+    def report(self, step: Step) -> None:
+        """Emit one step. Raises Stopped when the job is asked to stop."""
         if self.control() == "stop":
             raise Stopped
         now = time.monotonic()
         if step.note:
-            self.emit(Finding("info", step.note))
+            self.emit(Finding("info", step.note, code="poses.note", values=values(sentence=step.note)))
         if now >= self.next_beat:
-            self.job.beat()
+            self.job.heartbeat()
             self.next_beat = now + BEAT_SECONDS
         if step.name != self.stage or now >= self.next_event or step.done == step.total > 0:
             self._tell(step, now)

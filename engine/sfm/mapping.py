@@ -12,8 +12,8 @@ import numpy as np
 import pycolmap
 
 from ..core.files import make_folder
-from ..core.protocol.progress import Say, Step
-from .consistency import MatchPair, strays
+from ..core.protocol.progress import OnProgress, Step
+from .consistency import MatchedPair, inconsistent_cameras
 from .exchange import ImageOutcome, Link, Outcome, SearchRequest
 from .matching import match_pairs, unmatched
 from .pairing import Pair
@@ -22,28 +22,28 @@ from .prepare import COPIES
 MODEL = "sparse/0"
 SMALLEST_MODEL = 3
 MOST_SECOND_PAIRS = 5000
-"""Photos that found no place are compared with all others when that takes no more pairs than this."""
+"""Unregistered photos are matched with all others when that takes no more pairs than this."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A model, if there is one, and what became of every photo."""
+    """A model, if there is one, and the outcome of every photo."""
 
     model: pycolmap.Reconstruction | None
     outcome: Outcome
 
 
-def place(request: SearchRequest, work: Path, focals: tuple[float | None, ...], say: Say) -> Found:
-    """Find the cameras; photos that find no place are compared with all others and tried again.
+def map_photos(request: SearchRequest, work: Path, focals: tuple[float | None, ...], on_progress: OnProgress) -> Found:
+    """Find the cameras. Unregistered photos are matched with all others and tried once more.
 
     Cameras that contradict the matches are taken out.
     """
-    model = _largest(request, work, say)
+    model = _largest(request, work, on_progress)
     second = unmatched(request, work, _second_pairs(request, model))
     if second:
-        match_pairs(request, work, second, say)
-        model = max((model, _largest(request, work, say)), key=_size)
-    removed = _remove_strays(model, request, work) if model else set()
+        match_pairs(request, work, second, on_progress)
+        model = max((model, _largest(request, work, on_progress)), key=_size)
+    removed = _remove_inconsistent(model, request, work) if model else set()
     error = model.compute_mean_reprojection_error() if model else 0.0
     return Found(model, Outcome(tuple(_images(request, model, removed, work)), tuple(_links(request, work)), error, focals))
 
@@ -61,20 +61,20 @@ def _size(model: pycolmap.Reconstruction | None) -> int:
     return model.num_reg_images() if model else 0
 
 
-def _largest(request: SearchRequest, work: Path, say: Say) -> pycolmap.Reconstruction | None:
+def _largest(request: SearchRequest, work: Path, on_progress: OnProgress) -> pycolmap.Reconstruction | None:
     """The model with most cameras, first by COLMAP's own bounds, then for narrow baselines and few matches."""
     map_ = _global if request.mapping == "global" else _incremental
     for narrow in (False, True):
-        models = map_(request, work, _counter(request, say), narrow)
+        models = map_(request, work, _counter(request, on_progress), narrow)
         if models:
             return max(models.values(), key=_size)
     return None
 
 
-def _counter(request: SearchRequest, say: Say) -> Callable[[], None]:
+def _counter(request: SearchRequest, on_progress: OnProgress) -> Callable[[], None]:
     total, numbers = len(request.images), count(3)
-    say(Step("placing cameras", 0, total))
-    return lambda: say(Step("placing cameras", min(next(numbers), total), total))
+    on_progress(Step("registering cameras", 0, total))
+    return lambda: on_progress(Step("registering cameras", min(next(numbers), total), total))
 
 
 def _incremental(request: SearchRequest, work: Path, tick: Callable[[], None], narrow: bool) -> dict[int, pycolmap.Reconstruction]:
@@ -109,7 +109,7 @@ def _scratch(work: Path) -> Path:
 
 
 def _second_pairs(request: SearchRequest, model: pycolmap.Reconstruction | None) -> list[Pair]:
-    """Those photos that found no place, with all others."""
+    """Pairs of every unregistered photo with all others."""
     placed = _placed(model)
     left = {index for index, image in enumerate(request.images) if image not in placed}
     pairs = {(min(a, b), max(a, b)) for a in left for b in range(len(request.images)) if a != b}
@@ -120,10 +120,10 @@ def _placed(model: pycolmap.Reconstruction | None) -> dict[str, pycolmap.Image]:
     return {image.name: image for image in model.images.values() if image.has_pose} if model else {}
 
 
-def _remove_strays(model: pycolmap.Reconstruction, request: SearchRequest, work: Path) -> set[str]:
-    """Take out the cameras that contradict the matches, and let the rest settle."""
+def _remove_inconsistent(model: pycolmap.Reconstruction, request: SearchRequest, work: Path) -> set[str]:
+    """Remove the cameras that contradict the matches from the model and adjust the others; returns the names that were removed."""
     placed = _placed(model)
-    found = strays(placed, _sights(placed, work / request.database))
+    found = inconsistent_cameras(placed, _matched_pairs(placed, work / request.database))
     for name in found:
         model.deregister_frame(placed[name].frame_id)
     if found:
@@ -131,7 +131,7 @@ def _remove_strays(model: pycolmap.Reconstruction, request: SearchRequest, work:
     return found
 
 
-def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[MatchPair]:
+def _matched_pairs(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[MatchedPair]:
     """The verified matches of every two placed photos."""
     numbers = {image.image_id: image for image in placed.values()}
     with pycolmap.Database.open(path) as database:
@@ -142,7 +142,7 @@ def _sights(placed: dict[str, pycolmap.Image], path: Path) -> Iterator[MatchPair
                 one, two = (numbers[number] for number in ids)
                 first, second = geometry.inlier_matches.T
                 relative = (two.cam_from_world() * one.cam_from_world().inverse()).matrix()
-                yield MatchPair(one.name, two.name, relative, (rays[one.image_id][first], rays[two.image_id][second]))
+                yield MatchedPair(one.name, two.name, relative, (rays[one.image_id][first], rays[two.image_id][second]))
 
 
 def _rays(database: pycolmap.Database, image: pycolmap.Image) -> np.ndarray:

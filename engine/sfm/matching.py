@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from ..core.protocol.sfm_options import Pairing
 from .exchange import SearchRequest
 from .pairing import FEW, LOOKALIKES, LOOPS, STRONGEST, Pair, all_pairs, lookalikes, neighbours, similarity
@@ -20,16 +20,16 @@ BATCH = max(24, 8 * (os.cpu_count() or 1))
 PAIRS = "pairs.txt"
 
 
-def match(request: SearchRequest, work: Path, say: Say) -> None:
-    """Compare the photos that the request's pairing chooses."""
+def match(request: SearchRequest, work: Path, on_progress: OnProgress) -> None:
+    """Match the pairs of photos that the request's pairing selects."""
     pairing = chosen(request.pairing, len(request.images), request.ordered)
-    pairs = sorted(_pairs(pairing, request, work, say))
-    say(Step("choosing pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
-    match_pairs(request, work, pairs, say)
+    pairs = sorted(_pairs(pairing, request, work, on_progress))
+    on_progress(Step("selecting pairs", note=f"{_describe(pairing, len(request.images))}: {len(pairs):,} pairs."))
+    match_pairs(request, work, pairs, on_progress)
 
 
 def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
-    """What `auto` stands for."""
+    """The pairing that is used; `auto` is decided by number and order of the photos."""
     if pairing != "auto":
         return pairing
     return "exhaustive" if count <= FEW else "sequential" if ordered else "similar"
@@ -38,28 +38,28 @@ def chosen(pairing: Pairing, count: int, ordered: bool) -> Pairing:
 def _describe(pairing: Pairing, count: int) -> str:
     match pairing:
         case "exhaustive":
-            return f"{count} photos, all are compared with all"
+            return f"{count} photos, all are matched with all"
         case "sequential":
-            return f"{count} photos in a row, each is compared with its neighbours and with {LOOPS} look-alikes"
+            return f"{count} photos in a row, each is matched with its neighbours and with {LOOPS} look-alikes"
         case _:
-            return f"{count} photos, each is compared with the {LOOKALIKES} that look most alike"
+            return f"{count} photos, each is matched with the {LOOKALIKES} that look most alike"
 
 
-def _pairs(pairing: Pairing, request: SearchRequest, work: Path, say: Say) -> Iterable[Pair]:
+def _pairs(pairing: Pairing, request: SearchRequest, work: Path, on_progress: OnProgress) -> Iterable[Pair]:
     count = len(request.images)
     match pairing:
         case "exhaustive":
             return all_pairs(count)
         case "sequential":
-            return neighbours(count) | lookalikes(_alike(request, work, say), LOOPS)
+            return neighbours(count) | lookalikes(_alike(request, work, on_progress), LOOPS)
         case _:
-            return neighbours(count, 1) | lookalikes(_alike(request, work, say), LOOKALIKES)
+            return neighbours(count, 1) | lookalikes(_alike(request, work, on_progress), LOOKALIKES)
 
 
-def _alike(request: SearchRequest, work: Path, say: Say) -> np.ndarray:
+def _alike(request: SearchRequest, work: Path, on_progress: OnProgress) -> np.ndarray:
     """How alike each two photos look: [N, N]."""
     count = len(request.images)
-    return similarity(_strongest(request, work), lambda row: say(Step("choosing pairs", row + 1, count)))
+    return similarity(_strongest(request, work), lambda row: on_progress(Step("selecting pairs", row + 1, count)))
 
 
 def _strongest(request: SearchRequest, work: Path) -> list[np.ndarray]:
@@ -75,17 +75,17 @@ def _largest(database: pycolmap.Database, number: int) -> np.ndarray:
     return database.read_descriptors(number).data[np.argsort(-sizes, kind="stable")[:STRONGEST]]
 
 
-def match_pairs(request: SearchRequest, work: Path, pairs: list[Pair], say: Say) -> None:
+def match_pairs(request: SearchRequest, work: Path, pairs: list[Pair], on_progress: OnProgress) -> None:
     """Match and verify pairs; those that the database holds already cost nothing."""
     left, begin = unmatched(request, work, pairs), time.monotonic()
     done = len(pairs) - len(left)
-    say(Step("comparing photos", done, len(pairs)))
+    on_progress(Step("matching photos", done, len(pairs)))
     for first in range(0, len(left), BATCH):
         batch = left[first : first + BATCH]
         (work / PAIRS).write_text("".join(f"{request.images[a]} {request.images[b]}\n" for a, b in batch), encoding="utf-8")
         _match(request, work)
         done += len(batch)
-        say(Step("comparing photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
+        on_progress(Step("matching photos", done, len(pairs), _estimate(first, len(batch), len(left), time.monotonic() - begin)))
 
 
 def unmatched(request: SearchRequest, work: Path, pairs: list[Pair]) -> list[Pair]:
@@ -97,9 +97,9 @@ def unmatched(request: SearchRequest, work: Path, pairs: list[Pair]) -> list[Pai
 
 
 def _estimate(first: int, batch: int, total: int, seconds: float) -> str:
-    """Said once, after the first batch, when the rest takes long."""
+    """A sentence about the minutes that are left, after the first batch when it is more than one; else empty."""
     rest = seconds / batch * (total - batch)
-    return f"Comparing {total:,} pairs will take about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
+    return f"Matching {total:,} pairs takes about {max(2, math.ceil(rest / 60))} minutes." if not first and rest > 60 else ""
 
 
 def _match(request: SearchRequest, work: Path) -> None:

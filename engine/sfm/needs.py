@@ -1,4 +1,4 @@
-"""Which packages photos need, told in one sentence when they are missing. Standard library only."""
+"""Which packages photos and videos need; UserError when they are missing. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ VIDEO_PACKAGES = {"av": "av", "PIL": "Pillow"}
 
 
 def check_packages() -> None:
-    """UserError that names what photos lack."""
+    """UserError naming the missing packages for photos."""
     _check("Finding the cameras of photos", PACKAGES)
 
 
 def check_video_packages() -> None:
-    """UserError that names what videos lack."""
-    _check("Taking pictures from a video", VIDEO_PACKAGES)
+    """UserError naming the missing packages for videos."""
+    _check("Extracting the frames of a video", VIDEO_PACKAGES)
 
 
 def _check(work: str, packages: dict[str, str]) -> None:
     missing = [name for module, name in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UserError(f"{work} needs {' and '.join(missing)}, which this Python lacks.",
-                        "In Blender press Install Full Engine in the preferences; elsewhere: pip install 'splatwright[photos]'.")
+                        "In Blender press Install Full Engine in the preferences; elsewhere: pip install 'splatwright[photos]'.",
+                        "sfm.packages_missing", work=work, packages=', '.join(missing))

@@ -1,4 +1,4 @@
-"""Which photos to compare with which. Comparing all with all grows with the square of their number."""
+"""Which pairs of photos to match. The number of all pairs grows with the square of the number of photos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Pair = tuple[int, int]
 """Indices of two photos, the smaller first."""
 
 FEW = 24
-"""Up to so many photos, all are compared with all."""
+"""Up to so many photos, all are matched with all."""
 OVERLAP = 8
 """Neighbours on either side that a photo of an ordered series is compared with."""
 LOOKALIKES = 16
@@ -48,7 +48,7 @@ def lookalikes(similarity: np.ndarray, most: int) -> set[Pair]:
 def similarity(descriptors: Sequence[np.ndarray], tick: Callable[[int], None] = lambda _: None) -> np.ndarray:
     """How many of the features of each two photos find each other: [N, N], from descriptors uint8 [M, 128], strongest first.
 
-    `tick` hears the number of each photo whose row is begun.
+    `tick` is called with the number of each photo whose row is begun.
     """
     count = len(descriptors)
     packed = np.zeros((count, STRONGEST, 128), np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..core.datasets.file_types import MASKS, PHOTOS, RAW, VIDEOS
-from ..core.datasets.poses_report import Unplaced
+from ..core.datasets.poses_report import UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.text import named
@@ -33,7 +33,7 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, ArithmeticErro
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Decoders' grumbling about sizes and odd EXIF is not for users. Not within threads: the filters belong to the process."""
+    """Ignore the warnings of decoders inside. Not for use in threads: the filters belong to the process."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
@@ -53,10 +53,10 @@ class Photo:
     mask: Path | None
 
 
-def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[Unplaced]]:
-    """Every photo below a folder in natural order of names, and those that are no readable images with the reason.
+def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[UnregisteredPhoto]]:
+    """Every readable photo below a folder in natural order of names, and the unreadable ones with the reason.
 
-    Folders called masks and those in `skip` are left out. UserError when there is nothing to look at.
+    Folders called masks and those in `skip` are left out. UserError when no photo can be read.
     """
     files = _files(folder, {path.resolve() for path in skip})
     stems = {path.with_suffix("") for path in files if path.suffix.lower() in PHOTOS}
@@ -64,12 +64,12 @@ def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], l
     for path in files:
         name = path.relative_to(folder).as_posix()
         if path.suffix.lower() in RAW and path.with_suffix("") not in stems:
-            excluded.append(Unplaced(name, "It is a camera's RAW file. Develop it to JPEG or TIFF first."))
+            excluded.append(UnregisteredPhoto(name, "It is a camera's RAW file. Develop it to JPEG or TIFF first."))
         elif path.suffix.lower() in PHOTOS:
             try:
                 photos.append(_measured(folder, path, name))
             except UserError as error:
-                excluded.append(Unplaced(name, error.message))
+                excluded.append(UnregisteredPhoto(name, error.message))
     if not photos:
         raise _nothing(folder, files, excluded)
     return photos, excluded
@@ -97,16 +97,16 @@ def _walk(folder: Path, skip: set[Path]) -> Iterator[Path]:
 
 
 def natural(name: str) -> list[tuple[int, int | str]]:
-    """Sort key that counts: photo2 before photo10."""
+    """Sort key by the numbers in a name: photo2 comes before photo10."""
     return [(0, int(part)) if part.isdecimal() else (1, part.casefold()) for part in re.split(r"(\d+)", name)]
 
 
-def _nothing(folder: Path, files: list[Path], excluded: list[Unplaced]) -> UserError:
+def _nothing(folder: Path, files: list[Path], excluded: list[UnregisteredPhoto]) -> UserError:
     if excluded:
-        told = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
-        return UserError(f"None of the files in {folder} is a readable photo. {told}", "Copy the photos from the camera again.")
+        explanation = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
+        return UserError(f"None of the files in {folder} is a readable photo. {explanation}", "Copy the photos from the camera again.")
     if any(path.suffix.lower() in VIDEOS for path in files):
-        return UserError(f"{folder} holds videos but no photos.", "Take pictures out of a video first: splatwright frames VIDEO DIR.")
+        return UserError(f"{folder} holds videos but no photos.", "Extract the frames of a video first: splatwright frames VIDEO DIR.")
     return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
 
 
@@ -165,7 +165,7 @@ def _unknown(path: Path) -> str:
 
 
 def _register_heif() -> bool:
-    """Let Pillow read the photos of phones, where the package for it is there."""
+    """Let Pillow read HEIC; False where the package pillow-heif is missing."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -202,7 +202,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """With the colours that viewers show: phones and RAW developers save wider spaces, and say so in a profile."""
+    """The image in sRGB, converted from the colour space that its profile names."""
     profile = image.info.get("icc_profile")
     if not profile:
         return image

@@ -13,7 +13,7 @@ MOST = 4
 
 @contextmanager
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """A pool; whoever leaves early does not wait for work that has not begun."""
+    """A pool of threads; work that has not begun is cancelled at the end of the with block."""
     pool = ThreadPoolExecutor(min(MOST, cpu_count() or 1))
     try:
         yield pool

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from ..core.datasets.file_types import MASKS
-from ..core.datasets.poses_report import Unplaced
+from ..core.datasets.poses_report import UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, replacing
-from ..core.protocol.progress import Say, Step
+from ..core.protocol.progress import OnProgress, Step
 from .photos import Photo, black_below, open_mask, open_photo
 from .pool import threads
 
@@ -32,7 +32,7 @@ OPAQUE = 128
 
 @dataclass(frozen=True)
 class WorkingCopy:
-    """A photo's stand-in below work/photos."""
+    """The working copy of a photo below work/photos."""
 
     photo: Photo
     name: str  # group/digest.jpg
@@ -50,17 +50,17 @@ class WorkingCopy:
         return self.photo.focal and self.photo.focal * self.width / self.photo.width
 
 
-def prepare(photos: Sequence[Photo], work: Path, size: int, say: Say) -> tuple[list[WorkingCopy], list[Unplaced]]:
+def prepare(photos: Sequence[Photo], work: Path, size: int, on_progress: OnProgress) -> tuple[list[WorkingCopy], list[UnregisteredPhoto]]:
     """Copies of all photos, those of earlier runs included, and the photos that turned out damaged, or to be repetitions."""
-    copies, excluded, seen = [], [], _Seen()
+    copies, excluded, seen = [], [], _Thumbnails()
     with threads() as pool:
         for done, (photo, made) in enumerate(zip(photos, pool.map(partial(_prepared, work=work, size=size), photos), strict=True), 1):
-            say(Step("reading photos", done, len(photos)))
+            on_progress(Step("reading photos", done, len(photos)))
             twin = seen.twin(photo.name, made[1]) if isinstance(made, tuple) else None
             if isinstance(made, UserError):
-                excluded.append(Unplaced(photo.name, made.message))
+                excluded.append(UnregisteredPhoto(photo.name, made.message))
             elif twin:
-                excluded.append(Unplaced(photo.name, f"It shows exactly what {twin} shows, so it adds nothing.", twin))
+                excluded.append(UnregisteredPhoto(photo.name, f"It is the same image as {twin}, so it adds nothing.", twin))
             else:
                 copies.append(made[0])
     return copies, excluded
@@ -118,7 +118,7 @@ def _write(copy: WorkingCopy, image: Image.Image, mask: Image.Image | None, work
         image.save(temporary, "JPEG", quality=95, subsampling=0)
 
 
-class _Seen:
+class _Thumbnails:
     """Thumbnails so far, to find photos that repeat an earlier one."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class _Seen:
         self.thumbnails: list[np.ndarray] = []
 
     def twin(self, name: str, thumbnail: np.ndarray) -> str | None:
-        """The earlier photo that shows the same; plain surfaces (no contrast) are never called the same."""
+        """Name of an earlier photo with the same content, else None. Photos without contrast are never compared."""
         if thumbnail.std() > 4 * SAME and self.thumbnails:
             difference = np.abs(np.stack(self.thumbnails) - thumbnail).mean(axis=(1, 2))
             if difference.min() < SAME:

@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
@@ -17,8 +15,9 @@ from threading import Thread
 from typing import IO
 
 from ..core.errors import UserError
-from ..core.files import disk_error
-from ..core.protocol.progress import Say, Step
+from ..core.files import write_text
+from ..core.processes import PIPE, Process, ended_after, spawn
+from ..core.protocol.progress import OnProgress, Step
 from .exchange import OUTCOME, Outcome, SearchRequest, read_outcome, write_request
 
 LOG = "colmap.log"
@@ -27,17 +26,17 @@ LITTLE = 32 << 20
 TICK_SECONDS = 0.5
 
 
-def reconstruct(request: SearchRequest, work: Path, say: Say) -> Outcome:
-    """Let the child do what `request` asks. UserError when it fails, whatever way it ends; its log lies in the work folder.
+def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> Outcome:
+    """Run COLMAP in a child process and return its outcome. UserError when the process fails; its log lies in the work folder.
 
-    `say` hears the child's last step again every half second, so that it can break off although COLMAP is silent.
+    `on_progress` gets the child's last step again every half second, so that it can cancel while COLMAP is silent.
     """
     write_request(request, work)
     (work / OUTCOME).unlink(missing_ok=True)
-    with _child(work) as child:
+    with ended_after(_child(work)) as child:
         assert child.stdout
         for step in _steps(child.stdout):
-            say(step)
+            on_progress(step)
         code = child.wait()
     if code:
         raise _failure(code, work)
@@ -66,27 +65,13 @@ def _listen(voice: IO[str], lines: Queue[str | None]) -> None:
     lines.put(None)
 
 
-@contextmanager
-def _child(work: Path) -> Iterator[subprocess.Popen[str]]:
-    """The process, ended when the caller leaves early. It has a group of its own: Ctrl+C is for us to handle.
-
-    Its standard input is a pipe that nobody writes to: it closes when we die, however that happens.
-    """
+def _child(work: Path) -> Process:
+    """The process; its log begins anew."""
     package = Path(__file__).resolve().parents[1]
     command = [sys.executable, "-m", f"{package.name}.sfm.child", str(work)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])}
-    try:
-        with open(work / LOG, "w", encoding="utf-8") as log:
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
-                                     env=environment, start_new_session=os.name != "nt")
-    except OSError as error:
-        raise disk_error(work / LOG, error) from error
-    try:
-        yield child
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
+    write_text(work / LOG, "")
+    return spawn(command, environment=environment, output=PIPE, errors=work / LOG, what="The search for cameras", tied=True)
 
 
 def _failure(code: int, work: Path) -> UserError:

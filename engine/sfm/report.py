@@ -1,4 +1,4 @@
-"""Why photos found no place, and what a run came to."""
+"""Why photos are not registered, and the report of a run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.datasets.dataset import Dataset
-from ..core.datasets.poses_report import Lens, PosesReport, Unplaced
+from ..core.datasets.poses_report import LensReport, PosesReport, UnregisteredPhoto
 from ..core.protocol.sfm_options import PosesOptions
-from .coverage import centre_of_attention, gaps_and_advice
-from .dataset_writer import Shot
-from .exchange import PLAIN, ImageOutcome, Outcome
+from .dataset_writer import RegisteredPhoto
+from .exchange import FEWEST_FEATURES, ImageOutcome, Outcome
+from .photo_gaps import focus_point, gaps_and_advice
 from .photos import FULL_FRAME_DIAGONAL, Photo
 from .prepare import WorkingCopy
 
@@ -19,32 +19,32 @@ NEEDED = 30
 """Points that a photo must share with those that have a camera (COLMAP's abs_pose_min_num_inliers)."""
 
 
-def explain(copies: Sequence[WorkingCopy], outcome: Outcome) -> list[Unplaced]:
-    """A sentence for each photo without a camera."""
+def explain(copies: Sequence[WorkingCopy], outcome: Outcome) -> list[UnregisteredPhoto]:
+    """Each photo that is not registered, with the reason as a sentence."""
     names = {copy.name: copy.photo.name for copy in copies}
     placed = {image.name for image in outcome.images if image.placed}
     return [_explained(image, outcome, names, placed) for image in outcome.images if not image.placed]
 
 
-def _explained(image: ImageOutcome, outcome: Outcome, names: dict[str, str], placed: set[str]) -> Unplaced:
+def _explained(image: ImageOutcome, outcome: Outcome, names: dict[str, str], placed: set[str]) -> UnregisteredPhoto:
     name = names[image.name]
     partner, matches = _best_partner(image.name, outcome, placed)
     shown = names.get(partner, "")
     if image.stray:
-        return Unplaced(name, "The place that was found for it contradicts what it shares with other photos, so it was left out.", shown)
-    if image.features < PLAIN:
-        return Unplaced(name, f"It shows too little texture: {image.features} points can be recognised, {PLAIN} are needed. "
+        return UnregisteredPhoto(name, "Its pose contradicts its matches with other photos, so it was left out.", shown)
+    if image.features < FEWEST_FEATURES:
+        return UnregisteredPhoto(name, f"It has too little texture: {image.features} features were found, {FEWEST_FEATURES} are needed. "
                               "Is it out of focus, dark, or a plain surface?")
     if not partner:
-        return Unplaced(name, "It has nothing in common with any other photo. Does it belong to this scene?")
+        return UnregisteredPhoto(name, "It matches no other photo. Does it belong to this scene?")
     if matches < NEEDED:
-        return Unplaced(name, f"It shares {matches} points with {shown} and fewer with all others; {NEEDED} are needed. "
+        return UnregisteredPhoto(name, f"It has {matches} matches with {shown} and fewer with all others; {NEEDED} are needed. "
                               "Take a photo from between the two.", shown)
     if partner not in placed:
-        return Unplaced(name, f"It shares {matches} points with {shown}, which has no camera either: together they see another part of the "
-                              "scene. Take photos from between.", shown)
-    return Unplaced(name, f"It shares {matches} points with {shown}, but they do not tell where it was taken. "
-                          "Is it taken from the same spot, or of a flat or repeating surface?", shown)
+        return UnregisteredPhoto(name, f"It has {matches} matches with {shown}, which is not registered either: together they show "
+                              "another part of the scene. Take photos from between.", shown)
+    return UnregisteredPhoto(name, f"It has {matches} matches with {shown}, but they do not give its pose. "
+                          "Was it taken from the same spot, or of a flat or repeating surface?", shown)
 
 
 def _best_partner(name: str, outcome: Outcome, placed: set[str]) -> tuple[str, int]:
@@ -54,13 +54,13 @@ def _best_partner(name: str, outcome: Outcome, placed: set[str]) -> tuple[str, i
     return max(partners, key=lambda pair: (pair[0] in placed and pair[1] >= NEEDED, pair[1]), default=("", 0))
 
 
-def compose(dataset: Dataset, shots: Sequence[Shot], copies: Sequence[WorkingCopy], outcome: Outcome, unplaced: Sequence[Unplaced],
-            options: PosesOptions) -> PosesReport:
-    """The report of a run; how long it took is the caller's to say."""
+def compose(dataset: Dataset, shots: Sequence[RegisteredPhoto], copies: Sequence[WorkingCopy], outcome: Outcome,
+            unplaced: Sequence[UnregisteredPhoto], options: PosesOptions) -> PosesReport:
+    """The report of a run; the caller sets `seconds`."""
     names = {copy.name: copy.photo.name for copy in copies}
     links = [(names[link.first], names[link.second], link.matches) for link in outcome.links]
     gap, advice = gaps_and_advice({shot.photo.name: shot.camera for shot in shots}, links)
-    x, y, z = centre_of_attention([shot.camera for shot in shots]).tolist()
+    x, y, z = focus_point([shot.camera for shot in shots]).tolist()
     return PosesReport(
         placed=tuple(shot.photo.name for shot in shots), unplaced=tuple(unplaced), lenses=tuple(_lenses(shots, copies, outcome)),
         reprojection_error=outcome.reprojection_error, working_size=max(max(copy.width, copy.height) for copy in copies),
@@ -68,7 +68,7 @@ def compose(dataset: Dataset, shots: Sequence[Shot], copies: Sequence[WorkingCop
         centre=(x, y, z), gap=gap, advice=tuple(advice), seconds=0.0)
 
 
-def _lenses(shots: Sequence[Shot], copies: Sequence[WorkingCopy], outcome: Outcome) -> list[Lens]:
+def _lenses(shots: Sequence[RegisteredPhoto], copies: Sequence[WorkingCopy], outcome: Outcome) -> list[LensReport]:
     """What was found for each group of photos, largest group first."""
     groups = sorted({copy.group for copy in copies})
     exif = dict(zip(groups, outcome.focals, strict=True))
@@ -81,11 +81,11 @@ def _lenses(shots: Sequence[Shot], copies: Sequence[WorkingCopy], outcome: Outco
     return sorted(found, key=lambda lens: -lens.photos)
 
 
-def _lens(members: Sequence[Shot], exif: float | None) -> Lens:
+def _lens(members: Sequence[RegisteredPhoto], exif: float | None) -> LensReport:
     photo, camera = members[0].photo, members[0].camera
     factor = photo.width / camera.width
     focal = camera.fl_x * factor
-    return Lens(_model(photo), len(members), photo.width, photo.height, focal,
+    return LensReport(_model(photo), len(members), photo.width, photo.height, focal,
                 focal * FULL_FRAME_DIAGONAL / float(np.hypot(photo.width, photo.height)), exif and exif * factor)
 
 

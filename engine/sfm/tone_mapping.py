@@ -1,4 +1,4 @@
-"""HDR video (PQ or HLG in BT.2020) as sRGB pictures, in the plain way: what is no brighter than paper stays, highlights roll off.
+"""HDR video (PQ or HLG in BT.2020) as sRGB images: values up to the knee are kept, highlights are compressed.
 
 Steps: BT.2020's matrix (non-constant luminance) to R'G'B'; PQ's or HLG's curve to light on the display (SMPTE ST 2084; ITU-R BT.2100,
 HLG at 1000 cd/m²); light relative to reference white, 203 cd/m² (ITU-R BT.2408); luminance above the knee bent so that 1000 cd/m²

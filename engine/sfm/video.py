@@ -1,4 +1,4 @@
-"""A video's pictures, upright and in sRGB, with PyAV: any container and codec that FFmpeg knows."""
+"""The frames of a video, upright and in sRGB, with PyAV: any container and codec that FFmpeg knows."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class Timeline:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, VideoStream]]:
-    """The container of a video and its picture stream. UserError for what is no video."""
+    """The container of a video and its video stream. UserError for what is no video."""
     if not path.is_file():
         raise UserError(f"{path} does not exist." if not path.exists() else f"{path} is a folder.", "Choose a video file.")
     if path.suffix.lower() in PHOTOS:
-        raise UserError(f"{path.name} is a picture, not a video.", "Choose a video file; photos need no frames taken from them.")
+        raise UserError(f"{path.name} is an image, not a video.", "Choose a video file; photos need no frames taken from them.")
     try:
         with av.open(os.fspath(path)) as container:
             stream = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
             if stream is None:
-                raise UserError(f"{path.name} holds no pictures, only {_kinds(container)}.", "Choose a video file.")
+                raise UserError(f"{path.name} holds no moving images, only {_kinds(container)}.", "Choose a video file.")
             stream.thread_type = "AUTO"
             yield container, stream
     except (InvalidDataError, EndOfFile):
@@ -73,7 +73,7 @@ def opened(path: Path) -> Iterator[tuple[Any, VideoStream]]:
 
 
 def _is_cover(stream: VideoStream) -> bool:
-    """Whether a stream is the picture on the cover of a piece of music."""
+    """Whether a stream is the cover image of an audio file."""
     return "attached_pic" in str(stream.disposition)
 
 

@@ -64,7 +64,7 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class Statistics:
-    """How much the image wants each Gaussian to move, summed over the steps since the last take_statistics."""
+    """Image-space gradient norms and visibility of each Gaussian, summed over the steps since the last take_statistics."""
 
     gradient: np.ndarray  # [N] float32: length of the loss's gradient by the projected centre, in units of half an image
     seen: np.ndarray  # [N] int32: in how many steps the Gaussian was drawn
@@ -73,7 +73,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class ParameterHealth:
-    """How one parameter of all Gaussians is doing."""
+    """Sums over the values and moments of one parameter of all Gaussians."""
 
     finite: bool  # whether every value and every gradient of late is a number
     moment_norm: float  # length of its first moments: 0 when no gradient has ever come
@@ -82,11 +82,11 @@ class ParameterHealth:
 
 
 class OutOfMemory(UserError):
-    """There is no room for a step; the model is as it was before."""
+    """Raised by step() when memory does not suffice; the model is unchanged."""
 
 
 class Loss(Protocol):
-    """A number, or one that still lies on the device: float() waits for it, arithmetic does not."""
+    """A loss that may still be on the device: float() waits for the device, arithmetic does not."""
 
     def __float__(self) -> float: ...
 
@@ -96,7 +96,7 @@ class Loss(Protocol):
 
 
 class Model(Protocol):
-    """Gaussians under training, behind one backend."""
+    """Gaussians under training, behind one backend, which inherits from this and may leave out the hints."""
 
     @property
     def count(self) -> int:
@@ -104,11 +104,10 @@ class Model(Protocol):
         ...
 
     def expect(self, target: Target) -> None:
-        """A step will learn from this target soon: a device may fetch it ahead."""
-        ...
+        """A hint: a step will learn from this target soon, and a device may fetch it ahead."""
 
     def step(self, target: Target, settings: StepSettings) -> Loss:
-        """Render, compare, go back, update every parameter. Returns the loss before the update.
+        """Forward, loss, backward, update of every parameter. Returns the loss before the update.
 
         Raises OutOfMemory, with nothing changed, when there is no room for it.
         """
@@ -135,8 +134,7 @@ class Model(Protocol):
         ...
 
     def arrange(self) -> None:
-        """Put the rows in whatever order suits the device's memory; nothing else changes."""
-        ...
+        """A hint: put the rows in whatever order suits the device's memory; nothing else changes."""
 
     def forget(self, name: str) -> None:
         """The moments of one parameter start at zero."""
@@ -147,7 +145,7 @@ class Model(Protocol):
         ...
 
     def parameter_health(self) -> dict[str, ParameterHealth]:
-        """How each parameter is doing, by name; costs about a reading of all moments."""
+        """ParameterHealth of each parameter by name; costs about one pass over all moments."""
         ...
 
     def gaussians(self) -> Gaussians:
@@ -155,7 +153,7 @@ class Model(Protocol):
         ...
 
     def sample(self, most: int) -> Gaussians:
-        """At most so many of them, spread evenly over the rows, without view-dependent colour."""
+        """A copy of at most `most` Gaussians, spread evenly over the rows, of SH degree 0."""
         ...
 
     def state(self) -> dict[str, np.ndarray]:
@@ -167,16 +165,14 @@ class Model(Protocol):
         ...
 
     def release(self) -> None:
-        """Give back memory that can be had again, at the price of time."""
-        ...
+        """A hint: give back memory that can be had again, at the price of time."""
 
     def close(self) -> None:
-        """Free threads and memory."""
-        ...
+        """Free threads and memory, where garbage collection does not."""
 
 
 TRACED = 10_000
-"""Rows that Vitals.trace is summed over."""
+"""Number of rows that ParameterHealth.value_checksum is summed over."""
 
 
 def sampled_rows(count: int, most: int) -> np.ndarray:

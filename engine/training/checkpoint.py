@@ -18,7 +18,7 @@ NEWEST, PREVIOUS = "state.npz", "previous.npz"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training stood: `step` steps are done, `state` is the model's."""
+    """The state of a training: `step` steps are done, `state` is what Model.state() returns."""
 
     step: int
     seconds: float
@@ -51,7 +51,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
                 (folder / NEWEST).unlink(missing_ok=True)
             return checkpoint
     if found:
-        raise UserError(f"The checkpoint in {folder} is damaged.", "Delete the folder to start this training from the beginning.")
+        raise UserError(f"The checkpoint in {folder} is damaged.", "Delete the folder to start this training from the beginning.",
+                        "training.checkpoint_damaged", path=folder)
     return None
 
 

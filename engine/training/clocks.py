@@ -8,27 +8,27 @@ from contextlib import contextmanager
 
 
 class Every:
-    """Says due() at most once in so many seconds, by a clock that nobody can set back."""
+    """due() is True at most once in `seconds`, by the monotonic clock."""
 
     def __init__(self, seconds: float, first: bool = True):
         self.seconds = seconds
         self.next = time.monotonic() + (0.0 if first else seconds)
 
     def due(self) -> bool:
-        """True when the time has come; counts from this call on."""
+        """Whether the interval has passed; if so, it starts again."""
         now = time.monotonic()
         if now < self.next:
             return False
         self.next = now + self.seconds
         return True
 
-    def rest(self, seconds: float) -> None:
-        """Not due before so many seconds have passed from here."""
+    def postpone(self, seconds: float) -> None:
+        """Start the interval again, with a length of `seconds`."""
         self.next = max(self.next, time.monotonic() + seconds)
 
 
 class Clock:
-    """Seconds of training, those before a resume included and pauses not."""
+    """Seconds of training: with those before a resume, without pauses."""
 
     def __init__(self, seconds: float = 0.0):
         self._before = seconds

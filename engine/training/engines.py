@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from ..core.cameras.camera import Camera
-from ..core.errors import UserError
+from ..core.errors import UserError, Values, values
 from ..core.protocol.config import TrainConfig
+from ..core.protocol.events import Finding
 from ..core.splats.gaussians import Gaussians
 from .backend import BackendName, Model
 from .group import SOLO, Group
@@ -18,34 +19,42 @@ GPU_GAUSSIANS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which engine trains, and why it is this one."""
+class BackendChoice:
+    """The backend that trains, and a sentence with the reason."""
 
     engine: BackendName
     reason: str
     hint: str = ""
+    code: str = ""
+    values: Values = ()
+
+    @property
+    def finding(self) -> Finding:
+        """The reason, as it is told."""
+        return Finding("info", self.reason, self.hint, code=self.code, values=self.values)
 
 
-def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> Choice:
+def choose_backend(config: TrainConfig, tick: Callable[[], None] = lambda: None) -> BackendChoice:
     """The engine that the settings ask for; `auto` takes the graphics card where it can train.
 
     Compiles gsplat's kernels the first time, which takes minutes; `tick` is called meanwhile. UserError when `cuda` is asked
     for and cannot train.
     """
     if config.backend == "cpu":
-        return Choice("cpu", "Training on the processor, as set.")
+        return BackendChoice("cpu", "Training on the processor, as set.", code="engine.cpu_as_set")
     from .cuda.availability import has_card, prepare_kernels, unavailable
 
     problem = unavailable() or prepare_kernels(tick)
     if problem is None:
-        return Choice("cuda", "Training on the graphics card.")
+        return BackendChoice("cuda", "Training on the graphics card.", code="engine.cuda")
     if config.backend == "cuda":
         raise problem
-    return Choice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "")
+    return BackendChoice("cpu", f"Training on the processor. {problem.message}", problem.hint if has_card() else "",
+                  "engine.cpu_instead", values(problem=problem.message))
 
 
 def likely_backend(config: TrainConfig) -> BackendName:
-    """The engine that choose_engine will most likely take, without compiling anything and without complaint."""
+    """The backend that choose_backend will most likely take; compiles nothing and raises nothing."""
     if config.backend == "cpu":
         return "cpu"
     from .cuda.availability import unavailable
@@ -65,7 +74,7 @@ def affordable_gaussians(config: TrainConfig, engine: BackendName, pixels: int) 
 
 
 def device_errors(engine: BackendName) -> AbstractContextManager[None]:
-    """Inside, what goes wrong on the engine's device becomes a UserError."""
+    """Errors of the backend's device inside become UserError or OutOfMemory."""
     if engine == "cpu":
         return nullcontext()
     from .cuda.failures import plain_errors

@@ -56,9 +56,9 @@ class Group:
         import torch
         import torch.distributed as dist
 
-        told = torch.tensor([value])
-        dist.broadcast(told, 0)
-        return int(told)
+        message = torch.tensor([value])
+        dist.broadcast(message, 0)
+        return int(message)
 
     def _reduce(self, tensors: list[Tensor], operation: str) -> None:
         if self.size == 1:

@@ -8,17 +8,17 @@ import sys
 from pathlib import Path
 
 UNKNOWN = 4e9
-"""Taken as free where the system does not tell."""
+"""Bytes taken as free where the system does not report them."""
 
 STATM = Path("/proc/self/statm")
-"""Where Linux tells a process what it holds, in pages; there are systems without it."""
+"""Memory of this process in pages, on Linux; not on every system."""
 
 CONTAINER = Path("/sys/fs/cgroup")
-"""Where Linux tells the limit of a container and what it uses."""
+"""Memory limit and use of a container, on Linux."""
 
 
 def free_memory() -> float:
-    """Bytes; a guess where the system does not tell."""
+    """Bytes; UNKNOWN where the system does not report them."""
     try:
         if sys.platform == "linux":
             return min(_linux_free(), container_free(CONTAINER))
@@ -40,7 +40,7 @@ def container_free(folder: Path) -> float:
 
 
 def used_memory() -> float:
-    """Bytes of memory that this process holds; the most that it ever held where the system tells no more."""
+    """Bytes of memory that this process holds, or its peak on systems that report no more."""
     if sys.platform == "win32":
         return _windows_used()
     try:

@@ -1,4 +1,4 @@
-"""How far a training is, and whether its loss is still a number."""
+"""Progress events of a training, and the check that its loss is finite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEMORY = 0.98
 
 
 class Progression:
-    """Counts steps and tells now and then how far the training is.
+    """Counts steps and makes a Progress event at intervals.
 
     The running mean of the loss stays where the losses are, on a graphics card for instance, and is fetched only when it is
     told: asking each time would hold up every step. A loss that is not a number makes the mean one for good, so none is missed.
@@ -30,7 +30,7 @@ class Progression:
         self._since = (time.monotonic(), step)
 
     def count(self, step: int, loss: Loss) -> None:
-        """Take note of a step, after which the training stands at `step`."""
+        """Record the loss of a step, after which the training is at `step`."""
         self._step = step
         self._mean = loss if self._mean is None else MEMORY * self._mean + (1 - MEMORY) * loss
 
@@ -43,11 +43,11 @@ class Progression:
         return mean
 
     def due(self) -> bool:
-        """Whether it is time to tell again."""
+        """Whether the next Progress event is due."""
         return self._due.due()
 
     def event(self, gaussians: int) -> Progress:
-        """How far the training is."""
+        """The Progress event of now; UserError when the loss is not a number."""
         mean, now = self.settle(), time.monotonic()
         then, step = self._since
         rate = (self._step - step) / max(1e-6, now - then)

@@ -18,8 +18,8 @@ ONLY_ON_GPU = {
     "depth_weight": "learn from depth maps",
     "normal_weight": "learn from normal maps",
     "distortion_weight": "measure the spread of depth",
-    "transmittance_weight": "press pixels to be covered or empty",
-    "needle_weight": "press against needles",
+    "transmittance_weight": "push the opacity of pixels to 0 or 1",
+    "needle_weight": "penalise needles",
     "lr_exposure": "correct the photos' exposure",
     "lr_poses": "correct the photos' poses",
 }
@@ -32,21 +32,23 @@ MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
 
 
 def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) -> None:
-    """UserError for the first setting that `engine` cannot follow, or for which the dataset holds nothing to learn from."""
+    """UserError for the first setting that `engine` does not support, or for which the dataset lacks the maps."""
     for name, what in ONLY_ON_GPU.items():
         if engine == "cpu" and getattr(config, name):
             raise UserError(f"The built-in engine does not {what}.",
-                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.")
+                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.", "engine.cannot", what=what)
     if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):
-        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.")
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.",
+                        "engine.orthographic")
     for name, (kind, path) in MAPS.items():
         if getattr(config, name) and not any(path(view) for view in dataset.train_views):
             raise UserError(f"{name} is {getattr(config, name)}, but the dataset has no {kind} maps.",
-                            f"Set {name} to 0, or capture the dataset with {kind} maps.")
+                            f"Set {name} to 0, or capture the dataset with {kind} maps.",
+                            "training.no_maps", setting=name, value=getattr(config, name), kind=kind)
 
 
 def settled(config: TrainConfig, dataset: Dataset, engine: BackendName) -> TrainConfig:
-    """With what the settings leave open decided, so that a job that goes on elsewhere goes on as it began."""
+    """The settings with every `auto` decided, so that a job that is resumed elsewhere continues in the same way."""
     if config.max_gaussians:
         return config
     sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]

@@ -12,20 +12,26 @@ from ..core.datasets.dataset import Dataset
 from ..core.datasets.read import read_dataset_of
 from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.events import Event, Finding, Started
+from ..core.protocol.events import Event, Finding, Started, error_of
 from ..core.protocol.folder import JobFolder
 from .backend import BackendName, Model
 from .checkpoint import Checkpoint, load_checkpoint
 from .clocks import Clock
-from .data.image_store import Photos, open_photos
+from .data.image_store import Photos, empty_store
+from .data.view_files import Seen, ViewFiles
 from .engines import choose_backend
 from .group import SOLO, Group
 from .health.checks import SceneContext
 from .health.monitor import Health
-from .init.initialize import focus_point, initial_gaussians, scene_scale
+from .host_memory import free_memory
+from .init.depth_start import DepthTargets
+from .init.initialize import focus_point, initial_gaussians, scene_scale, starts_from_depth
 from .progress import Progression
 from .requirements import check_demands, settled
 from .strategies import Strategy, create_strategy
+
+START_SHARE = 0.1
+"""Of the free memory that pictures with depth maps may take until the first splats are made from them."""
 
 TRAIN_SHARE = 0.85
 """Of the memory for photos that those trained on get; the held-out ones get the rest."""
@@ -37,8 +43,8 @@ MakeModel = Callable[..., Model]
 class Checks(Protocol):
     """What looks for trouble before a training begins; a finding of severity "error" ends it before it has begun."""
 
-    def dataset(self, dataset: Dataset, tick: Callable[[], None], /) -> list[Finding]:
-        """Findings about images, poses and points; `tick` is called for each image."""
+    def dataset(self, dataset: Dataset, tick: Callable[[], None], seen: Seen, /) -> list[Finding]:
+        """Findings about images, poses and points; `tick` is called for each image, `seen` with the files that are decoded for it."""
         ...
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, /) -> list[Finding]:
@@ -50,8 +56,8 @@ class Checks(Protocol):
 class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
-    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `sick`: why the
-    training pauses by itself.
+    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `unhealthy`: why
+    the training pauses by itself.
     """
 
     job: JobFolder
@@ -70,47 +76,76 @@ class Run:
     group: Group = SOLO
     memory_limited: bool = False
     rarely_saved: bool = False
-    unhealthy: str = ""
+    unhealthy: Finding | None = None
 
     @property
     def stride(self) -> int:
         """Photos learned from in one iteration."""
         return self.group.size
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Say that the job is alive."""
         if self.group.leads:
-            self.job.beat()
+            self.job.heartbeat()
 
 
 def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, checks: Checks | None = None) -> Run:
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
-    tick = job.beat if group.leads else lambda: None
+    tick = job.heartbeat if group.leads else lambda: None
     spec = job.read_spec()
     dataset = read_dataset_of(job)
+    sources = open_sources(dataset, spec.config, group)
     if checks and group.leads:
-        report_findings(checks.dataset(dataset, tick), emit)
+        report_findings(checks.dataset(dataset, tick, sources.offer), emit)
     choice = choose_backend(spec.config, tick)
     config = settled(spec.config, dataset, choice.engine)
     if group.leads:
         job.write_spec(replace(spec, config=config))
     if checks and group.leads:
         report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
-    emit(Finding("info", choice.reason, choice.hint))
+    emit(choice.finding)
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
     checkpoint = load_checkpoint(job.checkpoint)
     cameras = [undistorted_camera(view.camera) for view in dataset.train_views]
-    model = make_model(initial_gaussians(dataset, config), config, choice.engine, cameras, group)
+    model = make_model(initial_gaussians(dataset, config, sources.start), config, choice.engine, cameras, group)
     if checkpoint:
         restore(model, checkpoint, config)
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
-    photos = open_photos(dataset.train_views, config, TRAIN_SHARE / group.size, tick)
-    held_out = open_photos(dataset.eval_views if group.leads else (), config, 1 - TRAIN_SHARE, tick, numbered=False)
+    photos, held_out = sources.filled(tick)
     health = Health(SceneContext(focus_point(cameras), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
                Progression(step, config.max_steps), health, emit, group)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a training takes from the files of its dataset."""
+
+    train: Photos
+    held_out: Photos
+    start: DepthTargets
+
+    def offer(self, files: ViewFiles) -> None:
+        """Take what is needed of a view that is decoded anyway."""
+        for source in (self.train, self.held_out, self.start):
+            source.offer(files)
+
+    def filled(self, tick: Callable[[], None]) -> tuple[Photos, Photos]:
+        """The photos trained on and the held-out ones, with what is still missing; `tick` is called for each that is read."""
+        self.start.clear()
+        for photos in (self.train, self.held_out):
+            photos.fill(tick)
+        return self.train, self.held_out
+
+
+def open_sources(dataset: Dataset, config: TrainConfig, group: Group) -> Sources:
+    """Stores for the photos within the memory that the settings allow, still empty."""
+    train = empty_store(dataset.train_views, config, TRAIN_SHARE / group.size)
+    held_out = empty_store(dataset.eval_views if group.leads else (), config, 1 - TRAIN_SHARE, numbered=False)
+    depth = any(view.depth for view in dataset.train_views) and starts_from_depth(dataset, config)
+    return Sources(train, held_out, DepthTargets(START_SHARE * free_memory() if depth else 0))
 
 
 def close(run: Run) -> None:
@@ -126,7 +161,7 @@ def report_findings(findings: list[Finding], emit: Emit) -> None:
         emit(finding)
     for finding in findings:
         if finding.severity == "error":
-            raise UserError(finding.message, finding.hint)
+            raise error_of(finding)
 
 
 def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
@@ -134,5 +169,5 @@ def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
     coefficients = (config.sh_degree + 1) ** 2 - 1
     if checkpoint.state["shN"].shape[1:] != (coefficients, 3):
         raise UserError("The job's SH degree was changed after its training began.",
-                        "Set sh_degree back to its first value, or start a new training.")
+                        "Set sh_degree back to its first value, or start a new training.", "training.sh_degree_changed")
     model.load_state(checkpoint.state)

@@ -1,4 +1,4 @@
-"""Going on where the memory of a graphics card ended: once in a training, with fewer Gaussians."""
+"""Continuing after OutOfMemory on a graphics card: once in a training, with fewer Gaussians."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import UserError, values
 from ..core.protocol.events import Finding
 from .backend import Model, OutOfMemory
 from .run import Run
@@ -17,13 +17,14 @@ KEPT_SHARE = 0.8
 
 
 def make_room(run: Run, problem: OutOfMemory) -> None:
-    """Give back memory and keep the most opaque Gaussians, and no more from here on, after a resume either.
+    """Free memory, keep the most opaque Gaussians, and cap their number from here on, also after a resume.
 
     Raises OutOfMemory the second time, and where several processes train together.
     """
     before = run.model.count
     if run.memory_limited:
-        raise OutOfMemory(f"{problem.message.rstrip('.')} again, with {before:,} Gaussians.", problem.hint)
+        raise OutOfMemory(f"{problem.message.rstrip('.')} again, with {before:,} Gaussians.", problem.hint, "training.out_of_memory_again",
+                          problem=problem.message, gaussians=before)
     if run.stride > 1:
         raise problem
     run.memory_limited = True
@@ -31,7 +32,8 @@ def make_room(run: Run, problem: OutOfMemory) -> None:
     thin(run.model, max(1, int(KEPT_SHARE * before)))
     cap(run, run.model.count)
     run.emit(Finding("warning", f"{problem.message} The training goes on with {run.model.count:,} of its {before:,} Gaussians and adds "
-                     "no more.", "For more detail close other programs that use the card, or lower resolution; then raise max_gaussians."))
+                     "no more.", "For more detail close other programs that use the card, or lower resolution; then raise max_gaussians.",
+                     code="training.shrunk", values=values(gaussians=run.model.count, before=before, problem=problem.message)))
 
 
 def thin(model: Model, most: int) -> None:

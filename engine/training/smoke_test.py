@@ -1,4 +1,4 @@
-"""The smoke trial: the first steps of a training must make it better, on views that it learns from and on those held out."""
+"""The smoke test: the first steps of a training must make it better, on views that it learns from and on those held out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import UserError
 from .backend import Model
 from .health.checks import standstill
-from .health.measurements import ViewSample, look_at, mean_psnr, measure_health, sampled_targets
+from .health.measurements import ViewSample, mean_psnr, measure_health, sample_view, sampled_targets
 from .run import Run
 from .schedule import settings_at, sh_degree_at
 
@@ -25,7 +25,7 @@ GOOD_START = 25.0
 GOOD_START_LOSES = 3.0
 """dB that even such a start must not lose."""
 
-SKIP = "Correct it and train again, or switch the trial off (trial) to go on nonetheless."
+SKIP = "Correct it and train again, or switch the smoke test off (smoke_test) to go on nonetheless."
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,13 @@ class SmokeTest:
         self._before = self._state(run.model, sh_degree_at(run.step, run.config))
 
     def conclude(self, run: Run) -> None:
-        """UserError, naming the cause as far as it can be told, when the steps so far have not made the model better."""
+        """UserError with the most likely cause when the steps so far have not improved the model."""
         after = self._state(run.model, sh_degree_at(run.step, run.config))
         problem = verdict(self._before, after)
         if problem:
-            raise UserError(f"The first {run.step} steps did not {problem}. {self._cause(run)}", SKIP)
+            cause = self._cause(run)
+            raise UserError(f"The first {run.step} steps did not {problem}. {cause}", SKIP,
+                            "training.smoke_test", step=run.step, problem=problem, cause=cause)
 
     def _cause(self, run: Run) -> str:
         settings = settings_at(run.step, run.config, run.scene_scale, transparent=False)
@@ -61,18 +63,18 @@ class SmokeTest:
 
     def _state(self, model: Model, sh_degree: int) -> ViewQuality:
         start = time.perf_counter()
-        learned = [look_at(model, target, sh_degree, with_similarity=True) for target in self._learned]
-        loss = float(np.mean([self._loss(sight) for sight in learned])) if learned else math.nan
-        psnr = mean_psnr([look_at(model, target, sh_degree) for target in self._held_out])
+        learned = [sample_view(model, target, sh_degree, with_similarity=True) for target in self._learned]
+        loss = float(np.mean([self._loss(view) for view in learned])) if learned else math.nan
+        psnr = mean_psnr([sample_view(model, target, sh_degree) for target in self._held_out])
         self.seconds += time.perf_counter() - start
         return ViewQuality(loss, psnr)
 
-    def _loss(self, sight: ViewSample) -> float:
-        return (1 - self._ssim_lambda) * sight.l1 + self._ssim_lambda * (1 - sight.similarity)
+    def _loss(self, view: ViewSample) -> float:
+        return (1 - self._ssim_lambda) * view.l1 + self._ssim_lambda * (1 - view.similarity)
 
 
 def verdict(before: ViewQuality, after: ViewQuality) -> str:
-    """What the trial failed at, in the words of its sentence; empty when it went well."""
+    """What the smoke test failed at, in the words of its sentence; empty when it went well."""
     if before.psnr >= GOOD_START and after.psnr > before.psnr - GOOD_START_LOSES:
         return ""
     if not after.loss < before.loss:
@@ -83,8 +85,8 @@ def verdict(before: ViewQuality, after: ViewQuality) -> str:
 
 
 def begun(run: Run) -> SmokeTest | None:
-    """The trial of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
+    """That of a training that begins; None for one that goes on, is too short, resets its opacities early, or has it switched off."""
     config = run.config
     resets = config.strategy == "default" and config.reset_every <= STEPS
-    wanted = config.trial and run.step == 0 and config.max_steps > STEPS and not resets
+    wanted = config.smoke_test and run.step == 0 and config.max_steps > STEPS and not resets
     return SmokeTest(run) if wanted and run.group.leads else None

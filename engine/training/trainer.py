@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import UserError
+from ..core.errors import UserError, values
 from ..core.files import write_text
 from ..core.formats.ply import read_ply, write_ply
-from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started
+from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started, error_of
 from ..core.protocol.folder import Control, JobFolder
 from ..core.splats.gaussians import Gaussians
 from ..core.text import duration
@@ -39,7 +39,8 @@ MOST_LOST_SECONDS = 10.0
 """Of training, when it is cut off; where checkpoints take too long for that, it is said."""
 
 UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
-                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.")
+                     "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.",
+                     code="training.unmeasured")
 
 AskControl = Callable[[], Control]
 
@@ -94,7 +95,7 @@ def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:
         with device_errors(run.engine):
             act()
     except OutOfMemory as error:
-        return OutOfMemory(error.message, error.hint)
+        return OutOfMemory(error.message, error.hint, error.code, **dict(error.values))
     return None
 
 
@@ -139,9 +140,9 @@ def watch(run: Run) -> None:
     for finding in run.health.updates():
         run.emit(finding)
         if finding.kind == "not_finite":
-            raise UserError(finding.message, finding.hint)
-        if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_when_sick:
-            run.unhealthy = run.unhealthy or finding.message
+            raise error_of(finding)
+        if finding.severity == "error" and finding.kind not in run.health.forgiven and run.config.pause_on_failure:
+            run.unhealthy = run.unhealthy or finding
             if run.job.control() == "run":
                 without_disk_trouble(run, lambda: run.job.set_control("pause"))
 
@@ -163,7 +164,7 @@ def report_progress(run: Run, loss: Loss) -> None:
     if not run.group.leads:
         return
     if run.progress.due():
-        run.beat()
+        run.heartbeat()
         run.emit(run.progress.event(run.model.count))
     passed = multiple_within(run.step - run.stride + 1, run.stride, run.config.eval_every) is not None
     if passed and run.step < run.config.max_steps:
@@ -171,8 +172,8 @@ def report_progress(run: Run, loss: Loss) -> None:
 
 
 def measure(run: Run) -> Score | None:
-    """Evaluate on held-out views and say so."""
-    score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.beat)
+    """Evaluate on held-out views and emit the scores; None without held-out views."""
+    score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.heartbeat)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
         run.health.measured(run.model, run.step, score.psnr, sh_degree_at(run.step, run.config))
@@ -201,12 +202,13 @@ def save_now_and_then(run: Run, checkpoints: Every) -> None:
     started = time.monotonic()
     save_state(run)
     took = time.monotonic() - started
-    checkpoints.rest(took / CHECKPOINT_SHARE)
+    checkpoints.postpone(took / CHECKPOINT_SHARE)
     if took / CHECKPOINT_SHARE > MOST_LOST_SECONDS and not run.rarely_saved:
         run.rarely_saved = True
         run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
                          "so much of the training at most is repeated when the computer or the engine is cut off.",
-                         "A faster disk or fewer Gaussians make it less."))
+                         "A faster disk or fewer Gaussians make it less.",
+                         code="training.slow_checkpoints", values=values(seconds=took, every=took / CHECKPOINT_SHARE)))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -214,7 +216,8 @@ def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     broken = [name for name, array in state.items() if not np.isfinite(array).all()]
     if broken:
         raise UserError(f"The training has values that are no numbers: {', '.join(broken)}.",
-                        "Resume from the checkpoint with lower learning rates, or check images and poses.")
+                        "Resume from the checkpoint with lower learning rates, or check images and poses.",
+                        "training.not_finite", parameters=', '.join(broken))
     return state
 
 
@@ -223,7 +226,7 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
     try:
         write()
     except UserError as error:
-        run.emit(Finding("warning", error.message, error.hint))
+        run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
         return False
     return True
 
@@ -232,14 +235,20 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
     if control() == "pause":
         saved = run.group.leads and save_state(run)
-        run.emit(Paused(run.step, run.unhealthy, saved))
-        run.unhealthy = ""
+        run.emit(paused(run, saved))
+        run.unhealthy = None
         with run.clock.stopped():
             while control() == "pause":
-                run.beat()
+                run.heartbeat()
                 time.sleep(0.1)
         run.emit(Started(run.engine, run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count))
     return control() == "stop"
+
+
+def paused(run: Run, saved: bool) -> Paused:
+    """The pause, with its cause where the training asked for it itself."""
+    cause = run.unhealthy
+    return Paused(run.step, cause.message, saved, cause.code, cause.values) if cause else Paused(run.step, "", saved)
 
 
 def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) -> None:
@@ -248,7 +257,8 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
     if not insist(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased), control):
-        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.")
+        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
+                        "training.result_not_written")
     run.model.close()
     started = time.monotonic()
     scores = scores_of_file(run.job.result, run, make_model)
@@ -267,7 +277,7 @@ def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
     while not without_disk_trouble(run, write):
         if control() == "stop":
             return False
-        run.beat()
+        run.heartbeat()
         time.sleep(RETRY_SECONDS)
     return True
 
@@ -278,7 +288,7 @@ def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScor
     model = make_model(gaussians, replace(run.config, max_gaussians=len(gaussians)), run.engine)
     try:
         named = zip(run.held_out.names, run.held_out.each(), strict=True)
-        return evaluate_each(model, named, run.config.sh_degree, tick=run.beat)
+        return evaluate_each(model, named, run.config.sh_degree, tick=run.heartbeat)
     finally:
         model.close()
 

@@ -1,4 +1,4 @@
-"""What a result was made with: enough to make it again."""
+"""Versions of programs and checksums, for reproducing a result."""
 
 from __future__ import annotations
 

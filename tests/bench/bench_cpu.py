@@ -1,5 +1,6 @@
 """Speed of the built-in engine: `make bench-cpu`. Whole steps of ours and of the prototype in one run, as ratios; where a
-step's time goes; memory; and held-out PSNR over seconds. Without the prototype (shared/lab/cpu) ours is measured alone."""
+step's time goes; memory; and held-out PSNR over seconds. Without the prototype, in the folder that
+SPLATWRIGHT_PROTOTYPE names, ours is measured alone."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from engine.core.protocol.config import PRESETS, PresetName, TrainConfig
 from engine.core.protocol.events import Estimated, Failed, Finished
 from engine.core.protocol.spec import JobSpec
 from engine.jobs.local_engine import LocalEngine
+from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 USUAL = (ROOT / "out" / "dataset", DATA / "banana", DATA / "snowmiku")
 ALLOWED = 0.25
 """Relative error of minutes and memory beyond which the benchmark fails."""
@@ -45,7 +45,7 @@ def main(datasets: tyro.conf.Positional[tuple[Path, ...]] = (), presets: tuple[P
     errors = []
     for dataset in datasets or [folder for folder in USUAL if folder.is_dir()]:
         for preset in presets:
-            config = replace(TrainConfig(backend=backend, **PRESETS[preset].settings), trial=False)  # type: ignore[arg-type]
+            config = replace(TrainConfig(backend=backend, **PRESETS[preset].settings), smoke_test=False)  # type: ignore[arg-type]
             errors += compared(JobSpec(dataset.resolve(), config, dataset.name), preset)
     print(f"\nlargest error of minutes and memory: {max(errors):.0%}")
     return int(max(errors) > ALLOWED)

@@ -28,7 +28,7 @@ from engine.core.protocol.config import PRESETS, TrainConfig
 from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.training.backend import Target
 from engine.training.cuda.quality import quality
-from engine.training.cuda.residency import DevicePhotos, truth_of
+from engine.training.cuda.residency import DevicePhotos, ground_truth
 from engine.training.data.targets import load_targets
 from engine.training.engines import choose_backend, create_model
 from engine.training.evaluate import evaluate
@@ -37,12 +37,13 @@ from engine.training.run import MakeModel, Run, close, prepare
 from engine.training.schedule import sh_degree_at
 from engine.training.trainer import learn, refine
 from tests.bench.peer import Peer, PeerDefaults, Rasterization, shortened
+from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = {
     "demo": (ROOT / "out" / "dataset", "python -m demo capture"),
     "thicket": (ROOT / "out" / "thicket", "python -m demo.thicket out/thicket"),
-    "snowmiku": (ROOT.parent / "shared" / "data" / "snowmiku", ""),
+    "snowmiku": (DATA / "snowmiku", ""),
 }
 """Where the scenes lie, and the command that makes one."""
 
@@ -152,7 +153,7 @@ def train_peer(bench: Bench, dataset: Dataset, resolution: int, steps: int, meas
 def measured_peer(peer: Peer, held_out: list[Target], device: torch.device) -> tuple[float, float]:
     """PSNR and SSIM on held-out views, by the same functions as ours."""
     black, shown = torch.zeros(3, device=device), DevicePhotos(device, 0)
-    scores = [quality(peer.render(target.camera), truth_of(shown.get(replace(target, view=-1)), black).image) for target in held_out]
+    scores = [quality(peer.render(target.camera), ground_truth(shown.get(replace(target, view=-1)), black).image) for target in held_out]
     shown.close()
     return float(np.mean([psnr for psnr, _ in scores])), float(np.mean([ssim for _, ssim in scores]))
 

@@ -1,6 +1,7 @@
 """Finding cameras, beside plain pycolmap with its default options: `python -m tests.bench.bench_sfm [banana snowmiku]`.
 
-Real photos with a given model lie beside the checkout, in shared/data. Printed for each way: photos with a camera, distance of
+Real photos with a given model lie in the folder that the variable SPLATWRIGHT_DATA names. Printed for each way:
+photos with a camera, distance of
 the camera centres to the given model's after the best similarity, as a share of its extent, wall and processor time, peak memory.
 A camera that the given model hangs on a handful of points is no truth: it counts as a camera, not in the distances.
 """
@@ -19,21 +20,10 @@ import numpy as np
 import pycolmap
 
 from engine.core.datasets.read import read_dataset
+from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
-PLAIN = """
-import sys
-from pathlib import Path
-import pycolmap
-photos, work = map(Path, sys.argv[1:])
-pycolmap.extract_features(work / "database.db", photos)
-pycolmap.match_exhaustive(work / "database.db")
-models = pycolmap.incremental_mapping(work / "database.db", photos, work)
-(work / "sparse" / "0").mkdir(parents=True)
-models[0].write(work / "sparse" / "0")
-"""
-"""What tutorials show; of several models they take the first."""
+PLAIN = Path(__file__).with_name("plain_pycolmap.py")
 
 HELD = 15
 """Points that a camera of the given model must see to be taken for true; COLMAP asks for twice as many."""
@@ -70,7 +60,7 @@ def measure_set(name: str, folder: Path) -> None:
     report("ours", centres(folder / "ours"), truth, photos, cost)
     plain = folder / "plain"
     plain.mkdir()
-    cost = run([sys.executable, "-c", PLAIN, str(photos), str(plain)])
+    cost = run([sys.executable, str(PLAIN), str(photos), str(plain)])
     report("pycolmap", model_centres(plain / "sparse" / "0"), truth, photos, cost)
 
 
@@ -128,9 +118,9 @@ def aligned(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     middle, goal = points.mean(axis=0), target.mean(axis=0)
     source, wanted = points - middle, target - goal
     left, values, right = np.linalg.svd(wanted.T @ source)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    scale = (values * signs).sum() / (source**2).sum()
-    return scale * source @ (left * signs @ right).T + goal
+    measurements = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    scale = (values * measurements).sum() / (source**2).sum()
+    return scale * source @ (left * measurements @ right).T + goal
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from engine.training.schedule import sh_degree_at
 from engine.training.trainer import learn, refine
 from tests.bench import cores, prototype
 from tests.bench.prototype import Curve
+from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 400
@@ -43,7 +44,7 @@ PROTOTYPE: dict[PresetName, dict[str, float]] = {
 
 def scenes() -> dict[str, Path]:
     """The datasets that are there; the demonstration's is rendered when it is missing."""
-    demo, photos = ROOT / "out" / "dataset", ROOT.parent / "shared" / "data" / "snowmiku"
+    demo, photos = ROOT / "out" / "dataset", DATA / "snowmiku"
     if not (demo / "transforms.json").exists():
         subprocess.run([sys.executable, "-m", "demo", "capture"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return {"demo scene": demo} | ({"snowmiku": photos} if photos.exists() else {})

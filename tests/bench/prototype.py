@@ -1,4 +1,5 @@
-"""The prototype that the kernels are measured against: a C file and its training script beside the checkout, in shared/lab/cpu.
+"""The prototype that the kernels are measured against: a C file and its training script, in the folder
+that the variable SPLATWRIGHT_PROTOTYPE names.
 
     python -m tests.bench.prototype DATA --steps 700 ...     its own training, its threads on cores of their own
 """
@@ -24,7 +25,7 @@ from engine.training.cpu.build import CACHE
 from tests.bench import cores
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT.parent / "shared" / "lab" / "cpu"
+FOLDER = Path(os.environ.get("SPLATWRIGHT_PROTOTYPE") or "no prototype").absolute()
 LIBRARY = CACHE / "prototype.so"
 FLAGS = ["-O3", "-march=x86_64_v3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-w"]
 MEASURED = re.compile(r"step (\d+) N=\d+ psnr=([\d.]+) wall=([\d.]+)s")
@@ -34,7 +35,7 @@ Curve = list[tuple[float, float]]  # seconds of training, PSNR on held-out views
 
 
 def is_there() -> bool:
-    """Whether the prototype lies beside the checkout."""
+    """Whether the variable names a folder with the prototype."""
     return (FOLDER / "splat.c").exists()
 
 

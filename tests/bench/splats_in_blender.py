@@ -76,7 +76,7 @@ def sorting(target: bpy.types.Object) -> Callable[[], object]:
     """Sorts the object's splats as a viewport does when it turns."""
     order = module("addon.viewport.order")
     means = module("addon.splats.attributes").read_layer(target.data, "position")
-    request = order.SortRequest((), (order.Part(means, 0, np.array([0.1, 0.3, -0.9, 9.0])),), True)
+    request = order.SortRequest((), (order.SortedPart(means, 0, np.array([0.1, 0.3, -0.9, 9.0])),), True)
     return lambda: order.sort(request)
 
 

@@ -219,7 +219,8 @@ def state() -> dict[str, tuple[Any, ...]]:
 @pytest.mark.parametrize(("name", "options"), [
     ("place_on_ground", {}), ("align_to_points", {"first": (0, 0, 0), "second": (1, 1, 0), "third": (0, 1, 1)}),
     ("scale_to_distance", {"first": (0, 0, 0), "second": (1, 1, 0), "distance": 5.0}), ("apply_transform", {}), ("crop", {}),
-    ("select_floaters", {}), ("remove_floaters", {}), ("merge_splats", {}), ("split_splats", {}), ("apply_crop", {}), ("mend_splats", {})])
+    ("select_floaters", {}), ("remove_floaters", {}), ("merge_splats", {}), ("split_splats", {}), ("apply_crop", {}),
+    ("fix_unapplied_transform", {})])
 def test_everything_is_undone(layout: ModuleType, name: str, options: dict[str, Any]) -> None:
     bpy.context.preferences.edit.use_global_undo = True
     made, other = splats(dirty_ball()), splats(some_gaussians(50), "Other")
@@ -228,7 +229,7 @@ def test_everything_is_undone(layout: ModuleType, name: str, options: dict[str, 
     if name == "apply_crop":
         assert run("crop") == {"FINISHED"}
         made.select_set(True)
-    if name == "mend_splats":
+    if name == "fix_unapplied_transform":
         apply_as_blender_does(made)
     bpy.context.view_layer.update()
     bpy.ops.ed.undo_push(message="Before")

@@ -17,6 +17,8 @@ from engine.core.errors import UserError
 from engine.core.formats.registry import read_splats
 from engine.jobs.local_engine import LocalEngine
 from engine.training.checkpoint import load_checkpoint
+from tests.fakes.programs import program
+from tests.processes import KILL
 
 from .test_command_line import ROOT, assert_sentence, splatwright
 
@@ -115,27 +117,23 @@ def test_files_that_cannot_be_captured(tmp_path: Path, arguments: tuple[str, ...
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs shell scripts")
 @pytest.mark.parametrize(("name", "script", "words"), [
-    ("blender", 'echo "Blender 4.2.3 LTS"', "is Blender 4.2, which is too old"),
-    ("blender", "echo hello", "is no Blender"),
-    ("python3", "echo nothing >&2; exit 1", "has no module bpy"),
+    ("blender", "print('Blender 4.2.3 LTS')", "is Blender 4.2, which is too old"),
+    ("blender", "print('hello')", "is no Blender"),
+    ("python3", "raise SystemExit('nothing')", "has no module bpy"),
 ])
 def test_a_blender_that_cannot_be_used(file: Path, tmp_path: Path, name: str, script: str, words: str) -> None:
-    program = tmp_path / name
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    assert_sentence(splatwright("capture", file, "-o", tmp_path / "out", "--blender", program), words, "--blender PATH")
+    pretended = program(tmp_path, name, script)
+    assert_sentence(splatwright("capture", file, "-o", tmp_path / "out", "--blender", pretended), words, "--blender PATH")
     assert_sentence(splatwright("capture", file, "--blender", tmp_path / "none"), "There is no program")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs shell scripts")
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends no process by a signal")
 def test_a_blender_that_dies(file: Path, tmp_path: Path) -> None:
-    program = tmp_path / "python-that-dies"
-    program.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec "{sys.executable}" "$@"\nkill -9 $$\n')
-    program.chmod(0o755)
-    done = splatwright("capture", file, "-o", tmp_path / "out", "--blender", program)
+    dying = program(tmp_path, "python-that-dies", "import os, sys\n"
+                    "print('4.5.0') if sys.argv[1] == '-c' else os.kill(os.getpid(), 9)")
+    done = splatwright("capture", file, "-o", tmp_path / "out", "--blender", dying)
     assert_sentence(done, f"{file.stem}: Blender was ended by signal 9", "Run the same command again", f"{file.stem}.log")
 
 
@@ -174,8 +172,8 @@ def test_killed_in_the_middle_of_the_captures(file: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_ended_in_the_middle_of_a_training(file: Path, tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, KILL])
+def test_ended_in_the_middle_of_a_training(file: Path, tmp_path: Path, how: int) -> None:
     long = [*QUICK[:2], "2000", *QUICK[3:]]
     process = begun(file, "-o", tmp_path, "--scene", KITCHEN, *long, "--checkpoint-seconds", 0.2, *BPY)
     until(process, f"{KITCHEN}: training begins")
@@ -187,7 +185,7 @@ def test_ended_in_the_middle_of_a_training(file: Path, tmp_path: Path, how: sign
     process.send_signal(how)
     said = process.communicate(timeout=60)[0]
     [job] = place.jobs()
-    if how is signal.SIGINT:
+    if how == signal.SIGINT:
         assert process.returncode == 130 and "Stopped." in said and "0 of 1 done, 1 to do" in said and not place.state(job).alive
     again = splatwright("capture", file, "-o", tmp_path, "--scene", KITCHEN, *long, "--checkpoint-seconds", 0.2, *BPY)
     assert again.returncode == 0 and "1 of 1 done" in again.stdout and place.jobs() == [job], again.stdout + again.stderr

@@ -23,12 +23,7 @@ SOURCES = ("engine", "pyproject.toml", "README.md", "LICENSE")
 QUICK = ["--max-steps", "150", "--resolution", "64", "--max-gaussians", "500", "--refine-every", "20"]
 PYTHONS = ("3.11", "3.12", "3.13")
 
-WHAT_IS_THERE = """
-import importlib.util, json, shutil, splatwright
-packages = [name for name in ("torch", "ziglang", "bpy", "engine") if importlib.util.find_spec(name)]
-tools = [name for name in ("cc", "gcc", "clang", "cl", "zig") if shutil.which(name)]
-print(json.dumps([packages, tools, splatwright.__file__]))
-"""
+WHAT_IS_THERE = Path(__file__).with_name("what_is_there.py")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +78,7 @@ def test_a_fresh_python_trains_with_the_wheel_alone(version: str, wheel: Path, d
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip().splitlines()[-1]
 
-    packages, tools, place = json.loads(run(scripts / "python", "-c", WHAT_IS_THERE))
+    packages, tools, place = json.loads(run(scripts / "python", WHAT_IS_THERE))
     assert not packages and not tools and Path(place).is_relative_to(home)
     figures = json.loads(run(scripts / "splatwright", "train", dataset, "-o", tmp_path / "ball.ply", *QUICK))
     assert figures["psnr"] > 20 and len(read_ply(tmp_path / "ball.ply").gaussians) == 500

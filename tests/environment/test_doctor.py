@@ -30,8 +30,8 @@ def test_on_this_computer(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     rows = {row["subject"]: row for row in answer["rows"]}
     assert done.returncode == 0 and done.stdout.count("\n") == 1
-    assert list(rows) == ["Python", "Built-in engine", "Photos and videos", "Graphics card", "PyTorch", "CUDA toolkit", "C++ compiler",
-                          "Architectures", "gsplat kernels", "Disk", "Memory", "Port"]
+    assert list(rows) == ["Python", "Built-in engine", "Images", "Photos and videos", "Graphics card", "PyTorch", "CUDA toolkit",
+                          "C++ compiler", "Architectures", "gsplat kernels", "Disk", "Memory", "Port"]
     assert rows["Python"]["state"] == rows["Built-in engine"]["state"] == "well"
     assert "forward and backward" in rows["Built-in engine"]["sentence"]
     assert str(tmp_path) in rows["Disk"]["sentence"]

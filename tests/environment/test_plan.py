@@ -13,6 +13,7 @@ import pytest
 from engine.environment.backends import BACKENDS, CPU, CUDA
 from engine.environment.graphics import Graphics, cuda_of_driver, find_graphics
 from engine.environment.plan import Surroundings, choose, prebuilt
+from tests.fakes.programs import program
 
 SUMMARY = """\
 +-----------------------------------------------------------------------------------------+
@@ -39,13 +40,10 @@ MACHINES = [
 
 def pretend(folder: Path, driver: str, cuda: str, card: str, capability: str) -> None:
     """A program nvidia-smi in a folder."""
-    (folder / "summary").write_text(SUMMARY.format(driver=driver, cuda=cuda, card=card))
-    program = folder / "nvidia-smi"
-    program.write_text(f'#!/bin/sh\nif [ $# -gt 0 ]; then echo "{card}, {capability}"; else cat "{folder}/summary"; fi\n')
-    program.chmod(0o755)
+    summary, row = SUMMARY.format(driver=driver, cuda=cuda, card=card), f"{card}, {capability}"
+    program(folder, "nvidia-smi", f"import sys\nprint({row!r} if sys.argv[1:] else {summary!r})")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the pretended nvidia-smi is a shell script")
 @pytest.mark.parametrize(("driver", "said", "card", "capability", "cuda", "chosen"), MACHINES)
 def test_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, said: str, card: str, capability: str,
                   cuda: tuple[int, int], chosen: str) -> None:
@@ -60,9 +58,8 @@ def test_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str, 
 
 
 def test_a_driver_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho \"NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\"\nexit 9\n")
-    program.chmod(0o755)
+    failed = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+    program(tmp_path, "nvidia-smi", f"print({failed!r})\nraise SystemExit(9)")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin")
     graphics = find_graphics()
     assert graphics is None or not graphics.driver, "what is left is the driver's library"

@@ -27,11 +27,11 @@ from engine.estimate.probe import resized
 from engine.estimate.probe_result import Kind, Probe, Size
 from engine.jobs.local_engine import LocalEngine
 from engine.training.cuda.memory import plan_memory
-from engine.training.engines import Choice
+from engine.training.engines import BackendChoice
 from tests.bench.bench_estimate import most_resident
 from tests.scenes import colored_ball, write_ball_dataset
 
-CONFIG = TrainConfig(backend="cpu", max_steps=1500, max_gaussians=3000, resolution=96, trial=False, preview_seconds=1.0)
+CONFIG = TrainConfig(backend="cpu", max_steps=1500, max_gaussians=3000, resolution=96, smoke_test=False, preview_seconds=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_a_busy_computer_is_said(dataset: Dataset, tmp_path: Path, monkeypatch: 
 
 
 def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) -> None:
-    """Loosely, because the machine may be busy with other tests; `make bench-estimate` measures it."""
-    engine, spec = LocalEngine(tmp_path), JobSpec(dataset.folder, replace(CONFIG, strategy="mcmc", growth=0.2))
+    """Memory and disk; `make bench-estimate` measures the time too, on an idle computer."""
+    engine, spec = LocalEngine(tmp_path), JobSpec(dataset.folder, replace(CONFIG, strategy="mcmc", grow_rate=0.2))
     before = {path: path.stat().st_mtime for path in dataset.folder.rglob("*")}
     events = engine.estimate(spec).wait()
     found = next(event for event in events if isinstance(event, Estimated))
@@ -68,15 +68,13 @@ def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) 
     assert stages[-1].done == stages[-1].total
     assert before == {path: path.stat().st_mtime for path in dataset.folder.rglob("*")}
     assert not (tmp_path / ".estimates").exists() and engine.jobs() == []
-    begin, job, memory = time.monotonic(), engine.submit(spec), 0.0
+    job, memory = engine.submit(spec), 0.0
     folder = engine.folder(job)
     while not isinstance((folder.last_events() or [None])[-1], (Finished, Failed)):
         memory = max(memory, most_resident(folder.worker_pid()))
         time.sleep(0.05)
-    seconds = time.monotonic() - begin
     disk = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
     engine.kill(job)
-    assert 0.2 < found.seconds / seconds < 5, (found, seconds)
     if memory:
         assert 0.7 < found.memory / memory < 1.4, (found, memory)
     assert disk < found.disk < 3 * disk + 3e6 and found.gaussians == 3000
@@ -85,7 +83,7 @@ def test_an_estimate_agrees_with_the_training(dataset: Dataset, tmp_path: Path) 
 def test_too_little_memory_names_a_setting_that_fits(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the computer has free is the only thing here that a test cannot really change."""
     monkeypatch.setattr("engine.estimate.probe.free_memory", lambda: 300e6)
-    wish = replace(CONFIG, max_gaussians=2_000_000, strategy="mcmc", growth=1.0)
+    wish = replace(CONFIG, max_gaussians=2_000_000, strategy="mcmc", grow_rate=1.0)
     found, (finding,) = estimate(dataset, wish, tmp_path)
     assert found.memory > max(1e9, found.free_memory) and finding.kind == "fit" and finding.fixes == ("settings",)
     assert "of memory, and " in finding.message and finding.hint.startswith("Set max_gaussians to ")
@@ -99,7 +97,7 @@ def test_too_little_memory_names_a_setting_that_fits(dataset: Dataset, tmp_path:
 
 def test_too_little_disk(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.estimate.estimate.free_disk", lambda folder: 4e6)
-    found, (finding,) = estimate(dataset, replace(CONFIG, strategy="mcmc", growth=1.0), tmp_path)
+    found, (finding,) = estimate(dataset, replace(CONFIG, strategy="mcmc", grow_rate=1.0), tmp_path)
     assert found.disk > 4e6 and "of disk, and 4 MB may be used" in finding.message
     assert finding.settings[0].startswith("max_gaussians=")
     monkeypatch.setattr("engine.estimate.estimate.free_disk", lambda folder: 1e5)
@@ -120,9 +118,8 @@ def test_stopped_in_the_middle(dataset: Dataset, tmp_path: Path) -> None:
     making = LocalEngine(tmp_path).estimate(JobSpec(dataset.folder, CONFIG))
     while not making.events():
         time.sleep(0.01)
-    begin = time.monotonic()
     making.stop()
-    assert not making.running and time.monotonic() - begin < 3 and not (tmp_path / ".estimates").exists()
+    assert not making.running and not (tmp_path / ".estimates").exists()
 
 
 def test_what_a_killed_program_left_is_swept(dataset: Dataset, tmp_path: Path) -> None:
@@ -167,7 +164,8 @@ def test_the_full_engine_is_tried_the_same_way(dataset: Dataset, tmp_path: Path)
     from tests.training.cuda.torch_models import torch_model
 
     small = replace(CONFIG, backend="cuda", resolution=16, max_gaussians=40, max_steps=1000)
-    found, findings = estimate(dataset, small, tmp_path, make_model=torch_model, choice=Choice("cuda", "Training on the graphics card."))
+    choice = BackendChoice("cuda", "Training on the graphics card.")
+    found, findings = estimate(dataset, small, tmp_path, make_model=torch_model, choice=choice)
     assert found.backend == "cuda" and not findings and found.gaussians == 40 and found.card > 0
     assert 1 < found.seconds < 3600 and found.memory > 1e8 and "graphics card" in sentence(found)
 
@@ -190,7 +188,7 @@ def size(gaussians: int) -> Size:
                 2e8 + 1000 * gaussians, 400 * gaussians, 140 * gaussians)
 
 
-TRIED = TrainConfig(max_steps=10_000, max_gaussians=1_000_000, resolution=1000, strategy="mcmc", growth=0.2)
+TRIED = TrainConfig(max_steps=10_000, max_gaussians=1_000_000, resolution=1000, strategy="mcmc", grow_rate=0.2)
 MEASURED = Probe("cpu", TRIED, 20_000, 0.2, 90, 10, 5e7, 32e9, 0.0, 2000, 1e6, 3e8, 5e7, 4e6, 0.05, size(20_000), size(120_000), 3.0)
 
 
@@ -236,7 +234,7 @@ def test_too_little_time() -> None:
 
 def test_a_card_that_is_too_small_names_what_the_training_accepts() -> None:
     forecast = Forecast(replace(MEASURED, engine="cuda", free_card=8e9))
-    wish = replace(TRIED, max_gaussians=20_000_000, sh_degree=2, growth=1.0)
+    wish = replace(TRIED, max_gaussians=20_000_000, sh_degree=2, grow_rate=1.0)
     (finding,) = misfit(Fitting(forecast), forecast, wish)
     most = int(finding.settings[0].removeprefix("max_gaussians="))
     assert "graphics card's memory" in finding.message and 4_000_000 <= most < 8_000_000

@@ -36,9 +36,9 @@ def test_a_path_of_nerfstudios_viewer(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("changes", "said"), [
     ({"camera_type": "equirectangular"}, "equirectangular"), ({"camera_path": []}, "no frames"), ({"render_width": "wide"}, "image size"),
-    ({"camera_path": [{"camera_to_world": [1, 2], "fov": 50}]}, "proper pose"),
-    ({"camera_path": [{"camera_to_world": [0.0] * 16, "fov": 50}]}, "proper pose"),
-    ({"camera_path": [{"camera_to_world": np.eye(4).ravel().tolist(), "fov": 200}]}, "proper pose"), ({"render_height": 0}, "image size")])
+    ({"camera_path": [{"camera_to_world": [1, 2], "fov": 50}]}, "valid pose"),
+    ({"camera_path": [{"camera_to_world": [0.0] * 16, "fov": 50}]}, "valid pose"),
+    ({"camera_path": [{"camera_to_world": np.eye(4).ravel().tolist(), "fov": 200}]}, "valid pose"), ({"render_height": 0}, "image size")])
 def test_paths_that_are_none(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     with pytest.raises(UserError, match=said), np.errstate(all="ignore"):
         read_path(path_file(tmp_path, **changes))

@@ -1,6 +1,6 @@
 """Workers that behave well or badly, each a real process on a real job folder.
 
-`fake_python(folder, "crashing")` writes a small executable that LocalEngine takes for its Python; whatever job it is
+`fake_python(folder, "crashing")` writes a small program that LocalEngine takes for its Python; whatever job it is
 given, it runs one of BEHAVIOURS below instead of training. As a script: `fake_engine.py BEHAVIOUR JOB_FOLDER`.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -26,6 +25,7 @@ from engine.core.formats.ply import write_ply  # noqa: E402
 from engine.core.protocol.events import Evaluated, Event, Failed, Finding, Finished, Paused, Preview, Progress, Stage, Started  # noqa: E402
 from engine.core.protocol.folder import JobFolder  # noqa: E402
 from engine.core.splats.gaussians import Gaussians, rgb_to_sh0  # noqa: E402
+from tests.fakes.programs import launcher  # noqa: E402
 
 TURNS = 10
 """A whole training is so many turns, each with its progress and preview."""
@@ -40,11 +40,7 @@ def fake_python(folder: Path, behaviour: str) -> Path:
     if behaviour not in BEHAVIOURS:
         raise ValueError(behaviour)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{behaviour}-python"
-    words = " ".join(shlex.quote(word) for word in (sys.executable, str(Path(__file__).resolve()), behaviour))
-    path.write_text(f'#!/bin/sh\nexec {words} "$3"\n', encoding="utf-8")  # $1 $2 are -m engine.worker
-    path.chmod(0o755)
-    return path
+    return launcher(folder / f"{behaviour}-python", str(Path(__file__).resolve()), behaviour)
 
 
 def ball(count: int, seed: int = 0) -> Gaussians:
@@ -83,7 +79,7 @@ class Training:
         return FIRST_SPLATS + SPLATS_A_TURN * self.turn
 
     def say(self, event: Event) -> None:
-        self.job.beat()
+        self.job.heartbeat()
         self.job.append_event(event)
 
     def begin(self) -> None:
@@ -113,7 +109,7 @@ class Training:
     def finish(self, stopped: bool) -> None:
         write_ply(self.job.result, ball(FINAL_SPLATS, seed=1))
         self.say(Finished(self.step, FINAL_SPLATS, 31.5, 0.95, 1.0, stopped))
-        self.job.rest()
+        self.job.clear_heartbeat()
 
     def _read_turn(self) -> int:
         try:
@@ -125,7 +121,7 @@ class Training:
         if self.job.control() == "pause":
             self.say(Paused(self.step))
             while self.job.control() == "pause":
-                self.job.beat()
+                self.job.heartbeat()
                 time.sleep(0.02)
             self.say(Started("cpu", self.step, self.max_steps, 18, 3, self.gaussians))
         return self.job.control() == "stop"
@@ -160,7 +156,7 @@ def failing(job: JobFolder) -> None:
     training = Training(job)
     training.begin()
     training.say(Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume."))
-    job.rest()
+    job.clear_heartbeat()
 
 
 def garbage(job: JobFolder) -> None:
@@ -205,7 +201,7 @@ def sick(job: JobFolder) -> None:
         job.set_control("pause")
         training.say(Paused(training.step, "Most splats have become transparent."))
         while job.control() == "pause":
-            job.beat()
+            job.heartbeat()
             time.sleep(0.02)
     time.sleep(1.0)  # until it speaks again, its last word is that it has paused
     training.begin()
@@ -215,13 +211,13 @@ def sick(job: JobFolder) -> None:
 def patient_photos(job: JobFolder) -> None:
     """Looks for features of photos until it is stopped."""
     for _ in range(6000):
-        job.beat()
-        job.append_event(Stage("finding features", 3, 10, 7.0))
+        job.heartbeat()
+        job.append_event(Stage("extracting features", 3, 10, 7.0))
         if job.control() == "stop":
             job.append_event(Finished(0, 0, None, None, 1.0, True))
             break
         time.sleep(0.1)
-    job.rest()
+    job.clear_heartbeat()
 
 
 BEHAVIOURS: dict[str, Callable[[JobFolder], None]] = {
@@ -239,4 +235,5 @@ def main(behaviour: str, argument: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    words = sys.argv[2:]
+    main(sys.argv[1], words[2] if words[0] == "-m" else words[0])  # as a Python it is given -m engine.worker FOLDER

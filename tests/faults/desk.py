@@ -16,6 +16,7 @@ from pathlib import Path
 from engine.core.formats.ply import read_ply
 from engine.core.protocol.events import Started
 from engine.core.protocol.folder import JobFolder
+from tests.processes import running
 from tests.server.proxy import CuttingProxy
 from tests.server.serving import ROOT, TOKEN, Server
 
@@ -130,13 +131,7 @@ class Desk:
 
 def processes_of(folder: Path) -> dict[int, list[str]]:
     """Every process whose command line names the folder, without this one."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            words = path.read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")
-            if any(str(folder) in word for word in words) and int(path.parent.name) != os.getpid():
-                found[int(path.parent.name)] = words
-    return found
+    return running(str(folder))
 
 
 @contextmanager

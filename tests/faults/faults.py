@@ -10,7 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from tests.faults.desk import Desk, end
+from tests.processes import suspended
 
 Fault = Callable[[Desk], bool]
 HOUR = 3600.0
@@ -38,7 +41,7 @@ def reboot(desk: Desk) -> bool:
     desk.server.process.wait()
     for job in desk.jobs():
         if (job.path / "heartbeat").exists():
-            job.beat(os.getpid())
+            job.heartbeat(os.getpid())
     desk.server.start()
     return True
 
@@ -182,10 +185,8 @@ def freeze(desk: Desk, pids: list[int]) -> bool:
     if not pids:
         return False
     pid = desk.random.choice(pids)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
+    with suppress(psutil.NoSuchProcess), suspended(pid):
         time.sleep(desk.random.uniform(0.1, 1.5))
-        os.kill(pid, signal.SIGCONT)
         return True
     return False
 

@@ -59,7 +59,7 @@ def unhealthy(driver: Driver) -> Steps:
     for name in ("capture", "train"):
         driver.module(f"addon.panels.{name}").register()
     settings = config.TrainConfig(backend="cpu", max_steps=100_000, max_gaussians=500, resolution=64, opacity_regularisation=10.0,
-                                  refine_until=0.0, trial=False)
+                                  refine_until=0.0, smoke_test=False)
     jobs.submit(bpy.context.scene, job.JobSpec(Path(HERE) / "dataset", settings))
     yield from driver.until(lambda: current(jobs).state.value in ("paused", "failed"), "the pause")
     yield from driver.fold_first_panel()

@@ -67,19 +67,19 @@ def dialog(driver: Driver, area: bpy.types.Area, wheels: str) -> Steps:
 
 def checked(driver: Driver) -> Steps:
     diagnosis = driver.module("addon.engines.self_check")
-    bpy.ops.splatwright.diagnose()
-    yield from driver.until(lambda: diagnosis.diagnosis() is not None, "the self-check")
-    driver.answers["rows"] = {row.subject: row.state for row in diagnosis.diagnosis().rows}
+    bpy.ops.splatwright.self_check()
+    yield from driver.until(lambda: diagnosis.result() is not None, "the self-check")
+    driver.answers["rows"] = {row.subject: row.state for row in diagnosis.result().rows}
     yield 1.0
     yield from driver.picture("engine-checked")
-    bpy.ops.splatwright.copy_diagnosis()
+    bpy.ops.splatwright.copy_self_check()
     driver.answers["copied"] = bpy.context.window_manager.clipboard
 
 
 def other_states(driver: Driver, area: bpy.types.Area) -> Steps:
     """A newer lock, an interrupted installation, a Python that is gone: made on the disk, as they come about."""
     full = driver.module("addon.engines.full_engine")
-    driver.module("addon.engines.self_check").unregister()
+    driver.module("addon.engines.self_check").close()
     current = full.folder().current()
     older = current.path.with_name("cpu-0123456789")
     current.path.rename(older)

@@ -37,7 +37,7 @@ def steps(driver: Driver) -> Steps:
     selected = driver.module("addon.splats.subsets").selected_points(made.data)
     driver.answers |= {"mode": made.mode, "floaters": np.flatnonzero(selected).tolist()}
     bpy.ops.object.mode_set(mode="OBJECT")
-    yield from stale(driver, made)
+    yield from unapplied(driver, made)
 
 
 def align(driver: Driver, made: bpy.types.Object) -> Steps:
@@ -51,17 +51,17 @@ def align(driver: Driver, made: bpy.types.Object) -> Steps:
     driver.answers["corners"] = [list(made.matrix_world @ Vector(corner.tolist())) for corner in CORNERS]
 
 
-def stale(driver: Driver, made: bpy.types.Object) -> Steps:
-    """Blender's own Apply Transform is told and mended."""
+def unapplied(driver: Driver, made: bpy.types.Object) -> Steps:
+    """Blender's own Apply Transform is noticed and fixed."""
     made.scale.z = 2
     with bpy.context.temp_override(window=driver.window, area=driver.viewport):
         driver.answers["applied"] = list(bpy.ops.object.transform_apply())
     driver.viewport.tag_redraw()
     yield 0.5
-    yield from driver.picture("layout-stale")
-    driver.answers["noticed"] = driver.module("addon.splats.unapplied_transform").is_stale(made)
-    yield from driver.press("splatwright.mend_splats")
-    driver.answers["stale"] = driver.module("addon.splats.unapplied_transform").is_stale(made)
+    yield from driver.picture("layout-unapplied")
+    driver.answers["noticed"] = driver.module("addon.splats.unapplied_transform").has_unapplied_transform(made)
+    yield from driver.press("splatwright.fix_unapplied_transform")
+    driver.answers["unapplied"] = driver.module("addon.splats.unapplied_transform").has_unapplied_transform(made)
 
 
 def splats(driver: Driver) -> bpy.types.Object:

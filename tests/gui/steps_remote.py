@@ -21,8 +21,9 @@ def steps(driver: Driver) -> Steps:
         entry = preferences.engines[-1]
         entry.name, entry.url, entry.token = name, url, "a-token-of-sixteen"
     preferences.engine = "1"
-    remote._answers[1] = (True, "Ready: 0, 1; 2 jobs running, 5 waiting. 0.42 $ so far, 0.79 $ an hour")
-    remote._ask(2, remote.Address("http://127.0.0.1:1", "a-token-of-sixteen"))
+    ready = (True, "Ready: 0, 1; 2 jobs running, 5 waiting. 0.42 $ so far, 0.79 $ an hour")
+    remote.asked(1).start(remote.ThreadWork(lambda: ready)).join()
+    remote.begin_asking(2, remote.Address("http://127.0.0.1:1", "a-token-of-sixteen")).join()
     bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
     yield from driver.open_tab("Splats")
     yield from driver.fold_first_panel()

@@ -12,9 +12,10 @@ from engine.core.formats.quantization import opacity
 from engine.core.formats.registry import COMPRESSED_PLY, FORMATS, PLY, SPLAT, SPZ, SPZ_3, Format, read_splats, write_splats
 from engine.core.splats.gaussians import Gaussians
 from tests.core.splats.numpy_splats import covariances
+from tests.data import DATA, needs
 from tests.peer.peers import read_spz, splat_transform
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "splats"
+REAL = DATA / "splats"
 DECODING = 2e-5
 """Two decoders of the same bytes differ by the rounding of float32."""
 
@@ -95,7 +96,7 @@ def test_the_reference_reads_our_axes(tmp_path: Path, axes: str, chosen: Format,
     assert_close(theirs, read_splats(tmp_path / "a.spz").gaussians, DECODING, quats=1e-4)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real splat files are not beside the checkout")
+@needs("splats")
 @pytest.mark.parametrize("name", ["biker_spzv4_sh0.spz", "guitar.compressed.ply", "playbot_lod3_sh2_CONVERTED.ply",
                                   "train-1000_graphdeco_sh3.ply", "fixtures_minimal/minimal-v2.spz", "fixtures_minimal/minimal-v3.spz",
                                   "fixtures_minimal/minimal-v4.spz", "fixtures_minimal/minimal-raw.spz", "fixtures_minimal/minimal.splat"])

@@ -106,7 +106,7 @@ def test_the_page_of_a_training_that_failed_or_held_nothing_out(tmp_path: Path) 
     alone.report.write_text(json.dumps({"step": 60, "gaussians": 400, "psnr": None, "ssim": None, "seconds": 2.0, "views": []}))
     text = write_report(alone).read_text(encoding="utf-8")
     assert "No view was held out: the quality was not measured." in text and "PSNR, mean" not in text
-    assert "There are no pictures: " in text
+    assert "There are no images: " in text
 
 
 def test_what_an_earlier_end_reported_is_left_out_while_it_goes_on(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,16 +16,17 @@ from typing import Any
 from engine.jobs.local_engine import JobState
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address, Connection
+from tests.processes import kill_group
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN, OTHER = "a-token-of-the-first-client", "a-token-of-the-second-client"
 
 
 class Server:
-    """`splatwright serve` on a folder; ended and started again as a test likes."""
+    """`splatwright serve` on a folder, of the version that lies below `root`; ended and started again as a test likes."""
 
-    def __init__(self, folder: Path, *flags: str):
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder: Path, *flags: str, root: Path = ROOT):
+        self.folder, self.flags, self.root = folder, flags, root
         self.port = 0
         self.lines: list[str] = []
         try:
@@ -38,7 +38,8 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-m", "engine", "serve", "--folder", str(self.folder), "--port", str(self.port), *self.flags]
         environment = {**os.environ, "SPLATWRIGHT_TOKEN": f"{TOKEN} {OTHER}", "PYTHONUNBUFFERED": "1"}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         wait(lambda: any("Listening at" in line for line in self.lines) or self.process.poll() is not None, lambda: self.log)
         listening = next(line for line in reversed(self.lines) if "Listening at" in line)
@@ -71,12 +72,14 @@ class Server:
             self.process.kill()
         for heartbeat in self.folder.glob("clients/*/jobs/*/heartbeat"):
             try:
-                os.killpg(json.loads(heartbeat.read_text())["pid"], signal.SIGKILL)
+                kill_group(json.loads(heartbeat.read_text())["pid"])
             except (OSError, ValueError):
                 continue
 
     def memory(self) -> int:
-        """Resident bytes of the server, at their highest."""
+        """Resident bytes of the server, at their highest; 0 where the system does not tell."""
+        if not sys.platform.startswith("linux"):
+            return 0
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024
@@ -110,27 +113,33 @@ def ask(server: Server, method: str, path: str, values: Any = None, token: str =
         line.close()
 
 
-def raw(server: Server, head: str, body: bytes = b"", token: str | None = TOKEN, size: int = 0) -> tuple[int, str]:
-    """Send these very bytes, `size` more zeros in small pieces as far as the server takes them; status and text of the answer."""
+def raw(server: Server, head: str, body: bytes = b"", token: str | None = TOKEN) -> tuple[int, str]:
+    """Send these very bytes; status and text of the answer."""
+    status, text, _ = flood(server, head, body, token, 0)
+    return status, text
+
+
+def flood(server: Server, head: str, body: bytes, token: str | None, size: int) -> tuple[int, str, int]:
+    """Send these very bytes, and `size` zeros as far as the server takes them; status and text of the answer, zeros that were taken."""
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     method, _, rest = head.partition("\r\n")
     text = f"{method}\r\nHost: engine\r\nSplatwright-Protocol: 1\r\n{authorization}{rest}\r\n" if rest else \
         f"{method}\r\nHost: engine\r\nSplatwright-Protocol: 1\r\n{authorization}\r\n"
     with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
         connection.sendall(text.encode() + body)
-        sender = threading.Thread(target=_pour, args=(connection, size), daemon=True)
+        taken = [0]
+        sender = threading.Thread(target=_pour, args=(connection, size, taken), daemon=True)
         sender.start()
         answer = _read_answer(connection)
     status = int(answer.split(b" ", 2)[1]) if answer else 0
-    return status, answer.decode("utf-8", "replace")
+    return status, answer.decode("utf-8", "replace"), taken[0]
 
 
-def _pour(connection: socket.socket, size: int) -> None:
+def _pour(connection: socket.socket, size: int, taken: list[int]) -> None:
     block = b"\0" * 65536
     try:
-        while size > 0:
-            connection.sendall(block[: min(size, len(block))])
-            size -= len(block)
+        while taken[0] < size:
+            taken[0] += connection.send(block[: min(size - taken[0], len(block))])
     except OSError:
         return
 

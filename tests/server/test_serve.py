@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +24,7 @@ from engine.jobs.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address
 from engine.remote.local_copy import read_remote_state
+from tests.processes import kill
 from tests.scenes import write_ball_dataset
 from tests.server.proxy import CuttingProxy
 from tests.server.serving import OTHER, TOKEN, Server, ask, wait, wait_for
@@ -237,7 +236,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(server: Server, engine: Rem
     job = engine.submit(JobSpec(dataset, ENDLESS))
     wait(lambda: steps(engine, job) > 100)
     there = far_folder(server, engine, job)
-    os.kill(there.worker_pid() or 0, signal.SIGKILL)
+    kill(there.worker_pid())
     wait(lambda: len([event for event in engine.events(job)[0] if isinstance(event, Started)]) == 2)
     again = [event for event in engine.events(job)[0] if isinstance(event, Started)][-1]
     assert again.step > 0
@@ -257,7 +256,7 @@ def test_a_killed_server_finds_its_jobs_again(tmp_path: Path, dataset: Path, wor
         pid = there.worker_pid()
         server.kill()
         if workers_too:
-            os.kill(pid or 0, signal.SIGKILL)
+            kill(pid)
         wait(lambda: "does not answer" in engine.note(running) or "cut" in engine.note(running))
         before = steps(engine, running)
         server.start()

@@ -15,7 +15,7 @@ from engine.jobs.local_engine import JobState
 from engine.remote.engine import RemoteEngine
 from engine.server.http_errors import Refused
 from engine.server.quota import Quota
-from engine.server.uploads import BLOCK, Limits, Part, Uploads
+from engine.server.uploads import BLOCK, Limits, UploadPart, Uploads
 from tests.server.serving import Server, wait_for
 
 
@@ -41,9 +41,9 @@ def test_the_newest_request_wins(tmp_path: Path, tail: bytes) -> None:
             await second_ends.wait()
             yield tail
 
-        one = asyncio.create_task(uploads.receive(name, Part(0, len(data)), first()))
+        one = asyncio.create_task(uploads.receive(name, UploadPart(0, len(data)), first()))
         await begun.wait()
-        other = asyncio.create_task(uploads.receive(name, Part(0, len(data)), second()))
+        other = asyncio.create_task(uploads.receive(name, UploadPart(0, len(data)), second()))
         with pytest.raises(Refused, match="being sent again"):
             await one
         assert uploads.size(name) is None

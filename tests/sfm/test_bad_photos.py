@@ -92,7 +92,7 @@ def test_every_kind_of_photo_finds_its_camera(mixed: tuple[Path, PosesReport]) -
 ])
 def test_every_other_file_is_named_with_a_reason(mixed: tuple[Path, PosesReport], name: str, words: str) -> None:
     reasons = {photo.name: photo.reason for photo in mixed[1].unplaced}
-    assert words in reasons[name] or (name == "elsewhere.jpg" and "nothing in common" in reasons[name])
+    assert words in reasons[name] or (name == "elsewhere.jpg" and "matches no other photo" in reasons[name])
     assert f"not {name}: " in mixed[1].text() and "read me.txt" not in mixed[1].text()
 
 
@@ -186,7 +186,7 @@ def test_a_disk_that_fills_up_on_the_way(small_disk: Path, tmp_path: Path) -> No
     take_photos(tmp_path / "photos", 8)
 
     def fill(step: Step) -> None:
-        if step.name == "starting COLMAP" or (step.name == "finding features" and not (small_disk / "filler").exists()):
+        if step.name == "starting COLMAP" or (step.name == "extracting features" and not (small_disk / "filler").exists()):
             with suppress(OSError):  # COLMAP writes at the same time
                 (small_disk / "filler").write_bytes(bytes(max(0, shutil.disk_usage(small_disk).free - (100 << 10))))
 

@@ -183,8 +183,8 @@ def test_what_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     (tmp_path / "none.avi").write_bytes(without_frames(tmp_path / "whole.avi"))
     sound(tmp_path / "sound.wav")
     for name, words in (("text.mp4", "is no video"), ("empty.mp4", "is no video"), ("head.mkv", "is no video"),
-                        ("photo.jpg", "is a picture"), ("nothing.mp4", "not exist"), (".", "is a folder"),
-                        ("sound.wav", "holds no pictures, only audio"), ("none.avi", "holds no frames")):
+                        ("photo.jpg", "is an image"), ("nothing.mp4", "not exist"), (".", "is a folder"),
+                        ("sound.wav", "holds no moving images, only audio"), ("none.avi", "holds no frames")):
         assert run(["frames", str(tmp_path / name), str(tmp_path / "out")]) == 1
         message = capsys.readouterr().err
         assert words in message and "Traceback" not in message, message

@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 from engine.core.cameras.camera import Camera
 from engine.core.datasets.dataset import PointCloud
 from engine.core.protocol.sfm_options import PosesOptions
-from engine.sfm.consistency import MatchPair, components, strays
-from engine.sfm.coverage import gaps_and_advice, goes_around, largest_gap, weakest_bridge
+from engine.sfm.consistency import MatchedPair, components, inconsistent_cameras
 from engine.sfm.exchange import ImageOutcome, Link, Outcome
 from engine.sfm.matching import chosen
 from engine.sfm.pairing import STRONGEST, all_pairs, lookalikes, neighbours, similarity
+from engine.sfm.photo_gaps import gaps_and_advice, goes_around, largest_gap, weakest_bridge
 from engine.sfm.photos import natural
 from engine.sfm.poses import is_series
 from engine.sfm.search import MOST_AGAIN, worth_another
@@ -63,23 +63,23 @@ def test_names_are_sorted_as_people_count() -> None:
     assert sorted(["b2", "b10", "B1", "a"], key=natural) == ["a", "B1", "b2", "b10"]
 
 
-def sights(cameras: list[Camera], seen_from: list[Camera]) -> list[MatchPair]:
+def matched_pairs(cameras: list[Camera], seen_from: list[Camera]) -> list[MatchedPair]:
     """Matches as `seen_from` make them, beside the poses in `cameras`."""
     points = np.random.default_rng(2).uniform(-1, 1, (60, 3))
     found = []
     for a, b in all_pairs(len(cameras)):
         rays = [(seen_from[k].viewmat @ np.column_stack([points, np.ones(60)]).T).T[:, :3] for k in (a, b)]
         relative = (cameras[b].viewmat @ np.linalg.inv(cameras[a].viewmat))[:3]
-        found.append(MatchPair(str(a), str(b), relative, (rays[0][:, :2] / rays[0][:, 2:], rays[1][:, :2] / rays[1][:, 2:])))
+        found.append(MatchedPair(str(a), str(b), relative, (rays[0][:, :2] / rays[0][:, 2:], rays[1][:, :2] / rays[1][:, 2:])))
     return found
 
 
 def test_a_camera_that_contradicts_its_matches_is_found() -> None:
     true = ring_cameras(6)
     names = [str(number) for number in range(6)]
-    assert strays(names, sights(true, true)) == set()
+    assert inconsistent_cameras(names, matched_pairs(true, true)) == set()
     wrong = [*true[:5], replace(true[5], camera_to_world=look_at(np.array([1.0, -3.0, 2.5])))]
-    assert strays(names, sights(wrong, true)) == {"5"}
+    assert inconsistent_cameras(names, matched_pairs(wrong, true)) == {"5"}
 
 
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda tie: tie[0] != tie[1])))

@@ -26,7 +26,7 @@ def test_photos_become_splats_in_one_command(photos: Path, tmp_path: Path) -> No
     output = tmp_path / "scene.ply"
     done = splatwright("train", photos, "-o", output, *QUICK, "--max-steps", 60)
     figures = last_json(done)
-    assert "8 of 8 photos have a camera" in done.stdout and figures["steps"] == 60 and figures["psnr"] > 12
+    assert "8 of 8 photos are registered" in done.stdout and figures["steps"] == 60 and figures["psnr"] > 12
     assert len(read_ply(output).gaussians) == figures["gaussians"] > 100
     report = output.with_suffix(".dataset") / "poses.json"
     before = report.stat().st_mtime_ns

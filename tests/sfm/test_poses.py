@@ -106,7 +106,7 @@ def test_the_report_reads_well_and_comes_with_a_picture(found: Found) -> None:
     folder = found.dataset.folder
     assert read_report(folder) == found.report
     text = (folder / "poses.txt").read_text(encoding="utf-8")
-    assert text.startswith("8 of 8 photos have a camera.") and "focal length" in text and "from one side" in text
+    assert text.startswith("8 of 8 photos are registered.") and "focal length" in text and "from one side" in text
     picture = np.asarray(Image.open(folder / "poses.png").convert("RGB"), int)
     red = (np.abs(picture - [0xD1, 0x49, 0x5B]).sum(axis=2) < 60).sum()
     assert red > 500  # the cameras
@@ -114,7 +114,8 @@ def test_the_report_reads_well_and_comes_with_a_picture(found: Found) -> None:
 
 def test_progress_is_told_stage_by_stage(found: Found) -> None:
     names = list(dict.fromkeys(step.name for step in found.steps))
-    wanted = ["reading photos", "finding features", "comparing photos", "placing cameras", "undistorting photos", "drawing the report"]
+    wanted = ["reading photos", "extracting features", "matching photos", "registering cameras", "undistorting photos",
+              "drawing the report"]
     assert [name for name in names if name in wanted] == wanted
     assert any("28 pairs" in step.note for step in found.steps)
 
@@ -123,7 +124,7 @@ def test_a_second_run_computes_no_features_again(found: Found) -> None:
     steps: list[Step] = []
     photos = found.dataset.folder.with_name("photos")
     find_poses(photos, found.dataset.folder, QUICK, steps.append)
-    begin = next(step for step in steps if step.name == "finding features")
+    begin = next(step for step in steps if step.name == "extracting features")
     assert begin.done == begin.total == 8
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ from engine.core.protocol.sfm_options import PosesOptions
 from engine.core.protocol.spec import PosesSpec
 from engine.jobs.local_engine import JobState, LocalEngine
 from engine.sfm.poses import find_poses
+from tests.processes import kill, running
 from tests.sfm.photo_scene import save, shots, take_photos
 from tests.sfm.test_poses import described
 
@@ -67,7 +66,7 @@ def test_a_job_is_stopped_and_resumed_and_tells_what_it_does(engine: LocalEngine
     wait(lambda: not engine.state(job).alive)
     events = engine.events(job, cursor)[0]
     assert isinstance(events[-1], Finished) and not events[-1].stopped and events[-1].step == 8, events[-1]
-    begin = next(event for event in events if isinstance(event, Stage) and event.name == "finding features")
+    begin = next(event for event in events if isinstance(event, Stage) and event.name == "extracting features")
     assert begin.done >= kept > 0
     posed = next(event for event in events if isinstance(event, Posed))
     assert (posed.placed, posed.photos) == (8, 9) and posed.error < 1
@@ -85,30 +84,17 @@ def test_what_cannot_work_is_a_failed_event(engine: LocalEngine, tmp_path: Path)
         engine.folder(job).read_spec()
 
 
-@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="reads /proc to find processes")
 def test_a_killed_run_leaves_no_process_and_goes_on_from_its_features(photos: Path, tmp_path: Path) -> None:
     dataset, work = tmp_path / "dataset", tmp_path / "dataset.work"
     command = [sys.executable, "-m", "engine", "poses", str(photos), str(dataset), "--features", "quick", "--max-features", "1200",
                "--threads", "1"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait(lambda: (work / "quick.db").is_file() and described(work) > 0)
-    os.kill(process.pid, signal.SIGKILL)
+    kill(process.pid)
     process.wait()
-    wait(lambda: not processes_with(str(work)), 20)
+    wait(lambda: not running(str(work)), 20)
     kept, steps = described(work), []
     assert 0 < kept < 9 and not dataset.exists()
     report = find_poses(photos, dataset, QUICK, steps.append)
-    begin = next(step for step in steps if isinstance(step, Step) and step.name == "finding features")
+    begin = next(step for step in steps if isinstance(step, Step) and step.name == "extracting features")
     assert begin.done == kept and len(report.placed) == 8
-
-
-def processes_with(argument: str) -> list[int]:
-    """Processes that have an argument."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if argument.encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found

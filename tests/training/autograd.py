@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from engine.training.cpu.blocks import NAMES
-from engine.training.cpu.library import Drawing, Kernels, ViewStruct
+from engine.training.cpu.library import Kernels, KernelScene, ViewStruct
 from engine.training.cpu.model import packed
 
 
@@ -19,7 +19,7 @@ class _Rasterize(torch.autograd.Function):
     def forward(ctx: Any, view: ViewStruct, sh_degree: int, *parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.kernels = Kernels(1)
         gaussians = packed({name: _array(values) for name, values in zip(NAMES, parameters, strict=True)})
-        images = ctx.kernels.forward(Drawing(gaussians, sh_degree), view)
+        images = ctx.kernels.forward(KernelScene(gaussians, sh_degree), view)
         return torch.from_numpy(images.rgb).to(parameters[0]), torch.from_numpy(images.transmittance).to(parameters[0])
 
     @staticmethod

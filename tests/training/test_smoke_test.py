@@ -1,4 +1,4 @@
-"""The smoke trial: a training whose first steps make nothing better stops and says why."""
+"""The smoke test: a training whose first steps make nothing better stops and says why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.training.health.unhealthy import making, watched
 from tests.training.test_trainer import interrupt_after, run
 
 USUAL = TrainConfig(backend="cpu", max_steps=150, max_gaussians=800, resolution=64, sh_degree=1, eval_every=1000, threads=2,
-                    pause_when_sick=False, checkpoint_seconds=0.1)
+                    pause_on_failure=False, checkpoint_seconds=0.1)
 STILL = dict.fromkeys(("lr_means", "lr_scales", "lr_opacities", "lr_quats", "lr_sh0", "noise"), 0.0)
 
 
@@ -50,7 +50,7 @@ def test_a_sound_training_passes(job: JobFolder, dataset: Path) -> None:
 def test_settings_that_spoil_it_are_named(job: JobFolder, dataset: Path, changes: dict[str, float], cause: str) -> None:
     with pytest.raises(UserError, match=f"The first 100 steps did not .*{cause}") as caught:
         watched(ask(job, dataset, **changes))
-    assert "switch the trial off" in caught.value.hint and not job.result.exists()
+    assert "switch the smoke test off" in caught.value.hint and not job.result.exists()
 
 
 def test_nothing_in_view(job: JobFolder, dataset: Path) -> None:
@@ -64,7 +64,7 @@ def test_held_out_photos_of_something_else(job: JobFolder, tmp_path: Path) -> No
 
 
 def test_it_can_be_switched_off(job: JobFolder, dataset: Path) -> None:
-    assert isinstance(watched(ask(job, dataset, trial=False, **STILL))[-1], Finished)
+    assert isinstance(watched(ask(job, dataset, smoke_test=False, **STILL))[-1], Finished)
 
 
 def test_shorter_trainings_have_none(job: JobFolder, dataset: Path) -> None:
@@ -75,7 +75,7 @@ def test_shorter_trainings_have_none(job: JobFolder, dataset: Path) -> None:
 def test_it_is_not_repeated(job: JobFolder, dataset: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(ask(job, dataset), interrupt_after(steps))
-    monkeypatch.setattr(smoke_test, "verdict", lambda *_: pytest.fail("a second trial"))
+    monkeypatch.setattr(smoke_test, "verdict", lambda *_: pytest.fail("a second smoke test"))
     assert isinstance(run(job)[-1], Finished)
 
 

@@ -13,7 +13,7 @@ from engine.core.errors import UserError
 from engine.core.protocol.config import TrainConfig
 from engine.core.splats.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
-from engine.training.cpu.library import Drawing, Kernels
+from engine.training.cpu.library import Kernels, KernelScene
 from engine.training.cpu.model import CpuModel, packed, view_struct
 from engine.training.schedule import settings_at
 from engine.training.strategies import create_strategy
@@ -65,7 +65,7 @@ def test_sights_are_the_kernels_absolute_gradients() -> None:
     gaussians = colored_ball(300)
     kernels, view = Kernels(2), view_struct(CAMERA, (0.0, 0.0, 0.0))
     image = RNG(0).integers(0, 256, (48, 64, 3), np.uint8)
-    drawn = kernels.forward(Drawing(packed(gaussians.arrays()), 0), view)
+    drawn = kernels.forward(KernelScene(packed(gaussians.arrays()), 0), view)
     slope = np.empty_like(drawn.rgb)
     kernels.loss(view, image, drawn.rgb, 1.0, slope)
     absolute = kernels.backward(slope, absolute=True).absolute
@@ -116,7 +116,7 @@ def test_pulls_to_opposite_sides_do_not_cancel() -> None:
     image = picture(blobs([-0.3, 0.3], [0.1, 0.1]))
     one = blobs([0.0], [0.25])
     kernels, view = Kernels(1), view_struct(CAMERA, (0.0, 0.0, 0.0))
-    drawn = kernels.forward(Drawing(packed(one.arrays()), 0), view)
+    drawn = kernels.forward(KernelScene(packed(one.arrays()), 0), view)
     slope = np.empty_like(drawn.rgb)
     kernels.loss(view, image, drawn.rgb, 1.0, slope)
     found = kernels.backward(slope, absolute=True)
@@ -169,7 +169,7 @@ def test_what_is_far_away_may_be_huge() -> None:
 
 def test_what_covers_the_image_is_split_and_what_covers_far_too_much_is_given_up() -> None:
     gaussians = blobs([-0.9, 0.9], [0.1, 0.9], [0.5, 0.5])
-    strategy = DefaultStrategy(10, 100.0, 9.0, reach_limit=0.2)
+    strategy = DefaultStrategy(10, 100.0, 9.0, max_radius_2d=0.2)
     for step, count in ((600, 3), (3100, 1)):
         model = seen(gaussians, picture(gaussians))
         strategy.refine(model, RNG(0), step)

@@ -164,7 +164,7 @@ def test_an_antialiased_training_says_so_in_its_file(tmp_path: Path, dataset: Pa
 def test_slow_checkpoints_come_less_often() -> None:
     clock = Every(0.01)
     assert clock.due()
-    clock.rest(10.0)
+    clock.postpone(10.0)
     time.sleep(0.02)
     assert not clock.due()
 

@@ -42,12 +42,14 @@ def read_colmap(folder: Path) -> Dataset:
     """
     model = find_model(folder)
     if model is None:
-        raise UserError(f"{folder} holds no COLMAP model.", "Choose the folder that holds images and sparse/0.")
+        raise UserError(f"{folder} holds no COLMAP model.", "Choose the folder that holds images and sparse/0.",
+                        "colmap.none", path=folder)
     poses = sorted(read_poses(model), key=lambda pose: pose.name)
     lenses, present = read_lenses(model), _images(folder, model, poses)
     if not present:
         raise UserError(f"None of the {len(poses)} images of the COLMAP model lies in {folder}.",
-                        f"Put them into {folder / 'images'}; the first one is called {poses[0].name if poses else '?'}.")
+                        f"Put them into {folder / 'images'}; the first one is called {poses[0].name if poses else '?'}.",
+                        "colmap.images_missing", count=len(poses), path=folder)
     held_out = held_out_names(list(present))
     views = tuple(View(plain_name(pose.name), path, _camera(lenses, pose), pose.name in held_out, mask=_mask(folder, pose.name))
                   for pose in poses if (path := present.get(pose.name)))
@@ -74,13 +76,15 @@ def _mask(folder: Path, name: str) -> Path | None:
 
 def _camera(lenses: dict[int, Lens], pose: Pose) -> Camera:
     if pose.camera_id not in lenses:
-        raise UserError(f"{pose.name} refers to camera {pose.camera_id}, which the COLMAP model does not have.", "Export the model again.")
+        raise UserError(f"{pose.name} refers to camera {pose.camera_id}, which the COLMAP model does not have.", "Export the model again.",
+                        "colmap.camera_missing", image=pose.name, camera=pose.camera_id)
     lens = lenses[pose.camera_id]
     if not np.isfinite(lens.params).all() or min(lens.pinhole[:2]) <= 0 or min(lens.width, lens.height) < 1:
-        raise UserError(f"Camera {pose.camera_id} of the COLMAP model has impossible intrinsics.", REDO)
+        raise UserError(f"Camera {pose.camera_id} of the COLMAP model has impossible intrinsics.", REDO,
+                        "colmap.intrinsics", camera=pose.camera_id)
     size = max(map(abs, pose.quat))
     if not (np.isfinite((*pose.quat, *pose.translation)).all() and 1e-3 < size < 1e3):
-        raise UserError(f"{pose.name} has a pose that is no number.", REDO)
+        raise UserError(f"{pose.name} has a pose with NaN or infinite values.", REDO, "colmap.pose", image=pose.name)
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation

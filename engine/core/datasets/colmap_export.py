@@ -12,7 +12,7 @@ from ..cameras.camera import Camera
 from ..cameras.lenses import MODELS, trimmed
 from ..errors import UserError
 from ..files import disk_error, make_folder, replacing
-from ..protocol.progress import Say, Step, silent
+from ..protocol.progress import OnProgress, Step, ignore_progress
 from ..splats.transform import PLY_TO_BLENDER, quat_from_matrix
 from .colmap_files import CAMERA, COUNT, IMAGE, POINT
 from .dataset import Dataset, PointCloud
@@ -23,10 +23,10 @@ NUMBERS = {name: number for number, (name, _) in MODELS.items()}
 UNKNOWN_ERROR = -1.0
 
 
-def export_colmap(dataset: Dataset, folder: Path, say: Say = silent) -> Path:
+def export_colmap(dataset: Dataset, folder: Path, on_progress: OnProgress = ignore_progress) -> Path:
     """Write images, masks and sparse/0 (binary) of a dataset into a folder that is not there yet, or empty; returns the model's folder.
 
-    The images are copies. Nothing is left behind when it fails or `say` breaks it off. UserError for datasets that COLMAP cannot hold.
+    The images are copies. The folder is removed when copying fails or `on_progress` raises. UserError for datasets that COLMAP cannot hold.
     """
     check_exportable(dataset)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -34,7 +34,7 @@ def export_colmap(dataset: Dataset, folder: Path, say: Say = silent) -> Path:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        _copy_images(dataset, part, say)
+        _copy_images(dataset, part, on_progress)
         write_colmap(dataset, part)
         if folder.exists():
             folder.rmdir()
@@ -58,7 +58,7 @@ def check_exportable(dataset: Dataset) -> None:
         raise UserError(f"Two views of the dataset are called {twin}; COLMAP needs a name for each.", "Remove one of the two frames.")
 
 
-def _copy_images(dataset: Dataset, folder: Path, say: Say) -> None:
+def _copy_images(dataset: Dataset, folder: Path, on_progress: OnProgress) -> None:
     for done, view in enumerate(dataset.views, 1):
         pairs = [(view.image, folder / IMAGES / view.name)]
         if view.mask is not None:
@@ -66,7 +66,7 @@ def _copy_images(dataset: Dataset, folder: Path, say: Say) -> None:
         for source, copy in pairs:
             make_folder(copy.parent)
             shutil.copyfile(source, copy)
-        say(Step("copying images", done, len(dataset.views)))
+        on_progress(Step("copying images", done, len(dataset.views)))
 
 
 def write_colmap(dataset: Dataset, folder: Path) -> Path:

@@ -79,7 +79,7 @@ def _read(model: Path, name: str, binary: Callable[[_Bytes], T], text: Callable[
     except OSError as error:
         raise disk_error(path, error) from error
     except (StructError, ValueError, IndexError, MemoryError, OverflowError):
-        raise UserError(f"{path} is cut off or damaged.", "Export the COLMAP model again.") from None
+        raise UserError(f"{path} is cut off or damaged.", "Export the COLMAP model again.", "colmap.damaged", path=path) from None
 
 
 def _lines(path: Path) -> list[list[str]]:
@@ -120,7 +120,7 @@ def _cameras_binary(file: _Bytes) -> dict[int, Lens]:
         number, model, width, height = file.unpack(CAMERA)
         name, count = MODELS.get(model, (f"number {model}", 0))
         if not count:
-            raise UserError(f"The lens model {name} is not supported.", UNDISTORT)
+            raise UserError(f"The lens model {name} is not supported.", UNDISTORT, "colmap.lens", model=name)
         lenses[number] = Lens(name, width, height, file.unpack(Struct(f"<{count}d")))
     return lenses
 

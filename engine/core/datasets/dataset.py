@@ -61,7 +61,8 @@ class Dataset:
         for view in self.views:
             for path in (view.image, view.depth, view.mask, view.normals):
                 if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
-                    raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.")
+                    raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.",
+                                    "dataset.image_outside", path=path, root=root)
 
     @property
     def train_views(self) -> tuple[View, ...]:

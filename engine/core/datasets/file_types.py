@@ -13,7 +13,7 @@ TELL_CAMERAS = ("transforms.json", "sparse", "cameras.bin", "cameras.txt", "imag
 
 
 def is_plain_photos(folder: Path) -> bool:
-    """Whether a folder holds photos, at its top or in a folder images or input, and nothing that tells their cameras."""
+    """Whether a folder holds photos, at its top or in a folder images or input, but no cameras."""
     if not folder.is_dir() or any((folder / name).exists() for name in TELL_CAMERAS):
         return False
     places = [place for name in (".", "images", "input") if (place := folder / name).is_dir()]

@@ -22,7 +22,7 @@ def read_points(path: Path) -> PointCloud:
     header = read_ply_header(path)
     part = vertices(path, header)
     if any(name not in part.names for name in POSITION):
-        raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.")
+        raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.", "points.none", path=path.name)
     table = read_part(path, header, part)
     positions = columns(table, POSITION)
     names = next((names for names in COLOR_NAMES if all(name in part.names for name in names)), None)

@@ -16,7 +16,7 @@ GOOD_ERROR = 1.0
 
 
 @dataclass(frozen=True)
-class Unplaced:
+class UnregisteredPhoto:
     """A photo that has no camera, why, and the photo that it fits best, if any."""
 
     name: str
@@ -25,7 +25,7 @@ class Unplaced:
 
 
 @dataclass(frozen=True)
-class Lens:
+class LensReport:
     """One camera as it was found: photos of one size, maker and zoom share it."""
 
     name: str  # empty when the photos do not tell
@@ -52,8 +52,8 @@ class PosesReport:
     """Figures of one run, and sentences about what to photograph next."""
 
     placed: tuple[str, ...]
-    unplaced: tuple[Unplaced, ...]
-    lenses: tuple[Lens, ...]
+    unplaced: tuple[UnregisteredPhoto, ...]
+    lenses: tuple[LensReport, ...]
     reprojection_error: float  # pixels, mean, in photos of `working_size`
     working_size: int
     points: int
@@ -71,10 +71,10 @@ class PosesReport:
 
     def text(self) -> str:
         """The report as people read it."""
-        lines = [f"{len(self.placed)} of {self.photos} photos have a camera."]
-        lines += [f"  not {photo.name}: {photo.reason}" for photo in self.unplaced]
-        fit = "good" if self.reprojection_error < GOOD_ERROR else "poor; blurred photos or things that moved make it so"
-        lines.append(f"The cameras agree to {self.reprojection_error:.2f} pixels on photos of {self.working_size} pixels ({fit}); "
+        lines = [f"{len(self.placed)} of {self.photos} photos are registered."]
+        lines += [f"  not registered: {photo.name}: {photo.reason}" for photo in self.unplaced]
+        fit = "good" if self.reprojection_error < GOOD_ERROR else "poor: some photos are blurred, or something moved"
+        lines.append(f"Reprojection error: {self.reprojection_error:.2f} pixels on photos of {self.working_size} pixels ({fit}); "
                      f"{self.points:,} points were found.")
         lines += [_lens_line(lens) for lens in self.lenses]
         if self.advice:
@@ -84,7 +84,7 @@ class PosesReport:
         return "\n".join(lines) + "\n"
 
 
-def _lens_line(lens: Lens) -> str:
+def _lens_line(lens: LensReport) -> str:
     known = f", where EXIF says {lens.exif:.0f}" if lens.exif else ", EXIF says nothing"
     count = f"{lens.photos} photo" + ("s" if lens.photos != 1 else "")
     return (f"Lens {lens.name}".rstrip() + f" ({count} of {lens.width} x {lens.height}): focal length {lens.focal:.0f} pixels"
@@ -103,8 +103,8 @@ def read_report(folder: Path) -> PosesReport:
     path = folder / FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        parts = {"unplaced": tuple(Unplaced(**each) for each in values["unplaced"]),
-                 "lenses": tuple(Lens(**each) for each in values["lenses"]),
+        parts = {"unplaced": tuple(UnregisteredPhoto(**each) for each in values["unplaced"]),
+                 "lenses": tuple(LensReport(**each) for each in values["lenses"]),
                  "gap": Gap(**values["gap"]) if values["gap"] else None, "centre": tuple(values["centre"]),
                  "placed": tuple(values["placed"]), "advice": tuple(values["advice"])}
         return PosesReport(**{**values, **parts})

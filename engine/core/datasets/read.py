@@ -23,7 +23,7 @@ def read_dataset(folder: Path) -> Dataset:
     """
     folder = Path(folder)
     if not folder.exists():
-        raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.")
+        raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.", "dataset.absent", path=folder)
     if folder.suffix == ".json" or (folder / FILE).is_file():
         return without_excluded(read_transforms(folder))
     if folder.is_dir() and find_model(folder):
@@ -37,19 +37,22 @@ def read_dataset(folder: Path) -> Dataset:
 def _nothing_to_read(path: Path) -> UserError:
     """What is missing, by what is there."""
     if path.suffix.lower() in VIDEOS:
-        return UserError(f"{path} is a video, no dataset.", f"Take pictures from it first: splatwright frames {path.name} FOLDER.")
+        return UserError(f"{path} is a video, no dataset.", f"Extract its frames first: splatwright frames {path.name} FOLDER.",
+                         "dataset.video", path=path)
     if path.is_file():
-        return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.")
+        return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.",
+                         "dataset.wrong_file", path=path)
     halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]
     if halves:
         missing = " and ".join(f"{name}.bin" for name in COLMAP_FILES if not _has(halves[0], name))
-        return UserError(f"The COLMAP model in {halves[0]} lacks {missing}.", "Export the model again, binary or text.")
+        return UserError(f"The COLMAP model in {halves[0]} lacks {missing}.", "Export the model again, binary or text.",
+                         "colmap.incomplete", path=halves[0], missing=missing)
     images = sum(found.suffix in IMAGE_ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
     if images:
         return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0).",
-                         f"Find the cameras first: splatwright poses {path} DATASET.")
+                         f"Find the cameras first: splatwright poses {path} DATASET.", "dataset.no_cameras", path=path, images=images)
     return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0).",
-                     "Capture a dataset in Blender, or choose the folder that holds images and cameras.")
+                     "Capture a dataset in Blender, or choose the folder that holds images and cameras.", "dataset.none", path=path)
 
 
 def _has(folder: Path, name: str) -> bool:
@@ -57,7 +60,7 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def read_dataset_of(job: JobFolder) -> Dataset:
-    """The dataset of a training. One that lies in the job's own folder was sent by somebody: it may use nothing that lies elsewhere."""
+    """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
     folder = job.read_spec().dataset
     dataset = read_dataset(folder)
     if folder.resolve().is_relative_to(job.path.resolve()):

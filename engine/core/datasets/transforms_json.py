@@ -16,6 +16,7 @@ from ..cameras.lenses import Lens, opencv_lens, trimmed
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..images.image_size import image_size
+from .capture_journal import append_frame, forget_journal, with_journal
 from .dataset import Dataset, PointCloud, View, held_out_names
 
 FILE = "transforms.json"
@@ -31,10 +32,10 @@ ORTHOGRAPHIC = "ORTHOGRAPHIC"
 FISHEYE = "OPENCV_FISHEYE"
 FISHEYE_DISTORTION = ("k1", "k2", "k3", "k4")
 MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC)
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
-MEND = "Mend transforms.json, or make the dataset again."
+MEND = "Fix transforms.json, or make the dataset again."
 
 
 def write_transforms(dataset: Dataset) -> Path:
@@ -55,7 +56,13 @@ def write_transforms(dataset: Dataset) -> Path:
     values["frames"] = [_frame(view, dataset.folder) for view in dataset.views]
     path = dataset.folder / FILE
     write_text(path, json.dumps(values, indent=1, ensure_ascii=False))
+    forget_journal(dataset.folder)
     return path
+
+
+def add_view(view: View, folder: Path) -> None:
+    """Note a view of a dataset that is being captured in `folder`, whose transforms.json is written when all is there."""
+    append_frame(folder, _frame(view, folder))
 
 
 def _frame(view: View, folder: Path) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def read_transforms(path: Path) -> Dataset:
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
     file = path / FILE if path.is_dir() else path
-    values = read_json(file, "dataset", MEND)
+    values = with_journal(read_json(file, "dataset", MEND), file.parent)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     missing = tuple(frame.path for frame in raw if not frame.image.is_file())
@@ -107,7 +114,7 @@ def read_transforms(path: Path) -> Dataset:
 
 def read_cameras(file: Path) -> list[tuple[str, Camera]]:
     """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms."""
-    values = read_json(file, "dataset", MEND)
+    values = with_journal(read_json(file, "dataset", MEND), file.parent)
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     _refuse_unsound(raw)
@@ -121,12 +128,15 @@ def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
     for part in parts:
         model = _model({**values, **part})
         if model not in MODELS:
-            raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.")
+            raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.",
+                            "transforms.lens", path=file, model=model)
         if model == ORTHOGRAPHIC and any(part.get(name) for name in DISTORTION):
-            raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.")
+            raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.",
+                            "transforms.orthographic_distortion", path=file)
         if model not in ("FULL_OPENCV", FISHEYE) and any(part.get(name) for name in RATIONAL):
             raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
-                            'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.')
+                            'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.',
+                            "transforms.distortion", path=file)
 
 
 def _model(merged: dict[str, Any]) -> Any:
@@ -136,7 +146,7 @@ def _model(merged: dict[str, Any]) -> Any:
 
 def _refuse_unsound(raw: list[_RawFrame]) -> None:
     """UserError for frames that no camera can be made of."""
-    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a proper pose (a rotation and a place)",
+    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a valid pose (a rotation and a position)",
             "Remove these frames, or make the poses again.")
     _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
             "Give w, h, fl_x and fl_y as positive numbers.")
@@ -145,10 +155,10 @@ def _refuse_unsound(raw: list[_RawFrame]) -> None:
 def _raw_frames(values: dict[str, Any], file: Path) -> list[_RawFrame]:
     frames = values.get("frames")
     if not isinstance(frames, list):
-        raise UserError(f"{file} has no list of frames.", MEND)
+        raise UserError(f"{file} has no list of frames.", MEND, "transforms.no_frames", path=file)
     if not frames:
         why = "the capture was interrupted before its first image" if not _complete(values) else "its list of frames is empty"
-        raise UserError(f"{file} names no images: {why}.", "Capture the dataset again.")
+        raise UserError(f"{file} names no images: {why}.", "Capture the dataset again.", "transforms.no_images", path=file, problem=why)
     return [_RawFrame.read(values, frame, index, file) for index, frame in enumerate(frames)]
 
 
@@ -177,7 +187,8 @@ class _RawFrame:
             fisheye = _model(merged) == FISHEYE
             distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if fisheye else DISTORTION))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND) from None
+            raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND,
+                            "transforms.frame", frame=index + 1, path=file) from None
         image = _existing(file.parent, path)
         _complete_lens(numbers, angles, image)
         distortion = trimmed(distortion)
@@ -281,7 +292,7 @@ def _points(values: dict[str, Any], folder: Path) -> PointCloud | None:
         return None
     if not path.is_file():
         raise UserError(f"The start points {path.name}, named in transforms.json, are not there.",
-                        f"Copy the file into {folder}, or remove ply_file_path.")
+                        f"Copy the file into {folder}, or remove ply_file_path.", "transforms.points_missing", path=path.name)
     return read_points(path)
 
 

@@ -1,4 +1,4 @@
-"""Splats as PLY files. The only place that knows the column names of plain splat PLY.
+"""Splats as PLY files: the column names of plain splat PLY.
 
 Splat files follow what SuperSplat and splat-transform read: binary little-endian, `float` properties, no lists,
 channel-major f_rest, exactly the size that the header implies.

@@ -39,7 +39,7 @@ class PlyPart:
 
 @dataclass(frozen=True)
 class PlyHeader:
-    """What a PLY promises; the file has the size that this implies."""
+    """The header of a PLY; the file has the size that it implies."""
 
     parts: tuple[PlyPart, ...]
     comments: tuple[str, ...]
@@ -111,7 +111,7 @@ def _header_text(path: Path, head: bytes) -> tuple[bytes, int]:
 def _refuse_odd_elements(path: Path, parsed: PlyData) -> None:
     elements = list(parsed.elements)
     if any(element.count < 0 for element in elements):
-        raise UserError(f"The header of {path.name} promises less than nothing.", AGAIN)
+        raise UserError(f"The header of {path.name} holds negative counts.", AGAIN)
     lists = [prop.name for element in elements for prop in element.properties if isinstance(prop, PlyListProperty)
              if element.count or element.name == "vertex"]
     if lists:
@@ -133,7 +133,7 @@ def _check_size(path: Path, header: PlyHeader, held: int, size: int) -> None:
     promised = sum(part.count * (2 * len(part.names) if header.text else part.dtype.itemsize) for part in header.parts)
     rows = sum(part.count for part in header.parts)
     if held < promised - header.text or rows > size:
-        raise UserError(f"{path.name} is cut off: its header promises {rows} rows and the file ends before.", AGAIN)
+        raise UserError(f"{path.name} is cut off: its header names {rows} rows and the file ends before that.", AGAIN)
     if held > promised and not header.text:
         raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.")
 
@@ -146,7 +146,7 @@ def _read_text(path: Path, part: PlyPart) -> np.ndarray:
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
     if len(rows) != part.count:
-        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header promises.", AGAIN)
+        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header names.", AGAIN)
     return rows
 
 

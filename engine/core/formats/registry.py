@@ -63,7 +63,7 @@ def format_named(name: str) -> Format | None:
 
 
 def lost_in(chosen: Format, gaussians: Gaussians) -> tuple[str, ...]:
-    """Sentences for people about what the format cannot hold of these splats."""
+    """Sentences about what the format cannot hold of these splats; empty when it holds all."""
     if gaussians.sh_degree <= chosen.sh_degree:
         return ()
     return (f"{chosen.label} cannot hold colour that changes with the view: it was left out.",)

@@ -1,4 +1,4 @@
-"""What every splat file comes to, whatever its format."""
+"""The content of a splat file, independent of its format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SplatFile:
 
 @dataclass(frozen=True)
 class StoredSplats:
-    """What stands in a file, in the file's own axes, its values unchecked."""
+    """The content of a file in its own axes, with unchecked values."""
 
     gaussians: Gaussians
     axes: str  # that the file names, or that its format has
@@ -56,5 +56,5 @@ def from_blender(gaussians: Gaussians, axes: str) -> Gaussians:
 
 
 def left_behind(found: SplatFile) -> tuple[str, ...]:
-    """Sentences for people about what a file held that no splat can be made of."""
-    return (*([f"{found.dropped:,} splats without a place or size were left out."] if found.dropped else []), *found.notes)
+    """Sentences about the splats of a file that were left out, and other notes on reading it."""
+    return (*([f"{found.dropped:,} splats without a valid position or size were left out."] if found.dropped else []), *found.notes)

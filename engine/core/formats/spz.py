@@ -1,4 +1,4 @@
-"""SPZ, Niantic's compressed splats: what the attributes mean. How they are packed into a file is spz_container.py's business.
+"""SPZ, Niantic's compressed splats: what the attributes mean. spz_container.py packs them into a file.
 
 Places are fixed-point numbers of 24 bits, log scales sixteenths, opacities and colours bytes, quaternions three components of
 9 bits and sign (in version 2 of 8 bits, w left out), harmonics bytes of which the last bits are zero.

@@ -60,7 +60,7 @@ class SpzStreams:
 
 @dataclass(frozen=True)
 class SpzHeader:
-    """What an SPZ file promises."""
+    """The header of an SPZ file."""
 
     version: int
     count: int
@@ -82,7 +82,7 @@ class SpzHeader:
 
 
 def unpack_spz(path: Path) -> SpzStreams:
-    """Read an SPZ file; UserError in one sentence when it is no SPZ, of another version, cut off, damaged or boasting."""
+    """Read an SPZ file; UserError in one sentence when it is no SPZ, of another version, cut off or damaged."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -125,7 +125,7 @@ def _header(path: Path, data: bytes, packed: int) -> SpzHeader:
         raise UserError(f"{path.name} is SPZ of version {version}, which is not known.", "Export it as version 2, 3 or 4, or as PLY.")
     header = SpzHeader(version, count, degree, bits, flags, streams)
     if degree > 4 or bits > MOST_FRACTIONAL_BITS:
-        raise UserError(f"The header of {path.name} makes no sense: SH degree {degree}, {bits} fractional bits.", AGAIN)
+        raise UserError(f"The header of {path.name} is invalid: SH degree {degree}, {bits} fractional bits.", AGAIN)
     if not count:
         raise UserError(f"{path.name} holds no splats.", "Choose another file.")
     if sum(header.sizes) > min(packed * LARGEST_RATIO, LARGEST_UNPACKED):
@@ -200,4 +200,4 @@ def _axes(path: Path, records: bytes) -> str:
 
 
 def _cut_off(path: Path, header: SpzHeader) -> UserError:
-    return UserError(f"{path.name} is cut off: its header promises {header.count} splats and the file ends before.", AGAIN)
+    return UserError(f"{path.name} is cut off: its header names {header.count} splats and the file ends before that.", AGAIN)

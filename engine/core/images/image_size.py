@@ -1,10 +1,12 @@
-"""The size of a PNG or JPEG, from its header alone."""
+"""The size of an image, from its header alone."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
 from typing import BinaryIO
+
+from .openimageio import size_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8"
@@ -13,13 +15,16 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Width and height in pixels as stored (no EXIF turn is applied); None for a file of another kind, damaged or not there."""
+    """Width and height in pixels as stored (no EXIF turn is applied): of PNG and JPEG, and of what OpenImageIO reads where it is there.
+
+    None for a file of another kind, damaged or not there.
+    """
     try:
         with open(path, "rb") as file:
             head = file.read(24)
             if head.startswith(PNG) and head[12:16] == b"IHDR":
                 return struct.unpack(">II", head[16:24])
-            return _jpeg_size(file) if head.startswith(JPEG) else None
+            return _jpeg_size(file) if head.startswith(JPEG) else size_of(path)
     except (OSError, struct.error):
         return None
 

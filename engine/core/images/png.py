@@ -18,7 +18,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 AVERAGE, PAETH = 3, 4
 LARGEST_SIDE = 1 << 16
-"""No camera has more pixels in a row; a header that says so is damaged."""
+"""Most pixels in a row; a header with more counts as damaged."""
 
 Unfilter = Callable[[np.ndarray, int, int, int], np.ndarray]
 """(raw bytes, height, stride, bytes per pixel) -> [height, stride] uint8. The kernels have a fast one."""
@@ -112,9 +112,11 @@ class _PngFile:
 
     def refuse_other_kinds(self) -> None:
         if self.interlaced:
-            raise UserError("Interlaced PNG is not read by the built-in engine.", "Save it again without interlacing (Adam7).")
+            raise UserError("Interlaced PNG is not read by the built-in engine.", "Save it again without interlacing (Adam7).",
+                            "png.interlaced")
         if self.depth not in (8, 16):
-            raise UserError(f"PNG with {self.depth} bits a channel is not read by the built-in engine.", "Save it again with 8 bits.")
+            raise UserError(f"PNG with {self.depth} bits a channel is not read by the built-in engine.", "Save it again with 8 bits.",
+                            "png.depth", bits=self.depth)
 
 
 def _checksum(name: bytes, body: bytes) -> bytes:

@@ -1,13 +1,20 @@
 """What a job tells whoever watches: frozen dataclasses, one JSON line each in events.jsonl.
 
 Heavy data never travels in an event: an event names a file of the job folder.
+
+Sentences are English. Beside them a Finding, a Failed and a Paused carry a code, which names the sentence, and the values that it
+contains, so that an interface can say it in another language. Version 0.1.0 passes over an event that has fields it does not know.
+So code and values are a line of their own, `{"event": "Coded", ...}`, before the line of their event: 0.1.0 passes over that alone.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ..errors import UserError, Values
 
 Severity = Literal["info", "warning", "error"]
 Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", "finish", "settings"]
@@ -16,6 +23,9 @@ the scene anew, end the training with what it has, change the finding's settings
 
 NEEDS = "needs"
 """Kind of the finding with which a check says what a training will take."""
+
+CODED = '{"event": "Coded"'
+"""How the line begins that holds code and values of the event on the next line."""
 
 MOST_IMAGES = 500
 """Images that one finding names: an event stays one line of a few ten thousand letters."""
@@ -77,8 +87,8 @@ class Preview:
 class Finding:
     """Something worth knowing about the data or the training, with what to do about it.
 
-    `kind` is one word for programs, `measure` the figure behind the sentence (a share, stops, a count), `images` are the
-    names of the views concerned, `settings` are those of a training that would mend it, as "name=value".
+    `kind` is one word for programs, the same for several sentences about one thing, `measure` the figure behind the sentence (a share,
+    stops, a count), `images` are the names of the views concerned, `settings` are those of a training that would mend it, as "name=value".
     """
 
     severity: Severity
@@ -89,6 +99,8 @@ class Finding:
     images: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
     settings: tuple[str, ...] = ()
+    code: str = ""
+    values: Values = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,8 @@ class Paused:
     step: int
     reason: str = ""
     saved: bool = True
+    code: str = ""
+    values: Values = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +171,8 @@ class Failed:
 
     message: str
     hint: str = ""
+    code: str = ""
+    values: Values = ()
 
 
 Event = Union[Started, Progress, Stage, Posed, Preview, Finding, Estimated, Evaluated, Paused, Finished, Failed]
@@ -165,24 +181,72 @@ _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in _KINDS.values()}
 
 
+def failed(error: UserError) -> Failed:
+    """The end of a job that an error is."""
+    return Failed(error.message, error.hint, error.code, error.values)
+
+
+def error_of(said: Finding | Failed) -> UserError:
+    """What a finding or a failure is where it ends the work."""
+    return UserError(said.message, said.hint, said.code, **dict(said.values))
+
+
 def event_to_json(event: Event) -> str:
-    """One line of JSON, without the line end."""
-    return json.dumps({"event": type(event).__name__, **asdict(event)})
+    """The lines of an event without the last line end: one line of JSON, or two where the event has a code."""
+    fields = asdict(event)
+    code, said = fields.pop("code", ""), dict(fields.pop("values", ()))
+    line = json.dumps({"event": type(event).__name__, **fields})
+    return f"{json.dumps({'event': 'Coded', 'code': code, 'values': said})}\n{line}" if code else line
+
+
+def events_from_lines(lines: Iterable[str]) -> list[Event]:
+    """The events of lines in their order; lines that are no events are passed over."""
+    events: list[Event] = []
+    before = ""
+    for line in lines:
+        event = event_from_json(line)
+        if event is not None:
+            events.append(_coded(event, before) if before.startswith(CODED) else event)
+        before = line
+    return events
 
 
 def event_from_json(line: str) -> Event | None:
-    """The event of one line; None for a line that is no event of this protocol (torn, or written by hand)."""
+    """The event of one line; None for a line that is no event of this protocol (torn, or written by hand).
+
+    Fields that this version does not know are left out.
+    """
     try:
-        values = json.loads(line)
-        kind = _KINDS[values.pop("event")]
-        event = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        found = json.loads(line)
+        kind = _KINDS[found.pop("event")]
+        fields = {name: _field(value) for name, value in found.items() if name in _HINTS[kind]}
+        event = kind(**fields)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return event if all(_fits(getattr(event, name), _HINTS[kind][name]) for name in values) else None
+    return event if all(_fits(value, _HINTS[kind][name]) for name, value in fields.items()) else None
+
+
+def _field(value: Any) -> Any:
+    """A value of JSON as events hold it."""
+    return tuple(value) if isinstance(value, list) else tuple(value.items()) if isinstance(value, dict) else value
+
+
+def _coded(event: Event, line: str) -> Event:
+    """The event with code and values of the line before it; as it is where that line is damaged, or the event has none."""
+    if not isinstance(event, (Finding, Failed, Paused)):
+        return event
+    try:
+        found = json.loads(line)
+        code, said = found["code"], tuple(found["values"].items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return event
+    return replace(event, code=code, values=said) if isinstance(code, str) and _fits(said, Values) else event
 
 
 def _fits(value: object, hint: Any) -> bool:
     """Whether a value of JSON is what a field of an event holds."""
+    if hint == Values:
+        return isinstance(value, tuple) and all(len(pair) == 2 and type(pair[1]) in (int, float, str) for pair in value)
     if hint is float:
         return type(value) in (int, float)
     if get_origin(hint) is tuple:

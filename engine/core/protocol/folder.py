@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ from typing import Any, Literal
 
 from ..errors import UserError
 from ..files import disk_error, make_folder, write_text
-from .events import Event, event_from_json, event_to_json
-from .spec import JobSpec, Spec, spec_from_json, spec_to_json
+from .events import CODED, Event, event_to_json, events_from_lines
+from .spec import JobSpec, Spec, kind_of, spec_from_json, spec_to_json
 
 PROTOCOL = 1
 """Raised whenever a job folder of the other version could be misread."""
@@ -86,7 +87,9 @@ class JobFolder:
         """The training that job.json asks for; UserError as read_any(), and when it asks for something else."""
         spec = self.read_any()
         if not isinstance(spec, JobSpec):
-            raise UserError(f"{self.path} holds work on photos or a video, no training.", "Choose the job folder of a training.")
+            kind = kind_of(spec)
+            raise UserError(f"{self.path} holds {kind.words}, no training.", "Choose the job folder of a training.", "job.no_training",
+                            path=self.path, kind=kind.name)
         return spec
 
     def read_any(self) -> Spec:
@@ -98,15 +101,20 @@ class JobFolder:
             return spec_from_json(values)
         except FileNotFoundError:
             raise UserError(f"{self.path} is not a job folder: it has no job.json.",
-                            "Choose a job folder, or start a new training.") from None
+                            "Choose a job folder, or start a new training.", "job.no_folder", path=self.path) from None
         except OSError as error:
             raise disk_error(path, error) from error
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.") from None
+            raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.",
+                            "job.damaged", path=path) from None
 
     def append_event(self, *events: Event) -> None:
-        """Add lines to events.jsonl, all of them or none."""
-        lines = "".join(event_to_json(event) + "\n" for event in events).encode()
+        """Add events to events.jsonl, all of them or none."""
+        self.append_lines([event_to_json(event) for event in events])
+
+    def append_lines(self, texts: Sequence[str]) -> None:
+        """Add events that are lines of JSON already to events.jsonl, all of them or none."""
+        lines = "".join(text + "\n" for text in texts).encode()
         try:
             with open(self.events_file, "ab", buffering=0) as file:
                 start = file.tell()
@@ -117,10 +125,15 @@ class JobFolder:
             raise disk_error(self.events_file, error) from error
 
     def read_events(self, offset: int = 0, limit: int = -1) -> tuple[list[Event], int]:
-        """Events after byte `offset` and the offset to ask from next time. A line still being written waits.
+        """Events after byte `offset` and the offset to ask from next time, as read_lines() gives their lines; others are passed over."""
+        lines, after = self.read_lines(offset, limit)
+        return events_from_lines(lines), after
 
-        With a `limit` no more than so many bytes are read at once; a line that is longer is no event and is passed over. A file
-        that is shorter than `offset` was cut, and is read from its beginning.
+    def read_lines(self, offset: int = 0, limit: int = -1) -> tuple[list[str], int]:
+        """Lines after byte `offset` and the offset to ask from next time. A line still being written waits.
+
+        With a `limit` no more than so many bytes are read at once; a line that is longer comes in pieces, none of which is an event.
+        A file that is shorter than `offset` was cut, and is read from its beginning.
         """
         try:
             with open(self.events_file, "rb") as file:
@@ -130,8 +143,10 @@ class JobFolder:
         except FileNotFoundError:
             return [], 0
         whole = data[: data.rfind(b"\n") + 1] or (data if len(data) == limit else b"")
-        events = [event_from_json(line) for line in whole.decode("utf-8", "replace").splitlines()]
-        return [event for event in events if event is not None], offset + len(whole)
+        start = whole.rfind(b"\n", 0, -1) + 1
+        if whole.startswith(CODED.encode(), start) and (start or len(data) != limit):  # belongs to the line that comes after it
+            whole = whole[:start]
+        return [line.rstrip("\r") for line in whole.decode("utf-8", "replace").split("\n") if line], offset + len(whole)
 
     def last_events(self) -> list[Event]:
         """The last few events, however long the file is."""
@@ -153,7 +168,7 @@ class JobFolder:
             return "run"
         return text if text in ("pause", "stop") else "run"
 
-    def beat(self, pid: int | None = None) -> None:
+    def heartbeat(self, pid: int | None = None) -> None:
         """Say that a process (this one, or the worker just started) gets on with the job. A full disk does not hinder it."""
         pid = pid or os.getpid()
         path = self.path / "heartbeat"
@@ -163,7 +178,7 @@ class JobFolder:
             else:
                 write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
 
-    def rest(self) -> None:
+    def clear_heartbeat(self) -> None:
         """Say that nobody works on the job any more."""
         (self.path / "heartbeat").unlink(missing_ok=True)
 
@@ -203,7 +218,8 @@ def check_protocol(protocol: object) -> None:
     """UserError when the other side speaks another protocol."""
     if protocol != PROTOCOL:
         raise UserError(f"This job was made with protocol {protocol}, this engine speaks {PROTOCOL}.",
-                        "Use the same version of Splatwright on both sides, or start a new training.")
+                        "Use the same version of Splatwright on both sides, or start a new training.",
+                        "job.protocol", theirs=protocol, ours=PROTOCOL)
 
 
 def find_jobs(root: Path) -> list[JobFolder]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import UserError
+from .events import Finding, event_from_json
 from .folder import PROTOCOL, check_protocol
-from .spec import FramesSpec, JobSpec, PosesSpec, Spec, spec_from_json, spec_to_json
+from .spec import Spec, source_of, spec_from_json, spec_to_json, with_source
 
 PROTOCOL_HEADER = "Splatwright-Protocol"
 OFFSET_HEADER = "Upload-Offset"
@@ -79,28 +81,6 @@ class JobFile:
     size: int
 
 
-def source_of(spec: Spec) -> Path:
-    """The folder or file that a job reads."""
-    match spec:
-        case JobSpec():
-            return spec.dataset
-        case PosesSpec():
-            return spec.photos
-        case FramesSpec():
-            return spec.video
-
-
-def with_source(spec: Spec, source: Path) -> Spec:
-    """The same job, reading from elsewhere and writing into its own folder."""
-    match spec:
-        case JobSpec():
-            return replace(spec, dataset=source)
-        case PosesSpec():
-            return replace(spec, photos=source, dataset=PosesSpec.dataset)
-        case FramesSpec():
-            return replace(spec, video=source, photos=FramesSpec.photos)
-
-
 def submission_to_json(submission: Submission) -> dict[str, Any]:
     """Plain values."""
     return {"protocol": PROTOCOL, "spec": spec_to_json(submission.spec), "priority": submission.priority,
@@ -119,6 +99,22 @@ def submission_from_json(values: Any) -> Submission:
         return Submission(with_source(spec, Path(_relative(str(source_of(spec))))), _each_once(files), _priority(values.get("priority", 0)))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError("The request describes no job.", "Use the same version of Splatwright on both sides.") from None
+
+
+def findings_to_json(findings: list[Finding]) -> dict[str, Any]:
+    """Plain values. Codes and values lie beside the findings, because version 0.1.0 takes no findings with fields it does not know."""
+    rows = [asdict(finding) for finding in findings]
+    codes = [[row.pop("code"), dict(row.pop("values"))] for row in rows]
+    return {"findings": rows, "codes": codes}
+
+
+def findings_from_json(answer: Any) -> list[Finding]:
+    """The findings of an engine's answer, from version 0.1.0's too; what is no finding is passed over."""
+    rows = list(answer["findings"])
+    codes = [*answer.get("codes", ()), *[["", {}]] * len(rows)]
+    found = [event_from_json(json.dumps({**row, "event": "Finding", "code": code, "values": said}))
+             for row, (code, said) in zip(rows, codes, strict=False)]
+    return [finding for finding in found if isinstance(finding, Finding)]
 
 
 def status_from_json(values: Any) -> JobStatus:

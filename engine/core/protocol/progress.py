@@ -16,9 +16,9 @@ class Step:
     note: str = ""
 
 
-Say = Callable[[Step], None]
+OnProgress = Callable[[Step], None]
 """Hears of every step. It may raise KeyboardInterrupt to cancel the work."""
 
 
-def silent(_: Step) -> None:
+def ignore_progress(_: Step) -> None:
     """Hears nothing."""

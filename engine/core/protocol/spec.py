@@ -1,16 +1,18 @@
-"""What a job is asked to do: the contents of job.json."""
+"""What a job is asked to do, the contents of job.json, and the table of the kinds of jobs.
+
+A new kind of job is a dataclass of its own here, in Spec and in a row of KINDS, and the function that its row names.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args
+from typing import Any, Literal, Union
 
+from ..errors import UserError
 from .config import TrainConfig, config_from_json, config_to_json
 from .sfm_options import FrameOptions, PosesOptions, frame_options_from_json, options_from_json
-
-Kind = Literal["train", "poses", "frames"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -47,27 +49,92 @@ class FramesSpec:
 Spec = Union[JobSpec, PosesSpec, FramesSpec]
 
 
+@dataclass(frozen=True)
+class JobKind:
+    """All that is particular to one kind of job.
+
+    `source`, `settings` and `output` are names of fields of the spec, and the keys of job.json: the folder or file that the job reads,
+    what was chosen, and the folder that it makes (empty where it makes `results`, files of the job folder). `run` is `module:function`
+    below the engine and is imported by the worker alone, because nothing here may import the rooms that do the work; the function
+    takes the job folder, where events go, and what asks for control. `words` say what the job is.
+    """
+
+    name: str
+    words: str
+    spec: type[Any]
+    run: str
+    source: str
+    settings: str
+    settings_to_json: Callable[[Any], dict[str, Any]]
+    settings_from_json: Callable[[dict[str, Any]], Any]
+    makes: Literal["splats", "photos"]
+    results: tuple[str, ...] = ()
+    output: str = ""
+    cards: Callable[[Any], int] = lambda spec: 1
+    """how many graphics cards it asks for"""
+
+    @property
+    def reads_dataset(self) -> bool:
+        """Whether its source is a dataset, and not photos or a video."""
+        return self.source == "dataset"
+
+
+KINDS: dict[str, JobKind] = {kind.name: kind for kind in (
+    JobKind("train", "a training", JobSpec, "worker:run_training", "dataset", "config", config_to_json, config_from_json, "splats",
+            results=("result.ply", "report.json", "report.html"), cards=lambda spec: spec.config.gpus),
+    JobKind("poses", "a search for the cameras of photos", PosesSpec, "sfm.job:run_poses", "photos", "options", asdict, options_from_json,
+            "photos", output="dataset"),
+    JobKind("frames", "pictures from a video", FramesSpec, "sfm.frames_job:run_frames", "video", "options", asdict, frame_options_from_json,
+            "photos", output="photos"),
+)}
+"""By the name in job.json."""
+
+_BY_SPEC = {kind.spec: kind for kind in KINDS.values()}
+
+
+def kind_of(spec: Spec) -> JobKind:
+    """The kind of a job."""
+    return _BY_SPEC[type(spec)]
+
+
+def source_of(spec: Spec) -> Path:
+    """The folder or file that a job reads."""
+    return getattr(spec, kind_of(spec).source)
+
+
+def output_of(spec: Spec) -> Path | None:
+    """The folder that a job makes, relative to its own unless it was named otherwise; None where it makes single files."""
+    name = kind_of(spec).output
+    return getattr(spec, name) if name else None
+
+
+def with_source(spec: Spec, source: Path) -> Spec:
+    """The same job, reading from elsewhere and writing into its own folder."""
+    kind = kind_of(spec)
+    into = {kind.output: getattr(kind.spec, kind.output)} if kind.output else {}
+    return replace(spec, **{kind.source: source, **into})
+
+
 def spec_to_json(spec: Spec) -> dict[str, Any]:
     """Plain values for job.json, without the protocol's number."""
-    match spec:
-        case JobSpec():
-            return {"kind": "train", "name": spec.name, "dataset": str(spec.dataset), "config": config_to_json(spec.config)}
-        case PosesSpec():
-            return {"kind": "poses", "name": spec.name, "photos": str(spec.photos), "dataset": str(spec.dataset),
-                    "options": asdict(spec.options)}
-        case FramesSpec():
-            return {"kind": "frames", "name": spec.name, "video": str(spec.video), "photos": str(spec.photos),
-                    "options": asdict(spec.options)}
+    kind = kind_of(spec)
+    paths = {name: str(getattr(spec, name)) for name in (kind.source, kind.output) if name}
+    return {"kind": kind.name, "name": spec.name, **paths, kind.settings: kind.settings_to_json(getattr(spec, kind.settings))}
 
 
 def spec_from_json(values: dict[str, Any]) -> Spec:
-    """The inverse of spec_to_json. TypeError, ValueError or KeyError for what is no spec, UserError for settings out of range."""
-    kind, name = values.get("kind", "train"), str(values.get("name", ""))
-    match kind, values:
-        case "train", {"dataset": str(dataset), "config": dict(config)}:
-            return JobSpec(Path(dataset), config_from_json(config), name)
-        case "poses", {"photos": str(photos), "dataset": str(dataset), "options": dict(options)}:
-            return PosesSpec(Path(photos), options_from_json(options), name, Path(dataset))
-        case "frames", {"video": str(video), "photos": str(photos), "options": dict(options)}:
-            return FramesSpec(Path(video), frame_options_from_json(options), name, Path(photos))
-    raise ValueError
+    """The inverse of spec_to_json.
+
+    TypeError, ValueError or KeyError for what is no spec, UserError for settings out of range and for kinds that this version lacks.
+    """
+    name = values.get("kind", "train")
+    if isinstance(name, str) and name not in KINDS:
+        raise UserError(f"The job is of the kind {name[:40]!r}, which this version does not know.",
+                        "Use the version of Splatwright that made it.", "job.unknown_kind", kind=name[:40])
+    kind = KINDS[name]
+    paths = {field: values[field] for field in (kind.source, kind.output) if field}
+    settings = values[kind.settings]
+    if not isinstance(settings, dict) or not all(isinstance(path, str) for path in paths.values()):
+        raise ValueError
+    return kind.spec(**{field: Path(path) for field, path in paths.items()}, **{kind.settings: kind.settings_from_json(settings)},
+                     name=str(values.get("name", "")))

@@ -20,7 +20,7 @@ MOST_CELLS = 2**20
 
 @dataclass(frozen=True)
 class FloaterLimits:
-    """What makes a splat a floater; a limit of 0 is not looked at."""
+    """Limits beyond which a splat is a floater; a limit of 0 is not applied."""
 
     opacity: float = 0.02  # splats that are fainter
     size: float = 0.3  # splats whose longest axis (standard deviation) is a larger share of the extent
@@ -28,7 +28,7 @@ class FloaterLimits:
     distance: float = 10.0  # in usual spacings, see `spacing`
 
     def validate(self) -> FloaterLimits:
-        """Itself; UserError when a limit makes no sense."""
+        """The limits themselves; UserError when one is negative or the opacity is above 1."""
         if not (0 <= self.opacity <= 1 and self.size >= 0 and self.neighbors >= 0 and self.distance >= 0):
             raise UserError("A limit for floaters is negative, or the opacity is above 1.", "Choose limits of 0 or more.")
         return self

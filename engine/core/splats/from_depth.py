@@ -1,4 +1,4 @@
-"""Splats from one picture with depth, without training: one flat Gaussian for each pixel, lying on the surface that the depth shows."""
+"""Splats from one image with depth, without training: one flat Gaussian for each pixel, lying on the surface that the depth shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .gaussians import Gaussians, rgb_to_sh0
 from .transform import quats_from_matrices
 
 MOST = 400_000
-"""Gaussians of one picture, where nothing else is asked for."""
+"""Default number of Gaussians of one image."""
 
 SPREAD = 0.6
 """Standard deviation of a Gaussian as a share of the distance to its neighbour: less shows gaps, more blurs."""

@@ -71,7 +71,7 @@ def concatenate(parts: list[Gaussians]) -> Gaussians:
 def drawable(gaussians: Gaussians) -> Gaussians:
     """The rows that a viewer can draw, without NaN and infinities; the same object when nothing is wrong.
 
-    An opacity of exactly 0 or 1 (infinite logit), a scale of 0 and a quaternion of 0 are mended, all else is dropped.
+    An opacity of exactly 0 or 1 (infinite logit), a scale of 0 and a quaternion of 0 are replaced by valid values; other rows are dropped.
     """
     mended = _mended(gaussians)
     finite = all(np.isfinite(array).all() for array in mended.arrays().values())

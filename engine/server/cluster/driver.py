@@ -100,7 +100,7 @@ class ClusterJob:
 
 
 @dataclass
-class Look:
+class NodeProbe:
     """A machine being looked at."""
 
     token: str
@@ -120,7 +120,7 @@ class Cluster:
     received: int = 0
     nodes: dict[str, Node] = field(default_factory=dict)
     _runs: dict[Path, ClusterJob] = field(default_factory=dict)
-    _looks: dict[str, Look] = field(default_factory=dict)
+    _looks: dict[str, NodeProbe] = field(default_factory=dict)
     _looked: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -188,9 +188,9 @@ class Cluster:
             token = uuid4().hex
             write_text(self.place / f"{token}.ask", token)
             look = self.ray.remote(node_agent.look).options(num_cpus=0, max_retries=0, scheduling_strategy=self._only(node.id))
-            self._looks[node.id] = Look(token, look.remote(str(self.place), token, astuple(self.code)), time.time())
+            self._looks[node.id] = NodeProbe(token, look.remote(str(self.place), token, astuple(self.code)), time.time())
 
-    def _see(self, node: Node, look: Look) -> None:
+    def _see(self, node: Node, look: NodeProbe) -> None:
         late = time.time() - look.began > LOOK_AROUND_SECONDS
         if not late and not self.ray.wait([look.answer], timeout=0)[0]:
             return
@@ -201,7 +201,7 @@ class Cluster:
         for ending in ("ask", "answer"):
             (self.place / f"{look.token}.{ending}").unlink(missing_ok=True)
 
-    def _verdict(self, node: Node, look: Look) -> tuple[str, str]:
+    def _verdict(self, node: Node, look: NodeProbe) -> tuple[str, str]:
         """What a machine says of itself, and what this computer sees of it."""
         try:
             problem, hint = self.ray.get(look.answer, timeout=0)

@@ -91,7 +91,7 @@ class RayExecutor(Executor):
         return path in self._sight.workers or self._asked.get(path, 0) > self._sight.received
 
     def _ask(self, request: Start | Kill) -> int:
-        """Send a request; its number. One that is lost with the driver is asked for again by whoever misses its effect."""
+        """Send a request to the driver and return its number. Requests are lost with the driver; callers repeat those without effect."""
         self._requests += 1
         with suppress(OSError):
             self._pipe.send(request)
@@ -115,7 +115,7 @@ class RayExecutor(Executor):
             self._take_in(sight)
 
     def _hear(self, pipe: Connection) -> ClusterSnapshot:
-        """What the driver tells; UserError when it has ended."""
+        """The next message of the driver; UserError when it has ended."""
         try:
             said = pipe.recv()
         except (EOFError, OSError):
@@ -142,7 +142,7 @@ class RayExecutor(Executor):
             raise UserError(str(problems[0].problem), problems[0].hint)
 
     def _follow(self) -> None:
-        """Hear what the driver tells; when it is gone, start another one. Until that has spoken, all workers are taken to live."""
+        """Receive the driver's messages and restart it when it ends. Until its first message all workers count as alive."""
         while True:
             try:
                 self._take_in(self._hear(self._pipe))

@@ -32,7 +32,7 @@ class LeashedWorker:
         threading.Thread(target=self._listen, daemon=True).start()
 
     async def wait(self) -> int:
-        """The worker's exit status, once it has ended; -1 when nobody knows it."""
+        """The worker's exit status, None while it runs, -1 when it is unknown."""
         while self.status is None:
             await asyncio.sleep(WAIT_SECONDS)
         return self.status

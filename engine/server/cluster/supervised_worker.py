@@ -11,17 +11,17 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from ...core.processes import Process, spawn
 from ...core.protocol.folder import JobFolder
 
 PATIENCE_SECONDS = 30.0
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     status = worker.wait()
     end_descendants()
     if job.is_local():
-        job.rest()
+        job.clear_heartbeat()
     os.write(answer, str(status).encode())
     return status
 
@@ -63,16 +63,11 @@ def speak_into(log: Path) -> int:
     return answer
 
 
-def start(job: JobFolder) -> subprocess.Popen[bytes]:
-    """The same worker as on a single computer, in a session of its own."""
+def start(job: JobFolder) -> Process:
+    """The same worker as on a single computer; it ends with this process, even when that is ended by force."""
     package = str(__package__).removesuffix(".server.cluster")
     command = [sys.executable, "-m", f"{package}.worker", str(job.path)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=job.path, start_new_session=True, preexec_fn=end_with_parent)
-
-
-def end_with_parent() -> None:
-    """Let the system kill this process when the one that started it ends, even by force."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return spawn(command, folder=job.path, output=job.log, killed_with_us=True)
 
 
 def wait_for_release() -> None:

@@ -1,4 +1,4 @@
-"""How the kernels store Gaussians: sixteen at a time, component by component, so that one vector holds the same of several."""
+"""How the kernels store Gaussians: in blocks of sixteen, component by component, for vector instructions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Blocks:
 
     @property
     def rest(self) -> int:
-        """Spherical harmonics beyond the constant one."""
+        """Number of SH coefficients above degree 0."""
         return (self.values.shape[1] - COLUMNS["shN"].start) // 3
 
     @staticmethod
@@ -65,7 +65,7 @@ class Blocks:
         self.values[rows // BLOCK, columns, rows % BLOCK] = flat(values)
 
     def resized(self, count: int) -> Blocks:
-        """With another number of Gaussians: those beyond are cut, those added hold whatever lies there."""
+        """Blocks of another number of Gaussians, which may share memory: surplus rows are cut, added rows are undefined."""
         blocks = -(-count // BLOCK)
         if blocks == len(self.values):
             return Blocks(self.values, count)
@@ -75,7 +75,7 @@ class Blocks:
         return Blocks(values, count)
 
     def hide_padding(self) -> None:
-        """Make the rows that only fill the last block invisible."""
+        """Set the opacity of the rows that only fill the last block to zero."""
         padding = np.arange(self.count, len(self.values) * BLOCK)
         self.write(padding, np.zeros((len(padding), self.values.shape[1]), np.float32))
         self.write(padding, np.full(len(padding), INVISIBLE, np.float32), "opacities")

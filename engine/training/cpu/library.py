@@ -55,7 +55,7 @@ class GradientsStruct(ctypes.Structure):
 
 
 class StepInputStruct(ctypes.Structure):
-    """Lesson in splat.c."""
+    """StepInput in splat.c."""
 
     _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
                 *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
@@ -144,7 +144,7 @@ def floats(array: np.ndarray | None, *shape: int) -> ctypes._Pointer | None:
 
 @dataclass(frozen=True)
 class Images:
-    """What a frame looks like, planar."""
+    """A rendered frame, planar."""
 
     rgb: np.ndarray  # [3, H, W]
     transmittance: np.ndarray  # [H, W]
@@ -152,15 +152,15 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """Gaussians and how they are drawn."""
+class KernelScene:
+    """Gaussians, SH degree and low-pass filter, as the kernels take them."""
 
     gaussians: Blocks
     sh_degree: int
     low_pass: LowPass = CLASSIC
 
     def struct(self) -> SceneStruct:
-        """As C wants it."""
+        """The same as SceneStruct."""
         values = self.gaussians.values
         if not 0 <= self.sh_degree <= 3 or (self.sh_degree + 1) ** 2 > 1 + self.gaussians.rest:
             raise ValueError(f"degree {self.sh_degree} of {1 + self.gaussians.rest} coefficients")
@@ -185,7 +185,7 @@ class Kernels:
         self._handle = self._library.splat_new(threads)
         if not self._handle:
             raise out_of_memory()
-        self._frame: tuple[Drawing, Images] | None = None
+        self._frame: tuple[KernelScene, Images] | None = None
 
     def close(self) -> None:
         """End the threads and free the memory."""
@@ -203,7 +203,7 @@ class Kernels:
         """Bytes held for frames and steps, beside Gaussians and moments."""
         return self._library.splat_memory(self._handle)
 
-    def forward(self, drawing: Drawing, view: ViewStruct, with_depth: bool = False) -> Images:
+    def forward(self, drawing: KernelScene, view: ViewStruct, with_depth: bool = False) -> Images:
         """Rasterize. The Gaussians must not change until backward()."""
         height, width = view.height, view.width
         images = Images(np.empty((3, height, width), np.float32), np.empty((height, width), np.float32),
@@ -237,7 +237,7 @@ class Kernels:
                                         floats(gradient, *shape), value))
         return value.value
 
-    def step(self, drawing: Drawing, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
+    def step(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
              mask: np.ndarray | None = None, visibility_stats: np.ndarray | None = None) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
@@ -291,5 +291,5 @@ def _check(code: int) -> None:
 
 
 def out_of_memory() -> UserError:
-    """The sentence for a computer without enough memory."""
+    """UserError for an allocation that failed."""
     return UserError("The computer ran out of memory.", "Lower the resolution or the number of Gaussians.")

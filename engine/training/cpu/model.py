@@ -10,19 +10,23 @@ import numpy as np
 from ...core.cameras.camera import Camera
 from ...core.errors import UserError
 from ...core.splats.gaussians import Gaussians
-from ..backend import TRACED, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import TRACED, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..evaluate import compare
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
-from .library import Drawing, Kernels, StepInputStruct, ViewStruct
+from .library import Kernels, KernelScene, StepInputStruct, ViewStruct
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 8
 FEWEST_GAUSSIANS = 10_000
 
 
-class CpuModel:
-    """Gaussians under training on the CPU; see backend.Model for what each method does."""
+class CpuModel(Model):
+    """Gaussians under training on the CPU; see backend.Model for what each method does.
+
+    Images lie in memory already, so nothing is fetched ahead; and rows keep their order: the kernels sort by depth and tile anyway, and
+    measured, an order gains nothing that is worth the copy.
+    """
 
     def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
         self._gaussians = checked(gaussians.arrays())
@@ -36,9 +40,6 @@ class CpuModel:
     def count(self) -> int:
         return self._gaussians.count
 
-    def expect(self, target: Target) -> None:
-        pass  # images lie in memory already
-
     def step(self, target: Target, settings: StepSettings) -> float:
         step_input = StepInputStruct(
             ssim_lambda=settings.ssim_lambda, opacity_regularisation=settings.opacity_regularisation,
@@ -46,7 +47,7 @@ class CpuModel:
             step=self._steps + 1)
         step_input.rates[:] = [settings.learning_rates[name] for name in NAMES]
         view = view_struct(target.camera, settings.background)
-        drawing = Drawing(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
+        drawing = KernelScene(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
         if settings.gather and self._visibility_stats is None:
             self._visibility_stats = np.zeros((self.count, 3), np.float32)
         loss = self._kernels.step(drawing, view, target.image, step_input, (self._first, self._second), target.mask,
@@ -57,7 +58,7 @@ class CpuModel:
         return loss
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
-        drawing = Drawing(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
+        drawing = KernelScene(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
         images = self._kernels.forward(drawing, view_struct(camera, background), with_depth=True)
         assert images.depth is not None
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
@@ -85,9 +86,6 @@ class CpuModel:
         for blocks in (self._first, self._second):
             blocks.write(reset_rows, np.zeros((len(reset_rows), blocks.values.shape[1]), np.float32))
 
-    def arrange(self) -> None:
-        pass  # the kernels sort by depth and tile anyway: measured, an order gains nothing that is worth the copy
-
     def forget(self, name: str) -> None:
         for blocks in (self._first, self._second):
             blocks.values[:, COLUMNS[name]] = 0.0
@@ -102,7 +100,7 @@ class CpuModel:
         return {name: self._vitals_of(COLUMNS[name], step) for name in NAMES if self._gaussians.values[:, COLUMNS[name]].size}
 
     def _vitals_of(self, columns: slice, step: int) -> ParameterHealth:
-        """Of every `step`-th block a trace, of all blocks the rest."""
+        """ParameterHealth of one parameter's columns; the checksum is over every `step`-th block."""
         values, moments = self._gaussians.values[:, columns], self._first.values[:, columns]
         moment_norm, size = (float(np.sqrt(np.einsum("bcl,bcl->", part, part))) for part in (moments, values))
         moment_sum, value_checksum = (float(part.sum(dtype=np.float64)) for part in (moments, values[::step]))
@@ -136,14 +134,11 @@ class CpuModel:
         """Seconds that each stage of the steps took since the last call."""
         return self._kernels.take_seconds()
 
-    def release(self) -> None:
-        pass
-
     def close(self) -> None:
         self._kernels.close()
 
     def _not_finite(self) -> UserError:
-        """Name the parameter that broke the loss."""
+        """UserError naming the parameter with NaN or infinite values."""
         broken = broken_names(self._gaussians.unpack())
         if broken:
             return UserError(f"The Gaussians' {broken} contain values that are no numbers.",
@@ -157,7 +152,7 @@ def broken_names(arrays: dict[str, np.ndarray]) -> str:
 
 
 def checked(arrays: dict[str, np.ndarray]) -> Blocks:
-    """packed(); UserError for values that are no numbers, which would only be invisible in training."""
+    """As packed(); UserError for NaN and infinite values."""
     broken = broken_names(arrays)
     if broken:
         raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from others or an older checkpoint.")
@@ -165,25 +160,25 @@ def checked(arrays: dict[str, np.ndarray]) -> Blocks:
 
 
 def packed(arrays: dict[str, np.ndarray]) -> Blocks:
-    """Gaussians as the kernels store them, with nothing to see in the rows that only fill a block."""
+    """Gaussians as Blocks, with transparent rows filling the last block."""
     blocks = Blocks.pack({name: np.asarray(array, np.float32) for name, array in arrays.items()})
     blocks.hide_padding()
     return blocks
 
 
 def default_threads() -> int:
-    """All cores but one, which Blender keeps; both of two."""
+    """Number of threads: all cores but one, and both on a computer with two."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if cores <= 2 else cores - 1
 
 
 def affordable_gaussians(pixels: int, threads: int) -> int:
-    """A Gaussian for every eight pixels and thread, so that a step takes about as long on any computer, and no more than pixels."""
+    """One Gaussian for every eight pixels and thread, at most one a pixel: a step takes about the same time on any computer."""
     return max(FEWEST_GAUSSIANS, min(pixels, pixels * threads // PIXELS_A_GAUSSIAN))
 
 
 def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewStruct:
-    """The camera as C wants it; UserError for one that cannot draw."""
+    """The camera as ViewStruct; UserError for orthographic cameras, sizes out of range and values that are not finite."""
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
                         f"Use sides from 1 to {LARGEST_SIDE} pixels.")
@@ -201,7 +196,7 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
 
 
 def world_to_camera(camera: Camera) -> np.ndarray:
-    """Camera.viewmat [4, 4]; no numbers for a pose that cannot be inverted."""
+    """Camera.viewmat [4, 4]; NaN for a pose that cannot be inverted."""
     try:
         with np.errstate(all="ignore"):
             return camera.viewmat

@@ -29,7 +29,7 @@ NO_DEVICE = 100
 
 @dataclass(frozen=True)
 class Machine:
-    """What the graphics card needs, as found here. Later fields are only looked at when the earlier ones are well."""
+    """What training on a graphics card needs, as found here. Fields are filled in this order up to the first problem."""
 
     driver: int | None = None  # CUDA version that the driver speaks, 12080 for 12.8; None: no driver
     code: int = 0  # what the driver answered to its first call
@@ -49,23 +49,26 @@ def unavailable() -> UserError | None:
 def problem_of(machine: Machine) -> UserError | None:
     """The first thing that is missing."""
     if machine.driver is None:
-        return UserError("No NVIDIA graphics driver was found.", "Install the driver for your NVIDIA card" + OR_CPU)
+        return UserError("No NVIDIA graphics driver was found.", "Install the driver for your NVIDIA card" + OR_CPU, "cuda.no_driver")
     if machine.code == NO_DEVICE or (machine.code == 0 and not machine.devices):
-        return UserError("No NVIDIA graphics card was found.", "Use a computer with one, or set backend to cpu.")
+        return UserError("No NVIDIA graphics card was found.", "Use a computer with one, or set backend to cpu.", "cuda.no_card")
     if machine.code:
-        return UserError(f"The NVIDIA driver does not answer (error {machine.code}).", "Restart the computer or update the driver" + OR_CPU)
+        return UserError(f"The NVIDIA driver does not answer (error {machine.code}).", "Restart the computer or update the driver" + OR_CPU,
+                         "cuda.no_answer", error=machine.code)
     if machine.torch is None:
-        return UserError("PyTorch is not installed.", INSTALL)
+        return UserError("PyTorch is not installed.", INSTALL, "cuda.no_torch")
     if not machine.gsplat:
-        return UserError("gsplat is not installed.", INSTALL)
+        return UserError("gsplat is not installed.", INSTALL, "cuda.no_gsplat")
     if machine.torch_cuda is None:
-        return UserError(f"This PyTorch ({machine.torch}) is built without CUDA.", "Install a build with CUDA from pytorch.org" + OR_CPU)
+        return UserError(f"This PyTorch ({machine.torch}) is built without CUDA.", "Install a build with CUDA from pytorch.org" + OR_CPU,
+                         "cuda.torch_without_cuda", torch=machine.torch)
     if machine.driver // 1000 < int(machine.torch_cuda.split(".")[0]):
         return UserError(f"The NVIDIA driver is too old: it speaks CUDA {_version(machine.driver)}, PyTorch needs {machine.torch_cuda}.",
-                         "Update the driver" + OR_CPU)
+                         "Update the driver" + OR_CPU, "cuda.old_driver", driver=_version(machine.driver), needed=machine.torch_cuda)
     if not machine.fits:
         return UserError(f"PyTorch {machine.torch} does not run on this graphics card ({machine.card or 'unknown'}).",
-                         "Install a build of PyTorch for this card from pytorch.org" + OR_CPU)
+                         "Install a build of PyTorch for this card from pytorch.org" + OR_CPU,
+                         "cuda.unsupported_card", torch=machine.torch, card=machine.card or 'unknown')
     return None
 
 
@@ -86,12 +89,12 @@ def inspect() -> Machine:
 
 
 def has_card() -> bool:
-    """Whether there is an NVIDIA card at all, so that a hint how to use it is worth its place."""
+    """Whether the computer has an NVIDIA card with a driver."""
     return ask_driver()[2] > 0
 
 
 def ask_driver() -> tuple[int | None, int, int]:
-    """CUDA version of the NVIDIA driver (None: there is none), its answer to the first call, and the number of cards."""
+    """CUDA version of the NVIDIA driver (None without a driver), the error code of cuInit (0: success), and the number of cards."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -142,15 +145,18 @@ def compile_problem(text: str) -> UserError:
     places = os.pathsep.join([os.environ.get("PATH", ""), *(os.path.join(home, "bin") for home in homes if home)])
     if not shutil.which("nvcc", path=places):
         return UserError("gsplat's kernels cannot be compiled: there is no CUDA toolkit (nvcc).",
-                         "Install the CUDA toolkit from developer.nvidia.com" + OR_CPU)
+                         "Install the CUDA toolkit from developer.nvidia.com" + OR_CPU, "cuda.no_toolkit")
     compiler = "cl" if sys.platform == "win32" else os.environ.get("CXX", "c++")
     if not shutil.which(compiler):
         name = "Visual Studio's C++ build tools" if sys.platform == "win32" else "a C++ compiler (package g++)"
-        return UserError("gsplat's kernels cannot be compiled: there is no C++ compiler.", f"Install {name}" + OR_CPU)
+        return UserError("gsplat's kernels cannot be compiled: there is no C++ compiler.", f"Install {name}" + OR_CPU,
+                         "cuda.no_compiler")
     if "ninja" in text.lower() and "required" in text.lower():
-        return UserError("gsplat's kernels cannot be compiled: the package ninja is missing.", "pip install ninja" + OR_CPU)
+        return UserError("gsplat's kernels cannot be compiled: the package ninja is missing.", "pip install ninja" + OR_CPU,
+                         "cuda.no_ninja")
     return UserError(f"gsplat's kernels could not be compiled{_first_error(text)}.",
-                     "Install a CUDA toolkit of the version that PyTorch is built for and a C++ compiler that it accepts" + OR_CPU)
+                     "Install a CUDA toolkit of the version that PyTorch is built for and a C++ compiler that it accepts" + OR_CPU,
+                     "cuda.not_compiled", problem=_first_error(text))
 
 
 def _first_error(text: str) -> str:

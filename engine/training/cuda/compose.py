@@ -1,4 +1,4 @@
-"""From Gaussians to what is drawn beside colour, and from what was drawn to what the loss compares."""
+"""Features of Gaussians that are rasterized beside colour (depth, normals), and composing the result for the loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..backend import StepSettings
 from .geometry import facing_normals
-from .tensors import Drawn, Parameters, Seen, TensorCamera
+from .tensors import Composite, Drawn, Parameters, TensorCamera
 
 NOTHING = 1e-10
 """Alpha below which a pixel has no depth."""
@@ -17,7 +17,7 @@ NOTHING = 1e-10
 
 @dataclass(frozen=True)
 class RenderedFeatures:
-    """What is drawn beside colour and alpha. Spread needs depth."""
+    """Which features are rasterized beside colour and alpha. `spread` needs `depth`."""
 
     depth: bool = False
     spread: bool = False
@@ -41,8 +41,8 @@ def features(parameters: Parameters, camera: TensorCamera, wanted: RenderedFeatu
     return torch.cat(columns, dim=1) if columns else None
 
 
-def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Seen:
-    """Put what was drawn before a color [3] or a picture [H, W, 3], and take the features apart again."""
+def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Composite:
+    """Composite the drawn image over a colour [3] or an image [H, W, 3], and split the features."""
     rgb = drawn.rgb + (1.0 - drawn.alpha)[..., None] * behind
     depth = spread = normals = None
     if wanted.depth:
@@ -51,4 +51,4 @@ def compose(drawn: Drawn, behind: Tensor, wanted: RenderedFeatures) -> Seen:
         spread = drawn.alpha * drawn.features[..., 1] - total * total if wanted.spread else None
     if wanted.normals:
         normals = drawn.features[..., -3:]
-    return Seen(rgb, drawn.alpha, depth, spread, normals)
+    return Composite(rgb, drawn.alpha, depth, spread, normals)

@@ -1,4 +1,4 @@
-"""What a training's tensors hold on the current card, and what they may hold."""
+"""Bytes of tensors on the current card, and the limit for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .model import usable_memory
 
 
 def count_anew() -> None:
-    """Forget what the most was."""
+    """Reset the peak."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
 

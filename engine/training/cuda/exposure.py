@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def neutral(views: int) -> Tensor:
-    """What every photo starts with: no change, [views, 3, 4]. Columns: by red, green, blue, and what is added."""
+    """The identity exposure of every photo, [views, 3, 4]: factors of red, green and blue, then an offset."""
     return torch.zeros(views, 3, 4)
 
 

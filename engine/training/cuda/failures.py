@@ -1,4 +1,4 @@
-"""What a graphics card says when it cannot go on, as sentences."""
+"""Errors of the graphics card as UserError and OutOfMemory."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def plain_errors() -> Iterator[None]:
         if CPU_ALLOCATION in text:
             raise out_of_memory() from error
         if any(sign in text for sign in LOST):
-            raise UserError(f"The graphics card stopped working: {text.splitlines()[0]}.", RESUME) from error
+            raise UserError(f"The graphics card stopped working: {text.splitlines()[0]}.", RESUME, "cuda.lost",
+                            problem=text.splitlines()[0]) from error
         raise
 
 
 def out_of_memory() -> OutOfMemory:
-    """The sentence for a card without enough memory."""
+    """OutOfMemory with a message and a hint."""
     return OutOfMemory("The graphics card ran out of memory.",
                        "Lower max_gaussians or resolution, close other programs that use the card, or set backend to cpu; "
-                       "then resume: the checkpoint is kept.")
+                       "then resume: the checkpoint is kept.", "cuda.out_of_memory")

@@ -54,7 +54,7 @@ def join() -> Group:
 
 
 def leave() -> None:
-    """Part from the others, if there are any."""
+    """Leave the process group, if there is one."""
     if launched():
         import torch.distributed as dist
 

@@ -1,4 +1,4 @@
-"""What a step wants to make small: pure functions of images and parameters. Each term is a mean, so weights mean the same at every size."""
+"""Loss terms: pure functions of images and parameters. Each is a mean, so that weights do not depend on the image size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..backend import StepSettings
 from .ssim import ssim
-from .tensors import Parameters, Seen, Truth
+from .tensors import Composite, GroundTruth, Parameters
 
 NEEDLE = 10.0
 """An axis this many times the next one makes a needle; edges and wires need up to so much."""
@@ -17,8 +17,8 @@ NEEDLE = 10.0
 SMALLEST_DEPTH = 1e-6
 
 
-def view_loss(seen: Seen, truth: Truth, settings: StepSettings) -> Tensor:
-    """Difference between what is drawn and what the photo says, under all weights that are not 0.
+def view_loss(seen: Composite, truth: GroundTruth, settings: StepSettings) -> Tensor:
+    """Weighted sum of the terms between the rendering and the photo; terms of weight 0 are left out.
 
     Pixels that the mask leaves out have no gradient, exactly.
     """
@@ -29,7 +29,7 @@ def view_loss(seen: Seen, truth: Truth, settings: StepSettings) -> Tensor:
     return loss
 
 
-def _view_terms(seen: Seen, truth: Truth, learned: Tensor | None, settings: StepSettings) -> list[tuple[float, Tensor]]:
+def _view_terms(seen: Composite, truth: GroundTruth, learned: Tensor | None, settings: StepSettings) -> list[tuple[float, Tensor]]:
     """Weights and values of the terms beyond colour that are asked for and possible with this photo."""
     terms: list[tuple[float, Tensor]] = []
     if settings.alpha_weight and truth.alpha is not None:
@@ -46,7 +46,7 @@ def _view_terms(seen: Seen, truth: Truth, learned: Tensor | None, settings: Step
 
 
 def shape_loss(parameters: Parameters, settings: StepSettings) -> Tensor:
-    """Pressure on the Gaussians themselves, whatever the photo."""
+    """Regularisation of the Gaussians, independent of the photo."""
     loss = parameters["opacities"].new_zeros(())
     if settings.opacity_regularisation:
         loss = loss + settings.opacity_regularisation * opacity_loss(parameters["opacities"])

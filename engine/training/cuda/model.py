@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.cameras.camera import Camera
 from ...core.protocol.config import TrainConfig
 from ...core.splats.gaussians import Gaussians
-from ..backend import ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..group import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import RenderedFeatures, compose, features
@@ -21,9 +21,9 @@ from .geometry import explore_, order_of_places
 from .losses import shape_loss, view_loss
 from .memory import GIGABYTE, plan_memory
 from .optimise import Adam, to_numpy
-from .photos import PHOTO_NAMES, PhotoTerms, photo_rates
+from .photo_terms import PHOTO_NAMES, PhotoTerms, photo_rates
 from .quality import quality
-from .residency import DevicePhotos, truth_of
+from .residency import DevicePhotos, ground_truth
 from .statistics import Gathered
 from .tensors import Drawn, Parameters, Rasterize, RenderRequest, TensorCamera, tensor_camera, upload
 
@@ -34,7 +34,7 @@ FREE_SHARE = 0.9
 """Of the free memory that is used unless the settings say how much."""
 
 
-class TorchModel:
+class TorchModel(Model):
     """Gaussians under training with torch; see backend.Model for what each method does.
 
     `rasterize` draws: cuda.rasterize.draw on a GPU. `cameras` are those of the photos, for exposures and poses of their own;
@@ -89,7 +89,7 @@ class TorchModel:
     def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
         with torch.no_grad(), plain_errors():
             drawn = self._draw(tensor_camera(target.camera, self._device), sh_degree, RenderedFeatures())
-            truth = truth_of(self._photos.get(target), torch.zeros(3, device=self._device))
+            truth = ground_truth(self._photos.get(target), torch.zeros(3, device=self._device))
             return quality(drawn.rgb, truth.image, truth.mask)
 
     def read(self, name: str) -> np.ndarray:
@@ -131,7 +131,7 @@ class TorchModel:
         return Gaussians(**{name: self.read(name) for name in NAMES})
 
     def sample(self, most: int) -> Gaussians:
-        """Only what is shown leaves the device."""
+        """See backend.Model; only the sampled rows are copied from the device."""
         with torch.no_grad(), plain_errors():
             rows = self._rows(sampled_rows(self.count, most))
             arrays = {name: to_numpy(self._learned.tensors[name].index_select(0, rows)) for name in NAMES if name != "shN"}
@@ -176,7 +176,7 @@ class TorchModel:
         drawn = self._draw(camera, settings.sh_degree, wanted, settings.reduction, settings.gather)
         background = upload(torch.tensor(settings.background), self._device)
         seen = compose(self._terms.exposed(drawn, target, settings), background, wanted)
-        loss = view_loss(seen, truth_of(self._photos.get(target), background), settings)
+        loss = view_loss(seen, ground_truth(self._photos.get(target), background), settings)
         (loss + shape_loss(self.parameters, settings)).backward()
         if settings.gather:
             self._gathered = self._gathered or Gathered(self.count, self._device)

@@ -1,4 +1,4 @@
-"""Learned tensors and their Adam moments: one fused kernel for each tensor and step."""
+"""Tensors and their Adam moments; one fused kernel for each tensor and step."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ class Adam:
 
     @torch.no_grad()
     def parameter_health(self, names: Sequence[str]) -> dict[str, ParameterHealth]:
-        """See backend.Vitals; waits for the device once."""
+        """See backend.ParameterHealth; waits for the device once."""
         present = [name for name in names if self.tensors[name].numel()]
         figures = torch.stack([self._figures(name) for name in present]).tolist()
         return {name: ParameterHealth(math.isfinite(moment_norm + size), moment_norm, moment_sum, value_checksum)
                 for name, (moment_norm, moment_sum, size, value_checksum) in zip(present, figures, strict=True)}
 
     def _figures(self, name: str) -> Tensor:
-        """Length and sum of first moments, length of values, and their trace [4] float64."""
+        """[4] float64: norm and sum of the first moments, norm of the values, and their checksum."""
         tensor = self.tensors[name]
         first = self._first.get(name, tensor.new_zeros(1))
         value_checksum = tensor[:: max(1, len(tensor) // TRACED)].sum(dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Quality of a picture, measured on the device."""
+"""PSNR and SSIM of an image, computed on the device."""
 
 from __future__ import annotations
 

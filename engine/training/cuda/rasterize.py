@@ -68,6 +68,6 @@ def colors(parameters: Parameters, camera: TensorCamera, degree: int) -> Tensor:
 
 
 def footprint(meta: dict) -> Footprint:
-    """What gsplat tells of the projected Gaussians: all of them, or the visible ones when packed."""
+    """The Footprint of all projected Gaussians, or of the visible ones when packed."""
     centers, radii = meta["means2d"], meta["radii"]  # [1, N, 2] or [M, 2]
     return Footprint(meta["gaussian_ids"], radii.amax(dim=-1).flatten().float(), lambda: centers.absgrad.reshape(-1, 2))

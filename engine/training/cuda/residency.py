@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..backend import Target
-from .tensors import Truth
+from .tensors import GroundTruth
 
 Key = tuple[int, int, int]
 """A photo's number, width and height."""
@@ -75,7 +75,7 @@ class DevicePhotos:
         return photo
 
     def release(self) -> None:
-        """Keep nothing, from here on too: memory is short."""
+        """Free all photos and keep none from here on."""
         self.budget = 0
         self._forget(list(self._kept))
 
@@ -90,7 +90,7 @@ class DevicePhotos:
         return coming.result() if coming else self._copied(target)
 
     def _keep(self, key: Key, photo: DevicePhoto) -> None:
-        """Hold on to a photo if there is room. Other sizes of it make place: the schedule has left them."""
+        """Keep a photo if the budget allows. Other sizes of the same photo are freed first."""
         if key in self._kept:
             return
         if self.held + photo.size > self.budget:
@@ -117,15 +117,15 @@ class DevicePhotos:
 
 
 def key_of(target: Target) -> Key:
-    """What tells photos of one training apart."""
+    """Identifies a photo and its size within a training."""
     return target.view, target.camera.width, target.camera.height
 
 
-def truth_of(photo: DevicePhoto, background: Tensor) -> Truth:
+def ground_truth(photo: DevicePhoto, background: Tensor) -> GroundTruth:
     """The photo as floating point, over the background ([3], or [H, W, 3])."""
     color, alpha = photo.image[..., :3].float() / 255.0, None
     if photo.image.shape[2] == 4:
         alpha = photo.image[..., 3].float() / 255.0
         color = torch.lerp(background.expand_as(color), color, alpha[..., None])
     mask = None if photo.mask is None else photo.mask.float() / 255.0
-    return Truth(color, alpha, mask, photo.depth, photo.normals)
+    return GroundTruth(color, alpha, mask, photo.depth, photo.normals)

@@ -46,7 +46,7 @@ class _FusedSsim(torch.autograd.Function):
 
 
 def _grid(image: Tensor) -> tuple[tuple[int, int], tuple[int, int, int]]:
-    """Programs by column and row, and what kernels are told: rows, numbers in a row, distance of neighbours."""
+    """Programs by column and row, and the kernels' arguments: rows, numbers in a row, distance of neighbours."""
     height, width, channels = image.shape
     return (triton.cdiv(width * channels, BLOCK), height), (height, width * channels, channels)
 

@@ -1,4 +1,4 @@
-"""How much the image wants each Gaussian to move, summed on the device."""
+"""Image-space gradient norms and visibility of each Gaussian, summed on the device."""
 
 from __future__ import annotations
 

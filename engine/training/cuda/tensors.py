@@ -1,4 +1,4 @@
-"""What passes between the parts of the torch backend. Images are channel-last float32 on one device."""
+"""Types that the parts of the torch backend exchange.  Images are channel-last float32 on one device."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a rasterizer returns, over black."""
+    """Output of a rasterizer, over black."""
 
     rgb: Tensor  # [H, W, 3]
     alpha: Tensor  # [H, W]
@@ -72,8 +72,8 @@ class Rasterize(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the loss compares: the drawn image as the photo would show it."""
+class Composite:
+    """The rendering that the loss compares with a photo."""
 
     rgb: Tensor  # [H, W, 3], composed over the background, exposed as the photo
     alpha: Tensor  # [H, W]
@@ -83,8 +83,8 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What one photo says."""
+class GroundTruth:
+    """One photo with its mask, depth and normals."""
 
     image: Tensor  # [H, W, 3], composed over the same background
     alpha: Tensor | None = None  # [H, W]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
+from threading import Lock
 
 from ...core.cameras.distortion import forget_samples
 from ...core.datasets.dataset import View
+from ...core.errors import UserError
 from ...core.protocol.config import TrainConfig
 from ..backend import Target
 from ..host_memory import free_memory
 from .images import MOST_READERS, each_in_threads
 from .maps import selected_maps
-from .targets import TargetPyramid, load_pyramid
+from .targets import TargetPyramid, pyramid_of
+from .view_files import ViewFiles
 
 AHEAD = 2 * MOST_READERS
 """Photos that are being decoded before their step, where they cannot all be kept."""
@@ -36,6 +39,8 @@ class Photos:
         self._numbered = numbered
         self._kept: dict[int, TargetPyramid] = {}
         self._coming: dict[int, Future[TargetPyramid]] = {}
+        self._numbers = {id(view): number for number, view in enumerate(views)}
+        self._keeping = Lock()
         self._readers = ThreadPoolExecutor(min(MOST_READERS, os.cpu_count() or 1), "photos")
         self.held = 0
 
@@ -52,16 +57,33 @@ class Photos:
         """Whether every photo is kept."""
         return len(self._kept) == len(self._views)
 
+    def offer(self, files: ViewFiles) -> None:
+        """Keep a view that is decoded anyway, if the budget allows and it is one of these; whatever is wrong with it fill() tells."""
+        index = self._numbers.get(id(files.view))
+        if index is None or index in self._kept or self.held >= self._budget:
+            return
+        with suppress(UserError):
+            self._keep(index, self._made(files, index))
+
     def fill(self, tick: Callable[[], None]) -> None:
         """Decode photos until all are kept or the budget is used up; `tick` is called for each, in the caller's thread."""
-        with closing(each_in_threads(self._read, range(len(self._views)))) as pyramids:
-            for index, pyramid in enumerate(pyramids):
+        missing = [index for index in range(len(self._views)) if index not in self._kept]
+        with closing(each_in_threads(self._read, missing)) as pyramids:
+            for index, pyramid in zip(missing, pyramids, strict=True):
                 tick()
-                if self.held + bytes_of(pyramid) > self._budget:
-                    return
-                self._kept[index] = pyramid
-                self.held += bytes_of(pyramid)
+                if not self._keep(index, pyramid):
+                    break
         forget_samples()
+
+    def _keep(self, index: int, pyramid: TargetPyramid) -> bool:
+        """Keep it; False when the budget does not allow that."""
+        size = bytes_of(pyramid)
+        with self._keeping:
+            if self.held + size > self._budget:
+                return False
+            self._kept[index] = pyramid
+            self.held += size
+        return True
 
     def expect(self, index: int) -> None:
         """Begin to decode a photo that will be asked for."""
@@ -79,6 +101,10 @@ class Photos:
             coming = self._coming.pop(index, None)
             kept = coming.result() if coming else self._read(index)
         return kept.at(reduction)
+
+    def pyramid(self, index: int) -> TargetPyramid:
+        """The targets of a view that is kept."""
+        return self._kept[index]
 
     def peek(self, index: int, reduction: int) -> Target:
         """As at(), for a photo that is ready and will be asked for again."""
@@ -98,7 +124,10 @@ class Photos:
         self._kept.clear()
 
     def _read(self, index: int) -> TargetPyramid:
-        return load_pyramid(self._views[index], self._config.resolution, selected_maps(self._config), index if self._numbered else -1)
+        return self._made(ViewFiles(self._views[index]), index)
+
+    def _made(self, files: ViewFiles, index: int) -> TargetPyramid:
+        return pyramid_of(files, self._config.resolution, selected_maps(self._config), index if self._numbered else -1)
 
 
 def bytes_of(pyramid: TargetPyramid) -> int:
@@ -108,9 +137,13 @@ def bytes_of(pyramid: TargetPyramid) -> int:
     return sum(array.nbytes for array in arrays if array is not None)
 
 
+def empty_store(views: Sequence[View], config: TrainConfig, share: float, numbered: bool = True) -> Photos:
+    """Photos within a share of the memory that the settings allow, none of them decoded yet."""
+    return Photos(views, config, share * (config.image_memory * GIGABYTE or free_memory() / 2), numbered)
+
+
 def open_photos(views: Sequence[View], config: TrainConfig, share: float, tick: Callable[[], None], numbered: bool = True) -> Photos:
     """Photos within a share of the memory that the settings allow, filled."""
-    allowed = config.image_memory * GIGABYTE or free_memory() / 2
-    photos = Photos(views, config, share * allowed, numbered)
+    photos = empty_store(views, config, share, numbered)
     photos.fill(tick)
     return photos

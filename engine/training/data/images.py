@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ...core.cameras.camera import Camera
 from ...core.datasets.dataset import View
 from ...core.errors import UserError
 from ...core.files import disk_error
+from ...core.images.decoding import decode
+from ...core.images.openimageio import openimageio
 from ...core.images.png import SIGNATURE, Unfilter, decode_png
 
 T = TypeVar("T")
@@ -39,29 +41,50 @@ def each_in_threads(work: Callable[[T], R], items: Sequence[T]) -> Generator[R, 
 def read_image(path: Path) -> np.ndarray:
     """uint8 [H, W, 3 or 4] of an image file as it is stored (cameras count stored pixels, so no EXIF turn is applied).
 
-    PNG needs no package, everything else needs Pillow. UserError names the file.
+    By OpenImageIO, which Blender brings along; where it is not there by Pillow; PNG of the common kinds without either. UserError
+    names the file.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise disk_error(path, error) from error
-    try:
-        return _decoded(path, data)
+        return _decoded(path)
     except UserError as error:
-        raise UserError(error.message if path.name in error.message else f"{path.name}: {error.message}", error.hint) from None
-    except DAMAGED:
-        raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.") from None
+        raise UserError(error.message if path.name in error.message else f"{path.name}: {error.message}", error.hint,
+                        error.code, **{**dict(error.values), "path": path.name}) from None
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise disk_error(path, error) from error
+        raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.",
+                        "images.damaged", path=path.name) from None
 
 
-def _decoded(path: Path, data: bytes) -> np.ndarray:
-    if not data.startswith(SIGNATURE):
-        return _with_pillow(path, data)
-    try:
+def image_reader() -> Literal["OpenImageIO", "Pillow", "PNG"]:
+    """What reads images here; PNG: nothing but our own code for that."""
+    if openimageio() is not None:
+        return "OpenImageIO"
+    return "Pillow" if _pillow_is_there() else "PNG"
+
+
+def _decoded(path: Path) -> np.ndarray:
+    """The first reader that knows the kind of file decides."""
+    if openimageio() is not None:
+        with open(path, "rb"):  # tells a file that is not there from one of an unknown kind
+            image = decode(path)
+        if image is not None:
+            return image
+    data = path.read_bytes()
+    if _pillow_is_there():
+        return _with_pillow(data)
+    if data.startswith(SIGNATURE):
         return decode_png(data, fast_unfilter())
-    except UserError:  # a rare kind of PNG
-        if _pillow_is_there():
-            return _with_pillow(path, data)
-        raise
+    if openimageio() is not None:
+        raise _unknown_kind()
+    raise UserError(f"{_kind(path, data)}, and the built-in engine reads PNG only.",
+                    "Install the full engine, or convert the photos through Blender (button Convert Images).",
+                    "images.png_only", kind=_kind(path, data))
+
+
+def _unknown_kind() -> UserError:
+    return UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.",
+                     "images.unreadable")
 
 
 def _pillow_is_there() -> bool:
@@ -72,10 +95,7 @@ def _pillow_is_there() -> bool:
     return True
 
 
-def _with_pillow(path: Path, data: bytes) -> np.ndarray:
-    if not _pillow_is_there():
-        raise UserError(f"{_kind(path, data)}, and the built-in engine reads PNG only.",
-                        "Install the full engine, or convert the photos through Blender (button Convert Images).")
+def _with_pillow(data: bytes) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -86,15 +106,15 @@ def _with_pillow(path: Path, data: bytes) -> np.ndarray:
             mode = "RGBA" if transparent else "RGB"
             return np.asarray(opened if opened.mode == mode else opened.convert(mode))
     except UnidentifiedImageError:
-        raise UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.") from None
+        raise _unknown_kind() from None
     except Image.DecompressionBombError:
-        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.") from None
+        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "images.too_large") from None
 
 
 def _from_wide(values: np.ndarray) -> np.ndarray:
     """Grey values of 16 bits [H, W] -> uint8 [H, W, 3]; UserError for floating point, which has no white."""
     if values.dtype.kind == "f" or values.ndim != 2:
-        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.")
+        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.", "images.floating_point")
     return np.repeat((values.clip(0, 65535) >> 8).astype(np.uint8)[..., None], 3, axis=2)
 
 
@@ -121,7 +141,9 @@ def fitted_camera(view: View, image: np.ndarray) -> Camera:
         return camera
     if abs(width * camera.height / camera.width - height) > 1 and abs(height * camera.width / camera.height - width) > 1:
         raise UserError(f"{view.image.name} is {width} x {height} pixels, its camera says {camera.width} x {camera.height}.",
-                        "Use the images that the poses were made with, neither cropped nor turned.")
+                        "Use the images that the poses were made with, neither cropped nor turned.",
+                        "images.size", path=view.image.name, width=width, height=height,
+                        camera_width=camera.width, camera_height=camera.height)
     return camera.resized(width, height)
 
 

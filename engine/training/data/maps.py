@@ -11,7 +11,6 @@ import numpy as np
 
 from ...core.cameras.camera import Camera
 from ...core.cameras.distortion import undistort_image
-from ...core.datasets.dataset import View
 from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.images.png import decode_deep_png
@@ -70,20 +69,6 @@ class Maps:
             return self
         kept = reduced_mask(self.mask, camera.width, camera.height)[..., None]
         return Maps(undistort_image(kept, camera, pinhole)[..., 0] >= 127.5)
-
-
-def read_maps(view: View, camera: Camera, wanted: MapSelection) -> Maps:
-    """The maps of a view whose image `camera` took.
-
-    UserError names the file when it is damaged, missing, or of other proportions than the image.
-    """
-    mask = read_mask(view.mask) if view.mask else None
-    depth = read_depth(view.depth) if view.depth and wanted.depth else None
-    normals = read_normals(view.normals) if view.normals and wanted.normals else None
-    for path, array in ((view.mask, mask), (view.depth, depth), (view.normals, normals)):
-        if path is not None and array is not None:
-            _check_size(path, array, camera, view.image.name)
-    return Maps(mask, depth, normals)
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -147,7 +132,8 @@ def _array(path: Path, dimensions: int) -> np.ndarray:
     if array.ndim == dimensions + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != dimensions or array.dtype.kind not in "fiu" or (dimensions == 3 and array.shape[2] != 3):
-        raise UserError(f"{path.name} holds {array.dtype} {array.shape}, no map of an image.", "Make it again, or remove it.")
+        raise UserError(f"{path.name} holds {array.dtype} {array.shape}, no map of an image.", "Make it again, or remove it.",
+                        "maps.shape", path=path.name, kind=array.dtype, shape=array.shape)
     return array
 
 
@@ -160,11 +146,13 @@ def _decoded(path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
     try:
         return decode(path.read_bytes())
     except UserError as error:
-        raise UserError(f"{path.name}: {error.message}", error.hint) from None
+        raise UserError(f"{path.name}: {error.message}", error.hint,
+                        error.code, **{**dict(error.values), "path": path.name}) from None
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise disk_error(path, error) from error
-        raise UserError(f"{path.name} is damaged and cannot be read.", "Make it again, or remove it from the dataset.") from None
+        raise UserError(f"{path.name} is damaged and cannot be read.", "Make it again, or remove it from the dataset.",
+                        "maps.damaged", path=path.name) from None
 
 
 def fits(array: np.ndarray, camera: Camera) -> bool:
@@ -173,9 +161,11 @@ def fits(array: np.ndarray, camera: Camera) -> bool:
     return abs(width * camera.height - height * camera.width) <= max(camera.width, camera.height)
 
 
-def _check_size(path: Path, array: np.ndarray, camera: Camera, image: str) -> None:
+def check_size(path: Path, array: np.ndarray, camera: Camera, image: str) -> None:
     """UserError when a map has not the proportions of its image."""
     if not fits(array, camera):
         height, width = array.shape[:2]
         raise UserError(f"{path.name} is {width} x {height} pixels, its image {image} {camera.width} x {camera.height}.",
-                        "Make masks, depth and normals of the whole image, or remove them from the dataset.")
+                        "Make masks, depth and normals of the whole image, or remove them from the dataset.",
+                        "maps.size", path=path.name, width=width, height=height, image=image,
+                        image_width=camera.width, image_height=camera.height)

@@ -12,8 +12,9 @@ from ...core.cameras.camera import Camera
 from ...core.cameras.distortion import forget_samples, undistort_image, undistorted_camera
 from ...core.datasets.dataset import View
 from ..backend import Target
-from .images import area_average, each_in_threads, fitted_camera, read_image
-from .maps import MapSelection, emptied, read_maps
+from .images import area_average, each_in_threads, fitted_camera
+from .maps import Maps, MapSelection, check_size, emptied
+from .view_files import ViewFiles
 
 REDUCTIONS = (1, 2, 4)
 SMALLEST_SIDE = 8
@@ -50,13 +51,18 @@ def load_targets(views: Sequence[View], resolution: int, wanted: MapSelection = 
 
 
 def load_pyramid(view: View, resolution: int, wanted: MapSelection = ONLY_MASKS, number: int = -1) -> TargetPyramid:
-    """Read one view and the maps beside it; UserError names the file when it is damaged or does not fit its camera.
+    """Read one view and the maps beside it; UserError names the file when it is damaged or does not fit its camera."""
+    return pyramid_of(ViewFiles(view), resolution, wanted, number)
+
+
+def pyramid_of(files: ViewFiles, resolution: int, wanted: MapSelection = ONLY_MASKS, number: int = -1) -> TargetPyramid:
+    """The targets of a view; UserError as in load_pyramid.
 
     `number` is the targets' `view`. Where masks mean emptiness the images are transparent there and the targets carry no mask.
     """
-    image = read_image(view.image)
-    camera = fitted_camera(view, image)
-    maps = read_maps(view, camera, wanted)
+    image = files.image
+    camera = fitted_camera(files.view, image)
+    maps = maps_of(files, camera, wanted)
     if maps.mask is not None and wanted.mask_meaning == "empty":
         image, maps = emptied(image, maps.mask), replace(maps, mask=None)
     pixels, pinhole = _premultiplied(image), undistorted_camera(camera)
@@ -66,6 +72,16 @@ def load_pyramid(view: View, resolution: int, wanted: MapSelection = ONLY_MASKS,
     full = undistort_image(pixels, camera, largest) if camera.distortion else area_average(pixels, largest.width, largest.height)
     return TargetPyramid(*(Target(to, _straight(area_average(full, to.width, to.height)), number, **maps.reduced(to.width, to.height))
                            for to in cameras))
+
+
+def maps_of(files: ViewFiles, camera: Camera, wanted: MapSelection) -> Maps:
+    """The maps of a view whose image `camera` took; UserError names the file that is damaged, missing, or of other proportions."""
+    view = files.view
+    maps = Maps(files.mask, files.depth if wanted.depth else None, files.normals if wanted.normals else None)
+    for path, array in ((view.mask, maps.mask), (view.depth, maps.depth), (view.normals, maps.normals)):
+        if path is not None and array is not None:
+            check_size(path, array, camera, view.image.name)
+    return maps
 
 
 def sizes(camera: Camera, resolution: int) -> list[tuple[int, int]]:

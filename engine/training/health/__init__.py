@@ -1,1 +1,8 @@
-"""Watches a training, and says early when it is unhealthy."""
+"""Finds unhealthy trainings early."""
+
+from typing import TYPE_CHECKING
+
+from ...core.former_imports import former_members
+
+if not TYPE_CHECKING:
+    __getattr__ = former_members(__name__)

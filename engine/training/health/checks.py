@@ -1,7 +1,7 @@
-"""What tells that a training is sick: thresholds, and one judgement a symptom. Nothing here remembers or renders.
+"""Checks of one measurement of a training, with their thresholds: pure functions that return a Finding, or None when all is well.
 
 Calibrated on the sample scene, a studio set of 16 photos, a hand-held orbit of 97 phone photos, and trainings in which each
-trouble was planted; figures in brackets say what the sound ones gave.
+trouble was planted; numbers in brackets are those of healthy data.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...core.errors import values
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
 from ..backend import ParameterHealth, StepSettings
@@ -22,7 +23,7 @@ WORDS = {"means": "positions", "quats": "rotations", "scales": "sizes", "opaciti
          "shN": "view-dependent colours"}
 
 FEWEST_STEPS = 10
-"""Steps in which every gradient must have come and everything must have moved."""
+"""Steps after which every parameter must have had a gradient and must have changed."""
 
 NEEDLE = 10.0
 """Times the middle axis that the longest one of a needle measures."""
@@ -59,124 +60,131 @@ BETA1, FADING = 0.9, 1e-4
 
 @dataclass(frozen=True)
 class SceneContext:
-    """Where the Gaussians belong."""
+    """Middle and size of the scene, and the settings of the training."""
 
     middle: np.ndarray  # [3]
     scale: float
     config: TrainConfig
 
 
-def symptoms(signs: Measurements, scene: SceneContext) -> Iterator[Finding]:
-    """Everything that one look tells, worst first."""
+def run_checks(measurements: Measurements, scene: SceneContext) -> Iterator[Finding]:
+    """The findings of one measurement, worst first."""
     config = scene.config
-    transparent = collapsed(signs, config)  # explains gradients that do not come
-    judged = (not_finite(signs, config), transparent or no_gradients(signs), switched_off(signs),
-              lost(signs, scene), needles(signs, config), dark_or_bright(signs, config))
+    transparent = collapsed(measurements, config)  # explains gradients that do not come
+    judged = (not_finite(measurements, config), transparent or no_gradients(measurements), switched_off(measurements),
+              lost(measurements, scene), needles(measurements, config), dark_or_bright(measurements, config))
     yield from (found for found in judged if found)
 
 
-def not_finite(signs: Measurements, config: TrainConfig) -> Finding | None:
+def not_finite(measurements: Measurements, config: TrainConfig) -> Finding | None:
     """NaN or infinity in parameters or gradients."""
-    names = [name for name, parameter_health in signs.parameter_health.items() if not parameter_health.finite]
+    names = [name for name, parameter_health in measurements.parameter_health.items() if not parameter_health.finite]
     if not names:
         return None
-    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {signs.step}). {unusual(config)}".rstrip()
-    return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite")
+    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {measurements.step}). {unusual(config)}".rstrip()
+    return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite",
+                   code="health.not_finite", values=values(parameters=_words(names), step=measurements.step, cause=unusual(config)))
 
 
-def no_gradients(signs: Measurements) -> Finding | None:
-    """Parameters that the images have never asked anything of."""
-    return _without_gradients([name for name in _active(signs) if signs.parameter_health[name].moment_norm == 0.0], signs)
+def no_gradients(measurements: Measurements) -> Finding | None:
+    """Parameters that have had no gradient at all."""
+    still = [name for name in _active(measurements) if measurements.parameter_health[name].moment_norm == 0.0]
+    return _without_gradients(still, measurements)
 
 
 def gone_gradients(before: Measurements, parameter_health: dict[str, ParameterHealth], steps: int) -> Finding | None:
-    """Parameters that the images have asked nothing of since a look `steps` steps before: all their moments have faded alike."""
+    """Parameters without gradient in the last `steps` steps: their moments have only decayed since the measurement `before`."""
     faded = [name for name in _active(before) if _faded(before.parameter_health[name], parameter_health[name], BETA1**steps)]
     return _without_gradients(faded, before)
 
 
 def _faded(before: ParameterHealth, after: ParameterHealth, share: float) -> bool:
-    """Whether length and sum of the moments are just this share of what they were."""
+    """Whether norm and sum of the moments are exactly `share` of their values before."""
     return (math.isclose(after.moment_norm, share * before.moment_norm, rel_tol=FADING)
             and math.isclose(after.moment_sum, share * before.moment_sum, rel_tol=FADING))
 
 
-def _active(signs: Measurements) -> list[str]:
-    """Parameters that images have a say in at this step."""
-    return [name for name in signs.parameter_health if name != "shN" or signs.settings.sh_degree]
+def _active(measurements: Measurements) -> list[str]:
+    """Names of the parameters that have gradients at this step: shN only from SH degree 1 on."""
+    return [name for name in measurements.parameter_health if name != "shN" or measurements.settings.sh_degree]
 
 
-def _without_gradients(dead: list[str], signs: Measurements) -> Finding | None:
+def _without_gradients(dead: list[str], measurements: Measurements) -> Finding | None:
     if not dead:
         return None
     hint = "Stop, and check the dataset: its poses, its start points and its images."
     if not {"means", "sh0"} <= set(dead):
         hint = "Please report this with the file engine.log: the engine has lost them."
         cause = "Other parameters get theirs."
-    elif signs.alpha < NOTHING_DRAWN:
+    elif measurements.alpha < NOTHING_DRAWN:
         cause = "Nothing is drawn in any view: no camera sees a Gaussian."
     else:
         cause = "What is drawn does not depend on them."
-    return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)))
+    return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)),
+                   code="health.no_gradients", values=values(parameters=_words(dead), cause=cause))
 
 
-def switched_off(signs: Measurements) -> Finding | None:
-    """Parameters that may not move."""
-    stopped = [name for name in signs.parameter_health if signs.settings.learning_rates[name] == 0.0]
+def switched_off(measurements: Measurements) -> Finding | None:
+    """Parameters whose learning rate is 0."""
+    stopped = [name for name in measurements.parameter_health if measurements.settings.learning_rates[name] == 0.0]
     return Finding("warning", f"The Gaussians' {_words(stopped)} do not change: their learning rate is 0.",
-                   "Set it back to its default, unless this is meant.", "frozen", float(len(stopped))) if stopped else None
+                   "Set it back to its default, unless this is meant.", "frozen", float(len(stopped)),
+                   code="health.switched_off", values=values(parameters=_words(stopped))) if stopped else None
 
 
 def unmoved(before: Measurements, parameter_health: dict[str, ParameterHealth], settings: StepSettings) -> Finding | None:
-    """Parameters that have not moved since a look some steps `before`, though they should have."""
+    """Parameters with gradients and a learning rate whose values are those of the measurement `before`."""
     stuck = [name for name, here in parameter_health.items() if here.moment_norm > 0.0 and before.parameter_health[name].moment_norm > 0.0
              and here.value_checksum == before.parameter_health[name].value_checksum and settings.learning_rates[name] > 0.0]
     return Finding("error", f"The Gaussians' {_words(stuck)} do not change, though they have gradients and a learning rate.",
-                   "Please report this with the file engine.log.", "frozen", float(len(stuck))) if stuck else None
+                   "Please report this with the file engine.log.", "frozen", float(len(stuck)),
+                   code="health.unmoved", values=values(parameters=_words(stuck))) if stuck else None
 
 
-def collapsed(signs: Measurements, config: TrainConfig) -> Finding | None:
-    """Nearly everything has become transparent."""
-    share = float((sigmoid(signs.sample.opacities) < DEAD_OPACITY).mean()) if signs.count else 1.0
+def collapsed(measurements: Measurements, config: TrainConfig) -> Finding | None:
+    """Nearly all Gaussians have become transparent."""
+    share = float((sigmoid(measurements.sample.opacities) < DEAD_OPACITY).mean()) if measurements.count else 1.0
     if share < COLLAPSED:
         return None
     return Finding("error", f"{share:.0%} of the Gaussians have become transparent. {unusual(config)}".rstrip(),
                    "Stop, and lower opacity_regularisation or lr_opacities; check that photos and poses belong together.",
-                   "opacity", round(share, 3))
+                   "opacity", round(share, 3), code="health.transparent", values=values(share=share, cause=unusual(config)))
 
 
-def lost(signs: Measurements, scene: SceneContext) -> Finding | None:
+def lost(measurements: Measurements, scene: SceneContext) -> Finding | None:
     """Gaussians that have left the scene."""
-    away = np.linalg.norm(signs.sample.means - scene.middle, axis=1)
-    allowed = MOST_FAR + scene.config.sky / max(1, signs.count)
-    share = float((away > FAR * scene.scale).mean()) if signs.count else 0.0
+    away = np.linalg.norm(measurements.sample.means - scene.middle, axis=1)
+    allowed = MOST_FAR + scene.config.sky / max(1, measurements.count)
+    share = float((away > FAR * scene.scale).mean()) if measurements.count else 0.0
     return Finding("error", f"{share:.0%} of the Gaussians have left the scene. {unusual(scene.config)}".rstrip(),
                    "Stop, and lower lr_means; check that poses and start points have the same unit.", "off_scene",
-                   round(share, 3)) if share > allowed else None
+                   round(share, 3),
+                   code="health.off_scene", values=values(share=share, cause=unusual(scene.config))) if share > allowed else None
 
 
-def needles(signs: Measurements, config: TrainConfig) -> Finding | None:
-    """Gaussians as thin as needles, which look right from the photos alone."""
-    ordered = np.sort(signs.sample.scales, axis=1)
-    share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if signs.count else 0.0
+def needles(measurements: Measurements, config: TrainConfig) -> Finding | None:
+    """Too many Gaussians are needles."""
+    ordered = np.sort(measurements.sample.scales, axis=1)
+    share = float((ordered[:, 2] - ordered[:, 1] > math.log(NEEDLE)).mean()) if measurements.count else 0.0
     return Finding("warning", f"{share:.0%} of the Gaussians are needles, which other directions will show. {unusual(config)}".rstrip(),
-                   "Add photos from more directions, lower lr_scales, or press against needles (needle_weight, on a GPU).", "needles",
-                   round(share, 3)) if share > MOST_NEEDLES else None
+                   "Add photos from more directions, lower lr_scales, or raise needle_weight (on a GPU).", "needles",
+                   round(share, 3),
+                   code="health.needles", values=values(share=share, cause=unusual(config))) if share > MOST_NEEDLES else None
 
 
-def dark_or_bright(signs: Measurements, config: TrainConfig) -> Finding | None:
-    """Renderings that are darker or brighter than their photos."""
-    resetting = config.strategy == "default" and config.reset_every <= signs.step < config.refine_until * config.max_steps
-    since = signs.step % config.reset_every if resetting else signs.step
-    if since < DRIFT_FROM or not signs.sights:
+def dark_or_bright(measurements: Measurements, config: TrainConfig) -> Finding | None:
+    """The mean brightness of renderings is off."""
+    resetting = config.strategy == "default" and config.reset_every <= measurements.step < config.refine_until * config.max_steps
+    since = measurements.step % config.reset_every if resetting else measurements.step
+    if since < DRIFT_FROM or not measurements.views:
         return None
-    drift = float(np.mean([ours - photo for ours, photo in (sight.lumas for sight in signs.sights)]))
+    drift = float(np.mean([ours - photo for ours, photo in (view.lumas for view in measurements.views)]))
     if abs(drift) < DRIFT:
         return None
     frozen_colors = " Colours may not change: lr_sh0 is 0." if config.lr_sh0 == 0.0 else ""
     return Finding("warning", f"Renderings are {'brighter' if drift > 0 else 'darker'} than their photos by {abs(drift):.0%} of white."
                    f"{frozen_colors}", "Check that all photos have the same exposure; on a GPU lr_exposure evens them out.", "brightness",
-                   round(drift, 3))
+                   round(drift, 3), code="health.brightness", values=values(drift=drift, cause=frozen_colors.strip()))
 
 
 def impossible(psnr: float, l1: float) -> Finding | None:
@@ -188,7 +196,8 @@ def impossible(psnr: float, l1: float) -> Finding | None:
     if not math.isfinite(psnr) or -10 * math.log10(l1) - ROUNDING <= psnr <= min(100.0, -20 * math.log10(l1)) + ROUNDING:
         return None
     return Finding("error", f"The PSNR of {psnr:.1f} dB is impossible where the mean difference is {l1:.4f}.",
-                   "Trust no figures of this training; please report it with the file engine.log.", "impossible", round(psnr, 2))
+                   "All figures of this training may be wrong; please report it with the file engine.log.", "impossible", round(psnr, 2),
+                   code="health.impossible_psnr", values=values(psnr=psnr, difference=l1))
 
 
 def _words(names: list[str]) -> str:
@@ -197,14 +206,14 @@ def _words(names: list[str]) -> str:
 
 
 def unusual(config: TrainConfig) -> str:
-    """Learning rates and regularisations that are far beyond the defaults, as a sentence; empty when none is."""
+    """A sentence naming settings that are far beyond their defaults; empty when there are none."""
     usual = TrainConfig()
     far = [name for name, times in UNUSUAL.items() if getattr(config, name) > times * getattr(usual, name)]
     said = ", ".join(f"{name} is {getattr(config, name):g} (default {getattr(usual, name):g})" for name in far)
     return f"{said}." if said else ""
 
 
-def standstill(signs: Measurements, scene: SceneContext) -> str:
-    """Why a training makes nothing better, in one sentence, as far as it can be told."""
-    found = next(symptoms(signs, scene), None)
+def standstill(measurements: Measurements, scene: SceneContext) -> str:
+    """The most likely cause of a training that does not improve, as a sentence."""
+    found = next(run_checks(measurements, scene), None)
     return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."

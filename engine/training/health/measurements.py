@@ -1,4 +1,4 @@
-"""What one look at a training sees: parameters, gradients, a sample of the Gaussians, and a few views in a quarter of the size."""
+"""One measurement of a training: parameters, moments, a sample of the Gaussians, and a few views at a quarter of the size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..evaluate import BLACK, composed, psnr, ssim
 
 REDUCTION = 4
 SAMPLE = 10_000
-"""Gaussians that a look reads."""
+"""Gaussians that a measurement reads."""
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.709)."""
@@ -48,19 +48,19 @@ class ViewSample:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What one look at a training has seen."""
+    """One measurement of a training."""
 
     step: int
     count: int
     parameter_health: dict[str, ParameterHealth]
     settings: StepSettings
     sample: Gaussians
-    sights: tuple[ViewSample, ...]
+    views: tuple[ViewSample, ...]
 
     @property
     def alpha(self) -> float:
         """Mean opacity of what is drawn."""
-        return float(np.mean([sight.alpha for sight in self.sights])) if self.sights else math.nan
+        return float(np.mean([view.alpha for view in self.views])) if self.views else math.nan
 
 
 def sampled_targets(photos: Photos, most: int) -> tuple[Target, ...]:
@@ -70,8 +70,8 @@ def sampled_targets(photos: Photos, most: int) -> tuple[Target, ...]:
     return tuple(target for target in found if target.mask is None or (target.mask >= 128).any())
 
 
-def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> ViewSample:
-    """Render a target's camera and put it beside the photo."""
+def sample_view(model: Model, target: Target, sh_degree: int, with_similarity: bool = False, reduction: int = REDUCTION) -> ViewSample:
+    """Render a target's camera over black, beside its photo."""
     seen = model.render(target.camera, sh_degree, BLACK, reduction)
     render, truth = seen.rgb.clip(0.0, 1.0), composed(target.image, BLACK)
     similarity = ssim(render, truth) if with_similarity else math.nan
@@ -79,12 +79,12 @@ def look_at(model: Model, target: Target, sh_degree: int, with_similarity: bool 
     return ViewSample(render[kept], truth[kept], similarity, float(seen.alpha[kept].mean()))
 
 
-def mean_psnr(sights: Sequence[ViewSample]) -> float:
+def mean_psnr(views: Sequence[ViewSample]) -> float:
     """In dB; NaN without views."""
-    return float(np.mean([sight.psnr for sight in sights])) if sights else math.nan
+    return float(np.mean([view.psnr for view in views])) if views else math.nan
 
 
 def measure_health(model: Model, targets: Sequence[Target], step: int, settings: StepSettings) -> Measurements:
-    """Look at everything once. `step` steps are done, the last of them with `settings`."""
-    sights = tuple(look_at(model, target, settings.sh_degree) for target in targets)
-    return Measurements(step, model.count, model.parameter_health(), settings, model.sample(SAMPLE), sights)
+    """Take one measurement. `step` steps are done, the last of them with `settings`."""
+    views = tuple(sample_view(model, target, settings.sh_degree) for target in targets)
+    return Measurements(step, model.count, model.parameter_health(), settings, model.sample(SAMPLE), views)

@@ -1,4 +1,4 @@
-"""Watches a training: looks at it now and then, remembers, and tells each symptom once. It reads the model and changes nothing."""
+"""Monitors a training: measures it at intervals and reports each kind of finding once. Reads the model and changes nothing."""
 
 from __future__ import annotations
 
@@ -11,33 +11,44 @@ from ..backend import Model, StepSettings
 from ..clocks import Every
 from ..data.image_store import Photos
 from ..host_memory import free_memory, used_memory
-from .checks import FEWEST_STEPS, SceneContext, collapsed, gone_gradients, impossible, symptoms, unmoved
-from .measurements import Measurements, look_at, mean_psnr, measure_health, sampled_targets
-from .trends import Measurement, Pace, Refinement, by_heart, growing, idle, runaway, slowed, still, switched_off
+from .checks import FEWEST_STEPS, SceneContext, collapsed, gone_gradients, impossible, run_checks, unmoved
+from .measurements import Measurements, mean_psnr, measure_health, sample_view, sampled_targets
+from .trends import (
+    Measurement,
+    Pace,
+    Refinement,
+    densification_idle,
+    memory_growth,
+    overfitting,
+    plateaued,
+    runaway_growth,
+    slowdown,
+    switched_off,
+)
 
 LOOK_SECONDS = 2.0
 SHARE = 0.004
-"""Of the time that goes into looking at most: looks that take longer come less often."""
+"""Largest share of the time that measurements take: slower ones are taken less often."""
 
 PROBES = 2
-"""Training views that a look renders."""
+"""Training views that a measurement renders."""
 
 DISTRUST_EVERY = 8
-"""Looks at whose first the backend's own figures are checked."""
+"""The backend's own PSNR is checked at the first of so many measurements."""
 
 REMEMBERED = 64
-"""Looks that speed and memory are judged by."""
+"""Latest measurements that speed and memory are judged by."""
 
 
 class Health:
-    """The watch over one training. What it finds waits in news()."""
+    """Monitor of one training. updates() returns what it has found."""
 
     def __init__(self, scene: SceneContext, photos: Photos, count: int, earlier: Iterable[Event] = ()):
         self.scene = scene
         self.seconds = 0.0
         """spent on watching"""
         self.forgiven = {event.kind for event in earlier if isinstance(event, Finding) and event.severity == "error"}
-        """kinds that this job has paused for before: it was told to go on"""
+        """kinds that this job has paused for before and was resumed after"""
         self._targets = sampled_targets(photos, PROBES)
         self._looks = Every(LOOK_SECONDS, first=False)
         self._told: set[str] = set()
@@ -47,12 +58,12 @@ class Health:
         self._paces: deque[Pace] = deque(maxlen=REMEMBERED)
         self._refinements: list[Refinement] = []
         self._measurements: list[Measurement] = []
-        self._tell(switched_off(scene.config, count))
+        self._report(switched_off(scene.config, count))
 
     def watch(self, model: Model, step: int, settings: StepSettings) -> None:
-        """Look at the training where it is time to; `step` steps are done, the last of them with `settings`."""
+        """Measure the training when it is due; `step` steps are done, the last of them with `settings`."""
         if self._traced and step >= self._traced.step + FEWEST_STEPS:
-            self._look_again(model, self._traced, step, settings)
+            self._recheck(model, self._traced, step, settings)
         if step >= FEWEST_STEPS and self._looks.due():
             self.look(model, step, settings)
 
@@ -62,51 +73,51 @@ class Health:
         return updates
 
     def look(self, model: Model, step: int, settings: StepSettings) -> None:
-        """Look at parameters, gradients and a few views."""
+        """Measure parameters, moments and a few views."""
         start = time.perf_counter()
         if self._looks_taken % DISTRUST_EVERY == 0:
-            self._distrust(model, settings.sh_degree)
+            self._check_own_figures(model, settings.sh_degree)
         self._looks_taken += 1
-        signs = measure_health(model, self._targets, step, settings)
-        self._tell(*symptoms(signs, self.scene))
-        self._traced = self._traced or signs
-        self._paces.append(Pace(step, time.monotonic(), signs.count, used_memory(), (settings.reduction, settings.sh_degree)))
-        self._tell(slowed(list(self._paces)), growing(list(self._paces), self.scene.config.max_steps, free_memory()))
+        measurements = measure_health(model, self._targets, step, settings)
+        self._report(*run_checks(measurements, self.scene))
+        self._traced = self._traced or measurements
+        self._paces.append(Pace(step, time.monotonic(), measurements.count, used_memory(), (settings.reduction, settings.sh_degree)))
+        self._report(slowdown(list(self._paces)), memory_growth(list(self._paces), self.scene.config.max_steps, free_memory()))
         took = time.perf_counter() - start
         self.seconds += took
-        self._looks.rest(took / SHARE)
+        self._looks.postpone(took / SHARE)
 
-    def _look_again(self, model: Model, before: Measurements, step: int, settings: StepSettings) -> None:
-        """Whether gradients have come and parameters have moved since a look."""
+    def _recheck(self, model: Model, before: Measurements, step: int, settings: StepSettings) -> None:
+        """Check whether parameters have had gradients and have changed since the measurement `before`."""
         start = time.perf_counter()
         parameter_health = model.parameter_health()
         if not collapsed(before, self.scene.config):
-            self._tell(gone_gradients(before, parameter_health, step - before.step))
-        self._tell(unmoved(before, parameter_health, settings))
+            self._report(gone_gradients(before, parameter_health, step - before.step))
+        self._report(unmoved(before, parameter_health, settings))
         self._traced = None
         self.seconds += time.perf_counter() - start
 
     def refined(self, before: int, after: int, changed: int) -> None:
-        """Take note of a refinement: how many Gaussians there were and are, and how many were added, moved or removed."""
+        """Record a refinement: Gaussians before and after, and how many were added, moved or removed."""
         self._traced = None  # rows are others
         self._refinements.append(Refinement(before, after, changed))
-        self._tell(idle(self._refinements, self.scene.config), runaway(self._refinements, self.scene.config))
+        self._report(densification_idle(self._refinements, self.scene.config), runaway_growth(self._refinements, self.scene.config))
 
     def measured(self, model: Model, step: int, psnr: float, sh_degree: int) -> None:
-        """Take note of a PSNR on held-out views, and look at those that are trained on."""
+        """Record a PSNR in dB on held-out views, and measure views that are trained on."""
         start = time.perf_counter()
-        learned = mean_psnr([look_at(model, target, sh_degree) for target in self._targets])
+        learned = mean_psnr([sample_view(model, target, sh_degree) for target in self._targets])
         self._measurements.append(Measurement(step, psnr, learned))
-        self._tell(by_heart(self._measurements), still(self._measurements, self.scene.config))
+        self._report(overfitting(self._measurements), plateaued(self._measurements, self.scene.config))
         self.seconds += time.perf_counter() - start
 
-    def _distrust(self, model: Model, sh_degree: int) -> None:
-        """Whether what the backend says of a view can be true. It draws a reduced view as a picture of its own, and so do we."""
+    def _check_own_figures(self, model: Model, sh_degree: int) -> None:
+        """Compare the backend's PSNR of a view with the L1 of its rendering; both render the reduced view."""
         for target in self._targets[:1]:
-            self._tell(impossible(model.score(target, sh_degree)[0], look_at(model, target, sh_degree, reduction=1).l1))
+            self._report(impossible(model.score(target, sh_degree)[0], sample_view(model, target, sh_degree, reduction=1).l1))
 
-    def _tell(self, *found: Finding | None) -> None:
-        """Keep what is there and of a new kind for news()."""
+    def _report(self, *found: Finding | None) -> None:
+        """Keep findings of a new kind for updates()."""
         for finding in found:
             if finding and finding.kind not in self._told:
                 self._told.add(finding.kind)

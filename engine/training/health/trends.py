@@ -1,4 +1,4 @@
-"""What tells that a training is getting sick: judgements of several looks, refinements or measurements in a row.
+"""Checks of several measurements or refinements in a row; each returns a Finding, or None when all is well.
 
 See checks.py for how the thresholds were found.
 """
@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ...core.errors import values
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
 from ..schedule import refinement_at
@@ -22,27 +23,27 @@ RUNAWAY, RUNAWAY_TIMES = 0.6, 3
 """Share of new Gaussians in so many refinements in a row that no scene needs."""
 
 FALLEN, RISEN = 0.7, 0.3
-"""dB that held-out views have lost, and training views gained, since the best measurement, when a training learns by heart."""
+"""dB that held-out views have lost, and training views gained, since the best measurement, when a training overfits."""
 
 STILL, STILL_TIMES = 0.05, 4
-"""dB that so many measurements in a row gain when nothing gets better any more."""
+"""Gain in dB over so many measurements in a row below which the quality has stopped improving."""
 
 SLOW, SLOW_TIMES, SLOW_AFTER = 0.2, 3, 4
-"""Share of the usual speed, in so many looks in a row after so many at the usual one, that makes a training slow."""
+"""Share of the usual speed, in so many measurements in a row after so many at the usual one, below which a training is slow."""
 
 SLOW_SECONDS = 0.5
-"""Shorter looks say nothing about speed."""
+"""Shortest interval between measurements that speed is judged by."""
 
 GROWING_TIMES = 6
-"""Looks in a row at which memory has grown, before it is a trend."""
+"""Measurements in a row at which memory must have grown."""
 
 GAUSSIAN_BYTES = 4000
-"""Of memory that a Gaussian may rightly bring."""
+"""Bytes of memory that each added Gaussian accounts for."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """When a look was taken, and how much memory there was."""
+    """Time, size and used memory at one measurement."""
 
     step: int
     seconds: float
@@ -54,7 +55,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What the strategy did."""
+    """Number of Gaussians before and after a refinement, and how many changed."""
 
     before: int
     after: int
@@ -70,15 +71,16 @@ class Measurement:
     learned: float
 
 
-def idle(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
+def densification_idle(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
     """Refinements that never add or move a Gaussian, though there is room."""
     if len(done) < IDLE or any(each.changed for each in done) or done[-1].after >= config.max_gaussians:
         return None
     cause = f"No gradient is above grow_gradient ({config.grow_gradient:g})." if config.strategy == "default" else (
-        f"growth is {config.growth:g}." if config.growth * done[-1].after < 1 else "All Gaussians are transparent.")
+        f"grow_rate is {config.grow_rate:g}." if config.grow_rate * done[-1].after < 1 else "All Gaussians are transparent.")
     return Finding("warning", f"Densification adds nothing: {len(done)} refinements have left {done[-1].after:,} Gaussians as they were. "
                    f"{cause}", "Check the strategy's settings; without new Gaussians fine detail stays blurred.", "no_densification",
-                   float(len(done)))
+                   float(len(done)),
+                   code="health.nothing_added", values=values(refinements=len(done), gaussians=done[-1].after, cause=cause))
 
 
 def switched_off(config: TrainConfig, count: int) -> Finding | None:
@@ -88,46 +90,52 @@ def switched_off(config: TrainConfig, count: int) -> Finding | None:
             refinement_at(step, config) is not None for step in possible):
         return None
     return Finding("warning", f"Densification is off: refine_from is {config.refine_from:g}, refine_until {config.refine_until:g}.",
-                   "Without new Gaussians fine detail stays blurred; set refine_until above refine_from.", "no_densification")
+                   "Without new Gaussians fine detail stays blurred; set refine_until above refine_from.", "no_densification",
+                   code="health.densification_off", values=values(refine_from=config.refine_from, refine_until=config.refine_until))
 
 
-def runaway(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
-    """Gaussians that double and double again."""
+def runaway_growth(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
+    """The number of Gaussians grows too fast in several refinements in a row."""
     last = done[-RUNAWAY_TIMES:]
     if len(last) < RUNAWAY_TIMES or any(each.after < (1 + RUNAWAY) * each.before for each in last):
         return None
-    cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"growth is {config.growth:g}"
-    return Finding("warning", f"The Gaussians multiply without end: {last[0].before:,} have become {last[-1].after:,} in "
+    cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"grow_rate is {config.grow_rate:g}"
+    return Finding("warning", f"The number of Gaussians grows without limit: {last[0].before:,} have become {last[-1].after:,} in "
                    f"{RUNAWAY_TIMES} refinements; {cause}.", "Stop, and set it back to its default.", "runaway",
-                   round(last[-1].after / max(1, last[0].before), 1))
+                   round(last[-1].after / max(1, last[0].before), 1),
+                   code="health.runaway", values=values(before=last[0].before, after=last[-1].after, refinements=RUNAWAY_TIMES,
+                                                        cause=cause))
 
 
-def by_heart(measured: Sequence[Measurement]) -> Finding | None:
+def overfitting(measured: Sequence[Measurement]) -> Finding | None:
     """Held-out views that get worse while training views get better, in two measurements in a row."""
     if len(measured) < 3:
         return None
     best = max(measured[:-2], key=lambda each: each.held_out)
     if any(best.held_out - each.held_out < FALLEN or each.learned - best.learned < RISEN for each in measured[-2:]):
         return None
-    return Finding("warning", f"The training learns its photos by heart: since step {best.step} held-out views have lost "
+    return Finding("warning", f"The training is overfitting: since step {best.step} held-out views have lost "
                    f"{best.held_out - measured[-1].held_out:.1f} dB, those trained on have gained "
                    f"{measured[-1].learned - best.learned:.1f} dB.",
                    "Stop here, add photos from more sides, or lower max_gaussians and sh_degree.", "overfit",
-                   round(best.held_out - measured[-1].held_out, 2), fixes=("finish",))
+                   round(best.held_out - measured[-1].held_out, 2), fixes=("finish",),
+                   code="health.overfit", values=values(step=best.step, lost=best.held_out - measured[-1].held_out,
+                                                        gained=measured[-1].learned - best.learned))
 
 
-def still(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
-    """Nothing gets better any more, at full size and after the last refinement."""
+def plateaued(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
+    """The PSNR has stopped rising, at full size and after the last refinement."""
     settled = [each for each in measured if each.step > max(config.refine_until, config.half_until) * config.max_steps]
     last = settled[-STILL_TIMES:]
     if len(last) < STILL_TIMES or max(each.held_out for each in last) - last[0].held_out > STILL:
         return None
-    return Finding("info", f"Nothing gets better any more: since step {last[0].step} held-out views have gained "
+    return Finding("info", f"The quality has stopped improving: since step {last[0].step} held-out views have gained "
                    f"{last[-1].held_out - last[0].held_out:.2f} dB.", "You can finish early; the result is kept.", "plateau",
-                   round(last[-1].held_out - last[0].held_out, 3), fixes=("finish",))
+                   round(last[-1].held_out - last[0].held_out, 3), fixes=("finish",),
+                   code="health.plateau", values=values(step=last[0].step, gained=last[-1].held_out - last[0].held_out))
 
 
-def slowed(paces: Sequence[Pace]) -> Finding | None:
+def slowdown(paces: Sequence[Pace]) -> Finding | None:
     """Steps that take several times as long as they did at the same size of images."""
     same = [pace for pace in paces if pace.stage == paces[-1].stage]
     if len(same) <= SLOW_TIMES + SLOW_AFTER or same[-1].seconds - same[-1 - SLOW_TIMES].seconds < SLOW_SECONDS:
@@ -137,11 +145,11 @@ def slowed(paces: Sequence[Pace]) -> Finding | None:
     share = max(rates[-SLOW_TIMES:]) / max(1e-9, usual * min(1.0, count / max(1, same[-1].count)))
     return Finding("warning", f"Steps have become slow: {rates[-1]:.1f} a second instead of {usual:.1f}.",
                    "Another program may be using the processor or the graphics card, or the computer is hot or saves its battery.",
-                   "speed", round(share, 3)) if share < SLOW else None
+                   "speed", round(share, 3), code="health.slow", values=values(rate=rates[-1], usual=usual)) if share < SLOW else None
 
 
-def growing(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | None:
-    """Memory that grows from look to look and will not suffice to the end. `free` bytes are left."""
+def memory_growth(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | None:
+    """Memory that grows from measurement to measurement and will not suffice to the end. `free` bytes are left."""
     last = paces[-GROWING_TIMES:]
     held = [pace.memory - GAUSSIAN_BYTES * pace.count for pace in last]
     if len(last) < GROWING_TIMES or any(b <= a for a, b in pairwise(held)) or last[-1].step == last[0].step:
@@ -151,4 +159,4 @@ def growing(paces: Sequence[Pace], max_steps: int, free: float) -> Finding | Non
         return None
     return Finding("warning", f"The engine's memory grows by {each / 1e3:.0f} kB a step and will be used up at step "
                    f"{last[-1].step + int(free / each):,}.", "Stop before that and resume: a new engine begins with little memory.",
-                   "memory", round(each))
+                   "memory", round(each), code="health.memory_grows", values=values(bytes=each, step=last[-1].step + int(free / each)))

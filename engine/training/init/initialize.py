@@ -12,7 +12,7 @@ from ...core.errors import UserError
 from ...core.protocol.config import TrainConfig
 from ...core.splats.gaussians import Gaussians, concatenate, rgb_to_sh0
 from ..strategies.mcmc import logit
-from .depth_start import depth_gaussians
+from .depth_start import DepthTargets, depth_gaussians
 from .knn import neighbour_distance
 from .sky import sky_points
 
@@ -27,11 +27,14 @@ FARTHEST = 3.0
 """Times that splats of depth maps may be farther from the cameras than start points, or nearer: wrong units are off by a thousand."""
 
 
-def initial_gaussians(dataset: Dataset, config: TrainConfig) -> Gaussians:
-    """What a training begins with: splats of depth maps, or start points, and the sky. UserError for depth maps that are not there."""
+def initial_gaussians(dataset: Dataset, config: TrainConfig, targets: DepthTargets | None = None) -> Gaussians:
+    """What a training begins with: splats of depth maps, or start points, and the sky. UserError for depth maps that are not there.
+
+    `targets`: what of the depth maps is decoded already.
+    """
     cameras, sky = [view.camera for view in dataset.views], min(config.sky, config.max_gaussians // 2)
     if starts_from_depth(dataset, config):
-        made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed)
+        made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed, targets=targets)
         if made is not None and len(made) and _depth_fits(made, dataset, config):
             return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config)])
     rng = np.random.default_rng([config.seed, 2])

@@ -1,4 +1,4 @@
-"""How far points lie apart."""
+"""Distances between neighbouring points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Densification: where Gaussians are added, moved and given up."""
+"""Densification: where Gaussians are added, moved and pruned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def create_strategy(config: TrainConfig, scene_scale: float) -> Strategy:
     """The strategy that the settings ask for; `scene_scale` is the length in which sizes are measured."""
     match config.strategy:
         case "mcmc":
-            return MCMCStrategy(config.max_gaussians, config.growth)
+            return MCMCStrategy(config.max_gaussians, config.grow_rate)
         case "default":
-            return DefaultStrategy(config.max_gaussians, scene_scale, config.grow_gradient, config.reach_limit,
+            return DefaultStrategy(config.max_gaussians, scene_scale, config.grow_gradient, config.max_radius_2d,
                                    config.reset_every, config.refine_every)

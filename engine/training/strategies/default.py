@@ -31,7 +31,7 @@ HOPELESS = 3.0
 
 @dataclass(frozen=True)
 class DefaultStrategy:
-    """Densification where the image pulls hardest, pruning of what it does not need, and a hard cap.
+    """Densification by image-space gradients, pruning, and a hard cap.
 
     Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering", 2023, section 5.2, with the gradients of
     Ye et al., "AbsGS", 2024: absolute values are added up over the pixels, so that pulls to opposite sides do not cancel.
@@ -43,7 +43,7 @@ class DefaultStrategy:
     max_gaussians: int
     scene_scale: float
     grow_gradient: float = 4e-4
-    reach_limit: float = 0.0
+    max_radius_2d: float = 0.0
     reset_every: int = 3000
     refine_every: int = 100
 
@@ -57,28 +57,28 @@ class DefaultStrategy:
         return grown + int(to_prune.sum())
 
     def _chosen(self, model: Model, statistics: Statistics) -> np.ndarray:
-        """Rows that become two: the strongest mean gradients first, no more than there is room for."""
+        """Rows to clone or split, int [M]: the largest mean gradients first, no more than the cap allows."""
         mean = statistics.gradient / np.maximum(statistics.seen, 1)
         wanted = mean > self.grow_gradient
-        if self.reach_limit:
-            wanted |= statistics.radius > self.reach_limit
+        if self.max_radius_2d:
+            wanted |= statistics.radius > self.max_radius_2d
         rows = np.flatnonzero(wanted)
         room = max(0, self.max_gaussians - model.count)
         return np.sort(rows[np.argsort(-mean[rows], kind="stable")[:room]])
 
     def _doomed(self, model: Model, statistics: Statistics, step: int) -> np.ndarray:
-        """Mask [N] of what is given up: transparent, and once opacities were reset also what is huge in space or on the image."""
+        """Mask [N] of the rows to prune: transparent ones, and after the first opacity reset also those huge in space or on the image."""
         to_prune = sigmoid(model.read("opacities")) < DEAD_OPACITY
         if step >= self.reset_every:
             means = model.read("means")
             near = np.linalg.norm(means - np.median(means, axis=0), axis=1) < FAR * self.scene_scale
             to_prune |= near & (np.exp(model.read("scales").max(axis=1)) > HUGE * self.scene_scale)
-            if self.reach_limit:
-                to_prune |= statistics.radius > HOPELESS * self.reach_limit
+            if self.max_radius_2d:
+                to_prune |= statistics.radius > HOPELESS * self.max_radius_2d
         return to_prune
 
     def _grow(self, model: Model, chosen: np.ndarray, to_prune: np.ndarray, rng: np.random.Generator) -> int:
-        """Make two of each chosen row, and leave out the doomed. Returns how many rows became two."""
+        """Clone or split each chosen row and prune `to_prune`. Returns how many rows were cloned or split."""
         chosen = chosen[~to_prune[chosen]]
         kept = np.flatnonzero(~to_prune)
         if not len(kept):

@@ -23,18 +23,18 @@ class MCMCStrategy:
     Kheradmand et al., "3D Gaussian Splatting as Markov Chain Monte Carlo", 2024. A Gaussian that receives copies
     shares its opacity and size with them such that the image stays nearly the same (equation 9).
 
-        MCMCStrategy(max_gaussians=40_000, growth=0.05).refine(model, np.random.default_rng(0), step=600)
+        MCMCStrategy(max_gaussians=40_000, grow_rate=0.05).refine(model, np.random.default_rng(0), step=600)
     """
 
     max_gaussians: int
-    growth: float
+    grow_rate: float
 
     def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
-        """Move the dead and add new ones, the same way at every step. Returns how many Gaussians were moved or added."""
+        """Relocate dead Gaussians and add new ones. Returns how many were moved or added."""
         opacity = sigmoid(model.read("opacities"))  # [N]
         alive = np.flatnonzero(opacity > DEAD_OPACITY)
         dead = np.flatnonzero(opacity <= DEAD_OPACITY)
-        added = max(0, min(self.max_gaussians - len(opacity), int(self.growth * len(opacity))))
+        added = max(0, min(self.max_gaussians - len(opacity), int(self.grow_rate * len(opacity))))
         moved = len(dead) + added
         if not moved or not len(alive):
             return 0

@@ -150,8 +150,8 @@ def test_what_cannot_work_is_refused_before_anything_begins(desk: Desk, monkeypa
     (foreign / "mine.txt").write_text("mine")
     two.directory = str(foreign)
     refused("holds other files")
-    two.directory = "/proc/forbidden"
-    refused("/proc/forbidden")
+    two.directory = str(foreign / "mine.txt" / "below")
+    refused("mine.txt")
     two.directory = good
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:

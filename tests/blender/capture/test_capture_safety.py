@@ -46,6 +46,40 @@ def test_stopping_keeps_a_clearly_incomplete_dataset(fresh_scene: bpy.types.Scen
     assert len(dataset.views) == 2 and len(dataset.points) > 0
 
 
+def test_a_killed_capture_keeps_every_view(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Nothing runs after the kill: what lies on the disk is read as a dataset, and captured anew without a trace."""
+    ball_scene(cameras=4)
+    folder, copy = tmp_path / "dataset", tmp_path / "killed"
+    running = steps(folder, depth=True, normals=True)
+    while next(running).done < 3:
+        pass
+    shutil.copytree(folder, copy)
+    running.close()
+    with open(copy / "frames.jsonl", "a") as journal:
+        journal.write('{"file_path": "images/00')
+    read = module("engine.core.datasets.transforms_json").read_transforms
+    killed, closed = read(copy), read(folder)
+    assert not killed.complete and [view.name for view in killed.views] == ["0001.png", "0002.png", "0003.png"]
+    assert [view.held_out for view in killed.views] == [view.held_out for view in closed.views]
+    for one, other in zip(killed.views, closed.views, strict=True):
+        assert one.depth and one.normals and one.depth.is_file() and one.normals.is_file()
+        assert (one.camera.camera_to_world == other.camera.camera_to_world).all() and one.camera.fl_x == other.camera.fl_x
+    assert not (folder / "frames.jsonl").exists()
+    capture(copy)
+    assert sorted(folder_contents(copy)) == [*(f"images/000{n}.png" for n in (1, 2, 3, 4)), "points3d.ply", "transforms.json"]
+
+
+def test_transforms_are_not_written_for_every_view(
+    fresh_scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files, written = module("engine.core.datasets.transforms_json"), []
+    original = files.write_text
+    monkeypatch.setattr(files, "write_text", lambda path, text: written.append(len(text)) or original(path, text))
+    ball_scene(cameras=6)
+    capture(tmp_path, points=0, resolution=16, samples=1)
+    assert len(written) == 3, "at the beginning, when all is rendered, and when it is marked as complete"
+
+
 def test_an_error_keeps_what_was_rendered(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
     ball_scene(cameras=3)
     unusual_settings(fresh_scene)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +18,7 @@ from ..panels.test_panels import Layout
 pytest.importorskip("uvicorn", reason="the server's packages are not installed beside this Blender")
 pytest.importorskip("tyro", reason="the command line's packages are not installed beside this Blender")
 
+from tests.processes import kill
 from tests.scenes import write_ball_dataset
 from tests.server.serving import TOKEN, Server
 
@@ -67,19 +66,19 @@ def test_a_training_at_the_rented_engine_comes_into_the_scene(desk: Desk) -> Non
 
 def test_a_training_is_deleted_at_the_engine_and_stays_here(desk: Desk, server: Server) -> None:
     train(desk, 50)
-    assert not bpy.ops.splatwright.delete_there.poll()
+    assert not bpy.ops.splatwright.delete_remote_job.poll()
     desk.wait(lambda: desk.job.state.value == "finished" and desk.job.imported)
     layout = Layout()
     module("addon.panels.train").draw_outcome(layout, desk.job)
-    assert "delete_there" in layout.operators
+    assert "delete_remote_job" in layout.operators
     there = set(server.jobs().glob("*/job.json"))
-    assert bpy.ops.splatwright.delete_there() == {"FINISHED"}
+    assert bpy.ops.splatwright.delete_remote_job() == {"FINISHED"}
     desk.wait(lambda: not desk.job.kept_there)
     assert len(set(server.jobs().glob("*/job.json"))) == len(there) - 1
-    assert desk.splats() is not None and desk.folder.joinpath("result.ply").exists() and not bpy.ops.splatwright.delete_there.poll()
+    assert desk.splats() is not None and desk.folder.joinpath("result.ply").exists() and not bpy.ops.splatwright.delete_remote_job.poll()
     layout = Layout()
     module("addon.panels.train").draw_outcome(layout, desk.job)
-    assert "delete_there" not in layout.operators
+    assert "delete_remote_job" not in layout.operators
 
 
 def test_pause_stop_and_what_the_panel_says(desk: Desk) -> None:
@@ -107,7 +106,7 @@ def test_blender_reopens_and_finds_the_training(desk: Desk, server: Server) -> N
     desk.wait(lambda: desk.job is not None and desk.job.state.value == "running")
     worker = next(server.folder.glob("clients/*/jobs/*/heartbeat"))
     before = desk.job.step
-    os.kill(json.loads(worker.read_text())["pid"], signal.SIGKILL)
+    kill(json.loads(worker.read_text())["pid"])
     desk.wait(lambda: desk.job.step > before + 100)
     bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.state.value == "finished")
@@ -120,7 +119,7 @@ def test_the_list_in_the_preferences(desk: Desk, server: Server) -> None:
     assert first.number != second.number
     second.url = "http://127.0.0.1:1"
     assert remote.ask(first.address())[0] and not remote.ask(second.address())[0]
-    remote._ask(first.number, first.address())
+    remote.begin_asking(first.number, first.address()).join()
     layout = Layout()
     remote.draw(layout, desk.preferences)
     assert layout.properties == ["engine", *["name", "url", "token", "certificate"] * 2]
@@ -149,8 +148,8 @@ def test_no_network_without_leave(desk: Desk) -> None:
 
 def test_the_self_check_is_about_this_computer(desk: Desk) -> None:
     """Whatever engine is chosen to train on."""
-    assert bpy.ops.splatwright.diagnose() == {"FINISHED"}
+    assert bpy.ops.splatwright.self_check() == {"FINISHED"}
     self_check_result = module("addon.engines.self_check")
     desk.wait(lambda: not self_check_result.running())
     assert "Built-in engine" in {row.subject for row in self_check_result.result().rows}
-    self_check_result.unregister()
+    self_check_result.close()

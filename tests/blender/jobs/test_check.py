@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
+from tests.fakes.programs import program
 from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.untyped import bpy
 
@@ -86,7 +87,7 @@ def test_a_sound_dataset_is_said_to_be_sound(desk: Desk, tmp_path: Path) -> None
     bpy.context.scene.splatwright.train.dataset = str(sound_dataset(tmp_path / "sound").folder)
     check()
     said = drawn("check", "addon.panels.check").text
-    assert "Nothing suspicious found." in said and "A training needs about" in said and "min" in said
+    assert "Nothing suspicious was found." in said and "A training needs about" in said and "min" in said
 
 
 def test_no_dataset_and_no_images_are_one_sentence(desk: Desk, tmp_path: Path) -> None:
@@ -101,9 +102,7 @@ def test_no_dataset_and_no_images_are_one_sentence(desk: Desk, tmp_path: Path) -
 
 
 def test_an_engine_that_crashes_is_said(planted: Path, tmp_path: Path) -> None:
-    script = tmp_path / "crash"
-    script.write_text("#!/bin/sh\nexit 3\n")
-    script.chmod(0o755)
+    script = program(tmp_path, "crash", "raise SystemExit(3)")
     module("addon.engines.locations").preferences().python = str(script)
     with pytest.raises(RuntimeError, match="ended before it was done"):
         bpy.ops.splatwright.check_dataset()
@@ -113,7 +112,7 @@ def test_a_check_under_way_ends_with_the_extension(planted: Path) -> None:
     checks = module("addon.jobs.dataset_check")
     process = checks.start(bpy.context.scene).process
     assert "Looking at images" in drawn("check", "addon.panels.check").text and bpy.app.timers.is_registered(checks.poll)
-    checks.unregister()
+    module("addon.ui.background").unregister()
     assert process.poll() is not None and not bpy.app.timers.is_registered(checks.poll)
 
 
@@ -153,7 +152,7 @@ def cube(desk: Desk, tmp_path: Path) -> bpy.types.Object:
 
 
 def counts_of(cube: bpy.types.Object, cameras: list[Any]) -> np.ndarray:
-    coverage = module("addon.capture.coverage")
+    coverage = module("addon.capture.surface_coverage")
     surfaces = [surface for surface in coverage.visible_surfaces(bpy.context) if surface.target == cube]
     return coverage.count_views(bpy.context, surfaces, cameras)[0]
 
@@ -177,7 +176,7 @@ def test_fine_meshes_are_sampled(cube: bpy.types.Object, monkeypatch: pytest.Mon
     bpy.ops.mesh.subdivide(number_cuts=7)
     bpy.ops.object.mode_set(mode="OBJECT")
     exact = counts_of(cube, [camera_at(4, 0, 0.1), camera_at(0, 0.1, 5)])
-    monkeypatch.setattr(module("addon.capture.coverage"), "MOST_FACES", 128)
+    monkeypatch.setattr(module("addon.capture.surface_coverage"), "MOST_FACES", 128)
     sampled = counts_of(cube, [camera_at(4, 0, 0.1), camera_at(0, 0.1, 5)])
     assert len(exact) == len(sampled) == 384 and (exact == sampled).mean() > 0.85
 

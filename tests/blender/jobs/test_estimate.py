@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.programs import program
 from tests.scenes import write_ball_dataset
 from tests.untyped import bpy
 
@@ -81,9 +82,7 @@ def test_no_dataset_and_an_engine_that_crashes_are_one_sentence(desk: Desk, tmp_
     with pytest.raises(RuntimeError, match="There is no dataset yet"):
         bpy.ops.splatwright.estimate()
     bpy.context.scene.splatwright.train.dataset = str(desk.dataset)
-    script = tmp_path / "crash"
-    script.write_text("#!/bin/sh\nexit 3\n")
-    script.chmod(0o755)
+    script = program(tmp_path, "crash", "raise SystemExit(3)")
     desk.use(script)
     with pytest.raises(RuntimeError, match="ended before it was done"):
         bpy.ops.splatwright.estimate()

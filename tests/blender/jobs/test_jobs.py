@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -249,7 +250,7 @@ def test_an_earlier_training_can_be_shown_in_another_file(desk: Desk) -> None:
     desk.train("happy")
     desk.wait(lambda: desk.job.imported)
     empty_scene()
-    bpy.ops.splatwright.watch(job=desk.name)
+    bpy.ops.splatwright.open_earlier_training(job=desk.name)
     desk.wait(lambda: desk.job.imported)
     assert splat_count(desk) == FINAL_SPLATS
 
@@ -295,22 +296,22 @@ def test_a_converted_object_is_left_alone(desk: Desk) -> None:
     assert splat_count(desk) == FINAL_SPLATS and mesh.type == "MESH"
 
 
+COST = 0.1  # s
+
+
 def test_previews_take_a_fifth_of_the_time_at_most(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    spent = []
+    begun: list[float] = []
     read = module("addon.jobs.training_results").read_ply
 
     def costly(path: Path) -> object:
-        spent.append(0.1)
-        time.sleep(0.1)
+        begun.append(time.monotonic())
+        time.sleep(COST)
         return read(path)
 
     monkeypatch.setattr(module("addon.jobs.training_results"), "read_ply", costly)
     desk.train("slow")
-    desk.wait(lambda: bool(spent))
-    start = time.monotonic()
-    spent.clear()
-    desk.turn(3.0)
-    assert spent and sum(spent) / (time.monotonic() - start) < 0.25
+    desk.wait(lambda: len(begun) > 4)
+    assert all(following - one >= 5 * COST for one, following in pairwise(begun)), "however slow the computer is"
 
 
 def test_reading_keeps_to_its_budget(desk: Desk) -> None:
@@ -319,9 +320,8 @@ def test_reading_keeps_to_its_budget(desk: Desk) -> None:
     line = (desk.folder / "events.jsonl").read_text().splitlines()[2]
     (desk.folder / "events.jsonl").write_text((line + "\n") * 100_000)
     job = module("addon.jobs.job_status").WatchedJob(desk.name, desk.jobs.engine())
-    start = time.monotonic()
-    assert not job.follow(start + desk.jobs.BUDGET_SECONDS)
-    assert time.monotonic() - start < 0.2 and 0 < job.cursor < (desk.folder / "events.jsonl").stat().st_size
+    assert not job.follow(time.monotonic() + desk.jobs.BUDGET_SECONDS)
+    assert 0 < job.cursor < (desk.folder / "events.jsonl").stat().st_size
 
 
 def test_disabling_leaves_no_timer_and_no_handler(desk: Desk) -> None:

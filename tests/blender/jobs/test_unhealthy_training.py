@@ -32,7 +32,7 @@ def train_sick(desk: Desk, **changes: object) -> None:
 
 
 def test_a_sick_training_pauses_and_the_panel_says_why(desk: Desk) -> None:
-    train_sick(desk, trial=False)
+    train_sick(desk, smoke_test=False)
     desk.wait(lambda: desk.job.state.value == "paused")
     layout = drawn("train")
     assert "paused by itself" in layout.text and layout.text.count("have become transparent. opacity_regularisation is 10") == 1
@@ -54,14 +54,14 @@ def test_the_trial_fails_in_a_sentence(desk: Desk) -> None:
 def test_a_training_that_stands_still_offers_to_finish(desk: Desk) -> None:
     desk.train("slow")
     desk.wait(lambda: desk.job.step > 0)
-    desk.job.note(module("engine.core.protocol.events").Finding("info", "Nothing gets better any more.", "You can finish early.", "plateau",
-                                                       fixes=("finish",)))
+    desk.job.apply(module("engine.core.protocol.events").Finding("info", "Nothing gets better any more.", "You can finish early.",
+                                                                         "plateau", fixes=("finish",)))
     assert drawn("train").operators.count("stop") == 2
 
 
 def test_trial_and_pause_can_be_switched_off(desk: Desk) -> None:
     settings = bpy.context.scene.splatwright.train
-    assert settings.to_config().trial and settings.to_config().pause_when_sick
+    assert settings.to_config().smoke_test and settings.to_config().pause_on_failure
     settings.trial = settings.pause_when_sick = False
-    assert not settings.to_config().trial and not settings.to_config().pause_when_sick
+    assert not settings.to_config().smoke_test and not settings.to_config().pause_on_failure
     assert {"trial", "pause_when_sick"} <= set(drawn("train_more").properties)

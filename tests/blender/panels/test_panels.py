@@ -264,7 +264,8 @@ def test_background_is_the_requests() -> None:
 def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
     config, preset = module("engine.core.protocol.config").TrainConfig, module("engine.core.protocol.config").PRESETS["preview"]
     assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
-    shown = set(module("addon.properties").TrainSettings.__annotations__) - {"dataset", "preset"}
+    former = module("engine.core.former_names").SETTINGS
+    shown = {former.get(name, name) for name in module("addon.properties").TrainSettings.__annotations__} - {"dataset", "preset"}
     assert shown <= {field.name for field in fields(config)}
 
 
@@ -295,13 +296,13 @@ def test_the_engine_is_checked_when_a_panel_wants_to_know(desk: Desk, behaviour:
     desk.use(fake_python(desk.root / "engines", behaviour))
     assert status.status() is status.UNKNOWN
     drawn("train")
-    assert bpy.app.timers.is_registered(status.tick)
-    while status.tick() is not None:
+    assert bpy.app.timers.is_registered(status.poll)
+    while status.poll() is not None:
         time.sleep(0.02)
     assert status.status().state.name == state
     assert ("Reinstall the extension." if state == "BROKEN" else "engine is ready") in drawn("train").text
-    status.unregister()
-    assert not bpy.app.timers.is_registered(status.tick)
+    status.close()
+    assert not bpy.app.timers.is_registered(status.poll)
 
 
 @pytest.mark.parametrize("command", [["no-such-program"], ["false"], ["echo", "hello"], ["echo", "[]"], ["echo", "{}"], ["true"]])

@@ -62,3 +62,14 @@ def test_a_damaged_picture_is_one_sentence(dataset: Path) -> None:
     with pytest.raises(RuntimeError, match=victim.name):
         bpy.ops.splatwright.convert_images()
     assert not (dataset.with_name(dataset.name + "_png") / "transforms.json").exists()
+
+
+def test_linear_light_becomes_display_values(tmp_path: Path) -> None:
+    image = bpy.data.images.new("light", 2, 1, float_buffer=True)
+    image.colorspace_settings.name = "Non-Color"
+    image.pixels.foreach_set(np.array([0.2140, 0.2140, 0.2140, 1, 7.5, 7.5, 7.5, 1], np.float32))
+    image.file_format, image.filepath_raw = "OPEN_EXR", str(tmp_path / "light.exr")
+    image.save()
+    bpy.data.images.remove(image)
+    pixels = module("addon.photos.convert_images")._pixels(tmp_path / "light.exr")
+    assert np.abs(pixels[0, :, :3].astype(int) - [[127] * 3, [255] * 3]).max() <= 1

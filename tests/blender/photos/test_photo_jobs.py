@@ -59,7 +59,7 @@ def test_frames_from_a_video_become_the_photos(desk: Desk, tmp_path: Path) -> No
     taken = sorted(Path(photos.directory).glob("*.jpg"))
     assert len(taken) == 5 and taken[0].name == "Видео 一_00001.jpg"
     layout = drawn()
-    assert "5 pictures were taken" in layout.text and "sharpest of 20 frames" in layout.text
+    assert "5 frames were extracted" in layout.text and "sharpest of 20 in" in layout.text
     assert bpy.context.scene.splatwright.job == "", "no training"
 
 
@@ -73,16 +73,16 @@ def test_cameras_from_photos_come_into_the_scene(desk: Desk, tmp_path: Path) -> 
     assert bpy.ops.splatwright.cameras_from_photos() == {"FINISHED"}
     seen = set()
     wait(lambda: seen.add(drawn().text) or job().imported)
-    assert any("Comparing photos" in text or "Finding features" in text for text in seen)
+    assert any("Matching photos" in text or "Extracting features" in text for text in seen)
     photos = module("addon.photos.posed_photos")
     root = photos.roots()[0]
     assert root.name == "снимки"
     assert len(photos.photo_cameras(root.children)) == 8 == job().posed.placed and photos.sparse_cloud(root) is not None
     assert bpy.context.scene.splatwright.train.dataset == root.splatwright.dataset
     layout = drawn()
-    assert "8 of 8 photos have a camera" in layout.text and "show_photo_report" in layout.operators
+    assert "8 of 8 photos are registered" in layout.text and "show_photo_report" in layout.operators
     assert bpy.ops.splatwright.show_photo_report() == {"FINISHED"}
-    assert "8 of 8 photos have a camera" in bpy.data.texts["poses.txt"].as_string()
+    assert "8 of 8 photos are registered" in bpy.data.texts["poses.txt"].as_string()
     assert min(bpy.data.images["poses.png"].size) > 100
     assert job().name not in [name for name, *_ in module("addon.operators.training")._earlier(None, bpy.context)]
 
@@ -95,14 +95,14 @@ def test_stopped_and_resumed(desk: Desk, tmp_path: Path) -> None:
     desk.use(fake_python(tmp_path / "engines", "patient_photos"))
     bpy.context.scene.splatwright.photos.directory = str(tmp_path / "photos")
     bpy.ops.splatwright.cameras_from_photos()
-    wait(lambda: job().stage == "finding features")
+    wait(lambda: job().stage == "extracting features")
     layout = drawn()
-    assert "Finding features 3 of 10, 7 s left" in layout.text and layout.progress_factor == pytest.approx(0.3)
+    assert "Extracting features 3 of 10, 7 s left" in layout.text and layout.progress_factor == pytest.approx(0.3)
     assert bpy.ops.splatwright.stop_photos() == {"FINISHED"} and "Finishing" in drawn().text
     wait(lambda: not job().state.alive)
     assert "Stopped" in drawn().text and "resume_photos" in drawn().operators and not module("addon.photos.posed_photos").roots()
     assert bpy.ops.splatwright.resume_photos() == {"FINISHED"}
-    wait(lambda: job().state.alive and job().stage == "finding features")
+    wait(lambda: job().state.alive and job().stage == "extracting features")
     bpy.ops.splatwright.stop_photos()
     wait(lambda: not job().state.alive)
 
@@ -128,7 +128,7 @@ def test_a_file_that_is_opened_again_knows_its_work(desk: Desk, tmp_path: Path) 
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     assert job() is not None and job().name == name and job().photos
-    wait(lambda: job().stage == "finding features")
+    wait(lambda: job().stage == "extracting features")
     bpy.ops.splatwright.stop_photos()
     wait(lambda: not job().state.alive)
 

@@ -12,9 +12,8 @@ from mathutils import Euler, Matrix, Vector
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
+from tests.data import DATA, needs
 from tests.untyped import bpy
-
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "splats"
 
 
 @pytest.fixture
@@ -207,12 +206,12 @@ def test_import_in_edit_mode_leaves_the_mode(export: ModuleType, tmp_path: Path)
     bpy.ops.object.mode_set(mode="OBJECT")
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real splat files are not beside the checkout")
+@needs("splats")
 @pytest.mark.parametrize("name", ["train-1000_graphdeco_sh3.ply", "playbot_lod3_sh2_CONVERTED.ply"])
 def test_real_files_come_back(export: ModuleType, tmp_path: Path, name: str) -> None:
-    bpy.ops.splatwright.import_splats(filepath=str(DATA / name))
+    bpy.ops.splatwright.import_splats(filepath=str(DATA / "splats" / name))
     bpy.ops.splatwright.export_splats(filepath=str(tmp_path / "again.ply"))
-    assert_same(read(tmp_path / "again.ply"), read(DATA / name))
+    assert_same(read(tmp_path / "again.ply"), read(DATA / "splats" / name))
 
 
 def test_menus_hold_the_entries_only_while_enabled(export: ModuleType, extension: str) -> None:

@@ -15,9 +15,10 @@ from plyfile import PlyData, PlyElement
 
 from tests.blender.conftest import empty_scene, module
 from tests.blender.splats.splat_samples import changed, some_gaussians
+from tests.data import DATA, needs
 from tests.untyped import bpy
 
-REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "splats"
+REAL = DATA / "splats"
 SUFFIXES = {"PLY": ".ply", "COMPRESSED_PLY": ".compressed.ply", "SPZ": ".spz", "SPZ_3": ".spz", "SPLAT": ".splat"}
 
 
@@ -60,14 +61,14 @@ def assert_exact(path: Path, again: Path) -> None:
         assert (np.abs(after[name].astype(float) - before[name]) <= 1e-6 * size).all(), name
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real splat files are not beside the checkout")
+@needs("splats")
 @pytest.mark.parametrize("name", ["train-1000_graphdeco_sh3.ply", "playbot_lod3_sh2_CONVERTED.ply"])
 def test_a_real_ply_comes_back_exactly(formats: ModuleType, tmp_path: Path, name: str) -> None:
     imported(REAL / name)
     assert_exact(REAL / name, exported(tmp_path / "again.ply"))
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real splat files are not beside the checkout")
+@needs("splats")
 def test_a_real_ply_in_blenders_axes_comes_back_bit_by_bit_but_for_rounding(formats: ModuleType, tmp_path: Path) -> None:
     """Without a change of axes every single value keeps its first six digits, quaternions and harmonics too."""
     path = REAL / "train-1000_graphdeco_sh3.ply"

@@ -110,3 +110,38 @@ def test_a_dialog_starts_the_loading_and_a_script_gets_its_objects_at_once(files
     operators.SPLATWRIGHT_OT_import_splats.execute(operator, bpy.context)
     assert asked == [{"directory": "", "files": [{"name": str(path)} for path in files], "axes": "OPENGL", "link": True}]
     assert bpy.ops.splatwright.import_splats(filepath=str(files[0])) == {"FINISHED"} and bpy.context.object.name == "one"
+
+
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_display_and_material_are_made_once(
+    fresh_scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, antialiased: bool,
+) -> None:
+    """However many settings the file changes, and when another state of it is shown."""
+    display, importing = module("addon.splats.display"), module("addon.splats.importing")
+    calls: list[str] = []
+    for place, name in ((display, "radii"), (display, "turns"), (display.material, "material"), (display.thinning, "thin")):
+        original = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *rest, name=name, original=original: calls.append(name) or original(*rest))
+    paths = [tmp_path / "plain.ply", tmp_path / "other.ply"]
+    for path, value in zip(paths, (antialiased, not antialiased), strict=True):
+        module("engine.core.formats.registry").write_splats(path, some_gaussians(50), antialiased=value)
+    once = ["thin"] if display.draws_natively() else ["material", "radii", "thin", "turns"]
+    made, _ = importing.import_splats(paths[0])
+    assert sorted(calls) == once and made.splatwright.antialiased == antialiased
+    calls.clear()
+    importing.fill_splat_object(made, module("engine.core.formats.registry").read_splats(paths[1]))
+    assert sorted(calls) == once and made.splatwright.antialiased != antialiased
+    if not display.draws_natively():
+        assert made.data.materials[0] == display.material.material("SPLATS", 3, not antialiased)
+    calls.clear()
+    made.splatwright.antialiased = antialiased
+    assert sorted(calls) == once
+
+
+def test_an_error_on_the_way_leaves_the_object_to_be_shown(fresh_scene: bpy.types.Scene) -> None:
+    display = module("addon.splats.display")
+    made = module("addon.splats.splat_object").create_splat_object("Splats", some_gaussians(5))
+    with pytest.raises(KeyError), display.shown_once(made):
+        raise KeyError
+    made.splatwright.display = "POINTS"
+    assert display.draws_natively() or made.data.materials[0].name == "Splatwright Points"

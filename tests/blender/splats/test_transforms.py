@@ -62,7 +62,7 @@ def test_applied_splats_look_the_same(splat_object: ModuleType, scale: tuple[flo
     place, turn, size = made.matrix_basis.decompose()
     assert parts[0] == (place.length < 1e-6) and (not parts[2] or np.allclose(size, 1, atol=1e-6))
     assert not parts[1] or turn.angle < 1e-6
-    assert not module("addon.splats.unapplied_transform").is_stale(made)
+    assert not module("addon.splats.unapplied_transform").has_unapplied_transform(made)
 
 
 def test_operator_and_function_do_the_same(splat_object: ModuleType) -> None:
@@ -138,32 +138,32 @@ def apply_as_blender_does(made: bpy.types.Object) -> None:
 
 
 @pytest.mark.parametrize("scale", [(1, 1, 1), (2, 2, 2), (1, 2, 0.5), (-1, 1, 1)])
-def test_blenders_own_is_noticed_and_mended(splat_object: ModuleType, scale: tuple[float, float, float]) -> None:
+def test_blenders_own_is_noticed_and_fixed(splat_object: ModuleType, scale: tuple[float, float, float]) -> None:
     made = put(splats(some_gaussians()), scale)
-    before, stale = seen(made), module("addon.splats.unapplied_transform")
-    assert not stale.is_stale(made)
+    before, unapplied = seen(made), module("addon.splats.unapplied_transform")
+    assert not unapplied.has_unapplied_transform(made)
     apply_as_blender_does(made)
     assert made.matrix_world.is_identity and np.allclose(seen(made).means, before.means, atol=1e-5)
-    assert not np.allclose(covariances(seen(made)), covariances(before), atol=1e-4), "only then there is something to mend"
-    assert stale.is_stale(made)
-    assert bpy.ops.splatwright.mend_splats() == {"FINISHED"}
+    assert not np.allclose(covariances(seen(made)), covariances(before), atol=1e-4), "only then there is something to fix"
+    assert unapplied.has_unapplied_transform(made)
+    assert bpy.ops.splatwright.fix_unapplied_transform() == {"FINISHED"}
     assert_looks_same(seen(made), before)
-    assert not stale.is_stale(made)
-    with pytest.raises(RuntimeError, match="nothing to mend"):
-        bpy.ops.splatwright.mend_splats()
+    assert not unapplied.has_unapplied_transform(made)
+    with pytest.raises(RuntimeError, match="nothing to fix"):
+        bpy.ops.splatwright.fix_unapplied_transform()
 
 
-def test_joined_splats_are_noticed_and_mended(splat_object: ModuleType) -> None:
+def test_joined_splats_are_noticed_and_fixed(splat_object: ModuleType) -> None:
     """Blender's Join moves the points of the other objects into the active one's frame, and nothing else."""
     one, other = splats(some_gaussians(40)), put(splats(some_gaussians(30, seed=1), "Other"), (1, 2, 0.5))
     before = seen(one, other)
     bpy.context.view_layer.objects.active = one
     assert bpy.ops.object.join() == {"FINISHED"}
     bpy.context.view_layer.update()
-    assert module("addon.splats.unapplied_transform").is_stale(one)
-    bpy.ops.splatwright.mend_splats()
+    assert module("addon.splats.unapplied_transform").has_unapplied_transform(one)
+    bpy.ops.splatwright.fix_unapplied_transform()
     assert_looks_same(seen(one), before)
-    assert not module("addon.splats.unapplied_transform").is_stale(one)
+    assert not module("addon.splats.unapplied_transform").has_unapplied_transform(one)
 
 
 def test_deletions_before_it_do_no_harm(splat_object: ModuleType) -> None:
@@ -171,21 +171,21 @@ def test_deletions_before_it_do_no_harm(splat_object: ModuleType) -> None:
     module("addon.splats.subsets").keep_points(made, np.arange(200) % 3 == 0)
     before = seen(made)
     apply_as_blender_does(made)
-    bpy.ops.splatwright.mend_splats()
+    bpy.ops.splatwright.fix_unapplied_transform()
     assert_looks_same(seen(made), before)
 
 
 def test_what_is_no_apply_is_not_called_one(splat_object: ModuleType) -> None:
     """Shifting everything needs nothing; points moved one by one, or a position that is NaN, tell nothing."""
-    layers, stale = module("addon.splats.attributes"), module("addon.splats.unapplied_transform")
+    layers, unapplied = module("addon.splats.attributes"), module("addon.splats.unapplied_transform")
     made = splats(some_gaussians())
     positions = layers.read_layer(made.data, "position")
     for moved in (positions + np.float32(5), positions + np.random.default_rng(1).normal(0, 0.1, positions.shape), positions * np.nan):
         layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", moved)})
-        assert not stale.is_stale(made) and stale.missed_map(made.data) is None
+        assert not unapplied.has_unapplied_transform(made) and unapplied.find_unapplied_transform(made.data) is None
     made.data.attributes.remove(made.data.attributes["splatwright:rest"])
-    assert not stale.is_stale(made), "splats of other programs"
-    assert not stale.is_stale(splats(some_gaussians(0)))
+    assert not unapplied.has_unapplied_transform(made), "splats of other programs"
+    assert not unapplied.has_unapplied_transform(splats(some_gaussians(0)))
 
 
 def test_export_warns(splat_object: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -274,7 +274,8 @@ def test_one_file_each(splat_object: ModuleType, tmp_path: Path) -> None:
 
 
 def test_one_empty_object_stops_all_files(splat_object: ModuleType, tmp_path: Path) -> None:
-    splats(some_gaussians(5), "Chair"), splats(some_gaussians(0), "Nothing")
+    splats(some_gaussians(5), "Chair")
+    splats(some_gaussians(0), "Nothing")
     with pytest.raises(RuntimeError, match="Nothing holds no splats"):
         bpy.ops.splatwright.export_splats(filepath=str(tmp_path / "layout.ply"), each=True)
     assert not list(tmp_path.iterdir())

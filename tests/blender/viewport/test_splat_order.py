@@ -40,7 +40,7 @@ def request(order: ModuleType, angle: float = 0.0, layout: str = "all", counts: 
     row = np.array([np.cos(angle), np.sin(angle), 0.2, 5.0])
     first = [0, *np.cumsum(counts)[:-1].tolist()]
     clouds = [rng.normal(size=(count, 3)).astype(np.float32) for count in counts]
-    parts = tuple(order.Part(means, start, row) for means, start in zip(clouds, first, strict=True))
+    parts = tuple(order.SortedPart(means, start, row) for means, start in zip(clouds, first, strict=True))
     return order.SortRequest(layout, parts, True)
 
 

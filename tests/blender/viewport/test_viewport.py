@@ -229,7 +229,7 @@ def test_a_failure_is_told_in_a_sentence(viewport: ModuleType, monkeypatch: pyte
     def fail(context: bpy.types.Context) -> None:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(viewport, "running", viewport.Drawing())
+    monkeypatch.setattr(viewport, "running", viewport.ViewportDrawing())
     monkeypatch.setattr(viewport.running, "draw", fail)
     viewport._draw()
     assert viewport.failure() == "Splats cannot be drawn in the viewport: no memory"

@@ -21,9 +21,9 @@ from engine.core.datasets.dataset import Dataset
 from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
 from engine.core.formats.ply import write_ply
+from tests.data import real
 from tests.scenes import colored_ball
 
-DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 PARAMS = {
     "SIMPLE_PINHOLE": [900.0, 512, 384], "PINHOLE": [900.0, 910, 500, 380], "SIMPLE_RADIAL": [900.0, 512, 384, 0.05],
     "RADIAL": [900.0, 512, 384, 0.05, -0.02], "OPENCV": [900.0, 910, 500, 380, 0.05, -0.02, 0.001, -0.002],
@@ -95,9 +95,7 @@ def test_rigs_of_several_cameras(tmp_path: Path, text: bool, with_rig_files: boo
 
 @pytest.mark.parametrize("name", ["banana", "snowmiku"])
 def test_points_of_real_models_lie_inside_their_images(name: str) -> None:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"shared/data/{name} is not beside this checkout")
-    dataset, model = read_dataset(DATA / name), pycolmap.Reconstruction(DATA / name / "sparse/0")
+    dataset, model = read_dataset(real(name)), pycolmap.Reconstruction(real(name) / "sparse/0")
     assert dataset.complete and len(dataset.views) == model.num_reg_images() and dataset.points is not None
     assert_parity(dataset, model)
     views = {view.name: view.camera for view in dataset.views}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,17 +19,12 @@ from engine.core.formats.ply import read_ply, write_ply
 from engine.core.splats.gaussians import Gaussians
 from engine.core.splats.transform import PLY_TO_BLENDER, transform_gaussians
 from tests.core.splats.numpy_splats import covariances
+from tests.data import real
 from tests.scenes import colored_ball
+from tests.speed import cost
 
-REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "splats"
 REAL_FILES = {"train-1000_graphdeco_sh3.ply": (1000, 3), "playbot_lod3_sh2_CONVERTED.ply": (31000, 2)}
 NAMES = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
-
-
-def real(name: str) -> Path:
-    if not (REAL / name).exists():
-        pytest.skip(f"{REAL / name} is not here")
-    return REAL / name
 
 
 def splat_table(count: int = 5, names: tuple[str, ...] = NAMES, kind: str = "f4") -> np.ndarray:
@@ -165,17 +159,17 @@ def test_axes_can_be_forced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", REAL_FILES)
 def test_real_file(name: str, tmp_path: Path) -> None:
     count, degree = REAL_FILES[name]
-    read = read_ply(real(name))
+    read = read_ply(real(f"splats/{name}"))
     assert (len(read.gaussians), read.gaussians.sh_degree, read.dropped, read.axes) == (count, degree, 0, "SUPERSPLAT")
     write_ply(tmp_path / "again.ply", read.gaussians)
-    theirs, ours = (PlyData.read(str(path))["vertex"].data for path in (real(name), tmp_path / "again.ply"))
+    theirs, ours = (PlyData.read(str(path))["vertex"].data for path in (real(f"splats/{name}"), tmp_path / "again.ply"))
     for column in (name for name in theirs.dtype.names if name not in ("nx", "ny", "nz")):
         size = 1.0 if column.startswith(("rot", "f_rest")) else np.abs(theirs[column])
         assert (np.abs(ours[column] - theirs[column]) <= 1e-6 * size).all(), column
 
 
 def test_plyfile_sees_the_same_numbers() -> None:
-    path = real("train-1000_graphdeco_sh3.ply")
+    path = real("splats/train-1000_graphdeco_sh3.ply")
     vertex, ours = PlyData.read(str(path))["vertex"].data, read_ply(path, axes="BLENDER").gaussians
     rest = np.stack([vertex[f"f_rest_{index}"] for index in range(45)], axis=1).reshape(-1, 3, 15).transpose(0, 2, 1)
     assert np.array_equal(ours.shN, rest) and np.array_equal(ours.opacities, vertex["opacity"])
@@ -423,14 +417,12 @@ def test_points_without_a_place(tmp_path: Path) -> None:
 
 
 def test_a_million_rows_are_quick(tmp_path: Path) -> None:
-    """A fifth of it, with room for a busy machine: 0.1 s when nothing else runs."""
+    """A fifth of it; no row is looked at by Python."""
     random = np.random.default_rng(0)
     many = colored_ball(1, sh_degree=3).take(np.zeros(200_000, int))
     many.means[:] = random.standard_normal(many.means.shape)
     write_ply(tmp_path / "a.ply", many)
-    start = time.process_time()
-    read_ply(tmp_path / "a.ply")
-    assert time.process_time() - start < 1.0
+    assert cost(lambda: read_ply(tmp_path / "a.ply")) < 12
 
 
 def test_ascii_points_are_read(tmp_path: Path) -> None:

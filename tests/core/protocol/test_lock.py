@@ -15,18 +15,11 @@ import pytest
 from engine.core.protocol import lock
 from engine.core.protocol.lock import NAME, Holder, holder, holding
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from engine.core.protocol.lock import holding
-with holding(Path(sys.argv[1])) as held:
-    print(held, flush=True)
-    time.sleep(60)
-"""
+HOLD = Path(__file__).with_name("hold_lock.py")
 
 
 def other_process(folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, str(HOLD), str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline() == "True\n"
     return process
 
@@ -55,9 +48,7 @@ def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="there a process turns into no other")
 def test_a_program_that_the_holder_turns_into_keeps_it(tmp_path: Path) -> None:
-    become = "    import os\n    os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(60)'])"
-    turn = HOLD.replace("    time.sleep(60)", become)
-    process = subprocess.Popen([sys.executable, "-c", turn, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, str(HOLD), str(tmp_path), "--become-another"], stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline() == "True\n"
     time.sleep(0.5)
     assert holder(tmp_path) == Holder(True, process.pid)

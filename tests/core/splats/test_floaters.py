@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +12,7 @@ from engine.core.errors import UserError
 from engine.core.splats.floaters import FloaterLimits, extent, floaters, neighbor_counts, spacing
 from engine.core.splats.gaussians import Gaussians
 from tests.scenes import colored_ball
+from tests.speed import cost
 
 NOTHING = FloaterLimits(opacity=0, size=0, neighbors=0, distance=0)
 
@@ -92,9 +91,6 @@ def test_limits_that_make_no_sense(ball: Gaussians) -> None:
             floaters(ball, wrong)
 
 
-def test_a_million_splats_take_seconds() -> None:
-    """About one second on an idle computer."""
+def test_a_million_splats_are_quick() -> None:
     points = np.random.default_rng(0).normal(size=(1_000_000, 3)).astype(np.float32)
-    start = time.process_time()
-    neighbor_counts(points, 10 * spacing(points))
-    assert time.process_time() - start < 10
+    assert cost(lambda: neighbor_counts(points, 10 * spacing(points)), 1) < 120

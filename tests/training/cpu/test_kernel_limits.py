@@ -13,7 +13,7 @@ from engine.core.cameras.camera import Camera
 from engine.core.errors import UserError
 from engine.core.splats.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import Drawing, Gradients, Images, Kernels, StepInputStruct, ViewStruct, png_unfilter
+from engine.training.cpu.library import Gradients, Images, Kernels, KernelScene, StepInputStruct, ViewStruct, png_unfilter
 from engine.training.cpu.model import packed, view_struct
 from engine.training.low_pass import ANTIALIASED, CLASSIC, LowPass
 from tests.scenes import colored_ball, ring_cameras
@@ -51,7 +51,7 @@ class Outcome:
 def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, low_pass: LowPass = CLASSIC) -> Outcome:
     """Everything that the kernels do, once."""
     kernels, learned = Kernels(threads), packed(gaussians.arrays())
-    drawing = Drawing(learned, gaussians.sh_degree, low_pass)
+    drawing = KernelScene(learned, gaussians.sh_degree, low_pass)
     images = kernels.forward(drawing, view, with_depth=True)
     gradients = kernels.backward(np.ones_like(images.rgb), np.ones_like(images.transmittance), absolute=True)
     step_input = StepInputStruct(ssim_lambda=0.2, opacity_regularisation=0.01, scale_regularisation=0.01, noise=1.0, seed=7, step=1)

@@ -18,7 +18,7 @@ import pytest
 
 from engine.training.cpu import build, library
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import CLASSIC, Drawing, Kernels, StepInputStruct, ViewStruct
+from engine.training.cpu.library import CLASSIC, Kernels, KernelScene, StepInputStruct, ViewStruct
 from engine.training.cpu.model import packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
@@ -41,13 +41,13 @@ class Outcome:
     learned: Blocks
 
 
-def scene() -> tuple[Drawing, ViewStruct, np.ndarray]:
+def scene() -> tuple[KernelScene, ViewStruct, np.ndarray]:
     """Gaussians, a tenth of them too faint to see; a camera whose sides are no multiples of a tile; the picture that they should become."""
     camera = ring_cameras(1, 61)[0]
     target = np.random.default_rng(5).integers(0, 256, (camera.height, camera.width, 4), np.uint8)
     arrays = colored_ball(300, sh_degree=SH_DEGREE).arrays()
     arrays["opacities"][::10] = -7
-    return Drawing(packed(arrays), SH_DEGREE, CLASSIC.reduced(2)), view_struct(camera, (0.1, 0.5, 0.9)), target
+    return KernelScene(packed(arrays), SH_DEGREE, CLASSIC.reduced(2)), view_struct(camera, (0.1, 0.5, 0.9)), target
 
 
 @pytest.fixture(scope="module")

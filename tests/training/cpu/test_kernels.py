@@ -16,7 +16,7 @@ from engine.core.splats.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu import library
 from engine.training.cpu.blocks import Blocks
-from engine.training.cpu.library import Drawing, Kernels
+from engine.training.cpu.library import Kernels, KernelScene
 from engine.training.cpu.model import CpuModel, packed, view_struct
 from engine.training.low_pass import ANTIALIASED, CLASSIC, LowPass
 from tests.scenes import colored_ball, look_at
@@ -60,7 +60,7 @@ class Outcome:
 
 def ours(gaussians: Gaussians, view: Camera, degree: int, gradient: np.ndarray, low_pass: LowPass = CLASSIC, threads: int = 2) -> Outcome:
     kernels = Kernels(threads)
-    images = kernels.forward(Drawing(packed(gaussians.arrays()), degree, low_pass), view_struct(view, BACKGROUND), with_depth=True)
+    images = kernels.forward(KernelScene(packed(gaussians.arrays()), degree, low_pass), view_struct(view, BACKGROUND), with_depth=True)
     back = kernels.backward(np.ascontiguousarray(gradient[:3]), np.ascontiguousarray(gradient[3]), absolute=True)
     kernels.close()
     pictures = {"rgb": images.rgb, "transmittance": images.transmittance, "depth": images.depth}
@@ -360,7 +360,7 @@ def test_backward_needs_a_frame_of_its_own() -> None:
     kernels, rgb = model._kernels, np.zeros((3, 35, 41), np.float32)
     with pytest.raises(ValueError, match="forward"):
         kernels.backward(rgb)
-    kernels.forward(Drawing(packed(scene(50, 0).arrays()), 0), view)
+    kernels.forward(KernelScene(packed(scene(50, 0).arrays()), 0), view)
     model.step(Target(camera(), np.zeros((35, 41, 3), np.uint8)), SETTINGS)
     with pytest.raises(ValueError, match="forward"):
         kernels.backward(rgb)
@@ -374,9 +374,9 @@ def test_wrong_arrays_are_refused_before_c_sees_them() -> None:
             Blocks.pack({**arrays, name: wrong})
     kernels, blocks = Kernels(1), packed(arrays)
     with pytest.raises(ValueError, match="degree"):
-        kernels.forward(Drawing(blocks, 4), view)
+        kernels.forward(KernelScene(blocks, 4), view)
     with pytest.raises(ValueError, match="float32"):
-        kernels.forward(Drawing(Blocks(blocks.values[:, :, ::2], 5), 0), view)
+        kernels.forward(KernelScene(Blocks(blocks.values[:, :, ::2], 5), 0), view)
     with pytest.raises(ValueError, match="uint8"):
         kernels.loss(view, np.zeros((3, 3, 3), np.uint8), np.zeros((3, 35, 41), np.float32), 0.2, np.zeros((3, 35, 41), np.float32))
     kernels.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from engine.training.cuda import availability
 from engine.training.cuda.availability import Machine, ask_driver, compile_problem, problem_of, unavailable
 from engine.training.cuda.launch import launch_command
 from engine.training.engines import choose_backend
+from tests.fakes.programs import program
 
 READY = Machine(13000, 0, 1, "2.11.0", "13.0", True, "NVIDIA H100", True)
 WITHOUT_CARD = pytest.mark.skipif(ask_driver()[2] > 0, reason="there is an NVIDIA card here")
@@ -46,13 +46,6 @@ def test_nothing_is_missing() -> None:
     assert problem_of(dataclasses.replace(READY, driver=13020)) is None
 
 
-def executable(folder: Path, name: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text("#!/bin/sh\n")
-    (folder / name).chmod(0o755)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="the test makes shell scripts")
 @pytest.mark.parametrize(("tools", "text", "words"), [
     ([], "", "no CUDA toolkit (nvcc)"),
     (["nvcc"], "", "no C++ compiler"),
@@ -63,7 +56,7 @@ def executable(folder: Path, name: str) -> None:
 def test_compilation_fails_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: list[str], text: str,
                                            words: str) -> None:
     for tool in tools:
-        executable(tmp_path / "bin", tool)
+        program(tmp_path / "bin", tool, "")
     for name in ("CUDA_HOME", "CUDA_PATH", "CXX"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

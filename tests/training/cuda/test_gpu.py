@@ -16,7 +16,7 @@ from engine.core.protocol.events import Finding, Finished, Started
 from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.estimate.estimate import estimate
 from engine.training.backend import StepSettings, Target
-from engine.training.cpu.library import Drawing, Kernels
+from engine.training.cpu.library import Kernels, KernelScene
 from engine.training.cpu.model import CpuModel, packed, view_struct
 from engine.training.cuda.availability import prepare_kernels, unavailable
 from engine.training.engines import create_model
@@ -64,7 +64,7 @@ def test_gsplat_agrees_with_the_kernels(low_pass: LowPass, packs: bool, monkeypa
     gaussians, view = scene(300, 5), camera(64, 48)
     weights = np.random.default_rng(0).standard_normal((4, 48, 64)).astype(np.float32)
     kernels = Kernels(2)
-    images = kernels.forward(Drawing(packed(gaussians.arrays()), 3, low_pass), view_struct(view, BLACK), with_depth=True)
+    images = kernels.forward(KernelScene(packed(gaussians.arrays()), 3, low_pass), view_struct(view, BLACK), with_depth=True)
     expected = kernels.backward(weights[:3].copy(), -weights[3].copy()).gaussians.unpack()
     kernels.close()
     parameters = {name: torch.from_numpy(array).cuda().requires_grad_() for name, array in gaussians.arrays().items()}
@@ -184,9 +184,10 @@ def test_trains_and_changes_engines(tmp_path: Path) -> None:
 
 
 def test_an_estimate_holds_on_the_card(tmp_path: Path) -> None:
-    """The training's memory on the card, as torch counts it, and its time."""
+    """The training's memory on the card, as torch counts it; `make bench-estimate` measures its time too."""
     dataset = write_ball_dataset(tmp_path / "data", size=256)
-    config = TrainConfig(backend="cuda", max_steps=1500, max_gaussians=60_000, resolution=256, strategy="mcmc", growth=0.5, trial=False)
+    config = TrainConfig(backend="cuda", max_steps=1500, max_gaussians=60_000, resolution=256, strategy="mcmc", grow_rate=0.5,
+                         smoke_test=False)
     found, findings = estimate(dataset, config, tmp_path)
     assert found.backend == "cuda" and not findings and found.free_card > 1e9
     job, events, begin = JobFolder(tmp_path / "job"), [], time.monotonic()
@@ -195,4 +196,4 @@ def test_an_estimate_holds_on_the_card(tmp_path: Path) -> None:
     train(job, events.append, lambda: "run")
     seconds, card = time.monotonic() - begin, torch.cuda.max_memory_allocated() + ALWAYS
     print(f"{found.seconds:.1f} s estimated, {seconds:.1f} s taken; {found.card / 1e6:.0f} MB estimated, {card / 1e6:.0f} MB taken")
-    assert 0.5 < found.seconds / seconds < 2 and 0.75 < found.card / card < 1.33
+    assert 0.75 < found.card / card < 1.33

@@ -25,7 +25,7 @@ from torch import Tensor  # noqa: E402
 from engine.training.cuda import losses  # noqa: E402
 from engine.training.cuda.model import TorchModel  # noqa: E402
 from engine.training.cuda.ssim import plain_ssim, ssim  # noqa: E402
-from engine.training.cuda.tensors import Seen, Truth  # noqa: E402
+from engine.training.cuda.tensors import Composite, GroundTruth  # noqa: E402
 from tests.training import reference  # noqa: E402
 from tests.training.cuda.torch_rasterizer import draw  # noqa: E402
 
@@ -91,9 +91,10 @@ def test_ignored_pixels_have_exactly_no_gradient() -> None:
     image, truth = uniform(0, 24, 24, 3).requires_grad_(), uniform(1, 24, 24, 3)
     losses.image_loss(image, truth, learned, 0.2).backward()
     assert image.grad is not None and not image.grad[:, 12:].any() and image.grad[:, :12].abs().min() > 0
-    seen = Seen(*(value.requires_grad_() for value in (uniform(2, 24, 24, 3), uniform(3, 24, 24), uniform(4, 24, 24), uniform(5, 24, 24))))
+    drawn = (uniform(2, 24, 24, 3), uniform(3, 24, 24), uniform(4, 24, 24), uniform(5, 24, 24))
+    seen = Composite(*(value.requires_grad_() for value in drawn))
     all_terms = replace(PLAIN, ssim_lambda=0.2, alpha_weight=1.0, depth_weight=1.0, distortion_weight=1.0, transmittance_weight=1.0)
-    losses.view_loss(seen, Truth(truth, uniform(6, 24, 24), learned.double(), uniform(7, 24, 24)), all_terms).backward()
+    losses.view_loss(seen, GroundTruth(truth, uniform(6, 24, 24), learned.double(), uniform(7, 24, 24)), all_terms).backward()
     for value in (seen.rgb, seen.alpha, seen.depth, seen.spread):
         assert value is not None and value.grad is not None and not value.grad[:, 12:].any() and value.grad[:, :12].any()
 

@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 
 from engine.training.cuda import memory, residency  # noqa: E402
 from engine.training.cuda.model import largest_picture  # noqa: E402
-from engine.training.cuda.residency import DevicePhotos, truth_of  # noqa: E402
+from engine.training.cuda.residency import DevicePhotos, ground_truth  # noqa: E402
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(resolution=48)
@@ -81,7 +81,7 @@ def test_a_photo_over_a_background() -> None:
     mask, depth = np.array([[255, 0, 255]], np.uint8), np.ones((1, 3), np.float32)
     photos = DevicePhotos(CPU, 0)
     shown = photos.get(Target(Camera(3, 1, 1.0, 1.0, 1.0, 1.0, np.eye(4)), image, 0, mask, depth))
-    truth = truth_of(shown, torch.tensor([1.0, 1.0, 0.0]))
+    truth = ground_truth(shown, torch.tensor([1.0, 1.0, 0.0]))
     np.testing.assert_allclose(truth.image.numpy(), [[[1, 0, 0], [1, 1, 0], [0.8, 0.8, 0.2]]], atol=1e-6)
     assert truth.alpha is not None and truth.mask is not None and truth.depth is not None and truth.normals is None
     np.testing.assert_allclose(truth.alpha.numpy(), [[1, 0, 0.2]], atol=1e-6)
@@ -110,7 +110,7 @@ def test_photos_beyond_the_budget_are_read_ahead_and_again(dataset: Dataset) -> 
 def test_photos_that_fit_are_read_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = open_photos(dataset.train_views, dataclasses.replace(CONFIG, image_memory=0.1), 1.0, nothing)
     assert photos.whole and photos.ready(2)
-    monkeypatch.setattr("engine.training.data.image_store.load_pyramid", None)
+    monkeypatch.setattr("engine.training.data.image_store.pyramid_of", None)
     assert photos.at(2, 4).camera.width == 12 and photos.peek(2, 2).camera.width == 24
     photos.close()
 

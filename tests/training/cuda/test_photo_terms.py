@@ -88,7 +88,8 @@ def test_exposures_absorb_what_the_camera_did() -> None:
 def test_exposure_leaves_the_background_alone() -> None:
     change = torch.zeros(2, 3, 4)
     change[1, :, :3], change[1, :, 3] = torch.eye(3), 0.25
-    rgb, alpha = torch.rand(5, 4, 3), torch.rand(5, 4)
+    drawn = torch.rand(5, 4, 4, generator=torch.Generator().manual_seed(0))
+    rgb, alpha = drawn[..., :3], drawn[..., 3]
     assert torch.equal(exposure.exposed(rgb, alpha, change, 0), rgb)
     assert torch.allclose(exposure.exposed(rgb, alpha, change, 1), 2 * rgb + 0.25 * alpha[..., None])
     assert not exposure.exposed(0 * rgb, 0 * alpha, change, 1).any()

@@ -18,7 +18,7 @@ from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.core.splats.gaussians import sh0_to_rgb
 from engine.training.backend import StepSettings, Target
 from engine.training.checkpoint import load_checkpoint
-from engine.training.engines import Choice, create_model
+from engine.training.engines import BackendChoice, create_model
 from engine.training.trainer import train
 from engine.worker import Preflight
 from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
@@ -42,7 +42,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: Choice("cuda", "Training on the graphics card."))
+    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: BackendChoice("cuda", "Training on the graphics card."))
 
 
 def make_job(folder: Path, dataset: Path, **changes: object) -> JobFolder:
@@ -152,7 +152,7 @@ def test_memory_that_never_suffices_is_a_sentence_with_the_setting(tmp_path: Pat
 
 
 def test_memory_that_ends_twice_keeps_the_training_so_far(tmp_path: Path, dataset: Path) -> None:
-    job = make_job(tmp_path / "job", dataset, checkpoint_seconds=3600.0, eval_every=1000, pause_when_sick=False, trial=False)
+    job = make_job(tmp_path / "job", dataset, checkpoint_seconds=3600.0, eval_every=1000, pause_on_failure=False, smoke_test=False)
     room = [1000] * 45
     with pytest.raises(UserError, match="again"):
         run(job, make_model=on_a_small_card(10, room))

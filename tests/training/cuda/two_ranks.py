@@ -22,7 +22,7 @@ from engine.training import run
 from engine.training.backend import BackendName
 from engine.training.cuda.launch import join, leave
 from engine.training.cuda.model import TorchModel
-from engine.training.engines import Choice
+from engine.training.engines import BackendChoice
 from engine.training.group import SOLO, Group
 from engine.training.trainer import train
 from tests.training.cuda.torch_models import torch_model
@@ -31,7 +31,7 @@ from tests.training.cuda.torch_models import torch_model
 def main(folder: Path, stop_at: int) -> None:
     """Train; with `stop_at` the first process is asked to stop after so many questions."""
     torch.set_num_threads(1)
-    run.choose_backend = lambda config, tick: Choice("cuda", "Training on tensors of the processor.")
+    run.choose_backend = lambda config, tick: BackendChoice("cuda", "Training on tensors of the processor.")
     group = join()
     questions = iter(range(stop_at or sys.maxsize))
     models: list[TorchModel] = []

@@ -19,7 +19,7 @@ from engine.core.cameras.distortion import distort, undistort
 from engine.core.datasets.dataset import View
 from engine.core.errors import UserError
 from engine.core.images.png import encode_png
-from engine.training.data.images import area_average, fitted_camera, read_image
+from engine.training.data.images import area_average, fitted_camera, image_reader, read_image
 from engine.training.data.targets import load_pyramid, load_targets
 
 GRADIENT = np.stack([*np.mgrid[:60, :80].astype(np.uint8) * 3, np.full((60, 80), 77, np.uint8)], axis=2)  # [60, 80, 3]
@@ -278,10 +278,14 @@ def test_nothing_to_load() -> None:
     assert load_targets([], 40) == []
 
 
-def test_pillow_is_never_asked_for_a_plain_png(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("Pillow was asked")
-
-    monkeypatch.setattr(Image, "open", refuse)
-    monkeypatch.setattr(Path, "read_bytes", lambda _: encode_png(GRADIENT))
-    assert np.array_equal(read_image(Path("a.png")), GRADIENT)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P"])
+def test_pillow_and_our_own_reader_agree_about_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    path = saved(tmp_path / "a.png", GRADIENT, mode)
+    asked: list[Path] = []
+    opener = Image.open
+    monkeypatch.setattr(Image, "open", lambda *rest: asked.append(path) or opener(*rest))
+    by_pillow = read_image(path)
+    assert asked and image_reader() == "Pillow"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "PIL"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert image_reader() == "PNG" and np.array_equal(read_image(path), by_pillow)

@@ -28,7 +28,7 @@ from tests.training.health import unhealthy
 from tests.training.health.unhealthy import found, making, told, watched
 
 LONG = TrainConfig(backend="cpu", max_steps=400, max_gaussians=2000, resolution=64, sh_degree=1, eval_every=1000, refine_every=20,
-                   threads=2, trial=False, checkpoint_seconds=0.5)
+                   threads=2, smoke_test=False, checkpoint_seconds=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def paused(events: list[Event]) -> Paused:
 
 
 def test_a_sound_training_has_no_findings_and_is_left_as_it_is(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, alone = (ask(JobFolder(tmp_path / name), dataset, trial=trial, max_steps=200) for name, trial in (("a", True), ("b", False)))
+    job, alone = (ask(JobFolder(tmp_path / name), dataset, smoke_test=trial, max_steps=200) for name, trial in (("a", True), ("b", False)))
     events = watched(job)
     assert told(events) == []
     monkeypatch.setattr(Health, "watch", lambda *_: None)
@@ -134,14 +134,14 @@ def test_needles(job: JobFolder, dataset: Path) -> None:
 
 
 @pytest.mark.parametrize(("changes", "cause"), [
-    ({"growth": 0.0}, "growth is 0"), ({"strategy": "default", "grow_gradient": 1.0}, "No gradient is above grow_gradient"),
+    ({"grow_rate": 0.0}, "grow_rate is 0"), ({"strategy": "default", "grow_gradient": 1.0}, "No gradient is above grow_gradient"),
     ({"refine_from": 0.5, "refine_until": 0.2}, "refine_from is 0.5")], ids=["growth", "gradient", "off"])
 def test_no_densification(job: JobFolder, dataset: Path, changes: dict[str, object], cause: str) -> None:
     finding = found(watched(ask(job, dataset, **changes), until="no_densification"), "no_densification")
     assert finding.severity == "warning" and cause in finding.message
 
 
-@pytest.mark.parametrize("changes", [{"growth": 1.0}, {"strategy": "default", "grow_gradient": 1e-9}], ids=["mcmc", "default"])
+@pytest.mark.parametrize("changes", [{"grow_rate": 1.0}, {"strategy": "default", "grow_gradient": 1e-9}], ids=["mcmc", "default"])
 def test_runaway_densification(job: JobFolder, dataset: Path, changes: dict[str, object]) -> None:
     finding = found(watched(ask(job, dataset, max_gaussians=50_000, **changes), until="runaway"), "runaway")
     assert finding.measure is not None and finding.measure > 4 and next(name for name in changes if name != "strategy") in finding.message
@@ -215,7 +215,7 @@ def test_a_paused_training_goes_on_and_does_not_pause_for_the_same_again(job: Jo
 
 
 def test_nobody_is_paused_who_does_not_want_it(job: JobFolder, dataset: Path) -> None:
-    events = watched(ask(job, dataset, max_steps=240, opacity_regularisation=10.0, refine_until=0.0, pause_when_sick=False))
+    events = watched(ask(job, dataset, max_steps=240, opacity_regularisation=10.0, refine_until=0.0, pause_on_failure=False))
     assert found(events, "opacity") and isinstance(events[-1], Finished) and not events[-1].stopped
 
 

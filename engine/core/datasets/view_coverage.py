@@ -23,7 +23,7 @@ NEEDED = 3
 """Views that a part of the surface needs: two make a depth, the third confirms it."""
 
 FEWEST_GAINED = 0.01
-"""Share of the points that another camera must improve to be worth its while."""
+"""Least share of the points that a suggested camera must improve."""
 
 Sees = Callable[[Camera, np.ndarray], np.ndarray]
 """Which of the points [N, 3] a camera sees [N]."""

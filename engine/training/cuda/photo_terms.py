@@ -1,4 +1,4 @@
-"""What is learned about the photos beside the Gaussians: an exposure and a pose for each."""
+"""Parameters of each photo that are trained beside the Gaussians: exposure and pose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def photo_rates(settings: StepSettings) -> dict[str, float]:
 
 
 class PhotoTerms:
-    """Applies what is learned about photos. Terms whose learning rate is 0 do nothing and have no tensor."""
+    """Applies exposures and pose corrections. Terms whose learning rate is 0 do nothing and have no tensor."""
 
     def __init__(self, learned: Adam, cameras: list[Camera], device: torch.device):
         self._learned = learned
@@ -41,19 +41,19 @@ class PhotoTerms:
             self._learned.add("poses", poses.unmoved(self._views).to(self._device))
 
     def posed(self, camera: TensorCamera, target: Target, settings: StepSettings) -> TensorCamera:
-        """The camera where the photo was really taken."""
+        """The camera with its pose correction."""
         if settings.pose_rate <= 0 or target.view < 0:
             return camera
         return replace(camera, viewmat=poses.refined(camera.viewmat, self._learned.tensors["poses"], target.view, self._unit))
 
     def exposed(self, drawn: Drawn, target: Target, settings: StepSettings) -> Drawn:
-        """What was drawn, as the photo's camera would have exposed it."""
+        """The drawn image with the photo's exposure."""
         if settings.exposure_rate <= 0 or target.view < 0:
             return drawn
         return replace(drawn, rgb=exposure.exposed(drawn.rgb, drawn.alpha, self._learned.tensors["exposure"], target.view))
 
     def settle(self, settings: StepSettings) -> None:
-        """After an update: take out what all photos share."""
+        """After an update: remove the mean of exposures and pose corrections."""
         if settings.exposure_rate > 0:
             exposure.center_(self._learned.tensors["exposure"])
         if settings.pose_rate > 0:

@@ -10,7 +10,7 @@ import numpy as np
 from mathutils import Vector, kdtree
 
 from ...engine.core.cameras.camera import Camera
-from ...engine.core.datasets.coverage import inside_view, suggested_poses
+from ...engine.core.datasets.view_coverage import inside_view, suggested_poses
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
 from ..typed import Context, mesh_data, untyped
@@ -18,7 +18,7 @@ from ..typed import Context, mesh_data, untyped
 ATTRIBUTE = "splatwright:coverage"
 COLLECTION = "Suggested Cameras"
 MOST_FACES = 20_000
-"""Faces that are looked at; of finer meshes a sample, and the rest is like the nearest of it."""
+"""Faces that are tested; of finer meshes a sample, and other faces take the value of the nearest one."""
 
 SAMPLES = 1000
 """Places on all surfaces that better cameras are sought for."""

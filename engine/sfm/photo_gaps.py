@@ -1,4 +1,4 @@
-"""Where photos are missing: gaps on the way around the scene, and places where little holds it together."""
+"""Where photos are missing: gaps on the way around the scene, and parts of it that few matches connect."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LARGEST_STEP = 40.0
 GOOD_STEP = 15.0
 """Degrees between photos that make a good scene."""
 WEAK = 60
-"""Shared points below which two parts of a scene are held together poorly."""
+"""Shared points below which two parts of a scene are poorly connected."""
 AROUND = 0.7
 """Share of cameras that must look at the middle for the photos to be a walk around something."""
 ONE_HEIGHT = 12.0
-"""Degrees of elevation between which all cameras lie when nobody crouched or climbed."""
+"""Range of elevation in degrees below which all cameras count as being at one height."""
 
 MatchCount = tuple[str, str, int]
 """Two photos and how many verified matches they share."""
 
 
 def gaps_and_advice(cameras: dict[str, Camera], links: Sequence[MatchCount]) -> tuple[Gap | None, list[str]]:
-    """The largest gap around the scene if it matters, and sentences about what to photograph next. Cameras are upright (Z up)."""
+    """The largest gap around the scene, None below LARGEST_STEP degrees, and sentences about what to photograph next. Cameras are Z up."""
     advice = []
     gap = None
     if goes_around(list(cameras.values())):
@@ -34,12 +34,12 @@ def gaps_and_advice(cameras: dict[str, Camera], links: Sequence[MatchCount]) -> 
         advice += sentences
     bridge = weakest_bridge(list(cameras), links)
     if bridge and bridge[2] < WEAK:
-        advice.append(f"Two parts of the scene are held together by the {bridge[2]} points that {bridge[0]} and {bridge[1]} share: "
-                      "one or two photos from between them would make it firm.")
+        advice.append(f"Two parts of the scene are connected only by the {bridge[2]} points that {bridge[0]} and {bridge[1]} share: "
+                      "one or two photos from between them would connect them better.")
     return gap, advice
 
 
-def centre_of_attention(cameras: Sequence[Camera]) -> np.ndarray:
+def focus_point(cameras: Sequence[Camera]) -> np.ndarray:
     """The point [3] nearest to all optical axes (least squares); the cameras' middle when they are parallel."""
     forward = np.array([-camera.camera_to_world[:3, 2] for camera in cameras])
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]  # [N, 3, 3]
@@ -52,7 +52,7 @@ def centre_of_attention(cameras: Sequence[Camera]) -> np.ndarray:
 
 def goes_around(cameras: Sequence[Camera]) -> bool:
     """Whether most cameras look at one thing, from beside it rather than from straight above."""
-    offset = centre_of_attention(cameras) - np.array([camera.position for camera in cameras])  # [N, 3]
+    offset = focus_point(cameras) - np.array([camera.position for camera in cameras])  # [N, 3]
     distance = np.maximum(np.linalg.norm(offset, axis=1), 1e-9)
     forward = np.array([-camera.camera_to_world[:3, 2] for camera in cameras])
     looking = (offset * forward).sum(axis=1) > 0.85 * distance
@@ -62,7 +62,7 @@ def goes_around(cameras: Sequence[Camera]) -> bool:
 
 def _around(cameras: dict[str, Camera]) -> tuple[Gap | None, list[str]]:
     names = list(cameras)
-    offset = np.array([camera.position for camera in cameras.values()]) - centre_of_attention(list(cameras.values()))
+    offset = np.array([camera.position for camera in cameras.values()]) - focus_point(list(cameras.values()))
     gap = largest_gap(names, np.degrees(np.arctan2(offset[:, 1], offset[:, 0])))
     elevation = np.degrees(np.arctan2(offset[:, 2], np.hypot(offset[:, 0], offset[:, 1])))
     sentences = [_gap_sentence(gap)] if gap.degrees > LARGEST_STEP else []
@@ -93,7 +93,7 @@ def _gap_sentence(gap: Gap) -> str:
 
 
 def weakest_bridge(names: Sequence[str], links: Sequence[MatchCount]) -> MatchCount | None:
-    """The weakest tie that the scene depends on: the last one that joins everything when ties are taken strongest first (Kruskal)."""
+    """The weakest link of the maximum spanning tree (Kruskal) over the match counts; None for two photos or without links."""
     known = set(names)
     ties = sorted((link for link in links if link[0] in known and link[1] in known), key=lambda link: -link[2])
     low, high = 0, len(ties)
