@@ -230,7 +230,7 @@ def test_escape_stops_and_the_next_run_goes_on(desk: Desk) -> None:
     while desk.states != ["done", "capturing"]:
         operator.modal(context, TICK)
     operator.modal(context, ESCAPE)
-    assert operator.modal(context, TICK) == {"CANCELLED"} and "goes on where it was" in operator.reports[-1][1]
+    assert operator.modal(context, TICK) == {"CANCELLED"} and "Run it again to continue" in operator.reports[-1][1]
     assert desk.batch.ended() == "1 of 2 done, 1 to do"
     assert desk.states == ["done", "waiting"] and bpy.context.scene.name == KITCHEN and manager.timers == 0
     images = {path: stamp for path, stamp in desk.images().items() if "Ring A" in str(path)}

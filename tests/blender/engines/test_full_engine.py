@@ -168,7 +168,7 @@ def test_a_failed_installation_says_why(full: ModuleType, tmp_path: Path) -> Non
 def test_a_process_that_dies_without_a_word(full: ModuleType) -> None:
     found = full.start([sys.executable, "-c", "import sys; print('no JSON'); sys.exit(3)"], {}, module("engine.environment.backends").CPU)
     wait(lambda: not found.running)
-    assert "without a word" in drawn().text
+    assert "without a message" in drawn().text
 
 
 @pytest.mark.parametrize("state", ["absent", "incomplete", "ready", "outdated", "broken"])

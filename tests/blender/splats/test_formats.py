@@ -213,7 +213,7 @@ def test_what_is_lost_is_said(formats: ModuleType, tmp_path: Path, capfd: pytest
 @pytest.mark.parametrize(("name", "data", "words"), [
     ("a.spz", b"hello", "not an SPZ"), ("a.spz", b"NGSP\x09\0\0\0" + bytes(24), "version 9"), ("a.splat", b"hello", "whole splats"),
     ("a.compressed.ply", b"hello", "not a PLY"),
-    ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 4000000000\nproperty float x\nend_header\n", "promises 4000000000 rows"),
+    ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 4000000000\nproperty float x\nend_header\n", "names 4000000000 rows"),
     ("a.spz", b"NGSP\x04\0\0\0\xff\xff\xff\xff" + bytes(20), "claims 4294967295"), ("a.xyz", b"1 2 3", "by its name")])
 def test_bad_files_are_one_sentence_and_leave_nothing(formats: ModuleType, tmp_path: Path, name: str, data: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(data)
