@@ -18,7 +18,7 @@ PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=t
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types hooks locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -88,6 +88,10 @@ test-gpu: setup
 # A hundred random kills and faults; ARGS='--seed 7' repeats a run.
 test-faults: setup
 	$(BIN)/python -m tests.faults.run $(ARGS)
+
+# Splat files as strangers have them, in CASES/splats: read, told or refused as their names promise.
+test-cases: setup
+	$(BIN)/python -m tests.cases.splats $(CASES)
 
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu

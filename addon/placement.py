@@ -43,6 +43,12 @@ def place_on_ground(targets: Sequence[bpy.types.Object], ignored: float = 0.01, 
         move(mover, np.array(Matrix.Translation((0, 0, ground - height))))
 
 
+def turn_over(targets: Sequence[bpy.types.Object]) -> None:
+    """Turn objects by half a turn about their own X axis: what was read in OpenGL's axes stands as if read in SuperSplat's."""
+    for target in targets:
+        target.matrix_world = target.matrix_world @ Matrix.Diagonal((1, -1, -1, 1))
+
+
 def align_to_points(targets: Sequence[bpy.types.Object], points: np.ndarray, flip: bool = False, with_parent: bool = True) -> None:
     """Turn and move objects so that three points [3, 3] of the scene lie on the ground: the first at the origin, the second on
     the X axis. Most splats end above the ground, or below with `flip`. UserError for points on a line.

@@ -152,6 +152,9 @@ class SplatSettings(bpy.types.PropertyGroup):
     job: StringProperty(name="Training", description="The training that made these splats")
     source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
     axes: StringProperty(name="Axes", default="AUTO", description="Orientation in which the source was read")
+    axes_guessed: BoolProperty(name="Axes Guessed", description="The source does not name its axes: it may stand on its head")
+    linear_scales: BoolProperty(name="Linear Scales", description="The source's sizes are lengths instead of logarithms")
+    extra_types: StringProperty(name="Extra Types", description="Types in the source of the properties that splats do not have")
     linked: BoolProperty(
         name="Linked", description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
         "Editing splats ends this",

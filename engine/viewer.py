@@ -68,7 +68,7 @@ class Viewer:
         if path is None or stamp is None or stamp == self.shown:
             return False
         try:
-            gaussians = read_splats(path).gaussians
+            gaussians = read_splats(path, upright=False).gaussians  # cameras may stand beside them
         except UserError as error:
             self.status.content = f"{error.message} {error.hint}"
             return False

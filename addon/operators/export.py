@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, format_named, format_of, lost_in
+from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, axes_lost, format_named, format_of, lost_in
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
 from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
@@ -75,7 +75,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
     def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:
             self.report({"WARNING"}, f"{world.dropped:,} splats without a valid position or size were left out")
-        for sentence in lost_in(chosen, world.gaussians):
+        for sentence in (*lost_in(chosen, world.gaussians, world.extra_names), *axes_lost(chosen, self.axes)):
             self.report({"WARNING"}, sentence)
         self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
 

@@ -13,7 +13,8 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProp
 from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile, left_behind
-from ..splats.importing import EXTRA, placing_steps, stamp_of
+from ..splats.extras import EXTRA, rounded_extras
+from ..splats.importing import placing_steps, stamp_of
 from ..typed import Context, classes_factory
 from .export import AXES
 from .reporting import report_error
@@ -36,6 +37,10 @@ class ImportProperties:
     link: BoolProperty(
         name="Link", description="Leave the splats in their file: the .blend stays small, and changes on the disk are seen at once",
     )
+    linear_scales: BoolProperty(
+        name="Scales Are Linear", description="The file's sizes are lengths instead of the logarithms that splat files hold",
+        options={"SKIP_SAVE"},
+    )
 
     def paths(self) -> list[Path]:
         """The chosen files."""
@@ -57,7 +62,7 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
         return cls.progress is None
 
     def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
-        self.start(context, loading_steps(self, self.paths(), self.axes, self.link))
+        self.start(context, loading_steps(self, self.paths(), self.axes, self.link, self.linear_scales))
         return {"RUNNING_MODAL"}
 
     def start(self, context: Context, steps: Loading) -> None:
@@ -86,7 +91,7 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
         self.show(context, share, f"importing splats, {share:.0%}" if share else "reading splats")
 
 
-def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool) -> Loading:
+def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool, linear_scales: bool = False) -> Loading:
     """Load the files one after the other, yielding the share of each that is done; what is sound comes in, the rest gets its sentence.
 
     The operator reports. Closed early, the file at hand leaves nothing behind.
@@ -95,12 +100,12 @@ def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool) -> Lo
     for path in paths:
         stamp = stamp_of(path) if link else ""
         try:
-            found = yield from _reading(path, axes)
+            found = yield from _reading(path, axes, linear_scales)
         except UserError as error:
             report_error(operator, error)
             continue
-        made.append((yield from placing_steps(path, found, axes, stamp)))
-        _report(operator, found)
+        made.append((yield from placing_steps(path, found, axes, stamp, linear_scales)))
+        report_import(operator, found)
     return made
 
 
@@ -111,19 +116,22 @@ def finish_import(context: Context, made: list[bpy.types.Object]) -> set[str]:
     return {"FINISHED"} if made else {"CANCELLED"}
 
 
-def _reading(path: Path, axes: Any) -> Generator[float, None, SplatFile]:
+def _reading(path: Path, axes: Any, linear_scales: bool) -> Generator[float, None, SplatFile]:
     """The file's content. The thread touches no Blender data; of a reading that is given up the result is forgotten."""
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-import")
-    reading = executor.submit(read_splats, path, axes)
+    reading = executor.submit(read_splats, path, axes, linear_scales)
     executor.shutdown(wait=False)
     while not wait([reading], TICK_SECONDS).done:
         yield 0.0
     return reading.result()
 
 
-def _report(operator: Any, found: SplatFile) -> None:
+def report_import(operator: Any, found: SplatFile) -> None:
+    """Say what came in, what was left behind, and what is strange about it."""
     for sentence in left_behind(found):
         operator.report({"WARNING"}, sentence)
+    if rounded := rounded_extras(found.extra):
+        operator.report({"WARNING"}, f"Blender keeps seven digits of what the file holds in double precision: {', '.join(rounded)}")
     kept = f", with attributes {', '.join(EXTRA.format(name) for name in found.extra_names)}" if found.extra_names else ""
     operator.report({"INFO"}, f"Imported {len(found.gaussians):,} splats{kept}")
 

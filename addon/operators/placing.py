@@ -8,11 +8,11 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty
 
-from ..placement import align_to_points, level_ground, place_on_ground, scale_to_distance
+from ..placement import align_to_points, level_ground, place_on_ground, scale_to_distance, turn_over
 from ..typed import Context, classes_factory
 from .picking import PicksPlaces
 from .reporting import reports_user_errors
-from .selected import OnPlaceable, selected_placeable
+from .selected import OnPlaceable, OnSplats, selected_placeable, selected_splats
 
 MOVE_PARENT = {"name": "Move Parent", "default": True,
                "description": "Move the topmost parent with everything below it, so that cameras stay with their splats"}
@@ -38,6 +38,19 @@ class SPLATWRIGHT_OT_place_on_ground(OnPlaceable, bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         place_on_ground(selected_placeable(context), self.ignored, self.surfaces, self.with_parent)
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_turn_over(OnSplats, bpy.types.Operator):
+    """Turn the selected splats the other way up, where a file did not name its axes and stands on its head"""
+
+    bl_idname = "splatwright.turn_over"
+    bl_label = "Turn Over"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    @reports_user_errors
+    def execute(self, context: Context) -> set[str]:
+        turn_over(selected_splats(context))
         return {"FINISHED"}
 
 
@@ -103,4 +116,5 @@ class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnPlaceable, bpy.types.Opera
 
 
 register, unregister = classes_factory(
-    (SPLATWRIGHT_OT_place_on_ground, SPLATWRIGHT_OT_level_ground, SPLATWRIGHT_OT_align_to_points, SPLATWRIGHT_OT_scale_to_distance))
+    (SPLATWRIGHT_OT_place_on_ground, SPLATWRIGHT_OT_turn_over, SPLATWRIGHT_OT_level_ground, SPLATWRIGHT_OT_align_to_points,
+     SPLATWRIGHT_OT_scale_to_distance))

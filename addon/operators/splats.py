@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
+from ..splats.from_mesh import is_mesh_of_splats, splats_of_mesh
 from ..splats.splat_object import run_to_end
 from ..typed import Context, layout_of, operators
-from .export import GLOB, LABEL
-from .load import ImportProperties, finish_import, loading_steps
+from .export import AXES, GLOB, LABEL
+from .load import ImportProperties, finish_import, loading_steps, report_import
 from .menus import register_with_menus
+from .reporting import reports_user_errors
 
 
 class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportHelper):
@@ -35,11 +37,39 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
 
     def execute(self, context: Context) -> set[str]:
         if not self.asked or bpy.app.background:
-            return finish_import(context, run_to_end(loading_steps(self, self.paths(), self.axes, self.link)))
+            return finish_import(context, run_to_end(loading_steps(self, self.paths(), self.axes, self.link, self.linear_scales)))
         self.asked = False  # redo repeats this in one go
         files = [{"name": str(path)} for path in self.paths()]
-        operators().splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link)
+        operators().splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link,
+                                            linear_scales=self.linear_scales)
         return {"CANCELLED"}  # nothing to undo yet: the loading takes its own undo step
+
+
+class SPLATWRIGHT_OT_splats_from_mesh(bpy.types.Operator):
+    """Make splat objects of the selected meshes whose points carry the properties of splats, as Blender's own PLY import leaves them"""
+
+    bl_idname = "splatwright.splats_from_mesh"
+    bl_label = "Splats from Mesh"
+    bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
+
+    axes: EnumProperty(name="Axes", default="BLENDER", description="How the points lie", items=(
+        ("BLENDER", "As They Lie", "The splats stay where the points are"), *(entry for entry in AXES if entry[0] != "BLENDER")))
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if context.mode == "OBJECT" and any(map(is_mesh_of_splats, context.selected_objects)):
+            return True
+        cls.poll_message_set("Select a mesh whose points carry the properties of splats, in Object Mode")
+        return False
+
+    @reports_user_errors
+    def execute(self, context: Context) -> set[str]:
+        made = []
+        for source in filter(is_mesh_of_splats, context.selected_objects):
+            splats, found = splats_of_mesh(source, self.axes)
+            made.append(splats)
+            report_import(self, found)
+        return finish_import(context, made)
 
 
 class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
@@ -60,5 +90,5 @@ def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
 
 
 register, unregister = register_with_menus(
-    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_FH_splats),
+    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_OT_splats_from_mesh, SPLATWRIGHT_FH_splats),
     {"TOPBAR_MT_file_import": _import_entry})

@@ -7,6 +7,7 @@ import bpy
 from ..operators.load import SPLATWRIGHT_OT_load_splats
 from ..properties import SplatSettings
 from ..splats.display import TRANSPARENT_BOUNCES
+from ..splats.from_mesh import is_mesh_of_splats
 from ..splats.splat_object import is_splat_object
 from ..typed import Context, classes_factory, current_context, cycles, layout_of, point_cloud, splat_settings
 from ..ui.text import draw_sentence
@@ -25,6 +26,9 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
         if active is not None and is_splat_object(active):
             _draw_splats(layout, active)
             draw_color_button(layout, context, active)
+        elif is_mesh_of_splats(active):
+            draw_sentence(layout, "The points of this mesh carry the properties of splats.", "INFO")
+            layout.operator("splatwright.splats_from_mesh", icon="OUTLINER_OB_POINTCLOUD")
         else:
             draw_sentence(layout, "Select a splat object to see what it holds.", "INFO")
         if SPLATWRIGHT_OT_load_splats.progress is not None:
@@ -44,6 +48,9 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
         column.label(text=f"From {origin}", icon="BLANK1")
     if splat_settings(active).source:
         _draw_link(layout, splat_settings(active))
+    if splat_settings(active).axes_guessed:
+        draw_sentence(layout, "The file does not name its axes. Does it stand on its head?", "INFO")
+        layout.operator("splatwright.turn_over", icon="FILE_REFRESH")
     layout.use_property_split = True
     layout.use_property_decorate = False
     if not is_native(active):

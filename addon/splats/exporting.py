@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import PLY, Format, write_splats
 from ...engine.core.splats.axes import Axes
-from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
+from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
 from ...engine.core.splats.transform import transform_gaussians
 from ..typed import Context, current_context, splat_settings
-from .instances import objects_with_splats, splat_instances
+from .extras import join_extras
+from .instances import SplatInstance, objects_with_splats, splat_instances
 from .splat_object import is_splat_object
 
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -28,6 +30,12 @@ class WorldGaussians:
 
     gaussians: Gaussians
     dropped: int  # rows that could not be drawn, because of a NaN or an infinity
+    extra: np.ndarray | None = None  # [N] with a field for each property of a PLY that splats do not have
+
+    @property
+    def extra_names(self) -> tuple[str, ...]:
+        """Properties that splats do not have."""
+        return () if self.extra is None else self.extra.dtype.names or ()
 
 
 def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
@@ -42,7 +50,8 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
     if not baked:
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)))
+    extra = join_extras([(len(gaussians), _kept_extra(part, gaussians)) for gaussians, part in zip(kept, placed, strict=True)])
+    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)), extra)
 
 
 def export_splats(
@@ -55,8 +64,13 @@ def export_splats(
     world = world_gaussians(targets)
     if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen)
+    write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen, world.extra)
     return world
+
+
+def _kept_extra(part: SplatInstance, kept: Gaussians) -> np.ndarray | None:
+    """The properties of the rows that can be drawn."""
+    return part.extra if part.extra is None or len(kept) == len(part.gaussians) else part.extra[drawable_rows(part.gaussians)]
 
 
 def exportable(context: Context) -> list[bpy.types.Object]:

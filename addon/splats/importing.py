@@ -13,31 +13,33 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
 from ..typed import current_context, point_cloud, splat_settings
-from .attributes import Layer, read_layer, write_layers
+from .attributes import read_layer
+from .extras import write_extras
 from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
 
-EXTRA = "ply:{}"
-"""What an attribute is called that was a property of a PLY which splats do not have."""
 
-
-def import_splats(path: Path, axes: AxesOrAuto = "AUTO", link: bool = False) -> tuple[bpy.types.Object, SplatFile]:
+def import_splats(
+    path: Path, axes: AxesOrAuto = "AUTO", link: bool = False, linear_scales: bool = False,
+) -> tuple[bpy.types.Object, SplatFile]:
     """A new splat object of a splat file, at identity in the active collection; the inverse of export_splats.
 
-    Properties of a PLY that splats do not have become attributes of the points, in floats. With `link` the splats stay in the file.
+    Properties of a PLY that splats do not have become attributes of the points. With `link` the splats stay in the file.
     """
     stamp = stamp_of(path)
-    found = read_splats(path, axes)
-    return run_to_end(placing_steps(path, found, axes, stamp if link else "")), found
+    found = read_splats(path, axes, linear_scales)
+    return run_to_end(placing_steps(path, found, axes, stamp if link else "", linear_scales)), found
 
 
-def placing_steps(path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str) -> Generator[float, None, bpy.types.Object]:
+def placing_steps(
+    path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str, linear_scales: bool = False,
+) -> Generator[float, None, bpy.types.Object]:
     """Make the object of a file that was read, yielding the share that is done; closed early they leave nothing behind.
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
     made = yield from creation_steps(path.stem, found.gaussians, current_context().collection, found.antialiased)
     settings = splat_settings(made)
-    settings.source, settings.axes, settings.linked = str(path), axes, bool(stamp)
+    settings.source, settings.axes, settings.linked, settings.linear_scales = str(path), axes, bool(stamp), linear_scales
     _remember_extras(made, found)
     if stamp:
         remember_state(made, stamp)
@@ -73,5 +75,6 @@ def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
 
 
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
+    splat_settings(target).axes_guessed = found.axes_guessed
     if found.extra is not None:
-        write_layers(point_cloud(target), {EXTRA.format(name): Layer("FLOAT", found.extra[name]) for name in found.extra_names})
+        write_extras(target, found.extra)

@@ -11,6 +11,7 @@ import numpy as np
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import Gaussians, drawable
 from ..typed import current_context, owner_of, shown_by
+from .extras import read_extras
 from .splat_object import gaussians_from_object, is_splat_object
 from .thinning import all_splats
 
@@ -23,6 +24,7 @@ class SplatInstance:
 
     gaussians: Gaussians
     matrix: np.ndarray
+    extra: np.ndarray | None = None  # [N] with a field for each property of a PLY that splats do not have
 
 
 def splat_instances(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> list[SplatInstance]:
@@ -49,7 +51,7 @@ def _placed(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph)
     for target in targets:
         if is_splat_object(target):
             matrix = _matrix(target.name, target.evaluated_get(depsgraph).matrix_world)
-            found.append(SplatInstance(gaussians_from_object(target, depsgraph), matrix))
+            found.append(SplatInstance(gaussians_from_object(target, depsgraph), matrix, read_extras(target, depsgraph)))
         found += instanced.get(target, [])
     return found
 
@@ -69,7 +71,7 @@ def _instances(owners: set[bpy.types.Object], depsgraph: bpy.types.Depsgraph) ->
     for owner, shown, instance in _shown(depsgraph):
         if instance.is_instance and owner in owners and is_splat_object(shown):
             # The depsgraph takes its objects back when the loop goes on. Their data are as modifiers leave them.
-            placed = SplatInstance(gaussians_from_object(shown), _matrix(owner.name, instance.matrix_world))
+            placed = SplatInstance(gaussians_from_object(shown), _matrix(owner.name, instance.matrix_world), read_extras(shown))
             found.setdefault(owner, []).append(placed)
     return found
 

@@ -41,8 +41,8 @@ class SetAside:
 
 
 _aside: list[SetAside] = []
-_readings: dict[tuple[str, str], Future[SplatFile]] = {}
-"""Files that are being read, by stamp and axes."""
+_readings: dict[tuple[str, str, bool], Future[SplatFile]] = {}
+"""Files that are being read, by stamp, axes and whether their scales are linear."""
 
 
 def linked_objects() -> list[bpy.types.Object]:
@@ -71,7 +71,7 @@ def look() -> float:
         _readings.pop(key).cancel()
     for state in changed:
         if state.key not in _readings:
-            _readings[state.key] = _begin_reading(source_of(state.target), state.axes)
+            _readings[state.key] = _begin_reading(source_of(state.target), state.axes, state.linear_scales)
     ready = [state for state in changed if _readings[state.key].done()]
     for state in [state for state in ready if not _end_if_edited(state.target)]:  # all are asked first: objects may share their points
         _take(state, _readings[state.key])
@@ -91,23 +91,24 @@ class ChangedLink:
     target: bpy.types.Object
     stamp: str
     axes: str
+    linear_scales: bool
 
     @property
-    def key(self) -> tuple[str, str]:
-        return self.stamp, self.axes
+    def key(self) -> tuple[str, str, bool]:
+        return self.stamp, self.axes, self.linear_scales
 
 
 def changed_links() -> list[ChangedLink]:
     """The linked objects that can be written to and show another state than that of their file."""
-    found = [ChangedLink(target, stamp_of(source_of(target)), splat_settings(target).axes) for target in linked_objects()
-             if target.mode == "OBJECT" and point_cloud(target).library is None]
+    found = [ChangedLink(target, stamp_of(source_of(target)), splat_settings(target).axes, splat_settings(target).linear_scales)
+             for target in linked_objects() if target.mode == "OBJECT" and point_cloud(target).library is None]
     return [state for state in found if state.stamp != splat_settings(state.target).stamp]
 
 
-def _begin_reading(path: Path, axes: Any) -> Future[SplatFile]:
+def _begin_reading(path: Path, axes: Any, linear_scales: bool) -> Future[SplatFile]:
     """Read a file in a thread that touches no Blender data."""
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-linked")
-    reading = executor.submit(read_splats, path, axes)
+    reading = executor.submit(read_splats, path, axes, linear_scales)
     executor.shutdown(wait=False)
     return reading
 

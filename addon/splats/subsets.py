@@ -33,9 +33,9 @@ class StoredLayer:
 
 def keep_points(target: bpy.types.Object, keep: np.ndarray) -> None:
     """Remove the points outside the mask [N], for all objects that share them. Pushes no undo step."""
-    kept = {name: StoredLayer(layer.data_type, layer.rows[keep]) for name, layer in _read_all(point_cloud(target)).items()}
+    kept = {name: StoredLayer(layer.data_type, layer.rows[keep]) for name, layer in read_stored(point_cloud(target)).items()}
     resize(target, int(keep.sum()))
-    _write_all(point_cloud(target), kept)
+    write_stored(point_cloud(target), kept)
     display.show(target)
 
 
@@ -44,7 +44,7 @@ def copy_points(target: bpy.types.Object, chosen: np.ndarray, name: str) -> bpy.
     made = new_points(name, int(chosen.sum()))
     for material in point_cloud(target).materials:
         made.materials.append(material)
-    _write_all(made, {name: StoredLayer(layer.data_type, layer.rows[chosen]) for name, layer in _read_all(point_cloud(target)).items()})
+    write_stored(made, {name: StoredLayer(layer.data_type, layer.rows[chosen]) for name, layer in read_stored(point_cloud(target)).items()})
     return made
 
 
@@ -61,13 +61,13 @@ def select_points(points: bpy.types.PointCloud, chosen: np.ndarray) -> None:
     stale = points.attributes.get(SELECTION)
     if stale is not None:
         points.attributes.remove(stale)
-    _write_all(points, {SELECTION: StoredLayer("BOOLEAN", chosen[:, None])})
+    write_stored(points, {SELECTION: StoredLayer("BOOLEAN", chosen[:, None])})
 
 
-def _read_all(points: bpy.types.PointCloud) -> dict[str, StoredLayer]:
-    """Every attribute of the points but those that hold text."""
+def read_stored(points: bpy.types.PointCloud, prefix: str = "") -> dict[str, StoredLayer]:
+    """Every attribute of the points, or those whose names begin so, but what holds text."""
     return {found.name: StoredLayer(found.data_type, _rows(found, len(points.points)))
-            for found in points.attributes if found.domain == "POINT" and found.data_type in STORED}
+            for found in points.attributes if found.domain == "POINT" and found.data_type in STORED and found.name.startswith(prefix)}
 
 
 def _rows(attribute: bpy.types.Attribute, count: int) -> np.ndarray:
@@ -78,9 +78,12 @@ def _rows(attribute: bpy.types.Attribute, count: int) -> np.ndarray:
     return rows
 
 
-def _write_all(points: bpy.types.PointCloud, layers: dict[str, StoredLayer]) -> None:
-    """All are made before any is written, because making one moves the others."""
+def write_stored(points: bpy.types.PointCloud, layers: dict[str, StoredLayer]) -> None:
+    """Write attributes of any type. All are made before any is written, because making one moves the others."""
     for name, layer in layers.items():
+        stale = points.attributes.get(name)
+        if stale is not None and (stale.data_type, stale.domain) != (layer.data_type, "POINT"):
+            points.attributes.remove(stale)
         if name not in points.attributes:
             untyped(points.attributes).new(name, layer.data_type, "POINT")
     for name, layer in layers.items():

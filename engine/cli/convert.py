@@ -7,7 +7,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from ..core.formats.registry import format_named, format_of, lost_in, read_splats, write_splats
+from ..core.formats.registry import axes_lost, format_named, format_of, lost_in, read_splats, write_splats
 from ..core.formats.splat_file import left_behind
 from ..core.splats.axes import Axes, AxesOrAuto
 
@@ -20,6 +20,7 @@ def convert(
     axes: Axes = "SUPERSPLAT",
     source_axes: AxesOrAuto = "AUTO",
     format: FormatName = "AUTO",
+    linear_scales: bool = False,
 ) -> int:
     """Convert a splat file: to another format or other axes. What no viewer can draw is left out.
 
@@ -29,13 +30,12 @@ def convert(
         axes: orientation of the copy
         source_axes: orientation of the source, where the file does not say it or says it wrongly
         format: of the copy, where its name does not say it
+        linear_scales: the source's sizes are lengths instead of logarithms
     """
     chosen = format_named(format) or format_of(output)
-    found = read_splats(source, source_axes)
-    write_splats(output, found.gaussians, axes, found.antialiased, chosen)
-    if found.extra_names:
-        print(f"Left out, for splats do not have it: {', '.join(found.extra_names)}.")
-    for note in (*left_behind(found), *lost_in(chosen, found.gaussians)):
+    found = read_splats(source, source_axes, linear_scales)
+    write_splats(output, found.gaussians, axes, found.antialiased, chosen, found.extra)
+    for note in (*left_behind(found), *lost_in(chosen, found.gaussians, found.extra_names), *axes_lost(chosen, axes)):
         print(note)
     print(f"{len(found.gaussians)} Gaussians written to {output}")
     return 0

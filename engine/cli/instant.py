@@ -12,7 +12,7 @@ import tyro
 
 from ..core.errors import UserError
 from ..core.files import make_folder
-from ..core.formats.registry import format_of, write_splats
+from ..core.formats.registry import format_of, lost_in, write_splats
 from ..core.splats.axes import Axes
 from ..core.splats.from_depth import MOST, gaussians_from_depth
 
@@ -56,6 +56,8 @@ def instant(
         raise UserError("No pixel has both colour and depth.", "Check that image and depth map belong together.")
     make_folder(output.parent)
     write_splats(output, gaussians, axes, chosen=chosen)
+    for note in lost_in(chosen, gaussians):
+        print(note)
     print(f"{len(gaussians)} Gaussians written to {output}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import tyro
 
 from ..core.errors import UserError
 from ..core.files import make_folder
-from ..core.formats.registry import format_of, read_splats, write_splats
+from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.protocol.events import Failed, Finished, Paused, error_of
 from ..core.protocol.folder import JobFolder, JobSpec
@@ -60,6 +61,8 @@ def train(
     if isinstance(last, Finished):
         result = read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen)
+        for note in lost_in(chosen, result.gaussians):
+            print(note, file=sys.stderr)
         psnr, ssim = exported_quality(output, folder, last)
         print(json.dumps({"output": str(output), "psnr": psnr, "ssim": ssim, "gaussians": last.gaussians,
                           "steps": last.step, "seconds": last.seconds}))

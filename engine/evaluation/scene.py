@@ -46,7 +46,7 @@ class SplatScene:
 @contextmanager
 def opened(path: Path, backend: TrainConfig = TrainConfig()) -> Iterator[SplatScene]:  # noqa: B008 (a frozen default)
     """A splat file of any format, until the with block ends. UserError when it holds no splats or the engine cannot run."""
-    file = read_splats(path)
+    file = read_splats(path, upright=False)
     config = TrainConfig(backend=backend.backend, threads=backend.threads, antialiased=file.antialiased,
                          max_gaussians=max(1, len(file.gaussians)))
     model = create_model(file.gaussians, config, choose_backend(config).engine)

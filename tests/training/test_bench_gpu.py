@@ -50,7 +50,7 @@ def rasterization(means: Any, quats: Any, scales: Any, opacities: Any, colors: A
 
 
 def test_both_trainers_learn_and_are_compared(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: BackendChoice("cuda", "On tensors."))
+    monkeypatch.setattr("engine.training.run.choose_backend", lambda config, tick: BackendChoice("cuda", "On tensors."))
     sizes: list[int] = []
 
     class Watched(gsplat.DefaultStrategy):
@@ -73,7 +73,7 @@ def test_both_trainers_learn_and_are_compared(dataset: Dataset, monkeypatch: pyt
 
 
 def test_a_profile_tells_operations_and_waits(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: BackendChoice("cuda", "On tensors."))
+    monkeypatch.setattr("engine.training.run.choose_backend", lambda config, tick: BackendChoice("cuda", "On tensors."))
     monkeypatch.setattr("tests.bench.step_profile.LOOKED_AT", 5)
     found = look(TrainConfig(max_steps=90, resolution=24, max_gaussians=500, sh_degree=1), dataset.folder, 5, torch_model)
     assert found.steps_per_second > 0 and found.gaussians == 400
@@ -101,7 +101,7 @@ def with_guides(dataset: Dataset, folder: Path) -> Dataset:
 
 
 def test_the_gain_of_guides_is_measured_in_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: BackendChoice("cuda", "On tensors."))
+    monkeypatch.setattr("engine.training.run.choose_backend", lambda config, tick: BackendChoice("cuda", "On tensors."))
     plain = write_ball_dataset(tmp_path / "data", views=6, size=24)
     dataset = with_guides(plain, plain.folder)
     assert has_guides(dataset) and not has_guides(plain)

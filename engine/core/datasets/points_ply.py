@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..formats.ply_columns import COLOR_NAMES
 from ..formats.ply_container import POSITION, columns, read_part, read_ply_header, vertices, write_parts
 from .dataset import PointCloud
-
-COLOR_NAMES = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 
 
 def read_points(path: Path) -> PointCloud:

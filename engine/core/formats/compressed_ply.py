@@ -13,10 +13,12 @@ import numpy as np
 from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
-from .ply import read_comments, rest_names, written_comments
+from .ply import read_comments, written_comments
+from .ply_columns import MOST_HARMONICS, rest_names
 from .ply_container import AGAIN, PlyHeader, read_part, read_ply_header, write_parts
 from .quantization import from_smallest_three, logits_of_bytes, opacity, pack_10_10_10_2, smallest_three, unpack_10_10_10_2, whole
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
+from .strange_values import far_lost, reach, size_lost, spread_of, without_far
 
 CHUNK = 256
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
@@ -28,6 +30,8 @@ HALF_WIDTH = np.float32(2**0.5)
 """The smaller components of a unit quaternion lie within ± 1/√2: a range this wide."""
 
 LARGEST_HARMONIC = 4.0
+OUTER = 8.0
+"""Times the spread beyond which splats would widen the cells of the curve and the bounds of others' chunks."""
 
 
 def is_compressed_ply(path: Path) -> bool:
@@ -50,14 +54,18 @@ def read_compressed_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
             opacities=logits_of_bytes(rgba[:, 3]), shN=_harmonics(path, header),
             sh0=rgb_to_sh0(_between(bounds[2], rgba[:, :3] / np.float32(255)))[:, None],
         )
-    found, antialiased = read_comments(header.comments)
-    return to_blender(StoredSplats(gaussians, found, antialiased, comments=header.comments), axes)
+    marks, sh = read_comments(header.comments), header.part("sh")
+    notes = ("The harmonics of degree 4 were left out.",) if sh is not None and len(sh.names) > 3 * MOST_HARMONICS else ()
+    return to_blender(StoredSplats(gaussians, marks.axes, marks.antialiased, None, notes, header.comments, up=marks.up), axes)
 
 
 def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False) -> None:
-    """Write a compressed PLY in one piece. Rows are ordered along a Morton curve, so that a chunk's bounds are tight."""
-    gaussians = from_blender(gaussians, axes)
-    gaussians = gaussians.take(morton_order(gaussians.means))
+    """Write a compressed PLY in one piece. Rows are ordered so that a chunk's bounds are tight.
+
+    The few splats that lie far beyond all others are left out: a chunk that holds one has no precision for its 255 others.
+    """
+    gaussians = without_far(from_blender(gaussians, axes))
+    gaussians = gaussians.take(chunk_order(gaussians.means))
     values = (gaussians.means, gaussians.scales.clip(-LARGEST_LOG_SCALE, LARGEST_LOG_SCALE), sh0_to_rgb(gaussians.sh0[:, 0]))
     packed = [_chunked(rows) for rows in values]
     chunks = np.concatenate([np.concatenate([low, high], axis=1) for low, high, _ in packed], axis=1).astype("<f4")
@@ -69,6 +77,23 @@ def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSP
     table["packed_color"] = red << 24 | green << 16 | blue << 8 | whole(opacity(gaussians.opacities) * 255, 255)
     parts = {"chunk": chunks.view([(name, "<f4") for name in names]).reshape(-1), "vertex": table}
     write_parts(Path(path), parts | _harmonics_part(gaussians.shN), written_comments(axes, antialiased))
+
+
+def lost_in_compressed_ply(gaussians: Gaussians) -> tuple[str, ...]:
+    """Sentences about what write_compressed_ply leaves out or changes."""
+    label = "Compressed PLY"
+    return (*far_lost(label, gaussians), *size_lost(label, gaussians.scales, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
+
+
+def chunk_order(means: np.ndarray) -> np.ndarray:
+    """Indices [N] that order places [N, 3] into tight chunks: the mass along a Morton curve, then what lies around it, outwards."""
+    spread = spread_of(means)
+    if len(means) <= CHUNK or reach(means, spread.middle) <= OUTER * spread.radius:
+        return morton_order(means)
+    distance = np.abs(means - spread.middle).max(axis=1)
+    outside = distance > OUTER * spread.radius
+    mass, around = np.flatnonzero(~outside), np.flatnonzero(outside)
+    return np.concatenate([mass[morton_order(means[mass])], around[np.argsort(distance[around], kind="stable")]])
 
 
 def morton_order(means: np.ndarray) -> np.ndarray:
@@ -153,7 +178,7 @@ def _harmonics(path: Path, header: PlyHeader) -> np.ndarray:
     values = ((np.arange(256) + 0.5) / 256 - 0.5) * 2 * LARGEST_HARMONIC
     values[0], values[-1] = -LARGEST_HARMONIC, LARGEST_HARMONIC
     rows = np.stack([table[name] for name in names], axis=1) if names else np.zeros((count, 0), np.uint8)
-    return np.ascontiguousarray(values.astype(np.float32)[rows].reshape(count, 3, -1).transpose(0, 2, 1))
+    return np.ascontiguousarray(values.astype(np.float32)[rows].reshape(count, 3, -1).transpose(0, 2, 1)[:, :MOST_HARMONICS])
 
 
 def _harmonics_part(shN: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,6 +15,10 @@ from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
 from .quantization import logits_of_bytes, opacity, whole
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
+from .strange_values import size_lost
+
+SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE = -87.0, 88.0
+"""Logarithms of the sizes that a float32 holds."""
 
 RECORD = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgba", "u1", 4), ("quats", "u1", 4)])
 AGAIN = "Export it again, or choose a file that really is a .splat."
@@ -33,13 +37,19 @@ def write_splat(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT") -> 
     gaussians = from_blender(gaussians, axes)
     records = np.empty(len(gaussians), RECORD)
     records["means"] = gaussians.means
-    records["scales"] = np.exp(gaussians.scales)
+    records["scales"] = np.exp(gaussians.scales.clip(SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE))
     records["rgba"][:, :3] = whole(sh0_to_rgb(gaussians.sh0[:, 0]) * 255, 255)
     records["rgba"][:, 3] = whole(opacity(gaussians.opacities) * 255, 255)
     lengths = np.linalg.norm(gaussians.quats, axis=1, keepdims=True)
     records["quats"] = whole(gaussians.quats / lengths * 128 + 128, 255)
     with replacing(Path(path)) as temporary:
         records.tofile(temporary)
+
+
+def lost_in_splat(gaussians: Gaussians) -> tuple[str, ...]:
+    """Sentences about what write_splat leaves out or changes."""
+    view = ("Splat cannot hold colour that changes with the view: it was left out.",) if gaussians.sh_degree else ()
+    return (*view, *size_lost("Splat", gaussians.scales, SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE))
 
 
 def _records(path: Path) -> np.ndarray:

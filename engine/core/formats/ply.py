@@ -1,63 +1,88 @@
 """Splats as PLY files: the column names of plain splat PLY.
 
 Splat files follow what SuperSplat and splat-transform read: binary little-endian, `float` properties, no lists,
-channel-major f_rest, exactly the size that the header implies.
+channel-major f_rest, exactly the size that the header implies. What other programs write is read as well.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
-from ..splats.gaussians import Gaussians
-from .ply_container import POSITION, PlyHeader, PlyPart, columns, read_part, read_ply_header, vertices, write_parts
+from ..splats.gaussians import Gaussians, drawable_rows, rgb_to_sh0, sh0_to_rgb
+from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns
+from .ply_container import POSITION, PlyHeader, PlyPart, read_part, read_ply_header, vertices, write_parts
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
+from .strange_values import rounding_note
 
 AXES_COMMENT = "splatwright axes "
 """Marks a file in other axes than SuperSplat's, so that it comes back as it left."""
 
 MIP_COMMENT = "SplatRenderMode: mip"
-ANTIALIASED = {MIP_COMMENT.lower(), "antialiased 1"}
-"""How Brush and Postshot mark splats that were trained with an antialiased rasterizer."""
+RENDER_MODES = {MIP_COMMENT.lower(): True, "antialiased 1": True, "splatrendermode: default": False, "antialiased 0": False}
+"""How Brush and Postshot mark how splats were trained, antialiased or not."""
 
-REST_COUNTS = (0, 9, 24, 45)
-NORMAL, SCALE = ("nx", "ny", "nz"), ("scale_0", "scale_1", "scale_2")
-ROTATION, BASE = ("rot_0", "rot_1", "rot_2", "rot_3"), ("f_dc_0", "f_dc_1", "f_dc_2")
-REQUIRED = (*POSITION, *BASE, "opacity", *SCALE, *ROTATION)
+UP_COMMENT = "vertical axis:"
+UP_WORDS = {"x": (1.0, 0.0, 0.0), "y": (0.0, -1.0, 0.0), "z": (0.0, 0.0, -1.0)}
+"""What Brush means by a letter: its scenes are Y-down."""
+
+COLOR_SPACE, LINEAR = "color_space", 1
+"""The element in which ml-sharp says what its colours are: 0 is sRGB, which viewers expect, 1 linear light."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What the comments of a PLY say."""
+
+    axes: str  # SuperSplat's where they say nothing
+    antialiased: bool
+    up: tuple[float, float, float] | None  # in the file's axes
 
 
 def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
-    """Read a splat PLY into Blender's world. AUTO trusts the file's own mark and else takes SuperSplat's axes.
+    """Read a splat PLY into Blender's world. AUTO trusts the file's own marks and else takes SuperSplat's axes.
 
-    Binary of either byte order or ASCII, floats or doubles, properties in any order.
-    UserError in one sentence for a file that is no PLY, truncated or without a needed property.
+    Binary of either byte order or ASCII, floats or doubles, properties in any order. Flat splats, colours as red, green and blue,
+    and Mip-Splatting's filter are understood. UserError in one sentence for a file that is no PLY, truncated, a mesh or points.
     """
     path = Path(path)
     header = read_ply_header(path)
-    part = vertices(path, header)
-    missing = [name for name in REQUIRED if name not in part.names]
-    if missing:
-        raise UserError(f"{path.name} holds no splats: it lacks {', '.join(missing)}.",
-                        "Choose a PLY that a splat trainer or SuperSplat wrote.")
-    return to_blender(_stored(path, header, part), axes)
+    part = own_names(vertices(path, header))
+    found = splat_columns(path, header, part)
+    return to_blender(_stored(path, header, part, found), axes)
+
+
+def splats_in_table(name: str, table: np.ndarray, axes: AxesOrAuto = "AUTO") -> SplatFile:
+    """The splats of a table [N] whose fields are called as a PLY's properties; UserError, which calls it `name`, when there are none."""
+    path, header = Path(name), PlyHeader((), (), False)
+    part = own_names(PlyPart("vertex", len(table), table.dtype, 0))
+    found = splat_columns(path, header, part)
+    table = table.view(part.dtype)
+    gaussians, notes = from_columns(table, found)
+    return to_blender(StoredSplats(gaussians, "SUPERSPLAT", extra=extra_columns(table, found), notes=notes), axes)
 
 
 def write_ply(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", comments: tuple[str, ...] = (), antialiased: bool = False,
+    extra: np.ndarray | None = None,
 ) -> None:
-    """Write a splat PLY in one piece. Rows that no viewer can draw are left out."""
-    write_parts(Path(path), {"vertex": _to_columns(from_blender(gaussians, axes))}, (*comments, *written_comments(axes, antialiased)))
+    """Write a splat PLY in one piece, with the extra properties [N] in their types. Rows that no viewer can draw are left out."""
+    written = from_blender(gaussians, axes)
+    if extra is not None and len(written) < len(gaussians):
+        extra = extra[drawable_rows(gaussians)]
+    write_parts(Path(path), {"vertex": to_columns(written, extra)}, (*comments, *written_comments(axes, antialiased)))
 
 
-def read_comments(comments: tuple[str, ...]) -> tuple[str, bool]:
-    """The axes that a PLY says it has, SuperSplat's where it says nothing, and whether it was trained antialiased."""
+def read_comments(comments: tuple[str, ...]) -> Marks:
+    """What the comments of a PLY say about its splats; of several marks the last one counts."""
     named = [comment.removeprefix(AXES_COMMENT) for comment in comments if comment.startswith(AXES_COMMENT)]
-    axes = next((name for name in named if name in ("BLENDER", "OPENGL")), "SUPERSPLAT")
-    return axes, any(comment.strip().lower() in ANTIALIASED for comment in comments)
+    axes = next((name for name in named if name in ("BLENDER", "OPENGL")), None)
+    modes = [RENDER_MODES[comment.strip().lower()] for comment in comments if comment.strip().lower() in RENDER_MODES]
+    ups = [up for comment in comments if (up := _up(comment)) is not None]
+    return Marks(axes or "SUPERSPLAT", bool(modes and modes[-1]), ups[-1] if ups and axes is None else None)
 
 
 def written_comments(axes: Axes, antialiased: bool) -> tuple[str, ...]:
@@ -65,53 +90,38 @@ def written_comments(axes: Axes, antialiased: bool) -> tuple[str, ...]:
     return (*([f"{AXES_COMMENT}{axes}"] if axes != "SUPERSPLAT" else []), *([MIP_COMMENT] if antialiased else []))
 
 
-def rest_names(path: Path, names: tuple[str, ...]) -> list[str]:
-    """The f_rest properties in order; UserError when there is a hole or an impossible number of them."""
-    numbers = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"f_rest_(\d{1,6})", name)))
-    if len(numbers) not in REST_COUNTS or numbers != list(range(len(numbers))):
-        raise UserError(f"{path.name} holds {len(numbers)} view-dependent colour properties (f_rest) that form no whole SH degree.",
-                        "Export it again with SH degree 0, 1, 2 or 3.")
-    return [f"f_rest_{number}" for number in numbers]
-
-
-def _stored(path: Path, header: PlyHeader, part: PlyPart) -> StoredSplats:
-    """The file's content; the table that it was read into is gone when this returns."""
-    rest = rest_names(path, part.names)
-    table = read_part(path, header, part)
-    axes, antialiased = read_comments(header.comments)
-    extra = _without(table, {*REQUIRED, *NORMAL, *rest})
-    return StoredSplats(_from_columns(table, rest), axes, antialiased, extra, comments=header.comments)
-
-
-def _without(table: np.ndarray, known: set[str]) -> np.ndarray | None:
-    """A copy of the other properties in native byte order; None when there are none."""
-    names = [name for name in table.dtype.names or () if name not in known]
-    if not names:
+def _up(comment: str) -> tuple[float, float, float] | None:
+    """The direction that a comment of Brush names, as a letter or as a vector; None for other comments."""
+    text = comment.strip().lower()
+    if not text.startswith(UP_COMMENT):
         return None
-    extra = np.empty(len(table), [(name, table.dtype[name].newbyteorder("=")) for name in names])
-    for name in names:
-        extra[name] = table[name]
-    return extra
+    words = text.removeprefix(UP_COMMENT).split()
+    try:
+        up = UP_WORDS[words[0]] if len(words) == 1 else tuple(map(float, words))
+    except (KeyError, ValueError):
+        return None
+    return up if len(up) == 3 and 0 < np.linalg.norm(up) < np.inf else None
 
 
-def _from_columns(table: np.ndarray, rest: list[str]) -> Gaussians:
-    count = len(table)
-    shN = columns(table, rest).reshape(count, 3, len(rest) // 3).transpose(0, 2, 1)
-    parts = {
-        "means": columns(table, POSITION), "quats": columns(table, ROTATION), "scales": columns(table, SCALE),
-        "opacities": columns(table, ("opacity",))[:, 0], "sh0": columns(table, BASE)[:, None], "shN": shN,
-    }
-    return Gaussians(**{name: np.array(part, np.float32, order="C") for name, part in parts.items()})
+def _stored(path: Path, header: PlyHeader, part: PlyPart, found: SplatColumns) -> StoredSplats:
+    """The file's content; the table that it was read into is gone when this returns."""
+    table = read_part(path, header, part)
+    gaussians, notes = from_columns(table, found)
+    gaussians, linear = _displayed(path, header, gaussians)
+    marks = read_comments(header.comments)
+    notes = (*notes, *linear, *rounding_note([table[name] for name in POSITION], gaussians.means), *_faces_note(header))
+    return StoredSplats(gaussians, marks.axes, marks.antialiased, extra_columns(table, found), notes, header.comments, up=marks.up)
 
 
-def _to_columns(gaussians: Gaussians) -> np.ndarray:
-    count, rest = len(gaussians), 3 * gaussians.shN.shape[1]
-    names = (*POSITION, *NORMAL, *BASE, *(f"f_rest_{index}" for index in range(rest)), "opacity", *SCALE, *ROTATION)
-    raw = np.zeros((count, len(names)), "<f4")
-    raw[:, 0:3] = gaussians.means
-    raw[:, 6:9] = gaussians.sh0[:, 0]
-    raw[:, 9 : 9 + rest].reshape(count, 3, rest // 3)[:] = gaussians.shN.transpose(0, 2, 1)
-    raw[:, -8] = gaussians.opacities
-    raw[:, -7:-4] = gaussians.scales
-    raw[:, -4:] = gaussians.quats
-    return raw.view([(name, "<f4") for name in names]).reshape(count)
+def _displayed(path: Path, header: PlyHeader, gaussians: Gaussians) -> tuple[Gaussians, tuple[str, ...]]:
+    """Colours as viewers show them, where ml-sharp says that they are linear light."""
+    part = header.part(COLOR_SPACE)
+    if part is None or not part.count or COLOR_SPACE not in part.names or read_part(path, header, part)[COLOR_SPACE][0] != LINEAR:
+        return gaussians, ()
+    light = sh0_to_rgb(gaussians.sh0).clip(0, None)
+    shown = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return replace(gaussians, sh0=rgb_to_sh0(shown)), ("Its colours are linear light: they were turned into sRGB, which viewers expect.",)
+
+
+def _faces_note(header: PlyHeader) -> tuple[str, ...]:
+    return (f"It is a mesh too: its {header.faces:,} faces were left out.",) if header.faces else ()

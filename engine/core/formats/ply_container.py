@@ -1,6 +1,7 @@
 """PLY as a container: its header, and its elements as structured arrays. What the properties mean is not known here.
 
-plyfile parses the header, numpy moves the data. Lists are refused, for neither splats nor points have them.
+plyfile parses the header, numpy moves the data. Lists, which are the faces of meshes, are passed over behind the vertices and
+refused elsewhere, for neither splats nor points have them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from plyfile import PlyData, PlyHeaderParseError, PlyListProperty
@@ -18,9 +20,15 @@ from ..errors import UserError
 from ..files import disk_error, replacing
 
 LONGEST_HEADER = 128 * 1024
+LONGEST_TAIL = 1024
+"""Bytes of white space that may follow the data: some writers end every file with a line break."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 AGAIN = "Export or download it again."
 
 POSITION = ("x", "y", "z")
+KINDS = {"<f4": "float", "<f8": "double", "|i1": "char", "|u1": "uchar", "<i2": "short", "<u2": "ushort", "<i4": "int", "<u4": "uint"}
+"""What PLY calls numpy's types."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,12 @@ class PlyHeader:
     parts: tuple[PlyPart, ...]
     comments: tuple[str, ...]
     text: bool
+    lists: tuple[tuple[str, int], ...] = ()  # elements that hold lists, and their rows; what follows them is not reached
+
+    @property
+    def faces(self) -> int:
+        """How many faces the file holds beside its vertices."""
+        return sum(count for _, count in self.lists)
 
     def part(self, name: str) -> PlyPart | None:
         """The element of that name."""
@@ -62,13 +76,14 @@ def read_ply_header(path: Path) -> PlyHeader:
     text, start = _header_text(path, head)
     try:
         # The public reader would load the data as well. Foreign letters in comments are not worth refusing a file for.
-        parsed = PlyData._parse_header(io.BytesIO(text.decode("ascii", "replace").encode("ascii", "replace")))
+        parsed = PlyData._parse_header(io.BytesIO(_plain(text)))
     except (PlyHeaderParseError, ValueError, OverflowError) as error:
         raise UserError(f"The header of {path.name} cannot be read: {error}.", AGAIN) from None
     _refuse_odd_elements(path, parsed)
     comments = [*parsed.comments, *(comment for element in parsed.elements for comment in element.comments)]
     lines = len(re.findall(rb"\r\n|\n|\r", text))
-    header = PlyHeader(_parts(parsed, lines if parsed.text else start), tuple(comments), parsed.text)
+    lists = tuple((element.name, element.count) for element in parsed.elements if _holds_lists(element))
+    header = PlyHeader(_parts(parsed, lines if parsed.text else start), tuple(comments), parsed.text, lists)
     _check_size(path, header, size - start, size)
     return header
 
@@ -84,12 +99,11 @@ def read_part(path: Path, header: PlyHeader, part: PlyPart) -> np.ndarray:
 
 
 def write_parts(path: Path, parts: dict[str, np.ndarray], comments: tuple[str, ...]) -> None:
-    """Write elements (structured arrays of little-endian floats, bytes and uint32) in one piece."""
-    kinds = {"<f4": "float", "|u1": "uchar", "<u4": "uint"}
+    """Write elements (structured arrays of little-endian numbers) in one piece."""
     lines = ["ply", "format binary_little_endian 1.0", *(f"comment {' '.join(comment.split())}" for comment in comments)]
     for name, rows in parts.items():
         lines.append(f"element {name} {len(rows)}")
-        lines += [f"property {kinds[rows.dtype[field].str]} {field}" for field in rows.dtype.names or ()]
+        lines += [f"property {KINDS[rows.dtype[field].str]} {field}" for field in rows.dtype.names or ()]
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(("\n".join([*lines, "end_header"]) + "\n").encode("ascii", "replace"))
         for rows in parts.values():
@@ -97,31 +111,52 @@ def write_parts(path: Path, parts: dict[str, np.ndarray], comments: tuple[str, .
 
 
 def _header_text(path: Path, head: bytes) -> tuple[bytes, int]:
-    """The header alone, and the number of its bytes."""
-    if not re.match(rb"ply\r?\n|ply\r", head):
+    """The header alone, and the number of bytes before the data."""
+    mark = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
+    first = re.match(rb"ply[ \t]*(\r\n|\n|\r)", head[mark:])
+    if not first:
         raise UserError(f"{path.name} is not a PLY file.", "Choose a PLY file with splats or points.")
-    ending = b"\r\n" if head[3:5] == b"\r\n" else head[3:4]
-    end = head.find(ending + b"end_header" + ending)
-    if end < 0:
+    ending = re.escape(first[1])
+    end = re.compile(ending + rb"[ \t]*end_header[ \t]*" + ending).search(head)
+    if not end:
         raise UserError(f"The header of {path.name} has no end.", AGAIN)
-    start = end + len(b"end_header") + 2 * len(ending)
-    return head[:start], start
+    return head[mark : end.end()], end.end()
+
+
+def _plain(text: bytes) -> bytes:
+    """A header without what other writers put between its words: more than one space, empty lines, letters beyond ASCII."""
+    lines = []
+    for line in re.split(rb"\r\n|\n|\r", text):
+        words = line.split()
+        if words and words[0] in (b"comment", b"obj_info"):
+            lines.append(line.strip())
+        elif words:
+            lines.append(b" ".join(words))
+    plain = b"\n".join([*lines, b""]).decode("ascii", "replace").encode("ascii", "replace")
+    return re.sub(rb"\A(ply\nformat \w+) 1\.\d+\n", rb"\1 1.0\n", plain)
+
+
+def _holds_lists(element: Any) -> bool:
+    return bool(element.count) and any(isinstance(prop, PlyListProperty) for prop in element.properties)
 
 
 def _refuse_odd_elements(path: Path, parsed: PlyData) -> None:
     elements = list(parsed.elements)
     if any(element.count < 0 for element in elements):
         raise UserError(f"The header of {path.name} holds negative counts.", AGAIN)
-    lists = [prop.name for element in elements for prop in element.properties if isinstance(prop, PlyListProperty)
+    names = [element.name for element in elements]
+    wanted = elements[: names.index("vertex") + 1] if "vertex" in names else elements
+    lists = [prop.name for element in wanted for prop in element.properties if isinstance(prop, PlyListProperty)
              if element.count or element.name == "vertex"]
     if lists:
-        raise UserError(f"{path.name} holds lists ({', '.join(lists)}), which splats and points never have.",
+        raise UserError(f"{path.name} holds lists ({', '.join(lists)}) before or in its vertices, which splats and points never have.",
                         "Export the points or splats alone.")
 
 
 def _parts(parsed: PlyData, start: int) -> tuple[PlyPart, ...]:
+    """The elements up to the first that holds lists: nobody knows where the next one begins."""
     order, parts = ">" if parsed.byte_order == ">" else "<", []
-    for element in parsed.elements:
+    for element in itertools.takewhile(lambda element: not _holds_lists(element), parsed.elements):
         fields = [(prop.name, order + prop.dtype().lstrip("<>=|")) for prop in element.properties if not isinstance(prop, PlyListProperty)]
         parts.append(PlyPart(element.name, element.count, np.dtype(fields), start))
         start += element.count * (1 if parsed.text else parts[-1].dtype.itemsize)
@@ -131,22 +166,57 @@ def _parts(parsed: PlyData, start: int) -> tuple[PlyPart, ...]:
 def _check_size(path: Path, header: PlyHeader, held: int, size: int) -> None:
     """Refuse a file that is shorter or longer than its header says; a number in text takes two bytes at least."""
     promised = sum(part.count * (2 * len(part.names) if header.text else part.dtype.itemsize) for part in header.parts)
-    rows = sum(part.count for part in header.parts)
+    rows = sum(part.count for part in header.parts) + header.faces
     if held < promised - header.text or rows > size:
         raise UserError(f"{path.name} is cut off: its header names {rows} rows and the file ends before that.", AGAIN)
-    if held > promised and not header.text:
+    if held > promised and not header.text and not header.lists and not _ends_blank(path, held - promised):
         raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.")
+
+
+def _ends_blank(path: Path, count: int) -> bool:
+    """Whether the last `count` bytes of a file are few and white space."""
+    if count > LONGEST_TAIL:
+        return False
+    with open(path, "rb") as file:
+        file.seek(-count, io.SEEK_END)
+        return not file.read().strip()
 
 
 def _read_text(path: Path, part: PlyPart) -> np.ndarray:
     with open(path, encoding="ascii", errors="replace") as file:
         lines = list(itertools.islice(file, part.start, part.start + part.count))
+    if lines and "," in lines[0]:
+        lines = _without_commas(lines)
     try:
         rows = np.loadtxt(lines, part.dtype, comments=None, ndmin=1) if any(map(str.strip, lines)) else np.empty(0, part.dtype)
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
+        rows = _wrapped_rows(path, part)
+        if rows is None:
+            raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
     if len(rows) != part.count:
         raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header names.", AGAIN)
+    return rows
+
+
+def _without_commas(lines: list[str]) -> list[str]:
+    """Commas between the numbers, or within them as the decimal sign of many countries, as others write them."""
+    sign = " " if "." in lines[0] else "."
+    return [line.replace(",", sign) for line in lines]
+
+
+def _wrapped_rows(path: Path, part: PlyPart) -> np.ndarray | None:
+    """The rows of a text file that breaks its lines anywhere, by counting its numbers; None when it holds too few, or other words."""
+    wanted = part.count * len(part.names)
+    with open(path, encoding="ascii", errors="replace") as file:
+        lines = itertools.islice(file, part.start, None)
+        words = list(itertools.islice((word for line in lines for word in line.split()), wanted))
+    try:
+        numbers = np.array(words, np.float64).reshape(part.count, len(part.names))
+        rows = np.empty(part.count, part.dtype)
+        for index, name in enumerate(part.names):
+            rows[name] = numbers[:, index]
+    except (ValueError, OverflowError):
+        return None
     return rows
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians
-from .compressed_ply import is_compressed_ply, read_compressed_ply, write_compressed_ply
-from .dot_splat import read_splat, write_splat
+from .compressed_ply import is_compressed_ply, lost_in_compressed_ply, read_compressed_ply, write_compressed_ply
+from .dot_splat import lost_in_splat, read_splat, write_splat
 from .ply import read_ply, write_ply
-from .splat_file import SplatFile
-from .spz import read_spz, write_spz
+from .splat_file import SplatFile, turned_upright, with_linear_scales
+from .spz import lost_in_spz, read_spz, write_spz
 
 
 @dataclass(frozen=True)
@@ -28,32 +30,48 @@ class Format:
     sh_degree: int  # the highest that it can hold
     read: Callable[[Path, AxesOrAuto], SplatFile]
     write: Callable[[Path, Gaussians, Axes, bool], None]
+    lost: Callable[[Gaussians], tuple[str, ...]]  # sentences for people about what writing leaves out or changes
+    own_axes: Axes | None = None  # that its files always have
 
 
 def _write_ply(path: Path, gaussians: Gaussians, axes: Axes, antialiased: bool) -> None:
     write_ply(path, gaussians, axes, antialiased=antialiased)
 
 
+def _nothing(gaussians: Gaussians) -> tuple[str, ...]:
+    return ()
+
+
 def _write_splat(path: Path, gaussians: Gaussians, axes: Axes, antialiased: bool) -> None:
     write_splat(path, gaussians, axes)
 
 
-PLY = Format("PLY", "PLY", ".ply", "Everything, exactly; large", 3, read_ply, _write_ply)
+PLY = Format("PLY", "PLY", ".ply", "Everything, exactly; large", 3, read_ply, _write_ply, _nothing)
 COMPRESSED_PLY = Format("COMPRESSED_PLY", "Compressed PLY", ".compressed.ply", "Everything, rounded, in a quarter of the size", 3,
-                        read_compressed_ply, write_compressed_ply)
-SPZ = Format("SPZ", "SPZ", ".spz", "Everything, rounded, in a tenth of the size", 3, read_spz, write_spz)
-SPZ_3 = Format("SPZ_3", "SPZ 3", ".spz", "SPZ as older programs read it", 3, read_spz, partial(write_spz, version=3))
-SPLAT = Format("SPLAT", "Splat", ".splat", "Colours that look the same from all sides, rounded", 0, read_splat, _write_splat)
+                        read_compressed_ply, write_compressed_ply, lost_in_compressed_ply)
+SPZ = Format("SPZ", "SPZ", ".spz", "Everything, rounded, in a tenth of the size", 3, read_spz, write_spz, lost_in_spz)
+SPZ_3 = Format("SPZ_3", "SPZ 3", ".spz", "SPZ as older programs read it, always in its own axes, OpenGL's", 3, read_spz,
+               partial(write_spz, version=3), lost_in_spz, "OPENGL")
+SPLAT = Format("SPLAT", "Splat", ".splat", "Colours that look the same from all sides, rounded", 0, read_splat, _write_splat, lost_in_splat)
 
 FORMATS = (PLY, COMPRESSED_PLY, SPZ, SPZ_3, SPLAT)
 SUFFIXES = tuple(dict.fromkeys(found.suffix for found in FORMATS))
+
+
+MAGIC = {b"ply\n": "a PLY", b"ply\r": "a PLY", b"NGSP": "an SPZ", b"\x1f\x8b\x08": "a gzip (SPZ)", b"PK\x03\x04": "a ZIP or SOG"}
+"""How the content of files begins, whatever they are called."""
+
+OTHERS = (".ksplat", ".sog", ".splatv", ".rad")
+"""Splat formats of other programs."""
 
 
 def format_of(path: Path) -> Format:
     """The format that a file's name asks for; UserError when it is none of ours."""
     fitting = [found for found in FORMATS if path.name.lower().endswith(found.suffix)]
     if not fitting:
-        raise UserError(f"{path.name} is no splat file by its name.", f"Its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+        other = "SuperSplat opens it and exports PLY. " if path.name.lower().endswith(OTHERS) else ""
+        raise UserError(f"{path.name} is no splat file by its name.",
+                        f"{other}Its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     return max(fitting, key=lambda found: len(found.suffix))  # the first of the longest
 
 
@@ -62,24 +80,35 @@ def format_named(name: str) -> Format | None:
     return next((found for found in FORMATS if found.name == name), None)
 
 
-def lost_in(chosen: Format, gaussians: Gaussians) -> tuple[str, ...]:
-    """Sentences about what the format cannot hold of these splats; empty when it holds all."""
-    if gaussians.sh_degree <= chosen.sh_degree:
+def lost_in(chosen: Format, gaussians: Gaussians, extra_names: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Sentences for people about what the format cannot hold of these splats, and of their extra properties."""
+    extra = (f"Left out, for {chosen.label} cannot hold it: {', '.join(extra_names)}.",) if extra_names and chosen is not PLY else ()
+    return (*chosen.lost(gaussians), *extra)
+
+
+def axes_lost(chosen: Format, axes: Axes) -> tuple[str, ...]:
+    """A sentence where a format has axes of its own and others than the usual ones were asked for."""
+    if chosen.own_axes in (None, axes) or axes == "SUPERSPLAT":
         return ()
-    return (f"{chosen.label} cannot hold colour that changes with the view: it was left out.",)
+    return (f"{chosen.label} always has its own axes: Y is up in it.",)
 
 
-def read_splats(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
+def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = False, upright: bool = True) -> SplatFile:
     """Read a splat file of any format into Blender's world; AUTO trusts the file, and else takes its format's usual axes.
 
-    UserError in one sentence when it cannot be read, holds nothing, or is too large for the memory.
+    With `linear_scales` the sizes in it are lengths instead of logarithms. Without `upright` an up that the file names turns nothing:
+    beside the cameras that it was trained on.
+    UserError in one sentence when it cannot be read, holds nothing, is of another kind than its name says, or too large for the memory.
     """
     path = Path(path)
     chosen = format_of(path)
+    _refuse_misnamed(path, chosen)
     if chosen in (PLY, COMPRESSED_PLY):  # often named .ply alone
         chosen = COMPRESSED_PLY if is_compressed_ply(path) else PLY
     try:
         found = chosen.read(path, axes)
+        found = with_linear_scales(found) if linear_scales else found
+        found = turned_upright(found) if upright else found
     except MemoryError:
         raise UserError(f"{path.name} does not fit into the memory.", "Close other programs, or make the file smaller.") from None
     if not len(found.gaussians):
@@ -89,8 +118,28 @@ def read_splats(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
 
 def write_splats(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False, chosen: Format | None = None,
+    extra: np.ndarray | None = None,
 ) -> Format:
-    """Write splats in the format that the file's name asks for, or in a chosen one; returns it. Never leaves half a file."""
+    """Write splats in the format that the file's name asks for, or in a chosen one; returns it. Never leaves half a file.
+
+    `extra` [N] has a field for each property that splats do not have: PLY holds them.
+    """
     chosen = chosen or format_of(Path(path))
-    chosen.write(Path(path), gaussians, axes, antialiased)
+    if extra is not None and chosen is PLY:
+        write_ply(Path(path), gaussians, axes, antialiased=antialiased, extra=extra)
+    else:
+        chosen.write(Path(path), gaussians, axes, antialiased)
     return chosen
+
+
+def _refuse_misnamed(path: Path, chosen: Format) -> None:
+    """Refuse a file whose first bytes are those of another format."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4)
+    except OSError:
+        return  # the reader says what is wrong
+    kind = next((kind for start, kind in MAGIC.items() if head.startswith(start)), None)
+    if kind is not None and chosen.label.split()[-1] not in kind:
+        raise UserError(f"{path.name} is {kind} file by its content, whatever its name says.",
+                        "Give it the ending that fits, and try again.")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..splats.axes import AxesOrAuto, into_blender, out_of_blender
+from ..splats.axes import AxesOrAuto, into_blender, out_of_blender, turn_upright
 from ..splats.gaussians import Gaussians, drawable, drawable_rows
+from .strange_values import as_linear, huge_note, notes_about
+
+GUESSED = ("The file does not name its axes: its format's own were taken, which some programs ignore. "
+           "If it stands on its head, press Turn Over (--source-axes SUPERSPLAT).")
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,10 @@ class SplatFile:
     axes: str  # in which the file was read: a name or the letters of axes.py
     antialiased: bool = False  # trained with an antialiased rasterizer (Mip-Splatting)
     extra: np.ndarray | None = None  # [N] with a field for each property that splats do not have
-    notes: tuple[str, ...] = ()  # sentences about what was left behind
+    notes: tuple[str, ...] = ()  # sentences about what was left behind, or is strange
     comments: tuple[str, ...] = ()
+    axes_guessed: bool = False  # nothing says which axes these are, and programs disagree
+    up: tuple[float, float, float] | None = None  # in the file's axes, where the file names another up than they have
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -38,6 +44,8 @@ class StoredSplats:
     extra: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
+    axes_guessed: bool = False
+    up: tuple[float, float, float] | None = None  # where the file names another up than its axes have
 
 
 def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
@@ -47,7 +55,31 @@ def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
     dropped = len(stored.gaussians) - len(gaussians)
     if extra is not None and dropped:
         extra = extra[drawable_rows(stored.gaussians)]
-    return SplatFile(into_blender(gaussians, chosen), dropped, chosen, stored.antialiased, extra, stored.notes, stored.comments)
+    gaussians, trusted = into_blender(gaussians, chosen), axes == "AUTO"
+    guessed = stored.axes_guessed and trusted
+    notes = (*stored.notes, *([GUESSED] if guessed else []), *huge_note(stored.gaussians.scales), *notes_about(gaussians))
+    return SplatFile(gaussians, dropped, chosen, stored.antialiased, extra, notes, stored.comments, guessed, stored.up if trusted else None)
+
+
+def turned_upright(found: SplatFile) -> SplatFile:
+    """A file turned so that the up that it names points up."""
+    if found.up is None:
+        return found
+    turned = turn_upright(found.gaussians, found.up, found.axes)
+    if turned is found.gaussians:
+        return found
+    named = ", ".join(f"{value:.3g}" for value in found.up)
+    note = (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they lie, "
+            "beside cameras of the same photos.")
+    return replace(found, gaussians=turned, notes=(note, *found.notes))
+
+
+def with_linear_scales(found: SplatFile) -> SplatFile:
+    """A file whose scales are lengths instead of logarithms."""
+    changed = as_linear(found.gaussians)
+    kept, own = drawable(changed), [note for note in found.notes if note not in notes_about(found.gaussians)]
+    extra = found.extra[drawable_rows(changed)] if found.extra is not None else None
+    return replace(found, gaussians=kept, dropped=found.dropped + len(changed) - len(kept), extra=extra, notes=(*own, *notes_about(kept)))
 
 
 def from_blender(gaussians: Gaussians, axes: str) -> Gaussians:

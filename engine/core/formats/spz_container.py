@@ -1,4 +1,4 @@
-"""The bytes of an SPZ file: header, extensions and six streams. Versions 2 and 3 are one gzip stream, 4 has a Zstandard frame each.
+"""The bytes of an SPZ file: header, extensions and six streams. Versions 1 to 3 are one stream in gzip, 4 has a Zstandard frame each.
 
 The axes stand in an extension record, in version 3 after the streams and without the flag that announces extensions:
 readers that know no records there pass over the bytes, but some of those that see the flag look for records elsewhere.
@@ -46,11 +46,11 @@ class SpzStreams:
     fractional_bits: int
     antialiased: bool
     axes: str  # a name or the letters of axes.py; empty where the file names none
-    positions: np.ndarray  # [N, 3, 3]
+    positions: np.ndarray  # [N, 3, 3], in version 1 [N, 3, 2]
     alphas: np.ndarray  # [N]
     colors: np.ndarray  # [N, 3]
     scales: np.ndarray  # [N, 3]
-    rotations: np.ndarray  # [N, 4], in version 2 [N, 3]
+    rotations: np.ndarray  # [N, 4], in versions 1 and 2 [N, 3]
     sh: np.ndarray  # [N, K-1, 3]
 
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -72,8 +72,8 @@ class SpzHeader:
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of every stream, in bytes."""
-        n = self.count
-        return (n, 3, 3), (n,), (n, 3), (n, 3), (n, 3 if self.version == 2 else 4), (n, (self.degree + 1) ** 2 - 1, 3)
+        n, place, turn = self.count, 2 if self.version == 1 else 3, 3 if self.version <= 2 else 4
+        return (n, 3, place), (n,), (n, 3), (n, 3), (n, turn), (n, (self.degree + 1) ** 2 - 1, 3)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -121,7 +121,7 @@ def _header(path: Path, data: bytes, packed: int) -> SpzHeader:
     if len(data) < HEADER.size or data[:4] != MAGIC:
         raise UserError(f"{path.name} is not an SPZ file.", AGAIN)
     _, version, count, degree, bits, flags, streams = HEADER.unpack_from(data)
-    if version not in (2, 3, 4):
+    if version not in (1, 2, 3, 4):
         raise UserError(f"{path.name} is SPZ of version {version}, which is not known.", "Export it as version 2, 3 or 4, or as PLY.")
     header = SpzHeader(version, count, degree, bits, flags, streams)
     if degree > 4 or bits > MOST_FRACTIONAL_BITS:
@@ -134,17 +134,49 @@ def _header(path: Path, data: bytes, packed: int) -> SpzHeader:
 
 
 def _unpack_gzip(path: Path, data: bytes) -> SpzStreams:
-    """Versions 2 and 3; never unpacks more than the header asks for."""
-    unpacker = zlib.decompressobj(wbits=31)
+    """Versions 1 to 3; never unpacks more than the header asks for."""
     try:
-        head = unpacker.decompress(data, HEADER.size)
+        stream = _GzipMembers(data)
+        head = stream.read(HEADER.size)
         header = _header(path, head, len(data))
         if header.version == 4:
             raise UserError(f"{path.name} is SPZ of version 4 in gzip, which is not known.", AGAIN)
-        body = unpacker.decompress(unpacker.unconsumed_tail, sum(header.sizes) + MOST_EXTENSIONS)
+        body = stream.read(sum(header.sizes))
+        return _legacy(path, header, head + body + _records(stream))
     except zlib.error as error:
         raise UserError(f"{path.name} is damaged: {error}.", AGAIN) from None
-    return _legacy(path, header, head + body)
+
+
+def _records(stream: _GzipMembers) -> bytes:
+    """What follows the streams; a member of gzip that is no part of the file, or damaged, is nothing."""
+    try:
+        return stream.read(MOST_EXTENSIONS)
+    except zlib.error:
+        return b""
+
+
+class _GzipMembers:
+    """The content of gzip members one after the other, as writers that pack in parallel leave them."""
+
+    def __init__(self, data: bytes):
+        self._unpacker, self._packed = zlib.decompressobj(wbits=31), data
+
+    def read(self, count: int) -> bytes:
+        """The next bytes, fewer where the file ends before."""
+        pieces: list[bytes] = []
+        while count > 0:
+            if self._unpacker.eof:
+                self._packed = self._unpacker.unused_data
+                if self._packed[:2] != GZIP:
+                    break
+                self._unpacker = zlib.decompressobj(wbits=31)
+            piece = self._unpacker.decompress(self._packed, count)
+            self._packed = self._unpacker.unconsumed_tail
+            if not piece and not self._unpacker.eof:
+                break
+            pieces.append(piece)
+            count -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _legacy(path: Path, header: SpzHeader, data: bytes) -> SpzStreams:

@@ -10,6 +10,9 @@ SH_C0 = 0.28209479177387814
 """The constant spherical harmonic: colour = 0.5 + SH_C0 * sh0."""
 
 SMALLEST_LOG_SCALE = -30.0
+LARGEST_LOG_SCALE = 80.0
+"""Sizes whose squares and products arithmetic can still hold; float32 ends at e^88."""
+
 LARGEST_LOGIT = 30.0
 """What an infinite logit (opacity of exactly 1 or 0, as some converters write it) becomes."""
 
@@ -71,7 +74,8 @@ def concatenate(parts: list[Gaussians]) -> Gaussians:
 def drawable(gaussians: Gaussians) -> Gaussians:
     """The rows that a viewer can draw, without NaN and infinities; the same object when nothing is wrong.
 
-    An opacity of exactly 0 or 1 (infinite logit), a scale of 0 and a quaternion of 0 are replaced by valid values; other rows are dropped.
+    An opacity of exactly 0 or 1 (infinite logit), a scale of 0 or beyond float's range and a quaternion of 0 are replaced by valid
+    values; other rows are dropped.
     """
     mended = _mended(gaussians)
     finite = all(np.isfinite(array).all() for array in mended.arrays().values())
@@ -88,8 +92,9 @@ def _mended(gaussians: Gaussians) -> Gaussians:
     opacities, scales, quats = gaussians.opacities, gaussians.scales, gaussians.quats
     if np.isinf(opacities).any():
         changed["opacities"] = np.where(np.isinf(opacities), np.copysign(np.float32(LARGEST_LOGIT), opacities), opacities)
-    if (scales < SMALLEST_LOG_SCALE).any():
-        changed["scales"] = np.maximum(scales, np.float32(SMALLEST_LOG_SCALE))
+    if (scales < SMALLEST_LOG_SCALE).any() or (scales > LARGEST_LOG_SCALE).any():
+        limited = scales.clip(SMALLEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        changed["scales"] = np.where(np.isposinf(scales), scales, limited).astype(np.float32)
     turned = np.asarray(quats.any(axis=1))
     if not turned.all():
         changed["quats"] = np.where(turned[:, None], quats, np.array([1, 0, 0, 0], np.float32))

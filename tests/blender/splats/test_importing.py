@@ -106,9 +106,10 @@ def test_a_dialog_starts_the_loading_and_a_script_gets_its_objects_at_once(files
     monkeypatch.setattr(operators, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
     monkeypatch.setattr(operators, "operators", lambda: SimpleNamespace(
         splatwright=SimpleNamespace(load_splats=lambda mode, **options: asked.append(options))))
-    operator = SimpleNamespace(asked=True, paths=lambda: files, axes="OPENGL", link=True)
+    operator = SimpleNamespace(asked=True, paths=lambda: files, axes="OPENGL", link=True, linear_scales=False)
     operators.SPLATWRIGHT_OT_import_splats.execute(operator, bpy.context)
-    assert asked == [{"directory": "", "files": [{"name": str(path)} for path in files], "axes": "OPENGL", "link": True}]
+    assert asked == [{"directory": "", "files": [{"name": str(path)} for path in files], "axes": "OPENGL", "link": True,
+                      "linear_scales": False}]
     assert bpy.ops.splatwright.import_splats(filepath=str(files[0])) == {"FINISHED"} and bpy.context.object.name == "one"
 
 

@@ -92,10 +92,10 @@ def test_blender_goes_on_while_a_file_is_read(linked: ModuleType, tmp_path: Path
     made = link(tmp_path / "a.ply")
     gaussians, begun, go_on, really = write(tmp_path / "a.ply", 150, seed=1, age=2), Event(), Event(), linked.read_splats
 
-    def slowly(path: Path, axes: str) -> Any:
+    def slowly(*asked: Any) -> Any:
         begun.set()
         assert go_on.wait(10)
-        return really(path, axes)
+        return really(*asked)
 
     monkeypatch.setattr(linked, "read_splats", slowly)
     assert linked.look() == linked.SOON and begun.wait(10)

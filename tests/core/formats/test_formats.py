@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from engine.core.errors import UserError
-from engine.core.formats.compressed_ply import morton_order
+from engine.core.formats.compressed_ply import chunk_order
 from engine.core.formats.quantization import opacity
 from engine.core.formats.registry import (
     COMPRESSED_PLY,
@@ -36,7 +36,7 @@ from engine.core.formats.registry import (
     write_splats,
 )
 from engine.core.formats.spz_container import COORDINATE_SYSTEMS
-from engine.core.splats.axes import LETTERS, axes_matrix, into_blender, out_of_blender
+from engine.core.splats.axes import LETTERS, AxesOrAuto, axes_matrix, into_blender, out_of_blender
 from engine.core.splats.gaussians import Gaussians
 from engine.core.splats.transform import PLY_TO_BLENDER, rotation_matrices
 from tests.core.splats.numpy_splats import covariances, seen_colors
@@ -53,6 +53,11 @@ def written(path: Path, gaussians: Gaussians, chosen: Format, axes: str = "BLEND
     path = path.with_name(path.name + chosen.suffix)
     write_splats(path, gaussians, axes, antialiased, chosen)  # type: ignore[arg-type]
     return path
+
+
+def as_written(chosen: Format) -> AxesOrAuto:
+    """How to read a file that `written` wrote."""
+    return "AUTO" if chosen.own_axes else "BLENDER"
 
 
 def refused(path: Path, *words: str) -> UserError:
@@ -109,17 +114,18 @@ def assert_within_steps(read: Gaussians, original: Gaussians, chosen: Format) ->
 @settings(max_examples=40, deadline=None)
 @given(gaussians=any_gaussians())
 def test_any_gaussians_come_back_within_the_steps(tmp_path_factory: pytest.TempPathFactory, chosen: Format, gaussians: Gaussians) -> None:
-    read = read_splats(written(tmp_path_factory.getbasetemp() / "any", gaussians, chosen), "BLENDER")
-    expected = gaussians.take(morton_order(gaussians.means)) if chosen is COMPRESSED_PLY else gaussians
+    frame = chosen.own_axes or "BLENDER"  # in which values are rounded
+    read = read_splats(written(tmp_path_factory.getbasetemp() / "any", into_blender(gaussians, frame), chosen), as_written(chosen))
+    expected = gaussians.take(chunk_order(gaussians.means)) if chosen is COMPRESSED_PLY else gaussians
     assert read.dropped == 0 and read.gaussians.sh_degree == min(gaussians.sh_degree, chosen.sh_degree)
-    assert_within_steps(read.gaussians, expected, chosen)
+    assert_within_steps(out_of_blender(read.gaussians, frame), expected, chosen)
 
 
 @pytest.mark.parametrize("chosen", [SPZ, SPZ_3, SPLAT], ids=lambda chosen: chosen.name)
 def test_a_second_copy_loses_nothing(tmp_path: Path, chosen: Format) -> None:
     first = written(tmp_path / "a", colored_ball(300, sh_degree=chosen.sh_degree), chosen)
-    second = written(tmp_path / "b", read_splats(first, "BLENDER").gaussians, chosen)
-    one, other = (read_splats(path, "BLENDER").gaussians for path in (first, second))
+    second = written(tmp_path / "b", read_splats(first, as_written(chosen)).gaussians, chosen)
+    one, other = (read_splats(path, as_written(chosen)).gaussians for path in (first, second))
     for name in ("means", "opacities", "sh0", "shN"):
         assert np.array_equal(one.arrays()[name], other.arrays()[name])
     assert np.allclose(covariances(one), covariances(other), rtol=1e-2, atol=1e-4)
@@ -132,8 +138,8 @@ def test_all_axes_show_the_same_scene(tmp_path: Path, chosen: Format, axes: str)
     original = colored_ball(40, sh_degree=chosen.sh_degree)
     path = written(tmp_path / "a", original, chosen, axes)
     found = read_splats(path, axes if chosen is SPLAT else "AUTO")  # type: ignore[arg-type]
-    expected = read_splats(written(tmp_path / "b", original, chosen), "BLENDER").gaussians
-    assert LETTERS.get(found.axes, found.axes) == LETTERS[axes]
+    expected = read_splats(written(tmp_path / "b", original, chosen), as_written(chosen)).gaussians
+    assert LETTERS.get(found.axes, found.axes) == LETTERS[chosen.own_axes or axes] and not found.axes_guessed
     if chosen is COMPRESSED_PLY:
         assert_same_rows(found.gaussians, expected)
         return
@@ -184,7 +190,7 @@ def test_spz_holds_small_and_large_scenes(tmp_path: Path, chosen: Format) -> Non
     ball = colored_ball(50)
     for size, step in ((0.05, 8e-6), (1.0, 1.3e-4), (1e6, 1.0)):
         scaled = Gaussians(**{**ball.arrays(), "means": ball.means * np.float32(size)})
-        read = read_splats(written(tmp_path / "a", scaled, chosen), "BLENDER").gaussians
+        read = read_splats(written(tmp_path / "a", scaled, chosen)).gaussians
         assert np.abs(read.means - scaled.means).max() <= step
     with pytest.raises(UserError, match="further than SPZ"):
         written(tmp_path / "b", Gaussians(**{**ball.arrays(), "means": ball.means * np.float32(1e8)}), chosen)
@@ -198,6 +204,7 @@ def test_spz_that_names_no_axes_has_opengls(tmp_path: Path) -> None:
     path.write_bytes(data[:14] + bytes([0, data[15]]) + struct.pack("<I", 32) + data[20:32] + table)
     read = read_splats(path)
     assert read.axes == "OPENGL" and np.allclose(read.gaussians.means, colored_ball(5).means, atol=1e-3)
+    assert read.axes_guessed and "Turn Over" in read.notes[0] and not read_splats(path, "OPENGL").notes
 
 
 def test_unknown_extensions_of_spz_are_passed_over(tmp_path: Path) -> None:
@@ -214,7 +221,7 @@ def test_compressed_ply_keeps_chunks_tight(tmp_path: Path) -> None:
     many = colored_ball(5000)
     many.means[:] = rng.uniform(-10, 10, many.means.shape)
     read = read_splats(written(tmp_path / "a", many, COMPRESSED_PLY)).gaussians
-    expected = many.take(morton_order(many.means))
+    expected = many.take(chunk_order(many.means))
     assert np.abs(read.means - expected.means).mean() < 0.0025
 
 
@@ -271,7 +278,7 @@ BAD_SPZ: dict[str, tuple[bytes, str]] = {
     "other gzip": (gzip.compress(b"hello" * 10), "not an SPZ"), "cut gzip": (packed_spz(body=bytes(40))[:-20], ""),
     "wrong sum": (packed_spz(body=bytes(40))[:-6] + bytes(6), "damaged"), "no splats": (packed_spz(count=0), "no splats"),
     "short": (packed_spz(count=3, body=bytes(40)), "cut off"), "future": (packed_spz(version=7), "version 7"),
-    "first": (packed_spz(version=1), "version 1"), "degree 9": (packed_spz(degree=9), "degree 9"),
+    "nought": (packed_spz(version=0), "version 0"), "degree 9": (packed_spz(degree=9), "degree 9"),
     "99 bits": (packed_spz(bits=99), "99 fractional bits"), "4 in gzip": (packed_spz(version=4, body=bytes(400)), "version 4 in gzip"),
     "boasts": (packed_spz(count=4_000_000_000), "claims 4000000000"), "boasts in 4": (spz_4(4_000_000_000, []), "claims 4000000000"),
     "boasts with a bomb": (packed_spz(count=500_000_000, body=bytes(2**20)), "claims"),

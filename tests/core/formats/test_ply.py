@@ -306,7 +306,7 @@ def test_harmonics_that_form_no_degree(tmp_path: Path, numbers: range | list[int
 def test_lists(tmp_path: Path) -> None:
     faces = np.array([([0, 1, 2],)], dtype=[("vertex_indices", "i4", (3,))])
     elements = [PlyElement.describe(splat_table(), "vertex"), PlyElement.describe(faces, "face")]
-    PlyData(elements, byte_order="<").write(str(tmp_path / "a.ply"))
+    PlyData(elements[::-1], byte_order="<").write(str(tmp_path / "a.ply"))
     refused(tmp_path / "a.ply", "vertex_indices")
 
 

@@ -42,7 +42,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def on_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.run.choose_engine", lambda config, tick: BackendChoice("cuda", "Training on the graphics card."))
+    monkeypatch.setattr("engine.training.run.choose_backend", lambda config, tick: BackendChoice("cuda", "Training on the graphics card."))
 
 
 def make_job(folder: Path, dataset: Path, **changes: object) -> JobFolder:
