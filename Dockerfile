@@ -18,7 +18,7 @@ RUN pip install --no-cache-dir --require-hashes -r /tmp/packages.txt
 WORKDIR /src
 COPY . .
 # ziglang is the compiler of the built-in engine's kernels; the image does without it afterwards.
-RUN pip install --no-cache-dir ziglang==0.17.0 \
+RUN pip install --no-cache-dir "$(python tools/versions.py ziglang)" \
     && python -m engine.training.cpu.build \
     && pip install --no-cache-dir --no-deps . \
     && pip uninstall --yes ziglang

@@ -18,7 +18,7 @@ PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=t
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -64,14 +64,17 @@ ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
 
+# What the Blender tests import beside bpy.
+IN_BLENDER := plyfile Pillow pytest pytest-timeout hypothesis
+
 .venv-bpy50/.ready: pyproject.toml .venv/.ready
 	test -d .venv-bpy50 || $(BIN)/python -m venv .venv-bpy50
-	.venv-bpy50/bin/pip install --quiet --disable-pip-version-check bpy==5.0.1 plyfile==1.1.3 Pillow pytest pytest-timeout hypothesis
+	.venv-bpy50/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/versions.py blender50 $(IN_BLENDER))
 	touch $@
 
-.venv-bpy52/.ready: pyproject.toml
+.venv-bpy52/.ready: pyproject.toml .venv/.ready
 	test -d .venv-bpy52 || $(PY313) -m venv .venv-bpy52
-	.venv-bpy52/bin/pip install --quiet --disable-pip-version-check bpy==5.2.3 plyfile==1.1.3 Pillow pytest pytest-timeout hypothesis
+	.venv-bpy52/bin/pip install --quiet --disable-pip-version-check $$($(BIN)/python tools/versions.py blender52 $(IN_BLENDER))
 	touch $@
 
 # A real Blender window; skips with a reason where no windowed Blender is found.
@@ -129,13 +132,17 @@ bench-gpu: setup
 
 # The full engine's packages with their versions and checksums, resolved anew.
 locks: .venv/.ready
-	$(BIN)/python tools/locks.py
+	$(BIN)/python -m tools.locks
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
 
 types: .venv/.ready
 	$(BIN)/pyright
+
+# Lets git run both before every commit.
+hooks: .venv/.ready
+	$(BIN)/pre-commit install
 
 clean:
 	rm -rf out dist build engine/training/cpu/lib

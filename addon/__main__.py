@@ -12,14 +12,14 @@ import os
 import sys
 from pathlib import Path
 
-import bpy
+from .typed import current_context
 
 OWN = "splatwright_checkout"
 
 
 def extension() -> str:
     """The package to work with: the enabled extension, or this checkout under a name of its own, with its settings registered."""
-    enabled = next((addon.module for addon in bpy.context.preferences.addons if addon.module.endswith(".splatwright")), "")
+    enabled = next((addon.module for addon in current_context().preferences.addons if addon.module.endswith(".splatwright")), "")
     if enabled:
         return enabled
     root = Path(__file__).resolve().parents[1]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ..engine.core.protocol.config import PRESETS
+from .typed import current_context, scene_settings
 
 AS_IN_TRAIN = "SCENE"
 CAMERAS = (
@@ -50,8 +52,8 @@ class BatchSettings(bpy.types.PropertyGroup):
 
 def batch_settings() -> BatchSettings:
     """The file's list: that of the first scene that has one, else the open scene's."""
-    scene = next((scene for scene in bpy.data.scenes if scene.splatwright.batch.entries), bpy.context.scene)
-    return scene.splatwright.batch
+    scene = next((scene for scene in bpy.data.scenes if scene_settings(scene).batch.entries), current_context().scene)
+    return scene_settings(scene).batch
 
 
 def active_entry() -> BatchEntry | None:
@@ -75,7 +77,7 @@ def add_entry(scene: bpy.types.Scene, collection: bpy.types.Collection | None = 
     return entry
 
 
-def cameras_of(objects: bpy.types.bpy_prop_collection) -> list[bpy.types.Object]:
+def cameras_of(objects: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
     """The cameras among objects."""
     return [item for item in objects if item.type == "CAMERA"]
 

@@ -8,6 +8,7 @@ from mathutils import Matrix
 
 from ..engine.core.cameras.camera import Camera
 from ..engine.core.errors import UserError
+from .typed import camera_data, current_context, untyped
 
 
 def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Camera:
@@ -15,17 +16,17 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object,
 
     Constraints, parents and animation are in it; the object's scale is not. Panoramic and orthographic cameras raise UserError.
     """
-    depsgraph = depsgraph or bpy.context.evaluated_depsgraph_get()
+    depsgraph = depsgraph or current_context().evaluated_depsgraph_get()
     evaluated = camera_object.evaluated_get(depsgraph)
     check_camera(evaluated)
     width, height = image_size(scene.render)
-    fl_x, fl_y, cx, cy = _intrinsics(scene.render, evaluated.data, width, height)
+    fl_x, fl_y, cx, cy = _intrinsics(scene.render, camera_data(evaluated), width, height)
     return Camera(width, height, fl_x, fl_y, cx, cy, rigid(evaluated.matrix_world))
 
 
 def check_camera(camera_object: bpy.types.Object) -> None:
     """Raise UserError for a camera that no pinhole describes."""
-    kind = camera_object.data.type
+    kind = camera_data(camera_object).type
     if kind == "PERSP":
         return
     names = {"PANO": "panoramic", "ORTHO": "orthographic"}
@@ -77,7 +78,7 @@ def blender_from_camera(name: str, camera: Camera) -> bpy.types.Object:
 def lens_warnings(scene: bpy.types.Scene, camera_objects: list[bpy.types.Object]) -> list[str]:
     """Sentences about blur that capture leaves out."""
     warnings = []
-    blurred = sorted({camera.name for camera in camera_objects if camera.data.dof.use_dof})
+    blurred = sorted({camera.name for camera in camera_objects if untyped(camera_data(camera)).dof.use_dof})
     if blurred:
         warnings.append(f"Captured without depth of field, which training cannot use: {', '.join(blurred)}.")
     if scene.render.use_motion_blur:

@@ -19,6 +19,7 @@ from .photos.posed_photos import camera_places, sparse_cloud, sparse_places
 from .splats.attributes import read_layer
 from .splats.instances import splat_instances
 from .splats.subsets import selected_points
+from .typed import current_context, point_cloud
 
 UP = 1e-3
 """How far above the top a ray for the ground starts, as a share of the height."""
@@ -93,7 +94,7 @@ class Places:
 
 def world_places(targets: Sequence[bpy.types.Object]) -> Places:
     """Where the splats of objects and their instances are, and the points of posed photos. UserError where there are none."""
-    parts = [(drawable(part.gaussians), part.matrix) for part in splat_instances(targets, bpy.context.evaluated_depsgraph_get())]
+    parts = [(drawable(part.gaussians), part.matrix) for part in splat_instances(targets, current_context().evaluated_depsgraph_get())]
     points = sparse_places(targets)
     if not len(points) and not any(len(gaussians) for gaussians, _ in parts):
         raise UserError("The selected objects hold no splats and no points of photos.", "Select objects that are not empty.")
@@ -121,10 +122,10 @@ def move(mover: bpy.types.Object, matrix: np.ndarray) -> None:
     """Put an object through a motion [4, 4] of the scene. UserError, and nothing moved, when something holds it."""
     before, wanted = mover.matrix_basis.copy(), Matrix(matrix.tolist()) @ mover.matrix_world
     mover.matrix_world = wanted
-    bpy.context.view_layer.update()
-    if not np.allclose(mover.matrix_world, wanted, rtol=0, atol=HELD * (1 + np.abs(wanted).max())):
+    current_context().view_layer.update()
+    if not np.allclose(np.array(mover.matrix_world), np.array(wanted), rtol=0, atol=HELD * (1 + np.abs(np.array(wanted)).max())):
         mover.matrix_basis = before
-        bpy.context.view_layer.update()
+        current_context().view_layer.update()
         raise UserError(f"{mover.name} is held by a constraint or a stretched parent.", "Remove that, or move the parent too.")
 
 
@@ -132,16 +133,17 @@ def selected_places(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     """Places in the scene [P, 3] of the points that are selected in Edit Mode."""
     found = [np.zeros((0, 3))]
     for target in (sparse_cloud(target) or target for target in targets):
-        positions = read_layer(target.data, "position") if target.type == "POINTCLOUD" else None
+        positions = read_layer(point_cloud(target), "position") if target.type == "POINTCLOUD" else None
         if positions is not None:
             matrix = np.array(target.matrix_world, float)
-            found.append(positions[selected_points(target.data)] @ matrix[:3, :3].T + matrix[:3, 3])
+            found.append(positions[selected_points(point_cloud(target))] @ matrix[:3, :3].T + matrix[:3, 3])
     return np.concatenate(found)
 
 
 def _parents(item: bpy.types.Object) -> list[bpy.types.Object]:
     found: list[bpy.types.Object] = []
-    while (item := item.parent) is not None:
+    while item.parent is not None:
+        item = item.parent
         found.append(item)
     return found
 
@@ -150,9 +152,9 @@ def _surface_below(means: np.ndarray, own: set[bpy.types.Object]) -> float:
     """Height of the highest mesh under the middle of the splats; z = 0 where there is none."""
     low, high = np.quantile(means, (0.01, 0.99), axis=0)
     start = Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2] + UP * (high[2] - low[2] + 1.0)))
-    depsgraph = bpy.context.evaluated_depsgraph_get()
+    depsgraph = current_context().evaluated_depsgraph_get()
     while True:
-        hit, place, _, _, found, _ = bpy.context.scene.ray_cast(depsgraph, start, Vector((0, 0, -1)))
+        hit, place, _, _, found, _ = current_context().scene.ray_cast(depsgraph, start, Vector((0, 0, -1)))
         if not hit:
             return 0.0
         if found.original not in own:

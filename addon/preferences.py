@@ -12,6 +12,7 @@ from .engines.locations import PACKAGE, default_engine_folder, default_jobs_fold
 from .engines.status import forget_status
 from .panels.base import draw_status
 from .panels.engine import draw_full_engine, draw_self_check
+from .typed import Context, classes_factory, layout_of
 
 
 def _python_changed(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
@@ -40,8 +41,8 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
     engines: CollectionProperty(type=remote.SPLATWRIGHT_PG_remote_engine)
     engine: EnumProperty(name="Train On", items=remote.engine_items, description="The computer that trains")
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+    def draw(self, context: Context) -> None:
+        layout = layout_of(self)
         layout.use_property_split = True
         layout.prop(self, "jobs_folder", placeholder=str(default_jobs_folder()))
         layout.prop(self, "python", placeholder=str(full_engine.installed_python() or sys.executable))
@@ -52,7 +53,7 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         remote.draw(layout, self)
 
 
-_register_class, _unregister_class = bpy.utils.register_classes_factory((SplatwrightPreferences,))
+_register_class, _unregister_class = classes_factory((SplatwrightPreferences,))
 
 
 def register() -> None:

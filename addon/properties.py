@@ -13,6 +13,7 @@ from ..engine.core.protocol.settings import Settings, about
 from ..engine.core.protocol.sfm_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
 from .batch_properties import BatchEntry, BatchSettings
 from .capture.request import CaptureRequest
+from .typed import classes_factory, scene_settings, untyped
 
 SOURCES = (
     ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
@@ -61,7 +62,7 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         return CaptureRequest(**values)
 
 
-def _preset_chosen(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+def _preset_chosen(settings: "TrainSettings", context: bpy.types.Context) -> None:
     for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
         setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
 
@@ -141,11 +142,11 @@ def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Conte
     from .splats import display, splat_object
 
     if splat_object.is_splat_object(settings.id_data):
-        display.show(settings.id_data)
+        display.show(untyped(settings).id_data)
 
 
 class SplatSettings(bpy.types.PropertyGroup):
-    """What splat objects, and the empty and cameras of posed photos, know about themselves, as Object.splatwright."""
+    """What splat objects, and the empty and cameras of posed photos, know about themselves, as splat_settings(Object)."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
@@ -188,7 +189,7 @@ class SplatSettings(bpy.types.PropertyGroup):
 
 
 class SceneSettings(bpy.types.PropertyGroup):
-    """Everything that Splatwright keeps in a scene, as Scene.splatwright."""
+    """Everything that Splatwright keeps in a scene, as splat_settings(Scene)."""
 
     capture: PointerProperty(type=CaptureSettings)
     train: PointerProperty(type=TrainSettings)
@@ -206,23 +207,23 @@ class SceneSettings(bpy.types.PropertyGroup):
 
 def dataset_folder(scene: bpy.types.Scene) -> Path:
     """The dataset to train on: the chosen one, else the one captured last, else the one that Capture would write."""
-    return absolute_folder(scene.splatwright.train.dataset or usual_dataset(scene))
+    return absolute_folder(scene_settings(scene).train.dataset or usual_dataset(scene))
 
 
 def usual_dataset(scene: bpy.types.Scene) -> str:
     """The dataset where none is chosen."""
-    return scene.splatwright.captured or scene.splatwright.capture.directory
+    return scene_settings(scene).captured or scene_settings(scene).capture.directory
 
 
 def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
     """What Train will use. Relative to the file where that is shorter, so that both can move together."""
     beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
-    scene.splatwright.captured = bpy.path.relpath(str(folder)) if beside else str(folder)
+    scene_settings(scene).captured = bpy.path.relpath(str(folder)) if beside else str(folder)
 
 
 def training_name(scene: bpy.types.Scene) -> str:
     """A name that people know again: of the chosen dataset, else of the file that is open."""
-    chosen = scene.splatwright.train.dataset
+    chosen = scene_settings(scene).train.dataset
     return Path(bpy.path.abspath(chosen)).name if chosen else Path(bpy.data.filepath).stem or dataset_folder(scene).name
 
 
@@ -240,17 +241,17 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
     return getattr(chosen, name)
 
 
-_register_classes, _unregister_classes = bpy.utils.register_classes_factory(
+_register_classes, _unregister_classes = classes_factory(
     (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, BatchEntry, BatchSettings, SceneSettings))
 
 
 def register() -> None:
     _register_classes()
-    bpy.types.Scene.splatwright = PointerProperty(type=SceneSettings)
-    bpy.types.Object.splatwright = PointerProperty(type=SplatSettings)
+    untyped(bpy.types.Scene).splatwright = PointerProperty(type=SceneSettings)
+    untyped(bpy.types.Object).splatwright = PointerProperty(type=SplatSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Object.splatwright
-    del bpy.types.Scene.splatwright
+    del untyped(bpy.types.Object).splatwright
+    del untyped(bpy.types.Scene).splatwright
     _unregister_classes()

@@ -20,6 +20,9 @@ from engine.core.protocol.events import Event, Finished, Preview, Progress
 from engine.core.protocol.folder import JobFolder
 from tools.session import MODULE
 
+context: Any = bpy.context  # the stubs call all of it optional
+operators: Any = bpy.ops  # the stubs know none of ours
+
 LIMIT_SECONDS = 1200
 
 
@@ -44,24 +47,24 @@ def new_scene(build: Callable[[], list[bpy.types.Object]] = build_sample_scene) 
     bpy.ops.object.select_all(action="DESELECT")
     for made in objects:
         made.select_set(True)
-    bpy.context.view_layer.objects.active = objects[0]
+    context.view_layer.objects.active = objects[0]
 
 
 def capture(folder: Path, cameras: int) -> None:
     """Render the dataset from a dome of cameras."""
-    bpy.ops.splatwright.capture_dataset(directory=str(folder), source="DOME", count=cameras, transparent=True)
+    operators.splatwright.capture_dataset(directory=str(folder), source="DOME", count=cameras, transparent=True)
 
 
 def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
     """Press Train and wait, turning the extension's timer by hand because none ticks without a window."""
     jobs = extension("addon.jobs.jobs")
-    settings = bpy.context.scene.splatwright.train
+    settings = context.scene.splatwright.train
     settings.dataset = str(dataset)
     settings.max_steps = steps
     extension("addon.engines.locations").preferences().jobs_folder = str(jobs_folder)
     start = time.monotonic()
-    bpy.ops.splatwright.train()
-    engine, job = jobs.engine(), bpy.context.scene.splatwright.job
+    operators.splatwright.train()
+    engine, job = jobs.engine(), context.scene.splatwright.job
     folder = JobFolder(jobs_folder / job)
     first_preview = 0.0
     said = 0.0
@@ -98,7 +101,8 @@ def say(events: list[Event], said: float) -> float:
 
 def splat_object(job: str) -> bpy.types.Object | None:
     """The splat object of a job."""
-    return next((found for found in bpy.data.objects if found.splatwright.job == job), None)
+    objects: Any = bpy.data.objects
+    return next((found for found in objects if found.splatwright.job == job), None)
 
 
 def place_and_export(splats: bpy.types.Object, path: Path) -> None:
@@ -106,11 +110,11 @@ def place_and_export(splats: bpy.types.Object, path: Path) -> None:
     splats.location = Vector((8.0, 0.0, 0.0))
     splats.rotation_euler = (0.0, 0.0, math.radians(60))
     splats.scale = (0.8, 0.8, 0.8)
-    bpy.context.view_layer.update()
+    context.view_layer.update()
     bpy.ops.object.select_all(action="DESELECT")
     splats.select_set(True)
-    bpy.context.view_layer.objects.active = splats
-    bpy.ops.splatwright.export_splats(filepath=str(path), axes="SUPERSPLAT")
+    context.view_layer.objects.active = splats
+    operators.splatwright.export_splats(filepath=str(path), axes="SUPERSPLAT")
 
 
 def draw_pictures(outcome: Outcome, out: Path) -> list[Path]:
@@ -126,10 +130,11 @@ def draw_pictures(outcome: Outcome, out: Path) -> list[Path]:
 
 def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     """Cycles sees the meshes on the left and the moved splats on the right."""
-    scene = bpy.context.scene
+    scene = context.scene
     camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
     scene.collection.objects.link(camera)
-    camera.data.lens = 36
+    camera_data: Any = camera.data
+    camera_data.lens = 36
     camera.location = (4.0, -11.5, 6.0)
     camera.rotation_euler = (Vector((4.0, 0.0, 0.0)) - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import bpy
+
+context: Any = bpy.context  # the stubs call all of it optional
 
 
 def named(name: str) -> bpy.types.Object:
     """The active object, by its new name."""
-    made = bpy.context.object
+    made = context.object
     made.name = name
     return made
 
@@ -19,12 +22,13 @@ def material(target: bpy.types.Object, color: Callable, roughness: float = 0.8, 
     """Give an object a surface whose colour is the socket that `color` makes in its node tree."""
     made = bpy.data.materials.new(target.name)
     made.use_nodes = True
-    tree = made.node_tree
+    tree: Any = made.node_tree
     shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Metallic"].default_value = metallic
     tree.links.new(color(tree), shader.inputs["Base Color"])
-    target.data.materials.append(made)
+    data: Any = target.data
+    data.materials.append(made)
 
 
 def coordinates(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
@@ -36,7 +40,7 @@ def checker(
     tree: bpy.types.NodeTree, scale: float, dark: tuple = (0.12, 0.14, 0.2), light: tuple = (0.75, 0.72, 0.65),
 ) -> bpy.types.NodeSocket:
     """Squares of two colours."""
-    node = tree.nodes.new("ShaderNodeTexChecker")
+    node: Any = tree.nodes.new("ShaderNodeTexChecker")
     node.inputs["Scale"].default_value = scale
     node.inputs["Color1"].default_value = (*dark, 1)
     node.inputs["Color2"].default_value = (*light, 1)
@@ -46,7 +50,7 @@ def checker(
 
 def fine_lines(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     """Thin wavy lines."""
-    node = tree.nodes.new("ShaderNodeTexWave")
+    node: Any = tree.nodes.new("ShaderNodeTexWave")
     node.inputs["Scale"].default_value = 14.0
     node.inputs["Distortion"].default_value = 3.0
     tree.links.new(coordinates(tree), node.inputs["Vector"])
@@ -55,7 +59,7 @@ def fine_lines(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
 
 def mixed(tree: bpy.types.NodeTree, one: bpy.types.NodeSocket, other: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
     """One colour overlaid with another."""
-    node = tree.nodes.new("ShaderNodeMixRGB")
+    node: Any = tree.nodes.new("ShaderNodeMixRGB")
     node.blend_type = "OVERLAY"
     node.inputs["Fac"].default_value = 0.45
     tree.links.new(one, node.inputs["Color1"])
@@ -65,11 +69,11 @@ def mixed(tree: bpy.types.NodeTree, one: bpy.types.NodeSocket, other: bpy.types.
 
 def marble(tree: bpy.types.NodeTree, dark: tuple, light: tuple, scale: float) -> bpy.types.NodeSocket:
     """Veins between two colours."""
-    noise = tree.nodes.new("ShaderNodeTexNoise")
+    noise: Any = tree.nodes.new("ShaderNodeTexNoise")
     noise.inputs["Scale"].default_value = scale
     noise.inputs["Detail"].default_value = 6.0
     tree.links.new(coordinates(tree), noise.inputs["Vector"])
-    ramp = tree.nodes.new("ShaderNodeValToRGB")
+    ramp: Any = tree.nodes.new("ShaderNodeValToRGB")
     ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.4, 0.6
     ramp.color_ramp.elements[0].color, ramp.color_ramp.elements[1].color = (*dark, 1), (*light, 1)
     tree.links.new(noise.outputs[0], ramp.inputs["Fac"])
@@ -78,7 +82,7 @@ def marble(tree: bpy.types.NodeTree, dark: tuple, light: tuple, scale: float) ->
 
 def brick(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     """Bricks and mortar."""
-    node = tree.nodes.new("ShaderNodeTexBrick")
+    node: Any = tree.nodes.new("ShaderNodeTexBrick")
     node.inputs["Scale"].default_value = 8.0
     tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["UV"], node.inputs["Vector"])
     node.inputs["Color1"].default_value = (0.6, 0.2, 0.12, 1)
@@ -88,22 +92,22 @@ def brick(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
 
 def sunlight() -> None:
     """A sun, and a blue sky that lights the shadows."""
-    sun = bpy.data.lights.new("Sun", "SUN")
+    sun: Any = bpy.data.lights.new("Sun", "SUN")
     sun.energy, sun.angle = 2.2, math.radians(1.0)
     lamp = bpy.data.objects.new("Sun", sun)
     lamp.rotation_euler = (0.6, 0.2, 0.8)
-    bpy.context.collection.objects.link(lamp)
-    world = bpy.data.worlds.new("World")
+    context.collection.objects.link(lamp)
+    world: Any = bpy.data.worlds.new("World")
     world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
     background.inputs["Color"].default_value = (0.55, 0.7, 0.9, 1)
     background.inputs["Strength"].default_value = 0.6
-    bpy.context.scene.world = world
+    context.scene.world = world
 
 
 def plain_render(samples: int, bounces: int, side: int) -> None:
     """Cycles on the processor, square images with a transparent background; no denoiser, which not every Blender has."""
-    scene = bpy.context.scene
+    scene = context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples = samples

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from demo.materials import brick, checker, fine_lines, marble, material, mixed, named, plain_render, sunlight
@@ -26,7 +28,8 @@ def _floor() -> bpy.types.Object:
 def _monkey() -> bpy.types.Object:
     bpy.ops.mesh.primitive_monkey_add(size=1.3, location=(0, 0, 0.75), rotation=(-0.6, 0, 0.5))
     monkey = named("Monkey")
-    monkey.modifiers.new("Smooth", "SUBSURF").levels = 1
+    smooth: Any = monkey.modifiers.new("Smooth", "SUBSURF")
+    smooth.levels = 1
     bpy.ops.object.shade_smooth()
     material(monkey, lambda tree: marble(tree, (0.85, 0.32, 0.12), (0.98, 0.83, 0.45), 4.0))
     return monkey
@@ -66,7 +69,7 @@ def _columns() -> bpy.types.Object:
     """Thin things: what splats find hard."""
     bpy.ops.mesh.primitive_cylinder_add(radius=0.04, depth=1.2, location=(0.1, 1.6, 0.6))
     column = named("Columns")
-    array = column.modifiers.new("Row", "ARRAY")
+    array: Any = column.modifiers.new("Row", "ARRAY")
     array.count, array.use_relative_offset, array.use_constant_offset = 6, False, True
     array.constant_offset_displace = (0.25, 0, 0)
     material(column, lambda tree: marble(tree, (0.3, 0.1, 0.4), (0.8, 0.6, 0.9), 5.0))

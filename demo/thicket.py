@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 CAMERAS = 100
 
@@ -22,8 +23,9 @@ def main(folder: Path, cameras: int) -> int:
     from demo.thicket_scene import build_thicket
 
     new_scene(build_thicket)
-    done = bpy.ops.splatwright.capture_dataset(directory=str(folder.resolve()), source="DOME", count=cameras, margin=0.8, transparent=True,
-                                               depth=True, normals=True, points=50_000)
+    operators: Any = bpy.ops  # the stubs know none of ours
+    done = operators.splatwright.capture_dataset(directory=str(folder.resolve()), source="DOME", count=cameras, margin=0.8,
+                                                 transparent=True, depth=True, normals=True, points=50_000)
     print(f"{cameras} views in {folder}" if "FINISHED" in done else "The capture did not finish.", flush=True)
     return 0 if "FINISHED" in done else 1
 

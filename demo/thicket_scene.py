@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import bpy
 import numpy as np
 
 from demo.materials import checker, fine_lines, marble, material, mixed, named, plain_render, sunlight
+
+context: Any = bpy.context  # the stubs call all of it optional
 
 GREENS = ((0.03, 0.12, 0.02), (0.35, 0.5, 0.08))
 Lines = list[np.ndarray]
@@ -143,7 +146,8 @@ def _pot() -> bpy.types.Object:
     """Glazed, so that highlights wander over a pattern."""
     bpy.ops.mesh.primitive_monkey_add(size=0.55, location=(0.25, 0.05, 0.3), rotation=(-0.5, 0, 0.7))
     pot = named("Glazed monkey")
-    pot.modifiers.new("Smooth", "SUBSURF").levels = 2
+    smooth: Any = pot.modifiers.new("Smooth", "SUBSURF")
+    smooth.levels = 2
     bpy.ops.object.shade_smooth()
     material(pot, lambda tree: checker(tree, 14.0, (0.02, 0.1, 0.35), (0.85, 0.88, 0.9)), roughness=0.06)
     return pot
@@ -176,5 +180,5 @@ def _wires(name: str, lines: Lines, radius: float) -> bpy.types.Object:
 
 def _linked(name: str, data: bpy.types.ID) -> bpy.types.Object:
     made = bpy.data.objects.new(name, data)
-    bpy.context.collection.objects.link(made)
+    context.collection.objects.link(made)
     return made

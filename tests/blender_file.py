@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-import bpy
 from mathutils import Vector
+
+from tests.untyped import bpy
 
 KITCHEN, HALL = "Küche 1", "ホール"
 RINGS = {"Ring A": 4, "Ring/B": 6}
@@ -58,7 +59,7 @@ def add_cameras(scene: bpy.types.Scene, collection: bpy.types.Collection, count:
 def glowing(color: tuple[float, float, float]) -> bpy.types.Material:
     """A material that renders as exactly this linear colour."""
     material = bpy.data.materials.new("Glow")
-    if material.node_tree is None:  # always there from 5.0 on
+    if not material.node_tree:  # always there from 5.0 on
         material.use_nodes = True
     tree = material.node_tree
     tree.nodes.clear()

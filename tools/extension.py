@@ -6,7 +6,6 @@ Blender's own packaging tool comes with the bpy wheel and runs without Blender.
 from __future__ import annotations
 
 import importlib.util
-import re
 import subprocess
 import sys
 import tomllib
@@ -48,7 +47,7 @@ def build(source: Path, output: Path) -> Path:
 
 
 def _requirement(wheel: str) -> str:
-    name, version = re.match(r"([^-]+)-([^-]+)-", wheel).groups()  # type: ignore[union-attr]
+    name, version = wheel.split("-")[:2]
     return f"{name}=={version}"
 
 

@@ -1,4 +1,4 @@
-"""Locks the packages of the full engine: `python tools/locks.py` writes engine/locks anew from pyproject.toml.
+"""Locks the packages of the full engine: `python -m tools.locks` writes engine/locks anew from pyproject.toml.
 
 Every set becomes a file with exact versions and checksums, for all platforms and Pythons at once. Only PyTorch with CUDA for
 Windows is not on the package index: the installer takes its version of the lock, and has uv look in PyTorch's own index.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
+
+from .versions import project, requirement
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCKS = REPOSITORY / "engine" / "locks"
@@ -19,7 +20,7 @@ CUDA_TOOLKIT = "cuda-toolkit[nvcc,cccl,crt,nvvm,cudart]==13.0.* ; sys_platform =
 
 SETS = {
     "cpu": [],
-    "cu130": ["torch==2.13.0", CUDA_TOOLKIT],
+    "cu130": [requirement("torch"), CUDA_TOOLKIT],
     "cu128": ["torch==2.10.0"],
     "cu126": ["torch==2.7.1"],
 }
@@ -34,10 +35,9 @@ def main() -> None:
 
 def needed(cuda: bool) -> list[str]:
     """What pyproject.toml asks for."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
+    extras = project()["optional-dependencies"]
     chosen = [*EXTRAS, *(["cuda"] if cuda else [])]
-    return [*project["dependencies"], *(line for name in chosen for line in extras.get(name, []))]
+    return [*project()["dependencies"], *(line for name in chosen for line in extras.get(name, []))]
 
 
 def lock(path: Path, requirements: list[str]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import bpy
-
 from ...engine.batch.tasks import Task, TaskState, forget, write_record
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
 from ..capture.capture import CaptureProgress, capture_steps
 from ..capture.render_passes import Render
+from ..typed import current_context
 from .plan import BatchPlan, showing
 
 
@@ -22,7 +21,7 @@ def captured(plan: BatchPlan, render: Render) -> Iterator[CaptureProgress]:
     try:
         forget(directory)
         with showing(plan.scene):
-            for seen in capture_steps(bpy.context, plan.request, render):
+            for seen in capture_steps(current_context(), plan.request, render):
                 _note(task, seen)
                 yield seen
         write_record(directory, plan.asked)

@@ -14,6 +14,7 @@ from ...engine.core.processes import end_with_parent
 from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, CaptureUpdate, read_order, report_update
 from ..batch_properties import camera_collections, cameras_of, file_name
 from ..capture.render_passes import render_blocking
+from ..typed import operators
 from .capture import captured
 from .plan import BatchPlan, Views, check_apart, check_places, check_room, make_plan
 
@@ -34,7 +35,7 @@ def run(arguments: list[str]) -> int:
 
 def _capture(order: CaptureOrder, work: Path) -> None:
     try:
-        bpy.ops.wm.open_mainfile(filepath=order.file, load_ui=False)
+        operators().wm.open_mainfile(filepath=order.file, load_ui=False)
     except RuntimeError as error:
         raise UserError(f"{order.file} could not be opened: {str(error).removeprefix('Error: ').strip()}", "Open it in Blender.") from error
     plans = list(_plans(order, work))

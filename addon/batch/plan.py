@@ -21,6 +21,7 @@ from ..cameras import check_camera, image_size
 from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
 from ..properties import absolute_folder
+from ..typed import current_context, scene_settings
 
 COLOR_BYTES, DEPTH_BYTES, NORMAL_BYTES = 2, 4, 6
 """What a pixel takes on the disk: in a PNG about half of its four bytes, in the files of maps all of them."""
@@ -69,7 +70,7 @@ def plan_of(entry: BatchEntry) -> BatchPlan:
 
 def make_plan(name: str, views: Views, folder: Path, config: TrainConfig | None) -> BatchPlan:
     """The capture of some views into a folder, with the other settings of the scene's panel Capture; UserError when it cannot work."""
-    settings = views.scene.splatwright.capture
+    settings = scene_settings(views.scene).capture
     values = {field.name: getattr(settings, field.name) for field in fields(CaptureRequest) if hasattr(settings, field.name)}
     request = CaptureRequest(**{**values, "directory": folder, **_chosen_cameras(views)})
     return BatchPlan(Task(name, folder, config, images=_count(views.scene, request)), views.scene.name, request)
@@ -77,14 +78,14 @@ def make_plan(name: str, views: Views, folder: Path, config: TrainConfig | None)
 
 def layer_of(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
     """The view layer that is captured: the one that is shown, or the first of a scene that is not."""
-    return bpy.context.view_layer if scene == bpy.context.scene else scene.view_layers[0]
+    return current_context().view_layer if scene == current_context().scene else scene.view_layers[0]
 
 
 @contextmanager
 def showing(name: str) -> Iterator[None]:
     """The window shows a scene inside this context: Blender renders and evaluates the one that it shows. KeyError when it is gone."""
     scene = bpy.data.scenes[name]
-    window, layer = bpy.context.window or bpy.context.window_manager.windows[0], layer_of(scene)
+    window, layer = current_context().window or current_context().window_manager.windows[0], layer_of(scene)
     before = window.scene, window.view_layer
     try:
         window.scene, window.view_layer = scene, layer
@@ -132,14 +133,14 @@ def check_room(plans: Sequence[BatchPlan]) -> None:
 
 def _config(entry: BatchEntry) -> TrainConfig:
     if entry.preset == AS_IN_TRAIN:
-        return entry.scene.splatwright.train.to_config()
+        return scene_settings(entry.scene).train.to_config()
     return TrainConfig(**PRESETS[entry.preset].settings).validate()
 
 
 def _chosen_cameras(views: Views) -> dict[str, object]:
     """What of a request the views decide: the source, and the names of the cameras where they are known beforehand."""
     scene, layer = views.scene, layer_of(views.scene)
-    source = scene.splatwright.capture.source
+    source = scene_settings(scene).capture.source
     if views.cameras == "RIG" and source != "SELECTED":
         _check_rig(scene, layer, source)
         return {"source": source}
@@ -157,7 +158,7 @@ def _wanted(views: Views, layer: bpy.types.ViewLayer) -> tuple[set[bpy.types.Obj
     match views.cameras:
         case "COLLECTION" if views.collection is None:
             raise UserError("No collection of cameras is chosen.", "Choose a collection.")
-        case "COLLECTION":
+        case "COLLECTION" if views.collection is not None:
             return set(views.collection.all_objects), f"The collection {views.collection.name} in the scene {views.scene.name}"
         case "RIG":
             return {item for item in layer.objects if item.select_get(view_layer=layer)}, f"The selection in the scene {views.scene.name}"

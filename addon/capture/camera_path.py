@@ -10,6 +10,7 @@ from mathutils import Matrix
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.realestate10k import Shots
 from ..cameras import blender_from_camera, camera_from_blender
+from ..typed import camera_data
 
 
 def animated_cameras(scene: bpy.types.Scene, camera: bpy.types.Object, frames: Iterable[int]) -> list[Camera]:
@@ -49,7 +50,7 @@ def _keep(made: bpy.types.Object, camera: Camera, frame: float) -> None:
     place, turn, _ = Matrix(camera.camera_to_world.tolist()).decompose()
     turn.make_compatible(made.rotation_quaternion)  # q and -q are the same turn, but not between keys
     made.location, made.rotation_quaternion = place, turn
-    made.data.lens = camera.fl_x / camera.width * made.data.sensor_width
+    camera_data(made).lens = camera.fl_x / camera.width * camera_data(made).sensor_width
     for path in ("location", "rotation_quaternion"):
         made.keyframe_insert(path, frame=frame)
-    made.data.keyframe_insert("lens", frame=frame)
+    camera_data(made).keyframe_insert("lens", frame=frame)

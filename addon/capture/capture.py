@@ -15,6 +15,7 @@ import bpy
 from ...engine.core.datasets.dataset import Dataset
 from ...engine.core.text import duration
 from ..cameras import image_size, lens_warnings
+from ..typed import Context
 from .dataset_folder import open_dataset_folder
 from .recorder import Recorder
 from .render_passes import Render, render_blocking, rendered
@@ -41,7 +42,7 @@ class CaptureProgress:
 CaptureSteps = Generator[CaptureProgress, None, Dataset]
 
 
-def capture(context: bpy.types.Context, request: CaptureRequest) -> Dataset:
+def capture(context: Context, request: CaptureRequest) -> Dataset:
     """Capture everything before returning."""
     steps = capture_steps(context, request)
     while True:
@@ -51,7 +52,7 @@ def capture(context: bpy.types.Context, request: CaptureRequest) -> Dataset:
             return end.value
 
 
-def capture_steps(context: bpy.types.Context, request: CaptureRequest, render: Render = render_blocking) -> CaptureSteps:
+def capture_steps(context: Context, request: CaptureRequest, render: Render = render_blocking) -> CaptureSteps:
     """Capture view by view; returns the finished dataset.
 
     Closing the generator early, or an error, leaves what was rendered as a dataset marked incomplete. Scene settings
@@ -70,7 +71,7 @@ def capture_steps(context: bpy.types.Context, request: CaptureRequest, render: R
         return folder.finish(recorder.dataset())
 
 
-def capture_warnings(context: bpy.types.Context, request: CaptureRequest) -> list[str]:
+def capture_warnings(context: Context, request: CaptureRequest) -> list[str]:
     """Sentences about what the capture will leave out."""
     cameras = [] if request.source in ("DOME", "ORBIT") else requested_cameras(context, request)
     return lens_warnings(context.scene, cameras)

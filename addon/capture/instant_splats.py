@@ -15,6 +15,7 @@ from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
 from ..cameras import camera_from_blender
 from ..splats.splat_object import create_splat_object, run_to_end
+from ..typed import Context, active_camera, splat_settings
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame
 
@@ -23,12 +24,12 @@ NAME = "Instant Splats"
 Steps = Generator[float, None, bpy.types.Object]
 
 
-def instant_splats(context: bpy.types.Context, most: int) -> bpy.types.Object:
+def instant_splats(context: Context, most: int) -> bpy.types.Object:
     """Render and make the splat object before returning."""
     return run_to_end(instant_steps(context, most))
 
 
-def instant_steps(context: bpy.types.Context, most: int, render: Render = render_blocking) -> Steps:
+def instant_steps(context: Context, most: int, render: Render = render_blocking) -> Steps:
     """Render what the scene's camera sees and put at most `most` Gaussians on it, as a new splat object; waits as `render` does.
 
     Scene settings are restored in every case. UserError without a camera, or when its render holds no depth.
@@ -40,7 +41,7 @@ def instant_steps(context: bpy.types.Context, most: int, render: Render = render
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, {**COLOR, **PLAIN_OUTPUT, **png(transparent=True), "render.filepath": ""}))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True}))
-        stack.enter_context(overriding(scene.camera.data, {"dof.use_dof": False}))
+        stack.enter_context(overriding(active_camera(scene), {"dof.use_dof": False}))
         stack.enter_context(_without_splats(scene))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir)))
         view_layer.update()
@@ -66,7 +67,7 @@ def _without_splats(scene: bpy.types.Scene) -> ExitStack:
     """Splat objects are not rendered inside this context: they would become splats of splats."""
     stack = ExitStack()
     for shown in scene.objects:
-        if shown.splatwright.is_splat:
+        if splat_settings(shown).is_splat:
             stack.enter_context(overriding(shown, {"hide_render": True}))
     return stack
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
+from ..typed import active_camera, current_context, operators, untyped
 from .exr import read_channels
 from .render_settings import multilayer_exr, overriding
 from .strip_png import strip_metadata
@@ -34,7 +35,7 @@ LITTLE_SPACE = 2**20
 def render_blocking(scene: bpy.types.Scene) -> Iterator[None]:
     """Render at once."""
     try:
-        bpy.ops.render.render(write_still=True, scene=scene.name)
+        operators().render.render(write_still=True, scene=scene.name)
     except RuntimeError as error:
         raise _render_error(Path(scene.render.filepath), str(error)) from error
     return iter(())
@@ -49,8 +50,8 @@ def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
 
     bpy.app.handlers.render_cancel.append(note)
     try:
-        with overriding(bpy.context.preferences, {"view.render_display_type": "NONE"}):
-            bpy.ops.render.render("INVOKE_DEFAULT", write_still=True, scene=scene.name)
+        with overriding(current_context().preferences, {"view.render_display_type": "NONE"}):
+            operators().render.render("INVOKE_DEFAULT", write_still=True, scene=scene.name)
         while bpy.app.is_job_running("RENDER"):
             yield
     except RuntimeError as error:
@@ -77,11 +78,11 @@ def read_pixels(path: Path) -> np.ndarray:
     """Display values of an image file, [H, W, 4] float32 in 0 to 1, alpha straight, top row first."""
     image = bpy.data.images.load(str(path))
     try:
-        image.colorspace_settings.name = "Non-Color"
+        untyped(image.colorspace_settings).name = "Non-Color"
         image.alpha_mode = "CHANNEL_PACKED"
         width, height = image.size
         pixels = np.empty(width * height * 4, np.float32)
-        image.pixels.foreach_get(pixels)
+        untyped(image).pixels.foreach_get(pixels)
         return pixels.reshape(height, width, 4)[::-1]
     finally:
         bpy.data.images.remove(image)
@@ -103,7 +104,7 @@ def read_passes(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Pass
         raise _render_error(Path(bpy.app.tempdir) / "passes.exr", str(error)) from error
     depth = next((values for name, values in channels.items() if ".Depth." in name), None)
     if depth is not None:
-        depth = np.where(np.isfinite(depth) & (depth < FAR * scene.camera.data.clip_end), depth, 0.0).astype(np.float32)
+        depth = np.where(np.isfinite(depth) & (depth < FAR * active_camera(scene).clip_end), depth, 0.0).astype(np.float32)
     axes = [channels[name] for name in (f"{view_layer.name}.Normal.{axis}" for axis in "XYZ") if name in channels]
     return Passes(depth, np.nan_to_num(np.stack(axes, axis=2), posinf=0, neginf=0) if len(axes) == 3 else None)
 

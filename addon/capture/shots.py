@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from mathutils import Matrix, Vector
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
 from ..cameras import camera_from_blender, check_camera, image_size
+from ..typed import Context, camera_data, owner_of, shown_by
 from . import rigs
 from .request import CaptureRequest
 
@@ -29,7 +30,7 @@ class Shot:
 
 
 @contextmanager
-def planned_shots(context: bpy.types.Context, request: CaptureRequest) -> Iterator[list[Shot]]:
+def planned_shots(context: Context, request: CaptureRequest) -> Iterator[list[Shot]]:
     """The shots of `request`. A generated rig's one camera exists only inside the with block."""
     match request.source:
         case "SELECTED":
@@ -53,12 +54,12 @@ def pose(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shot: Shot) ->
     return camera_from_blender(scene, shot.camera, view_layer.depsgraph)
 
 
-def requested_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
+def requested_cameras(context: Context, request: CaptureRequest) -> list[bpy.types.Object]:
     """The existing cameras that `request` captures from."""
     return [animated_camera(context)] if request.source == "ANIMATION" else selected_cameras(context, request)
 
 
-def selected_cameras(context: bpy.types.Context, request: CaptureRequest) -> list[bpy.types.Object]:
+def selected_cameras(context: Context, request: CaptureRequest) -> list[bpy.types.Object]:
     """The cameras that `request` names, or those that are selected, in the order of their names; UserError when there are none."""
     named = [item for item in context.view_layer.objects if item.name_full in request.cameras]
     chosen = named if request.cameras else context.selected_objects
@@ -68,7 +69,7 @@ def selected_cameras(context: bpy.types.Context, request: CaptureRequest) -> lis
     return cameras
 
 
-def animated_camera(context: bpy.types.Context) -> bpy.types.Object:
+def animated_camera(context: Context) -> bpy.types.Object:
     """The active camera object, or else the scene's camera."""
     active = context.view_layer.objects.active
     camera = active if active and active.type == "CAMERA" else context.scene.camera
@@ -77,7 +78,7 @@ def animated_camera(context: bpy.types.Context) -> bpy.types.Object:
     return camera
 
 
-def selected_corners(context: bpy.types.Context) -> np.ndarray:
+def selected_corners(context: Context) -> np.ndarray:
     """Box corners [N, 3] of the evaluated geometry of the selected objects, their children and their instances."""
     chosen = {child for item in context.selected_objects for child in (item, *item.children_recursive)}
     corners = [corner for instance in context.evaluated_depsgraph_get().object_instances
@@ -95,11 +96,12 @@ def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.n
     directions = (rigs.dome if request.source == "DOME" else rigs.orbit)(request.count, request.elevation)
     matrices = rigs.looking_in(corners, directions, *slopes, request.margin)
     distance = float(np.linalg.norm(matrices[0, :3, 3] - corners.mean(axis=0)))
-    camera.data.clip_start, camera.data.clip_end = min(camera.data.clip_start, distance / 100), max(camera.data.clip_end, 4 * distance)
+    lens = camera_data(camera)
+    lens.clip_start, lens.clip_end = min(lens.clip_start, distance / 100), max(lens.clip_end, 4 * distance)
     return matrices
 
 
-def _animated_shots(context: bpy.types.Context, step: int) -> list[Shot]:
+def _animated_shots(context: Context, step: int) -> list[Shot]:
     camera, scene = animated_camera(context), context.scene
     return [Shot(camera, frame=frame) for frame in range(scene.frame_start, scene.frame_end + 1, step)]
 
@@ -111,12 +113,11 @@ def _checked(shots: list[Shot]) -> list[Shot]:
 
 
 def _belongs_to(instance: bpy.types.DepsgraphObjectInstance, chosen: set[bpy.types.Object]) -> bool:
-    owner = instance.parent if instance.is_instance else instance.object
-    return owner is not None and owner.original in chosen and instance.object.type not in ("CAMERA", "LIGHT", "EMPTY")
+    return owner_of(instance) in chosen and shown_by(instance).type not in ("CAMERA", "LIGHT", "EMPTY")
 
 
-def _corners(instance: bpy.types.DepsgraphObjectInstance) -> list[list[float]]:
-    return [list(instance.matrix_world @ Vector(corner)) for corner in instance.object.bound_box]
+def _corners(instance: bpy.types.DepsgraphObjectInstance) -> list[Sequence[float]]:
+    return [(instance.matrix_world @ Vector(corner))[:] for corner in shown_by(instance).bound_box]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.view_coverage import inside_view, suggested_poses
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
+from ..typed import Context, mesh_data, untyped
 
 ATTRIBUTE = "splatwright:coverage"
 COLLECTION = "Suggested Cameras"
@@ -49,17 +50,17 @@ class Surface:
         return Surface(self.target, self.points[rows], self.normals[rows], self.areas[rows])
 
 
-def visible_surfaces(context: bpy.types.Context) -> list[Surface]:
+def visible_surfaces(context: Context) -> list[Surface]:
     """The middles of the faces of every mesh that renders; UserError when there are none."""
     found = [_surface(item) for item in context.view_layer.objects
-             if item.type == "MESH" and item.visible_get() and not item.hide_render and len(item.data.polygons)]
+             if item.type == "MESH" and item.visible_get() and not item.hide_render and len(mesh_data(item).polygons)]
     if not found:
         raise UserError("There is no mesh in this scene that cameras could cover.", "Open the scene that the dataset was captured from.")
     return found
 
 
 def _surface(item: bpy.types.Object) -> Surface:
-    polygons = item.data.polygons
+    polygons = mesh_data(item).polygons
     return Surface(item, *_in_world(item, _read(polygons, "center", 3), _read(polygons, "normal", 3), _read(polygons, "area", 1)[:, 0]))
 
 
@@ -78,13 +79,13 @@ def _read(rows: bpy.types.bpy_prop_collection, name: str, width: int, kind: type
     return values.reshape(-1, width)
 
 
-def count_views(context: bpy.types.Context, surfaces: Sequence[Surface], cameras: Sequence[Camera]) -> list[np.ndarray]:
+def count_views(context: Context, surfaces: Sequence[Surface], cameras: Sequence[Camera]) -> list[np.ndarray]:
     """By how many cameras each place is seen: int [N] for each surface. Of more than MOST_FACES a sample is looked at."""
     share = min(1.0, MOST_FACES / sum(map(len, surfaces)))
     return [_counts(context, surface, cameras, share) for surface in surfaces]
 
 
-def _counts(context: bpy.types.Context, surface: Surface, cameras: Sequence[Camera], share: float) -> np.ndarray:
+def _counts(context: Context, surface: Surface, cameras: Sequence[Camera], share: float) -> np.ndarray:
     rows = np.unique(np.linspace(0, len(surface) - 1, max(1, round(len(surface) * share))).astype(int))
     counts = np.zeros(len(rows), int)
     sample = surface.take(rows)
@@ -93,14 +94,14 @@ def _counts(context: bpy.types.Context, surface: Surface, cameras: Sequence[Came
     return counts if len(rows) == len(surface) else counts[_nearest(surface.points, rows)]
 
 
-def _seen(context: bpy.types.Context, surface: Surface, camera: Camera) -> np.ndarray:
+def _seen(context: Context, surface: Surface, camera: Camera) -> np.ndarray:
     """Which places of a surface the camera sees [N]: a ray from the camera arrives there."""
     rays = surface.points - camera.position
     lengths = np.linalg.norm(rays, axis=1)
     rays /= np.maximum(lengths, 1e-12)[:, None]
     seen = inside_view(camera, surface.points)[0] & (np.abs((rays * surface.normals).sum(axis=1)) > LEANING)
     reach = REACH * lengths + (np.sqrt(surface.areas) if surface.target.modifiers else 0.0)
-    scene, depsgraph, origin = context.scene, context.evaluated_depsgraph_get(), Vector(camera.position)
+    scene, depsgraph, origin = context.scene, context.evaluated_depsgraph_get(), Vector(camera.position.tolist())
     for index in np.flatnonzero(seen):
         hit, place, *_ = scene.ray_cast(depsgraph, origin, Vector(rays[index]))
         seen[index] = not hit or (place - origin).length > lengths[index] - reach[index]
@@ -118,12 +119,12 @@ def _nearest(points: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def paint(surface: Surface, counts: np.ndarray) -> None:
     """Write the heat map as a colour attribute of the mesh, one colour a face, and make it the active one."""
-    mesh = surface.target.data
+    mesh = mesh_data(surface.target)
     layer = mesh.color_attributes.get(ATTRIBUTE) or mesh.color_attributes.new(ATTRIBUTE, "FLOAT_COLOR", "CORNER")
     corners = np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("loop_total", corners)
     colors = np.stack([np.interp(counts, HEAT[:, 0], channel) for channel in HEAT[:, 1:].T] + [np.ones(len(counts))], axis=1)
-    layer.data.foreach_set("color", np.repeat(colors, corners, axis=0).astype(np.float32).ravel())
+    untyped(layer).data.foreach_set("color", np.repeat(colors, corners, axis=0).astype(np.float32).ravel())
     mesh.color_attributes.active_color = mesh.color_attributes[ATTRIBUTE]
     mesh.update_tag()
 
@@ -136,7 +137,7 @@ def clear() -> int:
     return len(painted)
 
 
-def better_poses(context: bpy.types.Context, surfaces: Sequence[Surface], cameras: Sequence[Camera], most: int) -> list[np.ndarray]:
+def better_poses(context: Context, surfaces: Sequence[Surface], cameras: Sequence[Camera], most: int) -> list[np.ndarray]:
     """camera_to_world [4, 4] of at most `most` cameras for what too few see. Large surfaces count more than small ones."""
     total = sum(float(surface.areas.sum()) for surface in surfaces)
     rng = np.random.default_rng(0)
@@ -152,7 +153,7 @@ def better_poses(context: bpy.types.Context, surfaces: Sequence[Surface], camera
 
 def _spread(surface: Surface, count: int, rng: np.random.Generator) -> Surface:
     """Places spread evenly at random over a surface."""
-    item, mesh = surface.target, surface.target.data
+    item, mesh = surface.target, mesh_data(surface.target)
     mesh.calc_loop_triangles()
     triangles = mesh.loop_triangles
     areas = _read(triangles, "area", 1)[:, 0].astype(np.float64)

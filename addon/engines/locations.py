@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import bpy
 
+from ..typed import current_context, untyped
+
 PACKAGE = (__package__ or "").rpartition(".addon")[0]
 """The extension's own module name."""
 
@@ -23,7 +25,7 @@ class Preferences(Protocol):
 
 def preferences() -> Preferences:
     """The extension's preferences."""
-    return bpy.context.preferences.addons[PACKAGE].preferences
+    return untyped(current_context().preferences.addons[PACKAGE]).preferences
 
 
 def jobs_folder() -> Path:

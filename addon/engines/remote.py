@@ -15,6 +15,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.protocol.http_messages import PORT
 from ...engine.remote.engine import RemoteEngine
 from ...engine.remote.http import Address, Connection
+from ..typed import Context, classes_factory
 from ..ui.background import BackgroundTask, ThreadWork
 from .locations import preferences
 
@@ -153,7 +154,7 @@ class SPLATWRIGHT_OT_add_engine(bpy.types.Operator):
     bl_label = "Add Remote Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         engines = preferences().engines
         number = max((entry.number for entry in engines), default=0) + 1
         engines.add().number = number
@@ -169,7 +170,7 @@ class SPLATWRIGHT_OT_remove_engine(bpy.types.Operator):
 
     number: IntProperty(options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         chosen = preferences()
         if chosen.engine == str(self.number):
             chosen.engine = HERE
@@ -189,7 +190,7 @@ class SPLATWRIGHT_OT_test_remote_engine(bpy.types.Operator):
 
     number: IntProperty(options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         entry = next((entry for entry in preferences().engines if entry.number == self.number), None)
         if entry is None:
             return {"CANCELLED"}
@@ -197,5 +198,5 @@ class SPLATWRIGHT_OT_test_remote_engine(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_PG_remote_engine, SPLATWRIGHT_OT_add_engine, SPLATWRIGHT_OT_remove_engine, SPLATWRIGHT_OT_test_remote_engine))

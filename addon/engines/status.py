@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
-import bpy
-
 from ...engine.core.errors import UserError
 from ...engine.core.processes import run
+from ..typed import operators
 from ..ui.background import BackgroundTask, ThreadWork
 
 CHECK_SECONDS = 60
@@ -38,7 +37,7 @@ CHECKING = EngineStatus(EngineState.CHECKING, "Checking the engine …")
 DOES_NOT_START = EngineStatus(
     EngineState.BROKEN, "The engine does not start.", "Check Engine Python in the extension's preferences, or reinstall the extension.")
 
-_task: BackgroundTask[ThreadWork[EngineStatus]] = BackgroundTask(begin=lambda: bpy.ops.splatwright.check_engine())
+_task: BackgroundTask[ThreadWork[EngineStatus]] = BackgroundTask(begin=lambda: operators().splatwright.check_engine())
 poll, close = _task.poll, _task.close
 
 

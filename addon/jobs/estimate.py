@@ -14,6 +14,7 @@ from ...engine.core.protocol.events import Estimated, Failed, Finding, Stage
 from ...engine.core.protocol.spec import JobSpec
 from ...engine.jobs.estimation import Estimation
 from ..properties import dataset_folder
+from ..typed import scene_settings
 from . import jobs
 from .latest import Latest, existing_dataset
 
@@ -58,7 +59,7 @@ def last(events: list[Any], kind: type) -> Any:
 
 def wanted(scene: bpy.types.Scene) -> JobSpec:
     """The training that Train would begin; UserError where that cannot be said."""
-    return JobSpec(dataset_folder(scene), scene.splatwright.train.to_config())
+    return JobSpec(dataset_folder(scene), scene_settings(scene).train.to_config())
 
 
 def found(scene: bpy.types.Scene) -> bool:
@@ -100,5 +101,5 @@ def apply(scene: bpy.types.Scene, finding: Finding) -> dict[str, float]:
     """Set what a finding wants; what was set."""
     found = changes(finding)
     for name, value in found.items():
-        setattr(scene.splatwright.train, name, value)
+        setattr(scene_settings(scene).train, name, value)
     return found

@@ -18,6 +18,7 @@ from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
 from ..engines.full_engine import python_path
 from ..engines.locations import jobs_folder, preferences
+from ..typed import scene_settings, splat_settings
 from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from . import photo_results
@@ -85,12 +86,12 @@ def watched() -> list[WatchedJob]:
 
 def current(scene: bpy.types.Scene) -> WatchedJob | None:
     """The job that the scene's Train panel is about."""
-    return _watched.get(scene.splatwright.job)
+    return _watched.get(scene_settings(scene).job)
 
 
 def current_photos(scene: bpy.types.Scene) -> WatchedJob | None:
     """The job that the scene's Photos panel is about."""
-    return _watched.get(scene.splatwright.photo_job)
+    return _watched.get(scene_settings(scene).photo_job)
 
 
 def required_photos(scene: bpy.types.Scene) -> WatchedJob:
@@ -113,7 +114,7 @@ def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
     """Start a training, or work on photos or a video, and follow it."""
     place = engine()
     job = place.submit(spec)
-    setattr(scene.splatwright, "job" if kind_of(spec).makes == "splats" else "photo_job", job)
+    setattr(scene_settings(scene), "job" if kind_of(spec).makes == "splats" else "photo_job", job)
     _watched.pop(job, None)
     return watch(job, place)
 
@@ -132,7 +133,7 @@ def watch(name: str, place: Engine | None = None) -> WatchedJob:
 def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
     """Let a scene be about an earlier job; its result comes in once more."""
     _watched.pop(name, None)
-    scene.splatwright.job = name
+    scene_settings(scene).job = name
     clear_imported(name)
     return watch(name)
 
@@ -164,8 +165,8 @@ def delete_remote_job(job: WatchedJob) -> None:
 
 def attach() -> None:
     """Follow the jobs that this file knows: after opening it, and when the extension is enabled."""
-    wanted = {name for scene in bpy.data.scenes for name in (scene.splatwright.job, scene.splatwright.photo_job)}
-    wanted |= {found.splatwright.job for found in bpy.data.objects}
+    wanted = {name for scene in bpy.data.scenes for name in (scene_settings(scene).job, scene_settings(scene).photo_job)}
+    wanted |= {splat_settings(found).job for found in bpy.data.objects}
     for place in engines():
         with suppress(UserError, OSError):
             for name in sorted(wanted & set(place.jobs())):
@@ -222,7 +223,7 @@ def _on_load(*_: object) -> None:
 def _on_undo_begins(*_: object) -> None:
     """Remember what undo must not take back: trainings go on outside of Blender's history."""
     global _before_undo
-    _before_undo = ({scene.session_uid: (scene.splatwright.job, scene.splatwright.photo_job) for scene in bpy.data.scenes},
+    _before_undo = ({scene.session_uid: (scene_settings(scene).job, scene_settings(scene).photo_job) for scene in bpy.data.scenes},
                     {job.name for job in watched() if splat_object(job.name)})
 
 
@@ -230,7 +231,7 @@ def _on_undo_begins(*_: object) -> None:
 def _on_undo_ended(*_: object) -> None:
     shown, objects = _before_undo
     for scene in bpy.data.scenes:
-        settings = scene.splatwright
+        settings = scene_settings(scene)
         before = shown.get(scene.session_uid, (settings.job, settings.photo_job))
         if before != (settings.job, settings.photo_job):
             settings.job, settings.photo_job = before

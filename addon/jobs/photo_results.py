@@ -15,6 +15,7 @@ from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import kind_of, output_of
 from ...engine.jobs.local_engine import Engine
 from ..photos.posed_photos import import_photos
+from ..typed import operators, scene_settings
 from .job_status import WatchedJob
 
 
@@ -35,15 +36,15 @@ def import_result(job: WatchedJob) -> None:
         found = result_of(job)
         for scene in _scenes_of(job.name):
             if job.posed is None:
-                scene.splatwright.photos.directory = str(found)
+                scene_settings(scene).photos.directory = str(found)
             else:
                 import_photos(read_dataset(found), found, scene.collection, job.engine.spec(job.name).name)
-                scene.splatwright.train.dataset = str(found)
-            scene.splatwright.imported_photo_job = job.name
+                scene_settings(scene).train.dataset = str(found)
+            scene_settings(scene).imported_photo_job = job.name
     except UserError as error:
         job.findings.append(Finding("error", error.message, error.hint, code=error.code, values=error.values))
         return
-    bpy.ops.ed.undo_push(message="Cameras from Photos" if job.posed else "Frames from Video")
+    operators().ed.undo_push(message="Cameras from Photos" if job.posed else "Frames from Video")
 
 
 def result_of(job: WatchedJob) -> Path:
@@ -57,15 +58,15 @@ def result_of(job: WatchedJob) -> Path:
 
 def is_imported(job: WatchedJob) -> bool:
     """Whether the job's result was brought into this file before."""
-    return any(scene.splatwright.imported_photo_job == job.name for scene in bpy.data.scenes)
+    return any(scene_settings(scene).imported_photo_job == job.name for scene in bpy.data.scenes)
 
 
 def clear_imported(job: str) -> None:
     """Forget that the result was brought in: another one will come."""
     for scene in bpy.data.scenes:
-        if scene.splatwright.imported_photo_job == job:
-            scene.splatwright.imported_photo_job = ""
+        if scene_settings(scene).imported_photo_job == job:
+            scene_settings(scene).imported_photo_job = ""
 
 
 def _scenes_of(job: str) -> list[bpy.types.Scene]:
-    return [scene for scene in bpy.data.scenes if scene.splatwright.photo_job == job]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).photo_job == job]

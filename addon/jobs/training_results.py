@@ -18,6 +18,7 @@ from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
 from ..splats.splat_object import create_splat_object, update_splat_object
+from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
 from .job_status import WatchedJob
 
 NAME = "Splats"
@@ -25,8 +26,8 @@ NAME = "Splats"
 
 def splat_object(job: str) -> bpy.types.Object | None:
     """The object that shows a job's splats; one that is linked from another file or was converted is left alone."""
-    return next((found for found in bpy.data.objects if found.splatwright.job == job and found.type == "POINTCLOUD"
-                 and found.library is None and found.data.library is None), None)
+    return next((found for found in bpy.data.objects if splat_settings(found).job == job and found.type == "POINTCLOUD"
+                 and found.library is None and point_cloud(found).library is None), None)
 
 
 def may_change(job: str) -> bool:
@@ -37,7 +38,7 @@ def may_change(job: str) -> bool:
 
 def scenes_of(job: str) -> list[bpy.types.Scene]:
     """The scenes whose Train panel is about a job."""
-    return [scene for scene in bpy.data.scenes if scene.splatwright.job == job]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job]
 
 
 def show_preview(job: WatchedJob) -> None:
@@ -73,35 +74,35 @@ def import_result(job: WatchedJob) -> None:
         job.findings.append(Finding("error", error.message, "Resume the training to write it again.",
                                     code=error.code, values=error.values))
         return
-    settings = _show(job, result).splatwright
+    settings = splat_settings(_show(job, result))
     settings.source, settings.checksum = str(path), ""
     for scene in scenes_of(job.name):
-        scene.splatwright.imported_job = job.name
-    bpy.ops.ed.undo_push(message="Train Splats")
+        scene_settings(scene).imported_job = job.name
+    operators().ed.undo_push(message="Train Splats")
 
 
 def is_imported(job: WatchedJob) -> bool:
     """Whether the job's result was brought into this file before."""
     found = splat_object(job.name)
-    if any(scene.splatwright.imported_job == job.name for scene in bpy.data.scenes):
+    if any(scene_settings(scene).imported_job == job.name for scene in bpy.data.scenes):
         return True
-    return found is not None and _same_file(found.splatwright.source, job.engine.file(job.name, "result.ply"))
+    return found is not None and _same_file(splat_settings(found).source, job.engine.file(job.name, "result.ply"))
 
 
 def clear_imported(job: str) -> None:
     """Forget that the result was brought in: another one will come."""
     for scene in scenes_of(job):
-        scene.splatwright.imported_job = ""
+        scene_settings(scene).imported_job = ""
     found = splat_object(job)
     if found is not None:
-        found.splatwright.source = ""
+        splat_settings(found).source = ""
 
 
 def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     found = splat_object(job.name)
     if found is None:
         found = create_splat_object(NAME, splats.gaussians, _collection(job.name), splats.antialiased)
-        found.splatwright.job = job.name
+        splat_settings(found).job = job.name
         _put_below_photos(found, job)
     else:
         update_splat_object(found, splats.gaussians, splats.antialiased)
@@ -120,7 +121,7 @@ def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
 
 def _collection(job: str) -> bpy.types.Collection:
     """Where a new splat object goes: the job's scene, or the one that is open."""
-    scene = next(iter(scenes_of(job)), bpy.context.scene)
+    scene = next(iter(scenes_of(job)), current_context().scene)
     return scene.collection
 
 

@@ -15,6 +15,7 @@ from ..batch.plan import BatchPlan
 from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
+from ..typed import Context, classes_factory
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
 from .starting import Obstructed
@@ -46,7 +47,7 @@ class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):
     bl_label = "Add This Scene"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         add_entry(context.scene)
         return {"FINISHED"}
 
@@ -58,7 +59,7 @@ class SPLATWRIGHT_OT_add_batch_scenes(bpy.types.Operator):
     bl_label = "Add Every Scene"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         self.report({"INFO"}, f"{add_scenes()} scenes added")
         return {"FINISHED"}
 
@@ -71,7 +72,7 @@ class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         count = add_collections()
         if not batch_settings().entries:
             raise UserError("No collection of this file holds several cameras.", "Put cameras into collections, or add every scene.")
@@ -87,10 +88,10 @@ class SPLATWRIGHT_OT_remove_batch_entry(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return active_entry() is not None
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         settings = batch_settings()
         settings.entries.remove(settings.active)
         settings.active = max(0, min(settings.active, len(settings.entries) - 1))
@@ -107,10 +108,10 @@ class SPLATWRIGHT_OT_move_batch_entry(bpy.types.Operator):
     by: IntProperty(name="Places", default=1, options={"SKIP_SAVE"})
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return active_entry() is not None
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         settings = batch_settings()
         place = max(0, min(settings.active + self.by, len(settings.entries) - 1))
         settings.entries.move(settings.active, place)
@@ -128,13 +129,13 @@ class SPLATWRIGHT_OT_repeat_batch(Obstructed, bpy.types.Operator):
     every: BoolProperty(name="Every Entry", description="Not the active entry alone", options={"SKIP_SAVE"})
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         return at_work() if active_entry() is not None else "The batch has no entry yet"
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         settings: BatchSettings = batch_settings()
-        for entry in settings.entries if self.every else [active_entry()]:
+        for entry in settings.entries if self.every else filter(None, [active_entry()]):
             run.again(entry)
         return {"FINISHED"}
 
@@ -147,11 +148,11 @@ class SPLATWRIGHT_OT_run_batch(Obstructed, SteppedRender, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         return at_work()
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         for _ in run.capturing(run.begin(), render_blocking):
             run.poll()
         while run.poll() is not None:
@@ -160,27 +161,27 @@ class SPLATWRIGHT_OT_run_batch(Obstructed, SteppedRender, bpy.types.Operator):
         return {"FINISHED"}
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
         self.start(context, run.begin(), render_as_job)
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context, plans: list[BatchPlan], render: Render) -> None:
+    def start(self, context: Context, plans: list[BatchPlan], render: Render) -> None:
         """Let a timer drive the captures."""
         self.show(context, 0, "starting the batch")
         self.begin(context, run.capturing(plans, render), TICK_SECONDS)
 
-    def advance(self, context: bpy.types.Context) -> None:
+    def advance(self, context: Context) -> None:
         self.show(context, 0, next(self._steps))
 
-    def give_up(self, context: bpy.types.Context) -> set[str]:
+    def give_up(self, context: Context) -> set[str]:
         self.cancel(context)
         run.stop()
         self.report({"WARNING"}, "The batch is stopped. Run it again to continue")
         return {"CANCELLED"}
 
-    def complete(self, context: bpy.types.Context, result: None) -> set[str]:
+    def complete(self, context: Context, result: None) -> set[str]:
         self._report_failures()
         return {"FINISHED"}
 
@@ -199,10 +200,10 @@ class SPLATWRIGHT_OT_stop_batch(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return run.busy()
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         run.stop()
         return {"FINISHED"}
 
@@ -215,13 +216,13 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         entry = active_entry()
-        task = run.task_of(entry) if entry is not None else None
-        return task is not None and task.state in (TaskState.TRAINING, TaskState.DONE) and bool(task.job) and entry.scene is not None
+        task = run.task_of(entry) if entry is not None and entry.scene is not None else None
+        return task is not None and task.state in (TaskState.TRAINING, TaskState.DONE) and bool(task.job)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         entry = active_entry()
         task = run.task_of(entry) if entry is not None else None
         if entry is None or task is None or not task.job:
@@ -230,7 +231,7 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory((
+register, unregister = classes_factory((
     SPLATWRIGHT_OT_add_batch_entry, SPLATWRIGHT_OT_add_batch_scenes, SPLATWRIGHT_OT_add_batch_collections,
     SPLATWRIGHT_OT_remove_batch_entry, SPLATWRIGHT_OT_move_batch_entry, SPLATWRIGHT_OT_repeat_batch, SPLATWRIGHT_OT_run_batch,
     SPLATWRIGHT_OT_stop_batch, SPLATWRIGHT_OT_show_batch_splats))

@@ -18,6 +18,7 @@ from ..cameras import image_size
 from ..capture.camera_path import animate_camera, animated_cameras, frames_a_second
 from ..capture.shots import animated_camera
 from ..photos.posed_photos import roots
+from ..typed import Context, layout_of
 from .menus import register_with_menus
 from .reporting import reports_user_errors
 from .selected import select_alone
@@ -62,20 +63,20 @@ class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
         """What the name ends in."""
         return ENDINGS[self.format]
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         """Where photos are, their own frame is what models know."""
         if not self.frame_of:
             self.frame_of = next((root.name for root in roots()), "")
-        return ExportHelper.invoke(self, context, event)
+        return ExportHelper.invoke(self, context, event)  # pyright: ignore[reportReturnType]  # it returns a set
 
-    def check(self, context: bpy.types.Context) -> bool:
+    def check(self, context: Context) -> bool:
         """Let the name follow the format."""
         named = str(Path(self.filepath).with_suffix(self.filename_ext))
         changed, self.filepath = named != self.filepath, named
         return changed
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         scene = context.scene
         frames = range(scene.frame_start, scene.frame_end + 1, self.frame_step)
         cameras = animated_cameras(scene, animated_camera(context), frames)
@@ -100,8 +101,8 @@ class SPLATWRIGHT_OT_import_camera_path(bpy.types.Operator, ImportHelper):
     filter_glob: StringProperty(default="*.txt", options={"HIDDEN"})
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        path = Path(bpy.path.abspath(self.filepath))
+    def execute(self, context: Context) -> set[str]:
+        path = Path(bpy.path.abspath(self.filepath))  # pyright: ignore[reportAttributeAccessIssue]  # ImportHelper's own
         shots = read_cameras(path, image_size(context.scene.render))
         context.scene.camera = made = animate_camera(context.scene, path.stem, shots)
         if context.mode == "OBJECT":
@@ -117,12 +118,12 @@ def within(camera: Camera, frame: Matrix) -> Camera:
     return Camera(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy, pose)
 
 
-def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(SPLATWRIGHT_OT_export_camera_path.bl_idname, text="Camera Path (.txt/.json)")
+def _export_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).operator(SPLATWRIGHT_OT_export_camera_path.bl_idname, text="Camera Path (.txt/.json)")
 
 
-def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(SPLATWRIGHT_OT_import_camera_path.bl_idname, text="Camera Path (.txt)")
+def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).operator(SPLATWRIGHT_OT_import_camera_path.bl_idname, text="Camera Path (.txt)")
 
 
 register, unregister = register_with_menus(

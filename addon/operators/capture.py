@@ -9,6 +9,7 @@ from ..capture.capture import CaptureProgress, CaptureSteps, capture, capture_st
 from ..capture.render_passes import render_as_job
 from ..capture.request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
+from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
 
@@ -23,20 +24,20 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if cls.progress is not None:
             cls.poll_message_set("A capture is running: press Esc to stop it")
         return cls.progress is None and context.scene is not None
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         request = self._request(context)
         self._warn(context, request)
         self._report_finished(context, capture(context, request))
         return {"FINISHED"}
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
         request = self._request(context)
@@ -44,39 +45,39 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
         self.start(context, capture_steps(context, request, render_as_job))
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context, steps: CaptureSteps) -> None:
+    def start(self, context: Context, steps: CaptureSteps) -> None:
         """Let a timer drive `steps`."""
         self._show(context, next(steps))
         self.begin(context, steps, TICK_SECONDS)
 
-    def advance(self, context: bpy.types.Context) -> None:
+    def advance(self, context: Context) -> None:
         """The next step; when it ends a view, the one after it too, so that the next render starts in the same turn."""
         before, progress = self.progress, next(self._steps)
         self._show(context, next(self._steps) if before and progress.done > before.done else progress)
 
-    def give_up(self, context: bpy.types.Context) -> set[str]:
+    def give_up(self, context: Context) -> set[str]:
         done = self.progress.done if self.progress else 0
         self.cancel(context)
         self.report({"WARNING"}, f"Capture stopped: {done} views are kept as an incomplete dataset")
         return {"CANCELLED"}
 
-    def complete(self, context: bpy.types.Context, result: Dataset) -> set[str]:
+    def complete(self, context: Context, result: Dataset) -> set[str]:
         self._report_finished(context, result)
         return {"FINISHED"}
 
-    def _show(self, context: bpy.types.Context, progress: CaptureProgress) -> None:
+    def _show(self, context: Context, progress: CaptureProgress) -> None:
         self.show(context, progress, progress.sentence)
 
-    def _request(self, context: bpy.types.Context) -> CaptureRequest:
-        return context.scene.splatwright.capture.to_request(self.properties)
+    def _request(self, context: Context) -> CaptureRequest:
+        return scene_settings(context.scene).capture.to_request(self.properties)
 
-    def _warn(self, context: bpy.types.Context, request: CaptureRequest) -> None:
+    def _warn(self, context: Context, request: CaptureRequest) -> None:
         for warning in capture_warnings(context, request):
             self.report({"WARNING"}, warning)
 
-    def _report_finished(self, context: bpy.types.Context, dataset: Dataset) -> None:
+    def _report_finished(self, context: Context, dataset: Dataset) -> None:
         remember_captured(context.scene, dataset.folder)
         self.report({"INFO"}, f"Captured {len(dataset.views)} views into {dataset.folder}")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_capture_dataset,))
+register, unregister = classes_factory((SPLATWRIGHT_OT_capture_dataset,))

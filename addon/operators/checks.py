@@ -18,6 +18,7 @@ from ..capture import surface_coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
 from ..properties import dataset_folder
+from ..typed import Context, classes_factory, operators, scene_settings
 from ..ui.image_window import show_image
 from ..ui.redraw import show_vertex_colors
 from .reporting import reports_user_errors
@@ -28,7 +29,7 @@ START_POINTS = 4000
 """Start points that photos without meshes are judged by."""
 
 
-def scene_dataset(context: bpy.types.Context) -> Dataset:
+def scene_dataset(context: Context) -> Dataset:
     """The dataset that Train would use; UserError when it cannot be read."""
     return read_dataset(dataset_folder(context.scene))
 
@@ -40,7 +41,7 @@ class SPLATWRIGHT_OT_check_dataset(StartsInquiry, bpy.types.Operator):
     bl_label = "Check Dataset"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    def begin(self, context: bpy.types.Context) -> dataset_check.DatasetCheck:
+    def begin(self, context: Context) -> dataset_check.DatasetCheck:
         return dataset_check.start(context.scene)
 
     def wait(self, inquiry: dataset_check.DatasetCheck) -> None:
@@ -58,12 +59,12 @@ class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         checked = dataset_check.current(context.scene)
         return checked is not None and checked.sheet is not None
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         checked = dataset_check.current(context.scene)
         if checked is None or checked.sheet is None:
             raise UserError("There is no contact sheet yet.", "Check the dataset first.")
@@ -81,13 +82,13 @@ class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
     finding: IntProperty(name="Finding", min=0, options={"SKIP_SAVE"})
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         checked = dataset_check.current(context.scene)
         if checked is None or self.finding >= len(checked.findings):
             raise UserError("There is no such finding any more.", "Check the dataset again.")
         count = exclude(scene_dataset(context), checked.findings[self.finding].images)
         self.report({"INFO"}, f"{count} images are excluded")
-        return bpy.ops.splatwright.check_dataset()
+        return operators().splatwright.check_dataset()
 
 
 class SPLATWRIGHT_OT_include_images(bpy.types.Operator):
@@ -98,9 +99,9 @@ class SPLATWRIGHT_OT_include_images(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         include_all(dataset_folder(context.scene))
-        return bpy.ops.splatwright.check_dataset()
+        return operators().splatwright.check_dataset()
 
 
 class SPLATWRIGHT_OT_relight(bpy.types.Operator):
@@ -112,7 +113,7 @@ class SPLATWRIGHT_OT_relight(bpy.types.Operator):
 
     brighter: BoolProperty(name="Brighter", default=True, description="Add light instead of removing some")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         changed = relight(context.scene, 4.0 if self.brighter else 0.5)
         self.report({"INFO"}, f"{changed} lights changed; capture again")
         return {"FINISHED"}
@@ -126,7 +127,7 @@ class SPLATWRIGHT_OT_show_coverage(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         cameras = [view.camera for view in scene_dataset(context).train_views]
         surfaces = surface_coverage.visible_surfaces(context)
         for surface, counts in zip(surfaces, surface_coverage.count_views(context, surfaces, cameras), strict=True):
@@ -142,7 +143,7 @@ class SPLATWRIGHT_OT_clear_coverage(bpy.types.Operator):
     bl_label = "Clear Coverage"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         surface_coverage.clear()
         show_vertex_colors(False)
         return {"FINISHED"}
@@ -162,7 +163,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
     )
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         dataset = scene_dataset(context)
         cameras = [view.camera for view in dataset.train_views]
         poses = self._poses(context, dataset, cameras)
@@ -174,11 +175,11 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
         surface_coverage.place_cameras(context.scene, cameras[0], poses, "Suggested")
         if self.with_dataset:
             surface_coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
-        context.scene.splatwright.capture.source = "SELECTED"
+        scene_settings(context.scene).capture.source = "SELECTED"
         self.report({"INFO"}, f"{len(poses)} cameras suggested")
         return {"FINISHED"}
 
-    def _poses(self, context: bpy.types.Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
+    def _poses(self, context: Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
         """By the scene's meshes; by the start points of photos."""
         if any(item.type == "MESH" and item.visible_get() for item in context.view_layer.objects):
             return surface_coverage.better_poses(context, surface_coverage.visible_surfaces(context), cameras, self.count)
@@ -188,6 +189,6 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
         return suggested_poses(points, view_counts(points, cameras), cameras, most=self.count)
 
 
-register, unregister = bpy.utils.register_classes_factory((
+register, unregister = classes_factory((
     SPLATWRIGHT_OT_check_dataset, SPLATWRIGHT_OT_show_contact_sheet, SPLATWRIGHT_OT_exclude_images, SPLATWRIGHT_OT_include_images,
     SPLATWRIGHT_OT_relight, SPLATWRIGHT_OT_show_coverage, SPLATWRIGHT_OT_clear_coverage, SPLATWRIGHT_OT_suggest_cameras))

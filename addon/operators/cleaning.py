@@ -11,8 +11,9 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits
 from ..splats.clean import merge, remove_floaters, select_floaters, split_selection
 from ..splats.crop import add_crop_box, apply_crop, cropped_by, crops
+from ..typed import Context, classes_factory, operators, point_cloud, splat_settings
 from .reporting import reports_user_errors
-from .selected import OnActiveSplats, OnSplats, select_alone, selected_splats
+from .selected import OnActiveSplats, OnSplats, active_splats, select_alone, selected_splats
 
 
 class SPLATWRIGHT_OT_crop(OnSplats, bpy.types.Operator):
@@ -25,7 +26,7 @@ class SPLATWRIGHT_OT_crop(OnSplats, bpy.types.Operator):
     invert: BoolProperty(name="Keep Outside", description="Hide what is inside the box instead")
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         active = context.active_object
         box = active if active is not None and active.select_get() and active.type in ("MESH", "EMPTY") else None
         made = add_crop_box(selected_splats(context), box, self.invert)
@@ -42,14 +43,14 @@ class SPLATWRIGHT_OT_apply_crop(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if context.mode == "OBJECT" and cropped(context):
             return True
         cls.poll_message_set("Select a crop box or a cropped splat object, in Object Mode")
         return False
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         self.report({"INFO"}, f"Deleted {sum(map(apply_crop, cropped(context))):,} splats")
         return {"FINISHED"}
 
@@ -79,12 +80,12 @@ class SPLATWRIGHT_OT_select_floaters(FloaterProperties, OnActiveSplats, bpy.type
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        target = context.active_object
+    def execute(self, context: Context) -> set[str]:
+        target = active_splats(context)
         found = select_floaters(target, self.limits())
         if target.mode == "OBJECT":
-            bpy.ops.object.mode_set(mode="EDIT")
-        self.report({"INFO"}, f"{found:,} of {len(target.data.points):,} splats are floaters")
+            operators().object.mode_set(mode="EDIT")
+        self.report({"INFO"}, f"{found:,} of {len(point_cloud(target).points):,} splats are floaters")
         return {"FINISHED"}
 
 
@@ -96,7 +97,7 @@ class SPLATWRIGHT_OT_remove_floaters(FloaterProperties, OnSplats, bpy.types.Oper
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         once = {target.data: target for target in selected_splats(context)}.values()  # objects may share their points
         gone = sum(remove_floaters(target, self.limits()) for target in once)
         self.report({"INFO"}, f"Removed {gone:,} floaters")
@@ -111,9 +112,9 @@ class SPLATWRIGHT_OT_merge_splats(OnSplats, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         targets = selected_splats(context)
-        if len({target.splatwright.antialiased for target in targets}) > 1:
+        if len({splat_settings(target).antialiased for target in targets}) > 1:
             self.report({"WARNING"}, "Some of these splats were trained antialiased and some were not: thin ones change a little")
         select_alone(context, merge(targets, targets[0]))
         return {"FINISHED"}
@@ -127,25 +128,25 @@ class SPLATWRIGHT_OT_split_splats(OnActiveSplats, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        target = context.active_object
+    def execute(self, context: Context) -> set[str]:
+        target = active_splats(context)
         mode = target.mode
-        bpy.ops.object.mode_set(mode="OBJECT")
+        operators().object.mode_set(mode="OBJECT")
         try:
             select_alone(context, split_selection(target))
         except UserError:
-            bpy.ops.object.mode_set(mode=mode)
+            operators().object.mode_set(mode=mode)
             raise
         return {"FINISHED"}
 
 
-def cropped(context: bpy.types.Context) -> list[bpy.types.Object]:
+def cropped(context: Context) -> list[bpy.types.Object]:
     """The selected objects with crop boxes, and those whose crop box is selected."""
     found = [target for target in selected_splats(context) if crops(target)]
     boxes = [item for item in context.selected_objects if item not in found]
     return found + [target for box in boxes for target in cropped_by(box) if target not in found and target.library is None]
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_crop, SPLATWRIGHT_OT_apply_crop, SPLATWRIGHT_OT_select_floaters, SPLATWRIGHT_OT_remove_floaters,
      SPLATWRIGHT_OT_merge_splats, SPLATWRIGHT_OT_split_splats))

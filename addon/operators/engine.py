@@ -13,6 +13,7 @@ from ..engines import status
 from ..jobs import jobs
 from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
+from ..typed import Context, classes_factory, operators, scene_settings
 from .reporting import reports_user_errors
 from .starting import StartsJob
 
@@ -24,7 +25,7 @@ class SPLATWRIGHT_OT_check_engine(StartsJob, bpy.types.Operator):
     bl_label = "Check Engine"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def begin(self, context: bpy.types.Context) -> None:
+    def begin(self, context: Context) -> None:
         status.check_engine(*jobs.local_engine().worker_command("--self-check"))
 
 
@@ -36,16 +37,16 @@ class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return jobs.current(context.scene) is not None
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         job = jobs.required(context.scene)
         folder = job.engine.file(job.name, "")
         if folder is None:
             raise UserError("The training's folder is gone.", "Start a new training.")
-        return bpy.ops.wm.path_open(filepath=str(folder))
+        return operators().wm.path_open(filepath=str(folder))
 
 
 class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
@@ -56,13 +57,13 @@ class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         dataset = convert_to_png(read_dataset(dataset_folder(context.scene)))
         write_transforms(dataset)
-        context.scene.splatwright.train.dataset = str(dataset.folder)
+        scene_settings(context.scene).train.dataset = str(dataset.folder)
         self.report({"INFO"}, f"Wrote {len(dataset.views)} PNG images to {dataset.folder}")
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_check_engine, SPLATWRIGHT_OT_open_job_folder, SPLATWRIGHT_OT_convert_images))

@@ -10,6 +10,7 @@ from bpy.props import IntProperty
 from ...engine.core.errors import UserError
 from ...engine.core.protocol.estimate_text import sentence
 from ..jobs import estimate
+from ..typed import Context, classes_factory
 from .reporting import reports_user_errors
 from .starting import StartsInquiry
 
@@ -21,7 +22,7 @@ class SPLATWRIGHT_OT_estimate(StartsInquiry, bpy.types.Operator):
     bl_label = "Estimate"
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
-    def begin(self, context: bpy.types.Context) -> estimate.Estimate:
+    def begin(self, context: Context) -> estimate.Estimate:
         return estimate.start(context.scene)
 
     def wait(self, inquiry: estimate.Estimate) -> None:
@@ -38,7 +39,7 @@ class SPLATWRIGHT_OT_stop_estimate(bpy.types.Operator):
     bl_label = "Stop Estimate"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         estimate.forget()
         return {"FINISHED"}
 
@@ -53,7 +54,7 @@ class SPLATWRIGHT_OT_apply_settings(bpy.types.Operator):
     finding: IntProperty(name="Finding", min=0, options={"SKIP_SAVE"})
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         made = estimate.current(context.scene)
         if made is None or self.finding >= len(made.findings):
             raise UserError("There is no such estimate any more.", "Estimate again.")
@@ -61,5 +62,5 @@ class SPLATWRIGHT_OT_apply_settings(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_estimate, SPLATWRIGHT_OT_stop_estimate, SPLATWRIGHT_OT_apply_settings))

@@ -13,6 +13,7 @@ from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, axes
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
 from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
+from ..typed import Context, layout_of
 from .menus import register_with_menus
 from .reporting import reports_user_errors
 
@@ -47,13 +48,13 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         return _chosen(self.format).suffix
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if any(may_show_splats(found) for found in context.visible_objects):
             return True
         cls.poll_message_set("There is no visible splat object")
         return False
 
-    def check(self, context: bpy.types.Context) -> bool:
+    def check(self, context: Context) -> bool:
         """Let the name follow the format."""
         named = named_for(self.filepath, _chosen(self.format))
         changed = named != self.filepath
@@ -61,7 +62,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         return changed
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
         chosen = _fitting(path, _chosen(self.format))
         written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
@@ -95,8 +96,8 @@ def _chosen(name: str) -> Format:
     return format_named(name) or PLY
 
 
-def _export_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(SPLATWRIGHT_OT_export_splats.bl_idname, text=LABEL)
+def _export_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).operator(SPLATWRIGHT_OT_export_splats.bl_idname, text=LABEL)
 
 
 register, unregister = register_with_menus(

@@ -9,19 +9,20 @@ from typing import Any, get_type_hints
 import bpy
 
 from ...engine.core.former_names import OPERATORS
+from ..typed import Context, operators
 
 PREFIX = "splatwright."
 
 
 def former_operator(former: str, current: type[bpy.types.Operator]) -> type[bpy.types.Operator]:
     """A class for the former name, with the properties, options and poll() of `current`, which it calls."""
-    call = getattr(bpy.ops.splatwright, current.bl_idname.removeprefix(PREFIX))
+    call = getattr(operators().splatwright, current.bl_idname.removeprefix(PREFIX))
     properties = {name: kind for name, kind in get_type_hints(current).items() if hasattr(kind, "keywords")}
 
-    def execute(self: Any, context: bpy.types.Context) -> set[str]:
+    def execute(self: Any, context: Context) -> set[str]:
         return _forward(self, functools.partial(call, "EXEC_DEFAULT"), properties)
 
-    def invoke(self: Any, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self: Any, context: Context, event: bpy.types.Event) -> set[str]:
         return _forward(self, functools.partial(call, "INVOKE_DEFAULT"), properties)
 
     return type(f"SPLATWRIGHT_OT_{former}", (bpy.types.Operator,), {

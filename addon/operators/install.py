@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -14,6 +14,7 @@ from ...engine.environment.folder import InstallState
 from ...engine.environment.plan import MANAGED_PYTHON, Surroundings, choose, look_around, needs_own_python, unsuited
 from ..engines import full_engine, self_check
 from ..jobs import jobs
+from ..typed import Context, classes_factory, layout_of, operators
 from ..ui.text import broken_lines
 from .reporting import reports_user_errors
 from .starting import StartsJob
@@ -39,13 +40,13 @@ class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
     wheels: StringProperty(name="Folder of Wheels", subtype="DIR_PATH",
                            description="Install from files that were fetched before, without any network. Empty: from the index")
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
         global _here
         _here = look_around()
         return context.window_manager.invoke_props_dialog(self, width=WIDTH, title="Install the full engine?", confirm_text="Install")
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, backend = self.layout, self._chosen()
+    def draw(self, context: Context) -> None:
+        layout, backend = layout_of(self), self._chosen()
         for text in self._reasons(backend):
             _lines(layout, text, alert=self.backend != "AUTO")
         for name, text in consent(backend, self.wheels):
@@ -58,7 +59,7 @@ class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
         if not full_engine.may_go_online(self.wheels):
             _lines(layout, f"{GO_ONLINE.message} {GO_ONLINE.hint}", alert=True)
 
-    def begin(self, context: bpy.types.Context) -> full_engine.Installation:
+    def begin(self, context: Context) -> full_engine.Installation:
         if not full_engine.may_go_online(self.wheels):
             raise GO_ONLINE
         if full_engine.state() in (InstallState.READY, InstallState.OUTDATED):
@@ -127,7 +128,7 @@ class SPLATWRIGHT_OT_stop_installing(bpy.types.Operator):
     bl_label = "Stop Installing"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         found = full_engine.installation()
         if found is not None:
             found.stop()
@@ -141,12 +142,12 @@ class SPLATWRIGHT_OT_uninstall_engine(bpy.types.Operator):
     bl_label = "Uninstall"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
         return context.window_manager.invoke_confirm(self, event, title="Uninstall the full engine?", confirm_text="Uninstall",
                                                      message="The built-in engine and all trainings stay.")
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         check_idle()
         full_engine.folder().remove()
         full_engine.forget()
@@ -160,8 +161,8 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
     bl_label = "Log"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return bpy.ops.wm.path_open(filepath=str(full_engine.folder().log))
+    def execute(self, context: Context) -> set[str]:
+        return operators().wm.path_open(filepath=str(full_engine.folder().log))
 
 
 class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
@@ -172,10 +173,10 @@ class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         return "The self-check is running: wait for its end" if self_check.running() else ""
 
-    def begin(self, context: bpy.types.Context) -> None:
+    def begin(self, context: Context) -> None:
         engine = jobs.local_engine()
         self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
 
@@ -187,7 +188,7 @@ class SPLATWRIGHT_OT_copy_self_check(bpy.types.Operator):
     bl_label = "Copy List"
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         found = self_check.result()
         if found is None:
             return {"CANCELLED"}
@@ -196,6 +197,6 @@ class SPLATWRIGHT_OT_copy_self_check(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory((
+register, unregister = classes_factory((
     SPLATWRIGHT_OT_install_engine, SPLATWRIGHT_OT_stop_installing, SPLATWRIGHT_OT_uninstall_engine, SPLATWRIGHT_OT_open_install_log,
     SPLATWRIGHT_OT_self_check, SPLATWRIGHT_OT_copy_self_check))

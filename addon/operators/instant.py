@@ -10,6 +10,7 @@ from bpy.props import IntProperty
 from ...engine.core.splats.from_depth import MOST
 from ..capture.instant_splats import instant_splats, instant_steps
 from ..capture.render_passes import render_as_job
+from ..typed import Context, classes_factory, point_cloud
 from .reporting import reports_user_errors
 from .selected import select_alone
 from .stepped import SteppedRender
@@ -27,7 +28,7 @@ class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
     most: IntProperty(name="Max Splats", default=MOST, min=100, soft_max=2_000_000, description="Fewer splats stand for larger areas")
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         problem = ("Splats are being made: press Esc to stop it" if cls.progress is not None
                    else "" if context.scene.camera else "The scene has no camera")
         if problem:
@@ -35,26 +36,26 @@ class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
         return not problem
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         return self.complete(context, instant_splats(context, self.most))
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
         self.show(context, 0.0, "rendering")
         self.begin(context, instant_steps(context, self.most, render_as_job), TICK_SECONDS)
         return {"RUNNING_MODAL"}
 
-    def give_up(self, context: bpy.types.Context) -> set[str]:
+    def give_up(self, context: Context) -> set[str]:
         self.cancel(context)
         self.report({"WARNING"}, "Stopped: no splats were made")
         return {"CANCELLED"}
 
-    def complete(self, context: bpy.types.Context, result: bpy.types.Object) -> set[str]:
+    def complete(self, context: Context, result: bpy.types.Object) -> set[str]:
         if context.mode == "OBJECT":
             select_alone(context, result)
-        self.report({"INFO"}, f"{len(result.data.points):,} splats of what the camera sees")
+        self.report({"INFO"}, f"{len(point_cloud(result).points):,} splats of what the camera sees")
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_instant_splats,))
+register, unregister = classes_factory((SPLATWRIGHT_OT_instant_splats,))

@@ -15,6 +15,7 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile, left_behind
 from ..splats.extras import EXTRA, rounded_extras
 from ..splats.importing import placing_steps, stamp_of
+from ..typed import Context, classes_factory
 from .export import AXES
 from .reporting import report_error
 from .selected import select_alone
@@ -55,21 +56,21 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if cls.progress is not None:
             cls.poll_message_set("Splats are being imported: press Esc to stop it")
         return cls.progress is None
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         self.start(context, loading_steps(self, self.paths(), self.axes, self.link, self.linear_scales))
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context, steps: Loading) -> None:
+    def start(self, context: Context, steps: Loading) -> None:
         """Let a timer drive `steps`."""
         self._show(context, 0.0)
         self.begin(context, steps, TICK_SECONDS)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC":
             self.cancel(context)
             self.report({"WARNING"}, "Import stopped")
@@ -86,7 +87,7 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
             self.cancel(context)
             raise
 
-    def _show(self, context: bpy.types.Context, share: float) -> None:
+    def _show(self, context: Context, share: float) -> None:
         self.show(context, share, f"importing splats, {share:.0%}" if share else "reading splats")
 
 
@@ -108,7 +109,7 @@ def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool, linea
     return made
 
 
-def finish_import(context: bpy.types.Context, made: list[bpy.types.Object]) -> set[str]:
+def finish_import(context: Context, made: list[bpy.types.Object]) -> set[str]:
     """Select what came in; the operator's result."""
     if made and context.mode == "OBJECT":
         select_alone(context, *made)
@@ -135,4 +136,4 @@ def report_import(operator: Any, found: SplatFile) -> None:
     operator.report({"INFO"}, f"Imported {len(found.gaussians):,} splats{kept}")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_load_splats,))
+register, unregister = classes_factory((SPLATWRIGHT_OT_load_splats,))

@@ -7,12 +7,14 @@ from typing import Any
 
 import bpy
 
-Draw = Callable[[Any, bpy.types.Context], None]
+from ..typed import Context, classes_factory
+
+Draw = Callable[[Any, Context], None]
 
 
 def register_with_menus(classes: tuple[type, ...], entries: dict[str, Draw]) -> tuple[Callable[[], None], Callable[[], None]]:
     """Functions that register and unregister the classes, and with them what is drawn in the menus of bpy.types of these names."""
-    register_classes, unregister_classes = bpy.utils.register_classes_factory(classes)
+    register_classes, unregister_classes = classes_factory(classes)
 
     def register() -> None:
         register_classes()

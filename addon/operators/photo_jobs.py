@@ -15,6 +15,7 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import result_of
 from ..properties import absolute_folder
+from ..typed import Context, classes_factory, scene_settings
 from ..ui.image_window import show_image
 from .reporting import reports_user_errors
 from .starting import StartsJob
@@ -25,7 +26,7 @@ PATH = {"options": {"SKIP_SAVE"}, "description": "Empty: the one in the Photos p
 
 def start_frames(scene: bpy.types.Scene, video: str = "") -> WatchedJob:
     """Take pictures from a video, or from the one in the Photos panel; UserError before anything is written when there is none."""
-    settings = scene.splatwright.photos
+    settings = scene_settings(scene).photos
     chosen = video or settings.video
     if not chosen.strip():
         raise UserError("No video is chosen.", "Choose a video in the Photos panel.")
@@ -37,7 +38,7 @@ def start_frames(scene: bpy.types.Scene, video: str = "") -> WatchedJob:
 
 def start_poses(scene: bpy.types.Scene, directory: str = "") -> WatchedJob:
     """Look for the cameras of the photos in a folder, or in the one in the Photos panel; UserError when there is none."""
-    settings = scene.splatwright.photos
+    settings = scene_settings(scene).photos
     chosen = directory or settings.directory
     if not chosen.strip():
         raise UserError("No photos are chosen.", "Choose the folder of the photos in the Photos panel.")
@@ -47,7 +48,7 @@ def start_poses(scene: bpy.types.Scene, directory: str = "") -> WatchedJob:
     return jobs.submit(scene, PosesSpec(folder, settings.poses_options(), folder.name))
 
 
-def at_work(context: bpy.types.Context) -> WatchedJob | None:
+def at_work(context: Context) -> WatchedJob | None:
     """The scene's work on photos while it is alive."""
     job = jobs.current_photos(context.scene)
     return job if job is not None and job.state.alive else None
@@ -67,7 +68,7 @@ class _Starts(StartsJob):
     """Mixed into operators that start work on photos."""
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         return "" if at_work(context) is None else "Photos are being worked on: stop that first"
 
 
@@ -80,7 +81,7 @@ class SPLATWRIGHT_OT_frames_from_video(_Starts, bpy.types.Operator):
 
     video: StringProperty(name="Video", subtype="FILE_PATH", **PATH)
 
-    def begin(self, context: bpy.types.Context) -> WatchedJob:
+    def begin(self, context: Context) -> WatchedJob:
         return start_frames(context.scene, self.video)
 
 
@@ -93,7 +94,7 @@ class SPLATWRIGHT_OT_cameras_from_photos(_Starts, bpy.types.Operator):
 
     directory: StringProperty(name="Photos", subtype="DIR_PATH", **PATH)
 
-    def begin(self, context: bpy.types.Context) -> WatchedJob:
+    def begin(self, context: Context) -> WatchedJob:
         return start_poses(context.scene, self.directory)
 
 
@@ -105,12 +106,12 @@ class SPLATWRIGHT_OT_stop_photos(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = at_work(context)
         return job is not None and (job.lost or not job.stopping)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.stop(jobs.required_photos(context.scene))
         return {"FINISHED"}
 
@@ -123,12 +124,12 @@ class SPLATWRIGHT_OT_resume_photos(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current_photos(context.scene)
         return job is not None and (job.state in (JobState.INTERRUPTED, JobState.FAILED) or (job.stopped and not job.state.alive))
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.resume(jobs.required_photos(context.scene))
         return {"FINISHED"}
 
@@ -141,11 +142,11 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         return report_folder(context.scene) is not None
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         folder = report_folder(context.scene)
         if folder is None:
             raise UserError("There is no report.", "Find the cameras of photos first.")
@@ -156,6 +157,6 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_frames_from_video, SPLATWRIGHT_OT_cameras_from_photos, SPLATWRIGHT_OT_stop_photos, SPLATWRIGHT_OT_resume_photos,
      SPLATWRIGHT_OT_show_photo_report))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
@@ -14,6 +14,7 @@ from ...engine.core.errors import UserError
 from ..photos.look_through import chosen_camera, is_photo, look_through
 from ..photos.posed_photos import import_photos, photo_cameras
 from ..properties import absolute_folder
+from ..typed import Context, OperatorMixin, layout_of, scene_settings, splat_settings
 from .menus import register_with_menus
 from .reporting import reports_user_errors
 from .selected import select_alone
@@ -31,16 +32,16 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
     filter_glob: StringProperty(default="*.json;*.txt", options={"HIDDEN"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         source = self._chosen()
         dataset = read_dataset(source)
         root = import_photos(dataset, source)
-        context.scene.splatwright.train.dataset = root.splatwright.dataset
+        scene_settings(context.scene).train.dataset = splat_settings(root).dataset
         if context.mode == "OBJECT":
             select_alone(context, root)
         self._report(dataset)
@@ -63,9 +64,10 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
         self.report({"INFO"}, f"{len(views) - flat} photos imported")
 
 
-def _photo_items(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+def _photo_items(operator: bpy.types.Operator, context: Any) -> list[tuple[str, str, str]]:
     cameras = photo_cameras(context.scene.objects) if context else []
-    _items[:] = [(camera.splatwright.photo, camera.splatwright.photo, f"Look through {camera.splatwright.photo}") for camera in cameras]
+    photos = [splat_settings(camera).photo for camera in cameras]
+    _items[:] = [(photo, photo, f"Look through {photo}") for photo in photos]
     return _items
 
 
@@ -73,20 +75,20 @@ _items: list[tuple[str, str, str]] = []
 """Blender keeps no copy of the strings of a menu that is made on the fly."""
 
 
-class _LooksThrough:
+class _LooksThrough(OperatorMixin):
     """Mixed into operators that look through a photo."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if any(is_photo(found) for found in context.scene.objects):
             return True
         cls.poll_message_set("Import posed photos first")
         return False
 
-    def look(self, context: bpy.types.Context, camera: bpy.types.Object) -> set[str]:
+    def look(self, context: Context, camera: bpy.types.Object) -> set[str]:
         """Look through a camera, in the viewport that was clicked in."""
         look_through(context.scene, camera, context.area)
-        self.report({"INFO"}, camera.splatwright.photo)
+        self.report({"INFO"}, splat_settings(camera).photo)
         return {"FINISHED"}
 
 
@@ -101,7 +103,7 @@ class SPLATWRIGHT_OT_look_through_photo(_LooksThrough, bpy.types.Operator):
     photo: StringProperty(name="Photo", options={"SKIP_SAVE"}, description="Name of the photo; empty: by the step")
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         return self.look(context, chosen_camera(context.scene, context.active_object, self.step, self.photo))
 
 
@@ -115,19 +117,19 @@ class SPLATWRIGHT_OT_choose_photo(_LooksThrough, bpy.types.Operator):
 
     photo: EnumProperty(name="Photo", items=_photo_items)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.invoke_search_popup(self)
         return {"FINISHED"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         if not self.photo:
             raise UserError("No photo was chosen.", "Choose one of the list.")
         return self.look(context, chosen_camera(context.scene, None, photo=self.photo))
 
 
-def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(SPLATWRIGHT_OT_import_photos.bl_idname, text="Posed Photos (COLMAP, nerfstudio)")
+def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).operator(SPLATWRIGHT_OT_import_photos.bl_idname, text="Posed Photos (COLMAP, nerfstudio)")
 
 
 register, unregister = register_with_menus(

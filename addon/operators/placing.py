@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 import numpy as np
 from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty
 
 from ..placement import align_to_points, level_ground, place_on_ground, scale_to_distance, turn_over
+from ..typed import Context, classes_factory
 from .picking import PicksPlaces
 from .reporting import reports_user_errors
 from .selected import OnPlaceable, OnSplats, selected_placeable, selected_splats
@@ -17,7 +18,7 @@ MOVE_PARENT = {"name": "Move Parent", "default": True,
                "description": "Move the topmost parent with everything below it, so that cameras stay with their splats"}
 
 
-def place(name: str, description: str) -> dict[str, object]:
+def place(name: str, description: str) -> dict[str, Any]:
     """A place in the scene as a property."""
     return {"name": name, "size": 3, "subtype": "TRANSLATION", "unit": "LENGTH", "options": {"SKIP_SAVE"}, "description": description}
 
@@ -35,7 +36,7 @@ class SPLATWRIGHT_OT_place_on_ground(OnPlaceable, bpy.types.Operator):
     with_parent: BoolProperty(**MOVE_PARENT)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         place_on_ground(selected_placeable(context), self.ignored, self.surfaces, self.with_parent)
         return {"FINISHED"}
 
@@ -48,7 +49,7 @@ class SPLATWRIGHT_OT_turn_over(OnSplats, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         turn_over(selected_splats(context))
         return {"FINISHED"}
 
@@ -64,7 +65,7 @@ class SPLATWRIGHT_OT_level_ground(OnPlaceable, bpy.types.Operator):
     with_parent: BoolProperty(**MOVE_PARENT)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         share = level_ground(selected_placeable(context), self.flip, self.with_parent)
         self.report({"INFO"}, f"{share:.0%} of the points lie on the ground")
         return {"FINISHED"}
@@ -85,7 +86,7 @@ class SPLATWRIGHT_OT_align_to_points(PicksPlaces, OnPlaceable, bpy.types.Operato
     with_parent: BoolProperty(**MOVE_PARENT)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         align_to_points(selected_placeable(context), np.array([self.first, self.second, self.third]), self.flip, self.with_parent)
         return {"FINISHED"}
 
@@ -105,7 +106,7 @@ class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnPlaceable, bpy.types.Opera
     with_parent: BoolProperty(**MOVE_PARENT)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         if not self.distance:
             self.distance = float(np.linalg.norm(np.subtract(self.first, self.second)))
         ends = np.array(self.first), np.array(self.second)
@@ -114,6 +115,6 @@ class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnPlaceable, bpy.types.Opera
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_place_on_ground, SPLATWRIGHT_OT_turn_over, SPLATWRIGHT_OT_level_ground, SPLATWRIGHT_OT_align_to_points,
      SPLATWRIGHT_OT_scale_to_distance))

@@ -7,6 +7,7 @@ from typing import ClassVar
 import bpy
 
 from ..splats.display import prepare_cycles
+from ..typed import Context, classes_factory
 
 
 class SPLATWRIGHT_OT_prepare_cycles(bpy.types.Operator):
@@ -16,9 +17,9 @@ class SPLATWRIGHT_OT_prepare_cycles(bpy.types.Operator):
     bl_label = "Prepare Cycles"
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         prepare_cycles(context.scene)
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_prepare_cycles,))
+register, unregister = classes_factory((SPLATWRIGHT_OT_prepare_cycles,))

@@ -8,6 +8,7 @@ import bpy
 
 from ...engine.core.errors import UserError
 from ..jobs import jobs
+from ..typed import Context, classes_factory, operators
 from .reporting import reports_user_errors
 
 PAGE = "report.html"
@@ -21,7 +22,7 @@ class SPLATWRIGHT_OT_open_report(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current(context.scene)
         ready = job is not None and job.engine.file(job.name, PAGE) is not None
         if not ready:
@@ -29,12 +30,12 @@ class SPLATWRIGHT_OT_open_report(bpy.types.Operator):
         return ready
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         job = jobs.required(context.scene)
         page = job.engine.file(job.name, PAGE)
         if page is None:
             raise UserError("The training's report is gone.", "Resume the training to write it again.")
-        return bpy.ops.wm.url_open(url=page.resolve().as_uri())
+        return operators().wm.url_open(url=page.resolve().as_uri())
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_OT_open_report,))
+register, unregister = classes_factory((SPLATWRIGHT_OT_open_report,))

@@ -11,6 +11,7 @@ from bpy_extras.io_utils import ImportHelper
 from ...engine.core.formats.registry import SUFFIXES
 from ..splats.from_mesh import is_mesh_of_splats, splats_of_mesh
 from ..splats.splat_object import run_to_end
+from ..typed import Context, layout_of, operators
 from .export import AXES, GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps, report_import
 from .menus import register_with_menus
@@ -29,18 +30,18 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     asked = False
     """Whether the dialog was shown; scripts get their objects at once."""
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
         self.asked = True
-        return self.invoke_popup(context)
+        return self.invoke_popup(context)  # pyright: ignore[reportReturnType]  # it returns a set
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         if not self.asked or bpy.app.background:
             return finish_import(context, run_to_end(loading_steps(self, self.paths(), self.axes, self.link, self.linear_scales)))
         self.asked = False  # redo repeats this in one go
         files = [{"name": str(path)} for path in self.paths()]
-        bpy.ops.splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link,
-                                         linear_scales=self.linear_scales)
+        operators().splatwright.load_splats("INVOKE_DEFAULT", directory="", files=files, axes=self.axes, link=self.link,
+                                            linear_scales=self.linear_scales)
         return {"CANCELLED"}  # nothing to undo yet: the loading takes its own undo step
 
 
@@ -55,14 +56,14 @@ class SPLATWRIGHT_OT_splats_from_mesh(bpy.types.Operator):
         ("BLENDER", "As They Lie", "The splats stay where the points are"), *(entry for entry in AXES if entry[0] != "BLENDER")))
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if context.mode == "OBJECT" and any(map(is_mesh_of_splats, context.selected_objects)):
             return True
         cls.poll_message_set("Select a mesh whose points carry the properties of splats, in Object Mode")
         return False
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         made = []
         for source in filter(is_mesh_of_splats, context.selected_objects):
             splats, found = splats_of_mesh(source, self.axes)
@@ -80,12 +81,12 @@ class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
     bl_file_extensions = ";".join(sorted({"." + suffix.rpartition(".")[2] for suffix in SUFFIXES}))
 
     @classmethod
-    def poll_drop(cls, context: bpy.types.Context) -> bool:
+    def poll_drop(cls, context: Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
-def _import_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
-    menu.layout.operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
+def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
 
 
 register, unregister = register_with_menus(

@@ -7,22 +7,23 @@ from typing import Any, ClassVar
 import bpy
 
 from ...engine.core.protocol.events import error_of
+from ..typed import Context, OperatorMixin
 from .reporting import reports_user_errors
 
 
-class Obstructed:
+class Obstructed(OperatorMixin):
     """Mixed into operators that sometimes cannot be called: the button is grey, and its tooltip says why."""
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         """Why it cannot be called, in a sentence; empty when it can."""
         raise NotImplementedError
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         reason = cls.obstacle(context)
         if reason:
-            cls.poll_message_set(reason.replace("%", "%%"))  # type: ignore[attr-defined]  # of the operator
+            cls.poll_message_set(reason.replace("%", "%%"))
         return not reason
 
 
@@ -33,10 +34,10 @@ class StartsJob(Obstructed):
     """What is reported when it has begun; nothing where it is empty."""
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         return ""
 
-    def begin(self, context: bpy.types.Context) -> Any:
+    def begin(self, context: Context) -> Any:
         """Begin it, and return what is under way."""
         raise NotImplementedError
 
@@ -45,10 +46,10 @@ class StartsJob(Obstructed):
         return self.begun
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         sentence = self.outcome(self.begin(context))
         if sentence:
-            self.report({"INFO"}, sentence)  # type: ignore[attr-defined]  # of the operator
+            self.report({"INFO"}, sentence)
         return {"FINISHED"}
 
 

@@ -8,29 +8,30 @@ from typing import Any, ClassVar
 import bpy
 
 from ..capture.render_passes import RenderStopped
+from ..typed import Context, OperatorMixin
 from ..ui.redraw import redraw_sidebars
 from .reporting import reports_user_errors
 
 
-class Stepped:
+class Stepped(OperatorMixin):
     """Mixed into modal operators. The status bar says how far the work is; modal() decides what Esc does."""
 
     progress: ClassVar[Any] = None
     """Of the work that runs now, None when none does; panels may show it."""
 
-    def begin(self, context: bpy.types.Context, steps: Generator[Any, None, Any], seconds: float) -> None:
+    def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
         """Let a timer ring for the next step every so many seconds."""
         self._steps = steps
         self._timer = context.window_manager.event_timer_add(seconds, window=context.window)
         context.window_manager.modal_handler_add(self)
 
-    def show(self, context: bpy.types.Context, progress: Any, sentence: str) -> None:
+    def show(self, context: Context, progress: Any, sentence: str) -> None:
         """Say how far the work is."""
         type(self).progress = progress
         redraw_sidebars()
         context.workspace.status_text_set(f"Splatwright: {sentence}  |  Esc: Stop")
 
-    def cancel(self, context: bpy.types.Context) -> None:
+    def cancel(self, context: Context) -> None:
         """End the work. Blender calls this too, when it closes the window or opens another file."""
         if type(self).progress is not None:
             type(self).progress = None
@@ -43,12 +44,12 @@ class Stepped:
 class SteppedRender(Stepped):
     """Stepped work that renders. Esc stops it when the current render has ended: its settings must not change meanwhile."""
 
-    def begin(self, context: bpy.types.Context, steps: Generator[Any, None, Any], seconds: float) -> None:
+    def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
         self._stopping = False
         super().begin(context, steps, seconds)
 
     @reports_user_errors
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: Context, event: bpy.types.Event) -> set[str]:
         self._stopping |= event.type == "ESC"
         if event.type != "TIMER":
             return {"RUNNING_MODAL"}
@@ -58,7 +59,7 @@ class SteppedRender(Stepped):
             self.cancel(context)
             raise
 
-    def _turn(self, context: bpy.types.Context) -> set[str]:
+    def _turn(self, context: Context) -> set[str]:
         """One turn of the timer."""
         try:
             if self._stopping and not bpy.app.is_job_running("RENDER"):
@@ -71,14 +72,14 @@ class SteppedRender(Stepped):
             return self.complete(context, end.value)
         return {"RUNNING_MODAL"}
 
-    def advance(self, context: bpy.types.Context) -> None:
+    def advance(self, context: Context) -> None:
         """Take the next step."""
         next(self._steps)
 
-    def give_up(self, context: bpy.types.Context) -> set[str]:
+    def give_up(self, context: Context) -> set[str]:
         """Esc was pressed: end the work and report what is kept."""
         raise NotImplementedError
 
-    def complete(self, context: bpy.types.Context, result: Any) -> set[str]:
+    def complete(self, context: Context, result: Any) -> set[str]:
         """The work is done."""
         raise NotImplementedError

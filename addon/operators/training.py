@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import EnumProperty
@@ -15,6 +15,7 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
+from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
 from .starting import StartsJob
 
@@ -22,12 +23,12 @@ from .starting import StartsJob
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
     """Look at the scene's dataset and start a training on it; UserError before anything is written when it cannot work."""
     folder = dataset_folder(scene)
-    config = scene.splatwright.train.to_config()
+    config = scene_settings(scene).train.to_config()
     read_dataset(folder)
     return jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
 
 
-def running(context: bpy.types.Context) -> WatchedJob | None:
+def running(context: Context) -> WatchedJob | None:
     """The scene's job while it is alive."""
     job = jobs.current(context.scene)
     return job if job is not None and job.state.alive else None
@@ -55,10 +56,10 @@ class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
     begun = "Training started"
 
     @classmethod
-    def obstacle(cls, context: bpy.types.Context) -> str:
+    def obstacle(cls, context: Context) -> str:
         return problem(context.scene)
 
-    def begin(self, context: bpy.types.Context) -> WatchedJob:
+    def begin(self, context: Context) -> WatchedJob:
         return start_training(context.scene)
 
 
@@ -70,12 +71,12 @@ class SPLATWRIGHT_OT_pause(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = running(context)
         return job is not None and job.state is not JobState.PAUSED and not job.stopping
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         job = jobs.required(context.scene)
         job.engine.control(job.name, "pause")
         return {"FINISHED"}
@@ -89,12 +90,12 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current(context.scene)
         return job is not None and job.state not in (JobState.RUNNING, JobState.STARTING)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.resume(jobs.required(context.scene))
         return {"FINISHED"}
 
@@ -107,12 +108,12 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = running(context)
         return job is not None and (job.lost or not job.stopping)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.stop(jobs.required(context.scene))
         return {"FINISHED"}
 
@@ -126,16 +127,16 @@ class SPLATWRIGHT_OT_delete_remote_job(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current(context.scene)
         return job is not None and job.kept_there and not job.state.alive
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
         return context.window_manager.invoke_confirm(self, event)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.delete_remote_job(jobs.required(context.scene))
         return {"FINISHED"}
 
@@ -161,18 +162,18 @@ class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
     job: EnumProperty(name="Training", items=_earlier)
 
     @reports_user_errors
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if not _earlier(self, context):
             raise UserError("There are no trainings yet.", "Press Train to begin one.")
         context.window_manager.invoke_search_popup(self)
         return {"FINISHED"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         jobs.show(context.scene, self.job)
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
      SPLATWRIGHT_OT_delete_remote_job, SPLATWRIGHT_OT_open_earlier_training))

@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ..splats.apply_transform import apply_transform, upgrade
 from ..splats.display import draws_natively
 from ..splats.unapplied_transform import fix_unapplied_transform, has_unapplied_transform
+from ..typed import Context, classes_factory
 from .reporting import reports_user_errors
 from .selected import OnSplats, selected_splats
 
@@ -27,7 +28,7 @@ class SPLATWRIGHT_OT_apply_transform(OnSplats, bpy.types.Operator):
     scale: BoolProperty(name="Scale", default=True, description="Set the scale to one")
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         for target in selected_splats(context):
             apply_transform(target, self.location, self.rotation, self.scale)
         return {"FINISHED"}
@@ -41,7 +42,7 @@ class SPLATWRIGHT_OT_fix_unapplied_transform(OnSplats, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         found = [target for target in selected_splats(context) if has_unapplied_transform(target)]
         if not found:
             raise UserError("The splats of the selected objects fit their points.", "There is nothing to fix.")
@@ -58,18 +59,18 @@ class SPLATWRIGHT_OT_upgrade_to_native(OnSplats, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         if not draws_natively():
             cls.poll_message_set("Blender has splats of its own from version 5.3 on")
             return False
         return super().poll(context)
 
     @reports_user_errors
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: Context) -> set[str]:
         for target in selected_splats(context):
             upgrade(target)
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_OT_apply_transform, SPLATWRIGHT_OT_fix_unapplied_transform, SPLATWRIGHT_OT_upgrade_to_native))

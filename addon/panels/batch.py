@@ -10,10 +10,11 @@ from ...engine.batch.tasks import Task, TaskState
 from ..batch import run
 from ..batch_properties import BatchEntry, active_entry, batch_settings
 from ..operators.batch import SPLATWRIGHT_OT_run_batch
+from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 
-ICONS = {
+ICONS: dict[TaskState, Any] = {
     TaskState.WAITING: "SORTTIME",
     TaskState.CAPTURING: "RENDER_STILL",
     TaskState.CAPTURED: "IMAGE_DATA",
@@ -28,7 +29,7 @@ class SPLATWRIGHT_UL_batch(bpy.types.UIList):
     """The entries, a line each."""
 
     def draw_item(
-        self, context: bpy.types.Context, layout: bpy.types.UILayout, data: Any, item: BatchEntry, icon: int, active: Any,
+        self, context: Context, layout: bpy.types.UILayout, data: Any, item: BatchEntry, icon: int, active: Any,
         active_property: str, index: int = 0, flag: int = 0,
     ) -> None:
         draw_line(layout, item)
@@ -40,8 +41,8 @@ class SPLATWRIGHT_PT_batch(SidebarPanel, bpy.types.Panel):
     bl_label = "Batch"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, batch_settings()
+    def draw(self, context: Context) -> None:
+        layout, settings = layout_of(self), batch_settings()
         row = layout.row()
         row.template_list("SPLATWRIGHT_UL_batch", "", settings, "entries", settings, "active", rows=4)
         _draw_list_buttons(row.column(align=True))
@@ -119,4 +120,4 @@ def _draw_problems(layout: bpy.types.UILayout, tasks: list[Task]) -> None:
         draw_sentence(layout, f"and {len(failed) - MOST_PROBLEMS} more: the list shows which", "BLANK1")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_UL_batch, SPLATWRIGHT_PT_batch))
+register, unregister = classes_factory((SPLATWRIGHT_UL_batch, SPLATWRIGHT_PT_batch))

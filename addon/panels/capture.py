@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
+from ..typed import Context, classes_factory, layout_of, scene_settings
 from .base import BUTTON_HEIGHT, SidebarPanel
 
 
@@ -13,8 +14,8 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
 
     bl_label = "Capture"
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.splatwright.capture
+    def draw(self, context: Context) -> None:
+        layout, settings = layout_of(self), scene_settings(context.scene).capture
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "source")
@@ -44,4 +45,4 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
     row.operator("splatwright.capture_dataset", icon="RENDER_STILL")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_capture,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_capture,))

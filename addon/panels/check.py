@@ -8,6 +8,7 @@ from ...engine.core.protocol.events import Finding
 from ..capture.surface_coverage import ATTRIBUTE
 from ..jobs import dataset_check, estimate
 from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence
 from .base import SidebarPanel
 from .estimate import draw_estimate
@@ -23,8 +24,8 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "SPLATWRIGHT_PT_train"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, checked = self.layout, dataset_check.current(context.scene)
+    def draw(self, context: Context) -> None:
+        layout, checked = layout_of(self), dataset_check.current(context.scene)
         row = layout.row(align=True)
         row.operator("splatwright.check_dataset", icon="VIEWZOOM")
         row.operator("splatwright.show_contact_sheet", icon="IMGDISPLAY")
@@ -78,4 +79,4 @@ def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> Non
                 pass
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_check,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_check,))

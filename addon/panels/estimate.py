@@ -9,6 +9,7 @@ from ...engine.core.protocol.events import Estimated, Finding
 from ...engine.core.text import duration
 from ..jobs import estimate
 from ..properties import TrainSettings
+from ..typed import scene_settings
 from ..ui.text import draw_sentence
 from .train import FINDING_ICONS
 
@@ -23,7 +24,7 @@ def draw_estimate(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         return
     row = layout.row(align=True)
     row.operator("splatwright.estimate", icon="TIME")
-    settings = scene.splatwright.train
+    settings = scene_settings(scene).train
     row.prop(settings, "max_minutes", text="Max Minutes" if settings.max_minutes else "Max Minutes (Any)")
     if made is None:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..operators.instant import SPLATWRIGHT_OT_instant_splats
+from ..typed import Context, classes_factory, layout_of
 from .base import SidebarPanel
 
 
@@ -15,11 +16,11 @@ class SPLATWRIGHT_PT_instant(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "SPLATWRIGHT_PT_capture"
     bl_options = {"HIDE_HEADER"}
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         if SPLATWRIGHT_OT_instant_splats.progress is None:
-            self.layout.operator("splatwright.instant_splats", icon="RENDER_STILL")
+            layout_of(self).operator("splatwright.instant_splats", icon="RENDER_STILL")
         else:
-            self.layout.label(text="Rendering, Esc stops it", icon="RENDER_STILL")
+            layout_of(self).label(text="Rendering, Esc stops it", icon="RENDER_STILL")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_instant,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_instant,))

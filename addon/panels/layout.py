@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ..operators.cleaning import cropped
 from ..operators.selected import selected_splats
 from ..splats.display import NATIVE_TYPE, draws_natively
 from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
+from ..typed import Context, classes_factory, layout_of, point_cloud, untyped
 from ..ui.text import draw_sentence
 from .base import SidebarPanel
 
@@ -24,8 +27,8 @@ class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):
     bl_label = "Layout"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, targets = self.layout, selected_splats(context)
+    def draw(self, context: Context) -> None:
+        layout, targets = layout_of(self), selected_splats(context)
         if targets and context.mode == "OBJECT":
             _draw_warnings(layout, targets)
             _draw_buttons(layout, "Place", PLACING)
@@ -41,7 +44,7 @@ class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):
             draw_sentence(layout, "Select splat objects to place and clean them.", "INFO")
 
 
-def _draw_buttons(layout: bpy.types.UILayout, heading: str, operators: tuple[tuple[str, str], ...]) -> None:
+def _draw_buttons(layout: bpy.types.UILayout, heading: str, operators: tuple[tuple[str, Any], ...]) -> None:
     column = layout.column(align=True)
     column.label(text=heading)
     for name, icon in operators:
@@ -54,9 +57,9 @@ def _draw_warnings(layout: bpy.types.UILayout, targets: list[bpy.types.Object]) 
         draw_sentence(layout, unapplied_transform_sentence(target), "ERROR", alert=True)
     if unapplied:
         layout.operator("splatwright.fix_unapplied_transform", icon="TOOL_SETTINGS")
-    if draws_natively() and any(target.data.type != NATIVE_TYPE for target in targets):
+    if draws_natively() and any(untyped(point_cloud(target)).type != NATIVE_TYPE for target in targets):
         draw_sentence(layout, "These splats are from before Blender 5.3.", "INFO")
         layout.operator("splatwright.upgrade_to_native", icon="FILE_REFRESH")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_layout,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_layout,))

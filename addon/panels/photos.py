@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ...engine.core.text import duration
@@ -12,12 +14,14 @@ from ..operators.photo_jobs import SPLATWRIGHT_OT_resume_photos, report_folder
 from ..operators.selected import selected_placeable
 from ..photos.look_through import is_photo
 from ..photos.posed_photos import posed_root
+from ..typed import Context, classes_factory, layout_of, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
 from .train import draw_findings
 
-PLACING = (("splatwright.level_ground", "GRID"), ("splatwright.align_to_points", "ORIENTATION_NORMAL"),
-           ("splatwright.scale_to_distance", "DRIVER_DISTANCE"), ("splatwright.place_on_ground", "IMPORT"))
+PLACING: tuple[tuple[str, Any], ...] = (
+    ("splatwright.level_ground", "GRID"), ("splatwright.align_to_points", "ORIENTATION_NORMAL"),
+    ("splatwright.scale_to_distance", "DRIVER_DISTANCE"), ("splatwright.place_on_ground", "IMPORT"))
 
 
 class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
@@ -26,14 +30,14 @@ class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
     bl_label = "Photos"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, job = self.layout, jobs.current_photos(context.scene)
+    def draw(self, context: Context) -> None:
+        layout, job = layout_of(self), jobs.current_photos(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
         if job is not None and job.state.alive:
             _draw_work(layout, job)
         else:
-            _draw_sources(layout, context.scene.splatwright.photos)
+            _draw_sources(layout, scene_settings(context.scene).photos)
             if job is not None:
                 _draw_outcome(layout, context, job)
         if job is not None:
@@ -54,8 +58,8 @@ class SPLATWRIGHT_PT_photos_more(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "SPLATWRIGHT_PT_photos"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.splatwright.photos
+    def draw(self, context: Context) -> None:
+        layout, settings = layout_of(self), scene_settings(context.scene).photos
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
@@ -108,7 +112,7 @@ def _draw_sources(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup)
     row.operator("splatwright.cameras_from_photos", icon="VIEW_CAMERA")
 
 
-def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, job: WatchedJob) -> None:
+def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob) -> None:
     match job.state:
         case JobState.FINISHED:
             draw_sentence(layout, outcome_text(job), "CHECKMARK")
@@ -122,7 +126,7 @@ def _draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, job: W
 
 def _draw_looking(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     column = layout.column(align=True)
-    column.label(text=scene.camera.splatwright.photo if is_photo(scene.camera) else "Photos in the scene")
+    column.label(text=splat_settings(scene.camera).photo if scene.camera and is_photo(scene.camera) else "Photos in the scene")
     row = column.row(align=True)
     row.operator("splatwright.look_through_photo", text="", icon="TRIA_LEFT").step = -1
     row.operator("splatwright.look_through_photo", text="Look Through", icon="HIDE_OFF").step = 0
@@ -137,4 +141,4 @@ def _draw_placing(layout: bpy.types.UILayout) -> None:
         column.operator(name, icon=icon)
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_photos, SPLATWRIGHT_PT_photos_more))
+register, unregister = classes_factory((SPLATWRIGHT_PT_photos, SPLATWRIGHT_PT_photos_more))

@@ -6,6 +6,7 @@ import bpy
 
 from ..jobs import jobs
 from ..operators.report import SPLATWRIGHT_OT_open_report
+from ..typed import Context, classes_factory, layout_of
 from .base import SidebarPanel
 
 
@@ -17,12 +18,12 @@ class SPLATWRIGHT_PT_report(SidebarPanel, bpy.types.Panel):
     bl_options = {"HIDE_HEADER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def poll(cls, context: Context) -> bool:
         job = jobs.current(context.scene)
         return job is not None and not job.state.alive and SPLATWRIGHT_OT_open_report.poll(context)
 
-    def draw(self, context: bpy.types.Context) -> None:
-        self.layout.operator("splatwright.open_report", icon="DOCUMENTS")
+    def draw(self, context: Context) -> None:
+        layout_of(self).operator("splatwright.open_report", icon="DOCUMENTS")
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_report,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_report,))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import bpy
 
 from ..operators.load import SPLATWRIGHT_OT_load_splats
+from ..properties import SplatSettings
 from ..splats.display import TRANSPARENT_BOUNCES
 from ..splats.from_mesh import is_mesh_of_splats
 from ..splats.splat_object import is_splat_object
+from ..typed import Context, classes_factory, current_context, cycles, layout_of, point_cloud, splat_settings
 from ..ui.text import draw_sentence
 from ..viewport import failure
 from .base import SidebarPanel
@@ -19,8 +21,8 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
 
     bl_label = "Splats"
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, active = self.layout, context.active_object
+    def draw(self, context: Context) -> None:
+        layout, active = layout_of(self), context.active_object
         if active is not None and is_splat_object(active):
             _draw_splats(layout, active)
             draw_color_button(layout, context, active)
@@ -39,27 +41,27 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
 def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     column = layout.column(align=True)
     column.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
-    column.label(text=f"{len(active.data.points):,} splats", icon="BLANK1")
+    column.label(text=f"{len(point_cloud(active).points):,} splats", icon="BLANK1")
     column.label(text=_harmonics(active), icon="BLANK1")
-    origin = active.splatwright.job or bpy.path.basename(active.splatwright.source)
+    origin = splat_settings(active).job or bpy.path.basename(splat_settings(active).source)
     if origin:
         column.label(text=f"From {origin}", icon="BLANK1")
-    if active.splatwright.source:
-        _draw_link(layout, active.splatwright)
-    if active.splatwright.axes_guessed:
+    if splat_settings(active).source:
+        _draw_link(layout, splat_settings(active))
+    if splat_settings(active).axes_guessed:
         draw_sentence(layout, "The file does not name its axes. Does it stand on its head?", "INFO")
         layout.operator("splatwright.turn_over", icon="FILE_REFRESH")
     layout.use_property_split = True
     layout.use_property_decorate = False
     if not is_native(active):
-        _draw_display(layout, active.splatwright)
-        _draw_render(layout, bpy.context.scene)
+        _draw_display(layout, splat_settings(active))
+        _draw_render(layout, current_context().scene)
     column = layout.column(align=True)
-    column.prop(active.splatwright, "stride")
-    column.prop(active.splatwright, "most_shown")
+    column.prop(splat_settings(active), "stride")
+    column.prop(splat_settings(active), "most_shown")
 
 
-def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_link(layout: bpy.types.UILayout, settings: SplatSettings) -> None:
     layout.prop(settings, "linked", text="Keep in File")
     if settings.linked:
         layout.prop(settings, "source", text="")
@@ -67,7 +69,7 @@ def _draw_link(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) ->
         draw_sentence(layout, settings.problem, "ERROR", alert=settings.linked)
 
 
-def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+def _draw_display(layout: bpy.types.UILayout, settings: SplatSettings) -> None:
     layout.prop(settings, "display", expand=True)
     if settings.display != "SPLATS":
         return
@@ -78,16 +80,16 @@ def _draw_display(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup)
 
 def _draw_render(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     """Blender's usual 8 transparent bounces end rays within dense splats."""
-    bounces = scene.cycles.transparent_max_bounces if scene.render.engine == "CYCLES" else TRANSPARENT_BOUNCES
+    bounces = cycles(scene).transparent_max_bounces if scene.render.engine == "CYCLES" else TRANSPARENT_BOUNCES
     if bounces < TRANSPARENT_BOUNCES:
         draw_sentence(layout, f"Renders get dark spots: rays pass {bounces} splats at most.", "INFO")
         layout.operator("splatwright.prepare_cycles", icon="RENDER_STILL")
 
 
 def _harmonics(active: bpy.types.Object) -> str:
-    attributes = active.data.attributes
+    attributes = point_cloud(active).attributes
     degree = next((degree for degree, last in ((3, 14), (2, 7), (1, 2)) if f"radiance:sh_{last}" in attributes), 0)
     return f"View dependence: {degree}" if degree else "View dependence: none"
 
 
-register, unregister = bpy.utils.register_classes_factory((SPLATWRIGHT_PT_splats,))
+register, unregister = classes_factory((SPLATWRIGHT_PT_splats,))

@@ -16,6 +16,7 @@ from ..operators.engine import SPLATWRIGHT_OT_convert_images
 from ..operators.training import problem
 from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
+from ..typed import Context, classes_factory, layout_of, scene_settings
 from ..ui.text import draw_sentence
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
@@ -29,8 +30,8 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
 
     bl_label = "Train"
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, job = self.layout, jobs.current(context.scene)
+    def draw(self, context: Context) -> None:
+        layout, job = layout_of(self), jobs.current(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
         if job is not None and job.state.alive:
@@ -56,8 +57,8 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
     bl_parent_id = "SPLATWRIGHT_PT_train"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.splatwright.train
+    def draw(self, context: Context) -> None:
+        layout, settings = layout_of(self), scene_settings(context.scene).train
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
@@ -151,7 +152,7 @@ def finished_text(job: WatchedJob) -> str:
 
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
-    settings = scene.splatwright.train
+    settings = scene_settings(scene).train
     layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
     layout.prop(settings, "preset")
     column = layout.column(align=True)
@@ -173,7 +174,7 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
         draw_sentence(layout, reason, "INFO")
 
 
-def draw_color_button(layout: bpy.types.UILayout, context: bpy.types.Context, target: bpy.types.Object | None) -> None:
+def draw_color_button(layout: bpy.types.UILayout, context: Context, target: bpy.types.Object | None) -> None:
     """Solid view shows no colours of points: offer the view that does."""
     shading = getattr(context.space_data, "shading", None)
     if target is None or is_native(target) or is_drawn(target):
@@ -195,5 +196,5 @@ def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     grid.label(text=f"Loss: {job.loss:.4f}" if job.loss is not None else "Loss: not yet")
 
 
-register, unregister = bpy.utils.register_classes_factory(
+register, unregister = classes_factory(
     (SPLATWRIGHT_PT_train, SPLATWRIGHT_PT_train_more))

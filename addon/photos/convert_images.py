@@ -13,6 +13,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder
 from ...engine.core.images.decoding import display_values
 from ...engine.core.images.png import write_png
+from ..typed import untyped
 
 LIGHT = ("OPEN_EXR", "OPEN_EXR_MULTILAYER", "HDR")
 SUFFIX = "_png"
@@ -38,13 +39,13 @@ def _pixels(path: Path) -> np.ndarray:
     except RuntimeError:
         raise UserError(f"Blender cannot read {path.name}.", "Replace the image, or remove it from the dataset.") from None
     try:
-        image.colorspace_settings.name = "Non-Color"
+        untyped(image.colorspace_settings).name = "Non-Color"
         image.alpha_mode = "CHANNEL_PACKED"
         width, height = image.size
         if not width or not height:
             raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.")
         floats = np.empty(width * height * 4, np.float32)
-        image.pixels.foreach_get(floats)
+        untyped(image).pixels.foreach_get(floats)
         channels, light = 4 if image.depth in (32, 64, 128) else 3, image.file_format in LIGHT
     finally:
         bpy.data.images.remove(image)

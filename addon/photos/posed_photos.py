@@ -18,6 +18,7 @@ from ...engine.core.datasets.dataset import Dataset, PointCloud, View
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
 from ..splats.attributes import Layer, new_points, read_layer, write_layers
+from ..typed import camera_data, current_context, point_cloud, splat_settings, untyped
 
 POINTS = "Points"
 COLOR = "photo_color"
@@ -41,7 +42,8 @@ def import_photos(
         raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.")
     root = root_of(source)
     if root is None:
-        root = _new_root(source, collection or bpy.context.scene.collection, name or (source.stem if source.is_file() else source.name))
+        parent = collection or current_context().scene.collection
+        root = _new_root(source, parent, name or (source.stem if source.is_file() else source.name))
     else:
         _empty(root)
     place, size = root.users_collection[0], scene_size(views)
@@ -49,7 +51,7 @@ def import_photos(
         _attach(_camera(view, size), root, place)
     if dataset.points is not None and len(dataset.points):
         _attach(_cloud(dataset.points, size), root, place)
-    bpy.context.view_layer.update()
+    current_context().view_layer.update()
     return root
 
 
@@ -57,17 +59,17 @@ def posed_root(item: bpy.types.Object) -> bpy.types.Object | None:
     """The empty of posed photos that an object is, or that it is a camera or the points of; None for others, and for splats below it."""
     if _is_root(item):
         return item
-    ours = (item.type == "POINTCLOUD" and not item.splatwright.is_splat) or bool(item.splatwright.photo)
+    ours = (item.type == "POINTCLOUD" and not splat_settings(item).is_splat) or bool(splat_settings(item).photo)
     return item.parent if ours and item.parent is not None and _is_root(item.parent) else None
 
 
 def _is_root(item: bpy.types.Object) -> bool:
-    return item.type == "EMPTY" and bool(item.splatwright.dataset)
+    return item.type == "EMPTY" and bool(splat_settings(item).dataset)
 
 
 def root_of(source: Path) -> bpy.types.Object | None:
     """The empty of a dataset's photos, by where it was read from."""
-    return next((found for found in roots() if Path(bpy.path.abspath(found.splatwright.dataset)) == source.resolve()), None)
+    return next((found for found in roots() if Path(bpy.path.abspath(splat_settings(found).dataset)) == source.resolve()), None)
 
 
 def roots() -> list[bpy.types.Object]:
@@ -77,22 +79,22 @@ def roots() -> list[bpy.types.Object]:
 
 def photo_cameras(found: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
     """The cameras of photos among objects, in the order of their photos."""
-    cameras = [item for item in found if item.type == "CAMERA" and item.splatwright.photo]
-    return sorted(cameras, key=lambda camera: (camera.parent.name if camera.parent else "", camera.splatwright.photo))
+    cameras = [item for item in found if item.type == "CAMERA" and splat_settings(item).photo]
+    return sorted(cameras, key=lambda camera: (camera.parent.name if camera.parent else "", splat_settings(camera).photo))
 
 
 def sparse_cloud(target: bpy.types.Object) -> bpy.types.Object | None:
     """The points of posed photos, given their empty."""
     if posed_root(target) is not target:
         return None
-    return next((child for child in target.children if child.type == "POINTCLOUD" and not child.splatwright.is_splat), None)
+    return next((child for child in target.children if child.type == "POINTCLOUD" and not splat_settings(child).is_splat), None)
 
 
 def sparse_places(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     """Where the points of posed photos are in the scene [P, 3]."""
     found = [np.zeros((0, 3))]
     for cloud in filter(None, map(sparse_cloud, targets)):
-        positions = read_layer(cloud.data, "position")
+        positions = read_layer(point_cloud(cloud), "position")
         if positions is not None:
             matrix = np.array(cloud.matrix_world, float)
             found.append(positions @ matrix[:3, :3].T + matrix[:3, 3])
@@ -123,7 +125,7 @@ def _new_root(source: Path, parent: bpy.types.Collection, name: str) -> bpy.type
     parent.children.link(collection)
     root = bpy.data.objects.new(name, None)
     root.empty_display_type = "PLAIN_AXES"
-    root.splatwright.dataset = str(source.resolve())
+    splat_settings(root).dataset = str(source.resolve())
     collection.objects.link(root)
     return root
 
@@ -131,7 +133,7 @@ def _new_root(source: Path, parent: bpy.types.Collection, name: str) -> bpy.type
 def _empty(root: bpy.types.Object) -> None:
     """Remove the cameras and points of an earlier import."""
     for child in [*photo_cameras(root.children), *filter(None, [sparse_cloud(root)])]:
-        data = child.data
+        data = untyped(child).data
         bpy.data.objects.remove(child)
         if not data.users:
             bpy.data.batch_remove([data])
@@ -145,7 +147,7 @@ def _attach(made: bpy.types.Object, root: bpy.types.Object, collection: bpy.type
 def _camera(view: View, size: float) -> bpy.types.Object:
     """A camera that sees what the view's does, but for distortion, with the photo behind what it sees."""
     made = blender_from_camera(Path(view.name).stem, replace(view.camera, distortion=()))
-    settings, lens = made.splatwright, made.data
+    settings, lens = splat_settings(made), camera_data(made)
     settings.photo, settings.photo_size = view.name, (view.camera.width, view.camera.height)
     settings.photo_aspect = view.camera.fl_x / view.camera.fl_y
     lens.display_size, lens.clip_start, lens.clip_end = CAMERA_SIZE * size, 1e-3 * size, 100 * size
@@ -177,13 +179,13 @@ def _material() -> bpy.types.Material:
     found = bpy.data.materials.get(MATERIAL)
     if found is not None:
         return found
-    made = bpy.data.materials.new(MATERIAL)
-    if made.node_tree is None:  # always there from 5.0 on
+    made = untyped(bpy.data.materials).new(MATERIAL)
+    if not made.node_tree:  # always there from 5.0 on
         made.use_nodes = True
-    nodes = made.node_tree.nodes
+    nodes, links = made.node_tree.nodes, made.node_tree.links
     nodes.clear()
     color, glow, output = (nodes.new(f"ShaderNode{kind}") for kind in ("Attribute", "Emission", "OutputMaterial"))
     color.attribute_name = COLOR
-    made.node_tree.links.new(color.outputs["Color"], glow.inputs["Color"])
-    made.node_tree.links.new(glow.outputs[0], output.inputs[0])
+    links.new(color.outputs["Color"], glow.inputs["Color"])
+    links.new(glow.outputs[0], output.inputs[0])
     return made

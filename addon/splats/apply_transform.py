@@ -8,6 +8,7 @@ from mathutils import Matrix
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.transform import rebase_gaussians
+from ..typed import current_context, point_cloud
 from .display import draws_natively, show
 from .instances import SMALLEST_VOLUME
 from .material import TURN, is_ours
@@ -22,8 +23,8 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
     before, stood = target.matrix_basis.copy(), target.matrix_world.copy()
     if abs(stood.to_3x3().determinant()) < SMALLEST_VOLUME:
         raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
-    if target.data.users > 1:
-        target.data = target.data.copy()
+    if point_cloud(target).users > 1:
+        target.data = point_cloud(target).copy()
     _clear(target, location, rotation, scale)
     moved = target.matrix_basis.inverted_safe() @ before
     stands = np.array(stood, float) @ np.linalg.inv(np.array(moved, float))
@@ -31,7 +32,7 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
     for child in target.children:
         if child.parent_type == "OBJECT":
             child.matrix_parent_inverse = moved @ child.matrix_parent_inverse
-    bpy.context.view_layer.update()
+    current_context().view_layer.update()
 
 
 def upgrade(target: bpy.types.Object) -> None:
@@ -53,14 +54,14 @@ def to_current_attributes(target: bpy.types.Object) -> None:
 
 
 def _forget_material(target: bpy.types.Object) -> None:
-    materials = target.data.materials
+    materials = point_cloud(target).materials
     for index in reversed(range(len(materials))):
-        if materials[index] is not None and is_ours(materials[index]):
+        if (found := materials[index]) is not None and is_ours(found):
             materials.pop(index=index)
     for name in ("radius", TURN):
-        attribute = target.data.attributes.get(name)
+        attribute = point_cloud(target).attributes.get(name)
         if attribute is not None:
-            target.data.attributes.remove(attribute)
+            point_cloud(target).attributes.remove(attribute)
 
 
 def _clear(target: bpy.types.Object, location: bool, rotation: bool, scale: bool) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from ..typed import current_context, operators, point_cloud, untyped
+
 VALUES = {"FLOAT": ("value", 1), "FLOAT_VECTOR": ("vector", 3), "FLOAT4": ("vector", 4), "FLOAT_COLOR": ("color", 4),
           "QUATERNION": ("value", 4)}
 """By attribute type: what foreach_get and foreach_set call the numbers, and how many of them a point has."""
@@ -23,19 +25,19 @@ class Layer:
 
 def has_float4() -> bool:
     """Whether this Blender knows the attribute type FLOAT4."""
-    return "FLOAT4" in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
+    return "FLOAT4" in untyped(bpy.types.Attribute).bl_rna.properties["data_type"].enum_items
 
 
 def can_resize() -> bool:
     """Whether Python can give a point cloud another number of points (since Blender 5.1)."""
-    return "resize" in bpy.types.PointCloud.bl_rna.functions
+    return "resize" in untyped(bpy.types.PointCloud).bl_rna.functions
 
 
 def new_points(name: str, count: int) -> bpy.types.PointCloud:
     """A point cloud of `count` points at the origin that no object uses yet. Selection, mode and undo stay as they are."""
     if can_resize():
         points = bpy.data.pointclouds.new(name)
-        points.resize(count)
+        untyped(points).resize(count)
         return points
     return _converted(name, count)
 
@@ -52,9 +54,9 @@ def _converted(name: str, count: int) -> bpy.types.PointCloud:
         carrier.select_set(True, view_layer=layer)
         layer.objects.active = carrier
         chosen = {"object": carrier, "active_object": carrier, "selected_editable_objects": [carrier]}
-        with bpy.context.temp_override(scene=scene, view_layer=layer, **chosen):
-            bpy.ops.object.convert(target="POINTCLOUD")
-        points = carrier.data
+        with current_context().temp_override(scene=scene, view_layer=layer, **chosen):
+            operators().object.convert(target="POINTCLOUD")
+        points = point_cloud(carrier)
     finally:
         bpy.data.objects.remove(carrier)
         bpy.data.scenes.remove(scene)
@@ -71,7 +73,7 @@ def read_layer(points: bpy.types.PointCloud, name: str) -> np.ndarray | None:
     values, width = VALUES[attribute.data_type]
     rows = np.empty((len(points.points), width), np.float32)
     if len(rows):
-        attribute.data.foreach_get(values, rows.ravel())
+        untyped(attribute).data.foreach_get(values, rows.ravel())
     return rows
 
 
@@ -95,7 +97,7 @@ def layer_steps(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> Ge
 
 def _write(points: bpy.types.PointCloud, name: str, layer: Layer) -> None:
     if len(layer.rows):
-        points.attributes[name].data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
+        untyped(points.attributes[name]).data.foreach_set(VALUES[layer.data_type][0], np.ascontiguousarray(layer.rows, np.float32).ravel())
 
 
 def _prepare(points: bpy.types.PointCloud, name: str, data_type: str) -> None:
@@ -105,4 +107,4 @@ def _prepare(points: bpy.types.PointCloud, name: str, data_type: str) -> None:
         points.attributes.remove(attribute)
         attribute = None
     if attribute is None:
-        points.attributes.new(name, data_type, "POINT")
+        untyped(points.attributes).new(name, data_type, "POINT")

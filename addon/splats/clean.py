@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits, floaters
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import rebase_gaussians
+from ..typed import current_context, point_cloud, splat_settings
 from . import display
 from .attributes import new_points
 from .instances import splat_instances
@@ -22,7 +23,7 @@ SMALLEST_LOG_SCALE = -30.0
 
 def find_floaters(target: bpy.types.Object, limits: FloaterLimits) -> np.ndarray:
     """Mask [N] of the object's points that are floaters; those that cannot be drawn are among them. Modifiers do not count."""
-    if not len(target.data.points):
+    if not len(point_cloud(target).points):
         return np.zeros(0, bool)
     arrays = gaussians_from_object(target).arrays()
     found = Gaussians(**{**arrays, "scales": np.maximum(arrays["scales"], SMALLEST_LOG_SCALE)})  # a flat splat may be sound
@@ -35,7 +36,7 @@ def find_floaters(target: bpy.types.Object, limits: FloaterLimits) -> np.ndarray
 def select_floaters(target: bpy.types.Object, limits: FloaterLimits) -> int:
     """Select in Edit Mode what remove_floaters would delete; returns how many."""
     goes = find_floaters(target, limits)
-    select_points(target.data, goes)
+    select_points(point_cloud(target), goes)
     return int(goes.sum())
 
 
@@ -57,7 +58,7 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
     if len(targets) < 2:
         raise UserError("There is nothing to merge.", "Select two splat objects or more.")
     others = [target for target in targets if target != into]
-    depsgraph = bpy.context.evaluated_depsgraph_get()
+    depsgraph = current_context().evaluated_depsgraph_get()
     placed = splat_instances([into, *others], depsgraph)
     parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]
     _replace_points(into, concatenate(parts))
@@ -76,8 +77,8 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
         raise UserError("No splats are selected." if not chosen.any() else "All splats are selected.",
                         "Select some of them in Edit Mode.")
     made = target.copy()
-    made.data = copy_points(target, chosen, f"{target.data.name} Part")
-    made.name, made.splatwright.job = f"{target.name} Part", ""
+    made.data = copy_points(target, chosen, f"{point_cloud(target).name} Part")
+    made.name, splat_settings(made).job = f"{target.name} Part", ""
     for collection in target.users_collection:
         collection.objects.link(made)
     keep_points(target, ~chosen)
@@ -87,12 +88,12 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
 
 def split_selection(target: bpy.types.Object) -> bpy.types.Object:
     """Split off what is selected in Edit Mode."""
-    return split(target, selected_points(target.data))
+    return split(target, selected_points(point_cloud(target)))
 
 
 def _replace_points(target: bpy.types.Object, gaussians: Gaussians) -> None:
     """Points of its own for an object, with its materials and no attributes of others."""
-    old, new = target.data, new_points(target.data.name, len(gaussians))
+    old, new = point_cloud(target), new_points(point_cloud(target).name, len(gaussians))
     for material in old.materials:
         new.materials.append(material)
     target.data = new
@@ -101,7 +102,7 @@ def _replace_points(target: bpy.types.Object, gaussians: Gaussians) -> None:
 
 
 def _remove(target: bpy.types.Object) -> None:
-    points = target.data
+    points = point_cloud(target)
     for child in target.children:
         place = child.matrix_world.copy()
         child.parent = None

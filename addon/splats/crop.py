@@ -12,6 +12,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ...engine.core.errors import UserError
+from ..typed import current_context, operators, point_cloud, untyped
 from . import display
 from .crop_nodes import NAME, crops, follow_material, given_input, node_group, set_input
 from .instances import world_means
@@ -34,17 +35,17 @@ def add_crop_box(targets: Sequence[bpy.types.Object], box: bpy.types.Object | No
         box = _box_around(targets)
     for target in targets:
         modifier = target.modifiers.new(NAME, "NODES")
-        modifier.node_group = node_group()
+        untyped(modifier).node_group = node_group()
         set_input(modifier, "Box", box)
         set_input(modifier, "Invert", invert)
         follow_material(target)
-    bpy.context.view_layer.update()
+    current_context().view_layer.update()
     return box
 
 
 def cropped_by(box: bpy.types.Object) -> list[bpy.types.Object]:
     """The objects of the scene that an object crops."""
-    return [target for target in bpy.context.scene.objects if any(given_input(modifier, "Box") == box for modifier in crops(target))]
+    return [target for target in current_context().scene.objects if any(given_input(modifier, "Box") == box for modifier in crops(target))]
 
 
 def apply_crop(target: bpy.types.Object) -> int:
@@ -52,22 +53,22 @@ def apply_crop(target: bpy.types.Object) -> int:
 
     Points shared with other objects are copied first. UserError when the object is not in the view layer.
     """
-    before, materials = len(target.data.points), list(target.data.materials)
+    before, materials = len(point_cloud(target).points), list(point_cloud(target).materials)
     boxes = {given_input(modifier, "Box") for modifier in crops(target)}
     for modifier in crops(target):
         _apply(target, modifier.name)
-    for material in materials if not target.data.materials else ():  # Blender loses them
-        target.data.materials.append(material)
+    for material in materials if not point_cloud(target).materials else ():  # Blender loses them
+        point_cloud(target).materials.append(material)
     display.show(target)
     for box in filter(None, boxes):
         _remove_unused(box)
-    return before - len(target.data.points)
+    return before - len(point_cloud(target).points)
 
 
 def _apply(target: bpy.types.Object, modifier: str) -> None:
     try:
-        with bpy.context.temp_override(object=target, active_object=target, selected_objects=[target]):
-            bpy.ops.object.modifier_apply(modifier=modifier, single_user=True)
+        with current_context().temp_override(object=target, active_object=target, selected_objects=[target]):
+            operators().object.modifier_apply(modifier=modifier, single_user=True)
     except RuntimeError as error:
         raise UserError(f"The crop of {target.name} cannot be applied here.", "Show the object and leave Edit Mode.") from error
 
@@ -84,7 +85,7 @@ def _box_around(targets: Sequence[bpy.types.Object]) -> bpy.types.Object:
     box = bpy.data.objects.new("Crop Box", None)
     box.empty_display_type, box.empty_display_size = "CUBE", 1.0
     box[BOX] = True
-    (first.users_collection or (bpy.context.scene.collection,))[0].objects.link(box)
+    (first.users_collection or (current_context().scene.collection,))[0].objects.link(box)
     box.parent = first
     box.matrix_parent_inverse = first.matrix_world.inverted_safe()
     box.matrix_basis = frame @ Matrix.LocRotScale(Vector(((low + high) / 2).tolist()), None, Vector(half.tolist()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..typed import point_cloud, untyped
 from .material import Nodes
 
 NAME = "Splat Crop"
@@ -13,12 +14,13 @@ VERSION = 1
 
 def crops(target: bpy.types.Object) -> list[bpy.types.Modifier]:
     """The crop modifiers of an object."""
-    return [found for found in target.modifiers if found.type == "NODES" and found.node_group is not None and MARK in found.node_group]
+    return [found for found in untyped(target).modifiers
+            if found.type == "NODES" and found.node_group is not None and MARK in found.node_group]
 
 
 def follow_material(target: bpy.types.Object) -> None:
     """Tell the crop modifiers which material the splats have: Blender loses those of points that it deletes others from."""
-    material = target.data.materials[0] if target.data.materials else None
+    material = point_cloud(target).materials[0] if point_cloud(target).materials else None
     for modifier in crops(target):
         set_input(modifier, "Material", material)
 
@@ -28,7 +30,7 @@ def node_group() -> bpy.types.NodeTree:
     found = next((group for group in bpy.data.node_groups if group.get(MARK) == VERSION and group.library is None), None)
     if found is not None:
         return found
-    group = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
+    group = untyped(bpy.data.node_groups).new(NAME, "GeometryNodeTree")
     group[MARK] = VERSION
     group.is_modifier = True
     for name, kind in (("Geometry", "NodeSocketGeometry"), ("Box", "NodeSocketObject"), ("Invert", "NodeSocketBool"),
@@ -69,7 +71,7 @@ def set_input(modifier: bpy.types.Modifier, name: str, value: object) -> None:
     """Set one of the modifier's inputs: Box, Invert or Material."""
     identifier = _identifier(modifier, name)
     if _has_typed_inputs(modifier):
-        getattr(modifier.properties.inputs, identifier).value = value
+        getattr(untyped(modifier).properties.inputs, identifier).value = value
     else:
         modifier[identifier] = value
 
@@ -78,14 +80,15 @@ def given_input(modifier: bpy.types.Modifier, name: str) -> bpy.types.Object | N
     """The box of a crop modifier."""
     identifier = _identifier(modifier, name)
     if _has_typed_inputs(modifier):
-        return getattr(modifier.properties.inputs, identifier).value
+        return getattr(untyped(modifier).properties.inputs, identifier).value
     return modifier.get(identifier)
 
 
 def _has_typed_inputs(modifier: bpy.types.Modifier) -> bool:
     """Whether a modifier keeps its inputs as properties with types instead of as its own items (since Blender 5.2)."""
-    return hasattr(modifier, "properties") and hasattr(modifier.properties, "inputs")
+    return hasattr(modifier, "properties") and hasattr(untyped(modifier).properties, "inputs")
 
 
 def _identifier(modifier: bpy.types.Modifier, name: str) -> str:
-    return next(item.identifier for item in modifier.node_group.interface.items_tree if item.name == name and item.in_out == "INPUT")
+    items = untyped(modifier).node_group.interface.items_tree
+    return next(item.identifier for item in items if item.name == name and item.in_out == "INPUT")

@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..typed import current_context, cycles, point_cloud, splat_settings, untyped
 from . import material, thinning
 from .attributes import Layer, read_layer, write_layers
 from .crop_nodes import follow_material
@@ -55,16 +56,16 @@ def show(target: bpy.types.Object) -> None:
     if target.as_pointer() in _changing:
         return
     if draws_natively():
-        target.data.type = NATIVE_TYPE
+        untyped(point_cloud(target)).type = NATIVE_TYPE
         _let_viewports_draw(target, False)
         thinning.thin(target)
         return
-    display = target.splatwright.display
-    _let_viewports_draw(target, display == "SPLATS" and target.splatwright.viewport)
-    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(bpy.context.scene) else 1.0
-    write_layers(target.data, {"radius": Layer("FLOAT", radii(target.data, display) * np.float32(spread)),
-                               material.TURN: Layer("FLOAT_VECTOR", turns(target.data))})
-    _give_material(target.data, material.material(display, _sh_degree(target.data), target.splatwright.antialiased))
+    display = splat_settings(target).display
+    _let_viewports_draw(target, display == "SPLATS" and splat_settings(target).viewport)
+    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(current_context().scene) else 1.0
+    write_layers(point_cloud(target), {"radius": Layer("FLOAT", radii(point_cloud(target), display) * np.float32(spread)),
+                               material.TURN: Layer("FLOAT_VECTOR", turns(point_cloud(target)))})
+    _give_material(point_cloud(target), material.material(display, _sh_degree(point_cloud(target)), splat_settings(target).antialiased))
     thinning.thin(target)
     follow_material(target)
 
@@ -94,10 +95,10 @@ def turns(points: bpy.types.PointCloud) -> np.ndarray:
 def prepare_cycles(scene: bpy.types.Scene) -> None:
     """Render with Cycles, with rays that pass as many splats as overlap in a dense object, none of them ended early by chance (noise)."""
     if scene.render.engine != "CYCLES":
-        scene.render.engine = "CYCLES"
+        scene.render.engine = "CYCLES"  # pyright: ignore[reportAttributeAccessIssue]  # an add-on brings it
         _engine_changed()
-    scene.cycles.transparent_max_bounces = max(scene.cycles.transparent_max_bounces, TRANSPARENT_BOUNCES)
-    scene.cycles.min_transparent_bounces = scene.cycles.transparent_max_bounces
+    cycles(scene).transparent_max_bounces = max(cycles(scene).transparent_max_bounces, TRANSPARENT_BOUNCES)
+    cycles(scene).min_transparent_bounces = cycles(scene).transparent_max_bounces
 
 
 def _is_eevee(scene: bpy.types.Scene) -> bool:
@@ -105,8 +106,9 @@ def _is_eevee(scene: bpy.types.Scene) -> bool:
 
 
 def _engine_changed() -> None:
-    for target in bpy.context.scene.objects:
-        if target.splatwright.is_splat and target.type == "POINTCLOUD" and target.library is None and target.data.library is None:
+    for target in current_context().scene.objects:
+        is_points = splat_settings(target).is_splat and target.type == "POINTCLOUD"
+        if is_points and target.library is None and point_cloud(target).library is None:
             show(target)
 
 
@@ -126,7 +128,7 @@ def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> 
     """Replace a material of ours; any other material stays."""
     if not points.materials:
         points.materials.append(chosen)
-    elif points.materials[0] is None or material.is_ours(points.materials[0]):
+    elif (found := points.materials[0]) is None or material.is_ours(found):
         points.materials[0] = chosen
 
 
@@ -134,7 +136,8 @@ def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> 
 def _subscribe(*_: Any) -> None:
     """Subscribe to changes of the render engine; opening a file ends the subscription."""
     bpy.msgbus.clear_by_owner(_OWNER)
-    bpy.msgbus.subscribe_rna(key=(bpy.types.RenderSettings, "engine"), owner=_OWNER, args=(), notify=_engine_changed)
+    key: Any = (bpy.types.RenderSettings, "engine")  # the stubs know no pairs
+    bpy.msgbus.subscribe_rna(key=key, owner=_OWNER, args=(), notify=_engine_changed)
 
 
 def register() -> None:

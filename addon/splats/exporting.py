@@ -15,6 +15,7 @@ from ...engine.core.formats.registry import PLY, Format, write_splats
 from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
 from ...engine.core.splats.transform import transform_gaussians
+from ..typed import Context, current_context, splat_settings
 from .extras import join_extras
 from .instances import SplatInstance, objects_with_splats, splat_instances
 from .splat_object import is_splat_object
@@ -44,7 +45,7 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     """
     if not targets:
         raise UserError("No splat object is selected.", "Select the splat objects to export.")
-    placed = splat_instances(targets, bpy.context.evaluated_depsgraph_get())
+    placed = splat_instances(targets, current_context().evaluated_depsgraph_get())
     kept = [drawable(part.gaussians) for part in placed]
     baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
     if not baked:
@@ -63,7 +64,7 @@ def export_splats(
     world = world_gaussians(targets)
     if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_splats(path, world.gaussians, axes, all(target.splatwright.antialiased for target in targets), chosen, world.extra)
+    write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen, world.extra)
     return world
 
 
@@ -72,7 +73,7 @@ def _kept_extra(part: SplatInstance, kept: Gaussians) -> np.ndarray | None:
     return part.extra if part.extra is None or len(kept) == len(part.gaussians) else part.extra[drawable_rows(part.gaussians)]
 
 
-def exportable(context: bpy.types.Context) -> list[bpy.types.Object]:
+def exportable(context: Context) -> list[bpy.types.Object]:
     """The selected objects that show splats, their own or instances; all visible ones where none is selected."""
     showing = objects_with_splats(context.evaluated_depsgraph_get())
     selected = [found for found in context.selected_objects if found in showing or is_splat_object(found)]

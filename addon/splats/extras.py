@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
+from ..typed import point_cloud, splat_settings, untyped
 from .subsets import STORED, StoredLayer, read_stored, write_stored
 from .thinning import all_splats
 
@@ -26,17 +27,17 @@ def write_extras(target: bpy.types.Object, extra: np.ndarray) -> None:
     layers = {}
     for name, kind in kinds.items():
         layers[EXTRA.format(name)] = StoredLayer(KINDS[kind], _as(extra[name], kind, STORED[KINDS[kind]][2])[:, None])
-    write_stored(target.data, layers)
-    target.splatwright.extra_types = " ".join(f"{name}={kind}" for name, kind in kinds.items())
+    write_stored(point_cloud(target), layers)
+    splat_settings(target).extra_types = " ".join(f"{name}={kind}" for name, kind in kinds.items())
 
 
 def read_extras(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> np.ndarray | None:
     """The properties of an object's points as a table [N] in their types, with a depsgraph as modifiers leave them; None without any."""
     if depsgraph is None:
-        return _table(source.data, source.splatwright.extra_types)
+        return _table(point_cloud(source), splat_settings(source).extra_types)
     with all_splats(depsgraph):
-        geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
-        return _table(geometry.pointcloud, source.splatwright.extra_types) if geometry.pointcloud is not None else None
+        geometry = untyped(source.evaluated_get(depsgraph)).evaluated_geometry()  # owns the points: must live while they are read
+        return _table(geometry.pointcloud, splat_settings(source).extra_types) if geometry.pointcloud is not None else None
 
 
 def join_extras(parts: Sequence[tuple[int, np.ndarray | None]]) -> np.ndarray | None:

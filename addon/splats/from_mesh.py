@@ -9,6 +9,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.formats.ply import splats_in_table
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
+from ..typed import mesh_data, untyped
 from .extras import write_extras
 from .splat_object import create_splat_object
 from .subsets import STORED
@@ -19,7 +20,7 @@ MARKS = ("opacity", "scale_0", "scale_1", "rot_0", "rot_3")
 
 def is_mesh_of_splats(item: bpy.types.ID | None) -> bool:
     """Whether a mesh's points carry the properties of splats."""
-    return isinstance(item, bpy.types.Object) and item.type == "MESH" and all(name in item.data.attributes for name in MARKS)
+    return isinstance(item, bpy.types.Object) and item.type == "MESH" and all(name in mesh_data(item).attributes for name in MARKS)
 
 
 def splats_of_mesh(source: bpy.types.Object, axes: AxesOrAuto = "BLENDER") -> tuple[bpy.types.Object, SplatFile]:
@@ -29,7 +30,7 @@ def splats_of_mesh(source: bpy.types.Object, axes: AxesOrAuto = "BLENDER") -> tu
     """
     if not is_mesh_of_splats(source):
         raise UserError(f"{source.name} holds no splats.", "Choose a mesh with attributes such as opacity, scale_0 and rot_0.")
-    found = splats_in_table(source.name, _table(source.data), axes)
+    found = splats_in_table(source.name, _table(mesh_data(source)), axes)
     if not len(found.gaussians):
         raise UserError(f"{source.name} holds no usable splats.", "Choose another mesh.")
     made = create_splat_object(f"{source.name} Splats", found.gaussians, next(iter(source.users_collection), None))
@@ -53,6 +54,6 @@ def _table(mesh: bpy.types.Mesh) -> np.ndarray:
         table[name] = places[:, index]
     for found in single:
         column = np.empty(len(places), STORED[found.data_type][2])
-        found.data.foreach_get("value", column)
+        untyped(found).data.foreach_get("value", column)
         table[found.name] = column
     return table

@@ -12,6 +12,7 @@ import bpy
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.axes import AxesOrAuto
+from ..typed import current_context, point_cloud, splat_settings
 from .attributes import read_layer
 from .extras import write_extras
 from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
@@ -36,8 +37,8 @@ def placing_steps(
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
-    made = yield from creation_steps(path.stem, found.gaussians, bpy.context.collection, found.antialiased)
-    settings = made.splatwright
+    made = yield from creation_steps(path.stem, found.gaussians, current_context().collection, found.antialiased)
+    settings = splat_settings(made)
     settings.source, settings.axes, settings.linked, settings.linear_scales = str(path), axes, bool(stamp), linear_scales
     _remember_extras(made, found)
     if stamp:
@@ -55,7 +56,7 @@ def stamp_of(path: Path) -> str:
 
 def remember_state(target: bpy.types.Object, stamp: str) -> None:
     """Note which state of its file an object shows, and how its splats were read."""
-    target.splatwright.stamp, target.splatwright.checksum = stamp, checksum_of(target.data)
+    splat_settings(target).stamp, splat_settings(target).checksum = stamp, checksum_of(point_cloud(target))
 
 
 def checksum_of(points: bpy.types.PointCloud) -> str:
@@ -74,6 +75,6 @@ def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
 
 
 def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
-    target.splatwright.axes_guessed = found.axes_guessed
+    splat_settings(target).axes_guessed = found.axes_guessed
     if found.extra is not None:
         write_extras(target, found.extra)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import Gaussians, drawable
+from ..typed import current_context, owner_of, shown_by
 from .extras import read_extras
 from .splat_object import gaussians_from_object, is_splat_object
 from .thinning import all_splats
@@ -37,7 +38,7 @@ def splat_instances(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.De
 
 def world_means(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     """Where the splats of objects and their instances are in the scene [N, 3]. UserError where there are none."""
-    placed = splat_instances(targets, bpy.context.evaluated_depsgraph_get())
+    placed = splat_instances(targets, current_context().evaluated_depsgraph_get())
     parts = [drawable(part.gaussians).means @ part.matrix[:3, :3].T + part.matrix[:3, 3] for part in placed]
     if not any(len(part) for part in parts):
         raise UserError("The selected objects hold no splats.", "Select objects that are not empty.")
@@ -78,8 +79,7 @@ def _instances(owners: set[bpy.types.Object], depsgraph: bpy.types.Depsgraph) ->
 def _shown(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[bpy.types.Object, bpy.types.Object, bpy.types.DepsgraphObjectInstance]]:
     """Everything that is visible: the object of the scene that shows it, what it is, and where."""
     for instance in depsgraph.object_instances:
-        shown = instance.object
-        yield (instance.parent if instance.is_instance else shown).original, shown, instance
+        yield owner_of(instance), shown_by(instance), instance
 
 
 def _matrix(name: str, matrix_world: object) -> np.ndarray:

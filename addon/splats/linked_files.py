@@ -18,6 +18,7 @@ import bpy
 from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
+from ..typed import point_cloud, splat_settings
 from ..ui.redraw import redraw_sidebars
 from .importing import checksum_of, fill_splat_object, remember_state, stamp_of
 from .splat_object import is_splat_object, make_empty
@@ -51,12 +52,12 @@ def linked_objects() -> list[bpy.types.Object]:
 
 def is_linked(target: bpy.types.Object) -> bool:
     """Whether an object's splats stay in a file."""
-    return target.splatwright.linked and bool(target.splatwright.source)
+    return splat_settings(target).linked and bool(splat_settings(target).source)
 
 
 def source_of(target: bpy.types.Object) -> Path:
     """The file that an object names; where it is gone one of the same name beside the .blend, for projects that were moved."""
-    path = Path(bpy.path.abspath(target.splatwright.source))
+    path = Path(bpy.path.abspath(splat_settings(target).source))
     beside = Path(bpy.data.filepath).parent / path.name
     return beside if bpy.data.filepath and not path.exists() and beside.is_file() else path
 
@@ -99,9 +100,9 @@ class ChangedLink:
 
 def changed_links() -> list[ChangedLink]:
     """The linked objects that can be written to and show another state than that of their file."""
-    found = [ChangedLink(target, stamp_of(source_of(target)), target.splatwright.axes, target.splatwright.linear_scales)
-             for target in linked_objects() if target.mode == "OBJECT" and target.data.library is None]
-    return [state for state in found if state.stamp != state.target.splatwright.stamp]
+    found = [ChangedLink(target, stamp_of(source_of(target)), splat_settings(target).axes, splat_settings(target).linear_scales)
+             for target in linked_objects() if target.mode == "OBJECT" and point_cloud(target).library is None]
+    return [state for state in found if state.stamp != splat_settings(state.target).stamp]
 
 
 def _begin_reading(path: Path, axes: Any, linear_scales: bool) -> Future[SplatFile]:
@@ -114,7 +115,7 @@ def _begin_reading(path: Path, axes: Any, linear_scales: bool) -> Future[SplatFi
 
 def _take(state: ChangedLink, reading: Future[SplatFile]) -> None:
     """Show what was read. A missing or bad file leaves the object as it is and becomes its `problem`. Pushes no undo step."""
-    settings = state.target.splatwright
+    settings = splat_settings(state.target)
     try:
         fill_splat_object(state.target, reading.result())
         remember_state(state.target, state.stamp)
@@ -126,8 +127,8 @@ def _take(state: ChangedLink, reading: Future[SplatFile]) -> None:
 
 def _end_if_edited(target: bpy.types.Object) -> bool:
     """End the link of an object whose splats are no longer those of its file; whether it was so."""
-    settings = target.splatwright
-    if not settings.checksum or settings.checksum == checksum_of(target.data):
+    settings = splat_settings(target)
+    if not settings.checksum or settings.checksum == checksum_of(point_cloud(target)):
         return False
     settings.linked, settings.stamp, settings.checksum, settings.problem = False, "", "", EDITED
     redraw_sidebars()
@@ -139,7 +140,7 @@ def _before_saving(*_: Any) -> None:
     """Take linked splats out of the file that is saved, except those whose own file is missing."""
     _after_saving()
     targets = [found for found in linked_objects() if not _end_if_edited(found)]
-    for points in {target.data for target in targets if is_splat_object(target)}:
+    for points in {point_cloud(target) for target in targets if is_splat_object(target)}:
         users = [found for found in bpy.data.objects if found.data == points]
         if points.library is None and all(found in targets and source_of(found).is_file() for found in users):
             _put_aside(points, users)
@@ -147,11 +148,11 @@ def _before_saving(*_: Any) -> None:
 
 def _put_aside(points: bpy.types.PointCloud, users: list[bpy.types.Object]) -> None:
     stand_in = make_empty(points)
-    states = tuple((user, user.splatwright.stamp, user.splatwright.checksum) for user in users)
+    states = tuple((user, splat_settings(user).stamp, splat_settings(user).checksum) for user in users)
     _aside.append(SetAside(points, stand_in, points.use_fake_user, states))
     points.use_fake_user = False
     for user in users:
-        user.splatwright.stamp = user.splatwright.checksum = ""  # who opens or appends this shows nothing yet
+        splat_settings(user).stamp = splat_settings(user).checksum = ""  # who opens or appends this shows nothing yet
     _swap(points, stand_in)
 
 
@@ -163,7 +164,7 @@ def _after_saving(*_: Any) -> None:
         bpy.data.pointclouds.remove(found.stand_in)
         found.points.use_fake_user = found.kept
         for user, stamp, checksum in found.states:
-            user.splatwright.stamp, user.splatwright.checksum = stamp, checksum
+            splat_settings(user).stamp, splat_settings(user).checksum = stamp, checksum
 
 
 def _swap(old: bpy.types.PointCloud, new: bpy.types.PointCloud) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 
 from ...engine.core.splats.gaussians import SH_C0
+from ..typed import untyped
 
 VERSION = 2
 """Raised when the nodes change, so that files with older ones get new ones."""
@@ -27,7 +28,7 @@ EEVEE_DEGREE = 2
 NAMES = {"SPLATS": "Splatwright Splats", "POINTS": "Splatwright Points"}
 
 Socket = bpy.types.NodeSocket
-Value = Socket | float | tuple[float, float, float]
+Value = Socket | float | tuple[float, ...]
 
 # Factors of the real spherical harmonics, as in engine/core/splats/sh.py
 C1 = 0.4886025119029199
@@ -56,8 +57,9 @@ def is_ours(found: bpy.types.Material) -> bool:
 def _build(made: bpy.types.Material, display: str, degree: int, antialiased: bool) -> None:
     if made.node_tree is None:
         made.use_nodes = True  # Blender 5 makes materials with nodes and warns of this
-    made.node_tree.nodes.clear()
-    nodes = Nodes(made.node_tree)
+    tree = untyped(made).node_tree
+    tree.nodes.clear()
+    nodes = Nodes(tree)
     alpha = _alpha(nodes, antialiased) if display == "SPLATS" else None
     _surface(nodes, alpha, degree, "CYCLES")
     _surface(nodes, alpha, min(degree, EEVEE_DEGREE), "EEVEE")
@@ -88,7 +90,7 @@ class Nodes:
             if isinstance(value, bpy.types.NodeSocket):
                 self._tree.links.new(value, node.inputs[key])
             else:
-                node.inputs[key].default_value = value
+                untyped(node.inputs[key]).default_value = value
         return node
 
     def number(self, operation: str, *values: Value) -> Socket:

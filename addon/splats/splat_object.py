@@ -17,6 +17,7 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians, drawable
+from ..typed import current_context, point_cloud, splat_settings, untyped
 from . import display
 from .attributes import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
 from .thinning import all_splats
@@ -40,7 +41,7 @@ def is_splat_object(item: bpy.types.ID | None) -> bool:
     """Whether an object holds Gaussians: a point cloud with rotation, scale and radiance."""
     if not isinstance(item, bpy.types.Object) or item.type != "POINTCLOUD":
         return False
-    return all(name in item.data.attributes for name in (BASE, ROTATION, SCALE))
+    return all(name in point_cloud(item).attributes for name in (BASE, ROTATION, SCALE))
 
 
 def create_splat_object(
@@ -65,9 +66,9 @@ def creation_steps(
         bpy.data.pointclouds.remove(points)
         raise
     made = bpy.data.objects.new(name, points)
-    (collection or bpy.context.scene.collection).objects.link(made)
+    (collection or current_context().scene.collection).objects.link(made)
     with display.shown_once(made):
-        made.splatwright.is_splat, made.splatwright.antialiased = True, antialiased
+        splat_settings(made).is_splat, splat_settings(made).antialiased = True, antialiased
     return made
 
 
@@ -98,20 +99,20 @@ def update_splat_object(target: bpy.types.Object, gaussians: Gaussians, antialia
     gaussians = drawable(gaussians)
     with display.shown_once(target):
         if antialiased is not None:
-            target.splatwright.antialiased = antialiased
-        if len(target.data.points) != len(gaussians):
+            splat_settings(target).antialiased = antialiased
+        if len(point_cloud(target).points) != len(gaussians):
             resize(target, len(gaussians))
-        write_gaussians(target.data, gaussians)
+        write_gaussians(point_cloud(target), gaussians)
 
 
 def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Gaussians:
     """The Gaussians in the object's own frame; with a depsgraph as its modifiers leave them. UserError for other objects."""
     if depsgraph is None:
-        return _read(source.name, source.data)
+        return _read(source.name, point_cloud(source))
     with all_splats(depsgraph):
-        geometry = source.evaluated_get(depsgraph).evaluated_geometry()  # owns the points: must live while they are read
+        geometry = untyped(source.evaluated_get(depsgraph)).evaluated_geometry()  # owns the points: must live while they are read
         if geometry.pointcloud is None:
-            return _read(source.name, source.data).take(slice(0, 0))
+            return _read(source.name, point_cloud(source)).take(slice(0, 0))
         return _read(source.name, geometry.pointcloud)
 
 
@@ -209,9 +210,9 @@ def _linear(scales: np.ndarray) -> np.ndarray:
 
 def resize(target: bpy.types.Object, count: int) -> None:
     """Give the object's point cloud another number of points, for all objects that share it."""
-    old = target.data
+    old = point_cloud(target)
     if can_resize():
-        old.resize(count)
+        untyped(old).resize(count)
         return
     new = new_points(old.name, count)
     for material in old.materials:

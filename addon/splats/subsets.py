@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from ..typed import point_cloud, untyped
 from . import display
 from .attributes import new_points
 from .splat_object import resize
@@ -32,18 +33,18 @@ class StoredLayer:
 
 def keep_points(target: bpy.types.Object, keep: np.ndarray) -> None:
     """Remove the points outside the mask [N], for all objects that share them. Pushes no undo step."""
-    kept = {name: StoredLayer(layer.data_type, layer.rows[keep]) for name, layer in read_stored(target.data).items()}
+    kept = {name: StoredLayer(layer.data_type, layer.rows[keep]) for name, layer in read_stored(point_cloud(target)).items()}
     resize(target, int(keep.sum()))
-    write_stored(target.data, kept)
+    write_stored(point_cloud(target), kept)
     display.show(target)
 
 
 def copy_points(target: bpy.types.Object, chosen: np.ndarray, name: str) -> bpy.types.PointCloud:
     """New points: those of `target` within the mask [N], with its materials."""
     made = new_points(name, int(chosen.sum()))
-    for material in target.data.materials:
+    for material in point_cloud(target).materials:
         made.materials.append(material)
-    write_stored(made, {name: StoredLayer(layer.data_type, layer.rows[chosen]) for name, layer in read_stored(target.data).items()})
+    write_stored(made, {name: StoredLayer(layer.data_type, layer.rows[chosen]) for name, layer in read_stored(point_cloud(target)).items()})
     return made
 
 
@@ -73,7 +74,7 @@ def _rows(attribute: bpy.types.Attribute, count: int) -> np.ndarray:
     values, width, kind = STORED[attribute.data_type]
     rows = np.empty((count, width), kind)
     if count:
-        attribute.data.foreach_get(values, rows.ravel())
+        untyped(attribute).data.foreach_get(values, rows.ravel())
     return rows
 
 
@@ -84,8 +85,8 @@ def write_stored(points: bpy.types.PointCloud, layers: dict[str, StoredLayer]) -
         if stale is not None and (stale.data_type, stale.domain) != (layer.data_type, "POINT"):
             points.attributes.remove(stale)
         if name not in points.attributes:
-            points.attributes.new(name, layer.data_type, "POINT")
+            untyped(points.attributes).new(name, layer.data_type, "POINT")
     for name, layer in layers.items():
         if len(layer.rows):
-            points.attributes[name].data.foreach_set(STORED[layer.data_type][0], np.ascontiguousarray(layer.rows).ravel())
+            untyped(points.attributes[name]).data.foreach_set(STORED[layer.data_type][0], np.ascontiguousarray(layer.rows).ravel())
     points.update_tag()

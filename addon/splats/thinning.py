@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import bpy
 
+from ..typed import point_cloud, splat_settings, untyped
 from .crop_nodes import set_input
 
 MODIFIER = "Splatwright Detail"
@@ -19,8 +20,8 @@ GROUP = "Splatwright: every {}. splat"
 
 def step_of(target: bpy.types.Object) -> int:
     """Every how many-th splat viewports show, after the object's settings."""
-    settings = target.splatwright
-    return max(settings.stride, -(-len(target.data.points) // settings.most_shown))
+    settings = splat_settings(target)
+    return max(settings.stride, -(-len(point_cloud(target).points) // settings.most_shown))
 
 
 def thin(target: bpy.types.Object) -> None:
@@ -32,8 +33,8 @@ def thin(target: bpy.types.Object) -> None:
         return
     modifier = modifier or target.modifiers.new(MODIFIER, "NODES")
     modifier.show_render = False
-    modifier.node_group = _group(step)
-    set_input(modifier, "Material", target.data.materials[0] if target.data.materials else None)
+    untyped(modifier).node_group = _group(step)
+    set_input(modifier, "Material", point_cloud(target).materials[0] if point_cloud(target).materials else None)
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def _group(step: int) -> bpy.types.NodeTree:
     found = bpy.data.node_groups.get(name)
     if found is not None:
         return found
-    made = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    made = untyped(bpy.data.node_groups).new(name, "GeometryNodeTree")
     for in_out in ("INPUT", "OUTPUT"):
         made.interface.new_socket("Geometry", in_out=in_out, socket_type="NodeSocketGeometry")
     made.interface.new_socket("Material", in_out="INPUT", socket_type="NodeSocketMaterial")

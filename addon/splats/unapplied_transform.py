@@ -13,6 +13,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import Gaussians
 from ...engine.core.splats.placing import fit_affine
 from ...engine.core.splats.transform import transform_gaussians
+from ..typed import point_cloud, untyped
 from .attributes import read_layer
 from .splat_object import POSITION, REST, gaussians_from_object, is_splat_object, update_splat_object
 
@@ -34,10 +35,10 @@ class UnappliedTransform:
 
 def has_unapplied_transform(target: bpy.types.Object) -> bool:
     """Whether the points were transformed without their splats; judged by a sample of SAMPLE points, fast enough for panels."""
-    if not is_splat_object(target) or REST not in target.data.attributes or not len(target.data.points):
+    if not is_splat_object(target) or REST not in point_cloud(target).attributes or not len(point_cloud(target).points):
         return False
-    rows = np.unique(np.linspace(0, len(target.data.points) - 1, SAMPLE).astype(int)).tolist()
-    rest, moved = (np.array([target.data.attributes[name].data[row].vector for row in rows]) for name in (REST, POSITION))
+    rows = np.unique(np.linspace(0, len(point_cloud(target).points) - 1, SAMPLE).astype(int)).tolist()
+    rest, moved = (np.array([untyped(point_cloud(target).attributes[name]).data[row].vector for row in rows]) for name in (REST, POSITION))
     return _common_map(rest, moved) is not None
 
 
@@ -61,7 +62,7 @@ def fix_unapplied_transform(target: bpy.types.Object) -> None:
 
     UserError when there is nothing to fix, or the points were flattened.
     """
-    missed = find_unapplied_transform(target.data)
+    missed = find_unapplied_transform(point_cloud(target))
     if missed is None:
         raise UserError(f"The splats of {target.name} fit their points.", "There is nothing to fix.")
     if np.linalg.svd(missed.matrix[:3, :3], compute_uv=False).min() < SAME:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import bpy
+from ..typed import current_context, untyped
 
 REGIONS = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}
 
 
 def redraw_sidebars() -> None:
     """Draw the panels anew; the viewport draws by itself when splats change."""
-    for window in bpy.context.window_manager.windows:
+    for window in current_context().window_manager.windows:
         for area in window.screen.areas:
             for region in area.regions:
                 if region.type == REGIONS.get(area.type):
@@ -18,9 +18,9 @@ def redraw_sidebars() -> None:
 
 def show_vertex_colors(shown: bool) -> None:
     """Let solid view draw the meshes' active colours, or their materials again."""
-    for window in bpy.context.window_manager.windows:
+    for window in current_context().window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
-                shading = area.spaces.active.shading
+                shading = untyped(area.spaces.active).shading
                 shading.type = "SOLID" if shown else shading.type
                 shading.color_type = "VERTEX" if shown else "MATERIAL"

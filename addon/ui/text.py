@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
+
+from ..typed import current_context
 
 LETTER_WIDTH = 6.0
 """Pixels that a letter takes on average in Blender's own font."""
@@ -11,7 +15,7 @@ MARGIN = 60
 DEFAULT_LETTERS = 40
 
 
-def draw_sentence(layout: bpy.types.UILayout, text: str, icon: str, alert: bool = False) -> None:
+def draw_sentence(layout: bpy.types.UILayout, text: str, icon: Any, alert: bool = False) -> None:
     """A sentence over as many lines as the region's width asks for."""
     column = layout.column(align=True)
     column.alert = alert
@@ -23,7 +27,7 @@ def draw_sentence(layout: bpy.types.UILayout, text: str, icon: str, alert: bool 
 
 def letters() -> int:
     """How many letters fit a line of the region that is drawn."""
-    region, scale = bpy.context.region, bpy.context.preferences.system.ui_scale
+    region, scale = current_context().region, current_context().preferences.system.ui_scale
     if region is None or region.width < 2:
         return DEFAULT_LETTERS
     return max(16, int((region.width / scale - MARGIN) / LETTER_WIDTH))

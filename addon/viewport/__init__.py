@@ -11,6 +11,7 @@ from typing import Any
 import bpy
 
 from ..splats import display
+from ..typed import current_context
 from .drawing import ViewportDrawing
 
 PATIENCE = 1 / 60
@@ -41,7 +42,7 @@ def _draw() -> None:
     if running is None:
         return
     try:
-        running.draw(bpy.context)
+        running.draw(current_context())
     except ReferenceError:  # an object went without a word
         running.forget_stages()
     except Exception as error:  # Blender would print a traceback at every redraw
@@ -51,7 +52,7 @@ def _draw() -> None:
 
 
 def _redraw_viewports() -> None:
-    for window in bpy.context.window_manager.windows:
+    for window in current_context().window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 area.tag_redraw()

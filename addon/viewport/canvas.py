@@ -11,6 +11,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
+from ..typed import untyped
 from .cloud import Cloud, texture
 from .order import Order, SortedPart, SortRequest
 from .shaders import composite_shader, splat_shader
@@ -89,9 +90,9 @@ class Canvas:
 
     def __init__(self, width: int, height: int):
         self.size = (width, height)
-        self.painted = gpu.types.GPUTexture(self.size, format="RGBA16F")  # premultiplied
-        self.marked = gpu.types.GPUTexture(self.size, format="RG8")
-        self.framebuffer = gpu.types.GPUFrameBuffer(color_slots=(self.painted, self.marked))
+        self.painted = untyped(gpu.types).GPUTexture(self.size, format="RGBA16F")  # premultiplied
+        self.marked = untyped(gpu.types).GPUTexture(self.size, format="RG8")
+        self.framebuffer = untyped(gpu.types).GPUFrameBuffer(color_slots=(self.painted, self.marked))
 
 
 class Painter:
@@ -105,11 +106,11 @@ class Painter:
         textures = {"shapes": scenery.cloud.shapes, "harmonics": scenery.cloud.harmonics, "placements": placements, "order": entries,
                     "scene_depth": depth}
         with canvas.framebuffer.bind():
-            gpu.state.active_framebuffer_get().clear(color=(0.0, 0.0, 0.0, 0.0))
+            untyped(gpu.state).active_framebuffer_get().clear(color=(0.0, 0.0, 0.0, 0.0))
             _blend_over()
             shader.bind()
             _look_through(shader, eye)
-            shader.uniform_int("sh_degree", scenery.cloud.sh_degree)
+            shader.uniform_int("sh_degree", [scenery.cloud.sh_degree])
             _use_textures(shader, textures)
             batch.draw_instanced(shader, instance_start=0, instance_count=count)
             gpu.state.blend_set("NONE")
@@ -121,7 +122,7 @@ class Painter:
         shader.bind()
         shader.uniform_float("selected_color", outline.selected)
         shader.uniform_float("active_color", outline.active)
-        shader.uniform_int("outline_width", outline.width)
+        shader.uniform_int("outline_width", [outline.width])
         _use_textures(shader, {"painted": canvas.painted, "marked": canvas.marked})
         batch.draw(shader)
         gpu.state.blend_set("NONE")
@@ -142,7 +143,7 @@ def entries_texture(order: Order) -> gpu.types.GPUTexture:
 
 def depth_texture(depths: gpu.types.Buffer, eye: Eye) -> gpu.types.GPUTexture:
     """Texture of the scene's depths from a framebuffer, 0 near to 1 far."""
-    return gpu.types.GPUTexture((eye.width, eye.height), format="R32F", data=depths)
+    return untyped(gpu.types).GPUTexture((eye.width, eye.height), format="R32F", data=depths)
 
 
 def _blend_over() -> None:
@@ -152,7 +153,7 @@ def _blend_over() -> None:
 
 
 def _look_through(shader: gpu.types.GPUShader, eye: Eye) -> None:
-    shader.uniform_float("projection", Matrix(eye.projection.tolist()))
+    untyped(shader).uniform_float("projection", Matrix(eye.projection.tolist()))
     shader.uniform_float("limits", eye.limits)
     shader.uniform_float("viewport", (eye.width, eye.height))
     shader.uniform_float("focal", eye.focal)

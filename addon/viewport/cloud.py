@@ -12,6 +12,7 @@ import numpy as np
 
 from ..splats.attributes import read_layer
 from ..splats.splat_object import BASE, HARMONIC, POSITION, ROTATION, SCALE
+from ..typed import untyped
 from .shaders import WIDTH
 
 MOST_SPLATS = 16_000_000
@@ -97,7 +98,7 @@ def texture(numbers: np.ndarray, kind: str) -> gpu.types.GPUTexture:
     flat = np.ascontiguousarray(numbers).ravel()
     if len(flat) != height * line:
         flat = np.concatenate([flat, np.zeros(height * line - len(flat), np.float32)])
-    return gpu.types.GPUTexture((WIDTH, height), format=kind, data=gpu.types.Buffer("FLOAT", len(flat), flat))
+    return untyped(gpu.types).GPUTexture((WIDTH, height), format=kind, data=untyped(gpu.types).Buffer("FLOAT", len(flat), flat))
 
 
 def _shown(source: Source, most: int) -> Shown:

@@ -9,6 +9,7 @@ import bpy
 import gpu
 import numpy as np
 
+from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, upload
 from .order import DepthSorter, Order
@@ -35,7 +36,7 @@ class Viewport:
 
     def entries(self, order: Order) -> gpu.types.GPUTexture:
         """The order, on the graphics card."""
-        if order is not self.order:
+        if order is not self.order or self._entries is None:
             self.order, self._entries = order, entries_texture(order)
         return self._entries
 
@@ -52,7 +53,7 @@ class ViewportDrawing:
         self._stages: dict[Hashable, DrawnScene] = {}
         self._clouds: dict[Hashable, Cloud] = {}
 
-    def draw(self, context: bpy.types.Context) -> None:
+    def draw(self, context: Context) -> None:
         """Draw the splats that the viewport of `context` sees; once it has failed, nothing."""
         if self.failure or not shows_splats(context.scene, context.space_data):
             return
@@ -76,21 +77,21 @@ class ViewportDrawing:
         for kept in (self._stages, self._clouds, self.viewports):
             kept.clear()
 
-    def _draw_scenery(self, context: bpy.types.Context, scenery: Scenery) -> None:
-        eye = eye_of(context.region, context.region_data)
-        viewport = self._viewport(context.region)
+    def _draw_scenery(self, context: Context, scenery: Scenery) -> None:
+        region: bpy.types.Region = untyped(context).region  # the one that Blender draws
+        eye, viewport = eye_of(region, context.region_data), self._viewport(region)
         canvas, order = viewport.canvas(eye), viewport.sorter.newest(scenery.sort_request(eye))
-        depths = gpu.state.active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
+        depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
         self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
         self._painter.composite(canvas, outline_of(context))
 
-    def _stage(self, context: bpy.types.Context) -> DrawnScene:
+    def _stage(self, context: Context) -> DrawnScene:
         key = _layer_key(context)
         if key not in self._stages:
             self._stages[key] = collect_scene(context.evaluated_depsgraph_get(), self.changes)
         return self._stages[key]
 
-    def _cloud(self, context: bpy.types.Context, stage: DrawnScene) -> Cloud:
+    def _cloud(self, context: Context, stage: DrawnScene) -> Cloud:
         key = _layer_key(context)
         found = self._clouds.get(key)
         if found is None or found.keys != tuple(source.key for source in stage.sources):
@@ -118,12 +119,12 @@ def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:
     return Eye(np.array(view.view_matrix, float), np.array(view.window_matrix, float), region.width, region.height)
 
 
-def outline_of(context: bpy.types.Context) -> Outline:
+def outline_of(context: Context) -> Outline:
     """Colours and width of the outline by theme and overlay settings."""
-    overlay, theme = context.space_data.overlay, context.preferences.themes[0].view_3d
+    overlay, theme = context.space_data.overlay, untyped(context.preferences.themes[0]).view_3d
     width = max(1, round(context.preferences.system.pixel_size)) if overlay.show_overlays and overlay.show_outline_selected else 0
     return Outline(tuple(theme.object_selected), tuple(theme.object_active), width)
 
 
-def _layer_key(context: bpy.types.Context) -> Hashable:
+def _layer_key(context: Context) -> Hashable:
     return context.scene.session_uid, context.view_layer.name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gpu
 
+from ..typed import untyped
+
 WIDTH = 8192
 """Of the textures that hold rows of numbers; every computer that runs Blender allows twice of it."""
 
@@ -152,7 +154,7 @@ def splat_shader() -> gpu.types.GPUShader:
     for name, value in DEFINES.items():
         info.define(name, value)
     info.vertex_in(0, "VEC2", "corner")
-    passed = gpu.types.GPUStageInterfaceInfo("splatwright_splat")
+    passed = untyped(gpu.types).GPUStageInterfaceInfo("splatwright_splat")
     passed.smooth("VEC2", "offset")
     passed.flat("VEC4", "color")
     passed.flat("VEC2", "marks")

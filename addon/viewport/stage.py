@@ -10,6 +10,7 @@ import numpy as np
 
 from ...engine.core.splats.transform import polar
 from ..splats.splat_object import is_splat_object
+from ..typed import original_of, owner_of, point_cloud, shown_by, splat_settings, untyped
 from .cloud import Source
 
 
@@ -48,7 +49,7 @@ class Changes:
         """Take notice of an update."""
         for update in depsgraph.updates:
             if update.is_updated_geometry:
-                uid = update.id.original.session_uid  # evaluated copies have none
+                uid = untyped(update.id).original.session_uid  # evaluated copies have none
                 self._counts[uid] = self._counts.get(uid, 0) + 1
 
     def forget(self) -> None:
@@ -57,13 +58,13 @@ class Changes:
 
     def of(self, target: bpy.types.Object) -> Hashable:
         """Changes with the geometry of an object."""
-        uids = (target.session_uid, target.data.session_uid)
+        uids = (target.session_uid, point_cloud(target).session_uid)
         return (self._all, *uids, *(self._counts.get(uid, 0) for uid in uids))
 
 
 def is_drawn(target: bpy.types.Object) -> bool:
     """Whether an object asks to be drawn as splats in viewports; `preview.show` makes Blender draw its bounds alone."""
-    settings = target.splatwright
+    settings = splat_settings(target)
     return settings.display == "SPLATS" and settings.viewport and target.display_type == "BOUNDS" and is_splat_object(target)
 
 
@@ -73,10 +74,10 @@ def collect_scene(depsgraph: bpy.types.Depsgraph, changes: Changes) -> DrawnScen
     found: list[Source] = []
     placements: list[Placement] = []
     for instance in depsgraph.object_instances:
-        target = instance.object
-        if target.type != "POINTCLOUD" or not is_drawn(target.original):
+        target = shown_by(instance)
+        if target.type != "POINTCLOUD" or not is_drawn(original_of(target)):
             continue
-        original = target.original
+        original = original_of(target)
         key = changes.of(original)
         if key not in sources:
             sources[key] = len(found)
@@ -92,6 +93,6 @@ def _placement(instance: bpy.types.DepsgraphObjectInstance, source: int) -> Plac
     matrix = np.array(instance.matrix_world, float)
     if not np.isfinite(matrix).all():
         return None
-    owner = (instance.parent if instance.is_instance else instance.object).original
+    owner = owner_of(instance)
     key = (owner.session_uid, tuple(instance.persistent_id) if instance.is_instance else ())
-    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0], instance.object.original.splatwright.antialiased)
+    return Placement(key, source, owner, matrix, polar(matrix[:3, :3])[0], splat_settings(original_of(shown_by(instance))).antialiased)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from engine.core.cameras.camera import Camera
@@ -121,7 +121,7 @@ def initial(dataset: Dataset, settings: PeerDefaults) -> dict[str, torch.nn.Para
     """A Gaussian on every start point, as large as the root mean square distance to its three nearest neighbours."""
     assert dataset.points is not None, "the recipe begins with points"
     points, count = dataset.points.positions.astype(np.float32), len(dataset.points)
-    distances = cKDTree(points).query(points, 4)[0][:, 1:]
+    distances = KDTree(points).query(points, 4)[0][:, 1:]
     size = np.sqrt((distances**2).mean(axis=1)).clip(1e-7)
     rgb = rgb_to_sh0(dataset.points.colors.astype(np.float32) / 255)
     values = {

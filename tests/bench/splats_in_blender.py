@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from tests.bench.bench_blender import best
 from tests.bench.bench_formats import trained_like
 from tests.blender.conftest import EXTENSION, empty_scene, module
 
-import bpy  # isort: skip
+import bpy as blender  # isort: skip
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 PREVIEW = 200_000
 Figures = dict[str, float]

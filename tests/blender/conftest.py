@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,12 @@ def _link_extension() -> None:
 
 _link_extension()
 
-import bpy  # noqa: E402
+import bpy as blender  # noqa: E402
 from mathutils import Vector  # noqa: E402
 
 from tests.blender_file import glowing  # noqa: E402
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 _exit_status = 0
 

@@ -9,9 +9,12 @@ import sys
 import traceback
 import types
 from pathlib import Path
+from typing import Any
 
-import bpy  # isort: skip
+import bpy as blender  # isort: skip
 import addon_utils  # known only once bpy is imported
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 MODULE = "bl_ext.user_default.splatwright"
 

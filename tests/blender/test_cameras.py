@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mathutils import Matrix, Vector
+
+from tests.untyped import bpy
 
 from .conftest import add_camera, empty_scene, glow, module
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import bpy
 import numpy as np
 import pytest
 
 from demo.sample_scene import build_sample_scene
 from demo.thicket_scene import build_thicket
+from tests.untyped import bpy
 
 from .capture.capturing import capture, pixels
 

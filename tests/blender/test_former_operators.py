@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import bpy
 import pytest
+
+from tests.untyped import bpy
 
 from .conftest import REPOSITORY, module
 from .splats.splat_samples import some_gaussians

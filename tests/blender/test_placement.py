@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
@@ -14,6 +13,7 @@ from tests.blender.conftest import module
 from tests.blender.splats.on_splats import dirty_ball, lowest, parented, run, seen, splats
 from tests.blender.splats.splat_samples import changed, keep_first, some_gaussians
 from tests.blender.splats.test_transforms import apply_as_blender_does
+from tests.untyped import bpy
 
 
 def test_splats_stand_on_the_ground(layout: ModuleType) -> None:

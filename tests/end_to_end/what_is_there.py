@@ -4,7 +4,7 @@ import importlib.util
 import json
 import shutil
 
-import splatwright
+import splatwright  # pyright: ignore[reportMissingImports]  # the wheel
 
 packages = [name for name in ("torch", "ziglang", "bpy", "engine") if importlib.util.find_spec(name)]
 tools = [name for name in ("cc", "gcc", "clang", "cl", "zig") if shutil.which(name)]

@@ -19,7 +19,7 @@ from tools.session import MODULE, start_extension
 FOLDER = Path(sys.argv[1])
 start_extension(FOLDER / "profile")
 
-import bpy  # noqa: E402
+from tests.untyped import bpy  # noqa: E402
 
 PATIENCE = 120.0  # s
 DATASET = FOLDER / "dataset"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ torch = pytest.importorskip("torch")
 lpip = pytest.importorskip("torchmetrics.functional.image.lpips")
 
 
-def alexnet(**_: object) -> object:
+def alexnet(**_: object) -> Any:
     """The layers of torchvision's AlexNet, with random weights."""
     from torch import nn
 

@@ -15,7 +15,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import bpy
+import bpy as blender
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 HERE = Path(__file__).resolve().parent
 MODULE = "bl_ext.user_default.splatwright"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
+import bpy as blender
 from blender_file import add_cameras, furnish
 from driver import HERE, Driver, Steps
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 KITCHEN, HALL = "Küche 1", "ホール"
 

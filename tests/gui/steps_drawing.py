@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
+import bpy as blender
 import numpy as np
 from driver import HERE, Driver, Steps
 from mathutils import Quaternion
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import bpy
+import bpy as blender
 from driver import HERE, Driver, Steps
 from steps_check import show_check_alone
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

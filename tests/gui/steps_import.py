@@ -7,9 +7,11 @@ import shutil
 import time
 from typing import Any
 
-import bpy
+import bpy as blender
 from driver import HERE, Driver, Steps
 from steps_drawing import bare_viewport, window_region
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

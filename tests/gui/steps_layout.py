@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import bpy
+from typing import Any
+
+import bpy as blender
 import numpy as np
 from driver import Driver, Steps
 from mathutils import Vector
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 CORNERS = np.array([[-2, -2, 0.3], [2, -2, -0.2], [-2, 5, 0.5]], np.float32)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import bpy
+from typing import Any
+
+import bpy as blender
 import numpy as np
 from driver import HERE, Driver, Steps
 from steps_layout import middle
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

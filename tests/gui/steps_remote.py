@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import addon_utils
-import bpy
+import bpy as blender
 from driver import HERE, MODULE, Driver, Steps
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import bpy
+from typing import Any
+
+import bpy as blender
 from driver import HERE, Driver, Steps
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

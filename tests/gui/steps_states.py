@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
+import bpy as blender
 from driver import HERE, Driver, Steps
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

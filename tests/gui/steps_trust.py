@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import bpy
+from typing import Any
+
+import bpy as blender
 from driver import Driver, Steps
 from mathutils import Vector
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:
@@ -32,7 +36,7 @@ def paint() -> None:
     for found, color in zip([found for found in bpy.data.objects if found.type == "MESH"], ((0.8, 0.1, 0.02, 1), (0.05, 0.2, 0.6, 1)),
                             strict=False):
         material = bpy.data.materials.new(found.name)
-        if material.node_tree is None:
+        if not material.node_tree:
             material.use_nodes = True
         material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = color
         found.data.materials.clear()

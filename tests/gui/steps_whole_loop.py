@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-import bpy
+import bpy as blender
 import numpy as np
 from driver import HERE, Driver, Steps
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:

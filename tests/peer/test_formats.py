@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from engine.core.formats.quantization import opacity
 from engine.core.formats.registry import COMPRESSED_PLY, FORMATS, PLY, SPLAT, SPZ, SPZ_3, Format, read_splats, write_splats
@@ -62,7 +62,7 @@ def test_we_read_what_they_write(tmp_path: Path, chosen: Format, options: tuple[
     read = read_splats(theirs, "BLENDER").gaussians
     splat_transform(theirs, tmp_path / "again.ply")
     assert_close(read, read_splats(tmp_path / "again.ply", "BLENDER").gaussians, DECODING, quats=1e-4)
-    distance, rows = cKDTree(original.means).query(read.means)
+    distance, rows = KDTree(original.means).query(read.means)
     assert sorted(rows) == list(range(len(original))) and distance.max() < 0.02
     step = {PLY: 1e-6, COMPRESSED_PLY: 4 / 255}.get(chosen, 8.6 / 128)
     assert np.abs(read.shN - original.shN[rows]).max(initial=0) <= step

@@ -67,7 +67,8 @@ def test_a_job_runs_to_its_end_and_its_result_comes_home(server: Server, engine:
     assert isinstance(last, Finished) and any(isinstance(event, Preview) for event in events)
     result, preview = engine.file(job, "result.ply"), engine.file(job, "preview.ply")
     assert result and preview and len(read_ply(result).gaussians) == last.gaussians and len(read_ply(preview).gaussians)
-    assert engine.spec(job).dataset == dataset
+    spec = engine.spec(job)
+    assert isinstance(spec, JobSpec) and spec.dataset == dataset
     assert any("EUR so far" in note for note in notes)
     assert result.read_bytes() == far_folder(server, engine, job).result.read_bytes()
 

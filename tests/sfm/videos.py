@@ -40,7 +40,7 @@ def write_video(
     """Encode frames uint8 [H, W, 3], or what `pixels` needs; `turn` and `matrix` are what phones write when they are held upright."""
     frames = list(frames)
     with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, fps, options=options or ({"crf": "12"} if codec.startswith("libx26") else {}))
+        stream: Any = container.add_stream(codec, fps, options=options or ({"crf": "12"} if codec.startswith("libx26") else {}))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.codec_context.time_base = pixels, Fraction(1, fps)
         for name, value in (tags or {}).items():

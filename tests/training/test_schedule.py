@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from engine.core.protocol.config import TrainConfig
 from engine.training.init.knn import neighbour_distance
@@ -46,7 +46,7 @@ def test_neighbour_distance_is_close_to_exact() -> None:
     surface = rng.random((20_000, 3)) * [1, 1, 0.001]
     dense = 0.01 * rng.random((5_000, 3))
     points = np.concatenate([surface, dense]).astype(np.float32)
-    distances, _ = cKDTree(points).query(points, 4)
+    distances, _ = KDTree(points).query(points, 4)
     exact = np.sqrt((distances[:, 1:] ** 2).mean(axis=1))
     ratio = neighbour_distance(points) / exact
     assert np.median(ratio) < 1.1 and ratio.min() > 0.99 and np.percentile(ratio, 95) < 1.6

@@ -45,7 +45,7 @@ def test_it_serves_the_page_and_listens_on_this_computer_alone(tmp_path: Path) -
     with viewing(lambda: tmp_path / "ball.ply", port=free_port()) as viewer:
         assert viewer.refresh() and not viewer.refresh(), "read once while it stays the same"
         assert "<html" in first_bytes("127.0.0.1", viewer.port).lower()
-        others = {found[4][0] for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {"127.0.0.1"}
+        others = {str(found[4][0]) for found in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {"127.0.0.1"}
         for address in others - {found for found in others if found.startswith("127.")}:
             with pytest.raises(OSError), socket.create_connection((address, viewer.port), timeout=2):
                 pass

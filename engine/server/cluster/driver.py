@@ -52,8 +52,9 @@ def connect(address: str, folder: Path, code: Code) -> Cluster:
     check_address(address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
+    from ray import cloudpickle
 
-    ray.cloudpickle.register_pickle_by_value(node_agent)
+    cloudpickle.register_pickle_by_value(node_agent)
     try:
         ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError) as error:

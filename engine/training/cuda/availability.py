@@ -133,7 +133,7 @@ def prepare_kernels(tick: Callable[[], None]) -> UserError | None:
 def _load_kernels() -> UserError | None:
     prepare_compiling()
     try:
-        from gsplat.cuda._backend import _C
+        from gsplat.cuda._backend import _C  # pyright: ignore[reportAttributeAccessIssue]  # compiled at its first use
     except Exception as error:  # compilers fail in many ways
         return compile_problem(str(error))
     return None if _C is not None else compile_problem("")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ..low_pass import LowPass
 from .geometry import view_directions
 from .tensors import Drawn, Footprint, Parameters, RenderRequest, TensorCamera
+
+Mode = Literal["classic", "antialiased"]
 
 NEAREST = 0.01
 """Distance before which nothing is drawn, gsplat's and the kernels'."""
@@ -33,7 +37,7 @@ def draw(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -
     return Drawn(image[0, ..., :3], alpha[0, ..., 0], image[0, ..., 3:], footprint(meta))
 
 
-def filtered(parameters: Parameters, camera: TensorCamera, low_pass: LowPass) -> tuple[Tensor, float, str]:
+def filtered(parameters: Parameters, camera: TensorCamera, low_pass: LowPass) -> tuple[Tensor, float, Mode]:
     """Axes [N, 3], and what gsplat adds to the covariance on the image in which of its modes.
 
     gsplat dilates or blurs. For both, as photos at a part of their size need it, the axes themselves are made longer by what

@@ -38,7 +38,7 @@ def blurred(maps: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 def _has_triton() -> bool:
     try:
-        import triton  # noqa: F401
+        import triton  # noqa: F401  # pyright: ignore[reportMissingImports]  # comes with PyTorch for CUDA
     except ImportError:
         return False
     return True

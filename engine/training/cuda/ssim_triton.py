@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]  # comes with PyTorch for CUDA
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 from torch import Tensor
 
 from .ssim_window import C1, C2, RADIUS, window
@@ -30,8 +30,8 @@ class _FusedSsim(torch.autograd.Function):
         grid, sizes = _grid(image)
         maps, slopes, sums = image.new_empty((4, *image.shape)), image.new_empty((3, *image.shape)), image.new_empty(grid[::-1])
         line = _line(image.device)
-        _maps_along_rows[grid](image, truth, maps, line, *sizes, TAPS, BLOCK)
-        _similarity[grid](maps, slopes, sums, line, *sizes, C1, C2, TAPS, BLOCK)
+        _maps_along_rows[grid](image, truth, maps, line, *sizes, TAPS, BLOCK)  # pyright: ignore[reportIndexIssue]  # a kernel
+        _similarity[grid](maps, slopes, sums, line, *sizes, C1, C2, TAPS, BLOCK)  # pyright: ignore[reportIndexIssue]  # a kernel
         ctx.save_for_backward(image, truth, slopes)
         return sums.sum() / image.numel()
 
@@ -40,8 +40,8 @@ class _FusedSsim(torch.autograd.Function):
         image, truth, slopes = ctx.saved_tensors
         grid, sizes = _grid(image)
         maps, result, line = torch.empty_like(slopes), torch.empty_like(image), _line(image.device)
-        _slopes_along_rows[grid](slopes, maps, line, *sizes, TAPS, BLOCK)
-        _gradient[grid](maps, image, truth, (gradient / image.numel()).contiguous(), result, line, *sizes, TAPS, BLOCK)
+        _slopes_along_rows[grid](slopes, maps, line, *sizes, TAPS, BLOCK)  # pyright: ignore[reportIndexIssue]  # a kernel
+        _gradient[grid](maps, image, truth, (gradient / image.numel()).contiguous(), result, line, *sizes, TAPS, BLOCK)  # pyright: ignore[reportIndexIssue]  # a kernel
         return result, None
 
 

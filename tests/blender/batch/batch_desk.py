@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import bpy
-
 from tests.blender_file import HALL, KITCHEN, write_file
+from tests.untyped import bpy
 
 from ..conftest import empty_scene, module
 

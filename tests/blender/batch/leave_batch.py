@@ -6,10 +6,13 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ..conftest import EXTENSION, module
 
-import bpy  # isort: skip
+import bpy as blender  # isort: skip
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def main(file: Path, jobs: str, steps: int) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import pytest
 
 from tests.blender_file import HALL, KITCHEN, RINGS
+from tests.untyped import bpy
 
 from ..conftest import empty_scene, module
 from ..panels.test_panels import Layout, drawn

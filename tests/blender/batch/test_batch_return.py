@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import bpy
 import pytest
 
 from tests.blender_file import KITCHEN, RINGS
+from tests.untyped import bpy
 
 from ..conftest import REPOSITORY, module
 from .batch_desk import FOLDERS, NAMES, STEPS, Desk, begin, opened, set_up

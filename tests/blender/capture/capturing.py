@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
+
+from tests.untyped import bpy
 
 from ..conftest import add_camera, glow, module
 
@@ -32,7 +33,7 @@ def capture(directory: Path, **values: Any) -> Any:
     return module("addon.capture.capture").capture(bpy.context, request(directory, **values))
 
 
-def steps(directory: Path, **values: Any) -> Iterator[Any]:
+def steps(directory: Path, **values: Any) -> Generator[Any, None, Any]:
     return module("addon.capture.capture").capture_steps(bpy.context, request(directory, **values))
 
 

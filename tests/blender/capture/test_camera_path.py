@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import bpy
 import numpy as np
 import pytest
 
 from tests.blender.conftest import add_camera, module
 from tests.blender.photos.photo_samples import write_photos
+from tests.untyped import bpy
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
+from tests.untyped import bpy
 
 from ..conftest import module
 from ..viewport.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bpy
 import numpy as np
 import pytest
+
+from tests.untyped import bpy
 
 from ..conftest import module
 from .capturing import ball_scene, capture, folder_contents, snapshot, steps

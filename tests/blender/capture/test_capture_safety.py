@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import bpy
 import pytest
+
+from tests.untyped import bpy
 
 from ..conftest import module
 from .capturing import ball_scene, capture, folder_contents, pixels, snapshot, steps, transforms, unusual_settings

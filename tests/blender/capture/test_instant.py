@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
+
+from tests.untyped import bpy
 
 from ..conftest import add_camera, module
 from ..panels.test_panels import Layout

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bpy
 import pytest
 
 from tests.fixtures.names_version_0_1 import entries, properties, subclasses
+from tests.untyped import bpy
 
 from ..conftest import EXTENSION, module
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import bpy
 import pytest
+
+from tests.untyped import bpy
 
 from ..conftest import REPOSITORY, module
 from ..panels.test_panels import Layout

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.scenes import write_ball_dataset
+from tests.untyped import bpy
 
 from ..conftest import module
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import bpy
 import pytest
+
+from tests.untyped import bpy
 
 from ..conftest import module
 from ..jobs.training import Desk

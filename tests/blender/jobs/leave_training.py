@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..conftest import EXTENSION
 from .training import Desk
 
-import bpy  # isort: skip
+import bpy as blender  # isort: skip
+
+bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def main(folder: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from mathutils import Vector
 
 from tests.fakes.programs import program
 from tests.preflight.planting import repaint, sound_dataset, tinted
+from tests.untyped import bpy
 
 from ..conftest import module
 from ..panels.test_panels import drawn

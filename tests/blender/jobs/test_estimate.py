@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bpy
 import pytest
 
 from tests.fakes.programs import program
 from tests.scenes import write_ball_dataset
+from tests.untyped import bpy
 
 from ..conftest import module
 from ..panels.test_panels import drawn

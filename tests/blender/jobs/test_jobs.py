@@ -12,11 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import addon_utils
-import bpy
 import numpy as np
 import pytest
 
 from tests.fakes.fake_engine import FINAL_SPLATS, FIRST_SPLATS, SPLATS_A_TURN
+from tests.untyped import bpy
 
 from ..conftest import EXTENSION, REPOSITORY, empty_scene, module
 from .training import JOBS, Desk

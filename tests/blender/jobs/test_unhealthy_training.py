@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import bpy
 import pytest
 
 from tests.preflight.planting import sound_dataset
+from tests.untyped import bpy
 
 from ..conftest import module
 from ..panels.test_panels import drawn

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 
 from tests.fakes.fake_engine import fake_python
+from tests.untyped import bpy
 
 from ..conftest import empty_scene, module
 
@@ -63,7 +63,7 @@ class Desk:
         assert bpy.ops.splatwright.train() == {"FINISHED"}
         self._name = bpy.context.scene.splatwright.job
 
-    def splats(self) -> bpy.types.Object | None:
+    def splats(self) -> Any:
         return next((found for found in bpy.data.objects if found.splatwright.job == self.name and found.type == "POINTCLOUD"), None)
 
     def wait(self, reached: Callable[[], bool]) -> None:

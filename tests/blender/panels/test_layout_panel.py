@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import bpy
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from tests.blender.conftest import module
 from tests.blender.panels.test_panels import Layout
 from tests.blender.splats.splat_samples import some_gaussians
 from tests.speed import cost
+from tests.untyped import bpy
 
 PLACING = ["place_on_ground", "level_ground", "align_to_points", "scale_to_distance", "apply_transform"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
-import bpy
 import pytest
 
 from tests.fakes.fake_engine import ball, fake_python
+from tests.untyped import bpy
 
 from ..conftest import EXTENSION, module
 from ..jobs.training import Desk

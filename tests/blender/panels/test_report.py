@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import bpy
 import pytest
 
 from tests.scenes import write_ball_dataset
+from tests.untyped import bpy
 
 from ..conftest import empty_scene, module
 from ..jobs.training import Desk

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bpy
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.untyped import bpy
 
 from ..conftest import empty_scene, module
 

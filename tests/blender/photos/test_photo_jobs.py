@@ -9,12 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import pytest
 
 from tests.blender.conftest import module
 from tests.blender.jobs.training import Desk
 from tests.blender.panels.test_panels import Layout
+from tests.untyped import bpy
 
 can_pose = pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed beside this Blender")
 can_decode = pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="PyAV is not installed beside this Blender")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import bpy
 import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
@@ -16,6 +15,7 @@ from tests.blender.conftest import module
 from tests.blender.jobs.training import Desk
 from tests.blender.photos.photo_samples import SHIFT, TILT, tilted, write_photos
 from tests.blender.splats.on_splats import run
+from tests.untyped import bpy
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
 import numpy as np
 
 from tests.blender.conftest import module
 from tests.scenes import colored_ball
+from tests.untyped import bpy
 
 
 def dirty_ball() -> Any:

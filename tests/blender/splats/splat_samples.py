@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
 import numpy as np
 
 from tests.blender.conftest import module
+from tests.untyped import bpy
 
 
 def some_gaussians(count: int = 50, degree: int = 3, seed: int = 0) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import bpy
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from tests.blender.conftest import module
 from tests.blender.splats.on_splats import dirty_ball, parented, run, seen, splats
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
 from tests.scenes import colored_ball
+from tests.untyped import bpy
 
 
 def test_floaters_are_shown_and_removed(layout: ModuleType) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import bpy
 import numpy as np
 import pytest
 
 from tests.blender.splats.on_splats import run, seen, splats
 from tests.blender.splats.splat_samples import assert_same, some_gaussians
+from tests.untyped import bpy
 
 
 def inside(means: np.ndarray, box: bpy.types.Object) -> np.ndarray:

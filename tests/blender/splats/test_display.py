@@ -6,8 +6,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import bpy
-import gpu
 import numpy as np
 import pytest
 from mathutils import Matrix
@@ -17,6 +15,7 @@ from tests.blender.splats.splat_samples import changed
 from tests.blender.viewport.graphics import why_no_graphics
 from tests.core.splats.numpy_splats import draw, seen_colors
 from tests.scenes import colored_ball
+from tests.untyped import bpy, gpu
 
 SIZE = 96
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from mathutils import Euler, Matrix, Vector
@@ -14,6 +13,7 @@ from mathutils import Euler, Matrix, Vector
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
 from tests.data import DATA, needs
+from tests.untyped import bpy
 
 
 @pytest.fixture

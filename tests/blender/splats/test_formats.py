@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from plyfile import PlyData, PlyElement
 from tests.blender.conftest import empty_scene, module
 from tests.blender.splats.splat_samples import changed, some_gaussians
 from tests.data import DATA, needs
+from tests.untyped import bpy
 
 REAL = DATA / "splats"
 SUFFIXES = {"PLY": ".ply", "COMPRESSED_PLY": ".compressed.ply", "SPZ": ".spz", "SPZ_3": ".spz", "SPLAT": ".splat"}

@@ -6,12 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import pytest
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, some_gaussians
 from tests.blender.viewport.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
+from tests.untyped import bpy
 
 
 class Load:
@@ -103,9 +103,9 @@ def test_links_load_step_by_step_too(files: list[Path]) -> None:
 def test_a_dialog_starts_the_loading_and_a_script_gets_its_objects_at_once(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     operators = module("addon.operators.splats")
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(operators, "bpy", SimpleNamespace(
-        app=SimpleNamespace(background=False),
-        ops=SimpleNamespace(splatwright=SimpleNamespace(load_splats=lambda mode, **options: asked.append(options)))))
+    monkeypatch.setattr(operators, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
+    monkeypatch.setattr(operators, "operators", lambda: SimpleNamespace(
+        splatwright=SimpleNamespace(load_splats=lambda mode, **options: asked.append(options))))
     operator = SimpleNamespace(asked=True, paths=lambda: files, axes="OPENGL", link=True, linear_scales=False)
     operators.SPLATWRIGHT_OT_import_splats.execute(operator, bpy.context)
     assert asked == [{"directory": "", "files": [{"name": str(path)} for path in files], "axes": "OPENGL", "link": True,

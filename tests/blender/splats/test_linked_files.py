@@ -8,12 +8,12 @@ from threading import Event
 from types import ModuleType
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 
 from tests.blender.conftest import empty_scene, module
 from tests.blender.splats.splat_samples import assert_same, some_gaussians
+from tests.untyped import bpy
 
 
 @pytest.fixture

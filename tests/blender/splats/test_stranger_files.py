@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from plyfile import PlyData
@@ -14,6 +13,7 @@ from plyfile import PlyData
 from tests.blender.conftest import module
 from tests.blender.panels.test_panels import Layout
 from tests.blender.splats.splat_samples import assert_same, changed, some_gaussians
+from tests.untyped import bpy
 
 TYPES = {"label": "i4", "id": "u4", "kind": "u1", "level": "i1", "short": "i2", "word": "u2", "share": "f4", "time": "f8"}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-import bpy
 import numpy as np
 import pytest
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
+from tests.untyped import bpy
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import bpy
 import numpy as np
 import pytest
 from mathutils import Euler, Matrix
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
+from tests.untyped import bpy
 
 
 @pytest.fixture
@@ -274,7 +274,8 @@ def test_one_file_each(splat_object: ModuleType, tmp_path: Path) -> None:
 
 
 def test_one_empty_object_stops_all_files(splat_object: ModuleType, tmp_path: Path) -> None:
-    splats(some_gaussians(5), "Chair"), splats(some_gaussians(0), "Nothing")
+    splats(some_gaussians(5), "Chair")
+    splats(some_gaussians(0), "Nothing")
     with pytest.raises(RuntimeError, match="Nothing holds no splats"):
         bpy.ops.splatwright.export_splats(filepath=str(tmp_path / "layout.ply"), each=True)
     assert not list(tmp_path.iterdir())

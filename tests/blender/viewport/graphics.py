@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-import bpy
-import gpu
+from tests.untyped import bpy, gpu
 
 
 class SPLATWRIGHT_TEST_render_engine(bpy.types.RenderEngine):
@@ -16,7 +15,7 @@ class SPLATWRIGHT_TEST_render_engine(bpy.types.RenderEngine):
     bl_idname = "SPLATWRIGHT_TEST"
     bl_label = "Test"
     bl_use_gpu_context = True
-    work: Callable[[], Any]
+    work: ClassVar[Any]
     outcome: Any = None
 
     def render(self, depsgraph: bpy.types.Depsgraph) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
 import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
@@ -17,6 +16,7 @@ from engine.training.cpu.model import CpuModel
 from tests.blender.conftest import module
 from tests.blender.viewport.graphics import with_graphics
 from tests.scenes import look_at
+from tests.untyped import bpy
 
 WIDTH, HEIGHT = 160, 120
 NEAR, FAR = 0.1, 100.0

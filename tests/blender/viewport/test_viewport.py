@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-import bpy
 import gpu
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from tests.blender.splats.splat_samples import changed, keep_first
 from tests.blender.viewport.graphics import why_no_graphics
 from tests.blender.viewport.looking import camera, look, orthographic, space, truth, wall_depth
 from tests.scenes import colored_ball
+from tests.untyped import bpy
 
 
 @pytest.fixture

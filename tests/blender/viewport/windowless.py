@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import bpy
+from tests.untyped import bpy
 
 TICK, ESCAPE, CLICK = (SimpleNamespace(type=kind) for kind in ("TIMER", "ESC", "LEFTMOUSE"))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from engine.core.errors import UserError
 from engine.core.splats.floaters import FloaterLimits, extent, floaters, neighbor_counts, spacing
@@ -62,7 +62,7 @@ def test_neighbours_lie_between_two_distances(seed: int, distance: float, scale:
     points = np.random.default_rng(seed).normal(size=(200, 3)) * scale
     distance *= scale
     counts = neighbor_counts(points, distance)
-    tree = cKDTree(points)
+    tree = KDTree(points)
     near = np.array([len(found) - 1 for found in tree.query_ball_point(points, distance * (1 - 1e-9))])
     far = np.array([len(found) - 1 for found in tree.query_ball_point(points, 2 * np.sqrt(3) * distance * (1 + 1e-9))])
     assert (near <= counts).all() and (counts <= far).all()

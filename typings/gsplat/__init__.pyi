@@ -1,5 +1,0 @@
-"""Installed with the full engine alone."""
-
-from typing import Any
-
-def __getattr__(name: str) -> Any: ...
