@@ -88,8 +88,10 @@ def processor_kernels() -> DoctorRow:
 
 def images() -> DoctorRow:
     """What reads the images of datasets."""
-    from .training.data.images import image_reader
-
+    try:
+        from .training.data.images import image_reader
+    except ImportError as error:
+        return DoctorRow("Images", DoctorState.BROKEN, f"This Python lacks {error.name}.", "Install the full engine anew.")
     match image_reader():
         case "OpenImageIO":
             return DoctorRow("Images", DoctorState.WELL, "OpenImageIO reads JPEG, TIFF, EXR, WebP and PNG.")

@@ -49,7 +49,8 @@ MODULES: dict[str, str] = {
     "remote.sending": "remote.upload", "server.cluster.leash": "server.cluster.supervised_worker",
     "server.cluster.on_node": "server.cluster.node_agent", "server.cluster.room": "server.cluster.slots",
     "server.guard": "server.middleware", "server.idle": "server.idle_shutdown", "server.refusal": "server.http_errors",
-    "terminal": "cli.terminal", "training.demands": "training.requirements", "training.depth_start": "training.init.depth_start",
+    "sfm.coverage": "sfm.photo_gaps", "terminal": "cli.terminal", "training.cuda.photos": "training.cuda.photo_terms",
+    "training.demands": "training.requirements", "training.depth_start": "training.init.depth_start",
     "training.distributed": "training.group", "training.gauge": "estimate.peak_memory", "training.health": "training.health.monitor",
     "training.images": "training.data.images", "training.initialise": "training.init.initialize", "training.maps": "training.data.maps",
     "training.measured": "estimate.probe_result", "training.neighbours": "training.init.knn",
@@ -73,7 +74,10 @@ MEMBERS: dict[str, dict[str, str]] = {
     "core.formats": {name: f"core.formats.registry.{name}" for name in (
         "COMPRESSED_PLY", "FORMATS", "Format", "PLY", "SPLAT", "SPZ", "SPZ_3", "SUFFIXES", "format_named", "format_of", "lost_in",
         "read_splats", "write_splats")},
-    "core.ply": {name: f"core.datasets.points_ply.{name}" for name in ("COLOR_NAMES", "read_points", "write_points")},
+    "core.ply": {
+        **{name: f"core.datasets.points_ply.{name}" for name in ("COLOR_NAMES", "read_points", "write_points")},
+        **{name: f"core.formats.ply_columns.{name}" for name in (
+            "BASE", "NORMAL", "REQUIRED", "REST_COUNTS", "ROTATION", "SCALE", "rest_names")}},
     "core.splat_file": {
         "Stored": "core.formats.splat_file.StoredSplats", "brought_in": "core.formats.splat_file.to_blender",
         "taken_out": "core.formats.splat_file.from_blender"},

@@ -13,6 +13,7 @@ from engine.batch.tasks import Task, TaskState, job_spec
 from engine.batch.trainings import Trainings
 from engine.core.errors import UserError
 from engine.core.formats.ply import read_ply
+from engine.core.former_names import SETTINGS
 from engine.core.protocol.config import TrainConfig, config_from_json
 from engine.core.protocol.events import Finished, Started
 from engine.core.protocol.folder import JobFolder
@@ -80,8 +81,8 @@ def test_searches_and_videos(left: Path) -> None:
 
 def test_settings_other_than_the_defaults(left: Path) -> None:
     values = json.loads((left / "settings.json").read_text(encoding="utf-8"))
-    config = config_from_json(values)
-    assert all(getattr(config, name) == value != getattr(TrainConfig(), name) for name, value in values.items())
+    config, current = config_from_json(values), {SETTINGS.get(name, name): value for name, value in values.items()}
+    assert all(getattr(config, name) == value != getattr(TrainConfig(), name) for name, value in current.items())
 
 
 @pytest.mark.parametrize(("dataset", "jobs", "name"), [("batch/splatwright/Kitchen", "batch/jobs", "Kitchen"),

@@ -242,7 +242,7 @@ def test_a_leash_that_is_let_go_ends_all(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_descendants_in_sessions_of_their_own_end_too() -> None:
-    code = ("import time; from engine.server.cluster.supervised_worker import *; "
+    code = ("import subprocess, time; from engine.server.cluster.supervised_worker import *; "
             "ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);"
             "subprocess.Popen(['sh', '-c', 'setsid sleep 98765 & exit']).wait(); time.sleep(0.3);"
             "found = descendants(os.getpid()); end_descendants(); print(len(found), len(descendants(os.getpid())))")

@@ -220,7 +220,7 @@ def test_progress_and_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert [step.done for step in steps if step.name == TAKE] == list(range(1, 21)) and steps[-1].total == 20
     shutil.rmtree(tmp_path / "out")
     assert run(["frames", str(video), str(tmp_path / "out"), "--count", "5"]) == 0
-    assert "5 pictures of 160 x 120 pixels, the sharpest of 20 frames" in capsys.readouterr().out
+    assert "5 frames of 160 x 120 pixels, the sharpest of 20 in" in capsys.readouterr().out
     other = write_video(tmp_path / "b.mp4", panning(20))
     assert run(["frames", str(other), str(tmp_path / "out"), "--count", "2"]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 7, "another video's pictures lie beside them"

@@ -33,7 +33,7 @@ def test_a_worker_takes_the_pictures(tmp_path: Path) -> None:
     assert engine.state(job) is JobState.FINISHED and engine.spec(job) == FramesSpec(video, FrameOptions(count=4), "Flur")
     assert len(list((tmp_path / "jobs" / job / "photos").glob("*.jpg"))) == 4
     assert [event for event in events if isinstance(event, Stage)][-1].done == 20
-    assert any(isinstance(event, Finding) and "4 pictures of 160 x 120" in event.message for event in events)
+    assert any(isinstance(event, Finding) and "4 frames of 160 x 120" in event.message for event in events)
     assert isinstance(events[-1], Finished) and events[-1].step == 4 and not events[-1].stopped
 
 
@@ -59,6 +59,6 @@ def test_settings_of_another_version(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"count"', '"number"'))
     with pytest.raises(UserError, match="number, which this version does not know"):
         job.read_any()
-    with pytest.raises(UserError, match="holds work on photos or a video"):
+    with pytest.raises(UserError, match="holds frames from a video"):
         path.write_text(path.read_text().replace('"number"', '"count"'))
         job.read_spec()

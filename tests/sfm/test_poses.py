@@ -155,7 +155,7 @@ def test_two_shapes_of_photo_are_two_cameras(tmp_path: Path) -> None:
 
 def test_global_mapping_takes_the_focal_length_from_exif(tmp_path: Path) -> None:
     take_photos(tmp_path / "blind", 3)
-    with pytest.raises(UserError, match=r"photo_001.jpg tells none"):
+    with pytest.raises(UserError, match=r"photo_001.jpg has none"):
         find_poses(tmp_path / "blind", tmp_path / "no", replace(QUICK, mapping="global"))
     exif = Image.Exif()
     exif[0x010F] = "Maker"

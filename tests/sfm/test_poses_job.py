@@ -70,7 +70,7 @@ def test_a_job_is_stopped_and_resumed_and_tells_what_it_does(engine: LocalEngine
     assert begin.done >= kept > 0
     posed = next(event for event in events if isinstance(event, Posed))
     assert (posed.placed, posed.photos) == (8, 9) and posed.error < 1
-    assert any(isinstance(event, Finding) and "stranger.jpg has no camera" in event.message for event in events)
+    assert any(isinstance(event, Finding) and "stranger.jpg" in event.message for event in events)
     assert engine.file(job, "dataset/poses.png") and len(read_dataset(folder / "dataset").views) == 8
     assert read_report(folder / "dataset").unplaced[0].name == "stranger.jpg"
 

@@ -84,7 +84,7 @@ KINDS: dict[str, JobKind] = {kind.name: kind for kind in (
             results=("result.ply", "report.json", "report.html"), cards=lambda spec: spec.config.gpus),
     JobKind("poses", "a search for the cameras of photos", PosesSpec, "sfm.job:run_poses", "photos", "options", asdict, options_from_json,
             "photos", output="dataset"),
-    JobKind("frames", "pictures from a video", FramesSpec, "sfm.frames_job:run_frames", "video", "options", asdict, frame_options_from_json,
+    JobKind("frames", "frames from a video", FramesSpec, "sfm.frames_job:run_frames", "video", "options", asdict, frame_options_from_json,
             "photos", output="photos"),
 )}
 """By the name in job.json."""

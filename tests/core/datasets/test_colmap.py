@@ -246,8 +246,10 @@ def test_text_edited_by_hand(tmp_path: Path, name: str, old: str, new: str, mess
 
 
 @pytest.mark.parametrize("pose, message", [
-    ("1 0 0 0 0 nan 0 0 1 a.png", "a.png has a pose that is no number"), ("1 0 0 0 0 0 0 0 1 a.png", "a.png has a pose that is no number"),
-    ("1 1e200 0 0 0 0 0 0 1 a.png", "a.png has a pose that is no number"), ("1 1 0 0 0 0 0 0 7 a.png", "a.png refers to camera 7"),
+    ("1 0 0 0 0 nan 0 0 1 a.png", "a.png has a pose with NaN or infinite values"),
+    ("1 0 0 0 0 0 0 0 1 a.png", "a.png has a pose with NaN or infinite values"),
+    ("1 1e200 0 0 0 0 0 0 1 a.png", "a.png has a pose with NaN or infinite values"),
+    ("1 1 0 0 0 0 0 0 7 a.png", "a.png refers to camera 7"),
     ("1 1 0 0 0 0", "cut off or damaged"), ("one 1 0 0 0 0 0 0 x a.png", "cut off"),
 ], ids=str)
 def test_bad_poses(tmp_path: Path, pose: str, message: str) -> None:

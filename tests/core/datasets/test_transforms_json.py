@@ -187,7 +187,7 @@ BAD_POSES = {
 @pytest.mark.parametrize("name", BAD_POSES)
 def test_bad_poses_are_named(tmp_path: Path, name: str) -> None:
     write_json(tmp_path, frames=frames_with(transform_matrix=BAD_POSES[name]))
-    with pytest.raises(UserError, match=r"1 of 3 images is without a proper pose .*: images/b\.png\."):
+    with pytest.raises(UserError, match=r"1 of 3 images is without a valid pose .*: images/b\.png\."):
         read_transforms(tmp_path)
 
 
