@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from mathutils import Vector
+from tests.untyped import bpy  # isort: skip  # before what it brings
 
-from tests.untyped import bpy
+from mathutils import Vector
 
 KITCHEN, HALL = "Küche 1", "ホール"
 RINGS = {"Ring A": 4, "Ring/B": 6}
