@@ -11,15 +11,15 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-
-from .typed import current_context
+from typing import Any
 
 OWN = "splatwright_checkout"
+context: Any = bpy.context  # a script has no package, so it cannot import the add-on's types
 
 
 def extension() -> str:
     """The package to work with: the enabled extension, or this checkout under a name of its own, with its settings registered."""
-    enabled = next((addon.module for addon in current_context().preferences.addons if addon.module.endswith(".splatwright")), "")
+    enabled = next((addon.module for addon in context.preferences.addons if addon.module.endswith(".splatwright")), "")
     if enabled:
         return enabled
     root = Path(__file__).resolve().parents[1]
