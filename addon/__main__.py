@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bpy
+
 OWN = "splatwright_checkout"
 context: Any = bpy.context  # a script has no package, so it cannot import the add-on's types
 
