@@ -182,9 +182,9 @@ def test_a_sick_training_pauses_itself_and_goes_on_when_told_again(dataset: Path
     assert figures["steps"] == checkpoint.step + 50
 
 
-def test_a_training_that_gets_worse_stops_at_the_trial(dataset: Path, tmp_path: Path) -> None:
+def test_a_training_that_gets_worse_stops_at_the_smoke_test(dataset: Path, tmp_path: Path) -> None:
     assert_sentence(splatwright("train", dataset, "-o", tmp_path / "x.ply", *QUICK, "--lr-means", 1),
-                    "first 100 steps did not", "lr_means is 1", "trial")
+                    "first 100 steps did not", "lr_means is 1", "smoke test")
     assert not (tmp_path / "x.ply").exists()
 
 
