@@ -174,7 +174,7 @@ def _on_load(*_: object) -> None:
 
 
 def _look_later() -> None:
-    """While Blender registers an extension it lets nobody look at its data."""
+    """While Blender registers an extension its data cannot be read."""
     _on_load()
 
 

@@ -242,7 +242,7 @@ def _on_undo_ended(*_: object) -> None:
 
 
 def _attach_later() -> None:
-    """While Blender registers an extension it lets nobody look at its data."""
+    """While Blender registers an extension its data cannot be read."""
     attach()
 
 

@@ -84,7 +84,7 @@ def write_layers(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> N
 
 
 def layer_steps(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> Generator[float, None, None]:
-    """As write_layers, yielding after each attribute the share that is done. Rows that nobody else holds are freed once written."""
+    """As write_layers, yielding after each attribute the share that is done. Rows that are held nowhere else are freed once written."""
     for name, layer in layers.items():
         _prepare(points, name, layer.data_type)
     total, layers = len(layers), dict(layers)

@@ -18,7 +18,7 @@ KINDS = {"f4": "FLOAT", "f8": "FLOAT", "i1": "INT8", "u1": "INT", "i2": "INT", "
 """By type in the file: the attribute that holds it. Whole numbers beyond 2^31 keep their bits."""
 
 USUAL = {"FLOAT": "f4", "INT": "i4", "INT8": "i1", "BOOLEAN": "u1"}
-"""By attribute: what it is written as where nobody knows the type that it had."""
+"""By attribute: what it is written as where its original type is not known."""
 
 
 def write_extras(target: bpy.types.Object, extra: np.ndarray) -> None:

@@ -167,7 +167,7 @@ def _read(name: str, points: bpy.types.PointCloud) -> Gaussians:
 
 
 def _logits(opacities: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
-    """Logits [N]: as they were kept, where nobody changed the opacity since."""
+    """Logits [N]: as they were stored, unless the opacity was changed since."""
     clipped = opacities.astype(np.float64).clip(0.0, 1.0)
     with np.errstate(divide="ignore"):
         logits = (np.log(clipped) - np.log1p(-clipped)).clip(-LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float32)
@@ -177,7 +177,7 @@ def _logits(opacities: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
 
 
 def _log_scales(scales: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
-    """Logarithms [N, 3]: as they were kept, where nobody changed the scale since."""
+    """Logarithms [N, 3]: as they were stored, unless the scale was changed since."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         logarithms = np.log(scales.astype(np.float64)).astype(np.float32)
         if kept is None or kept.shape[1] != 3:

@@ -49,7 +49,7 @@ def copy_points(target: bpy.types.Object, chosen: np.ndarray, name: str) -> bpy.
 
 
 def selected_points(points: bpy.types.PointCloud) -> np.ndarray:
-    """Mask [N] of the points that are selected in Edit Mode; none where nobody selected anything yet."""
+    """Mask [N] of the points that are selected in Edit Mode; none where nothing was ever selected."""
     attribute = points.attributes.get(SELECTION)
     if attribute is None or attribute.data_type not in STORED or attribute.domain != "POINT":
         return np.zeros(len(points.points), bool)

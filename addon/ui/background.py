@@ -28,7 +28,7 @@ class Work(Protocol):
         """Take in what is new; called in the main thread."""
 
     def stop(self) -> None:
-        """End it, if it still runs; nobody wants to know any more."""
+        """End it, if it still runs; its outcome is not needed any more."""
 
 
 Answer = TypeVar("Answer")

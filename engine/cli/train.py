@@ -77,7 +77,7 @@ def train(
 
 
 def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished | None:
-    """How the job ended while nobody waited for its result; None when it did not, or is another one."""
+    """How a job of the same settings ended without the command line; None when it has not ended, or is another job."""
     if not (folder.path / "job.json").exists() or engine.state(folder.name).alive:
         return None
     if folder.read_spec().dataset != spec.dataset:

@@ -11,7 +11,7 @@ from ..core.protocol.lock import holder
 
 
 def worker_of(folder: JobFolder) -> int | None:
-    """The process that is at work on a job; 0 when it is, and its number is not known; None when nobody is.
+    """The process that is at work on a job; 0 when it is, and its number is not known; None when no process is.
 
     The lock tells. Before a worker that was just started has it, and on disks without locks, the heartbeat does: where the system
     tells what a process does, neither a clock that was set nor another process that got the number matters; elsewhere, and for a worker

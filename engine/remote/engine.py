@@ -16,7 +16,7 @@ from ..jobs.local_engine import Engine, JobState, new_job_folder
 from .estimation import RemoteEstimation
 from .follower import PATIENCE, Follower
 from .http import Address, Connection, Unreachable
-from .local_copy import DELETE, ask_control, asked_control, fingerprint, new_bond, read_remote_state, write_remote_state
+from .local_copy import DELETE, ask_control, asked_control, fingerprint, new_remote_state, read_remote_state, write_remote_state
 
 REACH_SECONDS = 3.0
 
@@ -46,7 +46,7 @@ class RemoteEngine(Engine):
         ask_control(folder, "run")
         if follower and follower.thread.is_alive() and follower.state.alive:
             return
-        remote_state = read_remote_state(folder) or new_bond(folder)
+        remote_state = read_remote_state(folder) or new_remote_state(folder)
         sent = remote_state.sent if remote_state.sent == fingerprint(spec) else ""
         write_remote_state(folder, replace(remote_state, state=JobState.STARTING, sent=sent, told=""))
         self._follow(job)

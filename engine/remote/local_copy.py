@@ -1,4 +1,4 @@
-"""The copy of a remote job on this computer: a job folder like any other, and what is known of the far one."""
+"""The copy of a remote job on this computer: a job folder like any other, and what is known of the job there."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class RemoteJobState:
     told: str = "run"
 
 
-def new_bond(folder: JobFolder) -> RemoteJobState:
-    """A name that no other job of any client has."""
+def new_remote_state(folder: JobFolder) -> RemoteJobState:
+    """The state of a job that is not sent yet, with a name that no other job of any client has."""
     stem = re.sub(r"[^\w-]+", "-", folder.name)[:60].strip("-") or "job"
     return RemoteJobState(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
 
 
 def read_remote_state(folder: JobFolder) -> RemoteJobState | None:
-    """The bond of a job folder; None when it has none, or an unreadable one."""
+    """What ties a job folder to a remote job; None when it is no copy, or its file cannot be read."""
     try:
         values = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
         state = JobState(values["state"])
@@ -49,7 +49,7 @@ def read_remote_state(folder: JobFolder) -> RemoteJobState | None:
 
 
 def write_remote_state(folder: JobFolder, remote_state: RemoteJobState) -> None:
-    """Remember the bond."""
+    """Write what ties a job folder to a remote job."""
     write_text(folder.path / FILE, json.dumps({**asdict(remote_state), "state": remote_state.state.value}))
 
 

@@ -46,7 +46,7 @@ def stage_of(name: str, done: int, total: int) -> Stage:
 
 
 def quiet(stage: str, done: int, total: int) -> None:
-    """Tells nobody."""
+    """Discards what it is told."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _send_files(address: Address, manifest: UploadManifest, missing: list[tuple[
 
 
 def send_file(line: Connection, path: Path, sha256: str, size: int, offset: int) -> None:
-    """One file from a byte on; from its beginning where all is there, but nobody looked yet whether it is right."""
+    """One file from a byte on; from its beginning where all of it is there but its hash is not verified yet."""
     offset = offset if offset < size else 0
     try:
         with open(path, "rb") as file:

@@ -278,7 +278,7 @@ SENTENCES = {404: "There is nothing at this address.", 405: "This address does n
 
 
 def add_refusals(app: FastAPI) -> None:
-    """Every error as a sentence; what nobody foresaw is logged whole."""
+    """Every error as a sentence; unexpected ones are logged with their traceback."""
     def refused(request: Request, error: Exception) -> Response:
         return refusal(error if isinstance(error, UserError) else UserError(str(error)), request.scope)
 
@@ -292,7 +292,7 @@ def add_refusals(app: FastAPI) -> None:
         return refusal(Refused(500, "The engine failed on this request.", "Its log tells why; try again."), request.scope)
 
     def cut(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)  # nobody is there to read it
+        return Response(status_code=499)  # the client has gone
 
     for kind, answer in ((UserError, refused), (HTTPException, unknown), (RequestValidationError, unknown), (ClientDisconnect, cut),
                          (Exception, unforeseen)):

@@ -1,4 +1,4 @@
-"""What a rented machine costs, and letting it go when nobody needs it."""
+"""What a rented machine costs, and letting it go when it is idle."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> 
     return read_outcome(work)
 
 
-def _steps(voice: IO[str]) -> Iterator[Step]:
+def _steps(output: IO[str]) -> Iterator[Step]:
     lines: Queue[str | None] = Queue()
-    Thread(target=_listen, args=(voice, lines), daemon=True).start()
+    Thread(target=_listen, args=(output, lines), daemon=True).start()
     step = Step("starting COLMAP")
     while True:
         try:
@@ -59,8 +59,8 @@ def _steps(voice: IO[str]) -> Iterator[Step]:
         yield step
 
 
-def _listen(voice: IO[str], lines: Queue[str | None]) -> None:
-    for line in voice:
+def _listen(output: IO[str], lines: Queue[str | None]) -> None:
+    for line in output:
         lines.put(line)
     lines.put(None)
 

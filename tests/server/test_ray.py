@@ -128,7 +128,7 @@ def test_trainings_side_by_side_outlive_their_server(server: Server, engine: Rem
     assert engine.state(third) is JobState.QUEUED
 
     name = far_folder(server, engine, second).name
-    assert len(running(f"jobs/{name}")) == 2  # the worker and its leash
+    assert len(running(f"jobs/{name}")) == 2  # the worker and its supervisor
     ask(server, "POST", f"/v1/jobs/{name}/control", {"control": "kill"})
     wait(lambda: not running(f"jobs/{name}"), lambda: str(running(f"jobs/{name}")), 5)
     wait(lambda: steps(engine, third) > 0)  # in the room that became free
@@ -226,18 +226,18 @@ def test_a_cluster_that_keeps_silent(tmp_path: Path, monkeypatch: pytest.MonkeyP
         executor.RayExecutor(f"127.0.0.1:{silent.getsockname()[1]}", tmp_path)
 
 
-def test_a_leash_that_is_let_go_ends_all(dataset: Path, tmp_path: Path) -> None:
+def test_a_supervisor_that_is_let_go_ends_all(dataset: Path, tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "job – 仕事")
     job.write_spec(JobSpec(dataset, ENDLESS))
-    leash = subprocess.Popen([sys.executable, "-m", "engine.server.cluster.supervised_worker", str(job.path)], cwd=ROOT,
+    supervisor = subprocess.Popen([sys.executable, "-m", "engine.server.cluster.supervised_worker", str(job.path)], cwd=ROOT,
                              stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
     wait(lambda: any(isinstance(event, Started) for event in job.read_events()[0]))
     pid = job.worker_pid() or 0
-    assert leash.stdin and leash.stdout and process_exists(pid)
-    leash.stdin.close()
-    assert leash.stdout.read() == b"-9"
-    leash.wait()
+    assert supervisor.stdin and supervisor.stdout and process_exists(pid)
+    supervisor.stdin.close()
+    assert supervisor.stdout.read() == b"-9"
+    supervisor.wait()
     assert not process_exists(pid) and job.worker_pid() is None and not running(str(job.path))
 
 

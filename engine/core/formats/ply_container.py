@@ -154,7 +154,7 @@ def _refuse_odd_elements(path: Path, parsed: PlyData) -> None:
 
 
 def _parts(parsed: PlyData, start: int) -> tuple[PlyPart, ...]:
-    """The elements up to the first that holds lists: nobody knows where the next one begins."""
+    """The elements up to the first that holds lists, whose length in bytes the header does not tell."""
     order, parts = ">" if parsed.byte_order == ">" else "<", []
     for element in itertools.takewhile(lambda element: not _holds_lists(element), parsed.elements):
         fields = [(prop.name, order + prop.dtype().lstrip("<>=|")) for prop in element.properties if not isinstance(prop, PlyListProperty)]

@@ -16,7 +16,7 @@ SAMPLE = 10_000
 """Rows that percentiles are taken of: more change nothing and cost time."""
 
 FEWEST = 100
-"""Of fewer splats nobody can say which are the few."""
+"""Among fewer splats the strange few cannot be told from the rest."""
 
 FAR = 200.0
 """Times the spread beyond which a splat is no part of the scene: skies and backgrounds lie within a hundred."""
@@ -98,7 +98,7 @@ def notes_about(gaussians: Gaussians) -> tuple[str, ...]:
     if not spread.radius:
         return ()
     if origin := _origin_note(spread):
-        return origin  # what the spread is, nobody knows there
+        return origin  # too few splats for a spread
     step = max(1, len(gaussians) // SAMPLE)
     sizes = _size_notes(gaussians.scales[::step], gaussians.opacities[::step], len(gaussians), spread)
     return (*_far_note(gaussians.means, spread), *sizes)

@@ -179,18 +179,18 @@ class JobFolder:
                 write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
 
     def clear_heartbeat(self) -> None:
-        """Say that nobody works on the job any more."""
+        """Remove the heartbeat: no process works on the job any more."""
         (self.path / "heartbeat").unlink(missing_ok=True)
 
     def clear_away(self) -> None:
-        """Remove what a worker that was cut off left half-written. Nobody but the job's worker writes these files."""
+        """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
         written = (self.preview, self.result, self.report, self.page, self.checkpoint / "*")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
                 path.unlink()
 
     def worker_pid(self) -> int | None:
-        """Process id of the worker that beat last; None when nobody does or the file is unreadable."""
+        """Process id of the worker that beat last; None without a heartbeat, or with one that cannot be read."""
         try:
             return int(self._heartbeat()["pid"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -44,7 +44,7 @@ else:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who locks a folder. `held` is None where nobody ever did, or the disk knows no locks; `pid` is the last one's process."""
+    """Who locks a folder. `held` is None where the folder was never locked, or the disk knows no locks; `pid` is the last one's process."""
 
     held: bool | None
     pid: int | None = None

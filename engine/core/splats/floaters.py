@@ -44,7 +44,7 @@ def floaters(gaussians: Gaussians, limits: FloaterLimits) -> np.ndarray:
     if limits.size and size:
         found |= gaussians.scales.max(axis=1, initial=-np.inf) > np.log(limits.size * size)
     if limits.neighbors and limits.distance and size:
-        # Faint and huge splats keep nobody company.
+        # Faint and huge splats do not count as neighbours.
         company = np.flatnonzero(~found)
         found[company] = neighbor_counts(gaussians.means[company], limits.distance * spacing(gaussians.means)) < limits.neighbors
     return found

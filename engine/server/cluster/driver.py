@@ -40,7 +40,7 @@ def drive(pipe: Connection, address: str, folder: Path, code: Code) -> None:
         while True:
             if pipe.poll(LOOK_SECONDS):
                 cluster.obey(pipe.recv())
-            pipe.send(cluster.sight())
+            pipe.send(cluster.snapshot())
     except UserError as error:
         pipe.send(Problem(error.message, error.hint))
     except (EOFError, OSError):
@@ -63,7 +63,7 @@ def connect(address: str, folder: Path, code: Code) -> Cluster:
 
 
 def check_address(address: str) -> None:
-    """UserError when nobody listens at an address, for which Ray would wait two minutes."""
+    """UserError when nothing listens at an address: Ray would wait two minutes for it."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -138,7 +138,7 @@ class Cluster:
             case Kill(path) if path in self._runs:
                 self.ray.kill(self._runs[path].actor)
 
-    def sight(self) -> ClusterSnapshot:
+    def snapshot(self) -> ClusterSnapshot:
         """What the cluster looks like."""
         for path in list(self._runs):
             self._look_after(path)
@@ -151,7 +151,7 @@ class Cluster:
 
     def _start(self, request: Start) -> None:
         """An actor that outlives this process. One that holds a worker on the folder already is taken instead."""
-        made = self.ray.remote(node_agent.LeashedWorker).options(
+        made = self.ray.remote(node_agent.SupervisedWorker).options(
             name=str(request.path), lifetime="detached", get_if_exists=True, max_restarts=0,
             num_cpus=len(request.cores), num_gpus=request.cards, scheduling_strategy=self._only(request.node))
         self._hold(request.path, made.remote(str(request.path), request.cards, request.cores, astuple(self.code)), request.node)

@@ -31,14 +31,14 @@ RECONNECT_SECONDS = 2.0
 
 
 class RayExecutor(Executor):
-    """Workers on a Ray cluster. What is known of it is the last sight that the process beside this one, its driver, told."""
+    """Workers on a Ray cluster. What is known of it is the last snapshot that the process beside this one, its driver, told."""
 
     def __init__(self, address: str, folder: Path):
         """Join the cluster; UserError when that cannot be, or when no machine of it can run jobs."""
         check_system()
         self.address, self.folder = address, folder
         self._changed = threading.Condition()
-        self._sight = ClusterSnapshot()
+        self._snapshot = ClusterSnapshot()
         self._asked: dict[Path, int] = {}
         self._condemned: set[Path] = set()
         self._requests = 0
@@ -48,7 +48,7 @@ class RayExecutor(Executor):
 
     @property
     def devices(self) -> tuple[str, ...]:
-        return tuple(slots(self._sight.nodes))
+        return tuple(slots(self._snapshot.nodes))
 
     def choose(self, count: int, free: tuple[str, ...]) -> tuple[str, ...]:
         """On the machine with the most room; several cards must be those of one machine."""
@@ -83,12 +83,12 @@ class RayExecutor(Executor):
 
     def _slots(self, devices: tuple[str, ...]) -> list[Slot]:
         """Those of the devices that are still there."""
-        known = slots(self._sight.nodes)
+        known = slots(self._snapshot.nodes)
         return [known[device] for device in devices if device in known]
 
     def _has_worker(self, path: Path) -> bool:
         """Whether a worker is there, or was asked for and may come."""
-        return path in self._sight.workers or self._asked.get(path, 0) > self._sight.received
+        return path in self._snapshot.workers or self._asked.get(path, 0) > self._snapshot.received
 
     def _ask(self, request: Start | Kill) -> int:
         """Send a request to the driver and return its number. Requests are lost with the driver; callers repeat those without effect."""
@@ -108,11 +108,11 @@ class RayExecutor(Executor):
             driver.kill()
             raise UserError(f"The Ray cluster at {self.address} does not answer this computer.",
                             f"Make this computer one of its machines: ray start --address {self.address} --num-cpus 0 --num-gpus 0")
-        sight = self._hear(here)
+        snapshot = self._hear(here)
         with self._changed:
             self._pipe, self._requests = here, 0
             self._asked.clear()
-            self._take_in(sight)
+            self._take_in(snapshot)
 
     def _hear(self, pipe: Connection) -> ClusterSnapshot:
         """The next message of the driver; UserError when it has ended."""
@@ -124,20 +124,20 @@ class RayExecutor(Executor):
             raise UserError(said.message, said.hint)
         return said
 
-    def _take_in(self, sight: ClusterSnapshot) -> None:
+    def _take_in(self, snapshot: ClusterSnapshot) -> None:
         with self._changed:
-            tell_changes(self._sight.nodes, sight.nodes)
-            self._sight = sight
-            for path in self._condemned & sight.workers:
+            tell_changes(self._snapshot.nodes, snapshot.nodes)
+            self._snapshot = snapshot
+            for path in self._condemned & snapshot.workers:
                 self._ask(Kill(path))
             self._changed.notify_all()
 
     def _wait_for_nodes(self) -> None:
         """Until all machines were looked at, or there is room and the others take long; UserError when none of them will do."""
         end = time.monotonic() + OTHERS_SECONDS
-        while any(node.problem is None for node in self._sight.nodes) and not (self.devices and time.monotonic() > end):
+        while any(node.problem is None for node in self._snapshot.nodes) and not (self.devices and time.monotonic() > end):
             self._take_in(self._hear(self._pipe))
-        problems = [node for node in self._sight.nodes if node.problem]
+        problems = [node for node in self._snapshot.nodes if node.problem]
         if problems and not self.devices:
             raise UserError(str(problems[0].problem), problems[0].hint)
 
@@ -152,7 +152,7 @@ class RayExecutor(Executor):
 
     def _reconnect(self) -> None:
         with self._changed:
-            self._sight = replace(self._sight, nodes=())  # no job starts meanwhile
+            self._snapshot = replace(self._snapshot, nodes=())  # no job starts meanwhile
         said = ""
         while True:
             time.sleep(RECONNECT_SECONDS)

@@ -20,13 +20,13 @@ Complaint = tuple[str, str]
 """What is wrong, and what to do about it; two empty strings where all is well."""
 
 
-class LeashedWorker:
+class SupervisedWorker:
     """One worker process. It ends with this object, whatever becomes of the machine's connection to the others."""
 
     def __init__(self, folder: str, cards: int, cores: tuple[int, ...], code: tuple[str, str, str]):
         paths, package = code_here(code)
         command = [sys.executable, "-m", f"{package}.server.cluster.supervised_worker", folder, *map(str, cores)]
-        self.leash = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(paths, cards),
+        self.supervisor = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(paths, cards),
                                       start_new_session=True)
         self.status: int | None = None
         threading.Thread(target=self._listen, daemon=True).start()
@@ -38,7 +38,7 @@ class LeashedWorker:
         return self.status
 
     def _listen(self) -> None:
-        said = self.leash.stdout.read() if self.leash.stdout else b""
+        said = self.supervisor.stdout.read() if self.supervisor.stdout else b""
         self.status = int(said or -1)
 
 

@@ -1,6 +1,6 @@
-"""A worker on a leash: `python -m engine.server.cluster.supervised_worker JOB_FOLDER [CORE …]`.
+"""A worker that ends with who started it: `python -m engine.server.cluster.supervised_worker JOB_FOLDER [CORE …]`.
 
-As soon as nobody holds the other end of standard input any more, the worker ends, with all that it started. What is said on standard
+As soon as the other end of standard input is closed, the worker ends, with all that it started. What is said on standard
 output is the worker's exit status. Linux alone.
 
 Ray ends its own processes when a machine leaves the cluster or a job is killed, but not what those have started.
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
 
 def leave_parent() -> None:
-    """Go on as nobody's child: Ray kills the children of its processes, and those could not end theirs then."""
+    """Leave the parent process: Ray kills the children of its processes, and those could not end theirs then."""
     if os.fork():
         os._exit(0)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what the worker leaves behind becomes a child of this process
