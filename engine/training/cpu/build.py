@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def is_current(build: Build) -> bool:
     return build.output.exists() and build.output.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
 
 
-def compile_kernels(build: Build) -> None:
-    """Compile one library under a temporary name and rename it."""
+def compile_kernels(build: Build) -> Build:
+    """Compile one library under a temporary name and rename it; returns `build`. CalledProcessError when the compiler refuses."""
     FOLDER.mkdir(exist_ok=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     temporary = build.output.with_suffix(".building")
@@ -71,16 +72,16 @@ def compile_kernels(build: Build) -> None:
     subprocess.run([*build.command, "-o", str(temporary)], check=True, env=environment)
     os.replace(temporary, build.output)
     for leftover in [*FOLDER.glob("*.lib"), *FOLDER.glob("*.pdb")]:  # what zig adds to a Windows library
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
+    return build
 
 
 def main(arguments: list[str]) -> int:
     """Build what is out of date."""
     wanted = BUILDS if "--all" in arguments else [build for build in BUILDS if build.output.name in host_builds()]
-    for build in wanted:
-        if not is_current(build):
-            print(f"compiling {build.output.name}", flush=True)
-            compile_kernels(build)
+    with ThreadPoolExecutor(os.cpu_count()) as compilers:
+        for build in compilers.map(compile_kernels, [build for build in wanted if not is_current(build)]):
+            print(f"compiled {build.output.name}", flush=True)
     return 0
 
 
