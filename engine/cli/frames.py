@@ -1,4 +1,4 @@
-"""`splatwright frames`: pictures out of a video."""
+"""`splatwright frames`: frames of a video as images."""
 
 from __future__ import annotations
 
