@@ -18,7 +18,7 @@ PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=t
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension lint types hooks locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -42,6 +42,10 @@ wheel: setup kernels
 
 extension: setup kernels
 	$(BIN)/python tools/extension.py
+
+# Everything to publish, in dist/release; ARGS=--unreleased for a trial before the changelog names the version.
+release: setup kernels
+	$(BIN)/python -m tools.release $(ARGS)
 
 demo: setup
 	$(BIN)/python -m demo

@@ -1,5 +1,9 @@
-"""Finds the packages of the wheel: the folder engine/ is installed as `splatwright`. Everything else stands in pyproject.toml."""
+"""Names the packages and the version of the wheel: the folder engine/ is installed as `splatwright`. All else stands in pyproject.toml."""
+
+import tomllib
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
-setup(packages=["splatwright", *(f"splatwright.{name}" for name in find_packages("engine"))])
+manifest = tomllib.loads(Path("blender_manifest.toml").read_text(encoding="utf-8"))
+setup(version=manifest["version"], packages=["splatwright", *(f"splatwright.{name}" for name in find_packages("engine"))])

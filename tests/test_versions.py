@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.batch.blender import OLDEST
+from engine.environment.own_wheel import engine_version
 from tools import versions
 from tools.extension import manifest
 
@@ -17,9 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_manifest_names_the_same_versions() -> None:
     values = manifest(ROOT)
     major, minor = versions.blenders()[0]
-    assert values["version"] == versions.project()["version"]
     assert values["blender_version_min"] == f"{major}.{minor}.0"
     assert values["wheels"] == [f"./wheels/plyfile-{versions.version('plyfile')}-py3-none-any.whl"]
+
+
+def test_the_version_stands_in_the_manifest_alone() -> None:
+    assert "version" not in versions.project() and versions.project()["dynamic"] == ["version"]
+    assert engine_version() == manifest(ROOT)["version"]
 
 
 def test_the_oldest_blender_is_the_same_everywhere() -> None:

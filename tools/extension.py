@@ -36,13 +36,16 @@ def fetch_wheels(source: Path) -> None:
             subprocess.run([*pip, "--dest", str(wheel.parent), _requirement(wheel.name)], check=True)
 
 
-def build(source: Path, output: Path) -> Path:
-    """Build the zip below `output` and let Blender's validator check it; CalledProcessError when it is not sound."""
+def build(source: Path, output: Path, platform: str = "") -> Path:
+    """Build the zip below `output` and let Blender's validator check it; CalledProcessError when it is not sound.
+
+    `platform` stands in the name of a zip that is not for all.
+    """
     values = manifest(source)
-    archive = output / f"{values['id']}-{values['version']}.zip"
+    archive = output / f"{'-'.join(filter(None, (values['id'], values['version'], platform)))}.zip"
     output.mkdir(exist_ok=True)
-    _blender_ext("build", "--source-dir", str(source), "--output-filepath", str(archive))
-    _blender_ext("validate", str(archive))
+    blender_ext("build", "--source-dir", str(source), "--output-filepath", str(archive))
+    blender_ext("validate", str(archive))
     return archive
 
 
@@ -51,7 +54,8 @@ def _requirement(wheel: str) -> str:
     return f"{name}=={version}"
 
 
-def _blender_ext(*arguments: str) -> None:
+def blender_ext(*arguments: str) -> None:
+    """Run Blender's packaging tool; CalledProcessError, and what it said on standard error, when it refuses."""
     tool = _find_tool()
     process = subprocess.run([sys.executable, str(tool), *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if process.returncode:

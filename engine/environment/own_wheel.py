@@ -16,11 +16,9 @@ FIRST_DATE = (1980, 1, 1, 0, 0, 0)
 
 def engine_version() -> str:
     """Of the extension or checkout that these files belong to, else of the installed package."""
-    for name, section in (("blender_manifest.toml", None), ("pyproject.toml", "project")):
-        file = PACKAGE.parent / name
-        if file.is_file():
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-            return str((values[section] if section else values)["version"])
+    manifest = PACKAGE.parent / "blender_manifest.toml"
+    if manifest.is_file():
+        return str(tomllib.loads(manifest.read_text(encoding="utf-8"))["version"])
     from importlib.metadata import version
 
     return version(NAME)

@@ -19,7 +19,7 @@ from tests.scenes import write_ball_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-SOURCES = ("engine", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("engine", "pyproject.toml", "setup.py", "blender_manifest.toml", "README.md", "LICENSE")
 QUICK = ["--max-steps", "150", "--resolution", "64", "--max-gaussians", "500", "--refine-every", "20"]
 PYTHONS = ("3.11", "3.12", "3.13")
 
