@@ -50,20 +50,20 @@ release: setup kernels
 demo: setup
 	$(BIN)/python -m demo
 
-# What is run, part by part; how long each took and what was skipped and why is printed at the end.
+# Two parts at a time; how long each took and what was skipped and why is printed at the end.
 test: setup extension $(BLENDERS)
-	$(BIN)/python -m tests.parts 'lint=make --no-print-directory lint' 'types=make --no-print-directory types' $(PYTHON_PARTS) $(BLENDER_PARTS)
+	$(BIN)/python -m tests.parts --together 2 'lint=make --no-print-directory lint' 'types=make --no-print-directory types' $(PYTHON_PARTS) $(BLENDER_PARTS)
 ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
 
 # Everything on bpy 4.5; bpy stays in a process of its own, away from torch.
 test-python: setup extension
-	$(BIN)/python -m tests.parts $(PYTHON_PARTS)
+	$(BIN)/python -m tests.parts --together 2 $(PYTHON_PARTS)
 
 # The Blender tests on 5.0 and, where a Python 3.13 is found, on 5.2.
 test-blender: setup extension $(BLENDERS)
-	$(BIN)/python -m tests.parts $(BLENDER_PARTS)
+	$(BIN)/python -m tests.parts --together 2 $(BLENDER_PARTS)
 ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif

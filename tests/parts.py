@@ -1,6 +1,7 @@
-"""The parts of `make test`, one after the other: `python -m tests.parts NAME=COMMAND...`. The first that fails ends it.
+"""The parts of `make test`, several at a time: `python -m tests.parts [--together N] NAME=COMMAND...`.
 
-At the end it prints how long each part took, and what was skipped and why; the same lines are left in out/tests.txt.
+What a part prints goes into out/tests/NAME.txt and is shown whole when the part has ended; after one that fails no other begins. At the
+end it prints how long each part took, and what was skipped and why; the same lines are left in out/tests.txt.
 """
 
 from __future__ import annotations
@@ -10,43 +11,69 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock
 
 from tests.conftest import SKIPPED
 
 OUT = Path(__file__).resolve().parents[1] / "out"
 
 
-def main(parts: list[str], out: Path = OUT) -> int:
-    """Run every part; the exit status of the one that failed, or 0."""
-    out.mkdir(exist_ok=True)
-    skipped = out / "skipped.txt"
-    skipped.unlink(missing_ok=True)
-    lines, status = [], 0
-    for name, _, command in (part.partition("=") for part in parts):
-        status, line = run(name, command, skipped)
-        lines.append(line)
+@dataclass
+class Run:
+    """What the parts of one run share."""
+
+    out: Path
+    failed: Event = field(default_factory=Event)
+    screen: Lock = field(default_factory=Lock)
+
+    @property
+    def skipped(self) -> Path:
+        """Where tests leave the reasons of those that were skipped."""
+        return self.out / "skipped.txt"
+
+    def part(self, part: str) -> tuple[int, str]:
+        """Run the part NAME=COMMAND, unless one has failed before: its exit status, and a line about it or none."""
+        name, _, command = part.partition("=")
+        if self.failed.is_set():
+            return 0, ""
+        begin, log = time.monotonic(), self.out / "tests" / f"{name}.txt"
+        print(f"{name} has begun; it prints into {log}", flush=True)
+        status, used = self._printed(command, log)
         if status:
-            break
-    text = "\n".join(["", "Minutes by part (processor minutes)", *lines, "", *skips(skipped)])
+            self.failed.set()
+        with self.screen:
+            print(f"--- {name}\n{log.read_text(encoding='utf-8', errors='replace')}", flush=True)
+        minutes = (time.monotonic() - begin) / 60
+        return status, f"  {name:24} {minutes:6.1f} ({used / 60:.1f}){'  FAILED' if status else ''}"
+
+    def _printed(self, command: str, log: Path) -> tuple[int, float]:
+        """Run a command that prints into a file: its exit status and its processor seconds, 0 where the system does not tell."""
+        with open(log, "wb") as file:
+            environment = {**os.environ, SKIPPED: str(self.skipped)}
+            process = subprocess.Popen(command, shell=True, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        if not hasattr(os, "wait4"):
+            return process.wait(), 0.0
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)  # so that subprocess does not wait for it too
+        return process.returncode, used.ru_utime + used.ru_stime
+
+
+def main(arguments: list[str], out: Path = OUT) -> int:
+    """Run every part; the exit status of the first in the list that failed, or 0."""
+    together, parts = (int(arguments[1]), arguments[2:]) if arguments[:1] == ["--together"] else (1, arguments)
+    (out / "tests").mkdir(parents=True, exist_ok=True)
+    run, begin = Run(out), time.monotonic()
+    run.skipped.unlink(missing_ok=True)
+    with ThreadPoolExecutor(together) as lanes:
+        ended = list(lanes.map(run.part, parts))
+    lines = [*filter(None, (line for _, line in ended)), f"  {'in all':24} {(time.monotonic() - begin) / 60:6.1f}"]
+    text = "\n".join(["", "Minutes by part (processor minutes)", *lines, "", *skips(run.skipped)])
     print(text, flush=True)
     (out / "tests.txt").write_text(text.lstrip() + "\n", encoding="utf-8")
-    return status
-
-
-def run(name: str, command: str, skipped: Path) -> tuple[int, str]:
-    """The exit status of a command, and a line about it; its tests add to the file `skipped`."""
-    print(f"--- {name}", flush=True)
-    begin, before = time.monotonic(), processor_seconds()
-    status = subprocess.run(command, shell=True, env={**os.environ, SKIPPED: str(skipped)}).returncode
-    minutes, used = (time.monotonic() - begin) / 60, (processor_seconds() - before) / 60
-    return status, f"  {name:24} {minutes:6.1f} ({used:.1f}){'  FAILED' if status else ''}"
-
-
-def processor_seconds() -> float:
-    """What the parts have used so far; 0 where the system does not tell."""
-    times = os.times()
-    return times.children_user + times.children_system
+    return next((status for status, _ in ended if status), 0)
 
 
 def skips(path: Path) -> list[str]:

@@ -151,8 +151,8 @@ def test_an_engine_that_never_stays_is_given_up(engine: LocalEngine, tmp_path: P
 
 
 def test_a_hanging_worker_is_ended_and_begun_again(engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_trainings, "LOST_SECONDS", 0.2)
-    monkeypatch.setattr(batch_trainings, "HEARTBEAT_LOST_SECONDS", 0.3)
+    monkeypatch.setattr(batch_trainings, "LOST_SECONDS", 2.0)
+    monkeypatch.setattr(batch_trainings, "HEARTBEAT_LOST_SECONDS", 3.0)
     todo = tasks(tmp_path, 1)
     engine.python = fake_python(tmp_path, "hanging")
     run(engine, todo)
