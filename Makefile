@@ -18,13 +18,13 @@ PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=t
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release lint types hooks locks clean
+.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
 .venv/.ready: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv || python3 -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[blender,dev,reference,video,view,depth,lpips]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[blender,dev,reference,video,view,depth,lpips,docs]'
 	touch $@
 
 $(KERNELS): .venv/.ready $(wildcard engine/training/cpu/*.c engine/training/cpu/*.h) engine/training/cpu/build.py
@@ -46,6 +46,10 @@ extension: setup kernels
 # Everything to publish, in dist/release; ARGS=--unreleased for a trial before the changelog names the version.
 release: setup kernels
 	$(BIN)/python -m tools.release $(ARGS)
+
+# The guide as a site, in dist/site; broken links fail.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 demo: setup
 	$(BIN)/python -m demo

@@ -1,11 +1,20 @@
-"""The documents name buttons and settings as Blender shows them."""
+"""The guide: it names buttons as Blender shows them, its commands are understood, and its site builds from what is here alone."""
 
 from __future__ import annotations
 
+import functools
 import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import tyro
+
+from engine.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,3 +36,71 @@ def test_labels_in_the_guides_are_those_of_the_interface(guide: Path) -> None:
 
 def test_labels_are_found_in_bold_text() -> None:
     assert labels("Press **Train** and **Run\nAgain**; **it is** **39.0**, **When it ends:** or **Blocks.**") == ["Train", "Run Again"]
+
+
+def commands(text: str) -> Iterator[str]:
+    """The lines of a guide's code blocks that call splatwright, without comments."""
+    for line in re.findall(r"^ *splatwright .*$", text, re.MULTILINE):
+        yield line.partition(" # ")[0].strip()
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_the_command_line_understands_every_command(guide: Path) -> None:
+    for command in commands(guide.read_text(encoding="utf-8")):
+        words = shlex.split(command.replace("*.blend", "a.blend"))[1:]
+        understood(main.with_preset(words))
+
+
+def understood(words: list[str]) -> None:
+    """Let tyro read the words of a command line, and do nothing about them."""
+    [verb] = [verb for verb in main.VERBS if verb.__name__.replace("_", "-") == words[0]]
+
+    @functools.wraps(verb)
+    def nothing(*_: object, **__: object) -> int:
+        return 0
+
+    assert tyro.cli(nothing, args=words[1:]) == 0
+
+
+def test_a_flag_that_is_not_there_is_noticed() -> None:
+    with pytest.raises(SystemExit):
+        understood(["train", "photos", "--no-such-flag"])
+
+
+class Links(HTMLParser):
+    """What a page loads by itself: scripts, style sheets, pictures, fonts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        source = values.get("src") or (values.get("href") if tag == "link" else "") or ""
+        if source and values.get("rel") not in ("canonical", "prev", "next"):
+            self.loaded.append(source)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("the guide") / "site"
+    build = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(ROOT / "mkdocs.yml"), "--site-dir", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr  # strict: broken links and pages without a place fail
+    return folder
+
+
+def test_the_site_loads_nothing_from_outside(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 15
+    for page in pages:
+        links = Links()
+        links.feed(page.read_text(encoding="utf-8"))
+        assert links.loaded and not [source for source in links.loaded if re.match(r"(https?:)?//", source)], page
+    assert not [path for path in site.rglob("*.css") if re.search(r"url\(['\"]?(https?:)?//", path.read_text(encoding="utf-8"))]
+
+
+def test_the_reference_is_generated_from_the_code(site: Path) -> None:
+    pages = {name: (site / "reference" / f"{name}.html").read_text(encoding="utf-8") for name in ("commands", "settings", "modules")}
+    assert all(verb.__name__.replace("_", "-") in pages["commands"] for verb in main.VERBS)
+    assert "--max-gaussians" in pages["settings"] and "read_splats" in pages["modules"]

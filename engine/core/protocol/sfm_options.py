@@ -14,12 +14,12 @@ Features = Literal["auto", "quick", "thorough"]
 
 @dataclass(frozen=True)
 class FrameOptions:
-    """How pictures are taken out of a video."""
+    """How frames are extracted from a video."""
 
-    count: int = setting(150, "Pictures", "how many pictures, evenly spread over the video; of each stretch the sharpest", 1, 100_000)
-    rate: float = setting(0.0, "Rate", "pictures a second instead of a count; 0: by count", 0, 1000)
-    size: int = setting(0, "Picture Size", "longest side in pixels; 0 keeps the video's", 0, 16_384)
-    keep_alike: bool = setting(False, "Keep Alike", "keep pictures that show nearly the same as the one before")
+    count: int = setting(150, "Frames", "how many frames, evenly spread over the video; of each stretch the sharpest", 1, 100_000)
+    rate: float = setting(0.0, "Rate", "frames a second instead of a count; 0: by count", 0, 1000)
+    size: int = setting(0, "Frame Size", "longest side in pixels; 0 keeps the video's", 0, 16_384)
+    keep_alike: bool = setting(False, "Keep Alike", "keep frames that show nearly the same as the one before")
 
     def validate(self) -> FrameOptions:
         """Return self, or raise UserError naming the first setting that is out of range."""
