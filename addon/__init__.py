@@ -25,6 +25,7 @@ MODULES = (
     "batch.command_line",
     "splats.linked_files",
     "ui.background",
+    "ui.guide",
 )
 
 

@@ -6,6 +6,8 @@ Blender's own packaging tool comes with the bpy wheel and runs without Blender.
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,10 +16,15 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+HELP = "help"
+NOT_NEEDED = ("assets/**/*.map", "assets/javascripts/lunr", "assets/javascripts/workers", "sitemap*", "404.html", "objects.inv")
+"""What pages on the disk have no use for."""
+
 
 def main() -> None:
-    """Fetch the wheels, build, validate; ends with the path of the zip."""
+    """Fetch the wheels, build the guide and the zip, validate; ends with the path of the zip."""
     fetch_wheels(REPOSITORY)
+    build_guide(REPOSITORY)
     archive = build(REPOSITORY, REPOSITORY / "dist")
     print(f"{archive.relative_to(REPOSITORY)}: {archive.stat().st_size / 1e6:.1f} MB")
 
@@ -34,6 +41,16 @@ def fetch_wheels(source: Path) -> None:
         if not wheel.exists():
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"]
             subprocess.run([*pip, "--dest", str(wheel.parent), _requirement(wheel.name)], check=True)
+
+
+def build_guide(source: Path) -> None:
+    """Make the pages of the guide that the extension brings along, in the folder help; CalledProcessError when one has a broken link."""
+    folder = source / HELP
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(source / "mkdocs.yml"), "--site-dir", str(folder)]
+    subprocess.run(command, check=True, env={**os.environ, "GUIDE_SEARCH": "false", "NO_MKDOCS_2_WARNING": "1"})
+    for pattern in NOT_NEEDED:
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def build(source: Path, output: Path, platform: str = "") -> Path:

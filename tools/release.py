@@ -24,7 +24,7 @@ PLATFORMS = {"windows-x64": "windows-x86_64", "windows-arm64": "windows-arm64", 
              "linux-x64": "linux-x86_64", "linux-arm64": "linux-arm64"}
 """Blender's names of platforms, and how the names of their kernels go on after `splat-`."""
 
-SHIPPED = ("__init__.py", "addon", "blender_manifest.toml", "engine", "wheels", "LICENSE")
+SHIPPED = ("__init__.py", "addon", "blender_manifest.toml", "engine", extension.HELP, "wheels", "LICENSE")
 KERNELS = Path("engine/training/cpu/lib")
 
 
@@ -52,6 +52,7 @@ def release(source: Path, output: Path, unreleased: bool = False, largest: int =
     version = extension.manifest(source)["version"]
     notes = changelog_section(source / "CHANGELOG.md", version, unreleased)
     extension.fetch_wheels(source)
+    extension.build_guide(source)
     if output.exists():
         shutil.rmtree(output)
     repository = output / "extensions"

@@ -12,6 +12,7 @@ from . import (
     estimates,
     export,
     former,
+    guide,
     install,
     instant,
     load,
@@ -26,7 +27,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
-            transforms, camera_path, engine, install, batch, former)
+            transforms, camera_path, engine, install, batch, guide, former)
 
 
 def register() -> None:

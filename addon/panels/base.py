@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..engines.status import EngineState, want_status
+from ..typed import Context, layout_of, untyped
 from ..ui.text import draw_sentence
 
 BUTTON_HEIGHT = 1.4
@@ -22,6 +23,14 @@ class SidebarPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Splats"
+
+    guide_page = ""
+    """what the question mark in the header opens; without one there is none"""
+
+    def draw_header_preset(self, context: Context) -> None:
+        """The question mark."""
+        if self.guide_page:
+            layout_of(untyped(self)).operator("splatwright.open_guide", text="", icon="QUESTION", emboss=False).page = self.guide_page
 
 
 def draw_status(layout: bpy.types.UILayout) -> None:

@@ -39,6 +39,7 @@ class SPLATWRIGHT_PT_batch(SidebarPanel, bpy.types.Panel):
     """Several captures and trainings in one go"""
 
     bl_label = "Batch"
+    guide_page = "batch"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:

@@ -13,6 +13,7 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
     """Capture images and cameras from the scene"""
 
     bl_label = "Capture"
+    guide_page = "first_splat"
 
     def draw(self, context: Context) -> None:
         layout, settings = layout_of(self), scene_settings(context.scene).capture

@@ -21,6 +21,7 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
     """What is wrong with the dataset, before time is spent on it"""
 
     bl_label = "Check"
+    guide_page = "trust"
     bl_parent_id = "SPLATWRIGHT_PT_train"
     bl_options = {"DEFAULT_CLOSED"}
 

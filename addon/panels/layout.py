@@ -25,6 +25,7 @@ class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):
     """Placing and cleaning the selected splat objects"""
 
     bl_label = "Layout"
+    guide_page = "layout_and_export"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:

@@ -28,6 +28,7 @@ class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
     """Cameras from photos and videos"""
 
     bl_label = "Photos"
+    guide_page = "photos"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:

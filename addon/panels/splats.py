@@ -20,6 +20,7 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
     """The active splat object, and files"""
 
     bl_label = "Splats"
+    guide_page = "splats_in_blender"
 
     def draw(self, context: Context) -> None:
         layout, active = layout_of(self), context.active_object

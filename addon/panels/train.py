@@ -29,6 +29,7 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
     """Train splats from images"""
 
     bl_label = "Train"
+    guide_page = "first_splat"
 
     def draw(self, context: Context) -> None:
         layout, job = layout_of(self), jobs.current(context.scene)

@@ -20,7 +20,7 @@ from tools import extension as packaging
 
 from .conftest import EXTENSION, REPOSITORY, module
 
-CONTENT = {"__init__.py", "addon", "blender_manifest.toml", "engine", "wheels", "LICENSE"}
+CONTENT = {"__init__.py", "addon", "blender_manifest.toml", "engine", "help", "wheels", "LICENSE"}
 
 
 @pytest.fixture(scope="module")
