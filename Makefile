@@ -129,13 +129,13 @@ bench-health: setup
 
 # Estimates of minutes, memory and disk beside whole trainings; ARGS='FOLDER --presets standard --backend cuda' for others.
 bench-estimate: setup
-	test -d out/dataset || $(BIN)/python -m demo capture
+	test -d out/sample || $(BIN)/python -m demo.capture sample out/sample
 	$(BIN)/python -m tests.bench.bench_estimate $(ARGS)
 
 # Our trainer against gsplat's on one card; ARGS='--steps 30000 --guides' for more.
 bench-gpu: setup
-	test -d out/dataset || $(BIN)/python -m demo capture
-	test -d out/thicket || $(BIN)/python -m demo.thicket out/thicket
+	test -d out/sample || $(BIN)/python -m demo.capture sample out/sample
+	test -d out/thicket || $(BIN)/python -m demo.capture thicket out/thicket
 	$(BIN)/python -m tests.bench.bench_gpu $(ARGS)
 
 # The full engine's packages with their versions and checksums, resolved anew.

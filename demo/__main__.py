@@ -1,7 +1,4 @@
-"""`make demo`: the whole way in one command, on the CPU. Ends with a PLY, pictures and one line of figures.
-
-`python -m demo capture` stops when the dataset is there.
-"""
+"""`make demo`: the whole way in one command, on the CPU. Ends with a PLY, pictures and one line of figures."""
 
 from __future__ import annotations
 
@@ -48,8 +45,6 @@ def main(out: Path = ROOT / "out") -> int:
         blender_steps.new_scene()
     with watch.stage("capture"), renders_logged(out / "blender.log", CAMERAS):
         blender_steps.capture(out / "dataset", CAMERAS)
-    if sys.argv[1:] == ["capture"]:
-        return 0
     with watch.stage("train"):
         outcome = blender_steps.train(out / "dataset", out / "jobs", STEPS)
     with watch.stage("place and export"):

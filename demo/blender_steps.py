@@ -14,7 +14,7 @@ import bpy
 from mathutils import Vector
 
 from demo import pictures
-from demo.sample_scene import build_sample_scene
+from demo.still_life import build_still_life
 from engine.core.datasets.read import read_dataset
 from engine.core.protocol.events import Event, Finished, Preview, Progress
 from engine.core.protocol.folder import JobFolder
@@ -40,7 +40,7 @@ class Outcome:
     gaussians: int
 
 
-def new_scene(build: Callable[[], list[bpy.types.Object]] = build_sample_scene) -> None:
+def new_scene(build: Callable[[], list[bpy.types.Object]] = build_still_life) -> None:
     """Build a scene and select what the capture rig turns around."""
     bpy.ops.wm.read_homefile(use_empty=True)
     objects = build()
@@ -107,7 +107,7 @@ def splat_object(job: str) -> bpy.types.Object | None:
 
 def place_and_export(splats: bpy.types.Object, path: Path) -> None:
     """Move, turn and scale the splats as an artist would, and write them where they stand now."""
-    splats.location = Vector((8.0, 0.0, 0.0))
+    splats.location = Vector((2.3, 0.0, 0.0))
     splats.rotation_euler = (0.0, 0.0, math.radians(60))
     splats.scale = (0.8, 0.8, 0.8)
     context.view_layer.update()
@@ -134,9 +134,9 @@ def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
     scene.collection.objects.link(camera)
     camera_data: Any = camera.data
-    camera_data.lens = 36
-    camera.location = (4.0, -11.5, 6.0)
-    camera.rotation_euler = (Vector((4.0, 0.0, 0.0)) - camera.location).to_track_quat("-Z", "Y").to_euler()
+    camera_data.lens = 42
+    camera.location = (1.3, -3.9, 2.0)
+    camera.rotation_euler = (Vector((1.15, 0.0, 0.2)) - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera
     extension("addon.splats.display").prepare_cycles(scene)
     scene.view_settings.view_transform = "Standard"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
+from mathutils import Vector
 
 context: Any = bpy.context  # the stubs call all of it optional
 
@@ -27,6 +28,24 @@ def material(target: bpy.types.Object, color: Callable, roughness: float = 0.8, 
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Metallic"].default_value = metallic
     tree.links.new(color(tree), shader.inputs["Base Color"])
+    data: Any = target.data
+    data.materials.append(made)
+
+
+def glass(target: bpy.types.Object, tint: tuple[float, float, float]) -> None:
+    """Give an object a surface of clear glass. Light falls through it straight: bent light would be noise at so few samples."""
+    made = bpy.data.materials.new(target.name)
+    made.use_nodes = True
+    tree: Any = made.node_tree
+    shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
+    for name, value in (("Base Color", (*tint, 1)), ("Roughness", 0.0), ("IOR", 1.45), ("Transmission Weight", 1.0)):
+        shader.inputs[name].default_value = value
+    clear, mix, path = (tree.nodes.new(kind) for kind in ("ShaderNodeBsdfTransparent", "ShaderNodeMixShader", "ShaderNodeLightPath"))
+    output = next(node for node in tree.nodes if node.type == "OUTPUT_MATERIAL")
+    tree.links.new(path.outputs["Is Shadow Ray"], mix.inputs["Fac"])
+    tree.links.new(shader.outputs["BSDF"], mix.inputs[1])
+    tree.links.new(clear.outputs["BSDF"], mix.inputs[2])
+    tree.links.new(mix.outputs["Shader"], output.inputs["Surface"])
     data: Any = target.data
     data.materials.append(made)
 
@@ -90,6 +109,72 @@ def brick(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     return node.outputs["Color"]
 
 
+def wood(tree: bpy.types.NodeTree, dark: tuple = (0.16, 0.07, 0.03), light: tuple = (0.5, 0.28, 0.13)) -> bpy.types.NodeSocket:
+    """Grain along one direction, in planks."""
+    stretch: Any = tree.nodes.new("ShaderNodeMapping")
+    stretch.inputs["Scale"].default_value = (1.5, 16.0, 1.0)
+    tree.links.new(coordinates(tree), stretch.inputs["Vector"])
+    grain: Any = tree.nodes.new("ShaderNodeTexNoise")
+    grain.inputs["Scale"].default_value, grain.inputs["Detail"].default_value = 3.0, 8.0
+    tree.links.new(stretch.outputs["Vector"], grain.inputs["Vector"])
+    ramp: Any = tree.nodes.new("ShaderNodeValToRGB")
+    ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.35, 0.65
+    ramp.color_ramp.elements[0].color, ramp.color_ramp.elements[1].color = (*dark, 1), (*light, 1)
+    tree.links.new(grain.outputs[0], ramp.inputs["Fac"])
+    planks: Any = tree.nodes.new("ShaderNodeTexBrick")
+    planks.inputs["Scale"].default_value, planks.inputs["Mortar Size"].default_value = 1.0, 0.004
+    planks.inputs["Brick Width"].default_value, planks.inputs["Row Height"].default_value = 2.0, 0.2
+    planks.inputs["Color1"].default_value, planks.inputs["Color2"].default_value = (0.62, 0.62, 0.62, 1), (0.42, 0.42, 0.42, 1)
+    planks.inputs["Mortar"].default_value = (0.1, 0.1, 0.1, 1)
+    tree.links.new(coordinates(tree), planks.inputs["Vector"])
+    return mixed(tree, ramp.outputs["Color"], planks.outputs["Color"])
+
+
+def gradient(tree: bpy.types.NodeTree, foot: tuple, top: tuple, spots: float = 0.0) -> bpy.types.NodeSocket:
+    """One colour at the foot, another at the top, broken by spots of so much strength."""
+    split: Any = tree.nodes.new("ShaderNodeSeparateXYZ")
+    tree.links.new(coordinates(tree), split.inputs[0])
+    noise: Any = tree.nodes.new("ShaderNodeTexNoise")
+    noise.inputs["Scale"].default_value, noise.inputs["Detail"].default_value = 9.0, 5.0
+    tree.links.new(coordinates(tree), noise.inputs["Vector"])
+    moved: Any = tree.nodes.new("ShaderNodeMath")
+    moved.operation = "MULTIPLY_ADD"
+    moved.inputs[1].default_value = spots
+    tree.links.new(noise.outputs[0], moved.inputs[0])
+    tree.links.new(split.outputs["Z"], moved.inputs[2])
+    ramp: Any = tree.nodes.new("ShaderNodeValToRGB")
+    ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.25 + spots / 2, 0.75 + spots / 2
+    ramp.color_ramp.elements[0].color, ramp.color_ramp.elements[1].color = (*foot, 1), (*top, 1)
+    tree.links.new(moved.outputs[0], ramp.inputs["Fac"])
+    return ramp.outputs["Color"]
+
+
+def window_light(toward: tuple[float, float, float]) -> None:
+    """A large soft lamp, warm, from one side, a cool weak one from the other, and a dim room around them."""
+    _lamp("Window", toward, (-3.2, -2.2, 3.6), 320.0, (1.0, 0.9, 0.76))
+    _lamp("Fill", toward, (3.4, 2.6, 2.2), 70.0, (0.75, 0.85, 1.0))
+    sky((0.62, 0.72, 0.9), 0.4)
+
+
+def _lamp(name: str, toward: tuple[float, float, float], place: tuple[float, float, float], energy: float, color: tuple) -> None:
+    lamp: Any = bpy.data.lights.new(name, "AREA")
+    lamp.energy, lamp.size, lamp.color = energy, 2.6, color
+    made = bpy.data.objects.new(name, lamp)
+    made.location = place
+    made.rotation_euler = (Vector(toward) - made.location).to_track_quat("-Z", "Y").to_euler()
+    context.collection.objects.link(made)
+
+
+def sky(color: tuple[float, float, float], strength: float) -> None:
+    """The world in one colour, which lights the shadows."""
+    world: Any = bpy.data.worlds.new("World")
+    world.use_nodes = True
+    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (*color, 1)
+    background.inputs["Strength"].default_value = strength
+    context.scene.world = world
+
+
 def sunlight() -> None:
     """A sun, and a blue sky that lights the shadows."""
     sun: Any = bpy.data.lights.new("Sun", "SUN")
@@ -97,12 +182,7 @@ def sunlight() -> None:
     lamp = bpy.data.objects.new("Sun", sun)
     lamp.rotation_euler = (0.6, 0.2, 0.8)
     context.collection.objects.link(lamp)
-    world: Any = bpy.data.worlds.new("World")
-    world.use_nodes = True
-    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-    background.inputs["Color"].default_value = (0.55, 0.7, 0.9, 1)
-    background.inputs["Strength"].default_value = 0.6
-    context.scene.world = world
+    sky((0.55, 0.7, 0.9), 0.6)
 
 
 def plain_render(samples: int, bounces: int, side: int) -> None:
@@ -113,6 +193,7 @@ def plain_render(samples: int, bounces: int, side: int) -> None:
     scene.cycles.samples = samples
     scene.cycles.max_bounces = bounces
     scene.cycles.use_denoising = False
+    scene.cycles.caustics_reflective = scene.cycles.caustics_refractive = False
     scene.render.film_transparent = True
     scene.render.resolution_x = scene.render.resolution_y = side
     scene.render.resolution_percentage = 100

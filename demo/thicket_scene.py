@@ -9,12 +9,9 @@ import bpy
 import numpy as np
 
 from demo.materials import checker, fine_lines, marble, material, mixed, named, plain_render, sunlight
-
-context: Any = bpy.context  # the stubs call all of it optional
+from demo.meshes import Lines, leaves, mesh, wires
 
 GREENS = ((0.03, 0.12, 0.02), (0.35, 0.5, 0.08))
-Lines = list[np.ndarray]
-"""Polylines, [points, 3] each."""
 
 
 def build_thicket() -> list[bpy.types.Object]:
@@ -40,12 +37,12 @@ def _tree(rng: np.random.Generator) -> list[bpy.types.Object]:
     _grow(lines, rng, np.array([-0.5, 0.5, 0.0]), np.array([0.05, 0.0, 1.0]), 0.7, 4)
     forks = {tuple(line[0]) for line in lines}
     tips = np.array([line[-1] for line in lines if tuple(line[-1]) not in forks])
-    wood = _wires("Branches", lines, 0.014)
+    wood = wires("Branches", lines, 0.014)
     material(wood, lambda tree: marble(tree, (0.1, 0.05, 0.02), (0.4, 0.25, 0.12), 12.0))
     places = np.repeat(tips, 9, axis=0) + rng.normal(0, 0.07, (9 * len(tips), 3))
-    leaves = _leaves("Tree leaves", places, rng, 0.09)
-    material(leaves, lambda tree: marble(tree, (0.05, 0.16, 0.02), (0.55, 0.45, 0.06), 14.0), roughness=0.45)
-    return [wood, leaves]
+    foliage = leaves("Tree leaves", places, rng, 0.09)
+    material(foliage, lambda tree: marble(tree, (0.05, 0.16, 0.02), (0.55, 0.45, 0.06), 14.0), roughness=0.45)
+    return [wood, foliage]
 
 
 def _grow(lines: Lines, rng: np.random.Generator, start: np.ndarray, direction: np.ndarray, length: float, forks: int) -> None:
@@ -65,23 +62,10 @@ def _bushes(rng: np.random.Generator) -> list[bpy.types.Object]:
         directions = rng.normal(size=(900, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         places = directions * radius * rng.uniform(0.55, 1.0, (900, 1)) * [1, 1, 0.85] + [x, y, 0.9 * radius]
-        bush = _leaves(f"Bush {len(made)}", places, rng, 0.075)
+        bush = leaves(f"Bush {len(made)}", places, rng, 0.075)
         material(bush, lambda tree, dark=dark, light=light: marble(tree, dark, light, 10.0), roughness=0.4)
         made.append(bush)
     return made
-
-
-def _leaves(name: str, places: np.ndarray, rng: np.random.Generator, size: float) -> bpy.types.Object:
-    """Folded diamonds at places [N, 3], turned every way."""
-    outline = np.array([[0, -0.5, 0], [0.25, 0, 0.06], [0, 0.6, 0], [-0.25, 0, 0.06]])  # folded along the middle
-    along = rng.normal(size=(len(places), 3))
-    across = np.cross(along, rng.normal(size=(len(places), 3)))
-    along, across = (axis / np.linalg.norm(axis, axis=1, keepdims=True) for axis in (along, across))
-    frames = np.stack([across, along, np.cross(across, along)], axis=1)  # [N, 3, 3], rows are axes
-    corners = places[:, None] + size * rng.uniform(0.7, 1.3, (len(places), 1, 1)) * np.einsum("kj,nji->nki", outline, frames)
-    first = 4 * np.arange(len(places))[:, None]
-    faces = np.concatenate([first + np.array(face) for face in ([0, 1, 2], [0, 2, 3])])
-    return _mesh(name, corners.reshape(-1, 3), faces)
 
 
 def _grass(rng: np.random.Generator) -> None:
@@ -96,7 +80,7 @@ def _grass(rng: np.random.Generator) -> None:
     corners = np.stack([foot - side, foot + side, middle + 0.7 * side, middle - 0.7 * side, foot + up + lean], axis=1)
     first = 5 * np.arange(count)[:, None]
     faces = np.concatenate([first + np.array(face) for face in ([0, 1, 2], [0, 2, 3], [3, 2, 4])])
-    grass = _mesh("Grass", corners.reshape(-1, 3), faces)
+    grass = mesh("Grass", corners.reshape(-1, 3), faces)
     material(grass, lambda tree: marble(tree, *GREENS, 30.0), roughness=0.5)
 
 
@@ -110,9 +94,9 @@ def _fence() -> list[bpy.types.Object]:
             z = np.clip((x - start), 0, height)
             if x[1] > x[0]:
                 lines.append(np.stack([left + right - x if mirrored else x, np.full(2, -1.3), z + 0.1], axis=1))
-    wire = _wires("Fence", lines, 0.005)
+    wire = wires("Fence", lines, 0.005)
     material(wire, lambda tree: marble(tree, (0.5, 0.5, 0.52), (0.75, 0.75, 0.78), 40.0), roughness=0.3, metallic=1.0)
-    posts = _wires("Posts", [np.array([[x, -1.3, 0], [x, -1.3, 1.05]]) for x in (left, right)], 0.03)
+    posts = wires("Posts", [np.array([[x, -1.3, 0], [x, -1.3, 1.05]]) for x in (left, right)], 0.03)
     material(posts, lambda tree: marble(tree, (0.3, 0.18, 0.1), (0.6, 0.42, 0.25), 15.0))
     return [wire, posts]
 
@@ -129,7 +113,7 @@ def _wheel() -> list[bpy.types.Object]:
     angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     rim = radius * np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)
     hub = 0.04 * np.stack([np.cos(angles + 1.2), np.sin(angles + 1.2), np.where(np.arange(28) % 2, 1.2, -1.2)], axis=1)
-    spokes = _wires("Spokes", [centre + np.stack([a, b]) @ turn.T for a, b in zip(hub, rim, strict=True)], 0.004)
+    spokes = wires("Spokes", [centre + np.stack([a, b]) @ turn.T for a, b in zip(hub, rim, strict=True)], 0.004)
     material(spokes, lambda tree: marble(tree, (0.6, 0.6, 0.6), (0.85, 0.85, 0.85), 30.0), roughness=0.2, metallic=1.0)
     return [tyre, spokes]
 
@@ -158,27 +142,3 @@ def _puddle() -> bpy.types.Object:
     puddle = named("Puddle")
     material(puddle, lambda tree: marble(tree, (0.01, 0.015, 0.02), (0.03, 0.03, 0.03), 3.0), roughness=0.02)
     return puddle
-
-
-def _mesh(name: str, corners: np.ndarray, faces: np.ndarray) -> bpy.types.Object:
-    """An object of corners [V, 3] and triangles [F, 3]."""
-    mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata(corners.tolist(), [], faces.tolist())
-    return _linked(name, mesh)
-
-
-def _wires(name: str, lines: Lines, radius: float) -> bpy.types.Object:
-    """Round wires along polylines."""
-    curve = bpy.data.curves.new(name, "CURVE")
-    curve.dimensions, curve.bevel_depth, curve.bevel_resolution = "3D", radius, 2
-    for line in lines:
-        spline = curve.splines.new("POLY")
-        spline.points.add(len(line) - 1)
-        spline.points.foreach_set("co", np.concatenate([line, np.ones((len(line), 1))], axis=1).ravel().astype(np.float32))
-    return _linked(name, curve)
-
-
-def _linked(name: str, data: bpy.types.ID) -> bpy.types.Object:
-    made = bpy.data.objects.new(name, data)
-    context.collection.objects.link(made)
-    return made

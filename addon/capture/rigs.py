@@ -23,22 +23,22 @@ def orbit(count: int, elevation: float) -> np.ndarray:
 
 
 def looking_in(points: np.ndarray, directions: np.ndarray, slope_x: float, slope_y: float, margin: float = 1.0) -> np.ndarray:
-    """camera_to_world [N, 4, 4]: cameras in all `directions` from the middle of `points` [P, 3], all at one distance.
+    """camera_to_world [N, 4, 4]: cameras in all `directions` [N, 3] from the middle of `points` [P, 3], each as near as it can be.
 
-    At margin 1 the distance is the smallest from which every camera sees every point; the slopes are the tangents of
-    half the field of view.
+    At margin 1 the distance is the smallest from which the camera sees every point; the slopes are the tangents of half the field
+    of view.
     """
     center = (points.min(axis=0) + points.max(axis=0)) / 2
     views = np.stack([look_at(direction, np.zeros(3)) for direction in directions])
-    distance = margin * _fitting_distance((points - center) @ views[:, :3, :3], slope_x, slope_y)
-    views[:, :3, 3] = center + distance * directions
+    distances = margin * _fitting_distances((points - center) @ views[:, :3, :3], slope_x, slope_y)
+    views[:, :3, 3] = center + distances[:, None] * directions
     return views
 
 
-def _fitting_distance(local: np.ndarray, slope_x: float, slope_y: float) -> float:
-    """`local` [N, P, 3]: the points as each camera sees them from the middle."""
+def _fitting_distances(local: np.ndarray, slope_x: float, slope_y: float) -> np.ndarray:
+    """[N] of `local` [N, P, 3]: the points as each camera sees them from the middle."""
     needed = local[..., 2] + np.maximum(np.abs(local[..., 0]) / slope_x, np.abs(local[..., 1]) / slope_y)
-    return max(float(needed.max()), 1e-3)
+    return np.maximum(needed.max(axis=1), 1e-3)
 
 
 def _directions(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:

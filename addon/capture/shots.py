@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Vector
+from mathutils import Matrix
 
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
 from ..cameras import camera_from_blender, check_camera, image_size
 from ..typed import Context, camera_data, owner_of, shown_by
 from . import rigs
+from .outline import outline
 from .request import CaptureRequest
 
 RIG_CAMERA = "Splatwright Rig"
@@ -79,10 +80,10 @@ def animated_camera(context: Context) -> bpy.types.Object:
 
 
 def selected_corners(context: Context) -> np.ndarray:
-    """Box corners [N, 3] of the evaluated geometry of the selected objects, their children and their instances."""
+    """Points [N, 3] that enclose the evaluated geometry of the selected objects, their children and their instances."""
     chosen = {child for item in context.selected_objects for child in (item, *item.children_recursive)}
     corners = [corner for instance in context.evaluated_depsgraph_get().object_instances
-               if _belongs_to(instance, chosen) for corner in _corners(instance)]
+               if _belongs_to(instance, chosen) for corner in outline(instance)]
     if not corners:
         raise UserError("Nothing to look at is selected.", "Select the objects that the generated cameras shall surround.")
     return np.array(corners)
@@ -95,9 +96,9 @@ def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.n
     slopes = width / view.fl_x / 2, height / view.fl_y / 2
     directions = (rigs.dome if request.source == "DOME" else rigs.orbit)(request.count, request.elevation)
     matrices = rigs.looking_in(corners, directions, *slopes, request.margin)
-    distance = float(np.linalg.norm(matrices[0, :3, 3] - corners.mean(axis=0)))
+    distances = np.linalg.norm(matrices[:, :3, 3] - corners.mean(axis=0), axis=1)
     lens = camera_data(camera)
-    lens.clip_start, lens.clip_end = min(lens.clip_start, distance / 100), max(lens.clip_end, 4 * distance)
+    lens.clip_start, lens.clip_end = min(lens.clip_start, float(distances.min()) / 100), max(lens.clip_end, 4 * float(distances.max()))
     return matrices
 
 
@@ -114,10 +115,6 @@ def _checked(shots: list[Shot]) -> list[Shot]:
 
 def _belongs_to(instance: bpy.types.DepsgraphObjectInstance, chosen: set[bpy.types.Object]) -> bool:
     return owner_of(instance) in chosen and shown_by(instance).type not in ("CAMERA", "LIGHT", "EMPTY")
-
-
-def _corners(instance: bpy.types.DepsgraphObjectInstance) -> list[Sequence[float]]:
-    return [(instance.matrix_world @ Vector(corner))[:] for corner in shown_by(instance).bound_box]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from engine.jobs.local_engine import LocalEngine
 from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-USUAL = (ROOT / "out" / "dataset", DATA / "banana", DATA / "snowmiku")
+USUAL = (ROOT / "out" / "sample", DATA / "banana", DATA / "snowmiku")
 ALLOWED = 0.25
 """Relative error of minutes and memory beyond which the benchmark fails."""
 
@@ -59,8 +59,7 @@ def compared(spec: JobSpec, preset: str) -> list[float]:
         took = trained(engine, spec)
         after, _ = estimated(engine, spec)
     seconds, memory = (before.seconds + after.seconds) / 2, (before.memory + after.memory) / 2
-    name = "demo" if spec.dataset.name == "dataset" else spec.dataset.name
-    print(f"| {name} | {preset} | {before.seconds:.0f}, {after.seconds:.0f} | {took.seconds:.0f} | {memory / 1e6:.0f} MB "
+    print(f"| {spec.dataset.name} | {preset} | {before.seconds:.0f}, {after.seconds:.0f} | {took.seconds:.0f} | {memory / 1e6:.0f} MB "
           f"| {took.memory / 1e6:.0f} MB | {before.disk / 1e6:.0f} MB | {took.disk / 1e6:.0f} MB | {probe:.1f} s |", flush=True)
     return [abs(seconds / took.seconds - 1), abs(memory / took.memory - 1)]
 

@@ -41,8 +41,8 @@ from tests.data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = {
-    "demo": (ROOT / "out" / "dataset", "python -m demo capture"),
-    "thicket": (ROOT / "out" / "thicket", "python -m demo.thicket out/thicket"),
+    "sample": (ROOT / "out" / "sample", "python -m demo.capture sample out/sample"),
+    "thicket": (ROOT / "out" / "thicket", "python -m demo.capture thicket out/thicket"),
     "snowmiku": (DATA / "snowmiku", ""),
 }
 """Where the scenes lie, and the command that makes one."""

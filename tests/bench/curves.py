@@ -43,11 +43,11 @@ PROTOTYPE: dict[PresetName, dict[str, float]] = {
 
 
 def scenes() -> dict[str, Path]:
-    """The datasets that are there; the demonstration's is rendered when it is missing."""
-    demo, photos = ROOT / "out" / "dataset", DATA / "snowmiku"
-    if not (demo / "transforms.json").exists():
-        subprocess.run([sys.executable, "-m", "demo", "capture"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return {"demo scene": demo} | ({"snowmiku": photos} if photos.exists() else {})
+    """The datasets that are there; the sample scene is rendered when it is missing."""
+    sample, photos = ROOT / "out" / "sample", DATA / "snowmiku"
+    if not (sample / "transforms.json").exists():
+        subprocess.run([sys.executable, "-m", "demo.capture", "sample", str(sample)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return {"sample scene": sample} | ({"snowmiku": photos} if photos.exists() else {})
 
 
 def square_copy(source: Path, folder: Path) -> Path:

@@ -9,21 +9,23 @@ import numpy as np
 import pytest
 
 from demo.sample_scene import build_sample_scene
+from demo.still_life import build_still_life
 from demo.thicket_scene import build_thicket
 from tests.untyped import bpy
 
 from .capture.capturing import capture, pixels
 
 
-@pytest.mark.parametrize("build", [build_sample_scene, build_thicket])
+@pytest.mark.parametrize("build", [build_sample_scene, build_still_life, build_thicket])
 def test_a_scene_is_seen_from_all_around(fresh_scene: bpy.types.Scene, tmp_path: Path, build: Callable[[], list[bpy.types.Object]]) -> None:
     bpy.ops.object.select_all(action="DESELECT")
     for made in build():
         made.select_set(True)
-    dataset = capture(tmp_path, source="DOME", count=3, resolution=64, samples=2, margin=0.8, depth=True, normals=True, points=300)
+    dataset = capture(tmp_path, source="DOME", count=3, resolution=64, samples=2, depth=True, normals=True, points=300)
     for view in dataset.views:
         covered = pixels(view.image)[..., 3] > 128
         assert 0.15 < covered.mean() < 0.9
+        assert max(np.ptp(np.nonzero(covered.any(axis=axis))[0]) for axis in (0, 1)) > 0.6 * 64, "it fills the image"
         depth, normals = np.load(view.depth), np.load(view.normals).astype(np.float32)
         assert ((depth > 0) & covered).sum() > 0.9 * covered.sum()
         assert (np.linalg.norm(normals, axis=2)[covered] > 0.5).mean() > 0.8

@@ -17,7 +17,7 @@ from tests.data import real
 from .planting import only, repaint, sound_dataset, tinted, with_camera
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE_SCENE = ROOT / "out" / "dataset"
+SAMPLE_SCENE = ROOT / "out" / "sample"
 
 
 @pytest.fixture

@@ -171,3 +171,15 @@ def test_defaults_are_those_of_the_request(fresh_scene: bpy.types.Scene, tmp_pat
     settings.directory = str(tmp_path)
     made, expected = vars(settings.to_request()), vars(request(tmp_path))
     assert made.pop("cameras") == expected.pop("cameras") and made == pytest.approx(expected)
+
+
+def test_curves_and_texts_count_by_the_meshes_that_are_drawn(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Blender lists a curve beside its mesh, with a box two metres wide whatever its size."""
+    bpy.ops.curve.primitive_bezier_circle_add(radius=0.1, location=(3, 0, 0))
+    bpy.context.object.data.bevel_depth = 0.02
+    bpy.ops.object.text_add(radius=0.1, location=(3.1, 0, 0))
+    for item in bpy.data.objects:
+        item.select_set(True)
+    for view in capture(tmp_path, source="ORBIT", count=3, resolution=64, samples=1).views:
+        covered = pixels(view.image)[..., 3] > 0
+        assert max(np.ptp(np.nonzero(covered.any(axis=axis))[0]) for axis in (0, 1)) > 0.6 * min(covered.shape)
