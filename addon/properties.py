@@ -202,6 +202,10 @@ class SceneSettings(bpy.types.PropertyGroup):
         description="The dataset that was captured last",
     )
     job: StringProperty(name="Training", description="The training that the Train panel shows")
+    bounces_before: IntVectorProperty(
+        name="Bounces Before", size=2, default=(-1, -1),
+        description="Transparent bounces of Cycles, most and least, before splats first came into the scene",
+    )
     imported_job: StringProperty(name="Imported Training", description="The training whose result was brought into this scene")
 
 

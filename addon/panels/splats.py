@@ -6,10 +6,10 @@ import bpy
 
 from ..operators.load import SPLATWRIGHT_OT_load_splats
 from ..properties import SplatSettings
-from ..splats.display import TRANSPARENT_BOUNCES
+from ..splats import renders
 from ..splats.from_mesh import is_mesh_of_splats
 from ..splats.splat_object import is_splat_object
-from ..typed import Context, classes_factory, current_context, cycles, layout_of, point_cloud, splat_settings
+from ..typed import Context, classes_factory, current_context, cycles, layout_of, point_cloud, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from ..viewport import failure
 from .base import SidebarPanel
@@ -80,11 +80,15 @@ def _draw_display(layout: bpy.types.UILayout, settings: SplatSettings) -> None:
 
 
 def _draw_render(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
-    """Blender's usual 8 transparent bounces end rays within dense splats."""
-    bounces = cycles(scene).transparent_max_bounces if scene.render.engine == "CYCLES" else TRANSPARENT_BOUNCES
-    if bounces < TRANSPARENT_BOUNCES:
-        draw_sentence(layout, f"Renders get dark spots: rays pass {bounces} splats at most.", "INFO")
+    """How many splats the rays of Cycles pass."""
+    bounces = cycles(scene).transparent_max_bounces if scene.render.engine == "CYCLES" else 0
+    if renders.ends_rays_early(scene):
+        draw_sentence(layout, f"Renders get dark spots: rays pass {bounces} splats at most.", "ERROR", alert=True)
         layout.operator("splatwright.prepare_cycles", icon="RENDER_STILL")
+    elif renders.is_raised(scene):
+        before = scene_settings(scene).bounces_before[0]
+        draw_sentence(layout, f"Transparent bounces were raised from {before} to {bounces}: fewer leave dark spots.", "INFO")
+        layout.operator("splatwright.restore_bounces", icon="LOOP_BACK")
 
 
 def _harmonics(active: bpy.types.Object) -> str:

@@ -12,13 +12,10 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..typed import current_context, cycles, point_cloud, splat_settings, untyped
-from . import material, thinning
+from ..typed import current_context, point_cloud, splat_settings, untyped
+from . import material, renders, thinning
 from .attributes import Layer, read_layer, write_layers
 from .crop_nodes import follow_material
-
-TRANSPARENT_BOUNCES = 256
-"""How many splats a ray may pass; fewer leave dark spots where many overlap."""
 
 EEVEE_SPREAD = 2**0.5
 """EEVEE draws the spheres of points as squares that stand on a corner: only larger ones hold the circle."""
@@ -93,12 +90,11 @@ def turns(points: bpy.types.PointCloud) -> np.ndarray:
 
 
 def prepare_cycles(scene: bpy.types.Scene) -> None:
-    """Render with Cycles, with rays that pass as many splats as overlap in a dense object, none of them ended early by chance (noise)."""
+    """Render with Cycles, with rays that pass as many splats as overlap."""
     if scene.render.engine != "CYCLES":
         scene.render.engine = "CYCLES"  # pyright: ignore[reportAttributeAccessIssue]  # an add-on brings it
         _engine_changed()
-    cycles(scene).transparent_max_bounces = max(cycles(scene).transparent_max_bounces, TRANSPARENT_BOUNCES)
-    cycles(scene).min_transparent_bounces = cycles(scene).transparent_max_bounces
+    renders.raise_bounces(scene)
 
 
 def _is_eevee(scene: bpy.types.Scene) -> bool:
@@ -106,10 +102,12 @@ def _is_eevee(scene: bpy.types.Scene) -> bool:
 
 
 def _engine_changed() -> None:
-    for target in current_context().scene.objects:
+    scene = current_context().scene
+    for target in scene.objects:
         is_points = splat_settings(target).is_splat and target.type == "POINTCLOUD"
         if is_points and target.library is None and point_cloud(target).library is None:
             show(target)
+            renders.prepare_once(scene)
 
 
 def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians, drawable
 from ..typed import current_context, point_cloud, splat_settings, untyped
-from . import display
+from . import display, renders
 from .attributes import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
 from .thinning import all_splats
 
@@ -69,6 +69,8 @@ def creation_steps(
     (collection or current_context().scene.collection).objects.link(made)
     with display.shown_once(made):
         splat_settings(made).is_splat, splat_settings(made).antialiased = True, antialiased
+    if not display.draws_natively():
+        renders.prepare_once(current_context().scene)
     return made
 
 

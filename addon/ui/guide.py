@@ -14,7 +14,7 @@ OPERATORS = {
     "trust": ("check_dataset", "*estimate", "show_contact_sheet", "*_images", "relight", "*_coverage", "suggest_cameras", "apply_settings"),
     "batch": ("*batch*",),
     "remote": ("*remote*", "test_connection"),
-    "splats_in_blender": ("prepare_cycles", "upgrade_to_native"),
+    "splats_in_blender": ("prepare_cycles", "restore_bounces", "upgrade_to_native"),
     "troubleshooting": ("check_engine", "*self_check", "*engine", "open_job_folder", "open_install_log"),
     "layout_and_export": ("*",),
 }

@@ -232,6 +232,15 @@ def test_cycles_is_prepared_for_splats() -> None:
     assert "prepare_cycles" not in drawn("splats").operators
 
 
+def test_raised_bounces_are_told_with_a_way_back(fresh_scene: bpy.types.Scene) -> None:
+    if module("addon.splats.display").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    bpy.context.scene.render.engine, bpy.context.scene.cycles.transparent_max_bounces = "CYCLES", 8
+    bpy.context.view_layer.objects.active = module("addon.splats.splat_object").create_splat_object("Splats", ball(100))
+    layout = drawn("splats")
+    assert "raised from 8 to 256" in layout.text and "restore_bounces" in layout.operators
+
+
 def test_splats_that_cannot_be_drawn_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     viewport = module("addon.viewport")
     if viewport.running is None:

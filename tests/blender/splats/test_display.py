@@ -223,3 +223,43 @@ def attributes_before(node: bpy.types.Node) -> set[str]:
     """Names of the attributes that flow into a node."""
     own = {node.attribute_name} if node.type == "ATTRIBUTE" and node.attribute_type == "GEOMETRY" else set()
     return own.union(*(attributes_before(link.from_node) for socket in node.inputs for link in socket.links))
+
+
+def solid_block() -> Any:
+    """Many faint Gaussians behind each other: where rays end early it turns black."""
+    ball = colored_ball(1500)
+    return changed(ball, opacities=np.full_like(ball.opacities, -1.0), scales=ball.scales + 0.5)
+
+
+def test_the_first_render_needs_no_setting(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """With Cycles' own 8 bounces it would be far darker."""
+    display = module("addon.splats.display")
+    if display.draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    fresh_scene.render.engine = "CYCLES"
+    settings = fresh_scene.cycles
+    before = settings.transparent_max_bounces, settings.min_transparent_bounces
+    show(solid_block())
+    camera(fresh_scene)
+    first = render(fresh_scene, tmp_path)
+    display.prepare_cycles(fresh_scene)
+    prepared = render(fresh_scene, tmp_path)
+    assert bpy.ops.splatwright.restore_bounces() == {"FINISHED"}
+    assert (settings.transparent_max_bounces, settings.min_transparent_bounces) == before
+    unprepared = render(fresh_scene, tmp_path)
+    psnr = [10 * np.log10(1 / max(1e-9, float(np.square(image - prepared).mean()))) for image in (first, unprepared)]
+    assert psnr[0] > 60 and psnr[1] < 30
+
+
+def test_bounces_are_raised_once_and_only_where_cycles_renders(fresh_scene: bpy.types.Scene) -> None:
+    if module("addon.splats.display").draws_natively():
+        pytest.skip("this Blender draws splats itself")
+    fresh_scene.render.engine, fresh_scene.cycles.transparent_max_bounces = "BLENDER_WORKBENCH", 8
+    show(colored_ball(20))
+    assert fresh_scene.cycles.transparent_max_bounces == 8 and not bpy.ops.splatwright.restore_bounces.poll()
+    fresh_scene.render.engine = "CYCLES"
+    show(colored_ball(20))
+    assert fresh_scene.cycles.transparent_max_bounces == 256 and tuple(fresh_scene.splatwright.bounces_before)[0] == 8
+    fresh_scene.cycles.transparent_max_bounces = 12
+    show(colored_ball(20))
+    assert fresh_scene.cycles.transparent_max_bounces == 12, "who lowers them has a reason"
