@@ -259,7 +259,7 @@ def test_bounces_are_raised_once_and_only_where_cycles_renders(fresh_scene: bpy.
     assert fresh_scene.cycles.transparent_max_bounces == 8 and not bpy.ops.splatwright.restore_bounces.poll()
     fresh_scene.render.engine = "CYCLES"
     show(colored_ball(20))
-    assert fresh_scene.cycles.transparent_max_bounces == 256 and tuple(fresh_scene.splatwright.bounces_before)[0] == 8
+    assert fresh_scene.cycles.transparent_max_bounces == 256 and fresh_scene.splatwright.bounces_before[0] == 8
     fresh_scene.cycles.transparent_max_bounces = 12
     show(colored_ball(20))
     assert fresh_scene.cycles.transparent_max_bounces == 12, "who lowers them has a reason"
