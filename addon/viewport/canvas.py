@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +31,11 @@ class Eye:
     projection: np.ndarray  # [4, 4]
     width: int
     height: int
+
+    @property
+    def key(self) -> Hashable:
+        """The same for eyes that see the same."""
+        return self.view.tobytes(), self.projection.tobytes(), self.width, self.height
 
     @property
     def perspective(self) -> bool:

@@ -37,9 +37,9 @@ class Block:
     means: np.ndarray  # [N, 3] float32, for sorting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cloud:
-    """All Gaussians that can be drawn together."""
+    """All Gaussians that can be drawn together; each is equal to itself alone."""
 
     keys: tuple[Hashable, ...]
     blocks: tuple[Block, ...]  # one for each source

@@ -27,12 +27,18 @@ class Viewport:
         self.order: Order | None = None
         self._entries: gpu.types.GPUTexture | None = None
         self._canvas: Canvas | None = None
+        self._painted: tuple[Hashable, ...] = ()
 
     def canvas(self, eye: Eye) -> Canvas:
         """The canvas of the region's size, made anew when that has changed."""
         if self._canvas is None or self._canvas.size != (eye.width, eye.height):
-            self._canvas = Canvas(eye.width, eye.height)
+            self._canvas, self._painted = Canvas(eye.width, eye.height), ()
         return self._canvas
+
+    def is_painted(self, *what: Hashable) -> bool:
+        """Whether the canvas shows just this already; what is asked for is what it will show."""
+        before, self._painted = self._painted, what
+        return before == what
 
     def entries(self, order: Order) -> gpu.types.GPUTexture:
         """The order, on the graphics card."""
@@ -52,6 +58,7 @@ class ViewportDrawing:
         self._painter = Painter()
         self._stages: dict[Hashable, DrawnScene] = {}
         self._clouds: dict[Hashable, Cloud] = {}
+        self._updates = 0
 
     def draw(self, context: Context) -> None:
         """Draw the splats that the viewport of `context` sees; once it has failed, nothing."""
@@ -70,6 +77,7 @@ class ViewportDrawing:
     def forget_stages(self) -> None:
         """Objects moved, came, went or changed."""
         self._stages.clear()
+        self._updates += 1
 
     def close(self) -> None:
         """Free the graphics card's memory and end the thread."""
@@ -81,8 +89,10 @@ class ViewportDrawing:
         region: bpy.types.Region = untyped(context).region  # the one that Blender draws
         eye, viewport = eye_of(region, context.region_data), self._viewport(region)
         canvas, order = viewport.canvas(eye), viewport.sorter.newest(scenery.sort_request(eye))
-        depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
-        self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
+        looks = looks_of(context.space_data, context.region_data)
+        if not viewport.is_painted(eye.key, scenery.cloud, scenery.rows(eye).tobytes(), order, self._updates, looks):
+            depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
+            self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
         self._painter.composite(canvas, outline_of(context))
 
     def _stage(self, context: Context) -> DrawnScene:
@@ -117,6 +127,14 @@ def shows_splats(scene: bpy.types.Scene, space: bpy.types.SpaceView3D) -> bool:
 def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:
     """The camera of a viewport."""
     return Eye(np.array(view.view_matrix, float), np.array(view.window_matrix, float), region.width, region.height)
+
+
+def looks_of(space: bpy.types.SpaceView3D, view: bpy.types.RegionView3D) -> Hashable:
+    """What else than the scene and the camera decides on what a viewport shows before and behind splats."""
+    shading, kinds = space.shading, [name for name in dir(space) if name.startswith("show_object_viewport_")]
+    clipping = tuple(tuple(plane) for plane in untyped(view).clip_planes) if getattr(view, "use_clip_planes", False) else ()
+    return (shading.type, shading.show_xray, shading.show_xray_wireframe, shading.xray_alpha, shading.show_backface_culling,
+            space.overlay.show_overlays, space.local_view is not None, clipping, tuple(getattr(space, name) for name in kinds))
 
 
 def outline_of(context: Context) -> Outline:

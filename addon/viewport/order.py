@@ -45,9 +45,9 @@ class SortRequest:
         return self.perspective == other.perspective and all(np.array_equal(one.depth_row, two.depth_row) for one, two in pairs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Order:
-    """The order in which splats are drawn."""
+    """The order in which splats are drawn; each is equal to itself alone."""
 
     request: SortRequest
     entries: np.ndarray  # [M, 2] float32: row in the textures, part; the farthest first

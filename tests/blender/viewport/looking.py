@@ -51,7 +51,16 @@ def orthographic(height: float) -> np.ndarray:
 
 
 def look(view: Camera, projection: np.ndarray | None = None, wall: float = 1.0) -> np.ndarray:
-    """What the viewport shows of the scene: premultiplied display colours [H, W, 4]. `wall` is the depth of everything else, 0 to 1."""
+    """What the viewport shows of the scene: premultiplied display colours [H, W, 4]. `wall` is the depth of everything else, 0 to 1.
+
+    The wall is no object of the scene, so that the drawing is told to look again.
+    """
+    module("addon.viewport").running.forget_stages()
+    return look_again(view, projection, wall)
+
+
+def look_again(view: Camera, projection: np.ndarray | None = None, wall: float = 1.0) -> np.ndarray:
+    """As look(), where the wall stands as it stood before."""
     bpy.context.view_layer.update()
     matrix = perspective(view) if projection is None else projection
     eye = SimpleNamespace(view_matrix=Matrix(np.linalg.inv(view.camera_to_world).tolist()), window_matrix=Matrix(matrix.tolist()))

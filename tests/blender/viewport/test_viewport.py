@@ -13,7 +13,7 @@ from engine.training.evaluate import psnr
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import changed, keep_first
 from tests.blender.viewport.graphics import why_no_graphics
-from tests.blender.viewport.looking import camera, look, orthographic, space, truth, wall_depth
+from tests.blender.viewport.looking import camera, look, look_again, orthographic, space, truth, wall_depth
 from tests.scenes import colored_ball
 from tests.untyped import bpy
 
@@ -111,6 +111,37 @@ def test_modifiers_count(viewport: ModuleType) -> None:
     ball, view = colored_ball(300, sh_degree=1), camera()
     keep_first(show(ball), 120)
     assert psnr(look(view), truth(ball.take(slice(0, 120)), view)) > 50
+
+
+def test_it_paints_only_what_changed(viewport: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mouse that hovers over buttons draws the viewport again and again."""
+    if not hasattr(gpu, "init"):
+        pytest.skip("without gpu.init() every picture is taken in a render, which changes the scene")
+    ball, view = colored_ball(400), camera()
+    made = show(ball)
+    first = look(view)
+    painter, painted = module("addon.viewport.canvas").Painter, []
+    paint = painter.paint
+
+    def settled(view: Any) -> np.ndarray:
+        """The picture once the sort in the thread has ended."""
+        look_again(view)
+        while viewport.running.busy_sorters():
+            look_again(view)
+        return look_again(view)
+
+    monkeypatch.setattr(painter, "paint", lambda *arguments: (painted.append(1), paint(*arguments)))
+    assert np.array_equal(look_again(view), first) and not painted
+    assert psnr(settled(camera((3, 2, 1.5))), truth(ball, camera((3, 2, 1.5)))) > 48 and painted
+    made.location.x = 0.3
+    assert psnr(settled(view), truth(baked(ball, made), view)) > 48
+    count = len(painted)
+    look_again(view)
+    assert len(painted) == count
+    space().shading.show_xray = not space().shading.show_xray
+    look_again(view)
+    assert len(painted) == count + 1, "other meshes may stand before it now"
+    space().shading.show_xray = not space().shading.show_xray
 
 
 def test_instances_are_drawn(viewport: ModuleType) -> None:
