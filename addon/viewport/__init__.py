@@ -15,7 +15,7 @@ from ..typed import current_context
 from .drawing import ViewportDrawing
 
 PATIENCE = 1 / 60
-"""Seconds between checks of a sort that runs."""
+"""Seconds between looks at what is under way."""
 
 running: ViewportDrawing | None = None
 """None before register(), and where Blender draws splats itself."""
@@ -28,13 +28,13 @@ def failure() -> str:
     return running.failure if running is not None else ""
 
 
-def look_at_sorts() -> float | None:
-    """A timer, as long as sorts are under way: draw the viewports anew when one is finished."""
+def look_at_work() -> float | None:
+    """A timer, as long as splats are sorted or loaded: draw the viewports anew when a sort is finished, and for the next step."""
     if running is None:
         return None
-    if any([sorter.take() for sorter in running.busy_sorters()]):
+    if any([sorter.take() for sorter in running.busy_sorters()]) or running.is_loading:
         _redraw_viewports()
-    return PATIENCE if running.busy_sorters() else None
+    return PATIENCE if running.busy_sorters() or running.is_loading else None
 
 
 def _draw() -> None:
@@ -47,8 +47,8 @@ def _draw() -> None:
         running.forget_stages()
     except Exception as error:  # Blender would print a traceback at every redraw
         running.failure = f"Splats cannot be drawn in the viewport: {error}"
-    if running.busy_sorters() and not bpy.app.timers.is_registered(look_at_sorts):
-        bpy.app.timers.register(look_at_sorts, first_interval=PATIENCE)
+    if (running.busy_sorters() or running.is_loading) and not bpy.app.timers.is_registered(look_at_work):
+        bpy.app.timers.register(look_at_work, first_interval=PATIENCE)
 
 
 def _redraw_viewports() -> None:
@@ -96,8 +96,8 @@ def unregister() -> None:
         return
     for handlers, function in _hooks():
         handlers.remove(function)
-    if bpy.app.timers.is_registered(look_at_sorts):
-        bpy.app.timers.unregister(look_at_sorts)
+    if bpy.app.timers.is_registered(look_at_work):
+        bpy.app.timers.unregister(look_at_work)
     bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
     running.close()
     running = _handle = None

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+import time
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 import gpu
 import numpy as np
+from gpu_extras.batch import batch_for_shader
 
 from ..splats.attributes import read_layer
 from ..splats.splat_object import BASE, HARMONIC, POSITION, ROTATION, SCALE
 from ..typed import untyped
-from .shaders import WIDTH
+from .shaders import WIDTH, copy_shader
 
 MOST_SPLATS = 16_000_000
 """Rows are counted in float32, which is exact up to 2^24."""
 
-CHUNK = 16_384
+LOADED_AT_ONCE = 100_000
+"""So many splats take no longer than a redraw."""
+
+SLICE = 8 * WIDTH
+"""Splats that are packed and uploaded in a step: whole lines of either texture."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +81,122 @@ class Shown:
         return np.zeros((self.count, width), np.float32) if rows is None or rows.shape[1] != width else rows[:: self.step]
 
 
-def upload(sources: Sequence[Source]) -> Cloud:
-    """Read the objects' attributes and bring them to the graphics card. Needs a graphics context."""
-    shown = [_shown(source, MOST_SPLATS // len(sources)) for source in sources]
-    total = sum(part.count for part in shown)
+class CloudLoading:
+    """Reads the objects' attributes and brings them to the graphics card in steps, so that Blender answers meanwhile.
+
+    Its functions need a graphics context. While it is under way nothing can be drawn of it.
+    """
+
+    def __init__(self, sources: Sequence[Source]):
+        self.keys = tuple(source.key for source in sources)
+        shown = [_shown(source, MOST_SPLATS // len(sources)) for source in sources]
+        self._total = sum(part.count for part in shown)
+        self._steps = _loading_steps(self.keys, shown, self._total)
+
+    def advance(self, seconds: float) -> Cloud | None:
+        """Go on for about so many seconds, with few splats to the end; the cloud when it is whole."""
+        end = time.perf_counter() + seconds if self._total > LOADED_AT_ONCE else math.inf
+        while True:
+            try:
+                next(self._steps)
+            except StopIteration as done:
+                return done.value
+            if time.perf_counter() > end:
+                return None
+
+
+def _loading_steps(keys: tuple[Hashable, ...], shown: Sequence[Shown], total: int) -> Generator[None, None, Cloud]:
     degree = _common_degree(shown, total)
-    lines = -(-max(1, total) // WIDTH)  # whole lines of texels, which spares a copy
-    shapes, harmonics = (np.zeros((lines * WIDTH, texels, 4), np.float32) for texels in (3, (degree + 1) ** 2))
-    blocks, first = [], 0
+    read: list[SourceRows] = []
     for part in shown:
-        own = slice(first, first + part.count)
-        if part.count:
-            _read(part, shapes[own], harmonics[own])
-        blocks.append(Block(first, shapes[own, 0, :3].copy()))
-        first = own.stop
-    return Cloud(tuple(source.key for source in sources), tuple(blocks), degree, texture(shapes, "RGBA32F"), texture(harmonics, "RGBA16F"))
+        read.append((yield from _reading_steps(part, degree)))
+    firsts = np.cumsum([0, *(len(rows) for rows in read)]).tolist()
+    shapes = FilledTexture("RGBA32F", 3, total)
+    yield
+    harmonics = FilledTexture("RGBA16F", (degree + 1) ** 2, total)
+    yield
+    for start in range(0, total, SLICE):
+        stop = min(start + SLICE, total)
+        parts = [(rows, slice(max(0, start - first), stop - first)) for rows, first in zip(read, firsts, strict=False)
+                 if first < stop and first + len(rows) > start]
+        shapes.fill(start, np.concatenate([rows.shapes(part) for rows, part in parts]))
+        yield
+        harmonics.fill(start, np.concatenate([rows.harmonics(part, (degree + 1) ** 2) for rows, part in parts]))
+        yield
+    blocks = tuple(Block(first, rows.placed) for rows, first in zip(read, firsts, strict=False))
+    return Cloud(keys, blocks, degree, shapes.texture, harmonics.texture)
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """What was read of a source, not packed yet."""
+
+    means: np.ndarray  # [N, 3] float32
+    base: np.ndarray  # [N, 4]
+    quats: np.ndarray  # [N, 4]
+    scales: np.ndarray  # [N, 3]
+    layers: tuple[np.ndarray, ...]  # [N, 3] each, harmonics from degree 1 on
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def placed(self) -> np.ndarray:
+        """The means, 0 where modifiers have written no numbers."""
+        sound = np.isfinite(self.means).all(axis=1)
+        return self.means if sound.all() else np.where(sound[:, None], self.means, np.float32(0))
+
+    def shapes(self, part: slice) -> np.ndarray:
+        """Three texels a splat [n, 3, 4]."""
+        packed = np.zeros((len(self.means[part]), 3, 4), np.float32)
+        packed[:, 0, :3], packed[:, 0, 3] = self.means[part], self.base[part, 3]
+        packed[:, 1], packed[:, 2, :3] = self.quats[part], self.scales[part]
+        packed[~np.isfinite(packed).all(axis=(1, 2))] = 0.0  # invisible; modifiers may write anything
+        return packed
+
+    def harmonics(self, part: slice, count: int) -> np.ndarray:
+        """`count` texels a splat [n, count, 4]."""
+        packed = np.zeros((len(self.means[part]), count, 4), np.float32)
+        packed[:, 0, :3] = self.base[part, :3]
+        for index, layer in enumerate(self.layers[: count - 1], start=1):
+            packed[:, index, :3] = layer[part]
+        return packed
+
+
+def _reading_steps(part: Shown, degree: int) -> Generator[None, None, SourceRows]:
+    """Read one attribute a step."""
+    found = []
+    names = [HARMONIC.format(index) for index in range((min(part.sh_degree, degree) + 1) ** 2 - 1)]
+    for name, width in ((POSITION, 3), (BASE, 4), (ROTATION, 4), (SCALE, 3), *((name, 3) for name in names)):
+        found.append(part.layer(name, width) if part.count else np.zeros((0, width), np.float32))
+        yield
+    means, base, quats, scales, *layers = found
+    return SourceRows(means, base, quats, scales, tuple(layers))
+
+
+class FilledTexture:
+    """A texture of `texels` a splat that is filled by drawing smaller ones into it: at once it would hold Blender up."""
+
+    def __init__(self, kind: str, texels: int, splats: int):
+        self._texels = texels
+        self.size = (WIDTH, max(1, -(-splats * texels // WIDTH)))
+        self.texture = untyped(gpu.types).GPUTexture(self.size, format=kind)
+        self._framebuffer = untyped(gpu.types).GPUFrameBuffer(color_slots=self.texture)
+        self._shader = copy_shader()
+        self._quad = batch_for_shader(self._shader, "TRI_STRIP", {"corner": [(-1, -1), (1, -1), (-1, 1), (1, 1)]})
+
+    def fill(self, first_splat: int, numbers: np.ndarray) -> None:
+        """Write texels [n, texels, 4] of the splats from `first_splat` on, which begins a line."""
+        piece = texture(numbers, "RGBA32F")
+        first_line = first_splat * self._texels // WIDTH
+        with self._framebuffer.bind():
+            gpu.state.viewport_set(0, first_line, WIDTH, min(piece.height, self.size[1] - first_line))
+            gpu.state.blend_set("NONE")
+            gpu.state.depth_test_set("NONE")
+            self._shader.bind()
+            untyped(self._shader).uniform_int("first_line", [first_line])
+            self._shader.uniform_sampler("piece", piece)
+            self._quad.draw(self._shader)
 
 
 def texture(numbers: np.ndarray, kind: str) -> gpu.types.GPUTexture:
@@ -118,20 +226,3 @@ def _common_degree(shown: Sequence[Shown], total: int) -> int:
     while degree and (degree + 1) ** 2 * total > room:
         degree -= 1
     return degree
-
-
-def _read(part: Shown, shapes: np.ndarray, harmonics: np.ndarray) -> None:
-    """Fill the rows of a source: shapes [N, 3, 4] and harmonics [N, K, 4]."""
-    base = part.layer(BASE, 4)
-    shapes[:, 0, :3] = part.layer(POSITION, 3)
-    shapes[:, 0, 3] = base[:, 3]
-    shapes[:, 1] = part.layer(ROTATION, 4)
-    shapes[:, 2, :3] = part.layer(SCALE, 3)
-    shapes[~np.isfinite(shapes).all(axis=(1, 2))] = 0.0  # invisible; modifiers may write anything
-    harmonics[:, 0, :3] = base[:, :3]
-    count = min((part.sh_degree + 1) ** 2, harmonics.shape[1])
-    layers = [part.layer(HARMONIC.format(index), 3) for index in range(count - 1)]
-    for start in range(0, len(harmonics), CHUNK):  # the whole once for each layer would leave the cache each time
-        rows = slice(start, start + CHUNK)
-        for index, layer in enumerate(layers, start=1):
-            harmonics[rows, index, :3] = layer[rows]

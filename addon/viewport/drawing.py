@@ -11,9 +11,12 @@ import numpy as np
 
 from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
-from .cloud import Cloud, upload
+from .cloud import Cloud, CloudLoading
 from .order import DepthSorter, Order
 from .stage import Changes, DrawnScene, collect_scene
+
+STEP_SECONDS = 0.01
+"""How long a redraw brings splats to the graphics card before it lets Blender go on; a step more may follow."""
 
 MOST_VIEWPORTS = 16
 """Viewports whose state is kept; those closed long ago fall out."""
@@ -34,6 +37,11 @@ class Viewport:
         if self._canvas is None or self._canvas.size != (eye.width, eye.height):
             self._canvas, self._painted = Canvas(eye.width, eye.height), ()
         return self._canvas
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was painted on the canvas yet."""
+        return not self._painted
 
     def is_painted(self, *what: Hashable) -> bool:
         """Whether the canvas shows just this already; what is asked for is what it will show."""
@@ -57,22 +65,27 @@ class ViewportDrawing:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-sort")
         self._painter = Painter()
         self._stages: dict[Hashable, DrawnScene] = {}
-        self._clouds: dict[Hashable, Cloud] = {}
+        self._clouds: dict[Hashable, tuple[DrawnScene, Cloud]] = {}
+        self._loading: dict[Hashable, CloudLoading] = {}
         self._updates = 0
 
     def draw(self, context: Context) -> None:
         """Draw the splats that the viewport of `context` sees; once it has failed, nothing."""
         if self.failure or not shows_splats(context.scene, context.space_data):
             return
-        stage = self._stage(context)
+        stage, cloud = self._stage_and_cloud(context)
         visible = tuple(placement for placement in stage.placements if placement.is_visible(context.space_data))
-        if visible:
-            cloud = self._cloud(context, stage)
+        if visible and cloud is not None:
             self._draw_scenery(context, Scenery(cloud, visible, *marked(visible, context.view_layer.objects.active)))
 
     def busy_sorters(self) -> list[DepthSorter]:
         """Those with a sort under way."""
         return [viewport.sorter for viewport in self.viewports.values() if viewport.sorter.is_busy]
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether splats are on their way to the graphics card: every redraw takes a step."""
+        return bool(self._loading)
 
     def forget_stages(self) -> None:
         """Objects moved, came, went or changed."""
@@ -82,13 +95,17 @@ class ViewportDrawing:
     def close(self) -> None:
         """Free the graphics card's memory and end the thread."""
         self._executor.shutdown(cancel_futures=True)
-        for kept in (self._stages, self._clouds, self.viewports):
+        for kept in (self._stages, self._clouds, self._loading, self.viewports):
             kept.clear()
 
     def _draw_scenery(self, context: Context, scenery: Scenery) -> None:
         region: bpy.types.Region = untyped(context).region  # the one that Blender draws
         eye, viewport = eye_of(region, context.region_data), self._viewport(region)
         canvas, order = viewport.canvas(eye), viewport.sorter.newest(scenery.sort_request(eye))
+        if order is None:  # the first sort is under way: what stood there before stays for a moment
+            if not viewport.is_empty:
+                self._painter.composite(canvas, outline_of(context))
+            return
         looks = looks_of(context.space_data, context.region_data)
         if not viewport.is_painted(eye.key, scenery.cloud, scenery.rows(eye).tobytes(), order, self._updates, looks):
             depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
@@ -101,13 +118,28 @@ class ViewportDrawing:
             self._stages[key] = collect_scene(context.evaluated_depsgraph_get(), self.changes)
         return self._stages[key]
 
-    def _cloud(self, context: Context, stage: DrawnScene) -> Cloud:
-        key = _layer_key(context)
-        found = self._clouds.get(key)
-        if found is None or found.keys != tuple(source.key for source in stage.sources):
-            self._clouds.pop(key, None)  # free the old one first
-            self._clouds[key] = found = upload(stage.sources)
-        return found
+    def _stage_and_cloud(self, context: Context) -> tuple[DrawnScene, Cloud | None]:
+        """What is drawn: the scene as it is, or, while its splats are on their way to the graphics card, as it was before."""
+        key, stage = _layer_key(context), self._stage(context)
+        wanted = tuple(source.key for source in stage.sources)
+        before, cloud = self._clouds.get(key, (stage, None))
+        if cloud is not None and cloud.keys == wanted:
+            self._loading.pop(key, None)
+        elif stage.placements:
+            cloud = self._loaded(key, stage, wanted)
+            if cloud is None:
+                return before, self._clouds[key][1] if key in self._clouds else None
+        self._clouds |= {key: (stage, cloud)} if cloud is not None else {}
+        return stage, cloud
+
+    def _loaded(self, key: Hashable, stage: DrawnScene, wanted: tuple[Hashable, ...]) -> Cloud | None:
+        """The cloud of the stage's sources when it is whole; each call takes a step towards it."""
+        if key not in self._loading or self._loading[key].keys != wanted:
+            self._loading[key] = CloudLoading(stage.sources)
+        cloud = self._loading[key].advance(STEP_SECONDS)
+        if cloud is not None:
+            del self._loading[key]
+        return cloud
 
     def _viewport(self, region: bpy.types.Region) -> Viewport:
         key = region.as_pointer()

@@ -15,6 +15,9 @@ import numpy as np
 NEAREST_DEPTH = 0.01
 """Splats nearer than this are not drawn, as in training."""
 
+SORTED_AT_ONCE = 100_000
+"""Of more splats the first order is made in the thread too."""
+
 LEVELS = 65_535
 """numpy sorts 16-bit keys by radix: four times quicker than floats."""
 
@@ -59,6 +62,7 @@ class DepthSorter:
     def __init__(self, executor: Executor):
         self._executor = executor
         self._order: Order | None = None
+        self._wanted: Hashable = None
         self._pending: Future[Order] | None = None
 
     @property
@@ -71,20 +75,21 @@ class DepthSorter:
         if self._pending is None or not self._pending.done():
             return False
         found, self._pending = self._pending.result(), None
-        if self._order is None or found.request.layout == self._order.request.layout:
+        if found.request.layout == self._wanted:
             self._order = found
         return True
 
-    def newest(self, request: SortRequest) -> Order:
+    def newest(self, request: SortRequest) -> Order | None:
         """The newest order that fits the request; a fresher one is begun where things have moved.
 
-        Without an order that fits, one is made at once: to wait for the thread would make the splats vanish for a moment.
+        Without an order that fits, one is made at once of few splats; of many in the thread, and None says that it is under way.
         """
+        self._wanted = request.layout
         self.take()
-        order = self._order
-        if order is None or order.request.layout != request.layout:
+        order = self._order if self._order is not None and self._order.request.layout == request.layout else None
+        if order is None and len(request) <= SORTED_AT_ONCE:
             self._order = order = sort(request)
-        elif self._pending is None and not order.request.has_same_depths(request):
+        elif self._pending is None and (order is None or not order.request.has_same_depths(request)):
             self._pending = self._executor.submit(sort, request)
         return order
 

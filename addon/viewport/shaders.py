@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import gpu
 
 from ..typed import untyped
@@ -146,6 +148,27 @@ void main()
   }
 }
 """
+
+
+COPY_FRAGMENT = """
+void main()
+{
+  copied = texelFetch(piece, ivec2(gl_FragCoord.xy) - ivec2(0, first_line), 0);
+}
+"""
+
+
+@cache
+def copy_shader() -> gpu.types.GPUShader:
+    """Copies the texels of a texture into lines of a larger one."""
+    info = gpu.types.GPUShaderCreateInfo()
+    info.vertex_in(0, "VEC2", "corner")
+    info.fragment_out(0, "VEC4", "copied")
+    info.push_constant("INT", "first_line")
+    info.sampler(0, "FLOAT_2D", "piece")
+    info.vertex_source(COMPOSITE_VERTEX)
+    info.fragment_source(COPY_FRAGMENT)
+    return gpu.shader.create_from_info(info)
 
 
 def splat_shader() -> gpu.types.GPUShader:

@@ -181,7 +181,7 @@ def wait_for_order(viewport: ModuleType) -> None:
     assert sorters or not hasattr(gpu, "init"), "a render, the way to graphics before gpu.init(), calls all geometry changed"
     for sorter in sorters:
         sorter._pending.result(timeout=10)
-    viewport.look_at_sorts()
+    viewport.look_at_work()
     assert not viewport.running.busy_sorters()
 
 
@@ -276,7 +276,7 @@ def test_disabling_leaves_nothing_behind(viewport: ModuleType) -> None:
     try:
         assert viewport.running is None and viewport.failure() == ""
         assert [len(handlers) for handlers, _ in viewport._hooks()] == [count - 1 for count in before]
-        assert not bpy.app.timers.is_registered(viewport.look_at_sorts)
+        assert not bpy.app.timers.is_registered(viewport.look_at_work)
     finally:
         viewport.register()
     assert look(camera()).any()
