@@ -185,6 +185,19 @@ def sunlight() -> None:
     sky((0.55, 0.7, 0.9), 0.6)
 
 
+def denoised_render(samples: int, bounces: int, side: int) -> None:
+    """As plain_render(), denoised quickly; where this Blender has no denoiser with three times the samples."""
+    import _cycles  # pyright: ignore[reportMissingImports]  # exists once bpy is imported
+
+    plain_render(samples, bounces, side)
+    settings = context.scene.cycles
+    if _cycles.with_openimagedenoise:
+        settings.use_denoising, settings.denoiser = True, "OPENIMAGEDENOISE"
+        settings.denoising_prefilter = settings.denoising_quality = "FAST"
+    else:
+        settings.samples = 3 * samples
+
+
 def plain_render(samples: int, bounces: int, side: int) -> None:
     """Cycles on the processor, square images with a transparent background; no denoiser, which not every Blender has."""
     scene = context.scene

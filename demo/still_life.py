@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from demo.materials import checker, fine_lines, glass, gradient, marble, material, mixed, named, plain_render, window_light, wood
+from demo.materials import checker, denoised_render, fine_lines, glass, gradient, marble, material, mixed, named, window_light, wood
 from demo.meshes import lathe, leaves, mesh, smooth, wires
 
 context: Any = bpy.context  # the stubs call all of it optional
@@ -29,7 +29,7 @@ def build_still_life() -> list[bpy.types.Object]:
     rng = np.random.default_rng(11)
     objects = [_table(), _cloth(), *_vase(rng), *_glass(), _bowl(), *_fruit(), *_grapes(rng), _books()]
     window_light((0.0, 0.0, 0.3))
-    plain_render(samples=24, bounces=6, side=400)
+    denoised_render(samples=8, bounces=4, side=400)
     return objects
 
 
