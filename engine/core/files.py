@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -36,6 +37,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in one piece (UTF-8, LF)."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_text(path: Path) -> str:
+    """A text file of any program: UTF-8 or UTF-16 by its byte order mark. Bytes that are no UTF-8 stay marked (surrogateescape)."""
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
 
 
 def read_json(path: Path, wanted: str, hint: str) -> dict[str, Any]:
