@@ -61,7 +61,7 @@ def read_colmap(folder: Path) -> Dataset:
     masks = find_masks(folder, list(paths.values()))
     views = tuple(View(_shown(name, path), path, cameras[name], name in held_out, mask=masks.paths.get(path))
                   for name, path in paths.items())
-    points, notes = _points(model, folder)
+    points, notes = model_points(model, folder)
     return Dataset(folder, views, points, missing=tuple(map(readable, found.missing)), left_out=(*unsound, *masks.notes, *notes))
 
 
@@ -114,8 +114,13 @@ def _camera(lenses: dict[int, Lens | UserError], pose: Pose | BadPose) -> Camera
     return Camera(lens.width, lens.height, *pinhole, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ, distortion)
 
 
-def _points(model: Path, folder: Path) -> tuple[PointCloud | None, list[LeftOut]]:
-    """The start points: the model's, or where it has none those of a PLY beside it, in the model's frame."""
+def model_cameras(model: Path) -> dict[str, Camera]:
+    """The cameras of a model by the names of their images, without those that cannot be used. UserError for damaged files."""
+    return _cameras(read_lenses(model), read_poses(model))[0]
+
+
+def model_points(model: Path, folder: Path) -> tuple[PointCloud | None, list[LeftOut]]:
+    """The start points in Blender's world: the model's, or where it has none those of a PLY beside it, in the model's frame."""
     points = read_points(model)
     notes = [LeftOut("points3D", note, "points") for note in (points.notes if points else ())]
     if points is None or not len(points.positions):

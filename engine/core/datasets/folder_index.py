@@ -15,46 +15,48 @@ from .name_spelling import folded, plain_name, readable
 IMAGES = PHOTOS | {".exr", ".hdr", ".tga"}
 """Endings that are left away and put in place of each other when an image is looked for."""
 
+ARRAY = ".npy"
+"""Ending of maps that are no images."""
+
 FOREIGN = frozenset({"__macosx", "thumbs", "thumbnails"})
 """Folders of other programs' own files."""
 
 
 class FolderIndex:
-    """Image files below `root`. Nothing is read from the disk before something is asked for, and then once."""
+    """Images and arrays below `root`. Nothing is read from the disk before something is asked for, and then once."""
 
     def __init__(self, root: Path):
         self.root = root
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """Paths of image files relative to the root, sorted, with forward slashes; hidden ones are left out."""
+        """Paths of images and arrays relative to the root, sorted, with forward slashes; hidden ones are left out."""
         return tuple(sorted(_walked(self.root)))
 
     @cached_property
     def photos(self) -> tuple[str, ...]:
         """The files that do not lie in a folder of masks or other maps."""
-        return tuple(path for path in self.files if not MAPS & {part.casefold() for part in PurePosixPath(path).parts[:-1]})
+        return tuple(path for path in self.files if not path.endswith(ARRAY)
+                     and not MAPS & {part.casefold() for part in PurePosixPath(path).parts[:-1]})
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for path in self.photos:
-            for key in {folded(PurePosixPath(path).name), stem_of(path)}:
-                found[key].append(path)
-        return found
+    def _photos_by_stem(self) -> dict[str, list[str]]:
+        return _by_stem(self.photos)
+
+    @cached_property
+    def _files_by_stem(self) -> dict[str, list[str]]:
+        return _by_stem(self.files)
 
     def alike(self, name: str, with_folder: bool) -> list[str]:
         """Photos whose path ends like the name: of those with most folders in common the ones with its ending, else with any.
 
         `with_folder`: only those that have the folder above the name in common.
         """
-        wanted = PurePosixPath(folded(plain_name(name)))
-        shared = {path: _shared_folders(wanted, PurePosixPath(folded(path))) for path in self._by_stem.get(stem_of(name), [])}
-        most = max(shared.values(), default=0)
-        if with_folder and not most:
-            return []
-        closest = [path for path, count in shared.items() if count == most]
-        return [path for path in closest if PurePosixPath(folded(path)).name == wanted.name] or closest
+        return _closest(name, self._photos_by_stem.get(stem_of(name), []), with_folder)
+
+    def alike_map(self, name: str) -> list[str]:
+        """Files of maps, images or arrays, whose path ends like the name and that have the folder above it in common."""
+        return _closest(name, self._files_by_stem.get(stem_of(name), []), with_folder=True)
 
     def contents(self) -> str:
         """What lies there, in one sentence."""
@@ -72,7 +74,26 @@ class FolderIndex:
 def stem_of(name: str) -> str:
     """The folded name of an image without its folders and, where it has one, its ending."""
     plain = PurePosixPath(folded(plain_name(name)))
-    return plain.stem if plain.suffix in IMAGES else plain.name
+    return plain.stem if plain.suffix in {*IMAGES, ARRAY} else plain.name
+
+
+def _by_stem(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Paths by the folded names of their files, with and without ending."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        for key in {folded(PurePosixPath(path).name), stem_of(path)}:
+            found[key].append(path)
+    return found
+
+
+def _closest(name: str, paths: Sequence[str], with_folder: bool) -> list[str]:
+    wanted = PurePosixPath(folded(plain_name(name)))
+    shared = {path: _shared_folders(wanted, PurePosixPath(folded(path))) for path in paths}
+    most = max(shared.values(), default=0)
+    if with_folder and not most:
+        return []
+    closest = [path for path, count in shared.items() if count == most]
+    return [path for path in closest if PurePosixPath(folded(path)).name == wanted.name] or closest
 
 
 def _shared_folders(a: PurePosixPath, b: PurePosixPath) -> int:
@@ -86,7 +107,7 @@ def _shared_folders(a: PurePosixPath, b: PurePosixPath) -> int:
 
 
 def _walked(root: Path) -> Iterator[str]:
-    """Paths of image files, through linked folders too, each folder once."""
+    """Paths of images and arrays, through linked folders too, each folder once."""
     seen: set[str] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -100,5 +121,5 @@ def _walked(root: Path) -> Iterator[str]:
 
 
 def visible(names: Sequence[str]) -> list[str]:
-    """The names of image files, without hidden ones such as those that macOS leaves beside them."""
-    return [name for name in names if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGES]
+    """The names of images and arrays, without hidden ones such as those that macOS leaves beside them."""
+    return [name for name in names if not name.startswith(".") and os.path.splitext(name)[1].lower() in {*IMAGES, ARRAY}]

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..text import named
-from .folder_index import FolderIndex
+from .folder_index import IMAGES, FolderIndex
 from .name_spelling import plain_name, readable, respelled, respellings
 
 REDUCED = ("_2", "_3", "_4", "_8")
 """What other programs append to the folder of images that they have made smaller, the largest first."""
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
+"""Endings that names leave out, the likely ones first."""
 
 PHOTO_FOLDERS = ("images", "image", "input", "photos", "rgb", "color", "frames")
 """Of a photo that lies in several folders the one in these is meant."""
@@ -88,12 +91,20 @@ def _fullest(layouts: Sequence[Mapping[str, Path]]) -> dict[str, Path]:
     """What is there of the layout of which most is, the first of several."""
     best: dict[str, Path] = {}
     for layout in layouts:
-        there = {name: path for name, path in layout.items() if is_there(path)}
+        there = {name: found for name, path in layout.items() if (found := _with_ending(path))}
         if len(there) > len(best):
             best = there
         if len(best) == len(layout):
             break
     return best
+
+
+def _with_ending(path: Path) -> Path | None:
+    """The file, or the one with the ending that its name leaves out; None where neither is there."""
+    if is_there(path):
+        return path
+    endings = () if path.suffix.lower() in IMAGES else ENDINGS
+    return next((found for ending in endings if is_there(found := path.with_name(path.name + ending))), None)
 
 
 def _reduced(names: Sequence[str], base: Path, ending: str) -> dict[str, Path]:
