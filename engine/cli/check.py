@@ -44,9 +44,9 @@ def check(
     settings, start = config.validate(), time.monotonic()
     found = read_dataset(dataset)
     with counted("looking at images", len(found.views)) as tick:
-        checked = look_for_trouble(found, tick)
+        checked = look_for_trouble(found, tick, config=settings)
     needed, findings = budget_here(found, settings)
-    print(summary(found, time.monotonic() - start))
+    print(summary(checked.usable, time.monotonic() - start))
     print(needed.sentence)
     print_findings([*checked.findings, *findings])
     if sheet:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..cameras.camera import Camera
-from ..cameras.lenses import Lens, opencv_lens, trimmed
+from ..cameras.lenses import Coefficients, Lens, Pinhole, opencv_lens, trimmed
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..images.image_size import image_size
+from ..images.orientation import LYING, orientation
 from ..text import named
 from .capture_journal import append_frame, forget_journal, with_journal
 from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
@@ -250,6 +251,15 @@ class _RawFrame:
         if not self.lens_is_sound():
             numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]
             raise _impossible_lens(where, self.path, ", ".join(numbers))
+        self.opencv()
+
+    def opencv(self) -> tuple[Pinhole, Coefficients]:
+        """Pinhole and distortion as OpenCV has them; UserError for a fisheye that OpenCV's model does not describe."""
+        n = self.numbers
+        pinhole = (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
+        if not self.fisheye:
+            return pinhole, self.distortion
+        return opencv_lens(Lens(FISHEYE, round(n["w"]), round(n["h"]), (*pinhole, *(*self.distortion, *(0.0,) * 4)[:4])))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -271,10 +281,8 @@ class _RawFrame:
         n = self.numbers
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
-        width, height, pinhole, distortion = round(n["w"]), round(n["h"]), (n["fl_x"], n["fl_y"], n["cx"], n["cy"]), self.distortion
-        if self.fisheye:
-            pinhole, distortion = opencv_lens(Lens(FISHEYE, width, height, (*pinhole, *(*distortion, *(0.0,) * 4)[:4])))
-        camera = Camera(width, height, *pinhole, pose, distortion, self.orthographic)
+        pinhole, distortion = self.opencv()
+        camera = Camera(round(n["w"]), round(n["h"]), *pinhole, pose, distortion, self.orthographic)
         return View(name, self.image, camera, held_out, maps.get("depth"), maps.get("mask"), maps.get("normals"))
 
 
@@ -294,13 +302,20 @@ def _matrix(rows: Any) -> np.ndarray:
 def _complete_lens(numbers: dict[str, float], angles: dict[str, float], image: Path) -> None:
     """Fill in what a frame leaves out: size from the image, focal lengths from the angles, centre from the size."""
     if math.isnan(numbers["w"]) or math.isnan(numbers["h"]):
-        numbers["w"], numbers["h"] = image_size(image) or (math.nan, math.nan)
+        numbers["w"], numbers["h"] = _size_for(image, numbers["cx"], numbers["cy"])
     for key, side, angle in (("fl_x", "w", angles["camera_angle_x"]), ("fl_y", "h", angles["camera_angle_y"])):
         if math.isnan(numbers[key]) and 0 < angle < math.pi:
             numbers[key] = 0.5 * numbers[side] / math.tan(0.5 * angle)
     for key, fallback in (("fl_y", numbers["fl_x"]), ("fl_x", numbers["fl_y"]), ("cx", numbers["w"] / 2), ("cy", numbers["h"] / 2)):
         if math.isnan(numbers[key]):
             numbers[key] = fallback
+
+
+def _size_for(image: Path, cx: float, cy: float) -> tuple[float, float]:
+    """Width and height of an image, after its EXIF turn where the principal point is nearer to the middle then; NaN where unknown."""
+    width, height = image_size(image) or (math.nan, math.nan)
+    stored, turned = (math.hypot(cx - w / 2, cy - h / 2) for w, h in ((width, height), (height, width)))
+    return (height, width) if turned < stored and orientation(image) in LYING else (width, height)
 
 
 def _held_out(values: dict[str, Any], paths: list[str]) -> set[str]:
