@@ -152,7 +152,7 @@ def estimate(job: JobFolder) -> int:
 
         spec = job.read_spec()
         with tempfile.TemporaryDirectory(dir=job.path) as folder:
-            found, findings = try_training(read_dataset(spec.dataset), spec.config, Path(folder), emit, go_on)
+            found, findings = try_training(read_dataset(spec.dataset, spec.exclude), spec.config, Path(folder), emit, go_on)
         for event in (*findings, found):
             writer.emit(event)
 
