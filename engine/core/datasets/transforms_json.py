@@ -246,7 +246,7 @@ class _RawFrame:
     def refuse_unsound(self, where: str, matrix: Any) -> None:
         """UserError when no camera can be made of it; `matrix` is the pose as the file has it."""
         if not self.pose_is_sound():
-            raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {str(matrix)[:200]}.",
+            raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {_shown(matrix)}.",
                             "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where)
         if not self.lens_is_sound():
             numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]
@@ -284,6 +284,12 @@ class _RawFrame:
         pinhole, distortion = self.opencv()
         camera = Camera(round(n["w"]), round(n["h"]), *pinhole, pose, distortion, self.orthographic)
         return View(name, self.image, camera, held_out, maps.get("depth"), maps.get("mask"), maps.get("normals"))
+
+
+def _shown(matrix: Any) -> str:
+    """A pose of the file, in short."""
+    numbers = _matrix(matrix)
+    return " ".join(f"{number:g}" for number in numbers.ravel()[:16]) if numbers.ndim == 2 else str(matrix)[:100]
 
 
 def _impossible_lens(where: str, path: str, numbers: str) -> UserError:
