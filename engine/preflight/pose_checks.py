@@ -26,7 +26,13 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.", "held_out", code="preflight.all_held_out")]
-    return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+    return [*_unpacked(dataset), *_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+
+
+def _unpacked(dataset: Dataset) -> list[Finding]:
+    place = dataset.unpacked_to
+    return [Finding("info", f"The ZIP was unpacked into {place}.", "", "unpacked", code="preflight.unpacked",
+                    values=values(path=place))] if place else []
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:

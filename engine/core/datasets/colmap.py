@@ -24,13 +24,19 @@ LARGEST_ERROR = 20.0
 """Points whose reprojection error (px) is larger are noise."""
 
 MODEL_PLACES = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "dense/sparse", "dense/*/sparse", ".")
+LAST_PLACES = ("distorted/sparse/*", "distorted/sparse")
+"""The model of the photos as they were taken, which lie in `input`, before they were undistorted into the folder above."""
 IMAGE_FOLDERS = ("images", "input", "photos", ".")
 REDO = "Remove its images from the model, or run COLMAP again."
 
 
 def find_model(folder: Path) -> Path | None:
     """The folder that holds a model, as COLMAP, its undistorter and other programs lay it out; of several the one with most images."""
-    candidates = [path for place in MODEL_PLACES for path in (sorted(folder.glob(place)) if place != "." else [folder])]
+    return _fullest(folder, MODEL_PLACES) or _fullest(folder, LAST_PLACES)
+
+
+def _fullest(folder: Path, places: Sequence[str]) -> Path | None:
+    candidates = [path for place in places for path in (sorted(folder.glob(place)) if place != "." else [folder])]
     found = [path for path in candidates if file_of(path, "cameras") and file_of(path, "images")]
     return max(found, key=image_count, default=None)
 

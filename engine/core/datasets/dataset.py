@@ -30,6 +30,8 @@ class View:
     depth: Path | None = None
     mask: Path | None = None
     normals: Path | None = None
+    face: str = ""
+    """of an equirectangular `image` the cut that the view is, one of cameras.panorama.FACES; empty: the whole image"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Dataset:
     """Everything that a training reads, in Blender's world (Z-up).
 
     `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there.
+    `unpacked_to` is where a ZIP was unpacked that somebody chose.
     """
 
     folder: Path
@@ -55,6 +58,7 @@ class Dataset:
     points: PointCloud | None = None
     complete: bool = True
     missing: tuple[str, ...] = ()
+    unpacked_to: Path | None = None
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UserError
@@ -9,29 +11,113 @@ from ..protocol.folder import JobFolder
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .excluded import without_excluded
-from .file_types import VIDEOS
+from .file_types import VIDEOS, is_plain_photos
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
+from .sources.llff import find_poses_bounds, read_poses_bounds
+from .sources.metashape import find_cameras_xml, read_cameras_xml
+from .sources.opensfm import find_reconstruction, read_reconstruction
+from .sources.polycam import find_keyframes, read_keyframes
+from .sources.realityscan import find_registration, read_registration
+from .sources.splat_cameras import find_cameras_json, read_cameras_json
+from .sources.split_transforms import find_split, read_split
+from .sources.zip_file import cache_folder, find_zip, unpacked
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 
 COLMAP_FILES = ("cameras", "images")
+NO_DATASETS = ("__MACOSX",)
+"""Folders that archivers leave behind."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of dataset: where it lies, given a file or folder that somebody chose (None: it is none of this kind), and its reader."""
+
+    name: str
+    find: Callable[[Path], Path | None]
+    read: Callable[[Path], Dataset]
+
+
+def _find_transforms(path: Path) -> Path | None:
+    """A folder with transforms.json, or any other JSON, which is refused in its own words where it is no dataset."""
+    if path.suffix == ".json" and path.is_file():
+        return None if find_cameras_json(path) or find_reconstruction(path) else path
+    return path if (path / FILE).is_file() else None
+
+
+def _find_colmap(path: Path) -> Path | None:
+    return path if path.is_dir() and find_model(path) else None
+
+
+def _find_real_estate(path: Path) -> Path | None:
+    return find_camera_file(path) if path.is_dir() else path if is_camera_file(path) else None
+
+
+SOURCES = (
+    Source("nerfstudio's transforms.json", _find_transforms, read_transforms),
+    Source("NeRF-synthetic or BlenderNeRF", find_split, read_split),
+    Source("COLMAP", _find_colmap, read_colmap),
+    Source("Metashape's cameras.xml", find_cameras_xml, read_cameras_xml),
+    Source("RealityScan's CSV", find_registration, read_registration),
+    Source("Polycam's raw data", find_keyframes, read_keyframes),
+    Source("OpenSfM", find_reconstruction, read_reconstruction),
+    Source("LLFF's poses_bounds.npy", find_poses_bounds, read_poses_bounds),
+    Source("RealEstate10K", _find_real_estate, read_real_estate),
+    Source("cameras.json beside splats", find_cameras_json, read_cameras_json),
+)
+"""In the order in which they are looked for: what our own tools write comes first, what only repeats another's cameras last."""
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read a folder with transforms.json, a COLMAP model or a camera file of RealEstate10K, or one of these files itself.
+    """Read a dataset of any kind in SOURCES: its folder, its file, the one folder in it that holds one, or a ZIP of it.
 
-    Where several lie, transforms.json wins: it is what our own tools write beside a model. UserError names what is missing.
+    Where several lie, the first of SOURCES wins. UserError names what is missing.
     """
     folder = Path(folder)
     if not folder.exists():
         raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.", "dataset.absent", path=folder)
-    if folder.suffix == ".json" or (folder / FILE).is_file():
-        return without_excluded(read_transforms(folder))
-    if folder.is_dir() and find_model(folder):
-        return without_excluded(read_colmap(folder))
-    cameras = folder if folder.is_file() and is_camera_file(folder) else find_camera_file(folder)
-    if cameras:
-        return without_excluded(read_real_estate(cameras))
-    raise _nothing_to_read(folder)
+    place = opened(folder)
+    dataset = without_excluded(_read(place))
+    return replace(dataset, unpacked_to=place) if place.is_relative_to(cache_folder()) and not folder.is_relative_to(place) else dataset
+
+
+def opened(path: Path) -> Path:
+    """Where the dataset itself lies: a ZIP, or the one in a folder that holds nothing else, unpacked; the one folder below that holds one.
+
+    The path itself where neither is so. UserError for ZIPs that are not safe to unpack, and where several folders hold datasets.
+    """
+    if path.is_file() and (archive := find_zip(path)):
+        return opened(unpacked(archive))
+    if not path.is_dir() or _source(path):
+        return path
+    return _one_below(path) or (opened(unpacked(archive)) if not is_plain_photos(path) and (archive := find_zip(path)) else path)
+
+
+def _read(path: Path) -> Dataset:
+    found = _source(path)
+    if found is None:
+        raise _nothing_to_read(path)
+    source, place = found
+    return source.read(place)
+
+
+def _source(path: Path) -> tuple[Source, Path] | None:
+    """The kind of dataset that a path is, and what its reader takes."""
+    return next(((source, place) for source in SOURCES if (place := source.find(path))), None)
+
+
+def _one_below(path: Path) -> Path | None:
+    """The one folder in a folder that holds a dataset; None when none does. UserError for several."""
+    folders = [each for each in sorted(path.iterdir()) if each.is_dir() and not each.name.startswith(".") and each.name not in NO_DATASETS]
+    found = [each for each in folders if _source(each)]
+    if len(found) > 1:
+        raise UserError(f"{path} holds {len(found)} datasets: {', '.join(each.name for each in found[:3])}.", "Choose one of them.",
+                        "dataset.several", path=path, count=len(found))
+    return found[0] if found else _one_below(folders[0]) if len(folders) == 1 and _is_wrapping(path) else None
+
+
+def _is_wrapping(path: Path) -> bool:
+    """Whether a folder holds nothing but another folder, as archivers leave it."""
+    return not any(each.is_file() and not each.name.startswith(".") for each in path.iterdir())
 
 
 def _nothing_to_read(path: Path) -> UserError:
@@ -40,7 +126,7 @@ def _nothing_to_read(path: Path) -> UserError:
         return UserError(f"{path} is a video, no dataset.", f"Extract its frames first: splatwright frames {path.name} FOLDER.",
                          "dataset.video", path=path)
     if path.is_file():
-        return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of RealEstate10K.",
+        return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of another program.",
                          "dataset.wrong_file", path=path)
     halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]
     if halves:

@@ -97,7 +97,11 @@ def read_transforms(path: Path) -> Dataset:
     val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
     """
     file = path / FILE if path.is_dir() else path
-    values = with_journal(read_json(file, "dataset", MEND), file.parent)
+    return read_values(with_journal(read_json(file, "dataset", MEND), file.parent), file)
+
+
+def read_values(values: dict[str, Any], file: Path) -> Dataset:
+    """Read what a file of this format holds, as read_transforms does."""
     _refuse_other_lenses(values, file)
     raw = _raw_frames(values, file)
     missing = tuple(frame.path for frame in raw if not frame.image.is_file())

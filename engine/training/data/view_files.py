@@ -7,13 +7,17 @@ from functools import cached_property
 
 import numpy as np
 
+from ...core.cameras.panorama import cut_face, cut_mask
 from ...core.datasets.dataset import View
 from .images import read_image
 from .maps import read_depth, read_mask, read_normals
 
 
 class ViewFiles:
-    """Image and maps of a view, each read when it is first asked for and kept as long as this is. UserError names a bad file."""
+    """Image and maps of a view, each read when it is first asked for and kept as long as this is. UserError names a bad file.
+
+    Of a panorama they are the view's cut.
+    """
 
     def __init__(self, view: View):
         self.view = view
@@ -21,12 +25,14 @@ class ViewFiles:
     @cached_property
     def image(self) -> np.ndarray:
         """uint8 [H, W, 3 or 4]."""
-        return read_image(self.view.image)
+        image = read_image(self.view.image)
+        return cut_face(image, self.view.face) if self.view.face else image
 
     @cached_property
     def mask(self) -> np.ndarray | None:
         """bool [h, w], which pixels are kept; None where the view has no mask."""
-        return read_mask(self.view.mask) if self.view.mask else None
+        mask = read_mask(self.view.mask) if self.view.mask else None
+        return cut_mask(mask, self.view.face) if mask is not None and self.view.face else mask
 
     @cached_property
     def depth(self) -> np.ndarray | None:

@@ -1,0 +1,114 @@
+"""RealityScan's and RealityCapture's registration "Internal/External camera parameters": a CSV, and a PLY of points beside it.
+
+Columns: name, x, y, alt, heading, pitch, roll in degrees, f in millimetres of 35 mm film, px and py, the principal point's distance from
+the middle as a share of the longer side, and Brown's k1 to k4, t1, t2. The turn from the camera (OpenGL's axes) to the world (Z up) is
+Rz(-heading) Rx(pitch) Ry(roll); the program's own published matrix, world to camera, says the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ...cameras.camera import Camera
+from ...cameras.lenses import brown_lens
+from ...errors import UserError
+from ...files import disk_error
+from ...images.image_size import image_size
+from ..dataset import Dataset
+from .assemble import Shot, assemble, locate, pose_of, the_one
+from .points import points_beside
+
+REQUIRED = ("name", "x", "y", "alt", "heading", "pitch", "roll", "f")
+FILM = 36.0
+"""Millimetres of the longer side."""
+MEND = "Export the registration again: Internal/External camera parameters."
+HEAD = 4096
+
+
+def find_registration(path: Path) -> Path | None:
+    """The CSV of cameras that a path is or a folder holds; None when there is none. UserError for more than one."""
+    if path.is_file():
+        return path if path.suffix.lower() == ".csv" and _header(path) else None
+    found = [file for file in sorted(path.glob("*.[cC][sS][vV]")) if not file.name.startswith(".") and _header(file)]
+    return the_one(path, found)
+
+
+def read_registration(path: Path) -> Dataset:
+    """Read the CSV; the images lie beside it or below its folder. UserError names the first line that is wrong."""
+    rows = _rows(path)
+    names = [name for name, _ in rows]
+    images = locate(path.parent, names, path.name)
+    shots = [Shot(name, images[name], _camera(numbers, images[name])) for name, numbers in rows if name in images]
+    return assemble(path.parent, path.name, names, shots, points_beside(path.parent))
+
+
+def rotation(heading: float, pitch: float, roll: float) -> np.ndarray:
+    """The turn [3, 3] from the camera in OpenGL's axes to the world, of angles in degrees."""
+    (ch, cp, cr), (sh, sp, sr) = (tuple(f(math.radians(angle)) for angle in (heading, pitch, roll)) for f in (math.cos, math.sin))
+    about_z = np.array([[ch, sh, 0], [-sh, ch, 0], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_y = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]])
+    return about_z @ about_x @ about_y
+
+
+def _camera(n: dict[str, float], image: Path) -> Camera:
+    size = image_size(image)
+    if size is None:
+        raise UserError(f"The size of {image} is not known.", "Convert the images to PNG or JPEG.", "source.image_size", path=image)
+    width, height = size
+    longer = max(size)
+    focal = n["f"] * longer / FILM
+    pinhole = (focal, focal, width / 2 + n.get("px", 0.0) * longer, height / 2 + n.get("py", 0.0) * longer)
+    radial, tangential = tuple(n.get(f"k{i}", 0.0) for i in range(1, 5)), (n.get("t1", 0.0), n.get("t2", 0.0))
+    (fl_x, fl_y, cx, cy), distortion = brown_lens(size, pinhole, radial, tangential)
+    pose = pose_of(rotation(n["heading"], n["pitch"], n["roll"]), np.array([n["x"], n["y"], n["alt"]]))
+    return Camera(width, height, fl_x, fl_y, cx, cy, pose, distortion)
+
+
+def _rows(path: Path) -> list[tuple[str, dict[str, float]]]:
+    columns = _header(path)
+    assert columns is not None, path
+    found = []
+    for number, words in enumerate(csv.reader(_text(path).splitlines()), 1):
+        if words and not words[0].lstrip().startswith("#") and _columns(words) is None:
+            found.append(_row(columns, words, f"Line {number} of {path.name}"))
+    return found
+
+
+def _row(columns: list[str], words: list[str], where: str) -> tuple[str, dict[str, float]]:
+    try:
+        values = dict(zip(columns, words, strict=True))
+        name = values.pop("name").strip()
+        return name, {column: float(word) for column, word in values.items() if column in _NUMBERS and word.strip()}
+    except ValueError:
+        raise UserError(f"{where} is no camera: it does not hold the {len(columns)} values that the first line names.", MEND,
+                        "realityscan.row", where=where) from None
+
+
+_NUMBERS = {*REQUIRED, "px", "py", "k1", "k2", "k3", "k4", "t1", "t2"}
+
+
+def _header(path: Path) -> list[str] | None:
+    """The columns, by the first lines of the file; None when it holds no cameras."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            lines = file.read(HEAD).splitlines()
+    except OSError:
+        return None
+    return next((columns for line in lines[:3] if (columns := _columns(line.split(",")))), None)
+
+
+def _columns(words: list[str]) -> list[str] | None:
+    names = [word.strip().lstrip("#").strip().lower() for word in words]
+    return names if all(name in names for name in REQUIRED) else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise disk_error(path, error) from error
