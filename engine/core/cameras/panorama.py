@@ -32,7 +32,7 @@ WHOLE = 2.0
 OFF_SHAPE = 0.02
 
 
-def is_whole_sphere(width: int, height: int) -> bool:
+def is_whole_sphere(width: float, height: float) -> bool:
     """Whether an image has the shape of a whole equirectangular panorama."""
     return height > 0 and abs(width / height / WHOLE - 1) < OFF_SHAPE
 

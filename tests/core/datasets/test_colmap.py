@@ -234,8 +234,9 @@ def test_a_lens_of_the_future(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name, old, new, message", [
     ("cameras", "900 ", "nan ", "impossible intrinsics"), ("cameras", "900 ", "-900 ", "impossible intrinsics"),
-    ("cameras", " 1024 ", " 0 ", "impossible intrinsics"), ("cameras", " OPENCV ", " RADIAL ", "cut off or damaged"),
-    ("cameras", "1024", "wide", "cut off or damaged"), ("cameras", "OPENCV", "WIDE", "lens model WIDE is not supported"),
+    ("cameras", " 1024 ", " 0 ", "impossible intrinsics"),
+    ("cameras", " OPENCV ", " RADIAL ", "line 4: camera 1 is RADIAL, which has 5 parameters, and not 8: 900 910"),
+    ("cameras", "1024", "wide", "line 4 is no camera: 1 OPENCV wide"), ("cameras", "OPENCV", "WIDE", "lens model WIDE is not supported"),
 ], ids=str)
 def test_text_edited_by_hand(tmp_path: Path, name: str, old: str, new: str, message: str) -> None:
     path = put(synthetic(), tmp_path, text=True) / f"sparse/0/{name}.txt"
@@ -246,11 +247,11 @@ def test_text_edited_by_hand(tmp_path: Path, name: str, old: str, new: str, mess
 
 
 @pytest.mark.parametrize("pose, message", [
-    ("1 0 0 0 0 nan 0 0 1 a.png", "a.png has a pose with NaN or infinite values"),
+    ("1 0 0 0 0 nan 0 0 1 a.png", "images.txt, line 2: a.png has a pose with NaN or infinite values, or none at all: 0 0 0 0 nan"),
     ("1 0 0 0 0 0 0 0 1 a.png", "a.png has a pose with NaN or infinite values"),
     ("1 1e200 0 0 0 0 0 0 1 a.png", "a.png has a pose with NaN or infinite values"),
     ("1 1 0 0 0 0 0 0 7 a.png", "a.png refers to camera 7"),
-    ("1 1 0 0 0 0", "cut off or damaged"), ("one 1 0 0 0 0 0 0 x a.png", "cut off"),
+    ("1 1 0 0 0 0", "line 2 is no image: 1 1 0"), ("one 1 0 0 0 0 0 0 x a.png", "line 2 is no image: one 1 0"),
 ], ids=str)
 def test_bad_poses(tmp_path: Path, pose: str, message: str) -> None:
     put_text(tmp_path, "1 PINHOLE 8 6 7 7 4 3", pose)

@@ -142,8 +142,8 @@ def test_realityscan_as_the_program_wrote_it() -> None:
     ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,1,2,3,4,five,6,7\n", "Line 2 of c.csv is no camera"),
     ("#name,x,y,alt,heading,pitch,roll,f\n", "c.csv holds no cameras"),
     ("#name,x,y,alt,heading,pitch,roll,f\nother.png,1,2,3,4,5,6,7\n", "None of the 1 images that c.csv names lies"),
-    ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,nan,2,3,4,5,6,7\n", "without a valid pose: photo_0.png"),
-    ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,1,2,3,4,5,6,0\n", "impossible intrinsics: photo_0.png"),
+    ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,nan,2,3,4,5,6,7\n", "photo_0.png in c.csv is without a valid pose: .* nan"),
+    ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,1,2,3,4,5,6,0\n", "photo_0.png in c.csv has impossible intrinsics: 120 80 0 0"),
 ])
 def test_realityscan_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     images(tmp_path, NAMES[:1])

@@ -50,7 +50,7 @@ def test_a_dataset_in_a_zip(tmp_path: Path, cache: Path, members: dict[str, byte
 
 
 def test_photos_beside_a_zip_are_not_passed_over(tmp_path: Path, cache: Path, members: dict[str, bytes]) -> None:
-    Image.new("RGB", (4, 4)).save((archive(tmp_path / "in" / "a.zip", members).parent / "a.png"))
+    Image.new("RGB", (4, 4)).save(archive(tmp_path / "in" / "a.zip", members).parent / "a.png")
     with pytest.raises(UserError, match="holds 1 images but no cameras"):
         read_dataset(tmp_path / "in")
     assert opened(tmp_path / "in") == tmp_path / "in" and not cache.exists()

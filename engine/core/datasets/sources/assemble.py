@@ -1,36 +1,61 @@
-"""What every reader of another program's cameras ends with: images found, views named and split, one bad camera said."""
+"""What every reader of another program's cameras ends with: images found, views named and split, bad cameras left out and named."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...cameras.camera import Camera
-from ...cameras.panorama import FACES, face_camera, face_name
 from ...errors import UserError
 from ...text import named
-from ..dataset import Dataset, PointCloud, View, held_out_names
-from ..photo_search import find_photos, plain_name
+from ..dataset import Dataset, LeftOut, PointCloud, View, held_out_names
+from ..folder_index import FolderIndex
+from ..mask_search import find_masks
+from ..name_spelling import plain_name, readable
+from ..panoramas import views_of_panorama
+from ..photo_search import FoundPhotos, find_photos
 
+IMAGE_FOLDERS = ("images", ".", "input", "photos")
 ORTHONORMAL = 1e-2
 """How far from a rotation the rounded numbers of other programs may be."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """An image with its camera, before it is known to be sound.
+    """A camera before it is known to be sound; of a panorama it has the pose and the size, its focal lengths mean nothing."""
 
-    Of a panorama `camera` has the pose and the size; its focal lengths mean nothing.
-    """
-
-    name: str  # as in the file
-    image: Path
     camera: Camera
     panorama: bool = False
     depth: Path | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of cameras, and what it names."""
+
+    file: Path
+    root: Path
+    """the folder that its images lie below"""
+    names: tuple[str, ...]
+    bad: tuple[LeftOut, ...] = ()
+    """entries that name no image, or one that another names"""
+
+    @staticmethod
+    def of(file: Path, root: Path, names: Iterable[str], bad: Iterable[LeftOut] = ()) -> Source:
+        """UserError when it names nothing."""
+        listed, twins = list(names), list(bad)
+        if not listed:
+            raise UserError(f"{file.name} holds no cameras.", "Align the photos first, then export the cameras again.", "source.no_cameras",
+                            what=file.name)
+        seen: set[str] = set()
+        for name in listed:
+            if name in seen:
+                twins.append(LeftOut(readable(name), f"{file.name} names it twice; its first camera is used"))
+            seen.add(name)
+        return Source(file, root, tuple(dict.fromkeys(listed)), tuple(twins))
 
 
 def the_one(folder: Path, files: Sequence[Path], usual: str = "") -> Path | None:
@@ -42,40 +67,28 @@ def the_one(folder: Path, files: Sequence[Path], usual: str = "") -> Path | None
     return found[0] if found else None
 
 
-def locate(folder: Path, names: Sequence[str], what: str) -> dict[str, Path]:
-    """Where the images of these names lie below a folder. UserError when none is there; `what` names the file that asks for them."""
-    if not names:
-        raise UserError(f"{what} holds no cameras.", "Align the photos first, then export the cameras again.", "source.no_cameras", what=what)
-    found = find_photos(folder, list(dict.fromkeys(names)))
-    if not found:
-        raise UserError(f"None of the {len(names)} images that {what} names lies in {folder}.",
-                        f"Put them beside it or into {folder / 'images'}; the first one is called {names[0]}.",
-                        "source.images_missing", count=len(names), what=what, path=folder)
-    return found
+def assemble(source: Source, camera_of: Callable[[str, Path], Shot], points: PointCloud | None = None) -> Dataset:
+    """The dataset of all images that are there and of whose entries a camera can be made; `camera_of` takes a name and where it lies.
 
-
-def assemble(folder: Path, what: str, names: Sequence[str], shots: Sequence[Shot], points: PointCloud | None = None) -> Dataset:
-    """The dataset of all shots that are there; `names` are all that the file names, by which views are held out.
-
-    UserError for poses and lenses that are none.
+    Views are held out by all names of the file. UserError when no image is there, and when no camera is left.
     """
-    _refuse_unsound(shots, what)
-    held_out = held_out_names(sorted({plain_name(name) for name in names}))
-    views = tuple(view for shot in sorted(shots, key=lambda shot: shot.name) for view in _views(shot, plain_name(shot.name) in held_out))
-    present = {shot.name for shot in shots}
-    return Dataset(folder, views, points, missing=tuple(name for name in sorted(set(names)) if name not in present))
-
-
-def views_of_panorama(view: View) -> tuple[View, ...]:
-    """The six cuts of a view whose image is a panorama of its camera's size, with its pose."""
-    camera = view.camera
-    return tuple(View(face_name(view.name, face), view.image, face_camera(camera.camera_to_world, face, camera.width), view.held_out,
-                      mask=view.mask, face=face) for face in FACES)
-
-
-def is_rotation(matrix: np.ndarray) -> bool:
-    """Whether a matrix [3, 3] is finite and turns without mirror or scale."""
-    return bool(np.isfinite(matrix).all() and np.abs(matrix @ matrix.T - np.eye(3)).max() < ORTHONORMAL and np.linalg.det(matrix) > 0)
+    found = _locate(source)
+    held_out = held_out_names(sorted(map(plain_name, source.names)))
+    masks = find_masks(source.root, list(found.paths.values()))
+    views: list[View] = []
+    errors: list[tuple[str, UserError]] = []
+    for name in sorted(found.paths):
+        path = found.paths[name]
+        try:
+            shot = _sound(camera_of(name, path), name, source.file.name)
+            view = View(_shown(name, path), path, shot.camera, plain_name(name) in held_out, shot.depth, masks.paths.get(path))
+            views += views_of_panorama(view) if shot.panorama else (view,)
+        except UserError as error:
+            errors.append((readable(name), error))
+    if not views:
+        raise errors[0][1]
+    left_out = (*source.bad, *(LeftOut(name, error.message) for name, error in errors), *masks.notes)
+    return Dataset(source.root, tuple(views), points, missing=tuple(map(readable, found.missing)), left_out=left_out)
 
 
 def pose_of(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
@@ -85,28 +98,39 @@ def pose_of(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
     return pose
 
 
-def _views(shot: Shot, held_out: bool) -> tuple[View, ...]:
-    view = View(plain_name(shot.name), shot.image, shot.camera, held_out, shot.depth)
-    return views_of_panorama(view) if shot.panorama else (view,)
+def _locate(source: Source) -> FoundPhotos:
+    bases = [source.root / name for name in IMAGE_FOLDERS]
+    found = find_photos(FolderIndex(source.root), source.names, bases)
+    if not found.paths:
+        raise UserError(f"None of the {len(source.names)} images that {source.file.name} names lies in {source.root}. {found.looked_for}. "
+                        f"{found.lies_there}.", f"Put them beside it or into {source.root / 'images'}.", "source.images_missing",
+                        count=len(source.names), what=source.file.name, path=source.root, looked_for=found.looked_for, found=found.lies_there)
+    return found
 
 
-def _refuse_unsound(shots: Sequence[Shot], what: str) -> None:
-    poses = [shot.name for shot in shots if not _has_pose(shot.camera)]
-    lenses = [shot.name for shot in shots if not _has_lens(shot)]
-    for names, problem in ((poses, "without a valid pose"), (lenses, "with impossible intrinsics")):
-        if names:
-            raise UserError(f"{len(names)} of {len(shots)} images in {what} are {problem}: {named(names)}.",
-                            "Align the photos again, and export only the cameras that were found.", "source.unsound",
-                            count=len(names), what=what, problem=problem)
+def _shown(name: str, path: Path) -> str:
+    """The name of a view: as the file has it, with the ending that it may leave out; as the disk has it where it is in an unknown code page."""
+    plain = plain_name(name)
+    if readable(name) != name:
+        return path.name
+    return plain if Path(plain).suffix.lower() == path.suffix.lower() or Path(plain).suffix else plain + path.suffix
 
 
-def _has_pose(camera: Camera) -> bool:
-    return is_rotation(camera.camera_to_world[:3, :3]) and bool(np.isfinite(camera.camera_to_world).all())
-
-
-def _has_lens(shot: Shot) -> bool:
+def _sound(shot: Shot, name: str, what: str) -> Shot:
+    """The shot itself; UserError for a pose or a lens that is none."""
     camera = shot.camera
-    if min(camera.width, camera.height) < 1:
-        return False
-    numbers = (camera.fl_x, camera.fl_y, camera.cx, camera.cy, *camera.distortion)
-    return shot.panorama or (bool(np.isfinite(numbers).all()) and min(camera.fl_x, camera.fl_y) > 0)
+    pose = camera.camera_to_world
+    if not np.isfinite(pose).all() or not _is_rotation(pose[:3, :3]):
+        numbers = " ".join(f"{number:g}" for number in pose[:3].ravel())
+        raise UserError(f"{readable(name)} in {what} is without a valid pose: {numbers}.", "Align the photos again.", "source.pose",
+                        image=readable(name), what=what)
+    lens = (camera.fl_x, camera.fl_y, camera.cx, camera.cy, *camera.distortion)
+    if min(camera.width, camera.height) < 1 or not (shot.panorama or (np.isfinite(lens).all() and min(camera.fl_x, camera.fl_y) > 0)):
+        numbers = " ".join(f"{number:g}" for number in (camera.width, camera.height, *lens))
+        raise UserError(f"{readable(name)} in {what} has impossible intrinsics: {numbers}.", "Align the photos again.", "source.intrinsics",
+                        image=readable(name), what=what)
+    return shot
+
+
+def _is_rotation(matrix: np.ndarray) -> bool:
+    return bool(np.abs(matrix @ matrix.T - np.eye(3)).max() < ORTHONORMAL and np.linalg.det(matrix) > 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
-from ...files import disk_error
+from ...files import disk_error, read_text
 
 HEAD = 4096
 
@@ -25,7 +25,7 @@ def begins_a_list(path: Path, *words: str) -> bool:
 def read_list(path: Path, wanted: str, hint: str) -> list[dict[str, Any]]:
     """The objects of the list that a file holds; UserError, with that hint, when it holds none and so no `wanted`."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = json.loads(read_text(path))
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, RecursionError) as error:

@@ -7,6 +7,7 @@ The world is COLMAP's, Y down.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...files import disk_error
 from ...splats.transform import PLY_TO_BLENDER
 from ..dataset import Dataset
 from ..file_types import PHOTOS
-from .assemble import Shot, assemble, pose_of
+from .assemble import Shot, Source, assemble, pose_of
 
 FILE = "poses_bounds.npy"
 COLUMNS = 17
@@ -32,12 +33,16 @@ def find_poses_bounds(path: Path) -> Path | None:
 
 
 def read_poses_bounds(path: Path) -> Dataset:
-    """Read the poses and the images beside them. UserError when their numbers differ, or when a row is no pose."""
+    """Read the poses and the images beside them. A row that is no camera is left out and named; UserError when the numbers differ."""
     rows = _rows(path)
     images = _images(path.parent, len(rows))
-    shots = [Shot(image.name, image, _camera(row, f"Row {number} of {path.name}"))
-             for number, (row, image) in enumerate(zip(rows, images, strict=True), 1)]
-    return assemble(path.parent, path.name, [image.name for image in images], shots)
+    numbers = {image.name: number for number, image in enumerate(images)}
+
+    def camera_of(name: str, _: Path) -> Shot:
+        return Shot(_camera(rows[numbers[name]], f"Row {numbers[name] + 1} of {path.name}"))
+
+    found = assemble(Source.of(path, images[0].parent, numbers), camera_of)
+    return replace(found, folder=path.parent)
 
 
 def _camera(row: np.ndarray, where: str) -> Camera:

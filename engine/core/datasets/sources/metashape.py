@@ -17,9 +17,9 @@ import numpy as np
 from ...cameras.camera import FLIP_YZ, Camera
 from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
 from ...errors import UserError
-from ..dataset import Dataset
-from .assemble import Shot, assemble, locate, pose_of, the_one
-from .points import points_beside
+from ..dataset import Dataset, LeftOut
+from .assemble import Shot, Source, assemble, pose_of, the_one
+from .points import exported_points
 from .xml_file import read_xml
 
 USUAL = "cameras.xml"
@@ -30,7 +30,7 @@ MOST_SKEW = 0.5
 
 
 @dataclass(frozen=True)
-class Sensor:
+class MetashapeSensor:
     """A calibrated lens; a spherical one has no numbers."""
 
     width: int
@@ -52,35 +52,39 @@ def find_cameras_xml(path: Path) -> Path | None:
 
 
 def read_cameras_xml(path: Path) -> Dataset:
-    """Read the chunk with most cameras; photos that were not aligned or are switched off are passed over. UserError names what is wrong."""
-    chunk = max(read_xml(path).iter("chunk"), key=lambda chunk: len(_posed(chunk)), default=None)
-    cameras = _posed(chunk) if chunk is not None else []
-    names = [camera.get("label", "") for camera in cameras]
-    images = locate(path.parent, names, path.name)
-    assert chunk is not None, path
-    used = {camera.get("sensor_id", "") for camera in cameras}
-    sensors = {number: _sensor(sensor, path) for sensor in chunk.iterfind("sensors/sensor") if (number := sensor.get("id", "")) in used}
-    frames = _Frames(chunk)
-    shots = [_shot(camera, sensors, frames, images[name], path) for camera, name in zip(cameras, names, strict=True) if name in images]
-    return assemble(path.parent, path.name, names, shots, points_beside(path.parent))
+    """Read the chunk with most cameras. Photos that were not aligned are named as left out; those that are switched off are passed over."""
+    chunks = list(read_xml(path).iter("chunk"))
+    chunk = max(chunks, key=lambda chunk: sum(map(_is_posed, _cameras(chunk))), default=Element("chunk"))
+    cameras = _cameras(chunk)
+    posed = {camera.get("label", ""): camera for camera in reversed(cameras) if _is_posed(camera)}
+    unposed = [LeftOut(camera.get("label", "?"), f"{path.name} has no pose for it: it was not aligned")
+               for camera in cameras if not _is_posed(camera)]
+    sensors, frames = {sensor.get("id", ""): sensor for sensor in chunk.iterfind("sensors/sensor")}, _Frames(chunk)
+    labels = [camera.get("label", "") for camera in cameras if _is_posed(camera)]
+    return assemble(Source.of(path, path.parent, labels, unposed), lambda name, _: _shot(posed[name], sensors, frames, path),
+                    exported_points(path.parent))
 
 
-def _posed(chunk: Element) -> list[Element]:
-    """The cameras, in groups or not, that are switched on and have a pose."""
+def _cameras(chunk: Element) -> list[Element]:
+    """The cameras, in groups or not, that are switched on."""
     cameras = chunk.find("cameras")
     found = [] if cameras is None else cameras.iter("camera")
-    return [camera for camera in found if camera.find("transform") is not None and camera.get("enabled", "1") not in ("0", "false")]
+    return [camera for camera in found if camera.get("enabled", "1") not in ("0", "false")]
 
 
-def _shot(camera: Element, sensors: dict[str, Sensor], frames: _Frames, image: Path, path: Path) -> Shot:
+def _is_posed(camera: Element) -> bool:
+    return camera.find("transform") is not None
+
+
+def _shot(camera: Element, sensors: dict[str, Element], frames: _Frames, path: Path) -> Shot:
     name, number = camera.get("label", ""), camera.get("sensor_id", "")
     if number not in sensors:
         raise UserError(f"{name} refers to sensor {number}, which {path.name} does not have.", MEND, "metashape.sensor",
                         image=name, sensor=number)
-    sensor = sensors[number]
+    sensor = _sensor(sensors[number], path)
     matrix = np.reshape(_numbers(camera.find("transform"), 16, f"The transform of {name}"), (4, 4))
     pose = frames.to_world(matrix, camera.get("component_id"))
-    return Shot(name, image, sensor.camera(pose @ FLIP_YZ), sensor.spherical)
+    return Shot(sensor.camera(pose @ FLIP_YZ), sensor.spherical)
 
 
 class _Frames:
@@ -113,7 +117,7 @@ class _Similarity:
             np.zeros(3) if translation is None else np.array(_numbers(translation, 3, "The chunk's translation")))
 
 
-def _sensor(sensor: Element, path: Path) -> Sensor:
+def _sensor(sensor: Element, path: Path) -> MetashapeSensor:
     size = sensor.find("resolution")
     calibrations = sensor.findall("calibration")
     found = next((each for each in calibrations if each.get("class") == "adjusted"), calibrations[-1] if calibrations else None)
@@ -122,10 +126,10 @@ def _sensor(sensor: Element, path: Path) -> Sensor:
     if size is None or kind not in ("frame", "fisheye", "spherical") or (found is None and kind != "spherical"):
         raise UserError(f"{where} has no lens that is read: {kind}{'' if found is not None else ', not calibrated'}.",
                         "Export undistorted images with their cameras: Export Cameras, kind Colmap.", "metashape.lens", where=where, kind=kind)
-    width, height = int(size.get("width", 0)), int(size.get("height", 0))
+    width, height = (int(_number(size.get(side, ""), f"The {side} of {where}")) for side in ("width", "height"))
     if found is None or kind == "spherical":
-        return Sensor(width, height, spherical=True)
-    return Sensor(width, height, False, *_lens(found, kind, (width, height), where))
+        return MetashapeSensor(width, height, spherical=True)
+    return MetashapeSensor(width, height, False, *_lens(found, kind, (width, height), where))
 
 
 def _lens(calibration: Element, kind: str, size: tuple[int, int], where: str) -> tuple[Pinhole, Coefficients]:
@@ -144,15 +148,18 @@ def _lens(calibration: Element, kind: str, size: tuple[int, int], where: str) ->
     return brown_lens(size, pinhole, (n["k1"], n["k2"], n["k3"], n["k4"]), (p1, p2))
 
 
+def _number(word: str, what: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise UserError(f"{what} is no number: {word}.", MEND, "metashape.number", what=what) from None
+
+
 def _numbers(element: Element | None, count: int, what: str) -> Sequence[float]:
     words = [] if element is None or element.text is None else element.text.split()
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise UserError(f"{what} does not hold {count} numbers.", MEND, "metashape.numbers", what=what, count=count)
-    return numbers
+    if len(words) != count:
+        raise UserError(f"{what} does not hold {count} numbers: {' '.join(words)[:200]}.", MEND, "metashape.numbers", what=what, count=count)
+    return [_number(word, what) for word in words]
 
 
 def _is_metashape(path: Path) -> bool:

@@ -16,7 +16,7 @@ from ...cameras.camera import FLIP_YZ, Camera
 from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
 from ...errors import UserError
 from ..dataset import Dataset, PointCloud
-from .assemble import Shot, assemble, locate, pose_of
+from .assemble import Shot, Source, assemble, pose_of
 from .json_list import begins_a_list, read_list
 
 FILE = "reconstruction.json"
@@ -29,7 +29,7 @@ FISHEYE = ("fisheye", "fisheye_opencv")
 
 
 @dataclass(frozen=True)
-class _Lens:
+class _OpenSfmLens:
     width: int
     height: int
     spherical: bool
@@ -44,14 +44,13 @@ def find_reconstruction(path: Path) -> Path | None:
 
 
 def read_reconstruction(path: Path) -> Dataset:
-    """Read the reconstruction with most shots. UserError names the shot or camera that is wrong."""
+    """Read the reconstruction with most shots. A shot of which no camera can be made is left out and named."""
     model = max(read_list(path, "reconstruction", MEND), key=lambda each: len(_part(each, "shots")))
     shots = _part(model, "shots")
     root = path.parent.parent if path.parent.name == FOLDER else path.parent
-    images = locate(root, list(shots), path.name)
-    lenses = {name: _lens(values, f"Camera {name} of {path.name}") for name, values in _part(model, "cameras").items()}
-    made = [_shot(name, values, lenses, images[name], path) for name, values in shots.items() if name in images]
-    return assemble(root, path.name, list(shots), made, _points(_part(model, "points"), path))
+    cameras = _part(model, "cameras")
+    return assemble(Source.of(path, root, shots), lambda name, _: _shot(name, shots[name], cameras, path),
+                    _points(_part(model, "points"), path))
 
 
 def axis_angle_matrix(vector: np.ndarray) -> np.ndarray:
@@ -62,22 +61,25 @@ def axis_angle_matrix(vector: np.ndarray) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def _shot(name: str, values: Any, lenses: dict[str, _Lens], image: Path, path: Path) -> Shot:
+def _shot(name: str, values: Any, cameras: dict[str, Any], path: Path) -> Shot:
     try:
-        lens = lenses[values["camera"]]
+        key = values["camera"]
+        described = cameras[key]
         turn = axis_angle_matrix(np.array(values["rotation"], float).reshape(3))
         shift = np.array(values["translation"], float).reshape(3)
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{name} in {path.name} lacks its camera, rotation or translation.", MEND, "opensfm.shot", image=name) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{name} in {path.name} lacks its camera, rotation or translation: {error}.", MEND, "opensfm.shot", image=name,
+                        problem=error) from None
+    lens = _lens(described, f"Camera {key} of {path.name}")
     camera = Camera(lens.width, lens.height, *lens.pinhole, pose_of(turn.T, -turn.T @ shift) @ FLIP_YZ, lens.distortion)
-    return Shot(name, image, camera, lens.spherical)
+    return Shot(camera, lens.spherical)
 
 
-def _lens(values: Any, where: str) -> _Lens:
+def _lens(values: Any, where: str) -> _OpenSfmLens:
     try:
         kind, width, height = str(values.get("projection_type", "perspective")), int(values["width"]), int(values["height"])
         if kind in SPHERICAL:
-            return _Lens(width, height, spherical=True)
+            return _OpenSfmLens(width, height, spherical=True)
         n = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
         longer = max(width, height)
         fl_x, fl_y = n.get("focal_x", n.get("focal", 0.0)), n.get("focal_y", n.get("focal", 0.0))
@@ -92,7 +94,7 @@ def _lens(values: Any, where: str) -> _Lens:
     else:
         raise UserError(f"{where} is of the kind {kind}, which is not read.", "Export undistorted images: opensfm undistort.",
                         "opensfm.lens", where=where, kind=kind)
-    return _Lens(width, height, False, *found)
+    return _OpenSfmLens(width, height, False, *found)
 
 
 def _points(points: dict[str, Any], path: Path) -> PointCloud | None:

@@ -6,6 +6,7 @@ t_00 to t_23 are the rows of the 3 x 4 matrix from the camera to ARKit's world, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ...errors import UserError
 from ...files import read_json
 from ...images.image_size import image_size
 from ..dataset import Dataset
-from .assemble import Shot, assemble, locate
+from .assemble import Shot, Source, assemble
 
 KEYFRAMES = "keyframes"
 CAMERAS = (("corrected_cameras", "corrected_images"), ("cameras", "images"))
@@ -36,21 +37,20 @@ def find_keyframes(path: Path) -> Path | None:
 
 
 def read_keyframes(cameras: Path) -> Dataset:
-    """Read the cameras and the images beside them. UserError names the file that is wrong."""
+    """Read the cameras and the images beside them. A camera that is none is left out and named."""
     root = cameras.parent
-    files = sorted(file for file in cameras.glob("*.json") if not file.name.startswith("."))
-    names = [file.stem for file in files]
-    images = locate(root / dict(CAMERAS)[cameras.name], names, f"{KEYFRAMES}/{cameras.name}")
-    shots = []
-    for file in files:
-        if file.stem in images:
-            camera = _camera(file)
-            shots.append(Shot(file.stem, images[file.stem], camera, depth=_depth(root / DEPTH / f"{file.stem}.png", camera)))
-    return assemble(root.parent if root.name == KEYFRAMES else root, f"{KEYFRAMES}/{cameras.name}", names, shots)
+    stems = sorted(file.stem for file in cameras.glob("*.json") if not file.name.startswith("."))
+
+    def camera_of(stem: str, _: Path) -> Shot:
+        camera = _camera(cameras / f"{stem}.json")
+        return Shot(camera, depth=_depth(root / DEPTH / f"{stem}.png", camera))
+
+    found = assemble(Source.of(cameras, root / dict(CAMERAS)[cameras.name], stems), camera_of)
+    return replace(found, folder=root.parent if root.name == KEYFRAMES else root)
 
 
 def _camera(file: Path) -> Camera:
-    values = read_json(file, "camera", MEND)
+    values = read_json(file, "camera", MEND, foreign=True)
     try:
         pose = np.eye(4)
         pose[:3] = [[float(values[f"t_{row}{column}"]) for column in range(4)] for row in range(3)]

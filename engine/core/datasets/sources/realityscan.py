@@ -16,13 +16,14 @@ import numpy as np
 from ...cameras.camera import Camera
 from ...cameras.lenses import brown_lens
 from ...errors import UserError
-from ...files import disk_error
+from ...files import disk_error, read_text
 from ...images.image_size import image_size
 from ..dataset import Dataset
-from .assemble import Shot, assemble, locate, pose_of, the_one
-from .points import points_beside
+from .assemble import Shot, Source, assemble, pose_of, the_one
+from .points import exported_points
 
 REQUIRED = ("name", "x", "y", "alt", "heading", "pitch", "roll", "f")
+NUMBERS = {*REQUIRED[1:], "px", "py", "k1", "k2", "k3", "k4", "t1", "t2"}
 FILM = 36.0
 """Millimetres of the longer side."""
 MEND = "Export the registration again: Internal/External camera parameters."
@@ -38,12 +39,17 @@ def find_registration(path: Path) -> Path | None:
 
 
 def read_registration(path: Path) -> Dataset:
-    """Read the CSV; the images lie beside it or below its folder. UserError names the first line that is wrong."""
-    rows = _rows(path)
-    names = [name for name, _ in rows]
-    images = locate(path.parent, names, path.name)
-    shots = [Shot(name, images[name], _camera(numbers, images[name])) for name, numbers in rows if name in images]
-    return assemble(path.parent, path.name, names, shots, points_beside(path.parent))
+    """Read the CSV; the images lie beside it or below its folder. Lines that are no camera are left out and named."""
+    columns, rows = _header(path), _rows(path)
+    assert columns is not None, path
+    named = [(words[columns.index("name")].strip(), number, words) for number, words in rows if len(words) > columns.index("name")]
+    by_name = {name: (number, words) for name, number, words in reversed(named)}
+
+    def camera_of(name: str, image: Path) -> Shot:
+        number, words = by_name[name]
+        return Shot(_camera(_row(columns, words, f"Line {number} of {path.name}"), image))
+
+    return assemble(Source.of(path, path.parent, [name for name, *_ in named]), camera_of, exported_points(path.parent))
 
 
 def rotation(heading: float, pitch: float, roll: float) -> np.ndarray:
@@ -69,27 +75,26 @@ def _camera(n: dict[str, float], image: Path) -> Camera:
     return Camera(width, height, fl_x, fl_y, cx, cy, pose, distortion)
 
 
-def _rows(path: Path) -> list[tuple[str, dict[str, float]]]:
-    columns = _header(path)
-    assert columns is not None, path
-    found = []
-    for number, words in enumerate(csv.reader(_text(path).splitlines()), 1):
-        if words and not words[0].lstrip().startswith("#") and _columns(words) is None:
-            found.append(_row(columns, words, f"Line {number} of {path.name}"))
-    return found
-
-
-def _row(columns: list[str], words: list[str], where: str) -> tuple[str, dict[str, float]]:
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Numbers and words of the lines that are neither comments nor the header."""
     try:
-        values = dict(zip(columns, words, strict=True))
-        name = values.pop("name").strip()
-        return name, {column: float(word) for column, word in values.items() if column in _NUMBERS and word.strip()}
+        lines = read_text(path).splitlines()
+    except OSError as error:
+        raise disk_error(path, error) from error
+    return [(number, words) for number, words in enumerate(csv.reader(lines), 1)
+            if words and not words[0].lstrip().startswith("#") and _columns(words) is None]
+
+
+def _row(columns: list[str], words: list[str], where: str) -> dict[str, float]:
+    try:
+        values = {column: word for column, word in zip(columns, words, strict=True) if column in NUMBERS and word.strip()}
+        numbers = {column: float(word) for column, word in values.items()}
     except ValueError:
-        raise UserError(f"{where} is no camera: it does not hold the {len(columns)} values that the first line names.", MEND,
-                        "realityscan.row", where=where) from None
-
-
-_NUMBERS = {*REQUIRED, "px", "py", "k1", "k2", "k3", "k4", "t1", "t2"}
+        numbers = {}
+    if not all(column in numbers for column in REQUIRED[1:]):
+        raise UserError(f"{where} is no camera: it does not hold the {len(columns)} values that the header names: {','.join(words)[:200]}.",
+                        MEND, "realityscan.row", where=where)
+    return numbers
 
 
 def _header(path: Path) -> list[str] | None:
@@ -107,8 +112,3 @@ def _columns(words: list[str]) -> list[str] | None:
     return names if all(name in names for name in REQUIRED) else None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise disk_error(path, error) from error

@@ -14,10 +14,10 @@ import numpy as np
 from ...cameras.camera import FLIP_YZ, Camera
 from ...errors import UserError
 from ...splats.transform import PLY_TO_BLENDER
-from ..dataset import Dataset
-from .assemble import Shot, assemble, locate, pose_of
+from ..dataset import Dataset, LeftOut
+from .assemble import Shot, Source, assemble, pose_of
 from .json_list import begins_a_list, read_list
-from .points import points_beside
+from .points import exported_points
 
 FILE = "cameras.json"
 KEYS = ("img_name", "position", "rotation")
@@ -31,20 +31,26 @@ def find_cameras_json(path: Path) -> Path | None:
 
 
 def read_cameras_json(path: Path) -> Dataset:
-    """Read the cameras; the images lie beside the file or below its folder. UserError names the first camera that is wrong."""
-    found = [_camera(values, f"Camera {number} of {path.name}") for number, values in enumerate(read_list(path, "cameras", MEND), 1)]
-    names = [name for name, _ in found]
-    images = locate(path.parent, names, path.name)
-    shots = [Shot(name, images[name], camera) for name, camera in found if name in images]
-    return assemble(path.parent, path.name, names, shots, points_beside(path.parent, PLY_TO_BLENDER[:3, :3]))
+    """Read the cameras; the images lie beside the file or below its folder. What is no camera is left out and named."""
+    listed = [(f"Camera {number} of {path.name}", values) for number, values in enumerate(read_list(path, "cameras", MEND), 1)]
+    named = [(str(values["img_name"]), where, values) for where, values in listed if values.get("img_name")]
+    by_name = {name: (where, values) for name, where, values in reversed(named)}
+    nameless = [LeftOut(where, f"{where} lacks its img_name") for where, values in listed if not values.get("img_name")]
+
+    def camera_of(name: str, _: Path) -> Shot:
+        where, values = by_name[name]
+        return Shot(_camera(values, where))
+
+    return assemble(Source.of(path, path.parent, [name for name, *_ in named], nameless), camera_of,
+                    exported_points(path.parent, PLY_TO_BLENDER[:3, :3]))
 
 
-def _camera(values: dict[str, Any], where: str) -> tuple[str, Camera]:
+def _camera(values: dict[str, Any], where: str) -> Camera:
     try:
         width, height, fl_x, fl_y = (float(values[name]) for name in ("width", "height", "fx", "fy"))
         rotation, position = np.array(values["rotation"], float).reshape(3, 3), np.array(values["position"], float).reshape(3)
         cx, cy = float(values.get("cx", width / 2)), float(values.get("cy", height / 2))
-        name = str(values["img_name"])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{where} lacks a value, or holds one that is no number.", MEND, "cameras_json.camera", where=where) from None
-    return name, Camera(round(width), round(height), fl_x, fl_y, cx, cy, PLY_TO_BLENDER @ pose_of(rotation, position) @ FLIP_YZ)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where} lacks a value, or holds one that is no number: {error}.", MEND, "cameras_json.camera",
+                        where=where, problem=error) from None
+    return Camera(round(width), round(height), fl_x, fl_y, cx, cy, PLY_TO_BLENDER @ pose_of(rotation, position) @ FLIP_YZ)

@@ -39,7 +39,7 @@ def read_split(folder: Path) -> Dataset:
 
 def _frames(file: Path) -> list[dict[str, Any]]:
     """The frames, each with what the file says of all of them."""
-    values = read_json(file, "dataset", MEND)
+    values = read_json(file, "dataset", MEND, foreign=True)
     frames = values.pop("frames", None)
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise UserError(f"{file} has no list of frames.", MEND, "transforms.no_frames", path=file)
