@@ -75,7 +75,8 @@ def opencv_lens(lens: Lens) -> tuple[Pinhole, Coefficients]:
             raise UserError(f"The lens model {other} is not supported.", UNDISTORT)
 
 
-def brown_lens(size: tuple[int, int], pinhole: Pinhole, radial: Coefficients, tangential: tuple[float, float]) -> tuple[Pinhole, Coefficients]:
+def brown_lens(size: tuple[int, int], pinhole: Pinhole, radial: Coefficients,
+               tangential: tuple[float, float]) -> tuple[Pinhole, Coefficients]:
     """The pinhole and OpenCV's coefficients of Brown's lens with up to four `radial` terms; `tangential` are OpenCV's p1 and p2.
 
     UserError where k4 bends more than the rational model follows.

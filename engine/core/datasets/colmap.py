@@ -13,6 +13,7 @@ import numpy as np
 
 from ..cameras.camera import FLIP_YZ, Camera
 from ..cameras.lenses import Lens, opencv_lens
+from ..cameras.panorama import is_whole_sphere
 from ..errors import UserError
 from ..splats.transform import PLY_TO_BLENDER, rotation_matrices
 from .colmap_files import REDO, BadPose, Points, Pose, file_of, image_count, read_lenses, read_points, read_poses
@@ -20,6 +21,7 @@ from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
 from .folder_index import FolderIndex
 from .mask_search import find_masks
 from .name_spelling import plain_name, readable
+from .panoramas import views_of_panorama
 from .photo_search import FoundPhotos, find_photos
 from .start_points import points_beside
 
@@ -62,11 +64,14 @@ def read_colmap(folder: Path) -> Dataset:
                         f"Put them into {folder / 'images'}.", "colmap.images_missing", count=len(poses), path=folder,
                         looked_for=found.looked_for, found=found.lies_there)
     there = [pose for pose in poses if isinstance(pose, BadPose) or pose.name in found.paths]
-    cameras, unsound = _cameras(read_lenses(model), there)
+    lenses = read_lenses(model)
+    cameras, unsound = _cameras(lenses, there)
+    whole = {pose.name for pose in there if isinstance(pose, Pose) and _is_panorama(lenses.get(pose.camera_id))}
     paths = {name: found.paths[name] for name in cameras}
     masks = find_masks(folder, list(paths.values()))
-    views = tuple(View(_shown(name, path), path, cameras[name], name in held_out, mask=masks.paths.get(path))
-                  for name, path in paths.items())
+    images = {name: View(_shown(name, path), path, cameras[name], name in held_out, mask=masks.paths.get(path))
+              for name, path in paths.items()}
+    views = tuple(view for name, image in images.items() for view in (views_of_panorama(image) if name in whole else (image,)))
     points, notes = model_points(model, folder)
     return Dataset(folder, views, points, missing=tuple(map(readable, found.missing)), left_out=(*unsound, *masks.notes, *notes))
 
@@ -116,8 +121,16 @@ def _camera(lenses: dict[int, Lens | UserError], pose: Pose | BadPose) -> Camera
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation
+    to_world = PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ
+    if _is_panorama(lens):
+        return Camera(lens.width, lens.height, 1.0, 1.0, lens.width / 2, lens.height / 2, to_world)
     pinhole, distortion = opencv_lens(lens)
-    return Camera(lens.width, lens.height, *pinhole, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ, distortion)
+    return Camera(lens.width, lens.height, *pinhole, to_world, distortion)
+
+
+def _is_panorama(lens: Lens | UserError | None) -> bool:
+    """Whether a lens sees the whole sphere; COLMAP's convention is that of cameras.panorama."""
+    return isinstance(lens, Lens) and lens.model == "EQUIRECTANGULAR" and is_whole_sphere(lens.width, lens.height)
 
 
 def model_cameras(model: Path) -> dict[str, Camera]:

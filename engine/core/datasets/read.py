@@ -29,7 +29,7 @@ NO_DATASETS = ("__MACOSX",)
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceKind:
     """A kind of dataset: where it lies, given a file or folder that somebody chose (None: it is none of this kind), and its reader."""
 
     name: str
@@ -53,16 +53,16 @@ def _find_real_estate(path: Path) -> Path | None:
 
 
 SOURCES = (
-    Source("nerfstudio's transforms.json", _find_transforms, read_transforms),
-    Source("NeRF-synthetic or BlenderNeRF", find_split, read_split),
-    Source("COLMAP", _find_colmap, read_colmap),
-    Source("Metashape's cameras.xml", find_cameras_xml, read_cameras_xml),
-    Source("RealityScan's CSV", find_registration, read_registration),
-    Source("Polycam's raw data", find_keyframes, read_keyframes),
-    Source("OpenSfM", find_reconstruction, read_reconstruction),
-    Source("LLFF's poses_bounds.npy", find_poses_bounds, read_poses_bounds),
-    Source("RealEstate10K", _find_real_estate, read_real_estate),
-    Source("cameras.json beside splats", find_cameras_json, read_cameras_json),
+    SourceKind("nerfstudio's transforms.json", _find_transforms, read_transforms),
+    SourceKind("NeRF-synthetic or BlenderNeRF", find_split, read_split),
+    SourceKind("COLMAP", _find_colmap, read_colmap),
+    SourceKind("Metashape's cameras.xml", find_cameras_xml, read_cameras_xml),
+    SourceKind("RealityScan's CSV", find_registration, read_registration),
+    SourceKind("Polycam's raw data", find_keyframes, read_keyframes),
+    SourceKind("OpenSfM", find_reconstruction, read_reconstruction),
+    SourceKind("LLFF's poses_bounds.npy", find_poses_bounds, read_poses_bounds),
+    SourceKind("RealEstate10K", _find_real_estate, read_real_estate),
+    SourceKind("cameras.json beside splats", find_cameras_json, read_cameras_json),
 )
 """In the order in which they are looked for: what our own tools write comes first, what only repeats another's cameras last."""
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> Dataset:
     return source.read(place)
 
 
-def _source(path: Path) -> tuple[Source, Path] | None:
+def _source(path: Path) -> tuple[SourceKind, Path] | None:
     """The kind of dataset that a path is, and what its reader takes."""
     return next(((source, place) for source in SOURCES if (place := source.find(path))), None)
 

@@ -109,8 +109,8 @@ def read_transforms(path: Path) -> Dataset:
 
     Frames whose image is not there are left out and named in Dataset.missing, those whose pose or lens cannot be used in
     Dataset.left_out with file, frame and value; UserError when none is left. Intrinsics may be global or each frame's own, a
-    camera_angle_x or x_fov, or follow from the image's size. A view is held out when val_filenames or test_filenames name it and train_filenames do
-    not; without any list every eighth of all frames is.
+    camera_angle_x or x_fov, or follow from the image's size. A view is held out when val_filenames or test_filenames name it and
+    train_filenames do not; without any list every eighth of all frames is.
     """
     file = path / FILE if path.is_dir() else path
     return read_values(with_journal(read_json(file, "dataset", MEND, foreign=True), file.parent), file)
@@ -255,8 +255,9 @@ class _RawFrame:
             raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {str(matrix)[:200]}.",
                             "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where)
         if self.model == EQUIRECTANGULAR and not is_whole_sphere(self.numbers["w"], self.numbers["h"]):
-            raise UserError(f"{where} ({readable(self.path)}) is a panorama of {self.numbers['w']:g} x {self.numbers['h']:g} pixels; one of the "
-                            "whole sphere is twice as wide as high.", "Fill up the panorama above and below, or leave its frame out.",
+            size = f"{self.numbers['w']:g} x {self.numbers['h']:g}"
+            raise UserError(f"{where} ({readable(self.path)}) is a panorama of {size} pixels; one of the whole sphere is twice as wide as "
+                            "high.", "Fill up the panorama above and below, or leave its frame out.",
                             "transforms.panorama", image=readable(self.path), where=where)
         if not self.lens_is_sound():
             numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]

@@ -16,12 +16,14 @@ from engine.core.datasets.dataset import Dataset
 from engine.core.datasets.excluded import exclude
 from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
+from engine.core.splats.transform import quats_from_matrices
 from engine.preflight import check
 from engine.training.data.view_files import ViewFiles
 from tests.core.datasets.test_sources import NAMES, PLACES, TURNS, axis_angle, metashape
 
 WIDTH, HEIGHT = 512, 256
-SPOTS = np.array([[1.0, 0.2, 0.3], [-1, 0.4, 0.1], [0.2, 1, -0.3], [0.1, -1, 0.2], [-0.2, 0.3, 1], [0.3, 0.1, -1], [1, 1, 1], [-1, -0.4, 0.7]])
+SPOTS = np.array([[1.0, 0.2, 0.3], [-1, 0.4, 0.1], [0.2, 1, -0.3], [0.1, -1, 0.2],
+                  [-0.2, 0.3, 1], [0.3, 0.1, -1], [1, 1, 1], [-1, -0.4, 0.7]])
 """Directions in the world; each has a colour of its own in a painted panorama."""
 COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255], [255, 255, 255], [255, 128, 0]])
 
@@ -67,7 +69,8 @@ def test_transforms(tmp_path: Path) -> None:
         pose[:3, :3], pose[:3, 3] = turn @ np.diag([1, -1, -1]), place
         frames.append({"file_path": name, "transform_matrix": pose.tolist()})
     (tmp_path / "transforms.json").write_text(json.dumps({"camera_model": "equirectangular", "frames": frames}))
-    Image.fromarray(np.repeat([[255] * 256 + [0] * 256], 256, axis=0).astype(np.uint8)).save((tmp_path / "masks").mkdir() or tmp_path / "masks/photo_0.png")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.repeat([[255] * 256 + [0] * 256], 256, axis=0).astype(np.uint8)).save(tmp_path / "masks/photo_0.png")
     found = read_dataset(tmp_path)
     check_spots(found)
     assert len(found.views) == 6 * len(NAMES) and len({view.name for view in found.views}) == 6 * len(NAMES)
@@ -99,6 +102,21 @@ def test_opensfm_spherical(tmp_path: Path, kind: str) -> None:
              for name, turn, place in zip(NAMES, TURNS, PLACES, strict=True)}
     model = {"cameras": {"c": {"width": WIDTH, "height": HEIGHT, "projection_type": kind}}, "shots": shots, "points": {}}
     (tmp_path / "reconstruction.json").write_text(json.dumps([model]))
+    check_spots(read_dataset(tmp_path))
+
+
+def test_colmap(tmp_path: Path) -> None:
+    """COLMAP's model 17; its frame is Blender's by (x, z, -y)."""
+    folder_of(tmp_path)
+    (tmp_path / "sparse").mkdir()
+    (tmp_path / "sparse/cameras.txt").write_text(f"1 EQUIRECTANGULAR {WIDTH} {HEIGHT} {WIDTH} {HEIGHT}\n")
+    y_down = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # Blender's world in COLMAP's
+    lines = []
+    for number, (name, turn, place) in enumerate(zip(NAMES, TURNS, PLACES, strict=True), 1):
+        to_camera = turn.T @ y_down.T
+        numbers = (*quats_from_matrices(to_camera[None])[0], *(-turn.T @ place))
+        lines.append(f"{number} {' '.join(str(float(value)) for value in numbers)} 1 {name}\n\n")
+    (tmp_path / "sparse/images.txt").write_text("".join(lines))
     check_spots(read_dataset(tmp_path))
 
 

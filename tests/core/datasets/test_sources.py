@@ -40,7 +40,7 @@ NAMES = [f"photo_{i}.png" for i in range(COUNT)]
 
 def ahead(index: int) -> np.ndarray:
     """Points [12, 3] of the format's world some units before a camera."""
-    return (POINTS + [0, 0, 3.0]) @ TURNS[index].T + PLACES[index]
+    return (POINTS + np.array([0, 0, 3.0])) @ TURNS[index].T + PLACES[index]
 
 
 def seen_at(index: int, world: np.ndarray) -> np.ndarray:
@@ -183,9 +183,11 @@ def sensor_of(kind: str, numbers: dict[str, float]) -> str:
 @pytest.mark.parametrize("component", [False, True])
 def test_metashape(tmp_path: Path, component: bool) -> None:
     images(tmp_path / "images")
-    n = {"f": 100.0, "cx": 3.0, "cy": -2.0, "b1": 1.5, "b2": 0.0, "k1": 0.02, "k2": -0.03, "k3": 0.01, "k4": 0.004, "p1": 0.001, "p2": -0.002}
-    switched_off = '<camera id="99" sensor_id="3" label="photo_99" enabled="false"><transform>1</transform></camera><camera id="98" label="un"/>'
-    (tmp_path / "cameras.xml").write_text(metashape(sensor_of("frame", n), component, component, switched_off))
+    n = {"f": 100.0, "cx": 3.0, "cy": -2.0, "b1": 1.5, "b2": 0.0,
+         "k1": 0.02, "k2": -0.03, "k3": 0.01, "k4": 0.004, "p1": 0.001, "p2": -0.002}
+    others = ('<camera id="99" sensor_id="3" label="photo_99" enabled="false"><transform>1</transform></camera>'
+              '<camera id="98" label="unaligned"/>')
+    (tmp_path / "cameras.xml").write_text(metashape(sensor_of("frame", n), component, component, others))
 
     def manual(i: int) -> np.ndarray:
         out = []
@@ -197,7 +199,9 @@ def test_metashape(tmp_path: Path, component: bool) -> None:
             out.append([W / 2 + n["cx"] + bent_x * n["f"] + bent_x * n["b1"] + bent_y * n["b2"], H / 2 + n["cy"] + bent_y * n["f"]])
         return np.array(out)
 
-    check(read_dataset(tmp_path), as_it_is, manual)
+    found = read_dataset(tmp_path)
+    check(found, as_it_is, manual)
+    assert [(each.name, each.reason) for each in found.left_out] == [("unaligned", "cameras.xml has no pose for it: it was not aligned")]
 
 
 def test_metashape_fisheye(tmp_path: Path) -> None:
@@ -284,8 +288,10 @@ def test_opensfm_as_the_program_wrote_it() -> None:
 
     turned = axis_angle_matrix(np.array([1.2940695283700199, -0.39214506990022585, 0.48363132932553921]))
     shift = np.array([0.19287960609884439, 2.0784473237458099, 0.73166782563733967])
-    points = np.array([[26.955467688974434, 20.000754767076049, 9.6284410193327243], [8.1857651349243206, 32.093583558887708, 17.556632229880599],
-                       [22.270307324195045, 20.391112968456145, 2.6251675477945851], [2.8761388203340421, 29.876117180915287, 7.1112804833696543]])
+    points = np.array([[26.955467688974434, 20.000754767076049, 9.6284410193327243],
+                       [8.1857651349243206, 32.093583558887708, 17.556632229880599],
+                       [22.270307324195045, 20.391112968456145, 2.6251675477945851],
+                       [2.8761388203340421, 29.876117180915287, 7.1112804833696543]])
     local = points @ turned.T + shift
     seen = local[:, :2] / local[:, 2:] * 0.9604884463403544
     assert (local[:, 2] > 0).all() and (np.abs(seen) < [0.5, 0.375]).all()
@@ -305,8 +311,8 @@ def viewer_matrix(position: list[float], rotation: list[list[float]]) -> np.ndar
 @pytest.mark.parametrize("suffix", [".png", ""])
 def test_cameras_json(tmp_path: Path, suffix: str) -> None:
     images(tmp_path / "images")
-    listed = [{"id": i, "img_name": name[:-4] + suffix, "width": W, "height": H, "position": PLACES[i].tolist(), "rotation": TURNS[i].tolist(),
-               "fx": 100.0, "fy": 101.0} for i, name in enumerate(NAMES)]
+    listed = [{"id": i, "img_name": name[:-4] + suffix, "width": W, "height": H, "position": PLACES[i].tolist(),
+               "rotation": TURNS[i].tolist(), "fx": 100.0, "fy": 101.0} for i, name in enumerate(NAMES)]
     (tmp_path / "cameras.json").write_text(json.dumps(listed))
     write_points(tmp_path / "input.ply", PointCloud(ahead(0).astype(np.float32), np.zeros((12, 3), np.uint8)))
 
@@ -355,8 +361,9 @@ def test_llff(tmp_path: Path, place: str) -> None:
     check(read_dataset(tmp_path), y_down, lambda i: (lambda p: p[:, :2] / p[:, 2:] * 100 + [W / 2, H / 2])(seen_at(i, ahead(i))))
 
 
-@pytest.mark.parametrize("rows, message", [(np.zeros((2, 17)), "its size or its focal length is zero"), (np.zeros((3, 17)), "3 poses, and there are"),
-                                           (np.zeros((2, 5)), "does not hold rows of 17"), (np.array([{}, {}]), "is no array of numbers")])
+@pytest.mark.parametrize("rows, message", [
+    (np.zeros((2, 17)), "its size or its focal length is zero"), (np.zeros((3, 17)), "3 poses, and there are"),
+    (np.zeros((2, 5)), "does not hold rows of 17"), (np.array([{}, {}]), "is no array of numbers")])
 def test_llff_says_what_is_wrong(tmp_path: Path, rows: np.ndarray, message: str) -> None:
     images(tmp_path, NAMES[:2])
     np.save(tmp_path / "poses_bounds.npy", rows, allow_pickle=True)
@@ -375,7 +382,8 @@ def split_file(folder: Path, name: str, numbers: list[int], blender_nerf: bool) 
     for i in numbers:
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = TURNS[i] @ np.diag([1, -1, -1]), PLACES[i]
-        frames.append({"file_path": f"./{name}/photo_{i}{'.png' if blender_nerf else ''}", "rotation": 0.01, "transform_matrix": pose.tolist()})
+        file = f"./{name}/photo_{i}{'.png' if blender_nerf else ''}"
+        frames.append({"file_path": file, "rotation": 0.01, "transform_matrix": pose.tolist()})
     (folder / f"transforms_{name}.json").write_text(json.dumps({**common, "frames": frames}))
     images(folder / name, [NAMES[i] for i in numbers])
 

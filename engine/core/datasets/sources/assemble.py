@@ -24,7 +24,7 @@ ORTHONORMAL = 1e-2
 
 
 @dataclass(frozen=True)
-class Shot:
+class PosedImage:
     """A camera before it is known to be sound; of a panorama it has the pose and the size, its focal lengths mean nothing."""
 
     camera: Camera
@@ -33,7 +33,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Source:
+class CameraFile:
     """A file of cameras, and what it names."""
 
     file: Path
@@ -44,7 +44,7 @@ class Source:
     """entries that name no image, or one that another names"""
 
     @staticmethod
-    def of(file: Path, root: Path, names: Iterable[str], bad: Iterable[LeftOut] = ()) -> Source:
+    def of(file: Path, root: Path, names: Iterable[str], bad: Iterable[LeftOut] = ()) -> CameraFile:
         """UserError when it names nothing."""
         listed, twins = list(names), list(bad)
         if not listed:
@@ -55,7 +55,7 @@ class Source:
             if name in seen:
                 twins.append(LeftOut(readable(name), f"{file.name} names it twice; its first camera is used"))
             seen.add(name)
-        return Source(file, root, tuple(dict.fromkeys(listed)), tuple(twins))
+        return CameraFile(file, root, tuple(dict.fromkeys(listed)), tuple(twins))
 
 
 def the_one(folder: Path, files: Sequence[Path], usual: str = "") -> Path | None:
@@ -67,7 +67,7 @@ def the_one(folder: Path, files: Sequence[Path], usual: str = "") -> Path | None
     return found[0] if found else None
 
 
-def assemble(source: Source, camera_of: Callable[[str, Path], Shot], points: PointCloud | None = None) -> Dataset:
+def assemble(source: CameraFile, camera_of: Callable[[str, Path], PosedImage], points: PointCloud | None = None) -> Dataset:
     """The dataset of all images that are there and of whose entries a camera can be made; `camera_of` takes a name and where it lies.
 
     Views are held out by all names of the file. UserError when no image is there, and when no camera is left.
@@ -98,25 +98,26 @@ def pose_of(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
     return pose
 
 
-def _locate(source: Source) -> FoundPhotos:
+def _locate(source: CameraFile) -> FoundPhotos:
     bases = [source.root / name for name in IMAGE_FOLDERS]
     found = find_photos(FolderIndex(source.root), source.names, bases)
     if not found.paths:
         raise UserError(f"None of the {len(source.names)} images that {source.file.name} names lies in {source.root}. {found.looked_for}. "
                         f"{found.lies_there}.", f"Put them beside it or into {source.root / 'images'}.", "source.images_missing",
-                        count=len(source.names), what=source.file.name, path=source.root, looked_for=found.looked_for, found=found.lies_there)
+                        count=len(source.names), what=source.file.name, path=source.root, looked_for=found.looked_for,
+                        found=found.lies_there)
     return found
 
 
 def _shown(name: str, path: Path) -> str:
-    """The name of a view: as the file has it, with the ending that it may leave out; as the disk has it where it is in an unknown code page."""
+    """The name of a view: as the file has it, with the ending that it may leave out; the disk's where it is in an unknown code page."""
     plain = plain_name(name)
     if readable(name) != name:
         return path.name
     return plain if Path(plain).suffix.lower() == path.suffix.lower() or Path(plain).suffix else plain + path.suffix
 
 
-def _sound(shot: Shot, name: str, what: str) -> Shot:
+def _sound(shot: PosedImage, name: str, what: str) -> PosedImage:
     """The shot itself; UserError for a pose or a lens that is none."""
     camera = shot.camera
     pose = camera.camera_to_world

@@ -18,7 +18,8 @@ from ...files import disk_error
 from ...splats.transform import PLY_TO_BLENDER
 from ..dataset import Dataset
 from ..file_types import PHOTOS
-from .assemble import Shot, Source, assemble, pose_of
+from ..folder_index import visible
+from .assemble import CameraFile, PosedImage, assemble, pose_of
 
 FILE = "poses_bounds.npy"
 COLUMNS = 17
@@ -38,10 +39,10 @@ def read_poses_bounds(path: Path) -> Dataset:
     images = _images(path.parent, len(rows))
     numbers = {image.name: number for number, image in enumerate(images)}
 
-    def camera_of(name: str, _: Path) -> Shot:
-        return Shot(_camera(rows[numbers[name]], f"Row {numbers[name] + 1} of {path.name}"))
+    def camera_of(name: str, _: Path) -> PosedImage:
+        return PosedImage(_camera(rows[numbers[name]], f"Row {numbers[name] + 1} of {path.name}"))
 
-    found = assemble(Source.of(path, images[0].parent, numbers), camera_of)
+    found = assemble(CameraFile.of(path, images[0].parent, numbers), camera_of)
     return replace(found, folder=path.parent)
 
 
@@ -72,7 +73,8 @@ def _rows(path: Path) -> np.ndarray:
 def _images(folder: Path, count: int) -> list[Path]:
     """The images, in the folder images, a smaller copy of it or beside the poses, of which there are as many as rows."""
     places = [folder / "images", *sorted(folder.glob("images_*")), folder]
-    found = [sorted(file for file in place.glob("*") if file.suffix.lower() in PHOTOS and not file.name.startswith(".")) for place in places]
+    found = [sorted(place / name for name in visible([each.name for each in place.glob("*")]) if Path(name).suffix.lower() in PHOTOS)
+             for place in places]
     matching = next((files for files in found if len(files) == count), None)
     if matching is None:
         there = ", ".join(f"{len(files)} in {place.name}" for files, place in zip(found, places, strict=True) if files) or "none"

@@ -18,7 +18,7 @@ from ...cameras.camera import FLIP_YZ, Camera
 from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
 from ...errors import UserError
 from ..dataset import Dataset, LeftOut
-from .assemble import Shot, Source, assemble, pose_of, the_one
+from .assemble import CameraFile, PosedImage, assemble, pose_of, the_one
 from .points import exported_points
 from .xml_file import read_xml
 
@@ -61,7 +61,7 @@ def read_cameras_xml(path: Path) -> Dataset:
                for camera in cameras if not _is_posed(camera)]
     sensors, frames = {sensor.get("id", ""): sensor for sensor in chunk.iterfind("sensors/sensor")}, _Frames(chunk)
     labels = [camera.get("label", "") for camera in cameras if _is_posed(camera)]
-    return assemble(Source.of(path, path.parent, labels, unposed), lambda name, _: _shot(posed[name], sensors, frames, path),
+    return assemble(CameraFile.of(path, path.parent, labels, unposed), lambda name, _: _shot(posed[name], sensors, frames, path),
                     exported_points(path.parent))
 
 
@@ -76,7 +76,7 @@ def _is_posed(camera: Element) -> bool:
     return camera.find("transform") is not None
 
 
-def _shot(camera: Element, sensors: dict[str, Element], frames: _Frames, path: Path) -> Shot:
+def _shot(camera: Element, sensors: dict[str, Element], frames: _Frames, path: Path) -> PosedImage:
     name, number = camera.get("label", ""), camera.get("sensor_id", "")
     if number not in sensors:
         raise UserError(f"{name} refers to sensor {number}, which {path.name} does not have.", MEND, "metashape.sensor",
@@ -84,7 +84,7 @@ def _shot(camera: Element, sensors: dict[str, Element], frames: _Frames, path: P
     sensor = _sensor(sensors[number], path)
     matrix = np.reshape(_numbers(camera.find("transform"), 16, f"The transform of {name}"), (4, 4))
     pose = frames.to_world(matrix, camera.get("component_id"))
-    return Shot(sensor.camera(pose @ FLIP_YZ), sensor.spherical)
+    return PosedImage(sensor.camera(pose @ FLIP_YZ), sensor.spherical)
 
 
 class _Frames:
@@ -125,7 +125,8 @@ def _sensor(sensor: Element, path: Path) -> MetashapeSensor:
     where = f"Sensor {sensor.get('id')} of {path.name}"
     if size is None or kind not in ("frame", "fisheye", "spherical") or (found is None and kind != "spherical"):
         raise UserError(f"{where} has no lens that is read: {kind}{'' if found is not None else ', not calibrated'}.",
-                        "Export undistorted images with their cameras: Export Cameras, kind Colmap.", "metashape.lens", where=where, kind=kind)
+                        "Export undistorted images with their cameras: Export Cameras, kind Colmap.", "metashape.lens",
+                        where=where, kind=kind)
     width, height = (int(_number(size.get(side, ""), f"The {side} of {where}")) for side in ("width", "height"))
     if found is None or kind == "spherical":
         return MetashapeSensor(width, height, spherical=True)
@@ -158,7 +159,8 @@ def _number(word: str, what: str) -> float:
 def _numbers(element: Element | None, count: int, what: str) -> Sequence[float]:
     words = [] if element is None or element.text is None else element.text.split()
     if len(words) != count:
-        raise UserError(f"{what} does not hold {count} numbers: {' '.join(words)[:200]}.", MEND, "metashape.numbers", what=what, count=count)
+        raise UserError(f"{what} does not hold {count} numbers: {' '.join(words)[:200]}.", MEND, "metashape.numbers",
+                        what=what, count=count)
     return [_number(word, what) for word in words]
 
 

@@ -16,7 +16,7 @@ from ...cameras.camera import FLIP_YZ, Camera
 from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
 from ...errors import UserError
 from ..dataset import Dataset, PointCloud
-from .assemble import Shot, Source, assemble, pose_of
+from .assemble import CameraFile, PosedImage, assemble, pose_of
 from .json_list import begins_a_list, read_list
 
 FILE = "reconstruction.json"
@@ -49,7 +49,7 @@ def read_reconstruction(path: Path) -> Dataset:
     shots = _part(model, "shots")
     root = path.parent.parent if path.parent.name == FOLDER else path.parent
     cameras = _part(model, "cameras")
-    return assemble(Source.of(path, root, shots), lambda name, _: _shot(name, shots[name], cameras, path),
+    return assemble(CameraFile.of(path, root, shots), lambda name, _: _shot(name, shots[name], cameras, path),
                     _points(_part(model, "points"), path))
 
 
@@ -61,7 +61,7 @@ def axis_angle_matrix(vector: np.ndarray) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def _shot(name: str, values: Any, cameras: dict[str, Any], path: Path) -> Shot:
+def _shot(name: str, values: Any, cameras: dict[str, Any], path: Path) -> PosedImage:
     try:
         key = values["camera"]
         described = cameras[key]
@@ -72,7 +72,7 @@ def _shot(name: str, values: Any, cameras: dict[str, Any], path: Path) -> Shot:
                         problem=error) from None
     lens = _lens(described, f"Camera {key} of {path.name}")
     camera = Camera(lens.width, lens.height, *lens.pinhole, pose_of(turn.T, -turn.T @ shift) @ FLIP_YZ, lens.distortion)
-    return Shot(camera, lens.spherical)
+    return PosedImage(camera, lens.spherical)
 
 
 def _lens(values: Any, where: str) -> _OpenSfmLens:

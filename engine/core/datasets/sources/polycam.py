@@ -16,7 +16,7 @@ from ...errors import UserError
 from ...files import read_json
 from ...images.image_size import image_size
 from ..dataset import Dataset
-from .assemble import Shot, Source, assemble
+from .assemble import CameraFile, PosedImage, assemble
 
 KEYFRAMES = "keyframes"
 CAMERAS = (("corrected_cameras", "corrected_images"), ("cameras", "images"))
@@ -41,11 +41,11 @@ def read_keyframes(cameras: Path) -> Dataset:
     root = cameras.parent
     stems = sorted(file.stem for file in cameras.glob("*.json") if not file.name.startswith("."))
 
-    def camera_of(stem: str, _: Path) -> Shot:
+    def camera_of(stem: str, _: Path) -> PosedImage:
         camera = _camera(cameras / f"{stem}.json")
-        return Shot(camera, depth=_depth(root / DEPTH / f"{stem}.png", camera))
+        return PosedImage(camera, depth=_depth(root / DEPTH / f"{stem}.png", camera))
 
-    found = assemble(Source.of(cameras, root / dict(CAMERAS)[cameras.name], stems), camera_of)
+    found = assemble(CameraFile.of(cameras, root / dict(CAMERAS)[cameras.name], stems), camera_of)
     return replace(found, folder=root.parent if root.name == KEYFRAMES else root)
 
 
@@ -57,7 +57,8 @@ def _camera(file: Path) -> Camera:
         fl_x, fl_y, cx, cy = (float(values[name]) for name in ("fx", "fy", "cx", "cy"))
         return Camera(round(float(values["width"])), round(float(values["height"])), fl_x, fl_y, cx, cy, Y_UP_TO_Z_UP @ pose)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file} is no camera: {error} is missing or no number.", MEND, "polycam.camera", path=file, problem=error) from None
+        raise UserError(f"{file} is no camera: {error} is missing or no number.", MEND, "polycam.camera",
+                        path=file, problem=error) from None
 
 
 def _depth(file: Path, camera: Camera) -> Path | None:

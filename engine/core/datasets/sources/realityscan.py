@@ -19,7 +19,7 @@ from ...errors import UserError
 from ...files import disk_error, read_text
 from ...images.image_size import image_size
 from ..dataset import Dataset
-from .assemble import Shot, Source, assemble, pose_of, the_one
+from .assemble import CameraFile, PosedImage, assemble, pose_of, the_one
 from .points import exported_points
 
 REQUIRED = ("name", "x", "y", "alt", "heading", "pitch", "roll", "f")
@@ -45,11 +45,11 @@ def read_registration(path: Path) -> Dataset:
     named = [(words[columns.index("name")].strip(), number, words) for number, words in rows if len(words) > columns.index("name")]
     by_name = {name: (number, words) for name, number, words in reversed(named)}
 
-    def camera_of(name: str, image: Path) -> Shot:
+    def camera_of(name: str, image: Path) -> PosedImage:
         number, words = by_name[name]
-        return Shot(_camera(_row(columns, words, f"Line {number} of {path.name}"), image))
+        return PosedImage(_camera(_row(columns, words, f"Line {number} of {path.name}"), image))
 
-    return assemble(Source.of(path, path.parent, [name for name, *_ in named]), camera_of, exported_points(path.parent))
+    return assemble(CameraFile.of(path, path.parent, [name for name, *_ in named]), camera_of, exported_points(path.parent))
 
 
 def rotation(heading: float, pitch: float, roll: float) -> np.ndarray:

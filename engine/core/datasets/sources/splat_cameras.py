@@ -15,7 +15,7 @@ from ...cameras.camera import FLIP_YZ, Camera
 from ...errors import UserError
 from ...splats.transform import PLY_TO_BLENDER
 from ..dataset import Dataset, LeftOut
-from .assemble import Shot, Source, assemble, pose_of
+from .assemble import CameraFile, PosedImage, assemble, pose_of
 from .json_list import begins_a_list, read_list
 from .points import exported_points
 
@@ -37,11 +37,11 @@ def read_cameras_json(path: Path) -> Dataset:
     by_name = {name: (where, values) for name, where, values in reversed(named)}
     nameless = [LeftOut(where, f"{where} lacks its img_name") for where, values in listed if not values.get("img_name")]
 
-    def camera_of(name: str, _: Path) -> Shot:
+    def camera_of(name: str, _: Path) -> PosedImage:
         where, values = by_name[name]
-        return Shot(_camera(values, where))
+        return PosedImage(_camera(values, where))
 
-    return assemble(Source.of(path, path.parent, [name for name, *_ in named], nameless), camera_of,
+    return assemble(CameraFile.of(path, path.parent, [name for name, *_ in named], nameless), camera_of,
                     exported_points(path.parent, PLY_TO_BLENDER[:3, :3]))
 
 

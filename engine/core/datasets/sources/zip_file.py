@@ -108,7 +108,8 @@ def _inside(name: str, archive: Path) -> Path:
     """A member's path below the folder; UserError for one that leads elsewhere, on any system."""
     plain = PurePosixPath(name.replace("\\", "/"))
     if plain.is_absolute() or not plain.parts or any(part == ".." or ":" in part or "\0" in part for part in plain.parts):
-        raise UserError(f"{archive} names a file outside of itself, {name}; it is not unpacked.", MEND, "zip.outside", path=archive, name=name)
+        raise UserError(f"{archive} names a file outside of itself, {name}; it is not unpacked.", MEND, "zip.outside",
+                        path=archive, name=name)
     return Path(*plain.parts)
 
 
