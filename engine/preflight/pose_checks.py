@@ -17,7 +17,6 @@ from ..training.init.initialize import focus_point
 from . import thresholds as limit
 from .findings import about_images
 
-
 INVERSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "the poses were inverted (world to camera)": np.linalg.inv,
     "the poses were inverted (world to camera) and in OpenCV's axes": lambda pose: np.linalg.inv(pose) @ FLIP_YZ,

@@ -87,9 +87,14 @@ def opened(path: Path) -> Path:
     """
     if path.is_file() and (archive := find_zip(path)):
         return opened(unpacked(archive))
-    if not path.is_dir() or _source(path):
+    if not path.is_dir() or holds_dataset(path):
         return path
     return _one_below(path) or (opened(unpacked(archive)) if not is_plain_photos(path) and (archive := find_zip(path)) else path)
+
+
+def holds_dataset(path: Path) -> bool:
+    """Whether a path is a file of cameras, or a folder with one of the kinds in SOURCES."""
+    return _source(path) is not None
 
 
 def _read(path: Path) -> Dataset:
@@ -108,7 +113,7 @@ def _source(path: Path) -> tuple[SourceKind, Path] | None:
 def _one_below(path: Path) -> Path | None:
     """The one folder in a folder that holds a dataset; None when none does. UserError for several."""
     folders = [each for each in sorted(path.iterdir()) if each.is_dir() and not each.name.startswith(".") and each.name not in NO_DATASETS]
-    found = [each for each in folders if _source(each)]
+    found = [each for each in folders if holds_dataset(each)]
     if len(found) > 1:
         raise UserError(f"{path} holds {len(found)} datasets: {', '.join(each.name for each in found[:3])}.", "Choose one of them.",
                         "dataset.several", path=path, count=len(found))

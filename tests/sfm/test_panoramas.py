@@ -1,0 +1,80 @@
+"""Equirectangular photos without poses: cut into cubes, found by real COLMAP as frames of a rig."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.cli.photos import is_of
+from engine.core.cameras.camera import Camera
+from engine.core.cameras.panorama import FACES, face_camera
+from engine.core.datasets.read import read_dataset
+from engine.core.protocol.sfm_options import PosesOptions
+from engine.sfm.panoramas import is_closed
+from engine.sfm.poses import find_poses
+from tests.bench.bench_sfm import aligned
+from tests.sfm.photo_scene import photograph, save, walk
+
+WIDTH = 1024
+QUICK = PosesOptions(features="quick", max_features=600)
+
+
+def sphere(pose: np.ndarray) -> np.ndarray:
+    """What a camera that sees the whole sphere shows of the scene, by the definition of its pixels: uint8 [H, W, 3]."""
+    sides = {face: dataclasses.replace(face_camera(pose, face, WIDTH)) for face in FACES}
+    pictures = {face: photograph(camera) for face, camera in sides.items()}
+    longitude = (np.arange(WIDTH) + 0.5) / WIDTH * 2 * np.pi - np.pi
+    latitude = np.pi / 2 - (np.arange(WIDTH // 2) + 0.5) / (WIDTH // 2) * np.pi
+    rays = np.stack([np.cos(latitude)[:, None] * np.sin(longitude), np.repeat(np.sin(latitude)[:, None], WIDTH, axis=1),
+                     -np.cos(latitude)[:, None] * np.cos(longitude)], axis=2).reshape(-1, 3)
+    image, nearest = np.zeros((len(rays), 3), np.uint8), np.full(len(rays), -1.0)
+    world = rays @ pose[:3, :3].T
+    for face, camera in sides.items():
+        along = -world @ camera.camera_to_world[:3, 2]
+        pixels, _ = camera.project(camera.position + world)
+        seen = (along > 0.5) & (along > nearest)
+        nearest[seen] = along[seen]
+        column, row = pixels[seen].astype(int).clip(0, camera.width - 1).T
+        image[seen] = pictures[face][row, column]
+    return image.reshape(WIDTH // 2, WIDTH, 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sphere")
+
+
+@pytest.fixture(scope="module")
+def truth(folder: Path) -> list[Camera]:
+    cameras = walk(9)[3:7]
+    for number, camera in enumerate(cameras):
+        save(folder / "photos" / f"sphere_{number}.jpg", sphere(camera.camera_to_world), quality=95)
+    return cameras
+
+
+def test_the_cameras_of_panoramas_are_found(folder: Path, truth: list[Camera]) -> None:
+    report = find_poses(folder / "photos", folder / "dataset", QUICK)
+    found = read_dataset(folder / "dataset")
+    fronts = {view.name.removesuffix("_front.jpg"): view.camera for view in found.views if view.name.endswith("_front.jpg")}
+    assert len(fronts) == len(truth) and len(found.views) == 6 * len(truth) == len(report.placed)
+    true = np.array([camera.position for camera in truth])
+    places = np.array([fronts[f"sphere_{number}"].position for number in range(len(truth))])
+    assert np.linalg.norm(aligned(places, true) - true, axis=1).max() < 0.01 * np.linalg.norm(true[-1] - true[0])
+    for view in found.views:
+        panorama_name, _, face = view.name.removesuffix(".jpg").rpartition("_")
+        front = fronts[panorama_name]
+        assert np.allclose(view.camera.position, front.position, atol=1e-6), "all cuts of a panorama look from one place"
+        assert np.allclose(front.camera_to_world[:3, :3].T @ view.camera.camera_to_world[:3, :3], FACES[face][:3, :3], atol=1e-6)
+        assert view.camera.width == view.camera.height and view.camera.fl_x == pytest.approx(view.camera.width / 2, rel=1e-3)
+    assert is_of(folder / "dataset", folder / "photos"), "the next training takes what was found"
+
+
+def test_what_is_no_sphere_is_no_panorama(folder: Path, truth: list[Camera]) -> None:
+    assert is_closed(np.asarray(Image.open(folder / "photos" / "sphere_0.jpg").convert("L").resize((512, 256)), np.float32))
+    wide = photograph(dataclasses.replace(truth[0], width=512, height=256, cx=256.0, cy=128.0))
+    assert not is_closed(np.asarray(Image.fromarray(wide).convert("L"), np.float32))
+    assert not is_closed(np.full((256, 512), 9.0, np.float32))
