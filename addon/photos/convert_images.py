@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ...engine.core.cameras.panorama import cut_face
 from ...engine.core.datasets.dataset import Dataset, View
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder
@@ -28,8 +29,9 @@ def convert_to_png(dataset: Dataset) -> Dataset:
 
 
 def _converted(view: View, target: Path) -> View:
-    write_png(target, _pixels(view.image))
-    return replace(view, name=target.name, image=target, depth=None, mask=None)
+    pixels = _pixels(view.image)
+    write_png(target, cut_face(pixels, view.face) if view.face else pixels)
+    return replace(view, name=target.name, image=target, depth=None, mask=None, face="")
 
 
 def _pixels(path: Path) -> np.ndarray:

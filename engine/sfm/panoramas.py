@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2s
@@ -44,7 +44,7 @@ QUALITY = 95
 
 
 def panoramas_of(photos: Sequence[Photo]) -> set[Path]:
-    """Which photos are panoramas of the whole sphere: twice as wide as high, and marked so, or the same left and right and at their poles."""
+    """Which photos are panoramas of the whole sphere: twice as wide as high, and marked so, or closed left and right and at their poles."""
     shaped = [photo for photo in photos if abs(photo.width - 2 * photo.height) <= 2]
     with threads() as pool:
         found = dict(zip(shaped, pool.map(_is_panorama, shaped), strict=True))
@@ -120,7 +120,7 @@ def _cut(photo: Photo, folder: Path) -> list[Photo] | UserError:
 
 def _frame(photo: Photo) -> str:
     """A name that all cuts of a panorama share, new for a changed file."""
-    stamps: Iterable[object] = ((status.st_size, status.st_mtime_ns) for path in (photo.path, photo.mask) if path and (status := path.stat()))
+    stamps = [(stamp.st_size, stamp.st_mtime_ns) for stamp in (path.stat() for path in (photo.path, photo.mask) if path)]
     return blake2s("\0".join(map(str, (photo.path.resolve(), *stamps))).encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
 
 

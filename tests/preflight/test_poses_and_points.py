@@ -107,7 +107,8 @@ def test_flipped_axes_without_start_points(sound: Dataset) -> None:
 
 
 @pytest.mark.parametrize("read_as, cause", [
-    (np.linalg.inv, "inverted (world to camera)."), (lambda pose: np.linalg.inv(pose @ FLIP_YZ), "inverted (world to camera) and in OpenCV's axes."),
+    (np.linalg.inv, "inverted (world to camera)."),
+    (lambda pose: np.linalg.inv(pose @ FLIP_YZ), "inverted (world to camera) and in OpenCV's axes."),
 ], ids=["OpenGL", "OpenCV"])
 def test_inverted_poses_without_points_are_told_with_their_cause(
         sound: Dataset, read_as: Callable[[np.ndarray], np.ndarray], cause: str) -> None:

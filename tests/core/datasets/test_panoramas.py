@@ -147,3 +147,19 @@ def test_cuts_meet_at_their_borders() -> None:
 def test_names_of_cuts() -> None:
     assert face_name("a/b.c.jpg", "up") == "a/b.c_up.jpg" and face_name("a.b/c", "up") == "a.b/c_up" and face_name("c", "up") == "c_up"
     assert all(np.isclose(np.linalg.det(turn), 1) for turn in FACES.values()) and isinstance(face_camera(np.eye(4), "up", 8), Camera)
+
+
+def test_cuts_become_files_for_other_programs(tmp_path: Path) -> None:
+    from engine.cli.datasets import export_colmap
+
+    (tmp_path / "in").mkdir()
+    test_transforms(tmp_path / "in")
+    assert export_colmap(tmp_path / "in", tmp_path / "out") == 0
+    found = read_dataset(tmp_path / "out")
+    assert len(found.views) == 6 * len(NAMES) and not any(view.face for view in found.views)
+    before = {view.name.removesuffix(".png"): view for view in read_dataset(tmp_path / "in").views}
+    for view in found.views:
+        same = before[view.name.removesuffix(".png")]
+        assert np.allclose(view.camera.camera_to_world, same.camera.camera_to_world, atol=1e-9)
+        assert np.array_equal(ViewFiles(view).image, ViewFiles(same).image)
+    assert sum(view.mask is not None for view in found.views) == 6
