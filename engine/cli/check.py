@@ -26,6 +26,7 @@ def check(
     config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = TrainConfig(),  # noqa: B008 (a frozen default)
     sheet: Path | None = None,
     engine: str = "",
+    exclude: tuple[str, ...] = (),
 ) -> int:
     """Check images, poses and start points of a dataset before training. Exit status 1 when training would be pointless.
 
@@ -34,19 +35,20 @@ def check(
         config: settings of the training that it is meant for
         sheet: PNG file for a contact sheet of all images with the findings marked
         engine: address of an engine on another computer, which checks in place of this one, and keeps the images for the training
+        exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
     address = chosen_address(engine)
     if address:
-        return check_there(address, JobSpec(dataset, config.validate()), sheet)
+        return check_there(address, JobSpec(dataset, config.validate(), exclude=exclude), sheet)
     from ..estimate.budget import budget_here
     from ..preflight import check as look_for_trouble
 
     settings, start = config.validate(), time.monotonic()
-    found = read_dataset(dataset)
+    found = read_dataset(dataset, exclude)
     with counted("looking at images", len(found.views)) as tick:
-        checked = look_for_trouble(found, tick)
+        checked = look_for_trouble(found, tick, config=settings)
     needed, findings = budget_here(found, settings)
-    print(summary(found, time.monotonic() - start))
+    print(summary(checked.usable, time.monotonic() - start))
     print(needed.sentence)
     print_findings([*checked.findings, *findings])
     if sheet:

@@ -110,7 +110,7 @@ def _unfit(by_key: Mapping[str, Sequence[_MaskFile]], photos: Sequence[Path]) ->
         return ""
     stem, name = photos[0].stem, photos[0].name
     return (f"None of the {len(masks)} files in {masks[0].parent} is named like an image: it holds {named(mask.name for mask in masks)}; "
-            f"the mask of {name} is looked for as {stem}.png, {name}.png, {stem}.jpg and {name}.mask.png.")
+            f"the mask of {name} is looked for as {stem}.png, {name}.png, {stem}.jpg and {name}.mask.png")
 
 
 def _without_ending(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..protocol.folder import JobFolder
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
-from .excluded import without_excluded
+from .excluded import without_excluded, without_named
 from .file_types import VIDEOS, is_plain_photos
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
 from .sources.llff import find_poses_bounds, read_poses_bounds
@@ -67,16 +67,20 @@ SOURCES = (
 """In the order in which they are looked for: what our own tools write comes first, what only repeats another's cameras last."""
 
 
-def read_dataset(folder: Path) -> Dataset:
+def read_dataset(folder: Path, exclude: Sequence[str] = ()) -> Dataset:
     """Read a dataset of any kind in SOURCES: its folder, its file, the one folder in it that holds one, or a ZIP of it.
 
-    Where several lie, the first of SOURCES wins. UserError names what is missing.
+    Where several lie, the first of SOURCES wins. Images that `exclude` or the folder's excluded.txt names are left out. UserError names
+    what is missing.
     """
-    folder = Path(folder)
+    return without_named(without_excluded(_as_stored(Path(folder))), exclude)
+
+
+def _as_stored(folder: Path) -> Dataset:
     if not folder.exists():
         raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.", "dataset.absent", path=folder)
     place = opened(folder)
-    dataset = without_excluded(_read(place))
+    dataset = _read(place)
     return replace(dataset, unpacked_to=place) if place.is_relative_to(cache_folder()) and not folder.is_relative_to(place) else dataset
 
 
@@ -152,8 +156,8 @@ def _has(folder: Path, name: str) -> bool:
 
 def read_dataset_of(job: JobFolder) -> Dataset:
     """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
-    folder = job.read_spec().dataset
-    dataset = read_dataset(folder)
+    spec = job.read_spec()
+    folder, dataset = spec.dataset, read_dataset(spec.dataset, spec.exclude)
     if folder.resolve().is_relative_to(job.path.resolve()):
         dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
     return dataset

@@ -18,6 +18,7 @@ from ..cameras.panorama import is_whole_sphere
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..images.image_size import image_size
+from ..images.orientation import LYING, orientation
 from ..text import named
 from .capture_journal import append_frame, forget_journal, with_journal
 from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
@@ -262,6 +263,19 @@ class _RawFrame:
         if not self.lens_is_sound():
             numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]
             raise _impossible_lens(where, self.path, ", ".join(numbers))
+        self.opencv()
+
+    def opencv(self) -> tuple[Pinhole, Coefficients]:
+        """Pinhole and distortion as OpenCV has them; UserError for a lens that its rational model does not follow."""
+        n, (k1, k2, p1, p2, k3, k4, *_) = self.numbers, (*self.distortion, *(0.0,) * 6)
+        size, pinhole = (round(n["w"]), round(n["h"])), (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
+        match self.model:
+            case "OPENCV_FISHEYE":
+                return opencv_lens(Lens(FISHEYE, *size, (*pinhole, k1, k2, p1, p2)))  # whose four are k1 to k4
+            case "FULL_OPENCV" | "EQUIRECTANGULAR":
+                return pinhole, self.distortion
+            case _:
+                return brown_lens(size, pinhole, (k1, k2, k3, k4), (p1, p2))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -293,19 +307,8 @@ class _RawFrame:
         width, height = round(n["w"]), round(n["h"])
         if self.model == EQUIRECTANGULAR:
             return Camera(width, height, 1.0, 1.0, width / 2, height / 2, pose)
-        pinhole, distortion = self._lens((width, height), (n["fl_x"], n["fl_y"], n["cx"], n["cy"]))
+        pinhole, distortion = self.opencv()
         return Camera(width, height, *pinhole, pose, distortion, self.model == ORTHOGRAPHIC)
-
-    def _lens(self, size: tuple[int, int], pinhole: Pinhole) -> tuple[Pinhole, Coefficients]:
-        """UserError for a lens that OpenCV's rational model does not follow."""
-        k1, k2, p1, p2, k3, k4, *_ = (*self.distortion, *(0.0,) * 6)
-        match self.model:
-            case "OPENCV_FISHEYE":
-                return opencv_lens(Lens(FISHEYE, *size, (*pinhole, k1, k2, p1, p2)))
-            case "FULL_OPENCV":
-                return pinhole, self.distortion
-            case _:
-                return brown_lens(size, pinhole, (k1, k2, k3, k4), (p1, p2))
 
 
 def _impossible_lens(where: str, path: str, numbers: str) -> UserError:
@@ -325,13 +328,20 @@ def _matrix(rows: Any) -> np.ndarray:
 def _complete_lens(numbers: dict[str, float], angles: dict[str, float], image: Path) -> None:
     """Fill in what a frame leaves out: size from the image, focal lengths from the angles, centre from the size."""
     if math.isnan(numbers["w"]) or math.isnan(numbers["h"]):
-        numbers["w"], numbers["h"] = image_size(image) or (math.nan, math.nan)
+        numbers["w"], numbers["h"] = _size_for(image, numbers["cx"], numbers["cy"])
     for key, side, angle in (("fl_x", "w", angles["x"]), ("fl_y", "h", angles["y"])):
         if math.isnan(numbers[key]) and 0 < angle < math.pi:
             numbers[key] = 0.5 * numbers[side] / math.tan(0.5 * angle)
     for key, fallback in (("fl_y", numbers["fl_x"]), ("fl_x", numbers["fl_y"]), ("cx", numbers["w"] / 2), ("cy", numbers["h"] / 2)):
         if math.isnan(numbers[key]):
             numbers[key] = fallback
+
+
+def _size_for(image: Path, cx: float, cy: float) -> tuple[float, float]:
+    """Width and height of an image, after its EXIF turn where the principal point is nearer to the middle then; NaN where unknown."""
+    width, height = image_size(image) or (math.nan, math.nan)
+    stored, turned = (math.hypot(cx - w / 2, cy - h / 2) for w, h in ((width, height), (height, width)))
+    return (height, width) if turned < stored and orientation(image) in LYING else (width, height)
 
 
 def _held_out(values: dict[str, Any], paths: list[str]) -> set[str]:

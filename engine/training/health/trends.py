@@ -22,6 +22,9 @@ IDLE = 5
 RUNAWAY, RUNAWAY_TIMES = 0.6, 3
 """Share of new Gaussians in so many refinements in a row that no scene needs."""
 
+RUNAWAY_FROM = 0.07
+"""Share of the cap that is there before such refinements count."""
+
 FALLEN, RISEN = 0.7, 0.3
 """dB that held-out views have lost, and training views gained, since the best measurement, when a training overfits."""
 
@@ -95,9 +98,12 @@ def switched_off(config: TrainConfig, count: int) -> Finding | None:
 
 
 def runaway_growth(done: Sequence[Refinement], config: TrainConfig) -> Finding | None:
-    """The number of Gaussians grows too fast in several refinements in a row."""
+    """The number of Gaussians grows too fast in several refinements in a row, the first of them with a good part of the cap there already:
+    few start points become many in that way in every healthy training."""
     last = done[-RUNAWAY_TIMES:]
-    if len(last) < RUNAWAY_TIMES or any(each.after < (1 + RUNAWAY) * each.before for each in last):
+    if len(last) < RUNAWAY_TIMES or last[0].before < RUNAWAY_FROM * config.max_gaussians:
+        return None
+    if any(each.after < (1 + RUNAWAY) * each.before for each in last):
         return None
     cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"grow_rate is {config.grow_rate:g}"
     return Finding("warning", f"The number of Gaussians grows without limit: {last[0].before:,} have become {last[-1].after:,} in "

@@ -10,7 +10,7 @@ import pytest
 from engine.core.errors import UserError
 from engine.core.protocol.config import PRESETS, PresetName, TrainConfig, config_from_json, config_to_json, describe, limits
 
-CHOICES = {"backend", "background", "strategy", "mask_meaning", "antialiased", "start", "smoke_test", "pause_on_failure"}
+CHOICES = {"backend", "background", "strategy", "mask_meaning", "antialiased", "start", "smoke_test", "pause_on_failure", "anyway"}
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
