@@ -421,3 +421,67 @@ def test_one_folder_down(tmp_path: Path) -> None:
 
 def test_a_view_of_the_whole_image_has_no_side() -> None:
     assert View("a", Path("a"), Camera(1, 1, 1, 1, 0, 0, np.eye(4))).face == ""
+
+
+BAD: dict[str, tuple[str, Callable[[str], str], str]] = {
+    "RealityScan": ("c.csv", lambda text: text.replace("photo_4.png,5.0,", "photo_4.png,five,"), "Line 6 of c.csv is no camera"),
+    "Metashape": ("cameras.xml", lambda text: text.replace('label="photo_4"><transform>', 'label="photo_4"><transform>nan '),
+                  "The transform of photo_4 does not hold 16 numbers: nan"),
+    "OpenSfM": ("reconstruction.json", lambda text: text.replace('photo_4.png": {"camera": "c", "rotation": [',
+                                                                 'photo_4.png": {"camera": "c", "rotation": [NaN,'), "photo_4.png in recon"),
+    "cameras.json": ("cameras.json", lambda text: text.replace('"img_name": "photo_4.png", "width"', '"img_name": "photo_4.png", "wide"'),
+                     "Camera 5 of cameras.json lacks a value, or holds one that is no number: 'width'"),
+}
+
+
+def whole_file(kind: str) -> str:
+    """A sound file of cameras of each kind."""
+    match kind:
+        case "RealityScan":
+            rows = [",".join(map(str, (name, *PLACES[i], *reality_angles(TURNS[i].T), 30.0))) for i, name in enumerate(NAMES)]
+            return "\n".join(["#name,x,y,alt,heading,pitch,roll,f", *rows])
+        case "Metashape":
+            return metashape(sensor_of("frame", {"f": 100.0}))
+        case "OpenSfM":
+            return opensfm({"projection_type": "perspective", "focal": 0.9})
+        case _:
+            return json.dumps([{"img_name": name, "width": W, "height": H, "position": PLACES[i].tolist(), "rotation": TURNS[i].tolist(),
+                                "fx": 100.0, "fy": 100.0} for i, name in enumerate(NAMES)])
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_entry_costs_that_entry(tmp_path: Path, kind: str) -> None:
+    name, spoil, reason = BAD[kind]
+    images(tmp_path)
+    (tmp_path / name).write_text(whole_file(kind))
+    whole = read_dataset(tmp_path)
+    assert len(whole.views) == COUNT and not whole.left_out
+    spoiled = spoil(whole_file(kind))
+    assert spoiled != whole_file(kind)
+    (tmp_path / name).write_text(spoiled)
+    found = read_dataset(tmp_path)
+    assert len(found.views) == COUNT - 1 and len(found.left_out) == 1
+    assert found.left_out[0].name.startswith("photo_4") and found.left_out[0].reason.startswith(reason)
+    assert [view.name for view in found.eval_views] == [view.name for view in whole.eval_views], "the split is made before"
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_images_and_masks_are_looked_for_as_everywhere(tmp_path: Path, kind: str) -> None:
+    images(tmp_path / "images", [f"PHOTO_{i}.JPG" for i in range(COUNT - 1)])
+    images(tmp_path / "masks", ["photo_3.png"])
+    (tmp_path / BAD[kind][0]).write_text(whole_file(kind))
+    found = read_dataset(tmp_path)
+    assert len(found.views) == COUNT - 1 and [Path(name).stem for name in found.missing] == ["photo_8"]
+    assert [view.image.name for view in found.views if view.mask] == ["PHOTO_3.JPG"]
+
+
+@pytest.mark.parametrize("values", [{"x_fov": 2 * math.degrees(math.atan(W / 2 / 100.0))}, {"fl_x": 100.0, "k4": 0.004, "k1": 0.02},
+                                    {"fl_x": 100.0, "camera_model": "opencv"}], ids=["x_fov", "k4", "lower case"])
+def test_what_transforms_json_may_say(tmp_path: Path, values: dict[str, object]) -> None:
+    """instant-ngp's x_fov in degrees, nerfstudio's k4, matrices of three rows."""
+    images(tmp_path)
+    frames = [{"file_path": name, "transform_matrix": np.column_stack([turned @ np.diag([1, -1, -1]), place]).tolist()}
+              for name, turned, place in zip(NAMES, TURNS, PLACES, strict=True)]
+    (tmp_path / "transforms.json").write_text(json.dumps({**values, "w": W, "h": H, "frames": frames}))
+    k = (float(str(values.get("k1", 0.0))), 0.0, 0.0, float(str(values.get("k4", 0.0))))
+    check(read_dataset(tmp_path), as_it_is, lambda i: brown(seen_at(i, ahead(i)), k, 0.0, 0.0) * 100.0 + [W / 2, H / 2])
