@@ -87,13 +87,13 @@ def _as_stored(folder: Path) -> Dataset:
 def opened(path: Path) -> Path:
     """Where the dataset itself lies: a ZIP, or the one in a folder that holds nothing else, unpacked; the one folder below that holds one.
 
-    The path itself where neither is so. UserError for ZIPs that are not safe to unpack, and where several folders hold datasets.
+    The path itself where neither is so, and where photos lie in it. UserError for ZIPs that are not safe to unpack, and where several folders hold datasets.
     """
     if path.is_file() and (archive := find_zip(path)):
         return opened(unpacked(archive))
-    if not path.is_dir() or holds_dataset(path):
+    if not path.is_dir() or holds_dataset(path) or is_plain_photos(path):
         return path
-    return _one_below(path) or (opened(unpacked(archive)) if not is_plain_photos(path) and (archive := find_zip(path)) else path)
+    return _one_below(path) or (opened(unpacked(archive)) if (archive := find_zip(path)) else path)
 
 
 def holds_dataset(path: Path) -> bool:
@@ -115,13 +115,15 @@ def _source(path: Path) -> tuple[SourceKind, Path] | None:
 
 
 def _one_below(path: Path) -> Path | None:
-    """The one folder in a folder that holds a dataset; None when none does. UserError for several."""
+    """The one folder in a folder that holds a dataset, or the only one, of photos; None when none does. UserError for several."""
     folders = [each for each in sorted(path.iterdir()) if each.is_dir() and not each.name.startswith(".") and each.name not in NO_DATASETS]
     found = [each for each in folders if holds_dataset(each)]
     if len(found) > 1:
         raise UserError(f"{path} holds {len(found)} datasets: {', '.join(each.name for each in found[:3])}.", "Choose one of them.",
                         "dataset.several", path=path, count=len(found))
-    return found[0] if found else _one_below(folders[0]) if len(folders) == 1 and _is_wrapping(path) else None
+    if not found and len(folders) == 1 and _is_wrapping(path):
+        return folders[0] if is_plain_photos(folders[0]) else _one_below(folders[0])
+    return found[0] if found else None
 
 
 def _is_wrapping(path: Path) -> bool:
