@@ -11,13 +11,13 @@ from PIL import Image
 
 from engine.cli.photos import is_of
 from engine.core.cameras.camera import Camera
-from engine.core.cameras.panorama import FACES, face_camera
+from engine.core.cameras.panorama import FACES
 from engine.core.datasets.read import read_dataset
 from engine.core.protocol.sfm_options import PosesOptions
 from engine.sfm.panoramas import is_closed
 from engine.sfm.poses import find_poses
 from tests.bench.bench_sfm import aligned
-from tests.sfm.photo_scene import photograph, save, walk
+from tests.sfm.photo_scene import photograph, save, seen_along, walk
 
 WIDTH = 1024
 QUICK = PosesOptions(features="quick", max_features=600)
@@ -25,22 +25,11 @@ QUICK = PosesOptions(features="quick", max_features=600)
 
 def sphere(pose: np.ndarray) -> np.ndarray:
     """What a camera that sees the whole sphere shows of the scene, by the definition of its pixels: uint8 [H, W, 3]."""
-    sides = {face: dataclasses.replace(face_camera(pose, face, WIDTH)) for face in FACES}
-    pictures = {face: photograph(camera) for face, camera in sides.items()}
     longitude = (np.arange(WIDTH) + 0.5) / WIDTH * 2 * np.pi - np.pi
     latitude = np.pi / 2 - (np.arange(WIDTH // 2) + 0.5) / (WIDTH // 2) * np.pi
     rays = np.stack([np.cos(latitude)[:, None] * np.sin(longitude), np.repeat(np.sin(latitude)[:, None], WIDTH, axis=1),
                      -np.cos(latitude)[:, None] * np.cos(longitude)], axis=2).reshape(-1, 3)
-    image, nearest = np.zeros((len(rays), 3), np.uint8), np.full(len(rays), -1.0)
-    world = rays @ pose[:3, :3].T
-    for face, camera in sides.items():
-        along = -world @ camera.camera_to_world[:3, 2]
-        pixels, _ = camera.project(camera.position + world)
-        seen = (along > 0.5) & (along > nearest)
-        nearest[seen] = along[seen]
-        column, row = pixels[seen].astype(int).clip(0, camera.width - 1).T
-        image[seen] = pictures[face][row, column]
-    return image.reshape(WIDTH // 2, WIDTH, 3)
+    return seen_along(pose[:3, 3], rays @ pose[:3, :3].T).reshape(WIDTH // 2, WIDTH, 3)
 
 
 @pytest.fixture(scope="module")

@@ -85,9 +85,10 @@ def _as_stored(folder: Path) -> Dataset:
 
 
 def opened(path: Path) -> Path:
-    """Where the dataset itself lies: a ZIP, or the one in a folder that holds nothing else, unpacked; the one folder below that holds one.
+    """Where the dataset itself lies: a ZIP, or the one in a folder that holds nothing else, unpacked; the one folder below that has one.
 
-    The path itself where neither is so, and where photos lie in it. UserError for ZIPs that are not safe to unpack, and where several folders hold datasets.
+    The path itself where neither is so, and where photos lie in it. UserError for ZIPs that are not safe to unpack, and where several
+    folders hold datasets.
     """
     if path.is_file() and (archive := find_zip(path)):
         return opened(unpacked(archive))

@@ -427,8 +427,8 @@ BAD: dict[str, tuple[str, Callable[[str], str], str]] = {
     "RealityScan": ("c.csv", lambda text: text.replace("photo_4.png,5.0,", "photo_4.png,five,"), "Line 6 of c.csv is no camera"),
     "Metashape": ("cameras.xml", lambda text: text.replace('label="photo_4"><transform>', 'label="photo_4"><transform>nan '),
                   "The transform of photo_4 does not hold 16 numbers: nan"),
-    "OpenSfM": ("reconstruction.json", lambda text: text.replace('photo_4.png": {"camera": "c", "rotation": [',
-                                                                 'photo_4.png": {"camera": "c", "rotation": [NaN,'), "photo_4.png in recon"),
+    "OpenSfM": ("reconstruction.json", lambda text: text.replace('4.png": {"camera": "c", "rotation": [',
+                                                                 '4.png": {"camera": "c", "rotation": [NaN,'), "photo_4.png in recon"),
     "cameras.json": ("cameras.json", lambda text: text.replace('"img_name": "photo_4.png", "width"', '"img_name": "photo_4.png", "wide"'),
                      "Camera 5 of cameras.json lacks a value, or holds one that is no number: 'width'"),
 }
