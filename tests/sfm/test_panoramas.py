@@ -13,11 +13,14 @@ from engine.cli.photos import is_of
 from engine.core.cameras.camera import Camera
 from engine.core.cameras.panorama import FACES
 from engine.core.datasets.read import read_dataset
-from engine.core.protocol.sfm_options import PosesOptions
-from engine.sfm.panoramas import is_closed
+from engine.core.protocol.sfm_options import FrameOptions, PosesOptions
+from engine.sfm.frames import extract_frames
+from engine.sfm.panoramas import is_closed, with_cuts
+from engine.sfm.photos import find_photos
 from engine.sfm.poses import find_poses
 from tests.bench.bench_sfm import aligned
 from tests.sfm.photo_scene import photograph, save, seen_along, walk
+from tests.sfm.videos import write_video
 
 WIDTH = 1024
 QUICK = PosesOptions(features="quick", max_features=600)
@@ -67,3 +70,21 @@ def test_what_is_no_sphere_is_no_panorama(folder: Path, truth: list[Camera]) -> 
     wide = photograph(dataclasses.replace(truth[0], width=512, height=256, cx=256.0, cy=128.0))
     assert not is_closed(np.asarray(Image.fromarray(wide).convert("L"), np.float32))
     assert not is_closed(np.full((256, 512), 9.0, np.float32))
+
+
+def test_frames_of_a_spherical_video_are_cut_with_their_masks(folder: Path, truth: list[Camera], tmp_path: Path) -> None:
+    pictures = [np.asarray(Image.open(path)) for path in sorted((folder / "photos").glob("*.jpg"))]
+    write_video(tmp_path / "walk.mp4", pictures, fps=2)
+    extract_frames(tmp_path / "walk.mp4", tmp_path / "photos", FrameOptions(rate=2.0))
+    frames, _ = find_photos(tmp_path / "photos")
+    left = np.zeros((WIDTH // 2, WIDTH), np.uint8)
+    left[:, : WIDTH // 2] = 255
+    save(tmp_path / "photos" / "masks" / f"{Path(frames[0].name).stem}.png", left)
+    cuts, excluded = with_cuts(find_photos(tmp_path / "photos")[0], tmp_path / "work", lambda _: None)
+    assert len(frames) >= 3 and len(cuts) == 6 * len(frames) and not excluded
+    assert {(cut.width, cut.height, cut.focal) for cut in cuts} == {(WIDTH // 4, WIDTH // 4, WIDTH / 8)}
+    masked = {cut.face: np.asarray(Image.open(cut.mask)).mean() for cut in cuts if cut.mask}
+    assert len(masked) == 6 and masked["left"] == 255 and masked["right"] == 0
+    (tmp_path / "photos" / frames[1].name).write_bytes((tmp_path / "photos" / frames[1].name).read_bytes()[:4000])
+    _, excluded = with_cuts(find_photos(tmp_path / "photos")[0], tmp_path / "work", lambda _: None)
+    assert [photo.name for photo in excluded] == [frames[1].name], "one damaged frame among panoramas is named"
