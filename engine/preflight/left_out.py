@@ -116,4 +116,4 @@ def _points(dataset: Dataset) -> list[Finding]:
 
 
 def _sentence(reason: str) -> str:
-    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
+    return f"{reason.rstrip('.')}."

@@ -73,7 +73,8 @@ EXPECTED = {
     "px_png16grey": Expected(like_plain=False), "px_grey_jpg": Expected(like_plain=False), "px_rgba_alpha": Expected(like_plain=False),
     "nerf_synth": Expected(points=False, like_plain=False), "polycam_raw": Expected(points=False, like_plain=False),
     "graphdeco_cameras_json": Expected(points=False, like_plain=False),
-    "llff": NO_CAMERAS, "metashape_xml": NO_CAMERAS, "realitycapture_csv": NO_CAMERAS, "opensfm": NO_CAMERAS, "zipped": NO_CAMERAS,
+    "llff": NO_CAMERAS, "metashape_xml": NO_CAMERAS, "realitycapture_csv": NO_CAMERAS, "opensfm": NO_CAMERAS,
+    "zipped": Expected(refused="ZIP"),
     "photos_messy": NO_CAMERAS, "photos_two": NO_CAMERAS,
 }
 """Cases that are not read as the plain scene is."""

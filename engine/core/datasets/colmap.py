@@ -7,7 +7,7 @@ in SuperSplat's axes lies in COLMAP's own frame. Rigs and frames (rigs.bin, fram
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..splats.transform import PLY_TO_BLENDER, rotation_matrices
 from .colmap_files import REDO, BadPose, Points, Pose, file_of, image_count, read_lenses, read_points, read_poses
 from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
-from .folder_index import FolderIndex
+from .folder_index import FolderIndex, stem_of
 from .mask_search import find_masks
 from .name_spelling import plain_name, readable
 from .panoramas import views_of_panorama
@@ -83,8 +83,9 @@ def _images(folder: Path, model: Path, names: Sequence[str]) -> FoundPhotos:
 
 
 def _shown(name: str, path: Path) -> str:
-    """The name of a view: as the model has it, or as the disk has it where the model's is in an unknown code page."""
-    return plain_name(name) if readable(name) == name else path.name
+    """The name of a view: as the model has it, or as the disk has it where the model's is in another code page."""
+    plain = PurePosixPath(plain_name(name))
+    return str(plain if stem_of(name) == stem_of(path.name) else PurePosixPath(readable(str(plain.parent))) / path.name)
 
 
 def _cameras(lenses: dict[int, Lens | UserError], poses: Sequence[Pose | BadPose]) -> tuple[dict[str, Camera], list[LeftOut]]:

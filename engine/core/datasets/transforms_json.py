@@ -253,7 +253,7 @@ class _RawFrame:
     def refuse_unsound(self, where: str, matrix: Any) -> None:
         """UserError when no camera can be made of it; `matrix` is the pose as the file has it."""
         if not self.pose_is_sound():
-            raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {str(matrix)[:200]}.",
+            raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {_shown(matrix)}.",
                             "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where)
         if self.model == EQUIRECTANGULAR and not is_whole_sphere(self.numbers["w"], self.numbers["h"]):
             size = f"{self.numbers['w']:g} x {self.numbers['h']:g}"
@@ -309,6 +309,12 @@ class _RawFrame:
             return Camera(width, height, 1.0, 1.0, width / 2, height / 2, pose)
         pinhole, distortion = self.opencv()
         return Camera(width, height, *pinhole, pose, distortion, self.model == ORTHOGRAPHIC)
+
+
+def _shown(matrix: Any) -> str:
+    """A pose of the file, in short."""
+    numbers = _matrix(matrix)
+    return " ".join(f"{number:g}" for number in numbers.ravel()[:16]) if numbers.ndim == 2 else str(matrix)[:100]
 
 
 def _impossible_lens(where: str, path: str, numbers: str) -> UserError:

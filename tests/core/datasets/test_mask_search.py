@@ -50,4 +50,5 @@ def test_masks_of_which_none_fits_are_said(tmp_path: Path) -> None:
 
 def test_photos_outside_of_the_folder(tmp_path: Path) -> None:
     put(tmp_path, "photos/a.jpg", "photos/masks/a.png", "dataset/x.txt")
-    assert find_masks(tmp_path / "dataset", [tmp_path / "photos/a.jpg"]).paths == {tmp_path / "photos/a.jpg": tmp_path / "photos/masks/a.png"}
+    photo = tmp_path / "photos/a.jpg"
+    assert find_masks(tmp_path / "dataset", [photo]).paths == {photo: tmp_path / "photos/masks/a.png"}

@@ -33,7 +33,8 @@ def test_every_turn(tmp_path: Path, turn: int) -> None:
 
 
 @pytest.mark.parametrize("turn, size, turned", [
-    (6, (6, 9), True), (6, (9, 6), False), (8, (12, 18), True), (3, (9, 6), False), (1, (6, 9), False), (6, (7, 7), False), (6, (6, 12), False),
+    (6, (6, 9), True), (6, (9, 6), False), (8, (12, 18), True), (3, (9, 6), False), (1, (6, 9), False), (6, (7, 7), False),
+    (6, (6, 12), False),
 ])
 def test_turned_only_where_the_size_fits_so(tmp_path: Path, turn: int, size: tuple[int, int], turned: bool) -> None:
     seen = as_seen(PIXELS, *size, saved(tmp_path / "a.jpg", turn))
