@@ -141,6 +141,7 @@ def test_realityscan_as_the_program_wrote_it() -> None:
     ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,1,2,3,4,5\n", "Line 2 of c.csv is no camera"),
     ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,1,2,3,4,five,6,7\n", "Line 2 of c.csv is no camera"),
     ("#name,x,y,alt,heading,pitch,roll,f\n", "c.csv holds no cameras"),
+    ("#name,x,y,alt,heading,pitch,roll\nphoto_0.png,1,2,3,4,5,6\n", "c.csv holds poses without focal lengths"),
     ("#name,x,y,alt,heading,pitch,roll,f\nother.png,1,2,3,4,5,6,7\n", "None of the 1 images that c.csv names lies"),
     ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,nan,2,3,4,5,6,7\n", "photo_0.png in c.csv is without a valid pose: .* nan"),
     ("#name,x,y,alt,heading,pitch,roll,f\nphoto_0.png,1,2,3,4,5,6,0\n", "photo_0.png in c.csv has impossible intrinsics: 120 80 0 0"),
@@ -381,11 +382,11 @@ def split_file(folder: Path, name: str, numbers: list[int], blender_nerf: bool) 
     frames = []
     for i in numbers:
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = TURNS[i] @ np.diag([1, -1, -1]), PLACES[i]
+        pose[:3, :3], pose[:3, 3] = TURNS[i % COUNT] @ np.diag([1, -1, -1]), PLACES[i % COUNT]
         file = f"./{name}/photo_{i}{'.png' if blender_nerf else ''}"
         frames.append({"file_path": file, "rotation": 0.01, "transform_matrix": pose.tolist()})
     (folder / f"transforms_{name}.json").write_text(json.dumps({**common, "frames": frames}))
-    images(folder / name, [NAMES[i] for i in numbers])
+    images(folder / name, [f"photo_{i}.png" for i in numbers])
 
 
 @pytest.mark.parametrize("blender_nerf", [False, True])
@@ -399,6 +400,15 @@ def test_split_of_nerf_synthetic(tmp_path: Path, held_out: str, blender_nerf: bo
     lens = ([100.0, 101.0], [61.0, 39.0]) if blender_nerf else ([100.0, 100.0], [W / 2, H / 2])
     check(found, as_it_is, lambda i: (lambda p: p[:, :2] / p[:, 2:] * lens[0] + lens[1])(seen_at(i, ahead(i))))
     assert {view.name for view in found.eval_views} == {f"{held_out}/photo_3.png", f"{held_out}/photo_7.png"}
+
+
+def test_a_split_that_was_never_rendered_is_none(tmp_path: Path) -> None:
+    split_file(tmp_path, "train", list(range(8)), True)
+    split_file(tmp_path, "test", [8, 9], True)
+    for path in (tmp_path / "test").iterdir():
+        path.unlink()
+    found = read_dataset(tmp_path)
+    assert len(found.views) == 8 and len(found.eval_views) == 1 and not found.missing
 
 
 def test_the_table_names_every_kind_once() -> None:

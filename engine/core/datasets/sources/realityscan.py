@@ -22,7 +22,8 @@ from ..dataset import Dataset
 from .assemble import CameraFile, PosedImage, assemble, pose_of, the_one
 from .points import exported_points
 
-REQUIRED = ("name", "x", "y", "alt", "heading", "pitch", "roll", "f")
+POSE = ("name", "x", "y", "alt", "heading", "pitch", "roll")
+REQUIRED = (*POSE, "f")
 NUMBERS = {*REQUIRED[1:], "px", "py", "k1", "k2", "k3", "k4", "t1", "t2"}
 FILM = 36.0
 """Millimetres of the longer side."""
@@ -42,6 +43,8 @@ def read_registration(path: Path) -> Dataset:
     """Read the CSV; the images lie beside it or below its folder. Lines that are no camera are left out and named."""
     columns, rows = _header(path), _rows(path)
     assert columns is not None, path
+    if "f" not in columns:
+        raise UserError(f"{path.name} holds poses without focal lengths (column f).", MEND, "realityscan.focal", path=path)
     named = [(words[columns.index("name")].strip(), number, words) for number, words in rows if len(words) > columns.index("name")]
     by_name = {name: (number, words) for name, number, words in reversed(named)}
 
@@ -109,6 +112,6 @@ def _header(path: Path) -> list[str] | None:
 
 def _columns(words: list[str]) -> list[str] | None:
     names = [word.strip().lstrip("#").strip().lower() for word in words]
-    return names if all(name in names for name in REQUIRED) else None
+    return names if all(name in names for name in POSE) else None
 
 

@@ -1,6 +1,7 @@
 """NeRF-synthetic folders and those of BlenderNeRF: transforms_train.json beside transforms_test.json or transforms_val.json.
 
-Each is a transforms.json of its own. Images of the test are held out, those of the validation only where there is no test.
+Each is a transforms.json of its own. Images of the test are held out, those of the validation only where there is no test. A file whose
+images were never rendered, as BlenderNeRF leaves them, counts as not there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 from ...errors import UserError
 from ...files import read_json
 from ..dataset import Dataset
+from ..folder_index import FolderIndex
+from ..photo_search import find_photos
 from ..transforms_json import MEND, TRAIN_LIST, read_values
 
 TRAIN = "transforms_train.json"
@@ -25,9 +28,9 @@ def find_split(path: Path) -> Path | None:
 
 def read_split(folder: Path) -> Dataset:
     """Read the frames of all files as one dataset with their split. UserError as in read_transforms."""
-    held_out = next((name for name in HELD_OUT if (folder / name).is_file()), None)
     trained = _frames(folder / TRAIN)
-    tested = _frames(folder / held_out) if held_out else []
+    others = (_frames(folder / name) for name in HELD_OUT if (folder / name).is_file())
+    tested = next((frames for frames in others if find_photos(FolderIndex(folder), _paths(frames)).paths), [])
     values: dict[str, Any] = {"frames": [*trained, *tested]}
     if tested:
         values |= {TRAIN_LIST: _paths(trained), "test_filenames": _paths(tested)}
