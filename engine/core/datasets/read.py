@@ -158,9 +158,14 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def read_dataset_of(job: JobFolder) -> Dataset:
-    """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
+    """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere, and no
+    ZIP is unpacked for it, whose size nobody has counted."""
     spec = job.read_spec()
-    folder, dataset = spec.dataset, read_dataset(spec.dataset, spec.exclude)
-    if folder.resolve().is_relative_to(job.path.resolve()):
-        dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
+    folder = spec.dataset
+    if not folder.resolve().is_relative_to(job.path.resolve()):
+        return read_dataset(folder, spec.exclude)
+    if not holds_dataset(folder) and find_zip(folder):
+        raise UserError("A ZIP that was sent is not unpacked.", "Send the dataset itself: clients unpack it first.", "dataset.sent_zip")
+    dataset = read_dataset(folder, spec.exclude)
+    dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
     return dataset

@@ -122,3 +122,29 @@ def test_cut_off_and_encrypted_archives(tmp_path: Path, members: dict[str, bytes
     (tmp_path / "b.zip").write_bytes(locked)
     with pytest.raises(UserError, match="cannot be unpacked"):
         read_dataset(tmp_path / "b.zip")
+
+
+def test_what_is_sent_to_another_computer_is_the_dataset_not_the_zip(tmp_path: Path, members: dict[str, bytes]) -> None:
+    from engine.core.protocol.config import TrainConfig
+    from engine.core.protocol.spec import JobSpec
+    from engine.remote.upload import pack, quiet
+
+    path = archive(tmp_path / "in" / "capture.zip", members)
+    (tmp_path / "in" / "unrelated.txt").write_text("stays here")
+    manifest = pack(JobSpec(path, TrainConfig()), 0, quiet)
+    assert sorted(entry.path for entry in manifest.submission.files) == sorted(name.removeprefix("capture/") for name in members)
+
+
+@pytest.mark.parametrize("place", ["in", "in/capture.zip"])
+def test_a_zip_that_a_client_sent_is_not_unpacked(tmp_path: Path, cache: Path, members: dict[str, bytes], place: str) -> None:
+    from engine.core.datasets.read import read_dataset_of
+    from engine.core.protocol.config import TrainConfig
+    from engine.core.protocol.folder import JobFolder
+    from engine.core.protocol.spec import JobSpec
+
+    job = JobFolder(tmp_path / "job")
+    archive(job.path / "in" / "capture.zip", members)
+    job.write_spec(JobSpec(job.path / place, TrainConfig()))
+    with pytest.raises(UserError, match="was sent is not unpacked"):
+        read_dataset_of(job)
+    assert not cache.exists()
