@@ -13,6 +13,7 @@ from math import pi
 import numpy as np
 
 from .camera import Camera
+from .distortion import BilinearSamples
 
 
 def _about(axis: int, degrees: float) -> np.ndarray:
@@ -26,6 +27,9 @@ def _about(axis: int, degrees: float) -> np.ndarray:
 FACES = {"front": np.eye(4), "right": _about(1, -90), "back": _about(1, 180), "left": _about(1, 90),
          "up": _about(0, 90), "down": _about(0, -90)}
 """The six cuts, each with its turn [4, 4] from its own camera to the panorama's, in Blender's axes."""
+
+QUARTERS = {"right": 1, "back": 2, "left": -1}
+"""Quarters of a turn to the right from the front."""
 
 WHOLE = 2.0
 """Width over height of a whole sphere."""
@@ -55,26 +59,37 @@ def face_name(name: str, face: str) -> str:
 
 
 def cut_face(image: np.ndarray, face: str) -> np.ndarray:
-    """A cut of a panorama uint8 [H, W, C], bilinear across its seam: uint8 [S, S, C], S = W / 4."""
-    height, width = image.shape[:2]
-    column, row = _places(face, width, height)
-    left, top = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
-    right_share, lower_share = (column - left)[..., None].astype(np.float32), (row - top)[..., None].astype(np.float32)
-    upper, lower = top.clip(0, height - 1), (top + 1).clip(0, height - 1)
-    one, other = left % width, (left + 1) % width
-    first = image[upper, one] * (1 - right_share) + image[upper, other] * right_share
-    second = image[lower, one] * (1 - right_share) + image[lower, other] * right_share
-    return (first * (1 - lower_share) + second * lower_share + 0.5).astype(np.uint8)
+    """A cut of a panorama uint8 [H, W, C ≤ 4], bilinear across its seam: uint8 [S, S, C], S = W / 4."""
+    height, width, channels = image.shape
+    if face in QUARTERS and width % 4 == 0:  # the same as the front of a turned panorama, whose samples are known
+        return cut_face(np.roll(image, -QUARTERS[face] * (width // 4), axis=1), "front")
+    packed = np.zeros((height, width + 2, 4), np.uint8)  # a pixel is one number; the borders are there twice
+    packed[:, 1:-1, :channels] = image
+    packed[:, 0], packed[:, -1] = packed[:, -2], packed[:, 1]
+    flat = packed.view("u4").ravel()
+    out = np.empty((face_size(width), face_size(width), channels), np.uint8)
+    for rows, band in _samples(face, width, height).bands():
+        out[rows] = (band.averages(flat, image.dtype)[..., :channels] + 0.5).astype(np.uint8)
+    return out
 
 
 def cut_mask(mask: np.ndarray, face: str) -> np.ndarray:
     """The nearest pixels of a mask [H, W] of a panorama: [S, S]."""
     height, width = mask.shape
     column, row = _places(face, width, height)
-    return mask[np.rint(row).astype(np.int64).clip(0, height - 1), np.rint(column).astype(np.int64) % width]
+    return mask[np.rint(row).astype(np.int32).clip(0, height - 1), np.rint(column).astype(np.int32) % width]
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=3)
+def _samples(face: str, width: int, height: int) -> BilinearSamples:
+    """Where the pixels of a cut lie in a panorama with one more column on each side. Images usually share one size."""
+    column, row = _places(face, width, height)
+    row = row.clip(0, height - 1)
+    left, top = np.floor(column), np.minimum(np.floor(row), height - 2).clip(0)
+    corner = (top * (width + 2) + left + 1).astype(np.int32)
+    return BilinearSamples(1, width + 2, corner, (column - left).astype(np.float32), (row - top).astype(np.float32))
+
+
 def _places(face: str, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Column and row [S, S] in the panorama of the middle of each pixel of a cut, counted from the middle of its first pixel."""
     size = face_size(width)

@@ -147,9 +147,11 @@ def _nothing_to_read(path: Path) -> UserError:
                          "colmap.incomplete", path=halves[0], missing=missing)
     images = sum(found.suffix in IMAGE_ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
     if images:
-        return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0).",
+        return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0) "
+                         "nor another program's file of cameras.",
                          f"Find the cameras first: splatwright poses {path} DATASET.", "dataset.no_cameras", path=path, images=images)
-    return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0).",
+    return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0) "
+                     "nor another program's file of cameras.",
                      "Capture a dataset in Blender, or choose the folder that holds images and cameras.", "dataset.none", path=path)
 
 
