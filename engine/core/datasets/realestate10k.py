@@ -19,10 +19,11 @@ from ..errors import UserError
 from ..files import disk_error, read_text, write_text
 from ..images.image_size import image_size
 from ..splats.transform import PLY_TO_BLENDER
-from .dataset import Dataset, LeftOut, View, held_out_names
+from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
 from .folder_index import FolderIndex, visible
 from .mask_search import find_masks
 from .name_spelling import readable
+from .start_points import points_beside
 
 COLUMNS = 19
 MEND = "Each line after the first holds a time, four intrinsics, two zeros and a 3 x 4 matrix."
@@ -106,7 +107,13 @@ def read_real_estate(path: Path) -> Dataset:
     views = tuple(View(images[index].name, images[index], camera, images[index].name in held_out, mask=masks.paths.get(images[index]))
                   for index, camera in cameras.items())
     missing = tuple(str(line.time) for index, line in enumerate(lines) if line.row and index not in images)
-    return Dataset(folder, views, missing=missing, left_out=(*left_out, *masks.notes))
+    return Dataset(folder, views, _points(folder, path.parent), missing=missing, left_out=(*left_out, *masks.notes))
+
+
+def _points(*folders: Path) -> PointCloud | None:
+    """Start points of a PLY beside the cameras, in their frame, turned into Blender's world."""
+    points = points_beside(list(dict.fromkeys(folders)))
+    return points and PointCloud((points.positions @ PLY_TO_BLENDER[:3, :3].T).astype(np.float32), points.colors)
 
 
 def _cameras(lines: Sequence[_Line], size: tuple[int, int]) -> tuple[dict[int, Camera], dict[int, UserError]]:

@@ -23,8 +23,8 @@ RUNAWAY, RUNAWAY_TIMES = 0.6, 3
 """Share of new Gaussians in so many refinements in a row that no scene needs."""
 
 DOUBLING = 0.9
-"""The same for the strategy default, which at most makes two of each. Healthy trainings come near that from few start points on (600: 98, 91,
-84, 85, 70 % up to three quarters of the cap; 2,700: 91, 80, 61 %); where every gradient is enough it stays at 99, 95, 95 %."""
+"""The same for the strategy default, which at most makes two of each. Healthy trainings come near that from few start points on (600: 98,
+91, 84, 85, 70 % up to three quarters of the cap; 2,700: 91, 80, 61 %); where every gradient is enough it stays at 99, 95, 95 %."""
 
 RUNAWAY_FROM = 0.2
 """Share of the cap that is there before the last of them: what has room does not grow without limit."""
