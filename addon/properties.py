@@ -72,7 +72,8 @@ class TrainSettings(bpy.types.PropertyGroup):
 
     dataset: StringProperty(
         name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
-        description="Folder with images and cameras. Empty: the dataset that was captured last",
+        description="Folder, file or ZIP with images and cameras: nerfstudio, COLMAP, RealityScan, Metashape and others. "
+                    "Empty: the dataset that was captured last",
     )
     preset: EnumProperty(
         name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",

@@ -140,7 +140,7 @@ def estimate(job: JobFolder) -> int:
             raise KeyboardInterrupt
 
     def estimating() -> None:
-        from .core.datasets.read import read_dataset
+        from .core.datasets.read import read_dataset_of
         from .estimate.estimate import estimate as try_training
         from .training.clocks import Every
 
@@ -152,7 +152,7 @@ def estimate(job: JobFolder) -> int:
 
         spec = job.read_spec()
         with tempfile.TemporaryDirectory(dir=job.path) as folder:
-            found, findings = try_training(read_dataset(spec.dataset, spec.exclude), spec.config, Path(folder), emit, go_on)
+            found, findings = try_training(read_dataset_of(job), spec.config, Path(folder), emit, go_on)
         for event in (*findings, found):
             writer.emit(event)
 

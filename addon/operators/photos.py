@@ -21,7 +21,7 @@ from .selected import select_alone
 
 
 class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
-    """Import cameras, photos and points of a dataset: nerfstudio, COLMAP, RealityScan, Metashape, RealEstate10K"""
+    """Import cameras, photos and points of a dataset: nerfstudio, COLMAP, RealityScan, Metashape, Polycam, OpenSfM, LLFF; or a ZIP"""
 
     bl_idname = "splatwright.import_photos"
     bl_label = "Import Posed Photos"
@@ -30,7 +30,7 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
     directory: StringProperty(name="Dataset", subtype="DIR_PATH", options={"SKIP_SAVE"}, description="Folder with photos and their cameras")
     filepath: StringProperty(subtype="FILE_PATH", options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
-    filter_glob: StringProperty(default="*.json;*.txt", options={"HIDDEN"})
+    filter_glob: StringProperty(default="*.json;*.txt;*.csv;*.xml;*.npy;*.zip", options={"HIDDEN"})
 
     def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -58,6 +58,11 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
             self.report({"WARNING"}, f"{len(missing)} photos have a camera but are not there: {', '.join(missing[:3])}")
         if any(view.camera.distortion for view in views):
             self.report({"WARNING"}, "The photos have lens distortion: towards their edges they fit the scene a little less")
+        cuts = sum(bool(view.face) for view in views)
+        if cuts:
+            self.report({"INFO"}, f"{cuts} photos are cuts of panoramas, which are not shown behind their cameras")
+        if dataset.unpacked_to:
+            self.report({"INFO"}, f"The ZIP was unpacked into {dataset.unpacked_to}")
         flat = sum(view.camera.orthographic for view in views)
         if flat:
             self.report({"WARNING"}, f"{flat} orthographic views were left out")

@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ...engine.core.cameras.panorama import cut_face
 from ...engine.core.datasets.dataset import Dataset, LeftOut, View
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder
@@ -43,8 +44,8 @@ def convert_to_png(dataset: Dataset) -> Dataset:
 
 
 def _converted(view: View, pixels: np.ndarray, target: Path) -> View:
-    write_png(target, as_seen(pixels, view.camera.width, view.camera.height, view.image))
-    return replace(view, name=target.name, image=target, depth=None, mask=None)
+    write_png(target, cut_face(pixels, view.face) if view.face else as_seen(pixels, view.camera.width, view.camera.height, view.image))
+    return replace(view, name=target.name, image=target, depth=None, mask=None, face="")
 
 
 def _pixels(path: Path) -> np.ndarray:

@@ -151,7 +151,9 @@ def _camera(view: View, size: float) -> bpy.types.Object:
     settings.photo, settings.photo_size = view.name, (view.camera.width, view.camera.height)
     settings.photo_aspect = view.camera.fl_x / view.camera.fl_y
     lens.display_size, lens.clip_start, lens.clip_end = CAMERA_SIZE * size, 1e-3 * size, 100 * size
-    with suppress(RuntimeError):  # a photo that Blender cannot open leaves a camera without it
+    with suppress(RuntimeError):  # a photo that Blender cannot open, or a cut that is no file, leaves a camera without it
+        if view.face:
+            return made
         photo = lens.background_images.new()
         photo.image = bpy.data.images.load(str(view.image), check_existing=True)
         photo.alpha, photo.display_depth, photo.frame_method = 1.0, "BACK", "STRETCH"

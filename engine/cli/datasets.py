@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import tyro
 
@@ -12,6 +13,7 @@ from ..core.datasets.colmap_export import export_colmap as write_model
 from ..core.datasets.read import read_dataset
 from ..core.datasets.realestate10k import Shots, write_real_estate
 from ..core.errors import UserError
+from ..training.data.cuts import with_cut_images
 from .terminal import progress_bar
 
 Positional = tyro.conf.Positional
@@ -25,8 +27,9 @@ def export_colmap(dataset: Positional[Path], folder: Positional[Path]) -> int:
         folder: a folder that is not there yet
     """
     found = read_dataset(dataset)
-    check_exportable(found)
-    with progress_bar() as on_progress:
+    with TemporaryDirectory() as cuts, progress_bar() as on_progress:
+        found = with_cut_images(found, Path(cuts))
+        check_exportable(found)
         write_model(found, folder, on_progress)
     points = len(found.points) if found.points else 0
     print(f"{len(found.views)} images and {points} points written to {folder}; the model lies in {folder / MODEL}.")

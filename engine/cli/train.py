@@ -39,7 +39,8 @@ def train(
     """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
     Args:
-        dataset: folder with transforms.json, with a COLMAP model, or with photos alone
+        dataset: folder with images and cameras (transforms.json, COLMAP, RealityScan, Metashape, Polycam, OpenSfM, NeRF-synthetic,
+            LLFF), or with photos alone; a ZIP of one; or the file of cameras itself
         preset: settings that go together; flags that are given beside it count more
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)

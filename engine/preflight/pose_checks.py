@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from ..core.cameras.camera import FLIP_YZ, Camera
 from ..core.datasets.dataset import Dataset, LeftOut, View
 from ..core.datasets.excluded import EXCLUDED, read_excluded
 from ..core.errors import values
@@ -15,6 +17,12 @@ from ..core.text import named
 from ..training.init.initialize import focus_point
 from . import thresholds as limit
 from .findings import about_images
+
+INVERSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "the poses were inverted (world to camera)": np.linalg.inv,
+    "the poses were inverted (world to camera) and in OpenCV's axes": lambda pose: np.linalg.inv(pose) @ FLIP_YZ,
+}
+"""Conventions that no start points are needed to tell; flipped axes have a sentence of their own."""
 
 
 def check_completeness(dataset: Dataset, anyway: bool = False) -> list[Finding]:
@@ -27,7 +35,13 @@ def check_completeness(dataset: Dataset, anyway: bool = False) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.", "held_out", code="preflight.all_held_out")]
-    return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+    return [*_unpacked(dataset), *_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+
+
+def _unpacked(dataset: Dataset) -> list[Finding]:
+    place = dataset.unpacked_to
+    return [Finding("info", f"The ZIP was unpacked into {place}.", "", "unpacked", code="preflight.unpacked",
+                    values=values(path=place))] if place else []
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:
@@ -110,9 +124,15 @@ def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
 
 
 def check_directions(views: tuple[View, ...]) -> list[Finding]:
-    """Cameras whose axes meet behind them: the sign of flipped axes without start points. Poses must be valid."""
+    """Poses of another convention, without start points to tell: cameras whose axes meet behind them, or nowhere. Poses must be valid."""
     if len(views) < limit.FEWEST_COMPARED:
         return []
+    poses = [view.camera.camera_to_world for view in views]
+    inverted = next((cause for cause, convention in INVERSIONS.items() if _meeting(list(map(convention, poses))) >= limit.MEETING), "")
+    if inverted and _meeting(poses) < limit.NOT_MEETING:
+        return [Finding("warning", f"The cameras do not look at one place, and would if {inverted}.",
+                        "Give the poses as camera to world in OpenGL's convention (the camera looks along -Z, +Y is up).",
+                        "convention", code="preflight.inverted", values=values(cause=inverted))]
     middle = focus_point([view.camera for view in views])
     forward = np.array([(view.camera.position - middle) @ view.camera.camera_to_world[:3, 2] for view in views])
     behind = float((forward < 0).mean())
@@ -121,6 +141,16 @@ def check_directions(views: tuple[View, ...]) -> list[Finding]:
     return [Finding("warning", f"{behind:.0%} of the cameras look away from the point that they surround.",
                     "Unless the photos were taken outwards from the middle, flip the y and z axes of the poses (OpenCV's are so).",
                     "outward", behind, code="preflight.outward", values=values(share=behind))]
+
+
+def _meeting(poses: list[np.ndarray]) -> float:
+    """Share of poses [4, 4] that look towards the point that is nearest to all axes."""
+    if not all(np.isfinite(pose).all() for pose in poses):
+        return 0.0
+    middle = focus_point([Camera(1, 1, 1.0, 1.0, 0.5, 0.5, pose) for pose in poses])
+    towards = np.array([middle - pose[:3, 3] for pose in poses])
+    along = np.array([-pose[:3, 2] for pose in poses])
+    return float(((towards * along).sum(axis=1) > limit.TOWARDS * np.linalg.norm(towards, axis=1)).mean())
 
 
 def check_lenses(views: tuple[View, ...]) -> list[Finding]:

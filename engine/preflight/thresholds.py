@@ -61,6 +61,10 @@ COLLINEAR = 1e-3
 BEHIND = 0.9
 """Share of the cameras that have the middle of their axes behind them when the axes are flipped."""
 
+MEETING, NOT_MEETING, TOWARDS = 0.9, 0.5, 0.9
+"""Poses are inverted when this share of the inverted ones looks at one place, and less than that share of them as they are; the cosine of
+the angle within which a camera looks at it (banana and snowmiku: 1.0 as they are, 0.0 inverted)."""
+
 NARROWEST, MAX_FOV_SCALE = 3.0, 140.0
 """Degrees that a photo spans on its longest side."""
 

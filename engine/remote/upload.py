@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from ..core.datasets.read import read_dataset
+from ..core.datasets.read import opened, read_dataset
 from ..core.errors import UserError
 from ..core.files import disk_error
 from ..core.protocol.events import Finding, Stage
@@ -63,6 +63,7 @@ def pack(spec: Spec, priority: int, tell: Tell) -> UploadManifest:
     source = source_of(spec).resolve()
     if not source.exists():
         raise UserError(f"{source} does not exist.", "Choose the folder of a dataset.")
+    source = opened(source).resolve() if kind_of(spec).reads_dataset else source
     alone = source.is_file() and not kind_of(spec).reads_dataset  # a video
     root = source.parent if source.is_file() else source
     files = [source] if alone else list(files_below(root))

@@ -29,9 +29,10 @@ class MatchedPair:
     points: tuple[np.ndarray, np.ndarray]  # [M, 2] each
 
 
-def inconsistent_cameras(names: Iterable[str], matched_pairs: Iterable[MatchedPair]) -> set[str]:
-    """Names of the cameras that no agreeing pair connects to the largest group."""
-    ties = [(pair.first, pair.second) for pair in matched_pairs if len(pair.points[0]) >= ENOUGH and agreement(pair) >= AGREE]
+def inconsistent_cameras(names: Iterable[str], matched_pairs: Iterable[MatchedPair],
+                         together: Iterable[tuple[str, str]] = ()) -> set[str]:
+    """Names of the cameras that no agreeing pair connects to the largest group; those of one rig that stand `together` are connected."""
+    ties = [*together, *((pair.first, pair.second) for pair in matched_pairs if len(pair.points[0]) >= ENOUGH and agreement(pair) >= AGREE)]
     groups = components(names, ties)
     return {name for group in groups[1:] for name in group}
 

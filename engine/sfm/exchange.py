@@ -24,6 +24,8 @@ class CameraGroup:
     height: int
     focal: float | None  # pixels of the copies, by EXIF
     sample: str  # one of the original files, for COLMAP's table of sensors
+    face: str = ""  # the side of a cube that they are cuts for
+    rig: str = ""  # what the groups of one cube share
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ..core.datasets.file_types import MASKS
 from ..core.protocol.progress import OnProgress, Step
 from .exchange import CameraGroup, SearchRequest
 from .prepare import COPIES
+from .rigs import apply_rigs
 
 LENS = "SIMPLE_RADIAL"
 BATCH = max(4, 2 * (os.cpu_count() or 1))
@@ -34,6 +35,7 @@ def extract(request: SearchRequest, work: Path, on_progress: OnProgress) -> tupl
             _extract(request, group, focal, batch, work)
             found += len(batch)
             on_progress(Step(stage, found, len(request.images)))
+    apply_rigs(request, work)
     return focals
 
 

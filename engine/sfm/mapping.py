@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -83,6 +84,9 @@ def _incremental(request: SearchRequest, work: Path, tick: Callable[[], None], n
     options.num_threads = request.threads
     options.random_seed = 0
     options.min_model_size = SMALLEST_MODEL
+    options.ba_refine_sensor_from_rig = False  # cuts of a panorama look where they were cut
+    if all(group.face for group in request.groups):
+        options.ba_refine_focal_length = options.ba_refine_extra_params = False
     if narrow:
         options.mapper.init_min_tri_angle = 2.0
         options.mapper.init_min_num_inliers = 40
@@ -123,9 +127,13 @@ def _placed(model: pycolmap.Reconstruction | None) -> dict[str, pycolmap.Image]:
 def _remove_inconsistent(model: pycolmap.Reconstruction, request: SearchRequest, work: Path) -> set[str]:
     """Remove the cameras that contradict the matches from the model and adjust the others; returns the names that were removed."""
     placed = _placed(model)
-    found = inconsistent_cameras(placed, _matched_pairs(placed, work / request.database))
-    for name in found:
-        model.deregister_frame(placed[name].frame_id)
+    frames: dict[int, list[str]] = defaultdict(list)
+    for name, image in placed.items():
+        frames[image.frame_id].append(name)
+    together = [(names[0], name) for names in frames.values() for name in names[1:]]
+    found = inconsistent_cameras(placed, _matched_pairs(placed, work / request.database), together)
+    for frame in {placed[name].frame_id for name in found}:
+        model.deregister_frame(frame)
     if found:
         pycolmap.bundle_adjustment(model)
     return found

@@ -52,6 +52,8 @@ class Photo:
     lens: str  # what photos of one camera and zoom share
     taken: str  # EXIF's time, empty when unknown
     mask: Path | None
+    face: str = ""  # of a cut of a panorama: which side it is, and what all of its cuts share
+    frame: str = ""
 
 
 def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[UnregisteredPhoto]]:

@@ -22,6 +22,7 @@ from ..core.protocol.sfm_options import PosesOptions
 from ..core.text import named
 from .dataset_writer import IMAGES, RegisteredPhoto, write_dataset
 from .exchange import OUTCOME, CameraGroup, Outcome, SearchRequest
+from .panoramas import with_cuts
 from .photos import find_photos, natural, without_warnings
 from .prepare import WorkingCopy, prepare
 from .process import reconstruct
@@ -56,8 +57,9 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     if unfit := find_masks(photos, [photo.path for photo in found]).unfit:
         on_progress(Step("reading photos", note=f"{unfit}."))
     _refuse_without_space(make_folder(work), len(found))
+    found, damaged = with_cuts(found, work, on_progress)
     copies, useless = prepare(found, work, options.feature_size, on_progress)
-    excluded += useless
+    excluded += damaged + useless
     _refuse_too_few(copies, excluded, photos)
     outcome = reconstruct(_request(copies, options, on_progress), work, on_progress)
     shots, points = _shots(copies, outcome, excluded, work)
@@ -114,7 +116,9 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions, on_progress: 
 
 def _group(copies: list[WorkingCopy]) -> CameraGroup:
     first = copies[0]
-    return CameraGroup(tuple(copy.name for copy in copies), first.width, first.height, first.focal, str(first.photo.path))
+    face = first.photo.face
+    return CameraGroup(tuple(copy.name for copy in copies), first.width, first.height, first.focal, str(first.photo.path), face,
+                       f"{first.photo.lens.removesuffix(face)}{first.width}" if face else "")
 
 
 def is_series(names: Sequence[str]) -> bool:

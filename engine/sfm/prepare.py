@@ -56,7 +56,7 @@ def prepare(photos: Sequence[Photo], work: Path, size: int, on_progress: OnProgr
     with threads() as pool:
         for done, (photo, made) in enumerate(zip(photos, pool.map(partial(_prepared, work=work, size=size), photos), strict=True), 1):
             on_progress(Step("reading photos", done, len(photos)))
-            twin = seen.twin(photo.name, made[1]) if isinstance(made, tuple) else None
+            twin = seen.twin(photo.name, made[1]) if isinstance(made, tuple) and not photo.face else None
             if isinstance(made, UserError):
                 excluded.append(UnregisteredPhoto(photo.name, made.message))
             elif twin:
@@ -84,7 +84,8 @@ def _copy_of(photo: Photo, size: int) -> WorkingCopy:
     factor = min(1.0, size / max(photo.width, photo.height))
     width, height = max(1, round(photo.width * factor)), max(1, round(photo.height * factor))
     group = f"{width}x{height}-{_digest(photo.lens, photo.width, photo.height)[:6]}"
-    return WorkingCopy(photo, f"{group}/{_digest(photo.path.resolve(), *_stamp(photo.path), *_stamp(photo.mask))}.jpg", width, height)
+    name = photo.frame or _digest(photo.path.resolve(), *_stamp(photo.path), *_stamp(photo.mask))
+    return WorkingCopy(photo, f"{group}/{name}.jpg", width, height)
 
 
 def _stamp(path: Path | None) -> tuple[int, int]:

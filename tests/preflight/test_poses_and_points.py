@@ -106,6 +106,18 @@ def test_flipped_axes_without_start_points(sound: Dataset) -> None:
     assert kinds == {"outward": "warning", "no_points": "info"}
 
 
+@pytest.mark.parametrize("read_as, cause", [
+    (np.linalg.inv, "inverted (world to camera)."),
+    (lambda pose: np.linalg.inv(pose @ FLIP_YZ), "inverted (world to camera) and in OpenCV's axes."),
+], ids=["OpenGL", "OpenCV"])
+def test_inverted_poses_without_points_are_told_with_their_cause(
+        sound: Dataset, read_as: Callable[[np.ndarray], np.ndarray], cause: str) -> None:
+    bare = replace(sound, points=None)
+    findings = [finding for finding in check_dataset(with_poses(bare, read_as)) if finding.kind != "no_points"]
+    assert any(finding.kind == "convention" and finding.message.endswith(cause) for finding in findings), findings
+    assert not [finding for finding in check_dataset(bare) if finding.kind in ("convention", "outward")]
+
+
 def test_an_image_at_the_wrong_pose(sound: Dataset) -> None:
     a, b = sound.views[2], sound.views[12]
     views = list(sound.views)

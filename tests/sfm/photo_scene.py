@@ -53,16 +53,21 @@ def photograph(camera: Camera, seed: int = 0) -> np.ndarray:
     ideal = undistort(ideal, camera.distortion)
     turn = (camera.camera_to_world @ FLIP_YZ)[:3, :3]
     rays = np.column_stack([ideal, np.ones(len(ideal))]) @ turn.T  # [H * W, 3]
+    return seen_along(camera.position, rays, seed).reshape(camera.height, camera.width, 3)
+
+
+def seen_along(position: np.ndarray, rays: np.ndarray, seed: int = 0) -> np.ndarray:
+    """What rays [N, 3] from a position [3] meet in the scene, by its seed: uint8 [N, 3]."""
     nearest, colors = np.full(len(rays), np.inf), np.full((len(rays), 3), 90.0)
     for number, plane in enumerate(ROOM):
         others = [axis for axis in range(3) if axis != plane.axis]
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = (plane.offset - camera.position[plane.axis]) / rays[:, plane.axis]
-            spots = camera.position[others] + distance[:, None] * rays[:, others]
+            distance = (plane.offset - position[plane.axis]) / rays[:, plane.axis]
+            spots = position[others] + distance[:, None] * rays[:, others]
             hit = (distance > 0) & (distance < nearest) & ((spots >= plane.low) & (spots <= plane.high)).all(axis=1)
         nearest[hit] = distance[hit]
         colors[hit] = _looked_up(_picture(seed * 100 + number), spots[hit])
-    return np.rint(colors).astype(np.uint8).reshape(camera.height, camera.width, 3)
+    return np.rint(colors).astype(np.uint8)
 
 
 def save(path: Path, pixels: np.ndarray, **options: object) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from engine.cli.photos import is_of
+from engine.cli import photos as command
+from engine.cli.photos import is_of, posed
 from engine.core.datasets.file_types import is_plain_photos
 from engine.core.formats.ply import read_ply
 from tests.end_to_end.test_command_line import QUICK, assert_sentence, last_json, splatwright
@@ -51,6 +53,24 @@ def test_a_dataset_is_no_folder_of_plain_photos(tmp_path: Path, photos: Path) ->
     assert is_plain_photos(dataset)
     (dataset / "sparse").mkdir()
     assert not is_plain_photos(dataset) and not is_plain_photos(dataset / "nowhere")
+
+
+def test_photos_in_a_zip_are_unpacked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SPLATWRIGHT_CACHE", str(tmp_path / "cache"))
+    archive, searched = tmp_path / "photos.zip", []
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("walk/a.jpg", save(tmp_path / "a.jpg", shots()[0]).read_bytes())
+    monkeypatch.setattr(command, "_found", lambda source, *_: searched.append(source))
+    assert posed(archive, tmp_path / "dataset", 64) == tmp_path / "dataset"
+    assert len(searched) == 1 and searched[0].is_relative_to(tmp_path / "cache") and (searched[0] / "a.jpg").is_file()
+    assert f"{archive} was unpacked into" in capsys.readouterr().out
+
+
+def test_photos_with_cameras_of_another_program_are_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_found", lambda *_: pytest.fail("the cameras are known"))
+    save(tmp_path / "a.png", shots()[0])
+    (tmp_path / "cameras.csv").write_text("#name,x,y,alt,heading,pitch,roll,f\na.png,1,2,3,4,5,6,30\n")
+    assert posed(tmp_path, tmp_path / "dataset", 64) == tmp_path
 
 
 def test_what_is_wrong_is_one_sentence(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def _prereduced(image: np.ndarray, camera: Camera, target: Camera) -> tuple[np.n
 
 
 @dataclass(frozen=True)
-class _Samples:
+class BilinearSamples:
     """Where the pixels of a target lie in a photo: `times` x `times` samples for each, row by row."""
 
     times: int
@@ -181,14 +181,14 @@ class _Samples:
     right: np.ndarray  # [h * times, w * times] float32, share of the right ones
     lower: np.ndarray  # [h * times, w * times] float32, share of the lower ones
 
-    def bands(self) -> Iterator[tuple[slice, _Samples]]:
+    def bands(self) -> Iterator[tuple[slice, BilinearSamples]]:
         """Cut into bands of rows: those of the target, and their samples."""
         height, width = self.corner.shape
         count = max(1, BAND_PIXELS // (width * self.times))
         for first in range(0, height // self.times, count):
             rows = slice(first, min(first + count, height // self.times))
             fine = slice(rows.start * self.times, rows.stop * self.times)
-            yield rows, _Samples(self.times, self.step, self.corner[fine], self.right[fine], self.lower[fine])
+            yield rows, BilinearSamples(self.times, self.step, self.corner[fine], self.right[fine], self.lower[fine])
 
     def averages(self, flat: np.ndarray, kind: np.dtype) -> np.ndarray:
         """Bilinear samples of the packed pixels [H * W], averaged: float32 [h, w, 4]."""
@@ -208,7 +208,7 @@ class _Samples:
 
 
 @lru_cache(maxsize=2)
-def _samples(lens: _Lens, target: _Lens, times: int) -> _Samples:
+def _samples(lens: _Lens, target: _Lens, times: int) -> BilinearSamples:
     """Samples of a lens' photo for a pinhole target. Photos usually share one lens, so the last ones are kept."""
     width, height, fl_x, fl_y, cx, cy, coefficients = lens
     columns, rows, target_fl_x, target_fl_y, target_cx, target_cy, _ = target
@@ -219,7 +219,7 @@ def _samples(lens: _Lens, target: _Lens, times: int) -> _Samples:
     source = source.reshape(len(y), len(x), 2).clip(0, [width - 1, height - 1])
     corner = np.minimum(source.astype(np.int32), [width - 2, height - 2]).clip(0)
     share = (source - corner).astype(np.float32)
-    return _Samples(times, width, (corner[..., 1] * width + corner[..., 0]).astype(np.int32), share[..., 0], share[..., 1])
+    return BilinearSamples(times, width, (corner[..., 1] * width + corner[..., 0]).astype(np.int32), share[..., 0], share[..., 1])
 
 
 def forget_samples() -> None:

@@ -22,6 +22,10 @@ ONE_FOCAL_LENGTH = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_
                     "SIMPLE_FISHEYE")
 UNDISTORT = "Undistort the images first: colmap image_undistorter."
 
+BROWN = "BROWN"
+"""Brown's lens with four radial terms, as Metashape, RealityScan and nerfstudio have it: fl_x fl_y cx cy k1 k2 p1 p2 k3 k4, in OpenCV's
+order and signs, k4 being the factor of r⁸. OpenCV's own k4 divides instead."""
+
 ANGLES, RADII = 96, 96
 """Directions and angles off the axis at which a lens is fitted."""
 
@@ -69,6 +73,18 @@ def opencv_lens(lens: Lens) -> tuple[Pinhole, Coefficients]:
             return _fitted(lens)
         case other:
             raise UserError(f"The lens model {other} is not supported.", UNDISTORT)
+
+
+def brown_lens(size: tuple[int, int], pinhole: Pinhole, radial: Coefficients,
+               tangential: tuple[float, float]) -> tuple[Pinhole, Coefficients]:
+    """The pinhole and OpenCV's coefficients of Brown's lens with up to four `radial` terms; `tangential` are OpenCV's p1 and p2.
+
+    UserError where k4 bends more than the rational model follows.
+    """
+    k1, k2, k3, k4 = (*radial, 0.0, 0.0, 0.0, 0.0)[:4]
+    if not k4:
+        return pinhole, trimmed((k1, k2, *tangential, k3))
+    return opencv_lens(Lens(BROWN, *size, (*pinhole, k1, k2, *tangential, k3, k4)))
 
 
 def trimmed(distortion: Coefficients) -> Coefficients:
@@ -186,6 +202,11 @@ def _rad_tan_thin_prism(k: tuple[float, ...]) -> _Bend:
     return bent
 
 
+def _brown(k: tuple[float, ...]) -> _Bend:
+    k1, k2, p1, p2, k3, k4 = k
+    return lambda points: points * (1 + _series(points, (k1, k2, k3, k4))) + _tangential(points, p1, p2)
+
+
 def _field_of_view(k: tuple[float, ...]) -> _Bend:
     """Devernay and Faugeras 2001; a small angle is a pinhole."""
     def bent(points: np.ndarray) -> np.ndarray:
@@ -206,6 +227,7 @@ def _unified(k: tuple[float, ...]) -> _Bend:
 
 
 _BENDS: dict[str, Callable[[tuple[float, ...]], _Bend]] = {
+    BROWN: _brown,
     "SIMPLE_FISHEYE": _fisheye, "FISHEYE": _fisheye, "SIMPLE_RADIAL_FISHEYE": _fisheye, "RADIAL_FISHEYE": _fisheye,
     "OPENCV_FISHEYE": _fisheye, "FOV": _field_of_view, "THIN_PRISM_FISHEYE": _thin_prism,
     "RAD_TAN_THIN_PRISM_FISHEYE": _rad_tan_thin_prism, "SIMPLE_DIVISION": _division, "DIVISION": _division, "EUCM": _unified,

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..cameras.camera import FLIP_YZ, Camera
 from ..cameras.lenses import Lens, opencv_lens
+from ..cameras.panorama import is_whole_sphere
 from ..errors import UserError
 from ..splats.transform import PLY_TO_BLENDER, rotation_matrices
 from .colmap_files import REDO, BadPose, Points, Pose, file_of, image_count, read_lenses, read_points, read_poses
@@ -20,6 +21,7 @@ from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
 from .folder_index import FolderIndex, stem_of
 from .mask_search import find_masks
 from .name_spelling import plain_name, readable
+from .panoramas import views_of_panorama
 from .photo_search import FoundPhotos, find_photos
 from .start_points import points_beside
 
@@ -27,12 +29,18 @@ LARGEST_ERROR = 20.0
 """Points whose reprojection error (px) is larger are noise."""
 
 MODEL_PLACES = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "dense/sparse", "dense/*/sparse", ".")
+LAST_PLACES = ("distorted/sparse/*", "distorted/sparse")
+"""The model of the photos as they were taken, which lie in `input`, before they were undistorted into the folder above."""
 IMAGE_FOLDERS = ("images", "input", "photos", ".")
 
 
 def find_model(folder: Path) -> Path | None:
     """The folder that holds a model, as COLMAP, its undistorter and other programs lay it out; of several the one with most images."""
-    candidates = [path for place in MODEL_PLACES for path in (sorted(folder.glob(place)) if place != "." else [folder])]
+    return _fullest(folder, MODEL_PLACES) or _fullest(folder, LAST_PLACES)
+
+
+def _fullest(folder: Path, places: Sequence[str]) -> Path | None:
+    candidates = [path for place in places for path in (sorted(folder.glob(place)) if place != "." else [folder])]
     found = [path for path in candidates if file_of(path, "cameras") and file_of(path, "images")]
     return max(found, key=image_count, default=None)
 
@@ -56,11 +64,14 @@ def read_colmap(folder: Path) -> Dataset:
                         f"Put them into {folder / 'images'}.", "colmap.images_missing", count=len(poses), path=folder,
                         looked_for=found.looked_for, found=found.lies_there)
     there = [pose for pose in poses if isinstance(pose, BadPose) or pose.name in found.paths]
-    cameras, unsound = _cameras(read_lenses(model), there)
+    lenses = read_lenses(model)
+    cameras, unsound = _cameras(lenses, there)
+    whole = {pose.name for pose in there if isinstance(pose, Pose) and _is_panorama(lenses.get(pose.camera_id))}
     paths = {name: found.paths[name] for name in cameras}
     masks = find_masks(folder, list(paths.values()))
-    views = tuple(View(_shown(name, path), path, cameras[name], name in held_out, mask=masks.paths.get(path))
-                  for name, path in paths.items())
+    images = {name: View(_shown(name, path), path, cameras[name], name in held_out, mask=masks.paths.get(path))
+              for name, path in paths.items()}
+    views = tuple(view for name, image in images.items() for view in (views_of_panorama(image) if name in whole else (image,)))
     points, notes = model_points(model, folder)
     return Dataset(folder, views, points, missing=tuple(map(readable, found.missing)), left_out=(*unsound, *masks.notes, *notes))
 
@@ -111,8 +122,16 @@ def _camera(lenses: dict[int, Lens | UserError], pose: Pose | BadPose) -> Camera
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation
+    to_world = PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ
+    if _is_panorama(lens):
+        return Camera(lens.width, lens.height, 1.0, 1.0, lens.width / 2, lens.height / 2, to_world)
     pinhole, distortion = opencv_lens(lens)
-    return Camera(lens.width, lens.height, *pinhole, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ, distortion)
+    return Camera(lens.width, lens.height, *pinhole, to_world, distortion)
+
+
+def _is_panorama(lens: Lens | UserError | None) -> bool:
+    """Whether a lens sees the whole sphere; COLMAP's convention is that of cameras.panorama."""
+    return isinstance(lens, Lens) and lens.model == "EQUIRECTANGULAR" and is_whole_sphere(lens.width, lens.height)
 
 
 def model_cameras(model: Path) -> dict[str, Camera]:

@@ -47,7 +47,11 @@ def export_colmap(dataset: Dataset, folder: Path, on_progress: OnProgress = igno
 
 
 def check_exportable(dataset: Dataset) -> None:
-    """UserError for cameras without perspective, and for two views of one name."""
+    """UserError for cameras without perspective, for cuts that are no files, and for two views of one name."""
+    cuts = [view.name for view in dataset.views if view.face]
+    if cuts:
+        raise UserError(f"{len(cuts)} of {len(dataset.views)} views are cuts of panoramas, which are no files: {cuts[0]}.",
+                        "Export from the command line, which writes them: splatwright export-colmap.")
     flat = [view.name for view in dataset.views if view.camera.orthographic]
     if flat:
         raise UserError(f"{len(flat)} of {len(dataset.views)} views have orthographic cameras, which COLMAP does not know: {flat[0]}.",

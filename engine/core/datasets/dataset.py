@@ -34,6 +34,8 @@ class View:
     depth: Path | None = None
     mask: Path | None = None
     normals: Path | None = None
+    face: str = ""
+    """of an equirectangular `image` the cut that the view is, one of cameras.panorama.FACES; empty: the whole image"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Dataset:
     """Everything that a training reads, in Blender's world (Z-up).
 
     `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there; `left_out` what
-    else could not be used, and why.
+    else could not be used, and why. `unpacked_to` is where a ZIP was unpacked that somebody chose.
     """
 
     folder: Path
@@ -73,6 +75,7 @@ class Dataset:
     complete: bool = True
     missing: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    unpacked_to: Path | None = None
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""

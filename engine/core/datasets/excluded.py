@@ -47,7 +47,8 @@ def include_all(folder: Path) -> None:
 def without_excluded(dataset: Dataset) -> Dataset:
     """The dataset without the views that its excluded.txt names. Held-out views stay held out."""
     excluded = read_excluded(dataset.folder)
-    views = tuple(view for view in dataset.views if image_path(view, dataset.folder) not in excluded)
+    views = tuple(view for view in dataset.views if image_path(view, dataset.folder) not in excluded
+                  and image_path(replace(view, face=""), dataset.folder) not in excluded)
     return replace(dataset, views=views) if excluded else dataset
 
 
@@ -71,8 +72,9 @@ def without_named(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def image_path(view: View, folder: Path) -> str:
-    """How excluded.txt names a view's image."""
+    """How excluded.txt names a view's image; cuts of a panorama have the side behind it."""
+    side = f"#{view.face}" if view.face else ""
     try:
-        return view.image.relative_to(folder).as_posix()
+        return view.image.relative_to(folder).as_posix() + side
     except ValueError:
-        return view.image.as_posix()
+        return view.image.as_posix() + side

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..cameras.camera import Camera
-from ..cameras.lenses import Coefficients, Lens, Pinhole, opencv_lens, trimmed
+from ..cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens, trimmed
+from ..cameras.panorama import is_whole_sphere
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..images.image_size import image_size
@@ -25,6 +26,7 @@ from .folder_index import FolderIndex
 from .map_search import MapKind, find_maps
 from .model_points import points_of_model
 from .name_spelling import plain_name, readable
+from .panoramas import views_of_panorama
 from .photo_search import FoundPhotos, find_photos, is_there
 from .points_ply import read_points, write_points
 from .start_points import points_beside
@@ -33,15 +35,20 @@ FILE = "transforms.json"
 POINTS = "points3d.ply"
 LENS = ("w", "h", "fl_x", "fl_y", "cx", "cy")
 DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
-RATIONAL = ("k4", "k5", "k6")
-"""Only FULL_OPENCV divides by these; nerfstudio's OPENCV has a k4 of another meaning."""
+RATIONAL = ("k5", "k6")
+"""Only FULL_OPENCV has these. It divides by k4 too, which in other lenses is the fourth of Brown's radial terms (nerfstudio's
+camera_utils, instant-ngp)."""
 
 ORTHOGRAPHIC = "ORTHOGRAPHIC"
 """Ours: parallel rays, fl_x and fl_y in pixels for each metre."""
 
+EQUIRECTANGULAR = "EQUIRECTANGULAR"
+"""A panorama of the whole sphere; nerfstudio's."""
+
 FISHEYE = "OPENCV_FISHEYE"
 FISHEYE_DISTORTION = ("k1", "k2", "k3", "k4")
-MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC)
+MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC,
+          EQUIRECTANGULAR)
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
@@ -103,8 +110,8 @@ def read_transforms(path: Path) -> Dataset:
 
     Frames whose image is not there are left out and named in Dataset.missing, those whose pose or lens cannot be used in
     Dataset.left_out with file, frame and value; UserError when none is left. Intrinsics may be global or each frame's own, a
-    camera_angle_x, or follow from the image's size. A view is held out when val_filenames or test_filenames name it and train_filenames do
-    not; without any list every eighth of all frames is.
+    camera_angle_x or x_fov, or follow from the image's size. A view is held out when val_filenames or test_filenames name it and
+    train_filenames do not; without any list every eighth of all frames is.
     """
     file = path / FILE if path.is_dir() else path
     return read_values(with_journal(read_json(file, "dataset", MEND, foreign=True), file.parent), file)
@@ -123,7 +130,8 @@ def read_values(values: dict[str, Any], file: Path) -> Dataset:
     held_out = _held_out(values, list(dict.fromkeys(paths)))
     maps = find_maps(index, {frame.path: frame.image for frame in raw}, {frame.path: frame.named_maps for frame in raw})
     names = _names([frame.image for frame in raw])
-    views = tuple(frame.view(name, frame.path in held_out, maps.of(frame.path)) for name, frame in zip(names, raw, strict=True))
+    views = tuple(view for name, frame in zip(names, raw, strict=True)
+                  for view in frame.views(name, frame.path in held_out, maps.of(frame.path)))
     points, notes = _points(values, file.parent, views)
     return Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes))
 
@@ -135,7 +143,7 @@ def read_cameras(file: Path) -> list[tuple[str, Camera]]:
     frames = _frames(values, file)
     paths = [_path_of(frame, index) for index, frame in enumerate(frames)]
     raw = [_RawFrame.read(values, frame, index, file, file.parent / paths[index]) for index, frame in enumerate(frames)]
-    return [(Path(frame.path).stem, frame.view(frame.path, False, {}).camera) for frame in raw]
+    return [(Path(frame.path).stem, frame.camera()) for frame in raw]
 
 
 def _frames(values: dict[str, Any], file: Path) -> list[Any]:
@@ -193,8 +201,8 @@ def _refuse_other_lens(merged: dict[str, Any], where: str) -> None:
     if model == ORTHOGRAPHIC and any(merged.get(name) for name in DISTORTION):
         raise UserError(f"{where} has orthographic images with lens distortion.", "Undistort the images first.",
                         "transforms.orthographic_distortion", where=where)
-    if model not in ("FULL_OPENCV", FISHEYE) and any(merged.get(name) for name in RATIONAL):
-        raise UserError(f"{where} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
+    if model not in ("FULL_OPENCV", FISHEYE, EQUIRECTANGULAR) and any(merged.get(name) for name in RATIONAL):
+        raise UserError(f"{where} gives distortion beyond k4, which only the lens model FULL_OPENCV has.",
                         'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.',
                         "transforms.distortion", where=where)
 
@@ -214,8 +222,7 @@ class _RawFrame:
     named_maps: dict[MapKind, str]
     numbers: dict[str, float]  # LENS
     distortion: tuple[float, ...]
-    orthographic: bool
-    fisheye: bool
+    model: str
     pose: np.ndarray  # [4, 4]
 
     @staticmethod
@@ -226,9 +233,10 @@ class _RawFrame:
             path = plain_name(frame["file_path"])
             merged = {**values, **frame}
             numbers = {key: float(merged.get(key, math.nan)) for key in LENS}
-            angles = {key: float(merged.get(key) or 0.0) for key in ("camera_angle_x", "camera_angle_y")}
-            fisheye = _model(merged) == FISHEYE
-            distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if fisheye else DISTORTION))
+            angles = {side: float(merged.get(f"camera_angle_{side}") or math.radians(float(merged.get(f"{side}_fov") or 0.0)))
+                      for side in ("x", "y")}
+            model = _model(merged)
+            distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if model == FISHEYE else DISTORTION))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{where} lacks its file_path, or holds text where numbers belong: {error}.", MEND,
                             "transforms.frame", frame=index + 1, path=file, problem=error) from None
@@ -238,8 +246,7 @@ class _RawFrame:
             raise _impossible_lens(where, path, ", ".join(strange))
         _complete_lens(numbers, angles, image)
         maps: dict[MapKind, str] = {kind: name for kind, key in MAP_KEYS.items() if isinstance(name := frame.get(key), str) and name}
-        raw = _RawFrame(path, image, maps, numbers, trimmed(distortion), _model(merged) == ORTHOGRAPHIC, fisheye,
-                        _matrix(frame.get("transform_matrix")))
+        raw = _RawFrame(path, image, maps, numbers, trimmed(distortion), model, _matrix(frame.get("transform_matrix")))
         raw.refuse_unsound(where, frame.get("transform_matrix"))
         return raw
 
@@ -248,18 +255,27 @@ class _RawFrame:
         if not self.pose_is_sound():
             raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {_shown(matrix)}.",
                             "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where)
+        if self.model == EQUIRECTANGULAR and not is_whole_sphere(self.numbers["w"], self.numbers["h"]):
+            size = f"{self.numbers['w']:g} x {self.numbers['h']:g}"
+            raise UserError(f"{where} ({readable(self.path)}) is a panorama of {size} pixels; one of the whole sphere is twice as wide as "
+                            "high.", "Fill up the panorama above and below, or leave its frame out.",
+                            "transforms.panorama", image=readable(self.path), where=where)
         if not self.lens_is_sound():
             numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]
             raise _impossible_lens(where, self.path, ", ".join(numbers))
         self.opencv()
 
     def opencv(self) -> tuple[Pinhole, Coefficients]:
-        """Pinhole and distortion as OpenCV has them; UserError for a fisheye that OpenCV's model does not describe."""
-        n = self.numbers
-        pinhole = (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
-        if not self.fisheye:
-            return pinhole, self.distortion
-        return opencv_lens(Lens(FISHEYE, round(n["w"]), round(n["h"]), (*pinhole, *(*self.distortion, *(0.0,) * 4)[:4])))
+        """Pinhole and distortion as OpenCV has them; UserError for a lens that its rational model does not follow."""
+        n, (k1, k2, p1, p2, k3, k4, *_) = self.numbers, (*self.distortion, *(0.0,) * 6)
+        size, pinhole = (round(n["w"]), round(n["h"])), (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
+        match self.model:
+            case "OPENCV_FISHEYE":
+                return opencv_lens(Lens(FISHEYE, *size, (*pinhole, k1, k2, p1, p2)))  # whose four are k1 to k4
+            case "FULL_OPENCV" | "EQUIRECTANGULAR":
+                return pinhole, self.distortion
+            case _:
+                return brown_lens(size, pinhole, (k1, k2, k3, k4), (p1, p2))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -272,18 +288,27 @@ class _RawFrame:
                     and np.allclose(self.pose[3], [0, 0, 0, 1]))
 
     def lens_is_sound(self) -> bool:
-        """Whether all intrinsics are numbers, and sizes and focal lengths positive."""
+        """Whether all intrinsics are numbers, and sizes and focal lengths positive. Of a panorama the size is all."""
+        if self.model == EQUIRECTANGULAR:
+            return True
         return (all(math.isfinite(value) for value in (*self.numbers.values(), *self.distortion))
                 and min(self.numbers["w"], self.numbers["h"]) >= 1 and min(self.numbers["fl_x"], self.numbers["fl_y"]) > 0)
 
-    def view(self, name: str, held_out: bool, maps: Mapping[MapKind, Path]) -> View:
-        """The view of the frame with the maps beside it; a scale in the pose is dropped."""
+    def views(self, name: str, held_out: bool, maps: Mapping[MapKind, Path]) -> tuple[View, ...]:
+        """The view of the frame with the maps beside it, or the six of a panorama."""
+        view = View(name, self.image, self.camera(), held_out, maps.get("depth"), maps.get("mask"), maps.get("normals"))
+        return views_of_panorama(view) if self.model == EQUIRECTANGULAR else (view,)
+
+    def camera(self) -> Camera:
+        """A scale in the pose is dropped. Of a panorama only size and pose count."""
         n = self.numbers
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
+        width, height = round(n["w"]), round(n["h"])
+        if self.model == EQUIRECTANGULAR:
+            return Camera(width, height, 1.0, 1.0, width / 2, height / 2, pose)
         pinhole, distortion = self.opencv()
-        camera = Camera(round(n["w"]), round(n["h"]), *pinhole, pose, distortion, self.orthographic)
-        return View(name, self.image, camera, held_out, maps.get("depth"), maps.get("mask"), maps.get("normals"))
+        return Camera(width, height, *pinhole, pose, distortion, self.model == ORTHOGRAPHIC)
 
 
 def _shown(matrix: Any) -> str:
@@ -298,18 +323,19 @@ def _impossible_lens(where: str, path: str, numbers: str) -> UserError:
 
 
 def _matrix(rows: Any) -> np.ndarray:
-    """The numbers of a pose, of whatever shape; empty when they are no numbers."""
+    """The numbers of a pose, of whatever shape, 3 x 4 with its last row; empty when they are no numbers."""
     try:
-        return np.array(rows, float)
+        numbers = np.array(rows, float)
     except (TypeError, ValueError):
         return np.empty(0)
+    return np.vstack([numbers, [0, 0, 0, 1]]) if numbers.shape == (3, 4) else numbers
 
 
 def _complete_lens(numbers: dict[str, float], angles: dict[str, float], image: Path) -> None:
     """Fill in what a frame leaves out: size from the image, focal lengths from the angles, centre from the size."""
     if math.isnan(numbers["w"]) or math.isnan(numbers["h"]):
         numbers["w"], numbers["h"] = _size_for(image, numbers["cx"], numbers["cy"])
-    for key, side, angle in (("fl_x", "w", angles["camera_angle_x"]), ("fl_y", "h", angles["camera_angle_y"])):
+    for key, side, angle in (("fl_x", "w", angles["x"]), ("fl_y", "h", angles["y"])):
         if math.isnan(numbers[key]) and 0 < angle < math.pi:
             numbers[key] = 0.5 * numbers[side] / math.tan(0.5 * angle)
     for key, fallback in (("fl_y", numbers["fl_x"]), ("fl_x", numbers["fl_y"]), ("cx", numbers["w"] / 2), ("cy", numbers["h"] / 2)):

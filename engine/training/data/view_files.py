@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...core.cameras.panorama import cut_face, cut_mask
 from ...core.datasets.dataset import View
 from ...core.images.orientation import as_seen
 from .images import read_image
@@ -16,7 +17,7 @@ from .maps import read_depth, read_mask, read_normals
 class ViewFiles:
     """Image and maps of a view, each read when it is first asked for and kept as long as this is. UserError names a bad file.
 
-    What is stored lying and whose size fits the camera only after the image's EXIF turn is turned.
+    What is stored lying and whose size fits the camera only after the image's EXIF turn is turned. Of a panorama they are the view's cut.
     """
 
     def __init__(self, view: View):
@@ -25,12 +26,16 @@ class ViewFiles:
     @cached_property
     def image(self) -> np.ndarray:
         """uint8 [H, W, 3 or 4]."""
-        return self._turned(read_image(self.view.image))
+        image = read_image(self.view.image)
+        return cut_face(image, self.view.face) if self.view.face else self._turned(image)
 
     @cached_property
     def mask(self) -> np.ndarray | None:
         """bool [h, w], which pixels are kept; None where the view has no mask."""
-        return self._turned(read_mask(self.view.mask)) if self.view.mask else None
+        if not self.view.mask:
+            return None
+        mask = read_mask(self.view.mask)
+        return cut_mask(mask, self.view.face) if self.view.face else self._turned(mask)
 
     @cached_property
     def depth(self) -> np.ndarray | None:

@@ -182,7 +182,7 @@ def changed(row: int, column: int, value: float) -> list[list[float]]:
 
 BAD_POSES = {
     "nan": changed(0, 3, math.nan), "infinite": changed(2, 3, math.inf), "singular": np.diag([1.0, 1, 0, 1]).tolist(),
-    "mirrored": np.diag([1.0, 1, -1, 1]).tolist(), "sheared": changed(0, 1, 0.9), "3 x 4": pose()[:3].tolist(),
+    "mirrored": np.diag([1.0, 1, -1, 1]).tolist(), "sheared": changed(0, 1, 0.9), "2 x 4": pose()[:2].tolist(),
     "ragged": [[1.0], [2.0, 3.0]], "text": "identity", "none": None, "perspective": changed(3, 0, 0.5), "zero": np.zeros((4, 4)).tolist(),
 }
 
@@ -197,7 +197,7 @@ def test_a_frame_with_a_bad_pose_is_left_out_and_named(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("values, sentence", [
-    ({"k5": 0.1}, "Frame 2 of transforms.json gives distortion beyond k3"),
+    ({"k5": 0.1}, "Frame 2 of transforms.json gives distortion beyond k4"),
     ({"fl_x": -3.0}, "Frame 2 of transforms.json (images/b.png) has impossible intrinsics: w 8, h 6, fl_x -3"),
     ({"fl_x": "wide"}, "Frame 2 of transforms.json lacks its file_path, or holds text where numbers belong: could not convert"),
     ({"camera_model": "CUBE"}, "Frame 2 of transforms.json has an image of the lens model CUBE"),
@@ -261,9 +261,9 @@ def test_fisheye_frames(tmp_path: Path, values: dict[str, Any]) -> None:
     ({"frames": []}, "list of frames is empty"), ({"frames": None}, "no list of frames"), ({"frames": ["a.png"]}, "Frame 1 of"),
     ({"frames": [{"transform_matrix": []}]}, "lacks its file_path"), ({"frames": [{"file_path": 7}]}, "Frame 1 of"),
     ({"frames": [], "splatwright": {"complete": False}}, "interrupted before its first image"),
-    ({"camera_model": "EQUIRECTANGULAR"}, "EQUIRECTANGULAR, which is not supported"),
+    ({"camera_model": "CYLINDRICAL"}, "CYLINDRICAL, which is not supported"),
     ({"camera_model": "ORTHOGRAPHIC", "k1": 0.1}, "orthographic images with lens distortion"),
-    ({"k4": 0.1}, "beyond k3"),
+    ({"k5": 0.1}, "beyond k4"),
 ], ids=str)
 def test_bad_values(tmp_path: Path, values: dict[str, Any], sentence: str) -> None:
     write_json(tmp_path, **values)
