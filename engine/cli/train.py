@@ -60,7 +60,7 @@ def train(
         last = follow(place, folder.name, cursor)
     if isinstance(last, Finished):
         result = read_splats(folder.result)
-        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
+        write_splats(output, result.gaussians, axes, result.antialiased, chosen, offset=result.offset)
         for note in lost_in(chosen, result.gaussians):
             print(note, file=sys.stderr)
         psnr, ssim = exported_quality(output, folder, last)

@@ -8,10 +8,10 @@ import numpy as np
 
 from ..core.datasets.dataset import Dataset, View
 from ..core.datasets.excluded import EXCLUDED, read_excluded
+from ..core.datasets.spread import focus_point
 from ..core.errors import values
 from ..core.protocol.events import Finding
 from ..core.text import named
-from ..training.init.initialize import focus_point
 from . import thresholds as limit
 from .findings import about_images
 

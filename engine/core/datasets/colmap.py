@@ -97,6 +97,6 @@ def _cleaned(points: Points | None) -> PointCloud | None:
     if points is None:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        ours = (points.positions @ PLY_TO_BLENDER[:3, :3].T).astype(np.float32)
+        ours = points.positions @ PLY_TO_BLENDER[:3, :3].T
     good = np.isfinite(ours).all(axis=1) & ~(points.errors > LARGEST_ERROR)
     return PointCloud(ours[good], points.colors[good])

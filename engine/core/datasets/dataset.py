@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cameras.camera import Camera
 from ..errors import UserError
+from ..splats.offset import NO_OFFSET, Offset
 
 EVAL_EVERY = 8
 """Every eighth view by file name is held out, as the field does."""
@@ -36,7 +37,7 @@ class View:
 class PointCloud:
     """Coloured start points."""
 
-    positions: np.ndarray  # [N, 3] float32, Blender's world
+    positions: np.ndarray  # [N, 3] float32, Blender's world; float64 as readers of datasets hand them to recentred()
     colors: np.ndarray  # [N, 3] uint8, display colours
 
     def __len__(self) -> int:
@@ -48,6 +49,7 @@ class Dataset:
     """Everything that a training reads, in Blender's world (Z-up).
 
     `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there.
+    `offset` was taken from all positions: position + offset is where the source put it.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Dataset:
     points: PointCloud | None = None
     complete: bool = True
     missing: tuple[str, ...] = ()
+    offset: Offset = NO_OFFSET
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""

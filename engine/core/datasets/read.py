@@ -6,31 +6,40 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..protocol.folder import JobFolder
+from ..splats.offset import Offset
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .excluded import without_excluded
 from .file_types import VIDEOS
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
+from .recentring import offset_of_job, recentred
+from .spread import with_near_planes
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 
 COLMAP_FILES = ("cameras", "images")
 
 
-def read_dataset(folder: Path) -> Dataset:
+def read_dataset(folder: Path, offset: Offset | None = None) -> Dataset:
     """Read a folder with transforms.json, a COLMAP model or a camera file of RealEstate10K, or one of these files itself.
 
     Where several lie, transforms.json wins: it is what our own tools write beside a model. UserError names what is missing.
+    Survey coordinates are moved near the origin, by Dataset.offset, or by an `offset` that is known; views that are left out have a say
+    in that.
     """
-    folder = Path(folder)
+    return without_excluded(with_near_planes(recentred(_as_stored(Path(folder)), offset)))
+
+
+def _as_stored(folder: Path) -> Dataset:
+    """The dataset in the coordinates of its files, points in float64 where the files have that."""
     if not folder.exists():
         raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.", "dataset.absent", path=folder)
     if folder.suffix == ".json" or (folder / FILE).is_file():
-        return without_excluded(read_transforms(folder))
+        return read_transforms(folder)
     if folder.is_dir() and find_model(folder):
-        return without_excluded(read_colmap(folder))
+        return read_colmap(folder)
     cameras = folder if folder.is_file() and is_camera_file(folder) else find_camera_file(folder)
     if cameras:
-        return without_excluded(read_real_estate(cameras))
+        return read_real_estate(cameras)
     raise _nothing_to_read(folder)
 
 
@@ -62,7 +71,7 @@ def _has(folder: Path, name: str) -> bool:
 def read_dataset_of(job: JobFolder) -> Dataset:
     """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
     folder = job.read_spec().dataset
-    dataset = read_dataset(folder)
+    dataset = read_dataset(folder, offset_of_job(job))
     if folder.resolve().is_relative_to(job.path.resolve()):
         dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
     return dataset

@@ -293,7 +293,7 @@ def _points(values: dict[str, Any], folder: Path) -> PointCloud | None:
     if not path.is_file():
         raise UserError(f"The start points {path.name}, named in transforms.json, are not there.",
                         f"Copy the file into {folder}, or remove ply_file_path.", "transforms.points_missing", path=path.name)
-    return read_points(path)
+    return read_points(path, exact=True)
 
 
 def _complete(values: dict[str, Any]) -> bool:
