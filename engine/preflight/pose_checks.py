@@ -8,9 +8,10 @@ import numpy as np
 
 from ..core.datasets.dataset import Dataset, View
 from ..core.datasets.excluded import EXCLUDED, read_excluded
-from ..core.datasets.spread import focus_point
+from ..core.datasets.spread import focus_point, scene_scale, steady, strays
 from ..core.errors import values
 from ..core.protocol.events import Finding
+from ..core.splats.offset import NO_OFFSET, offset_words
 from ..core.text import named
 from . import thresholds as limit
 from .findings import about_images
@@ -26,7 +27,7 @@ def check_completeness(dataset: Dataset) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.", "held_out", code="preflight.all_held_out")]
-    return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+    return [*_left_out(dataset), *_missing(dataset), *_interrupted(dataset), *_recentred(dataset)]
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:
@@ -50,6 +51,16 @@ def _interrupted(dataset: Dataset) -> list[Finding]:
                 code="preflight.incomplete", values=values(count=len(dataset.views)))]
 
 
+def _recentred(dataset: Dataset) -> list[Finding]:
+    """What was taken from survey coordinates."""
+    if dataset.offset == NO_OFFSET:
+        return []
+    words = ", ".join(offset_words(dataset.offset).split())
+    return [Finding("info", f"The coordinates are large, as of a survey: ({words}) was taken from them, in Blender's axes.",
+                    "Results stay near the origin and say so in a file beside them; splatwright convert --offset adds it again.", "offset",
+                    code="preflight.recentred", values=values(offset=words))]
+
+
 def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
     """Findings about poses that are not finite, or whose rotation is none."""
     improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
@@ -65,17 +76,18 @@ def is_pose(pose: np.ndarray) -> bool:
     return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < limit.ROTATION_ERROR and np.linalg.det(rotation) > 0)
 
 
-def check_placement(views: tuple[View, ...]) -> list[Finding]:
-    """Cameras on one spot, on one line, or there twice. Poses must be sound."""
+def check_placement(dataset: Dataset) -> list[Finding]:
+    """Cameras on one spot, on one line, there twice, or far away from all others. Poses must be sound."""
+    views = dataset.views
     if not views:
         return []
-    positions = np.stack([view.camera.position for view in views])
-    size = max(1e-9, float(np.abs(positions).max()))
+    positions = np.stack([camera.position for camera in steady(views)])
+    size, rounding = scene_scale(dataset), limit.ROUNDING * float(np.abs(positions + dataset.offset).max())
     spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
-    if len(views) >= limit.FEWEST_VIEWS and spread[0] < limit.SAME_PLACE * size:
+    if len(views) >= limit.FEWEST_VIEWS and spread[0] < max(limit.SAME_PLACE * size, rounding):
         return [Finding("error", "All cameras stand on one spot, so there is no depth to learn.",
                         "Move the camera between the images.", "one_spot", fixes=("recapture",), code="preflight.one_spot")]
-    return [*_on_a_line(views, spread), *_twins(views, limit.SAME_PLACE * size)]
+    return [*_on_a_line(views, spread), *_twins(views, limit.SAME_PLACE * size), *_stray(views)]
 
 
 def _on_a_line(views: tuple[View, ...], spread: np.ndarray) -> list[Finding]:
@@ -100,11 +112,23 @@ def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
                         "Check that nothing was captured twice; if the scene moved in between, the result will be blurred.")
 
 
+def _stray(views: tuple[View, ...]) -> list[Finding]:
+    """The few cameras that stand far away from all others; `measure`: how many times the usual distance from the middle."""
+    positions = np.stack([view.camera.position for view in views])
+    found = strays(positions)
+    away = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
+    times = float(away.max() / np.median(away)) if found.any() else 0.0
+    return about_images("stray_camera", "Images whose camera stands far away from all others",
+                        [view.name for view, stray in zip(views, found, strict=True) if stray], len(views),
+                        "Most likely the pose is wrong: leave them out (--leave-out-strays), unless they were taken there.",
+                        measure=round(times, 1), times=times)
+
+
 def check_directions(views: tuple[View, ...]) -> list[Finding]:
     """Cameras whose axes meet behind them: the sign of flipped axes without start points. Poses must be valid."""
     if len(views) < limit.FEWEST_COMPARED:
         return []
-    middle = focus_point([view.camera for view in views])
+    middle = focus_point(steady(views))
     forward = np.array([(view.camera.position - middle) @ view.camera.camera_to_world[:3, 2] for view in views])
     behind = float((forward < 0).mean())
     if behind < limit.BEHIND:

@@ -118,7 +118,8 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
         restore(model, checkpoint, config)
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
     photos, held_out = sources.filled(tick)
-    health = Health(SceneContext(focus_point(steady_cameras(cameras)), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
+    context = SceneContext(focus_point(steady_cameras(cameras)), scale, config)
+    health = Health(context, photos, model.count, job.read_events()[0] if checkpoint else ())
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
                Progression(step, config.max_steps), health, emit, group, offset=dataset.offset)

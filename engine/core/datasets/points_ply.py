@@ -15,7 +15,7 @@ from .dataset import PointCloud
 def read_points(path: Path, exact: bool = False) -> PointCloud:
     """Read coloured points, binary or ASCII (nerfstudio writes that), in the frame they are in.
 
-    Colours may be missing (grey), floats or 16-bit; NaN rows are left out. With `exact` positions of a file in double precision are float64.
+    Colours may be missing (grey), floats or 16-bit; NaN rows are left out. With `exact` positions are float64 where the file has doubles.
     """
     path = Path(path)
     header = read_ply_header(path)
@@ -34,7 +34,8 @@ def read_points(path: Path, exact: bool = False) -> PointCloud:
 def write_points(path: Path, points: PointCloud) -> None:
     """Write coloured points as x y z red green blue, in the frame they are in; positions in their own precision."""
     colors = COLOR_NAMES[0]
-    table = np.empty(len(points), [*((name, points.positions.dtype.newbyteorder("<")) for name in POSITION), *((name, "u1") for name in colors)])
+    kind = points.positions.dtype.newbyteorder("<")
+    table = np.empty(len(points), [*((name, kind) for name in POSITION), *((name, "u1") for name in colors)])
     for index, (position, color) in enumerate(zip(POSITION, colors, strict=True)):
         table[position] = points.positions[:, index]
         table[color] = points.colors[:, index]

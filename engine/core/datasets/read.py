@@ -9,7 +9,7 @@ from ..protocol.folder import JobFolder
 from ..splats.offset import Offset
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
-from .excluded import without_excluded
+from .excluded import exclude, stray_names, without_excluded
 from .file_types import VIDEOS
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
 from .recentring import offset_of_job, recentred
@@ -26,7 +26,21 @@ def read_dataset(folder: Path, offset: Offset | None = None) -> Dataset:
     Survey coordinates are moved near the origin, by Dataset.offset, or by an `offset` that is known; views that are left out have a say
     in that.
     """
-    return without_excluded(with_near_planes(recentred(_as_stored(Path(folder)), offset)))
+    return without_excluded(read_whole(folder, offset))
+
+
+def read_whole(folder: Path, offset: Offset | None = None) -> Dataset:
+    """As read_dataset, with the views that excluded.txt names."""
+    return with_near_planes(recentred(_as_stored(Path(folder)), offset))
+
+
+def leave_out_strays(folder: Path) -> tuple[str, ...]:
+    """Leave out from now on the few views whose cameras stand far away from all others; their names. Again it finds the same."""
+    dataset = read_whole(folder)
+    names = stray_names(dataset)
+    if names:
+        exclude(dataset, names)
+    return names
 
 
 def _as_stored(folder: Path) -> Dataset:

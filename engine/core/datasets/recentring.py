@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..files import disk_error, write_text
 from ..protocol.folder import JobFolder
 from ..splats.offset import NO_OFFSET, Offset, offset_from_words, offset_of
-from .dataset import Dataset, PointCloud, View
+from .dataset import Dataset, PointCloud
 
 FILE = "offset.json"
 """Of a job: the offset that its training began with, in Blender's axes. Views that are left out later do not change it."""
@@ -37,11 +37,6 @@ def restored(dataset: Dataset) -> Dataset:
     points = dataset.points
     whole = None if points is None else PointCloud(points.positions.astype(np.float64) + np.array(dataset.offset), points.colors)
     return replace(_moved(replace(dataset, points=None), np.array(dataset.offset)), points=whole, offset=NO_OFFSET)
-
-
-def restored_cameras(dataset: Dataset) -> list[View]:
-    """The views of restored()."""
-    return list(restored(replace(dataset, points=None)).views)
 
 
 def _moved(dataset: Dataset, by: np.ndarray) -> Dataset:

@@ -66,6 +66,13 @@ def steady_cameras(cameras: Sequence[Camera]) -> list[Camera]:
     return [camera for camera, out in zip(cameras, stray, strict=True) if not out]
 
 
+def camera_spread(cameras: Sequence[Camera]) -> float:
+    """The median distance of cameras from their middle; 0 for none, and where they all stand on one spot. Unsound poses do not count."""
+    positions = np.array([camera.position for camera in cameras], np.float64).reshape(-1, 3)
+    positions = positions[np.isfinite(positions).all(axis=1)]
+    return float(np.median(np.linalg.norm(positions - np.median(positions, axis=0), axis=1))) if len(positions) else 0.0
+
+
 def focus_point(cameras: Sequence[Camera]) -> np.ndarray:
     """The point [3] nearest to all optical axes, by least squares; where they are parallel the one nearest to the cameras."""
     start = np.mean([camera.position for camera in cameras], axis=0)

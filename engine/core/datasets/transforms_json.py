@@ -18,6 +18,7 @@ from ..files import read_json, write_text
 from ..images.image_size import image_size
 from .capture_journal import append_frame, forget_journal, with_journal
 from .dataset import Dataset, PointCloud, View, held_out_names
+from .recentring import restored
 
 FILE = "transforms.json"
 POINTS = "points3d.ply"
@@ -41,10 +42,12 @@ MEND = "Fix transforms.json, or make the dataset again."
 def write_transforms(dataset: Dataset) -> Path:
     """Write the dataset's transforms.json, and points3d.ply when it has points; returns the JSON's path.
 
-    nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test.
+    nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test. The offset of survey
+    coordinates is given back.
     """
     from .points_ply import write_points
 
+    dataset = restored(dataset)
     rational = any(any(view.camera.distortion[5:]) for view in dataset.views)
     values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": {"complete": dataset.complete}}
     if dataset.points is not None:

@@ -57,7 +57,8 @@ def read_compressed_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
         )
     marks, sh = read_comments(header.comments), header.part("sh")
     notes = ("The harmonics of degree 4 were left out.",) if sh is not None and len(sh.names) > 3 * MOST_HARMONICS else ()
-    return to_blender(StoredSplats(gaussians, marks.axes, marks.antialiased, None, notes, header.comments, up=marks.up, offset=marks.offset), axes)
+    stored = StoredSplats(gaussians, marks.axes, marks.antialiased, None, notes, header.comments, up=marks.up, offset=marks.offset)
+    return to_blender(stored, axes)
 
 
 def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False,
@@ -78,7 +79,8 @@ def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSP
     red, green, blue = whole(packed[2][2] * 255, 255).T
     table["packed_color"] = red << 24 | green << 16 | blue << 8 | whole(opacity(gaussians.opacities) * 255, 255)
     parts = {"chunk": chunks.view([(name, "<f4") for name in names]).reshape(-1), "vertex": table}
-    write_parts(Path(path), parts | _harmonics_part(gaussians.shN), written_comments(axes, antialiased, turned_offset(offset, axes, into_blender=False)))
+    comments = written_comments(axes, antialiased, turned_offset(offset, axes, into_blender=False))
+    write_parts(Path(path), parts | _harmonics_part(gaussians.shN), comments)
 
 
 def lost_in_compressed_ply(gaussians: Gaussians) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     """Read a splat PLY into Blender's world. AUTO trusts the file's own marks and else takes SuperSplat's axes.
 
     Binary of either byte order or ASCII, floats or doubles, properties in any order. Flat splats, colours as red, green and blue,
-    and Mip-Splatting's filter are understood; survey coordinates in doubles are moved near the origin, by SplatFile.offset. UserError in one sentence for a file that is no PLY, truncated, a mesh or points.
+    and Mip-Splatting's filter are understood; survey coordinates in doubles are moved near the origin, by SplatFile.offset.
+    UserError in one sentence for a file that is no PLY, truncated, a mesh or points.
     """
     path = Path(path)
     header = read_ply_header(path)
@@ -96,7 +97,8 @@ def read_comments(comments: tuple[str, ...]) -> Marks:
     ups = [up for comment in comments if (up := _up(comment)) is not None]
     offsets = [found for comment in comments if comment.startswith(OFFSET_COMMENT)
                and (found := offset_from_words(comment.removeprefix(OFFSET_COMMENT))) is not None]
-    return Marks(axes or "SUPERSPLAT", bool(modes and modes[-1]), ups[-1] if ups and axes is None else None, offsets[-1] if offsets else NO_OFFSET)
+    return Marks(axes or "SUPERSPLAT", bool(modes and modes[-1]), ups[-1] if ups and axes is None else None,
+                 offsets[-1] if offsets else NO_OFFSET)
 
 
 def written_comments(axes: Axes, antialiased: bool, offset: Offset = NO_OFFSET) -> tuple[str, ...]:
@@ -126,8 +128,9 @@ def _stored(path: Path, header: PlyHeader, part: PlyPart, found: SplatColumns) -
     gaussians, taken = _near_the_origin(table, gaussians)
     marks, rounded = read_comments(header.comments), rounding_note([table[name] for name in POSITION], gaussians.means, taken)
     x, y, z = (a + b for a, b in zip(marks.offset, taken, strict=True))
-    return StoredSplats(gaussians, marks.axes, marks.antialiased, extra_columns(table, found),
-                        (*notes, *linear, *offset_note(taken), *rounded, *_faces_note(header)), header.comments, up=marks.up, offset=(x, y, z))
+    notes = (*notes, *linear, *offset_note(taken), *rounded, *_faces_note(header))
+    return StoredSplats(gaussians, marks.axes, marks.antialiased, extra_columns(table, found), notes, header.comments, up=marks.up,
+                        offset=(x, y, z))
 
 
 def _near_the_origin(table: np.ndarray, gaussians: Gaussians) -> tuple[Gaussians, Offset]:

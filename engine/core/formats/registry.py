@@ -15,7 +15,8 @@ from ..splats.gaussians import Gaussians
 from ..splats.offset import NO_OFFSET, Offset, read_offset_file, turned_offset, write_offset_file
 from .compressed_ply import is_compressed_ply, lost_in_compressed_ply, read_compressed_ply, write_compressed_ply
 from .dot_splat import lost_in_splat, read_splat, write_splat
-from .ply import read_ply, write_ply
+from .ply import read_comments, read_ply, write_ply
+from .ply_container import POSITION, read_ply_header
 from .splat_file import SplatFile, turned_upright, with_linear_scales
 from .spz import lost_in_spz, read_spz, write_spz
 
@@ -115,6 +116,25 @@ def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = Fal
     if not len(found.gaussians):
         raise UserError(f"{path.name} holds no usable splats.", "Choose another file.")
     return found
+
+
+def stated_offset(path: Path) -> Offset | None:
+    """The offset, in Blender's axes, that a splat file or the file beside it states; None where neither does. UserError as read_splats."""
+    chosen = format_of(path)
+    if chosen is PLY or chosen is COMPRESSED_PLY:
+        header = read_ply_header(path)
+        marks, part = read_comments(header.comments), header.part("vertex")
+        if marks.offset != NO_OFFSET:
+            return turned_offset(marks.offset, marks.axes, into_blender=True)
+        if part is not None and any(part.dtype[name].itemsize == 8 for name in part.names if name.lower() in POSITION):
+            return read_splats(path).offset  # what was taken from doubles stands nowhere
+    beside = read_offset_file(path)
+    return None if beside is None else turned_offset(beside, chosen.own_axes or _axes_of(path, chosen), into_blender=True)
+
+
+def _axes_of(path: Path, chosen: Format) -> str:
+    """The axes in which a file is read."""
+    return read_splats(path).axes if chosen.name != SPLAT.name else "SUPERSPLAT"
 
 
 def write_splats(
