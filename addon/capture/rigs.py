@@ -38,7 +38,7 @@ def looking_in(points: np.ndarray, directions: np.ndarray, slope_x: float, slope
 def _fitting_distance(local: np.ndarray, slope_x: float, slope_y: float) -> float:
     """`local` [N, P, 3]: the points as each camera sees them from the middle."""
     needed = local[..., 2] + np.maximum(np.abs(local[..., 0]) / slope_x, np.abs(local[..., 1]) / slope_y)
-    return max(float(needed.max()), 1e-3)
+    return max(float(needed.max()), 0.0) or 1.0
 
 
 def _directions(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
