@@ -109,7 +109,7 @@ def depth_order(depths: np.ndarray, perspective: bool) -> np.ndarray:
     """
     if not len(depths):
         return np.zeros(0, np.int64)
-    values = np.log(np.maximum(depths, _nearest(depths))) if perspective else depths
+    values = np.log(np.maximum(depths, nearest_depth(depths))) if perspective else depths
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return np.arange(len(depths))
@@ -117,8 +117,8 @@ def depth_order(depths: np.ndarray, perspective: bool) -> np.ndarray:
     return np.argsort(keys, kind="stable")
 
 
-def _nearest(depths: np.ndarray) -> np.float32:
-    """The depth before which splats are not told apart, by a sample of those before the camera."""
+def nearest_depth(depths: np.ndarray) -> np.float32:
+    """The depth before which splats are not told apart, by a sample of those before the camera; what is drawn lies behind."""
     sample = depths[:: max(1, len(depths) // SAMPLE)]
     before = sample[sample > 0]
     return np.float32(NEAREST_SHARE * np.median(before)) if len(before) else np.float32(1.0)

@@ -29,6 +29,9 @@ MOST_STRAYS = 0.1
 USUAL = 5.0
 """Length of a scene in the units that settings were tuned in."""
 
+LEAST_WEIGHT, PARALLEL = 1e-6, 1e-4
+"""Of a fixed point beside the axes, so that parallel ones meet somewhere; and their share of the weight in its direction."""
+
 POINTS = 500
 """Start points that distances are measured to."""
 
@@ -75,14 +78,16 @@ def camera_spread(cameras: Sequence[Camera]) -> float:
 
 def focus_point(cameras: Sequence[Camera]) -> np.ndarray:
     """The point [3] nearest to all optical axes, by least squares; where they are parallel the one nearest to the cameras."""
-    start = np.mean([camera.position for camera in cameras], axis=0)
-    normal, target = np.eye(3) * 1e-6, np.zeros(3)
+    normal, target = np.eye(3) * LEAST_WEIGHT, np.zeros(3)
     for camera in cameras:
         axis = camera.camera_to_world[:3, 2] / np.linalg.norm(camera.camera_to_world[:3, 2])
         projector = np.eye(3) - np.outer(axis, axis)
         normal += projector
-        target += projector @ (camera.position - start)
-    return start + np.linalg.solve(normal, target)
+        target += projector @ camera.position
+    if np.linalg.eigvalsh(normal)[0] < PARALLEL * len(cameras):
+        start = np.mean([camera.position for camera in cameras], axis=0)
+        return start + np.linalg.solve(normal, target - (normal - np.eye(3) * LEAST_WEIGHT) @ start)
+    return np.linalg.solve(normal, target)
 
 
 def scene_scale(dataset: Dataset) -> float:
