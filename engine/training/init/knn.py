@@ -11,7 +11,7 @@ LEAST, ALONE = 1e-6, 0.1
 """Distances in the scene's unit of points that lie on top of each other, which would make specks of nothing, and of one by itself."""
 
 MIDDLE, STRAY = (0.01, 0.99), 100.0
-"""The box around the middle points; where a stray lies more than so many of its sides away, it is no part of the grid."""
+"""The box around the middle points; where all points take up more than so many of its sides, the grid is three of them."""
 
 
 def neighbour_distance(points: np.ndarray, unit: float = 1.0) -> np.ndarray:
@@ -39,7 +39,7 @@ def _grid(points: np.ndarray) -> tuple[np.ndarray, float]:
     extent = float((high - low).max()) or 1.0
     inner_low, inner_high = np.quantile(points, MIDDLE, axis=0)
     inner = float((inner_high - inner_low).max())
-    return (inner_low.astype(points.dtype), inner) if 0 < STRAY * inner < extent else (low, extent)
+    return ((inner_low - inner).astype(points.dtype), 3 * inner) if 0 < STRAY * inner < extent else (low, extent)
 
 
 def _merge_window(squared: np.ndarray, rows: np.ndarray, ordered: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
