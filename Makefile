@@ -89,9 +89,10 @@ test-gpu: setup
 test-faults: setup
 	$(BIN)/python -m tests.faults.run $(ARGS)
 
-# Splat files as strangers have them, in CASES/splats: read, told or refused as their names promise.
+# Splat files and datasets as strangers have them, in CASES or CASES/splats and CASES/datasets: read, told or refused as expected.
+# ARGS=--train trains each dataset for a moment and compares it with the plain scene.
 test-cases: setup
-	$(BIN)/python -m tests.cases.splats $(CASES)
+	$(BIN)/python -m tests.cases $(CASES) $(ARGS)
 
 bench bench-cpu: setup
 	$(BIN)/python -m tests.bench.bench_cpu

@@ -93,6 +93,7 @@ class TrainSettings(bpy.types.PropertyGroup):
     max_minutes: FloatProperty(precision=0, **shown(TrainConfig, "max_minutes"))
     trial: BoolProperty(**shown(TrainConfig, "smoke_test"))
     pause_when_sick: BoolProperty(**shown(TrainConfig, "pause_on_failure"))
+    anyway: BoolProperty(**shown(TrainConfig, "anyway"))
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make; files keep some under their former names."""

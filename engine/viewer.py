@@ -18,7 +18,8 @@ from .core.errors import UserError
 from .core.formats.registry import read_splats
 from .core.splats.gaussians import Gaussians, sh0_to_rgb
 from .core.splats.transform import quat_from_matrix, rotation_matrices
-from .training.data.images import area_average, read_image
+from .training.data.images import area_average
+from .training.data.view_files import ViewFiles
 
 PHOTO_SIDE = 160
 """Longest side in pixels of the photos in front of their cameras."""
@@ -154,7 +155,7 @@ def focus(poses: Sequence[np.ndarray]) -> np.ndarray:
 def _photo(view: View) -> np.ndarray | None:
     """The view's image, small, over black; None when it cannot be read."""
     try:
-        image = read_image(view.image)
+        image = ViewFiles(view).image
     except UserError:
         return None
     factor = min(1.0, PHOTO_SIDE / max(image.shape[:2]))

@@ -118,7 +118,7 @@ def check(job: JobFolder) -> int:
 
         spec = job.read_spec()
         dataset = read_dataset_of(job)
-        checked = look_for_trouble(dataset)
+        checked = look_for_trouble(dataset, config=spec.config)
         needed, findings = budget_here(dataset, spec.config)
         told = Finding("info", needed.sentence, kind=NEEDS, code="estimate.needs",
                        values=values(memory=needed.memory, disk=needed.disk, seconds=needed.seconds or 0.0))
@@ -152,7 +152,7 @@ def estimate(job: JobFolder) -> int:
 
         spec = job.read_spec()
         with tempfile.TemporaryDirectory(dir=job.path) as folder:
-            found, findings = try_training(read_dataset(spec.dataset), spec.config, Path(folder), emit, go_on)
+            found, findings = try_training(read_dataset(spec.dataset, spec.exclude), spec.config, Path(folder), emit, go_on)
         for event in (*findings, found):
             writer.emit(event)
 
@@ -212,11 +212,12 @@ def learn(job: JobFolder, tell: Emit, control: AskControl) -> None:
 class Preflight:
     """What is looked at before a training begins."""
 
-    def dataset(self, dataset: Dataset, tick: Callable[[], None], seen: Seen) -> list[Finding]:
-        """Findings about images, poses and points."""
-        from .preflight import check_dataset
+    def dataset(self, dataset: Dataset, config: TrainConfig, tick: Callable[[], None], seen: Seen) -> tuple[Dataset, list[Finding]]:
+        """What of it can be used, and findings about images, poses and points."""
+        from .preflight import check
 
-        return check_dataset(dataset, tick, seen)
+        checked = check(dataset, tick, seen, config)
+        return checked.usable, list(checked.findings)
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path) -> list[Finding]:
         """Findings about memory, disk and time."""

@@ -9,6 +9,7 @@ import bpy
 from ...engine.core.datasets.read import read_dataset
 from ...engine.core.datasets.transforms_json import write_transforms
 from ...engine.core.errors import UserError
+from ...engine.core.text import named
 from ..engines import status
 from ..jobs import jobs
 from ..photos.convert_images import convert_to_png
@@ -61,6 +62,8 @@ class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
         dataset = convert_to_png(read_dataset(dataset_folder(context.scene)))
         write_transforms(dataset)
         scene_settings(context.scene).train.dataset = str(dataset.folder)
+        if dataset.lost_views:
+            self.report({"WARNING"}, f"Left out, for they cannot be used: {named(dataset.lost_views)}")
         self.report({"INFO"}, f"Wrote {len(dataset.views)} PNG images to {dataset.folder}")
         return {"FINISHED"}
 

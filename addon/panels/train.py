@@ -67,6 +67,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column = layout.column(align=True)
         column.prop(settings, "trial")
         column.prop(settings, "pause_when_sick")
+        column.prop(settings, "anyway")
         column = layout.column(align=True)
         column.operator("splatwright.open_earlier_training", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")

@@ -8,10 +8,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ...engine.core.datasets.dataset import Dataset, View
+from ...engine.core.datasets.dataset import Dataset, LeftOut, View
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder
 from ...engine.core.images.decoding import display_values
+from ...engine.core.images.orientation import as_seen
 from ...engine.core.images.png import write_png
 from ..typed import untyped
 
@@ -20,15 +21,29 @@ SUFFIX = "_png"
 
 
 def convert_to_png(dataset: Dataset) -> Dataset:
-    """The same dataset in a folder beside it, every image a PNG; the originals stay as they are."""
+    """The same dataset in a folder beside it, every image a PNG; the originals stay as they are.
+
+    Images that Blender cannot read are left out and named; UserError when it can read none.
+    """
     folder = dataset.folder.with_name(dataset.folder.name + SUFFIX)
     images = make_folder(folder / "images")
-    views = tuple(_converted(view, images / f"{index:05d}.png") for index, view in enumerate(dataset.views))
-    return replace(dataset, folder=folder, views=views)
+    views: list[View] = []
+    errors: list[tuple[str, UserError]] = []
+    for index, view in enumerate(dataset.views):
+        try:
+            pixels = _pixels(view.image)
+        except UserError as error:
+            errors.append((view.name, error))
+        else:
+            views.append(_converted(view, pixels, images / f"{index:05d}.png"))
+    if errors and not views:
+        raise errors[0][1]
+    left_out = (*dataset.left_out, *(LeftOut(name, error.message) for name, error in errors))
+    return replace(dataset, folder=folder, views=tuple(views), left_out=left_out)
 
 
-def _converted(view: View, target: Path) -> View:
-    write_png(target, _pixels(view.image))
+def _converted(view: View, pixels: np.ndarray, target: Path) -> View:
+    write_png(target, as_seen(pixels, view.camera.width, view.camera.height, view.image))
     return replace(view, name=target.name, image=target, depth=None, mask=None)
 
 

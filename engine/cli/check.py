@@ -27,6 +27,7 @@ def check(
     sheet: Path | None = None,
     engine: str = "",
     leave_out_strays: bool = False,
+    exclude: tuple[str, ...] = (),
 ) -> int:
     """Check images, poses and start points of a dataset before training. Exit status 1 when training would be pointless.
 
@@ -36,21 +37,22 @@ def check(
         sheet: PNG file for a contact sheet of all images with the findings marked
         engine: address of an engine on another computer, which checks in place of this one, and keeps the images for the training
         leave_out_strays: leave out the few views whose cameras stand far away from all others, from now on: excluded.txt names them
+        exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
     if leave_out_strays:
         print_left_out(dataset)
     address = chosen_address(engine)
     if address:
-        return check_there(address, JobSpec(dataset, config.validate()), sheet)
+        return check_there(address, JobSpec(dataset, config.validate(), exclude=exclude), sheet)
     from ..estimate.budget import budget_here
     from ..preflight import check as look_for_trouble
 
     settings, start = config.validate(), time.monotonic()
-    found = read_dataset(dataset)
+    found = read_dataset(dataset, exclude)
     with counted("looking at images", len(found.views)) as tick:
-        checked = look_for_trouble(found, tick)
+        checked = look_for_trouble(found, tick, config=settings)
     needed, findings = budget_here(found, settings)
-    print(summary(found, time.monotonic() - start))
+    print(summary(checked.usable, time.monotonic() - start))
     print(needed.sentence)
     print_findings([*checked.findings, *findings])
     if sheet:

@@ -23,6 +23,7 @@ def estimate(
     config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = TrainConfig(),  # noqa: B008 (a frozen default)
     preset: PresetName = DEFAULT_PRESET,
     engine: str = "",
+    exclude: tuple[str, ...] = (),
 ) -> int:
     """Estimate minutes, memory and disk of a training by running about fifty steps of it. Exit status 1 when it does
     not fit, with the setting that would make it fit.
@@ -31,9 +32,10 @@ def estimate(
         dataset: folder with the images and their cameras
         preset: settings that go together, as of train; flags that are given beside it count more
         engine: address of an engine on another computer, which tries it there, and keeps the images for the training
+        exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
     place = chosen_engine(Path.cwd(), engine)
-    making = place.estimate(JobSpec(dataset.resolve(), config.validate()))
+    making = place.estimate(JobSpec(dataset.resolve(), config.validate(), exclude=exclude))
     try:
         follow(making)
         events = making.events()

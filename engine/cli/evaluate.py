@@ -13,6 +13,7 @@ from ..core.files import write_text
 from ..core.formats.registry import PLY, format_of
 from ..core.protocol.events import Finished
 from ..core.protocol.folder import JobFolder
+from ..core.text import named
 from .terminal import console, counted
 
 ELSEWHERE = 12
@@ -52,6 +53,10 @@ def evaluate(
         rows = measure_file(path, held_out, compare, tick)
     print("\n".join(table(rows)))
     values = figures(rows)
+    unmeasured = {view.name for view in held_out.views} - {row.name for row in rows}
+    if unmeasured:
+        console.print(f"Not measured, for they cannot be read or their mask hides all: {named(sorted(unmeasured))}.", style="yellow",
+                      markup=False, highlight=False)
     if mean_row(rows).psnr < ELSEWHERE:
         console.print(LIE_ELSEWHERE, style="yellow", markup=False, highlight=False)
     if output:

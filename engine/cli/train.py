@@ -14,7 +14,7 @@ from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
-from ..core.protocol.events import Failed, Finished, Paused, error_of
+from ..core.protocol.events import Failed, Finished, Paused, Progress, error_of
 from ..core.protocol.folder import JobFolder, JobSpec
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
@@ -35,6 +35,7 @@ def train(
     job: Path | None = None,
     engine: str = "",
     leave_out_strays: bool = False,
+    exclude: tuple[str, ...] = (),
 ) -> int:
     """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
@@ -48,6 +49,7 @@ def train(
         engine: address of an engine on another computer, also read from SPLATWRIGHT_ENGINE; its token is read from
             SPLATWRIGHT_TOKEN, and from SPLATWRIGHT_CERTIFICATE a certificate file that no authority has signed
         leave_out_strays: leave out the few views whose cameras stand far away from all others, from now on: excluded.txt names them
+        exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
     chosen = format_of(output)
     make_folder(output.parent)
@@ -56,7 +58,7 @@ def train(
         print_left_out(dataset)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     place = chosen_engine(folder.path.parent, engine)
-    spec = JobSpec(dataset.resolve(), config.validate(), output.stem)
+    spec = JobSpec(dataset.resolve(), config.validate(), output.stem, exclude)
     last = None if output.exists() else finished_alone(place, folder, spec)
     if last is None:
         cursor = place.events(folder.name)[1]
@@ -95,9 +97,14 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     if (folder.path / "job.json").exists():
         before = folder.read_spec()
         if engine.state(folder.name).alive:
-            if before.dataset == spec.dataset and alike(gone_on(before.config, spec.config), before.config):
+            same = (before.dataset, before.exclude) == (spec.dataset, spec.exclude)
+            if same and alike(gone_on(before.config, spec.config), before.config):
                 return  # whoever asked for it is gone, and it went on
             raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
+        if nothing_kept(engine, folder):
+            folder.write_spec(spec)
+            engine.resume(folder.name)
+            return
         if before.dataset != spec.dataset:
             raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
         if steps_done(engine, folder.name) >= spec.config.max_steps:
@@ -110,7 +117,15 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
     engine.resume(folder.name)
 
 
-CHANGEABLE = ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure")
+def nothing_kept(engine: Engine, folder: JobFolder) -> bool:
+    """Whether a job ended before its first checkpoint, so that there is nothing to go on with: it begins anew, as it is asked for now."""
+    if any(folder.checkpoint.glob("*")) or folder.result.exists():
+        return False
+    begun = (Finished, Paused, *((Progress,) if engine.kept_there(folder.name) else ()))  # a remote engine may keep a checkpoint
+    return not any(isinstance(event, begun) for event in engine.events(folder.name)[0])
+
+
+CHANGEABLE = ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway")
 """Settings that may change when a training goes on."""
 
 

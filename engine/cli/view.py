@@ -59,9 +59,9 @@ def newest_file(scene: Path) -> Path | None:
 def _views(dataset: Path | None, job: JobFolder | None, offset: Offset | None) -> tuple[View, ...]:
     """The dataset's views beside splats with that offset; none, and a sentence, when the training's own is gone."""
     if dataset:
-        return read_dataset(dataset, offset).views
+        return read_dataset(dataset, offset=offset).views
     try:
-        return read_dataset(job.read_spec().dataset, offset).views if job else ()
+        return read_dataset(job.read_spec().dataset, offset=offset).views if job else ()
     except UserError as error:
         console.print(f"Without cameras and photos: {error.message}", style="dim", markup=False, highlight=False)
         return ()

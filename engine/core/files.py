@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,9 @@ from typing import Any
 from .errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+
+NO_NUMBERS = re.compile(r"(?<=[\s\[:,])[+-]?(nan(\([a-z]*\))?|inf(inity)?|1\.#[a-z]+\d*)(?=\s*[,\]}])", re.IGNORECASE)
+"""NaN and infinity where JSON has a value."""
 
 
 @contextmanager
@@ -38,10 +43,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def read_json(path: Path, wanted: str, hint: str) -> dict[str, Any]:
-    """The object that a JSON file holds; UserError, with that hint, when it is none and so no `wanted`."""
+def read_text(path: Path) -> str:
+    """A text file of any program: UTF-8 or UTF-16 by its byte order mark. Bytes that are no UTF-8 stay marked (surrogateescape)."""
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+
+
+def read_json(path: Path, wanted: str, hint: str, foreign: bool = False) -> dict[str, Any]:
+    """The object that a JSON file holds; UserError, with that hint, when it is none and so no `wanted`.
+
+    `foreign`: other programs wrote it, in whatever encoding, and with NaN as libraries of C spell it.
+    """
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        text = read_text(path) if foreign else path.read_text(encoding="utf-8-sig")
+        values = json.loads(NO_NUMBERS.sub("NaN", text) if foreign and not _is_json(text) else text)
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, RecursionError) as error:
@@ -49,6 +66,14 @@ def read_json(path: Path, wanted: str, hint: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no {wanted}.", hint, "file.no_object", path=path, wanted=wanted)
     return values
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_folder(path: Path) -> Path:

@@ -10,7 +10,8 @@ from ..core.datasets.dataset import Dataset
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Estimated, Finding, error_of
 from ..core.protocol.progress import OnProgress, ignore_progress
-from ..preflight.pose_checks import check_completeness, unsound_poses
+from ..preflight.left_out import check_left_out
+from ..preflight.pose_checks import check_completeness, without_unsound
 from ..training.backend import BackendName, Model
 from ..training.engines import BackendChoice, choose_backend, create_model, device_errors
 from ..training.requirements import check_demands, settled
@@ -30,7 +31,8 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, on_progress: O
     Files lie in `folder` for a moment, which should be on the disk of the jobs. `tick` is called before every step and may raise to
     end the probe. UserError for what would end the training at once too.
     """
-    for finding in (*check_completeness(dataset), *unsound_poses(dataset.views)):
+    dataset = without_unsound(dataset)
+    for finding in (*check_left_out(dataset, (), config.anyway), *check_completeness(dataset, config.anyway)):
         if finding.severity == "error":
             raise error_of(finding)
     choice = choice or choose_backend(config, tick)

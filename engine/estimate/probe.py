@@ -137,7 +137,13 @@ def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> Pro
     begin, before = time.perf_counter(), used_memory()
     photos = Photos(views, config, math.inf)
     with watched("cpu") as peak:
-        measure_images(views, tick, photos.offer)
+        unreadable = measure_images(views, tick, photos.offer).unreadable
+        if unreadable:
+            photos.close()
+            views = tuple(view for view in views if all(view is not found.view for found in unreadable))
+            if not views:
+                raise unreadable[0].error
+            photos = Photos(views, config, math.inf)
         photos.fill(tick)
     pyramids = [photos.pyramid(number) for number in range(len(views))]
     kept = sum(map(bytes_of, pyramids))

@@ -65,7 +65,7 @@ def near_plane(gaussians: Gaussians) -> float:
 
 
 def _dataset_cameras(path: Path, all_views: bool) -> list[Named]:
-    found = read_dataset(path, NO_OFFSET)
+    found = read_dataset(path, offset=NO_OFFSET)
     views = found.views if all_views or not found.eval_views else found.eval_views
     return [(Path(view.name).stem, undistorted_camera(view.camera)) for view in views]
 

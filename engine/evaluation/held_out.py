@@ -31,10 +31,26 @@ class HeldOut:
     config: TrainConfig
 
     def targets(self) -> Iterator[tuple[str, Target]]:
-        """Name and image of each view, in order, read as they are asked for."""
-        wanted = MapSelection(self.config.mask_meaning)
+        """Name and image of each view, in order, read as they are asked for; those that cannot be read are passed over, as a training
+        does. UserError when none can."""
+        errors = []
         for view in self.views:
-            yield view.name, load_pyramid(view, self.config.resolution, wanted).full
+            try:
+                yield view.name, self._target(view)
+            except UserError as error:
+                errors.append(error)
+        if errors and len(errors) == len(self.views):
+            raise errors[0]
+
+    def _target(self, view: View) -> Target:
+        """The image of a view, without its mask where that cannot be used."""
+        wanted = MapSelection(self.config.mask_meaning)
+        try:
+            return load_pyramid(view, self.config.resolution, wanted).full
+        except UserError:
+            if view.mask is None:
+                raise
+            return load_pyramid(replace(view, mask=None), self.config.resolution, wanted).full
 
 
 def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | None = None) -> HeldOut:
@@ -45,7 +61,8 @@ def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | Non
     job = job_of(scene)
     config = job.read_spec().config if job else TrainConfig()
     config = replace(config, resolution=resolution or config.resolution).validate()
-    found = read_dataset(dataset or own_dataset(scene, job), offset_of_job(job) if job else stated_offset(scene))
+    offset = offset_of_job(job) if job else stated_offset(scene)
+    found = read_dataset(dataset, offset=offset) if dataset else own_dataset(scene, job)
     if not found.eval_views:
         raise UserError(f"{found.folder} holds no views out, so no quality can be measured: trained images would flatter it.", MEND)
     if job:
@@ -53,11 +70,11 @@ def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | Non
     return HeldOut(found.eval_views, config)
 
 
-def own_dataset(scene: Path, job: JobFolder | None) -> Path:
-    """Folder of the dataset that a splat file was trained from; UserError when it is not recorded."""
+def own_dataset(scene: Path, job: JobFolder | None) -> Dataset:
+    """The dataset that a splat file was trained from, without what its training left out; UserError when it is not recorded."""
     if job is None:
         raise UserError(f"{scene} does not say which images it was trained from.", "Name the folder of the dataset too.")
-    return job.read_spec().dataset
+    return read_dataset_of(job)
 
 
 def _refuse_trained(found: Dataset, job: JobFolder) -> None:

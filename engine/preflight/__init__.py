@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.datasets.dataset import Dataset
+from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Finding
 from ..training.data.view_files import Seen
 from .contact_sheet import contact_sheet
 from .image_checks import check_images
 from .image_stats import ImageStats, Unreadable, measure_images
+from .left_out import check_left_out, maps_wanted, unusable_maps, without_unusable
 from .mask_checks import check_masks
 from .neighbour_checks import check_neighbours
 from .point_checks import check_points, sampled
-from .pose_checks import check_completeness, check_directions, check_lenses, check_placement, unsound_poses
+from .pose_checks import check_completeness, check_directions, check_lenses, check_placement, without_unsound
 from .reprojection_checks import check_reprojection
 
 SERIOUS_FIRST = ("error", "warning", "info")
@@ -27,6 +29,8 @@ class Check:
     """The findings of a check, and the measures of all images."""
 
     dataset: Dataset
+    usable: Dataset
+    """the dataset without what cannot be used of it"""
     findings: tuple[Finding, ...]
     all_stats: tuple[ImageStats, ...]
     unreadable: tuple[Unreadable, ...]
@@ -43,19 +47,24 @@ class Check:
         return contact_sheet([view.name for view in self.dataset.views], all_stats, self.findings, held_out)
 
 
-def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Check:
-    """Everything suspicious about a dataset; severity "error" means that training would be pointless.
+def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None,
+          config: TrainConfig = TrainConfig()) -> Check:  # noqa: B008 (a frozen default)
+    """Everything suspicious about a dataset for a training with these settings; severity "error" means that it would be pointless.
 
-    Reads every image, which takes as long as loading them; `tick` is called for each, `seen` with the decoded files.
+    Reads every image, which takes as long as loading them; `tick` is called for each, `seen` with the decoded files. What cannot be used
+    is left out of `usable`, which is what is looked at further, and what a training goes on with.
     """
-    found = measure_images(dataset.views, tick, seen)
+    wanted = maps_wanted(dataset, config)
+    found = measure_images(dataset.views, tick, seen, lambda files: unusable_maps(files, wanted))
     all_stats, unreadable = found.all_stats, found.unreadable
-    broken = unsound_poses(dataset.views)
-    findings = [*check_completeness(dataset), *broken, *check_images(all_stats, unreadable), *check_masks(dataset.views, found.masks)]
-    if not broken and dataset.views:
-        findings += _check_geometry(dataset, all_stats)
+    usable = without_unsound(without_unusable(dataset, unreadable, found.masks, found.maps))
+    findings = [*check_left_out(usable, unreadable, config.anyway), *check_completeness(usable, config.anyway),
+                *check_images(all_stats, unreadable), *check_masks(dataset.views, found.masks)]
+    if usable.views:
+        used = {view.name for view in usable.views}
+        findings += _check_geometry(usable, [stats for stats in all_stats if stats.view.name in used])
     findings.sort(key=lambda finding: SERIOUS_FIRST.index(finding.severity))
-    return Check(dataset, tuple(findings), tuple(all_stats), tuple(unreadable))
+    return Check(dataset, usable, tuple(findings), tuple(all_stats), tuple(unreadable))
 
 
 def _check_geometry(dataset: Dataset, all_stats: list[ImageStats]) -> list[Finding]:

@@ -32,12 +32,13 @@ def shows_nothing(stats: ImageStats) -> bool:
 
 
 def _unreadable(unreadable: Sequence[Unreadable]) -> list[Finding]:
-    findings = [Finding("error", found.error.message, found.error.hint, "unreadable", None, (found.view.name,), ("exclude", "convert"),
-                        code=found.error.code, values=found.error.values)
-                for found in unreadable[:NAMED]]
+    """Images that are left out because they cannot be used."""
+    findings = [Finding("warning", found.error.message, f"It is left out. {found.error.hint}", "unreadable", None, (found.view.name,),
+                        ("exclude", "convert"), code=found.error.code, values=found.error.values) for found in unreadable[:NAMED]]
     rest = unreadable[NAMED:]
     if rest:
-        findings += [Finding("error", f"{len(rest)} more images cannot be used.", rest[-1].error.hint, "unreadable", float(len(rest)),
+        findings += [Finding("warning", f"{len(rest)} more images cannot be used.", f"They are left out. {rest[-1].error.hint}",
+                             "unreadable", float(len(rest)),
                              tuple(found.view.name for found in rest), ("exclude", "convert"),
                              code="preflight.more_unreadable", values=values(count=len(rest)))]
     return findings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.cameras.distortion import undistorted_camera
-from ..core.datasets.dataset import View
+from ..core.datasets.dataset import LeftOut, View
 from ..core.errors import UserError
 from ..core.images.color_profile import color_profile
 from ..training.data.images import area_average, each_in_threads, fitted_camera
@@ -83,17 +83,25 @@ class Looks:
     unreadable: list[Unreadable]
     masks: dict[str, str]
     """what is wrong with the mask of each view that has one, by its name; empty when nothing is"""
+    maps: list[LeftOut]
+    """what is wrong with other maps"""
 
 
-def measure_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> Looks:
-    """Read image and mask of every view once.
+MapCheck = Callable[[ViewFiles], list[LeftOut]]
+"""Finds the maps of a view that cannot be used."""
+
+
+def measure_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None,
+                   maps: MapCheck = lambda _: []) -> Looks:
+    """Read image and mask of every view once, and the maps that `maps` looks at.
 
     `tick` is called for each in the caller's thread, `seen` with the decoded files in the thread that has read them.
     """
-    found = Looks([], [], {})
-    with closing(each_in_threads(lambda view: _measure(ViewFiles(view), seen), views)) as looked:
-        for view, (stats, trouble) in zip(views, looked, strict=True):
+    found = Looks([], [], {}, [])
+    with closing(each_in_threads(lambda view: _measure(ViewFiles(view), seen, maps), views)) as looked:
+        for view, (stats, trouble, lost) in zip(views, looked, strict=True):
             tick()
+            found.maps.extend(lost)
             if isinstance(stats, ImageStats):
                 found.all_stats.append(stats)
             else:
@@ -103,16 +111,17 @@ def measure_images(views: tuple[View, ...], tick: Callable[[], None] = lambda: N
     return found
 
 
-def _measure(files: ViewFiles, seen: Seen) -> tuple[ImageStats | Unreadable, str]:
-    """An image, and what is wrong with its mask."""
+def _measure(files: ViewFiles, seen: Seen, maps: MapCheck) -> tuple[ImageStats | Unreadable, str, list[LeftOut]]:
+    """An image, and what is wrong with its mask and its other maps."""
     trouble = mask_trouble(files)
     try:
         undistorted_camera(fitted_camera(files.view, files.image))
         stats = measured(files.view, files.image)
     except UserError as error:
-        return Unreadable(files.view, error), trouble
+        return Unreadable(files.view, error), trouble, []
+    lost = maps(files)
     seen(files)
-    return stats, trouble
+    return stats, trouble, lost
 
 
 def measured(view: View, image: np.ndarray) -> ImageStats:

@@ -15,6 +15,9 @@ TROUBLES = {"mask_missing": "Images without a mask among masked ones", "mask_unr
             "mask_proportions": "Images whose mask has other proportions", "mask_hides_all": "Images whose mask hides everything"}
 """By the code of the sentence that they begin."""
 
+UNUSABLE = ("mask_unreadable", "mask_proportions")
+"""Codes of masks that are not used."""
+
 
 def check_masks(views: Sequence[View], troubles: Mapping[str, str]) -> list[Finding]:
     """Masks that are missing, do not fit their image, or hide all of it, by what is wrong with each, by the view's name."""
@@ -27,7 +30,8 @@ def check_masks(views: Sequence[View], troubles: Mapping[str, str]) -> list[Find
 
 
 def _said(code: str, names: Iterable[str], total: int) -> list[Finding]:
-    return about_images("mask", TROUBLES[code], list(names), total, "Make the masks again, or remove these images.", code=code)
+    whole = "" if code == "mask_hides_all" else "They are trained on whole. "
+    return about_images("mask", TROUBLES[code], list(names), total, f"{whole}Make the masks again, or remove these images.", code=code)
 
 
 def mask_trouble(files: ViewFiles) -> str:

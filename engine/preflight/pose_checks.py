@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from ..core.datasets.dataset import Dataset, View
+from ..core.datasets.dataset import Dataset, LeftOut, View
 from ..core.datasets.excluded import EXCLUDED, read_excluded
 from ..core.datasets.spread import focus_point, scene_scale, steady, strays
 from ..core.errors import values
@@ -17,10 +18,10 @@ from . import thresholds as limit
 from .findings import about_images
 
 
-def check_completeness(dataset: Dataset) -> list[Finding]:
-    """Enough views, and none missing."""
+def check_completeness(dataset: Dataset, anyway: bool = False) -> list[Finding]:
+    """Enough views, unless the training is to go on `anyway`, and none missing."""
     count = len(dataset.views)
-    if count < limit.FEWEST_VIEWS:
+    if count < limit.FEWEST_VIEWS and not (anyway and dataset.train_views):
         return [Finding("error", f"The dataset has {count} images; training needs at least {limit.FEWEST_VIEWS}.",
                         "Add images from other sides, 30 or more for a good result.", "few_views", float(count), fixes=("recapture",),
                         code="preflight.few_views", values=values(count=count, least=limit.FEWEST_VIEWS))]
@@ -61,11 +62,19 @@ def _recentred(dataset: Dataset) -> list[Finding]:
                     code="preflight.recentred", values=values(offset=words))]
 
 
-def unsound_poses(views: tuple[View, ...]) -> list[Finding]:
-    """Findings about poses that are not finite, or whose rotation is none."""
-    improper = [view.name for view in views if not is_pose(view.camera.camera_to_world)]
-    return about_images("pose", "Images without a valid pose", improper, len(views),
-                        "Remove these images, or make the poses again.", "error")
+def without_unsound(dataset: Dataset) -> Dataset:
+    """The dataset without views whose pose is not finite, or whose rotation is none; the same one where all are sound."""
+    sound = [is_pose(view.camera.camera_to_world) for view in dataset.views]
+    if all(sound):
+        return dataset
+    left_out = tuple(LeftOut(view.name, f"{view.name} is without a valid pose (a rotation and a position): {_numbers(view)}")
+                     for view, good in zip(dataset.views, sound, strict=True) if not good)
+    views = tuple(view for view, good in zip(dataset.views, sound, strict=True) if good)
+    return replace(dataset, views=views, left_out=(*dataset.left_out, *left_out))
+
+
+def _numbers(view: View) -> str:
+    return " ".join(f"{number:g}" for number in np.ravel(view.camera.camera_to_world))
 
 
 def is_pose(pose: np.ndarray) -> bool:

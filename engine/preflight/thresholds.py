@@ -7,6 +7,9 @@ images in which each trouble was planted; figures in brackets say what these gav
 from __future__ import annotations
 
 FEWEST_VIEWS = 3
+MOST_LOST = 0.5
+"""Share of the views that may be left out of a training that goes on."""
+
 
 DARKEST_MEAN = 2.0
 """An image whose mean value (0 to 255, of what is not transparent) is lower shows nothing."""

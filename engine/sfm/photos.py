@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from ..core.datasets.file_types import MASKS, PHOTOS, RAW, VIDEOS
+from ..core.datasets.file_types import MASK_FOLDERS, PHOTOS, RAW, VIDEOS
+from ..core.datasets.mask_search import find_masks
 from ..core.datasets.poses_report import UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import disk_error
@@ -56,9 +57,10 @@ class Photo:
 def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], list[UnregisteredPhoto]]:
     """Every readable photo below a folder in natural order of names, and the unreadable ones with the reason.
 
-    Folders called masks and those in `skip` are left out. UserError when no photo can be read.
+    Folders of masks and those in `skip` are left out. UserError when no photo can be read.
     """
     files = _files(folder, {path.resolve() for path in skip})
+    masks = find_masks(folder, [path for path in files if path.suffix.lower() in PHOTOS])
     stems = {path.with_suffix("") for path in files if path.suffix.lower() in PHOTOS}
     photos, excluded = [], []
     for path in files:
@@ -67,7 +69,7 @@ def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], l
             excluded.append(UnregisteredPhoto(name, "It is a camera's RAW file. Develop it to JPEG or TIFF first."))
         elif path.suffix.lower() in PHOTOS:
             try:
-                photos.append(_measured(folder, path, name))
+                photos.append(_measured(path, name, masks.paths.get(path)))
             except UserError as error:
                 excluded.append(UnregisteredPhoto(name, error.message))
     if not photos:
@@ -90,7 +92,7 @@ def _walk(folder: Path, skip: set[Path]) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            if path.name.lower() != MASKS and path.resolve() not in skip:
+            if path.name.casefold() not in MASK_FOLDERS and path.resolve() not in skip:
                 yield from _walk(path, skip)
         else:
             yield path
@@ -110,7 +112,7 @@ def _nothing(folder: Path, files: list[Path], excluded: list[UnregisteredPhoto])
     return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
 
 
-def _measured(folder: Path, path: Path, name: str) -> Photo:
+def _measured(path: Path, name: str, mask: Path | None) -> Photo:
     """A photo by its header; UserError when it has none."""
     with _opened(path) as image:
         exif = image.getexif()
@@ -121,7 +123,7 @@ def _measured(folder: Path, path: Path, name: str) -> Photo:
     equivalent, millimetres = _number(details.get(FOCAL_35)), _number(details.get(FOCAL))
     focal = equivalent * float(np.hypot(width, height)) / FULL_FRAME_DIAGONAL if equivalent else None
     lens = f"{_text(exif.get(MAKER))} {_text(exif.get(MODEL))} {millimetres:.1f} {equivalent:.1f}"
-    return Photo(path, name, width, height, focal, lens.strip(), _text(details.get(TAKEN)), _mask_of(folder, path))
+    return Photo(path, name, width, height, focal, lens.strip(), _text(details.get(TAKEN)), mask)
 
 
 def _number(value: Any) -> float:
@@ -135,14 +137,6 @@ def _number(value: Any) -> float:
 
 def _text(value: Any) -> str:
     return value.strip("\0 ") if isinstance(value, str) else ""
-
-
-def _mask_of(folder: Path, path: Path) -> Path | None:
-    """The mask of the same name: in a folder masks beside the photo, beside its folder, or at the top."""
-    below = path.parent.relative_to(folder)
-    places = (path.parent / MASKS, folder / MASKS / below, folder / MASKS, path.parent.parent / MASKS)
-    names = (path.name + ".png", path.stem + ".png", path.name, path.stem + ".jpg")
-    return next((found for place in places for name in names if (found := place / name).is_file()), None)
 
 
 def _opened(path: Path) -> Image.Image:

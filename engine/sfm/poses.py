@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.datasets.colmap import read_colmap
 from ..core.datasets.dataset import Dataset, PointCloud
 from ..core.datasets.file_types import MASKS
+from ..core.datasets.mask_search import find_masks
 from ..core.datasets.poses_report import FILE, PICTURE, TEXT, PosesReport, UnregisteredPhoto, write_report
 from ..core.errors import UserError
 from ..core.files import make_folder
@@ -52,6 +53,8 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
     work = dataset.with_name(dataset.name + ".work")
     found, excluded = find_photos(photos, (dataset, work))
     _refuse_to_overwrite(photos, dataset, work)
+    if unfit := find_masks(photos, [photo.path for photo in found]).unfit:
+        on_progress(Step("reading photos", note=f"{unfit}."))
     _refuse_without_space(make_folder(work), len(found))
     copies, useless = prepare(found, work, options.feature_size, on_progress)
     excluded += useless

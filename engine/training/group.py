@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..core.protocol.folder import Control
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+T = TypeVar("T")
 
 AGREE_EVERY = 16
 """Iterations between questions to the first process whether to pause or stop: each makes the processes wait for one another."""
@@ -59,6 +61,16 @@ class Group:
         message = torch.tensor([value])
         dist.broadcast(message, 0)
         return int(message)
+
+    def shared(self, value: T) -> T:
+        """The first process's value, of any kind that can be pickled; waits for it."""
+        if self.size == 1:
+            return value
+        import torch.distributed as dist
+
+        box: list[T] = [value]
+        dist.broadcast_object_list(box, 0)
+        return box[0]
 
     def _reduce(self, tensors: list[Tensor], operation: str) -> None:
         if self.size == 1:

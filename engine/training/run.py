@@ -46,8 +46,9 @@ MakeModel = Callable[..., Model]
 class Checks(Protocol):
     """What looks for trouble before a training begins; a finding of severity "error" ends it before it has begun."""
 
-    def dataset(self, dataset: Dataset, tick: Callable[[], None], seen: Seen, /) -> list[Finding]:
-        """Findings about images, poses and points; `tick` is called for each image, `seen` with the files that are decoded for it."""
+    def dataset(self, dataset: Dataset, config: TrainConfig, tick: Callable[[], None], seen: Seen, /) -> tuple[Dataset, list[Finding]]:
+        """What of the dataset can be used, and findings about images, poses and points; `tick` is called for each image, `seen` with the
+        files that are decoded for it."""
         ...
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, /) -> list[Finding]:
@@ -98,9 +99,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     tick = job.heartbeat if group.leads else lambda: None
     spec = job.read_spec()
     dataset = read_dataset_of(job)
-    sources = open_sources(dataset, spec.config, group)
-    if checks and group.leads:
-        report_findings(checks.dataset(dataset, tick, sources.offer), emit)
+    dataset, sources = checked_sources(dataset, spec.config, group, tick, emit, checks)
     choice = choose_backend(spec.config, tick)
     config = settled(spec.config, dataset, choice.engine)
     if group.leads:
@@ -125,6 +124,23 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
                Progression(step, config.max_steps), health, emit, group, offset=dataset.offset)
 
 
+def checked_sources(dataset: Dataset, config: TrainConfig, group: Group, tick: Callable[[], None], emit: Emit,
+                    checks: Checks | None) -> tuple[Dataset, Sources]:
+    """What of the dataset can be used, the same in every process of the group, and stores of it; UserError where that is not enough."""
+    sources = open_sources(dataset, config, group)
+    if checks is None:
+        return dataset, sources
+    usable = dataset
+    if group.leads:
+        usable, findings = checks.dataset(dataset, config, tick, sources.offer)
+        report_findings(findings, emit)
+    usable = replace(dataset, views=group.shared(usable.views), left_out=group.shared(usable.left_out))
+    if usable.views == dataset.views:
+        return dataset, sources
+    sources.close()  # numbers of views are others without those that were left out
+    return usable, open_sources(usable, config, group)
+
+
 @dataclass(frozen=True)
 class Sources:
     """What a training takes from the files of its dataset."""
@@ -137,6 +153,12 @@ class Sources:
         """Take what is needed of a view that is decoded anyway."""
         for source in (self.train, self.held_out, self.start):
             source.offer(files)
+
+    def close(self) -> None:
+        """Free all that was taken."""
+        self.start.clear()
+        self.train.close()
+        self.held_out.close()
 
     def filled(self, tick: Callable[[], None]) -> tuple[Photos, Photos]:
         """The photos trained on and the held-out ones, with what is still missing; `tick` is called for each that is read."""

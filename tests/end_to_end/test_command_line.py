@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.cli.main import run
 from engine.core.formats.ply import read_ply, write_ply
 from engine.core.formats.registry import read_splats
 from engine.core.protocol.folder import JobFolder
@@ -55,6 +57,37 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     figures = last_json(splatwright("train", dataset, "-o", output, *QUICK))
     assert figures["psnr"] > 20 and figures["gaussians"] == 500
     return output
+
+
+def test_a_start_that_failed_before_its_first_checkpoint_does_not_block_the_next(tmp_path: Path, dataset: Path) -> None:
+    """Other images, another folder and other settings: all of them are those of the second start."""
+    broken = tmp_path / "broken"
+    shutil.copytree(dataset, broken)
+    for path in (broken / "images").iterdir():
+        path.write_bytes(b"no image")
+    output = tmp_path / "ball.ply"
+    assert_sentence(splatwright("train", broken, "-o", output, *QUICK), "cannot be used, more than half", "--anyway")
+    figures = last_json(splatwright("train", dataset, "-o", output, *QUICK[:2], "--resolution", "32", "--sh-degree", "0", *QUICK[4:]))
+    assert figures["steps"] == 150 and output.exists()
+    config = JobFolder(output.with_suffix(".job")).read_spec().config
+    assert (config.resolution, config.sh_degree) == (32, 0)
+
+
+def test_images_are_left_out_by_name(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = sorted(path.name for path in (dataset / "images").iterdir())
+    assert run(["check", str(dataset), "--exclude", names[1], names[2]]) == 0
+    assert f"{len(names) - 2 - len(names[::8])} views to train on, {len(names[::8])} held out" in capsys.readouterr().out
+    assert run(["check", str(dataset), "--exclude", "nobody.png"]) == 1 and "is called nobody.png" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe whose reader is gone is closed otherwise on Windows")
+def test_help_ends_quietly_when_nobody_reads_it_to_its_end() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.Popen([sys.executable, "-m", "engine", "train", "--help"], stdout=writing, stderr=subprocess.PIPE,
+                            env={**os.environ, "PYTHONPATH": str(ROOT)})
+    os.close(writing)
+    assert done.communicate(timeout=60)[1] == b"" and done.returncode in (0, 141)
 
 
 def test_trained_file_measures_as_it_was_reported(trained: Path, dataset: Path) -> None:
@@ -206,7 +239,9 @@ def test_a_corrupt_image_is_named(tmp_path: Path) -> None:
     folder = write_ball_dataset(tmp_path / "data", views=6).folder
     image = folder / "images" / "view_003.png"
     image.write_bytes(image.read_bytes()[:200])
-    assert_sentence(splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK), "view_003.png")
+    done = splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK)
+    assert done.returncode == 0 and "view_003.png is damaged and cannot be read. It is left out." in done.stderr
+    assert "4 views to train on, 1 held out" in done.stderr
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
@@ -224,7 +259,8 @@ def test_a_pose_that_is_no_number_is_named(tmp_path: Path) -> None:
     values = json.loads((folder / "transforms.json").read_text())
     values["frames"][4]["transform_matrix"][0][3] = float("nan")
     (folder / "transforms.json").write_text(json.dumps(values))
-    assert_sentence(splatwright("train", folder, "-o", tmp_path / "x.ply", *QUICK), "view_004.png")
+    done = splatwright("check", folder)
+    assert done.returncode == 0 and "Frame 5 of transforms.json (images/view_004.png) is without a valid pose" in done.stderr
 
 
 def test_an_output_that_is_no_ply(dataset: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ in SuperSplat's axes lies in COLMAP's own frame. Rigs and frames (rigs.bin, fram
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -15,17 +15,19 @@ from ..cameras.camera import FLIP_YZ, Camera
 from ..cameras.lenses import Lens, opencv_lens
 from ..errors import UserError
 from ..splats.transform import PLY_TO_BLENDER, rotation_matrices
-from .colmap_files import Points, Pose, file_of, image_count, read_lenses, read_points, read_poses
-from .dataset import Dataset, PointCloud, View, held_out_names
-from .file_types import MASKS
-from .photo_search import find_photos, is_there, plain_name
+from .colmap_files import REDO, BadPose, Points, Pose, file_of, image_count, read_lenses, read_points, read_poses
+from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
+from .folder_index import FolderIndex, stem_of
+from .mask_search import find_masks
+from .name_spelling import plain_name, readable
+from .photo_search import FoundPhotos, find_photos
+from .start_points import points_beside
 
 LARGEST_ERROR = 20.0
 """Points whose reprojection error (px) is larger are noise."""
 
 MODEL_PLACES = ("sparse/*", "sparse", "colmap/sparse/*", "colmap/sparse", "dense/sparse", "dense/*/sparse", ".")
 IMAGE_FOLDERS = ("images", "input", "photos", ".")
-REDO = "Remove its images from the model, or run COLMAP again."
 
 
 def find_model(folder: Path) -> Path | None:
@@ -36,7 +38,8 @@ def find_model(folder: Path) -> Path | None:
 
 
 def read_colmap(folder: Path) -> Dataset:
-    """Read a COLMAP model and the images beside it. `missing` names images of the model that are not there.
+    """Read a COLMAP model and the images beside it. `missing` names images of the model that are not there, `left_out` those whose pose
+    or lens cannot be used; held-out views are chosen among all that the model names.
 
     UserError for damaged files, lenses that are not supported, and when no image is there.
     """
@@ -45,51 +48,87 @@ def read_colmap(folder: Path) -> Dataset:
         raise UserError(f"{folder} holds no COLMAP model.", "Choose the folder that holds images and sparse/0.",
                         "colmap.none", path=folder)
     poses = sorted(read_poses(model), key=lambda pose: pose.name)
-    lenses, present = read_lenses(model), _images(folder, model, poses)
-    if not present:
-        raise UserError(f"None of the {len(poses)} images of the COLMAP model lies in {folder}.",
-                        f"Put them into {folder / 'images'}; the first one is called {poses[0].name if poses else '?'}.",
-                        "colmap.images_missing", count=len(poses), path=folder)
-    held_out = held_out_names(list(present))
-    views = tuple(View(plain_name(pose.name), path, _camera(lenses, pose), pose.name in held_out, mask=_mask(folder, pose.name))
-                  for pose in poses if (path := present.get(pose.name)))
-    missing = tuple(pose.name for pose in poses if pose.name not in present)
-    return Dataset(folder, views, _cleaned(read_points(model)), missing=missing)
+    held_out = held_out_names([pose.name for pose in poses])
+    readable_poses = [pose for pose in poses if isinstance(pose, Pose)]
+    found = _images(folder, model, [pose.name for pose in readable_poses])
+    if readable_poses and not found.paths:
+        raise UserError(f"None of the {len(poses)} images of the COLMAP model lies in {folder}. {found.looked_for}. {found.lies_there}.",
+                        f"Put them into {folder / 'images'}.", "colmap.images_missing", count=len(poses), path=folder,
+                        looked_for=found.looked_for, found=found.lies_there)
+    there = [pose for pose in poses if isinstance(pose, BadPose) or pose.name in found.paths]
+    cameras, unsound = _cameras(read_lenses(model), there)
+    paths = {name: found.paths[name] for name in cameras}
+    masks = find_masks(folder, list(paths.values()))
+    views = tuple(View(_shown(name, path), path, cameras[name], name in held_out, mask=masks.paths.get(path))
+                  for name, path in paths.items())
+    points, notes = model_points(model, folder)
+    return Dataset(folder, views, points, missing=tuple(map(readable, found.missing)), left_out=(*unsound, *masks.notes, *notes))
 
 
-def _images(folder: Path, model: Path, poses: Sequence[Pose]) -> dict[str, Path]:
+def _images(folder: Path, model: Path, names: Sequence[str]) -> FoundPhotos:
     """Where the images lie: below the folder that holds most of them, what is not there anywhere below the chosen folder."""
-    names = [pose.name for pose in poses]
     above = [path for path in model.parents if path.is_relative_to(folder)] if model != folder else list(model.parents[:2])
-    candidates = [root / name for root in dict.fromkeys((folder, *above)) for name in IMAGE_FOLDERS]
-    best = max(candidates, key=lambda path: sum(is_there(path / plain_name(name)) for name in names))
-    found = {name: path for name in names if is_there(path := best / plain_name(name))}
-    return found | find_photos(folder, [name for name in names if name not in found])
+    return find_photos(FolderIndex(folder), names, [root / name for root in dict.fromkeys((folder, *above)) for name in IMAGE_FOLDERS])
 
 
-def _mask(folder: Path, name: str) -> Path | None:
-    """The mask of an image: masks/NAME.png as COLMAP itself reads them, or the same name with the ending of a PNG."""
-    plain = plain_name(name)
-    candidates = (folder / MASKS / f"{plain}.png", (folder / MASKS / plain).with_suffix(".png"))
-    return next(filter(is_there, candidates), None)
+def _shown(name: str, path: Path) -> str:
+    """The name of a view: as the model has it, or as the disk has it where the model's is in another code page."""
+    plain = PurePosixPath(plain_name(name))
+    return str(plain if stem_of(name) == stem_of(path.name) else PurePosixPath(readable(str(plain.parent))) / path.name)
 
 
-def _camera(lenses: dict[int, Lens], pose: Pose) -> Camera:
-    if pose.camera_id not in lenses:
-        raise UserError(f"{pose.name} refers to camera {pose.camera_id}, which the COLMAP model does not have.", "Export the model again.",
-                        "colmap.camera_missing", image=pose.name, camera=pose.camera_id)
-    lens = lenses[pose.camera_id]
-    if not np.isfinite(lens.params).all() or min(lens.pinhole[:2]) <= 0 or min(lens.width, lens.height) < 1:
-        raise UserError(f"Camera {pose.camera_id} of the COLMAP model has impossible intrinsics.", REDO,
-                        "colmap.intrinsics", camera=pose.camera_id)
+def _cameras(lenses: dict[int, Lens | UserError], poses: Sequence[Pose | BadPose]) -> tuple[dict[str, Camera], list[LeftOut]]:
+    """Cameras by the names of their images, and what is wrong with the others; UserError when none is left."""
+    cameras: dict[str, Camera] = {}
+    errors: list[tuple[str, UserError]] = []
+    for pose in poses:
+        try:
+            if pose.name in cameras:
+                raise UserError(f"{readable(pose.name)} is in the model twice; its first pose is used.", REDO)
+            cameras[pose.name] = _camera(lenses, pose)
+        except UserError as error:
+            errors.append((readable(pose.name), error))
+    if errors and not cameras:
+        raise errors[0][1]
+    return cameras, [LeftOut(name, error.message) for name, error in errors]
+
+
+def _camera(lenses: dict[int, Lens | UserError], pose: Pose | BadPose) -> Camera:
+    """UserError where the pose or its lens cannot be used."""
+    if isinstance(pose, BadPose):
+        raise pose.error
+    lens = lenses.get(pose.camera_id)
+    if lens is None:
+        raise UserError(f"{pose.where}: {readable(pose.name)} refers to camera {pose.camera_id}, which the COLMAP model does not have.",
+                        "Export the model again.", "colmap.camera_missing", image=readable(pose.name), camera=pose.camera_id)
+    if isinstance(lens, UserError):
+        raise lens
     size = max(map(abs, pose.quat))
     if not (np.isfinite((*pose.quat, *pose.translation)).all() and 1e-3 < size < 1e3):
-        raise UserError(f"{pose.name} has a pose with NaN or infinite values.", REDO, "colmap.pose", image=pose.name)
+        numbers = " ".join(f"{number:g}" for number in (*pose.quat, *pose.translation))
+        raise UserError(f"{pose.where}: {readable(pose.name)} has a pose with NaN or infinite values, or none at all: {numbers}.", REDO,
+                        "colmap.pose", image=readable(pose.name), where=pose.where)
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation
     pinhole, distortion = opencv_lens(lens)
     return Camera(lens.width, lens.height, *pinhole, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ, distortion)
+
+
+def model_cameras(model: Path) -> dict[str, Camera]:
+    """The cameras of a model by the names of their images, without those that cannot be used. UserError for damaged files."""
+    return _cameras(read_lenses(model), read_poses(model))[0]
+
+
+def model_points(model: Path, folder: Path) -> tuple[PointCloud | None, list[LeftOut]]:
+    """The start points in Blender's world: the model's, or where it has none those of a PLY beside it, in the model's frame."""
+    points = read_points(model)
+    notes = [LeftOut("points3D", note, "points") for note in (points.notes if points else ())]
+    if points is None or not len(points.positions):
+        above = [path for path in model.parents if path.is_relative_to(folder)]
+        beside = points_beside([model, *above])
+        points = Points(beside.positions, beside.colors, np.full(len(beside), -1.0)) if beside else points
+    return _cleaned(points), notes
 
 
 def _cleaned(points: Points | None) -> PointCloud | None:

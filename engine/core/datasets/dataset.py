@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from ..splats.offset import NO_OFFSET, Offset
 
 EVAL_EVERY = 8
 """Every eighth view by file name is held out, as the field does."""
+
+Part = Literal["view", "mask", "depth", "normals", "points"]
+"""What is left out of a dataset: a view, or one of the files beside the images."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,23 @@ class PointCloud:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Something of a dataset that cannot be used. A view is left out whole; of a bad map or bad points only these are lost.
+
+    `reason` is half a sentence that says what is wrong, with file, line and value where they are known.
+    """
+
+    name: str  # of the view, or of the file
+    reason: str
+    part: Part = "view"
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Everything that a training reads, in Blender's world (Z-up).
 
-    `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there.
-    `offset` was taken from all positions: position + offset is where the source put it.
+    `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there; `left_out` what
+    else could not be used, and why. `offset` was taken from all positions: position + offset is where the source put it.
     """
 
     folder: Path
@@ -57,6 +73,7 @@ class Dataset:
     points: PointCloud | None = None
     complete: bool = True
     missing: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     offset: Offset = NO_OFFSET
 
     def check_inside(self, root: Path) -> None:
@@ -66,6 +83,11 @@ class Dataset:
                 if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
                     raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.",
                                     "dataset.image_outside", path=path, root=root)
+
+    @property
+    def lost_views(self) -> tuple[str, ...]:
+        """Names of the views that the dataset names and that cannot be used."""
+        return (*self.missing, *(each.name for each in self.left_out if each.part == "view"))
 
     @property
     def train_views(self) -> tuple[View, ...]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ..errors import UserError
 from ..files import disk_error, write_text
+from ..text import named
 from .dataset import Dataset, View
+from .name_spelling import plain_name
 from .spread import strays
 
 EXCLUDED = "excluded.txt"
@@ -55,6 +59,25 @@ def without_excluded(dataset: Dataset) -> Dataset:
     excluded = read_excluded(dataset.folder)
     views = tuple(view for view in dataset.views if image_path(view, dataset.folder) not in excluded)
     return replace(dataset, views=views) if excluded else dataset
+
+
+def without_named(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The dataset without the images of these names, paths or patterns (* for any letters), which may be unusable anyway.
+
+    Held-out views stay held out. UserError for a name that no image has.
+    """
+    known = {view.name: {view.name, view.image.name, image_path(view, dataset.folder)} for view in dataset.views}
+    known |= {name: {name, PurePosixPath(name).name} for name in dataset.lost_views}
+    gone: set[str] = set()
+    for name in names:
+        meant = {known_name for known_name, spellings in known.items() if any(fnmatchcase(each, plain_name(name)) for each in spellings)}
+        if not meant:
+            raise UserError(f"No image of {dataset.folder} is called {name}.", f"Its images are called {named(known)}.",
+                            "dataset.exclude_unknown", name=name, path=dataset.folder)
+        gone |= meant
+    return replace(dataset, views=tuple(view for view in dataset.views if view.name not in gone),
+                   missing=tuple(name for name in dataset.missing if name not in gone),
+                   left_out=tuple(each for each in dataset.left_out if each.name not in gone))
 
 
 def image_path(view: View, folder: Path) -> str:

@@ -9,6 +9,9 @@ RAW = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2",
 VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp", ".wmv"})
 MASKS = "masks"
 """Folder with a mask for each photo, under the photo's name."""
+MASK_FOLDERS = (MASKS, "mask")
+MAPS = frozenset({*MASK_FOLDERS, "depth", "depths", "depth_maps", "normal", "normals"})
+"""Folders whose images are no photos, in lower case."""
 TELL_CAMERAS = ("transforms.json", "sparse", "cameras.bin", "cameras.txt", "images.bin", "images.txt")
 
 

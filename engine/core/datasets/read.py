@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
@@ -9,7 +10,8 @@ from ..protocol.folder import JobFolder
 from ..splats.offset import Offset
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
-from .excluded import exclude, stray_names, without_excluded
+from .excluded import exclude as leave_out
+from .excluded import stray_names, without_excluded, without_named
 from .file_types import VIDEOS
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
 from .recentring import offset_of_job, recentred
@@ -19,14 +21,15 @@ from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 COLMAP_FILES = ("cameras", "images")
 
 
-def read_dataset(folder: Path, offset: Offset | None = None) -> Dataset:
+def read_dataset(folder: Path, exclude: Sequence[str] = (), offset: Offset | None = None) -> Dataset:
     """Read a folder with transforms.json, a COLMAP model or a camera file of RealEstate10K, or one of these files itself.
 
-    Where several lie, transforms.json wins: it is what our own tools write beside a model. UserError names what is missing.
+    Where several lie, transforms.json wins: it is what our own tools write beside a model. Images that `exclude` or the folder's
+    excluded.txt names are left out. UserError names what is missing.
     Survey coordinates are moved near the origin, by Dataset.offset, or by an `offset` that is known; views that are left out have a say
     in that.
     """
-    return without_excluded(read_whole(folder, offset))
+    return without_named(without_excluded(read_whole(folder, offset)), exclude)
 
 
 def read_whole(folder: Path, offset: Offset | None = None) -> Dataset:
@@ -39,7 +42,7 @@ def leave_out_strays(folder: Path) -> tuple[str, ...]:
     dataset = read_whole(folder)
     names = stray_names(dataset)
     if names:
-        exclude(dataset, names)
+        leave_out(dataset, names)
     return names
 
 
@@ -84,8 +87,8 @@ def _has(folder: Path, name: str) -> bool:
 
 def read_dataset_of(job: JobFolder) -> Dataset:
     """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere."""
-    folder = job.read_spec().dataset
-    dataset = read_dataset(folder, offset_of_job(job))
+    spec = job.read_spec()
+    folder, dataset = spec.dataset, read_dataset(spec.dataset, spec.exclude, offset_of_job(job))
     if folder.resolve().is_relative_to(job.path.resolve()):
         dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
     return dataset

@@ -8,7 +8,7 @@ cy / height, two zeros, and the 3 x 4 matrix from the world to an OpenCV camera,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,14 @@ import numpy as np
 
 from ..cameras.camera import FLIP_YZ, Camera
 from ..errors import UserError
-from ..files import disk_error, write_text
+from ..files import disk_error, read_text, write_text
 from ..images.image_size import image_size
 from ..splats.transform import PLY_TO_BLENDER
-from .dataset import Dataset, View, held_out_names
-from .file_types import PHOTOS
+from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
+from .folder_index import FolderIndex, visible
+from .mask_search import find_masks
+from .name_spelling import readable
+from .start_points import points_beside
 
 COLUMNS = 19
 MEND = "Each line after the first holds a time, four intrinsics, two zeros and a 3 x 4 matrix."
@@ -55,37 +58,76 @@ def find_camera_file(folder: Path) -> Path | None:
     return found[0] if len(found) == 1 else None
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A line of a camera file: its numbers, or what is wrong with it."""
+
+    where: str
+    row: tuple[float, ...] = ()
+    error: UserError | None = None
+
+    @property
+    def time(self) -> int | None:
+        """Microseconds; None for a line that is no camera."""
+        return int(self.row[0]) if self.row else None
+
+
 def read_cameras(path: Path, size: tuple[int, int] = ANY_SIZE) -> Shots:
     """Read a camera file for images of `size` pixels. UserError names the first line that is wrong."""
-    lines = _lines(path)
-    url = lines[0].strip() if lines and len(lines[0].split()) != COLUMNS else ""
-    numbered = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip() and not (number == 1 and url)]
-    if not numbered:
-        raise UserError(f"{path} holds no cameras.", MEND)
-    rows = [_numbers(path, number, words) for number, words in numbered]
-    cameras = tuple(_camera(row, size, f"Line {number} of {path}") for (number, _), row in zip(numbered, rows, strict=True))
+    url, lines = _read_lines(path)
+    rows = [_sound_row(line) for line in lines]
+    cameras = tuple(_camera(row, size, line.where) for row, line in zip(rows, lines, strict=True))
     return Shots(url, tuple(int(row[0]) for row in rows), cameras)
 
 
 def read_real_estate(path: Path) -> Dataset:
-    """Read a camera file and its frames: images named by their time, in a folder of the file's name, in images/ or beside it.
+    """Read a camera file and its frames: images named by their time, in a folder of the file's name, in images/ or beside it, else in
+    whatever folder below holds most of them.
 
-    Where no name is a time and there are as many images as cameras, they follow each other in the order of their names. UserError
-    when no image is there.
+    Where no name is a time and there are as many images as cameras, they follow each other in the order of their names. Lines that are no
+    camera are left out and named. UserError when no image is there, or no line is a camera.
     """
-    times = read_cameras(path).times
-    folder, images = _images(path, times)
+    _, lines = _read_lines(path)
+    _cameras(lines, ANY_SIZE)  # tells lines of which none is a camera
+    folder, images = _images(path, [line.time for line in lines])
     if not images:
-        raise UserError(f"None of the {len(times)} frames of {path} is there.",
-                        f"Put images that are named by their time, such as {times[0]}.png, into {path.with_suffix('')}.")
-    size = image_size(next(iter(images.values())))
+        first = next(line.time for line in lines if line.row)
+        raise UserError(f"None of the {len(lines)} frames of {path} is there. {FolderIndex(path.parent).contents()}.",
+                        f"Put images that are named by their time, such as {first}.png, into {path.with_suffix('')}.")
+    size = next(filter(None, map(image_size, images.values())), None)
     if size is None:
         raise UserError(f"The size of {next(iter(images.values()))} is not known.", "Convert the images to PNG or JPEG.")
-    shots = read_cameras(path, size)
-    held_out = held_out_names([image.name for image in images.values()])
-    views = tuple(View(images[time].name, images[time], camera, images[time].name in held_out)
-                  for time, camera in zip(shots.times, shots.cameras, strict=True) if time in images)
-    return Dataset(folder, views, missing=tuple(str(time) for time in times if time not in images))
+    sound, errors = _cameras(lines, size)
+    cameras = {index: camera for index, camera in sound.items() if index in images}
+    left_out = [LeftOut(images[index].name if index in images else lines[index].where, error.message) for index, error in errors.items()]
+    ending = next((image.suffix for image in images.values()), "")
+    held_out = held_out_names([images[index].name if index in images else f"{line.time or line.where}{ending}"
+                               for index, line in enumerate(lines)])
+    masks = find_masks(path.parent, [images[index] for index in cameras])
+    views = tuple(View(images[index].name, images[index], camera, images[index].name in held_out, mask=masks.paths.get(images[index]))
+                  for index, camera in cameras.items())
+    missing = tuple(str(line.time) for index, line in enumerate(lines) if line.row and index not in images)
+    return Dataset(folder, views, _points(folder, path.parent), missing=missing, left_out=(*left_out, *masks.notes))
+
+
+def _points(*folders: Path) -> PointCloud | None:
+    """Start points of a PLY beside the cameras, in their frame, turned into Blender's world."""
+    points = points_beside(list(dict.fromkeys(folders)))
+    return points and PointCloud((points.positions @ PLY_TO_BLENDER[:3, :3].T).astype(np.float32), points.colors)
+
+
+def _cameras(lines: Sequence[_Line], size: tuple[int, int]) -> tuple[dict[int, Camera], dict[int, UserError]]:
+    """Cameras by the place of their line, and what is wrong with the other lines; UserError when none is left."""
+    cameras: dict[int, Camera] = {}
+    errors: dict[int, UserError] = {}
+    for index, line in enumerate(lines):
+        try:
+            cameras[index] = _camera(_sound_row(line), size, line.where)
+        except UserError as error:
+            errors[index] = error
+    if not cameras:
+        raise errors[0]
+    return cameras, errors
 
 
 def write_real_estate(path: Path, shots: Shots) -> None:
@@ -103,23 +145,37 @@ def _line(time: int, camera: Camera) -> str:
     return " ".join([str(time), *(repr(float(value)) for value in (*intrinsics, *matrix.ravel()))])
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> tuple[str, list[_Line]]:
+    """The video's address, and the lines after it; UserError when there are none."""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        texts = read_text(path).splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{path} is no text file.", MEND) from None
     except OSError as error:
         raise disk_error(path, error) from error
+    url = texts[0].strip() if texts and len(texts[0].split()) != COLUMNS else ""
+    lines = [_line_of(path, number, text.split()) for number, text in enumerate(texts, 1) if text.strip() and not (number == 1 and url)]
+    if not lines:
+        raise UserError(f"{path} holds no cameras.", MEND)
+    return readable(url), lines
 
 
-def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
+def _line_of(path: Path, number: int, words: list[str]) -> _Line:
+    where = f"Line {number} of {path}"
     try:
-        row = [float(word) for word in words]
+        row = tuple(float(word) for word in words)
+        if len(row) == COLUMNS and np.isfinite(row).all():
+            return _Line(where, row)
     except ValueError:
-        row = []
-    if len(row) != COLUMNS or not np.isfinite(row).all():
-        raise UserError(f"Line {number} of {path} is no camera: it does not hold {COLUMNS} numbers.", MEND)
-    return row
+        pass
+    shown = readable(" ".join(words))[:200]
+    return _Line(where, error=UserError(f"{where} is no camera: it does not hold {COLUMNS} numbers: {shown}.", MEND))
+
+
+def _sound_row(line: _Line) -> tuple[float, ...]:
+    if line.error:
+        raise line.error
+    return line.row
 
 
 def _camera(row: Sequence[float], size: tuple[int, int], where: str) -> Camera:
@@ -134,17 +190,27 @@ def _camera(row: Sequence[float], size: tuple[int, int], where: str) -> Camera:
     return Camera(*size, fl_x, fl_y, cx, cy, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ)
 
 
-def _images(path: Path, times: tuple[int, ...]) -> tuple[Path, dict[int, Path]]:
-    """The folder of the images, and by time where they are."""
-    found: dict[Path, dict[int, Path]] = {}
-    for folder in (path.with_suffix(""), path.parent / "images", path.parent):
-        files = sorted(file for file in folder.glob("*") if file.suffix.lower() in PHOTOS)
-        found[folder] = _by_time(files, times) or (dict(zip(times, files, strict=True)) if len(files) == len(times) else {})
-    best = max(found, key=lambda folder: len(found[folder]))
-    return best, found[best]
+def _images(path: Path, times: Sequence[int | None]) -> tuple[Path, dict[int, Path]]:
+    """The folder of the images, and where they are, by the places of their lines."""
+    usual = [path.with_suffix(""), path.parent / "images", path.parent]
+    best, found = _fullest({folder: [file for file in sorted(folder.glob("*")) if visible([file.name])] for folder in usual}, times)
+    if found:
+        return best, found
+    below: dict[Path, list[Path]] = {}
+    for photo in FolderIndex(path.parent).photos:
+        below.setdefault((path.parent / photo).parent, []).append(path.parent / photo)
+    return _fullest(below, times)
 
 
-def _by_time(files: Sequence[Path], times: tuple[int, ...]) -> dict[int, Path]:
+def _fullest(folders: Mapping[Path, Sequence[Path]], times: Sequence[int | None]) -> tuple[Path, dict[int, Path]]:
+    """The folder that holds most of the images, and these."""
+    found = {folder: _by_time(files, times) or (dict(enumerate(files)) if len(files) == len(times) else {})
+             for folder, files in folders.items()}
+    best = max(found, key=lambda folder: len(found[folder]), default=Path())
+    return best, found.get(best, {})
+
+
+def _by_time(files: Sequence[Path], times: Sequence[int | None]) -> dict[int, Path]:
     """Images whose name ends with a time."""
     named = {int(match[1]): file for file in files if (match := re.search(r"(\d+)$", file.stem))}
-    return {time: named[time] for time in times if time in named}
+    return {index: named[time] for index, time in enumerate(times) if time is not None and time in named}

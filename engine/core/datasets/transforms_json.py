@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,22 @@ from typing import Any
 import numpy as np
 
 from ..cameras.camera import Camera
-from ..cameras.lenses import Lens, opencv_lens, trimmed
+from ..cameras.lenses import Coefficients, Lens, Pinhole, opencv_lens, trimmed
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..images.image_size import image_size
+from ..images.orientation import LYING, orientation
+from ..text import named
 from .capture_journal import append_frame, forget_journal, with_journal
-from .dataset import Dataset, PointCloud, View, held_out_names
+from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
+from .folder_index import FolderIndex
+from .map_search import MapKind, find_maps
+from .model_points import points_of_model
+from .name_spelling import plain_name, readable
+from .photo_search import FoundPhotos, find_photos, is_there
+from .points_ply import read_points, write_points
 from .recentring import restored
+from .start_points import points_beside
 
 FILE = "transforms.json"
 POINTS = "points3d.ply"
@@ -36,6 +46,7 @@ MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
+MAP_KEYS: dict[MapKind, str] = {"mask": "mask_path", "depth": "depth_file_path", "normals": "normal_file_path"}
 MEND = "Fix transforms.json, or make the dataset again."
 
 
@@ -45,8 +56,6 @@ def write_transforms(dataset: Dataset) -> Path:
     nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test. The offset of survey
     coordinates is given back.
     """
-    from .points_ply import write_points
-
     dataset = restored(dataset)
     rational = any(any(view.camera.distortion[5:]) for view in dataset.views)
     values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": {"complete": dataset.complete}}
@@ -93,112 +102,167 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def read_transforms(path: Path) -> Dataset:
-    """Read a folder with transforms.json, or the file itself. UserError names the frames and what is wrong with them.
+    """Read a folder with transforms.json, or the file itself.
 
-    Frames whose image is not there are left out and named in Dataset.missing; UserError when none is there.
-    Intrinsics may be global or each frame's own, a camera_angle_x, or follow from the image's size. A view is held out when
-    val_filenames or test_filenames name it and train_filenames do not; without any list every eighth is.
+    Frames whose image is not there are left out and named in Dataset.missing, those whose pose or lens cannot be used in
+    Dataset.left_out with file, frame and value; UserError when none is left. Intrinsics may be global or each frame's own, a
+    camera_angle_x, or follow from the image's size. A view is held out when val_filenames or test_filenames name it and train_filenames do
+    not; without any list every eighth of all frames is.
     """
     file = path / FILE if path.is_dir() else path
-    values = with_journal(read_json(file, "dataset", MEND), file.parent)
-    _refuse_other_lenses(values, file)
-    raw = _raw_frames(values, file)
-    missing = tuple(frame.path for frame in raw if not frame.image.is_file())
-    if len(missing) == len(raw):
-        _refuse(list(missing), len(raw), "named in transforms.json but not there",
-                f"Copy the missing images into {file.parent}, or remove their frames.")
-    raw = [frame for frame in raw if frame.image.is_file()]
-    _refuse_unsound(raw)
-    held_out = _held_out(values, [frame.path for frame in raw])
+    return read_values(with_journal(read_json(file, "dataset", MEND, foreign=True), file.parent), file)
+
+
+def read_values(values: dict[str, Any], file: Path) -> Dataset:
+    """Read what a file of this format holds, as read_transforms does."""
+    frames = _frames(values, file)
+    paths = [_path_of(frame, index) for index, frame in enumerate(frames)]
+    named_paths = [path for path, frame in zip(paths, frames, strict=True) if _has_path(frame)]
+    index = FolderIndex(file.parent)
+    found = find_photos(index, named_paths)
+    if named_paths and not found.paths:
+        raise _no_image(found, file)
+    raw, unsound = _usable(values, frames, paths, file, found.paths)
+    held_out = _held_out(values, list(dict.fromkeys(paths)))
+    maps = find_maps(index, {frame.path: frame.image for frame in raw}, {frame.path: frame.named_maps for frame in raw})
     names = _names([frame.image for frame in raw])
-    views = tuple(frame.view(name, frame.path in held_out) for name, frame in zip(names, raw, strict=True))
-    return Dataset(file.parent, views, _points(values, file.parent), _complete(values), missing)
+    views = tuple(frame.view(name, frame.path in held_out, maps.of(frame.path)) for name, frame in zip(names, raw, strict=True))
+    points, notes = _points(values, file.parent, views)
+    return Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes))
 
 
 def read_cameras(file: Path) -> list[tuple[str, Camera]]:
-    """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms."""
-    values = with_journal(read_json(file, "dataset", MEND), file.parent)
-    _refuse_other_lenses(values, file)
-    raw = _raw_frames(values, file)
-    _refuse_unsound(raw)
-    return [(Path(frame.path).stem, frame.view(frame.path, False).camera) for frame in raw]
+    """Name and camera of every frame, in the order of the file, whether the images are there or not. UserError as in read_transforms, and
+    for a frame without a camera: the others would not be the same shot."""
+    values = with_journal(read_json(file, "dataset", MEND, foreign=True), file.parent)
+    frames = _frames(values, file)
+    paths = [_path_of(frame, index) for index, frame in enumerate(frames)]
+    raw = [_RawFrame.read(values, frame, index, file, file.parent / paths[index]) for index, frame in enumerate(frames)]
+    return [(Path(frame.path).stem, frame.view(frame.path, False, {}).camera) for frame in raw]
 
 
-def _refuse_other_lenses(values: dict[str, Any], file: Path) -> None:
-    """UserError for lenses that OpenCV's pinhole model does not describe."""
-    frames = values.get("frames")
-    parts = [values, *(frame for frame in (frames if isinstance(frames, list) else []) if isinstance(frame, dict))]
-    for part in parts:
-        model = _model({**values, **part})
-        if model not in MODELS:
-            raise UserError(f"{file} has images of the lens model {model}, which is not supported.", "Undistort the images first.",
-                            "transforms.lens", path=file, model=model)
-        if model == ORTHOGRAPHIC and any(part.get(name) for name in DISTORTION):
-            raise UserError(f"{file} has orthographic images with lens distortion.", "Undistort the images first.",
-                            "transforms.orthographic_distortion", path=file)
-        if model not in ("FULL_OPENCV", FISHEYE) and any(part.get(name) for name in RATIONAL):
-            raise UserError(f"{file} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
-                            'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.',
-                            "transforms.distortion", path=file)
-
-
-def _model(merged: dict[str, Any]) -> Any:
-    """The lens model of a frame; instant-ngp's files say is_fisheye instead."""
-    return FISHEYE if merged.get("is_fisheye") else merged.get("camera_model", "OPENCV")
-
-
-def _refuse_unsound(raw: list[_RawFrame]) -> None:
-    """UserError for frames that no camera can be made of."""
-    _refuse([frame.path for frame in raw if not frame.pose_is_sound()], len(raw), "without a valid pose (a rotation and a position)",
-            "Remove these frames, or make the poses again.")
-    _refuse([frame.path for frame in raw if not frame.lens_is_sound()], len(raw), "with impossible intrinsics",
-            "Give w, h, fl_x and fl_y as positive numbers.")
-
-
-def _raw_frames(values: dict[str, Any], file: Path) -> list[_RawFrame]:
+def _frames(values: dict[str, Any], file: Path) -> list[Any]:
+    """The entries of the list of frames; UserError when there is none."""
     frames = values.get("frames")
     if not isinstance(frames, list):
         raise UserError(f"{file} has no list of frames.", MEND, "transforms.no_frames", path=file)
     if not frames:
         why = "the capture was interrupted before its first image" if not _complete(values) else "its list of frames is empty"
         raise UserError(f"{file} names no images: {why}.", "Capture the dataset again.", "transforms.no_images", path=file, problem=why)
-    return [_RawFrame.read(values, frame, index, file) for index, frame in enumerate(frames)]
+    return frames
+
+
+def _has_path(frame: Any) -> bool:
+    return isinstance(frame, dict) and isinstance(frame.get("file_path"), str) and bool(frame["file_path"])
+
+
+def _path_of(frame: Any, index: int) -> str:
+    """The image's path as in the file, without ./; for a frame that has none what it is called in sentences."""
+    return plain_name(frame["file_path"]) if _has_path(frame) else f"frame {index + 1}"
+
+
+def _no_image(found: FoundPhotos, file: Path) -> UserError:
+    names = [readable(name) for name in found.names]
+    return UserError(f"{len(names)} of {len(names)} images are named in {file.name} but not there: {named(names)}. {found.looked_for}. "
+                     f"{found.lies_there}.", f"Copy the missing images into {file.parent}, or remove their frames.",
+                     "transforms.images_missing", count=len(names), path=file, looked_for=found.looked_for, found=found.lies_there)
+
+
+def _usable(values: dict[str, Any], frames: list[Any], paths: list[str], file: Path,
+            images: Mapping[str, Path]) -> tuple[list[_RawFrame], list[LeftOut]]:
+    """The frames whose image is there and of which a camera can be made, and what is wrong with others; UserError when none is left."""
+    raw: dict[str, _RawFrame] = {}
+    errors: list[tuple[str, UserError]] = []
+    for index, (frame, path) in enumerate(zip(frames, paths, strict=True)):
+        if _has_path(frame) and path not in images:
+            continue
+        try:
+            if path in raw:
+                raise UserError(f"Frame {index + 1} of {file.name} is an image that an earlier frame has; the first one is used.", MEND)
+            raw[path] = _RawFrame.read(values, frame, index, file, images.get(path, file))
+        except UserError as error:
+            errors.append((readable(path), error))
+    if not raw:
+        raise errors[0][1]
+    return list(raw.values()), [LeftOut(name, error.message) for name, error in errors]
+
+
+def _refuse_other_lens(merged: dict[str, Any], where: str) -> None:
+    """UserError for a lens that OpenCV's pinhole model does not describe."""
+    model = _model(merged)
+    if model not in MODELS:
+        raise UserError(f"{where} has an image of the lens model {model}, which is not supported.", "Undistort the images first.",
+                        "transforms.lens", where=where, model=model)
+    if model == ORTHOGRAPHIC and any(merged.get(name) for name in DISTORTION):
+        raise UserError(f"{where} has orthographic images with lens distortion.", "Undistort the images first.",
+                        "transforms.orthographic_distortion", where=where)
+    if model not in ("FULL_OPENCV", FISHEYE) and any(merged.get(name) for name in RATIONAL):
+        raise UserError(f"{where} gives distortion beyond k3, which only the lens model FULL_OPENCV has.",
+                        'Undistort the images first, or set "camera_model" if the numbers are OpenCV\'s.',
+                        "transforms.distortion", where=where)
+
+
+def _model(merged: dict[str, Any]) -> Any:
+    """The lens model of a frame; instant-ngp's files say is_fisheye instead."""
+    model = merged.get("camera_model", "OPENCV")
+    return FISHEYE if merged.get("is_fisheye") else model.upper() if isinstance(model, str) else model
 
 
 @dataclass(frozen=True)
 class _RawFrame:
-    """One frame before it is known to be sound."""
+    """One frame of which a camera can be made."""
 
     path: str  # as in the file, without ./
     image: Path
-    depth: Path | None
-    mask: Path | None
-    normals: Path | None
-    numbers: dict[str, float]  # LENS; NaN where the file says nothing
+    named_maps: dict[MapKind, str]
+    numbers: dict[str, float]  # LENS
     distortion: tuple[float, ...]
     orthographic: bool
     fisheye: bool
-    pose: np.ndarray  # [4, 4] when it is sound
+    pose: np.ndarray  # [4, 4]
 
     @staticmethod
-    def read(values: dict[str, Any], frame: Any, index: int, file: Path) -> _RawFrame:
+    def read(values: dict[str, Any], frame: Any, index: int, file: Path, image: Path) -> _RawFrame:
+        """UserError with file, frame and value for what no camera can be made of."""
+        where = f"Frame {index + 1} of {file.name}"
         try:
-            path = _plain(frame["file_path"])
+            path = plain_name(frame["file_path"])
             merged = {**values, **frame}
             numbers = {key: float(merged.get(key, math.nan)) for key in LENS}
             angles = {key: float(merged.get(key) or 0.0) for key in ("camera_angle_x", "camera_angle_y")}
             fisheye = _model(merged) == FISHEYE
             distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if fisheye else DISTORTION))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise UserError(f"Frame {index + 1} of {file} lacks its file_path, or holds text where numbers belong.", MEND,
-                            "transforms.frame", frame=index + 1, path=file) from None
-        image = _existing(file.parent, path)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{where} lacks its file_path, or holds text where numbers belong: {error}.", MEND,
+                            "transforms.frame", frame=index + 1, path=file, problem=error) from None
+        _refuse_other_lens(merged, where)
+        strange = [f"{key} {numbers[key]:g}" for key in LENS if key in merged and not math.isfinite(numbers[key])]
+        if strange:
+            raise _impossible_lens(where, path, ", ".join(strange))
         _complete_lens(numbers, angles, image)
-        distortion = trimmed(distortion)
-        depth, mask, normals = (_optional(file.parent, frame.get(key)) for key in ("depth_file_path", "mask_path", "normal_file_path"))
-        parallel = merged.get("camera_model") == ORTHOGRAPHIC
-        pose = _matrix(frame.get("transform_matrix"))
-        return _RawFrame(path, image, depth, mask, normals, numbers, distortion, parallel, fisheye, pose)
+        maps: dict[MapKind, str] = {kind: name for kind, key in MAP_KEYS.items() if isinstance(name := frame.get(key), str) and name}
+        raw = _RawFrame(path, image, maps, numbers, trimmed(distortion), _model(merged) == ORTHOGRAPHIC, fisheye,
+                        _matrix(frame.get("transform_matrix")))
+        raw.refuse_unsound(where, frame.get("transform_matrix"))
+        return raw
+
+    def refuse_unsound(self, where: str, matrix: Any) -> None:
+        """UserError when no camera can be made of it; `matrix` is the pose as the file has it."""
+        if not self.pose_is_sound():
+            raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {_shown(matrix)}.",
+                            "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where)
+        if not self.lens_is_sound():
+            numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]
+            raise _impossible_lens(where, self.path, ", ".join(numbers))
+        self.opencv()
+
+    def opencv(self) -> tuple[Pinhole, Coefficients]:
+        """Pinhole and distortion as OpenCV has them; UserError for a fisheye that OpenCV's model does not describe."""
+        n = self.numbers
+        pinhole = (n["fl_x"], n["fl_y"], n["cx"], n["cy"])
+        if not self.fisheye:
+            return pinhole, self.distortion
+        return opencv_lens(Lens(FISHEYE, round(n["w"]), round(n["h"]), (*pinhole, *(*self.distortion, *(0.0,) * 4)[:4])))
 
     def pose_is_sound(self) -> bool:
         """Whether the pose is a rotation, a place and perhaps a scale."""
@@ -215,16 +279,25 @@ class _RawFrame:
         return (all(math.isfinite(value) for value in (*self.numbers.values(), *self.distortion))
                 and min(self.numbers["w"], self.numbers["h"]) >= 1 and min(self.numbers["fl_x"], self.numbers["fl_y"]) > 0)
 
-    def view(self, name: str, held_out: bool) -> View:
-        """The view of a sound frame; a scale in the pose is dropped."""
+    def view(self, name: str, held_out: bool, maps: Mapping[MapKind, Path]) -> View:
+        """The view of the frame with the maps beside it; a scale in the pose is dropped."""
         n = self.numbers
         pose = self.pose.copy()
         pose[:3, :3] /= np.cbrt(np.linalg.det(pose[:3, :3]))
-        width, height, pinhole, distortion = round(n["w"]), round(n["h"]), (n["fl_x"], n["fl_y"], n["cx"], n["cy"]), self.distortion
-        if self.fisheye:
-            pinhole, distortion = opencv_lens(Lens(FISHEYE, width, height, (*pinhole, *(*distortion, *(0.0,) * 4)[:4])))
-        camera = Camera(width, height, *pinhole, pose, distortion, self.orthographic)
-        return View(name, self.image, camera, held_out, self.depth, self.mask, self.normals)
+        pinhole, distortion = self.opencv()
+        camera = Camera(round(n["w"]), round(n["h"]), *pinhole, pose, distortion, self.orthographic)
+        return View(name, self.image, camera, held_out, maps.get("depth"), maps.get("mask"), maps.get("normals"))
+
+
+def _shown(matrix: Any) -> str:
+    """A pose of the file, in short."""
+    numbers = _matrix(matrix)
+    return " ".join(f"{number:g}" for number in numbers.ravel()[:16]) if numbers.ndim == 2 else str(matrix)[:100]
+
+
+def _impossible_lens(where: str, path: str, numbers: str) -> UserError:
+    return UserError(f"{where} ({readable(path)}) has impossible intrinsics: {numbers}.", "Give w, h, fl_x and fl_y as positive numbers.",
+                     "transforms.intrinsics", image=readable(path), where=where)
 
 
 def _matrix(rows: Any) -> np.ndarray:
@@ -238,7 +311,7 @@ def _matrix(rows: Any) -> np.ndarray:
 def _complete_lens(numbers: dict[str, float], angles: dict[str, float], image: Path) -> None:
     """Fill in what a frame leaves out: size from the image, focal lengths from the angles, centre from the size."""
     if math.isnan(numbers["w"]) or math.isnan(numbers["h"]):
-        numbers["w"], numbers["h"] = image_size(image) or (math.nan, math.nan)
+        numbers["w"], numbers["h"] = _size_for(image, numbers["cx"], numbers["cy"])
     for key, side, angle in (("fl_x", "w", angles["camera_angle_x"]), ("fl_y", "h", angles["camera_angle_y"])):
         if math.isnan(numbers[key]) and 0 < angle < math.pi:
             numbers[key] = 0.5 * numbers[side] / math.tan(0.5 * angle)
@@ -247,33 +320,17 @@ def _complete_lens(numbers: dict[str, float], angles: dict[str, float], image: P
             numbers[key] = fallback
 
 
-def _plain(path: str) -> str:
-    """A path of the file in one spelling: forward slashes, no leading ./"""
-    return path.replace("\\", "/").removeprefix("./")
-
-
-def _existing(folder: Path, path: str) -> Path:
-    """The image, with the ending that its path leaves out."""
-    image = folder / path
-    if image.is_file():
-        return image
-    return next((found for ending in IMAGE_ENDINGS if (found := image.with_name(image.name + ending)).is_file()), image)
-
-
-def _optional(folder: Path, name: Any) -> Path | None:
-    return folder / _plain(name) if isinstance(name, str) and name else None
-
-
-def _refuse(names: list[str], total: int, what: str, hint: str) -> None:
-    """UserError that says how many images are wrong and names the first three; nothing when none is."""
-    if names:
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        raise UserError(f"{len(names)} of {total} images {'is' if len(names) == 1 else 'are'} {what}: {shown}.", hint)
+def _size_for(image: Path, cx: float, cy: float) -> tuple[float, float]:
+    """Width and height of an image, after its EXIF turn where the principal point is nearer to the middle then; NaN where unknown."""
+    width, height = image_size(image) or (math.nan, math.nan)
+    stored, turned = (math.hypot(cx - w / 2, cy - h / 2) for w, h in ((width, height), (height, width)))
+    return (height, width) if turned < stored and orientation(image) in LYING else (width, height)
 
 
 def _held_out(values: dict[str, Any], paths: list[str]) -> set[str]:
     """Held-out views by the lists of the file; without lists every eighth."""
-    lists = {name: {_plain(str(path)) for path in values[name]} for name in (*EVAL_LISTS, TRAIN_LIST) if isinstance(values.get(name), list)}
+    lists = {name: {plain_name(str(path)) for path in values[name]} for name in (*EVAL_LISTS, TRAIN_LIST)
+             if isinstance(values.get(name), list)}
     trained = lists.pop(TRAIN_LIST, None)
     if lists:
         return set().union(*lists.values()) - (trained or set())
@@ -286,17 +343,23 @@ def _names(images: list[Path]) -> list[str]:
     return [image.absolute().relative_to(shared).as_posix() for image in images]
 
 
-def _points(values: dict[str, Any], folder: Path) -> PointCloud | None:
-    """The start points; UserError when they are named and not there."""
-    from .points_ply import read_points
+def _points(values: dict[str, Any], folder: Path, views: Sequence[View]) -> tuple[PointCloud | None, list[LeftOut]]:
+    """The start points that the file names, or those that lie beside it: a PLY in its own frame, or a COLMAP model of the same images.
 
-    path = _optional(folder, values.get("ply_file_path"))
-    if path is None:
-        return None
-    if not path.is_file():
-        raise UserError(f"The start points {path.name}, named in transforms.json, are not there.",
-                        f"Copy the file into {folder}, or remove ply_file_path.", "transforms.points_missing", path=path.name)
-    return read_points(path, exact=True)
+    Files of our own name what they have.
+    """
+    name, notes = values.get("ply_file_path"), list[LeftOut]()
+    if isinstance(name, str) and name:
+        path = folder / plain_name(name)
+        if is_there(path):
+            return read_points(path, exact=True), notes
+        notes.append(LeftOut(path.name, f"The start points {path.name}, named in {FILE}, are not there", "points"))
+    elif "splatwright" in values:
+        return None, notes
+    points, problem = points_beside([folder]), ""
+    if points is None:
+        points, problem = points_of_model(folder, {view.name: view.camera for view in views})
+    return points, [*notes, *([LeftOut("sparse", problem, "points")] if problem else [])]
 
 
 def _complete(values: dict[str, Any]) -> bool:

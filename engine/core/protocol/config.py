@@ -105,6 +105,8 @@ class TrainConfig:
 
     smoke_test: bool = setting(True, "Smoke Test", "stop when the first hundred steps make nothing better")
     pause_on_failure: bool = setting(True, "Pause on Failure", "pause, with a checkpoint, when the training turns out to be unhealthy")
+    anyway: bool = setting(
+        False, "Train Anyway", "train on what is left where most of the dataset, or all but two of its views, cannot be used")
     eval_every: int = setting(500, "Measure Every", "steps between measurements on held-out views", 1, 1_000_000)
     preview_seconds: float = setting(2.0, "Preview Seconds", "seconds between previews for the viewport", 0.1, 3_600)
     checkpoint_seconds: float = setting(10.0, "Checkpoint Seconds", "seconds between checkpoints", 0.1, 3_600)
@@ -168,12 +170,16 @@ def describe(name: str) -> str:
     return about(TrainConfig, name).text
 
 
+LATER = ("anyway",)
+"""Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
+
 FORMER = {current: former for former, current in SETTINGS.items()}
 
 
 def config_to_json(config: TrainConfig) -> dict[str, Any]:
-    """Plain values for job.json, under the names that files keep."""
-    return {FORMER.get(name, name): value for name, value in asdict(config).items()}
+    """Plain values for job.json, under the names that files keep, without those of LATER that have their default."""
+    return {FORMER.get(name, name): value for name, value in asdict(config).items()
+            if name not in LATER or value != getattr(TrainConfig, name)}
 
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:

@@ -22,6 +22,8 @@ class JobSpec:
     dataset: Path
     config: TrainConfig
     name: str = ""
+    exclude: tuple[str, ...] = ()
+    """names of images that this training leaves out, * for any letters; others are in the dataset's excluded.txt"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class JobKind:
     """All that is particular to one kind of job.
 
     `source`, `settings` and `output` are names of fields of the spec, and the keys of job.json: the folder or file that the job reads,
-    what was chosen, and the folder that it makes (empty where it makes `results`, files of the job folder). `run` is `module:function`
+    what was chosen, and the folder that it makes (empty where it makes `results`, files of the job folder). `names` is a field of
+    names, which job.json has where there are some. `run` is `module:function`
     below the engine and is imported by the worker alone, because nothing here may import the rooms that do the work; the function
     takes the job folder, where events go, and what asks for control. `words` say what the job is.
     """
@@ -70,6 +73,7 @@ class JobKind:
     makes: Literal["splats", "photos"]
     results: tuple[str, ...] = ()
     output: str = ""
+    names: str = ""
     cards: Callable[[Any], int] = lambda spec: 1
     """how many graphics cards it asks for"""
 
@@ -81,7 +85,7 @@ class JobKind:
 
 KINDS: dict[str, JobKind] = {kind.name: kind for kind in (
     JobKind("train", "a training", JobSpec, "worker:run_training", "dataset", "config", config_to_json, config_from_json, "splats",
-            results=("result.ply", "report.json", "report.html"), cards=lambda spec: spec.config.gpus),
+            results=("result.ply", "report.json", "report.html"), names="exclude", cards=lambda spec: spec.config.gpus),
     JobKind("poses", "a search for the cameras of photos", PosesSpec, "sfm.job:run_poses", "photos", "options", asdict, options_from_json,
             "photos", output="dataset"),
     JobKind("frames", "frames from a video", FramesSpec, "sfm.frames_job:run_frames", "video", "options", asdict, frame_options_from_json,
@@ -119,7 +123,8 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
     """Plain values for job.json, without the protocol's number."""
     kind = kind_of(spec)
     paths = {name: str(getattr(spec, name)) for name in (kind.source, kind.output) if name}
-    return {"kind": kind.name, "name": spec.name, **paths, kind.settings: kind.settings_to_json(getattr(spec, kind.settings))}
+    names = {kind.names: list(getattr(spec, kind.names))} if kind.names and getattr(spec, kind.names) else {}
+    return {"kind": kind.name, "name": spec.name, **paths, **names, kind.settings: kind.settings_to_json(getattr(spec, kind.settings))}
 
 
 def spec_from_json(values: dict[str, Any]) -> Spec:
@@ -136,5 +141,9 @@ def spec_from_json(values: dict[str, Any]) -> Spec:
     settings = values[kind.settings]
     if not isinstance(settings, dict) or not all(isinstance(path, str) for path in paths.values()):
         raise ValueError
-    return kind.spec(**{field: Path(path) for field, path in paths.items()}, **{kind.settings: kind.settings_from_json(settings)},
+    names = values.get(kind.names, []) if kind.names else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError
+    listed = {kind.names: tuple(names)} if names else {}
+    return kind.spec(**{field: Path(path) for field, path in paths.items()}, **listed, **{kind.settings: kind.settings_from_json(settings)},
                      name=str(values.get("name", "")))

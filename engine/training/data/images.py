@@ -19,6 +19,7 @@ from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.images.decoding import decode
 from ...core.images.openimageio import openimageio
+from ...core.images.orientation import same_shape
 from ...core.images.png import SIGNATURE, Unfilter, decode_png
 
 T = TypeVar("T")
@@ -139,7 +140,7 @@ def fitted_camera(view: View, image: np.ndarray) -> Camera:
     camera = view.camera
     if (width, height) == (camera.width, camera.height):
         return camera
-    if abs(width * camera.height / camera.width - height) > 1 and abs(height * camera.width / camera.height - width) > 1:
+    if not same_shape(width, height, camera.width, camera.height):
         raise UserError(f"{view.image.name} is {width} x {height} pixels, its camera says {camera.width} x {camera.height}.",
                         "Use the images that the poses were made with, neither cropped nor turned.",
                         "images.size", path=view.image.name, width=width, height=height,

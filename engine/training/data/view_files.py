@@ -8,12 +8,16 @@ from functools import cached_property
 import numpy as np
 
 from ...core.datasets.dataset import View
+from ...core.images.orientation import as_seen
 from .images import read_image
 from .maps import read_depth, read_mask, read_normals
 
 
 class ViewFiles:
-    """Image and maps of a view, each read when it is first asked for and kept as long as this is. UserError names a bad file."""
+    """Image and maps of a view, each read when it is first asked for and kept as long as this is. UserError names a bad file.
+
+    What is stored lying and whose size fits the camera only after the image's EXIF turn is turned.
+    """
 
     def __init__(self, view: View):
         self.view = view
@@ -21,22 +25,25 @@ class ViewFiles:
     @cached_property
     def image(self) -> np.ndarray:
         """uint8 [H, W, 3 or 4]."""
-        return read_image(self.view.image)
+        return self._turned(read_image(self.view.image))
 
     @cached_property
     def mask(self) -> np.ndarray | None:
         """bool [h, w], which pixels are kept; None where the view has no mask."""
-        return read_mask(self.view.mask) if self.view.mask else None
+        return self._turned(read_mask(self.view.mask)) if self.view.mask else None
 
     @cached_property
     def depth(self) -> np.ndarray | None:
         """float32 [h, w] in metres, 0 where unknown; None where the view has no depth map."""
-        return read_depth(self.view.depth) if self.view.depth else None
+        return self._turned(read_depth(self.view.depth)) if self.view.depth else None
 
     @cached_property
     def normals(self) -> np.ndarray | None:
         """float32 [h, w, 3]; None where the view has no normals."""
-        return read_normals(self.view.normals) if self.view.normals else None
+        return self._turned(read_normals(self.view.normals)) if self.view.normals else None
+
+    def _turned(self, pixels: np.ndarray) -> np.ndarray:
+        return as_seen(pixels, self.view.camera.width, self.view.camera.height, self.view.image)
 
 
 Seen = Callable[[ViewFiles], None]

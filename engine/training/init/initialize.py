@@ -45,10 +45,14 @@ def initial_gaussians(dataset: Dataset, config: TrainConfig, targets: DepthTarge
 
 
 def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
-    """Whether depth maps are begun with: where the settings leave it open, every image trained on has one and no distorted lens."""
+    """Whether depth maps are begun with: where the settings leave it open, every image trained on has one, or
+    half where some are lost, and no distorted lens."""
     if config.start == "depth" and not any(view.depth for view in dataset.train_views):
         raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.")
-    usable = all(view.depth and not view.camera.distortion for view in dataset.train_views)
+    known = [view for view in dataset.train_views if view.depth]
+    lost = any(each.part == "depth" for each in dataset.left_out)
+    enough = 2 * len(known) >= len(dataset.train_views) if lost else len(known) == len(dataset.train_views)
+    usable = enough and not any(view.camera.distortion for view in dataset.train_views)
     return config.start == "depth" or (config.start == "auto" and usable)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +55,22 @@ def test_pictures_keep_their_pixels_and_cameras(dataset: Path) -> None:
         assert np.abs(got.astype(int) - expected).max() <= 4
 
 
-def test_a_damaged_picture_is_one_sentence(dataset: Path) -> None:
+def test_a_damaged_picture_is_left_out_and_named(dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
     empty_scene()
-    victim = next((dataset / "images").glob("0.*"))
+    victim, *others = sorted(path for path in (dataset / "images").rglob("*") if path.is_file())
     victim.write_bytes(victim.read_bytes()[:20])
+    bpy.context.scene.splatwright.train.dataset = str(dataset)
+    bpy.ops.splatwright.convert_images()
+    target = dataset.with_name(dataset.name + "_png")
+    assert len(module("engine.core.datasets.read").read_dataset(target).views) == len(others)
+    assert f"cannot be used: {victim.name}" in capfd.readouterr().out
+    shutil.rmtree(target)
+    for path in others:
+        path.write_bytes(path.read_bytes()[:20])
     bpy.context.scene.splatwright.train.dataset = str(dataset)
     with pytest.raises(RuntimeError, match=victim.name):
         bpy.ops.splatwright.convert_images()
-    assert not (dataset.with_name(dataset.name + "_png") / "transforms.json").exists()
+    assert not (target / "transforms.json").exists()
 
 
 def test_linear_light_becomes_display_values(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_photos_and_the_splats_of_their_training_lie_together(fresh_scene: bpy.t
     splats, _ = module("addon.splats.importing").import_splats(written(tmp_path / "a.ply", tuple(np.add(dataset.offset, (0, 0, 7.0)))))
     photos.adopt(root, splats)
     assert np.allclose(np.array(splats.location), (0, 0, 7))
-    again = photos.import_photos(read.read_dataset(folder, tuple(np.add(dataset.offset, (10.0, 0, 0)))), folder)
+    again = photos.import_photos(read.read_dataset(folder, offset=tuple(np.add(dataset.offset, (10.0, 0, 0)))), folder)
     bpy.context.view_layer.update()
     moved = photos.photo_cameras(again.children)[0].matrix_world.translation
     assert again == root and np.allclose(np.array(moved, float) + survey.scene_origin(bpy.context.scene), whole, atol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_frames_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text, words", [
     ("", "is no dataset"), ("https://example.org\n", "is no dataset"), (f"url\n{ROW} 7\n", "is no dataset"),
-    (f"url\n{ROW}\n{ROW} 7\n", "Line 3 of"), (f"{ROW}\n{ROW[:-1]}two\n", "Line 2 of"), (f"{ROW[:-1]}nan\n", "Line 1 of"),
+    (f"{ROW[:-1]}nan\n", "Line 1 of"),
     (f"url\n{ROW.replace('0.474812461', '0')}\n", "impossible intrinsics"),
     (f"url\n{ROW.replace('1 0 0 0.5', '3 0 0 0.5')}\n", "no rotation"),
     (f"url\n{ROW.replace('1 0 0 0.5', '-1 0 0 0.5')}\n", "no rotation"), (f"url\n{ROW}\n", "None of the 1 frames"),
@@ -105,6 +106,21 @@ def test_bad_camera_files(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
         read_dataset(path)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda line: f"{line} 7", "it does not hold 19 numbers"), (lambda line: line.replace(" 0.875 ", " nan ", 1), "it does not hold 19"),
+    (lambda line: line.replace(" 0.875 ", " 0 ", 1), "impossible intrinsics"),
+], ids=["columns", "nan", "lens"])
+def test_a_bad_line_costs_that_line(tmp_path: Path, change: Callable[[str], str], words: str) -> None:
+    path = clip(tmp_path, [f"clip/{time}.png" for time in (0, 33367, 66733, 100100, 133467)])
+    before = read_dataset(path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], change(lines[3]), *lines[4:]]))
+    dataset = read_dataset(path)
+    [left] = dataset.left_out
+    assert left.reason.startswith("Line 4 of") and words in left.reason and len(dataset.views) == 4 and not dataset.missing
+    assert {view.name for view in dataset.eval_views} == {view.name for view in before.eval_views} != {"66733.png"}
 
 
 def test_what_the_format_cannot_hold(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from engine.core.errors import UserError
 from engine.core.protocol.config import PRESETS, PresetName, TrainConfig, config_from_json, config_to_json, describe, limits
+from engine.core.protocol.spec import JobSpec, spec_to_json
 
-CHOICES = {"backend", "background", "strategy", "mask_meaning", "antialiased", "start", "smoke_test", "pause_on_failure"}
+CHOICES = {"backend", "background", "strategy", "mask_meaning", "antialiased", "start", "smoke_test", "pause_on_failure", "anyway"}
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
@@ -41,3 +43,9 @@ def test_values_of_another_kind_are_one_sentence(name: str, value: object) -> No
     with pytest.raises(UserError, match=name) as caught:
         TrainConfig(**{name: value}).validate()  # type: ignore[arg-type]
     assert caught.value.hint
+
+
+def test_settings_of_later_versions_are_written_where_they_are_chosen() -> None:
+    assert "anyway" not in config_to_json(TrainConfig()) and config_to_json(TrainConfig(anyway=True))["anyway"] is True
+    assert config_from_json(config_to_json(TrainConfig(anyway=True))).anyway
+    assert "exclude" not in spec_to_json(JobSpec(Path("a"), TrainConfig()))

@@ -29,7 +29,8 @@ from engine.core.protocol.spec import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES: tuple[Spec, ...] = (JobSpec(Path("/a"), TrainConfig(gpus=3), "n"), PosesSpec(Path("/a"), name="n", dataset=Path("/elsewhere")),
+EXAMPLES: tuple[Spec, ...] = (JobSpec(Path("/a"), TrainConfig(gpus=3), "n", ("a.jpg",)),
+                              PosesSpec(Path("/a"), name="n", dataset=Path("/elsewhere")),
                               FramesSpec(Path("/a"), name="n", photos=Path("/elsewhere")))
 
 
@@ -41,7 +42,7 @@ def test_every_spec_has_a_row() -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_a_row_is_sound(kind: JobKind) -> None:
     names = {field.name for field in dataclasses.fields(kind.spec)}
-    assert {kind.source, kind.settings, "name"} | {kind.output} - {""} == names, "all that a spec holds is written"
+    assert {kind.source, kind.settings, "name"} | {kind.output, kind.names} - {""} == names, "all that a spec holds is written"
     assert bool(kind.output) != bool(kind.results) and kind.words
     module, _, function = kind.run.partition(":")
     body = ast.parse((ROOT / "engine" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from engine.training.cpu.model import CpuModel
 from engine.training.data.targets import load_targets
 from engine.training.health import checks, monitor
 from engine.training.health.monitor import Health
+from engine.training.health.trends import Refinement, runaway_growth
 from engine.training.init.initialize import initial_gaussians
 from engine.training.schedule import settings_at
 from engine.training.trainer import train
@@ -145,6 +147,19 @@ def test_no_densification(job: JobFolder, dataset: Path, changes: dict[str, obje
 def test_runaway_densification(job: JobFolder, dataset: Path, changes: dict[str, object]) -> None:
     finding = found(watched(ask(job, dataset, max_gaussians=50_000, **changes), until="runaway"), "runaway")
     assert finding.measure is not None and finding.measure > 4 and next(name for name in changes if name != "strategy") in finding.message
+
+
+@pytest.mark.parametrize("counts, cap", [
+    ((600, 1188, 2272, 4175, 7712, 13129, 16897, 16977), 17024), ((2700, 5147, 9261, 14916, 24272, 26394), 26600),
+    ((400, 800, 1600, 3200, 6400), 50_000), ((600, 960, 1536, 2458, 3000, 3000), 3000),
+], ids=str)
+def test_few_start_points_become_many_in_a_healthy_training(counts: tuple[int, ...], cap: int) -> None:
+    """As measured at default settings, and while there is room below the cap."""
+    done = [Refinement(before, after, after - before) for before, after in pairwise(counts)]
+    config = dataclasses.replace(LONG, strategy="default", max_gaussians=cap)
+    assert all(runaway_growth(done[:number], config) is None for number in range(len(done) + 1))
+    doubled = [Refinement(count, 2 * count, count) for count in (cap // 10, cap // 5, 2 * cap // 5)]
+    assert runaway_growth(doubled, config)
 
 
 def test_renderings_darker_than_their_photos(job: JobFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
