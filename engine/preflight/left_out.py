@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..core.datasets.dataset import Dataset, LeftOut, Part, View
 from ..core.errors import UserError, values
@@ -25,15 +25,23 @@ LOST_MAPS: dict[Part, tuple[str, str]] = {
 }
 
 
-def maps_wanted(dataset: Dataset, config: TrainConfig) -> MapSelection:
-    """The maps beside the masks that a training reads."""
-    chosen = selected_maps(config)
-    return replace(chosen, depth=chosen.depth or (config.start != "points" and starts_from_depth(dataset, config)))
+@dataclass(frozen=True)
+class MapsWanted:
+    """The maps beside the masks that a training reads: of every view, and of those that it begins with."""
+
+    learned: MapSelection
+    starts_from_depth: bool
 
 
-def unusable_maps(files: ViewFiles, wanted: MapSelection) -> list[LeftOut]:
+def maps_wanted(dataset: Dataset, config: TrainConfig) -> MapsWanted:
+    """What a training with these settings reads."""
+    return MapsWanted(selected_maps(config), config.start != "points" and starts_from_depth(dataset, config))
+
+
+def unusable_maps(files: ViewFiles, wanted: MapsWanted) -> list[LeftOut]:
     """Depth and normal maps of a view that a training wants and that are damaged or do not fit."""
-    parts: list[tuple[Part, bool]] = [("depth", wanted.depth), ("normals", wanted.normals)]
+    depth = wanted.learned.depth or (wanted.starts_from_depth and not files.view.held_out)
+    parts: list[tuple[Part, bool]] = [("depth", depth), ("normals", wanted.learned.normals)]
     return [LeftOut(files.view.name, problem, part) for part, asked in parts if asked and (problem := _problem(files, part))]
 
 

@@ -196,6 +196,10 @@ def test_depth_behind_a_distorted_lens_is_refused(tmp_path: Path) -> None:
 def test_transforms_json_names_the_maps(tmp_path: Path) -> None:
     shown = view(tmp_path, mask=tmp_path / "masks" / "a.png", depth=tmp_path / "depth" / "a.npy", normals=tmp_path / "normals" / "a.npy")
     shown = replace(shown, camera=replace(shown.camera, camera_to_world=look_at(np.array([1.0, 2.0, 3.0]))))
+    for path in (shown.mask, shown.depth, shown.normals):
+        assert path
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     write_transforms(Dataset(tmp_path, (shown,)))
     found = read_transforms(tmp_path).views[0]
     assert (found.mask, found.depth, found.normals) == (shown.mask, shown.depth, shown.normals)
