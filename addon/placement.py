@@ -21,8 +21,8 @@ from .splats.instances import splat_instances
 from .splats.subsets import selected_points
 from .typed import current_context, point_cloud
 
-UP = 1e-3
-"""How far above the top a ray for the ground starts, as a share of the height."""
+UP = 1e-4
+"""How far above the top a ray for the ground starts, and below what it met it goes on, as a share of the splats' extent."""
 
 SOLID = 5.0
 """Logit of opacity that a point counts as."""
@@ -120,13 +120,20 @@ def families(targets: Sequence[bpy.types.Object], with_parent: bool) -> dict[bpy
 
 def move(mover: bpy.types.Object, matrix: np.ndarray) -> None:
     """Put an object through a motion [4, 4] of the scene. UserError, and nothing moved, when something holds it."""
-    before, wanted = mover.matrix_basis.copy(), Matrix(matrix.tolist()) @ mover.matrix_world
+    before, stood = mover.matrix_basis.copy(), mover.matrix_world.copy()
+    wanted = Matrix(matrix.tolist()) @ stood
     mover.matrix_world = wanted
     current_context().view_layer.update()
-    if not np.allclose(np.array(mover.matrix_world), np.array(wanted), rtol=0, atol=HELD * (1 + np.abs(np.array(wanted)).max())):
+    if not _alike(np.array(mover.matrix_world), np.array(wanted), np.array(stood)):
         mover.matrix_basis = before
         current_context().view_layer.update()
         raise UserError(f"{mover.name} is held by a constraint or a stretched parent.", "Remove that, or move the parent too.")
+
+
+def _alike(found: np.ndarray, wanted: np.ndarray, before: np.ndarray) -> bool:
+    """Whether a matrix [4, 4] is the wanted one but for rounding, which is as coarse as the numbers that went into it."""
+    axes, place = HELD * np.abs(wanted[:3, :3]).max(), HELD * max(np.abs(wanted[:3, 3]).max(), np.abs(before[:3, 3]).max())
+    return bool(np.abs(found - wanted)[:3, :3].max() <= axes and np.abs(found - wanted)[:3, 3].max() <= place)
 
 
 def selected_places(targets: Sequence[bpy.types.Object]) -> np.ndarray:
@@ -151,7 +158,8 @@ def _parents(item: bpy.types.Object) -> list[bpy.types.Object]:
 def _surface_below(means: np.ndarray, own: set[bpy.types.Object]) -> float:
     """Height of the highest mesh under the middle of the splats; z = 0 where there is none."""
     low, high = np.quantile(means, (0.01, 0.99), axis=0)
-    start = Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2] + UP * (high[2] - low[2] + 1.0)))
+    step = max(UP * float((high - low).max()), 4 * float(np.spacing(np.float32(np.abs([low, high]).max()))))
+    start = Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2] + step))
     depsgraph = current_context().evaluated_depsgraph_get()
     while True:
         hit, place, _, _, found, _ = current_context().scene.ray_cast(depsgraph, start, Vector((0, 0, -1)))
@@ -159,4 +167,4 @@ def _surface_below(means: np.ndarray, own: set[bpy.types.Object]) -> float:
             return 0.0
         if found.original not in own:
             return float(place.z)
-        start = place - Vector((0, 0, 1e-4))
+        start = place - Vector((0, 0, step))

@@ -26,5 +26,5 @@ while alive:
 if engine.state(job) is not JobState.FINISHED:
     sys.exit(f"The training did not finish: {engine.events(job)[0][-1]}")
 result = read_splats(engine.folder(job).result)
-write_splats(output, result.gaussians, "SUPERSPLAT", result.antialiased)
+write_splats(output, result.gaussians, "SUPERSPLAT", result.antialiased, offset=result.offset)
 print(f"{len(result.gaussians)} Gaussians in {output}; everything about the training lies in {engine.folder(job).path}")

@@ -12,7 +12,7 @@ gaussians = splats.gaussians
 print(f"{len(gaussians)} Gaussians of SH degree {gaussians.sh_degree}")
 print(f"from {gaussians.means.min(axis=0).round(2)} to {gaussians.means.max(axis=0).round(2)}")
 
-write_splats(output, gaussians, "SUPERSPLAT", splats.antialiased)  # the name chooses the format
+write_splats(output, gaussians, "SUPERSPLAT", splats.antialiased, offset=splats.offset)  # the name chooses the format
 for sentence in lost_in(format_of(output), gaussians):
     print(sentence)
 print(f"{source.stat().st_size} bytes have become {output.stat().st_size}")

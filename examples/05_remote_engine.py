@@ -31,6 +31,6 @@ while alive:  # a thread sends the images and keeps a copy of the job folder her
 if engine.state(job) is not JobState.FINISHED:
     sys.exit(f"The training did not finish: {engine.events(job)[0][-1]} {engine.note(job)}")
 result = read_splats(engine.folder(job).result)
-write_splats(output, result.gaussians, "SUPERSPLAT", result.antialiased)
+write_splats(output, result.gaussians, "SUPERSPLAT", result.antialiased, offset=result.offset)
 print(f"{len(result.gaussians)} Gaussians in {output}")
 engine.close()

@@ -38,7 +38,8 @@ def looking_in(points: np.ndarray, directions: np.ndarray, slope_x: float, slope
 def _fitting_distances(local: np.ndarray, slope_x: float, slope_y: float) -> np.ndarray:
     """[N] of `local` [N, P, 3]: the points as each camera sees them from the middle."""
     needed = local[..., 2] + np.maximum(np.abs(local[..., 0]) / slope_x, np.abs(local[..., 1]) / slope_y)
-    return np.maximum(needed.max(axis=1), 1e-3)
+    distances = needed.max(axis=1)
+    return np.where(distances > 0, distances, 1.0)  # one point alone has no size
 
 
 def _directions(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:

@@ -14,10 +14,12 @@ import bpy
 from ...engine.core.errors import UserError
 from ...engine.core.formats.ply import read_ply
 from ...engine.core.formats.splat_file import SplatFile
+from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
 from ..splats.splat_object import create_splat_object, update_splat_object
+from ..splats.survey import follow_offset, place_in_survey
 from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
 from .job_status import WatchedJob
 
@@ -103,9 +105,11 @@ def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     if found is None:
         found = create_splat_object(NAME, splats.gaussians, _collection(job.name), splats.antialiased)
         splat_settings(found).job = job.name
+        place_in_survey(found, splats.offset, spread_of(splats.gaussians.means).radius, _scene_of(job.name))
         _put_below_photos(found, job)
     else:
         update_splat_object(found, splats.gaussians, splats.antialiased)
+        follow_offset(found, splats.offset)
     job.has_object = True
     return found
 
@@ -120,9 +124,13 @@ def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
 
 
 def _collection(job: str) -> bpy.types.Collection:
-    """Where a new splat object goes: the job's scene, or the one that is open."""
-    scene = next(iter(scenes_of(job)), current_context().scene)
-    return scene.collection
+    """Where a new splat object goes."""
+    return _scene_of(job).collection
+
+
+def _scene_of(job: str) -> bpy.types.Scene:
+    """The job's scene, or the one that is open."""
+    return next(iter(scenes_of(job)), current_context().scene)
 
 
 def _same_file(one: str, other: Path | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,10 +16,13 @@ from mathutils import Matrix
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.cameras.camera_path import WORLD, read_model_frame, write_camera_path
 from ...engine.core.datasets.realestate10k import Shots, read_cameras, write_real_estate
+from ...engine.core.datasets.recentring import moved_pose
+from ...engine.core.splats.offset import NO_OFFSET
 from ..cameras import image_size
 from ..capture.camera_path import animate_camera, animated_cameras, frames_a_second
 from ..capture.shots import animated_camera
 from ..photos.posed_photos import roots
+from ..splats.survey import offset_of_item, scene_origin
 from ..typed import Context, layout_of
 from .menus import register_with_menus
 from .reporting import reports_user_errors
@@ -83,6 +88,8 @@ class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
         root = bpy.data.objects.get(self.frame_of) if self.frame_of else None
         if root is not None:
             cameras = [within(camera, root.matrix_world) for camera in cameras]
+        offset = scene_origin(scene) if root is None else offset_of_item(root) or NO_OFFSET
+        cameras = [shifted(camera, np.array(offset)) for camera in cameras]
         path = Path(bpy.path.abspath(self.filepath))
         model = Path(bpy.path.abspath(self.model)) if self.model else None
         export_camera_path(path, cameras, frames_a_second(scene) / self.frame_step, model)
@@ -104,11 +111,25 @@ class SPLATWRIGHT_OT_import_camera_path(bpy.types.Operator, ImportHelper):
     def execute(self, context: Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))  # pyright: ignore[reportAttributeAccessIssue]  # ImportHelper's own
         shots = read_cameras(path, image_size(context.scene.render))
+        shots = replace(shots, cameras=in_scene(shots.cameras, context.scene))
         context.scene.camera = made = animate_camera(context.scene, path.stem, shots)
         if context.mode == "OBJECT":
             select_alone(context, made)
         self.report({"INFO"}, f"A camera with {len(shots.cameras)} frames was made")
         return {"FINISHED"}
+
+
+def shifted(camera: Camera, by: np.ndarray) -> Camera:
+    """A camera somewhere else; the same one where it is nowhere else."""
+    return replace(camera, camera_to_world=moved_pose(camera.camera_to_world, by)) if by.any() else camera
+
+
+def in_scene(cameras: Sequence[Camera], scene: bpy.types.Scene) -> tuple[Camera, ...]:
+    """Cameras of a file in the scene: those in coordinates of its survey are moved by its origin, others are there already."""
+    origin = np.array(scene_origin(scene))
+    middle = np.median([camera.position for camera in cameras], axis=0)
+    surveyed = np.linalg.norm(middle - origin) < np.linalg.norm(middle)
+    return tuple(shifted(camera, -origin) if surveyed else camera for camera in cameras)
 
 
 def within(camera: Camera, frame: Matrix) -> Camera:

@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
 from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, axes_lost, format_named, format_of, lost_in
+from ...engine.core.splats.offset import NO_OFFSET, offset_file, offset_words
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
 from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
@@ -77,6 +78,9 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
             self.report({"WARNING"}, f"{world.dropped:,} splats without a valid position or size were left out")
         for sentence in (*lost_in(chosen, world.gaussians, world.extra_names), *axes_lost(chosen, self.axes)):
             self.report({"WARNING"}, sentence)
+        if world.offset != NO_OFFSET:
+            self.report({"WARNING"}, f"The scene's origin in the survey ({', '.join(offset_words(world.offset).split())}) was kept apart: "
+                        f"{offset_file(file).name} holds it in the file's axes")
         self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
 
 

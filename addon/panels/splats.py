@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bpy
 
+from ...engine.core.splats.offset import offset_words
 from ..operators.load import SPLATWRIGHT_OT_load_splats
 from ..properties import SplatSettings
 from ..splats import renders
 from ..splats.from_mesh import is_mesh_of_splats
 from ..splats.splat_object import is_splat_object
+from ..splats.survey import offset_of_item
 from ..typed import Context, classes_factory, current_context, cycles, layout_of, point_cloud, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from ..viewport import failure
@@ -47,6 +49,8 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     origin = splat_settings(active).job or bpy.path.basename(splat_settings(active).source)
     if origin:
         column.label(text=f"From {origin}", icon="BLANK1")
+    if (offset := offset_of_item(active)) is not None:
+        column.label(text=f"Survey: + {', '.join(offset_words(offset).split())}", icon="BLANK1")
     if splat_settings(active).source:
         _draw_link(layout, splat_settings(active))
     if splat_settings(active).axes_guessed:

@@ -15,9 +15,12 @@ import bpy
 import numpy as np
 
 from ...engine.core.datasets.dataset import Dataset, PointCloud, View
+from ...engine.core.datasets.recentring import recentred, restored
 from ...engine.core.errors import UserError
+from ...engine.core.splats.offset import NO_OFFSET
 from ..cameras import blender_from_camera
 from ..splats.attributes import Layer, new_points, read_layer, write_layers
+from ..splats.survey import offset_of_item, place_in_survey
 from ..typed import camera_data, current_context, point_cloud, splat_settings, untyped
 
 POINTS = "Points"
@@ -44,8 +47,11 @@ def import_photos(
     if root is None:
         parent = collection or current_context().scene.collection
         root = _new_root(source, parent, name or (source.stem if source.is_file() else source.name))
+        place_in_survey(root, dataset.offset, scene_size(views), current_context().scene)
     else:
         _empty(root)
+        dataset = recentred(restored(dataset), offset_of_item(root) or NO_OFFSET)
+        views = [view for view in dataset.views if not view.camera.orthographic]
     place, size = root.users_collection[0], scene_size(views)
     for view in views:
         _attach(_camera(view, size), root, place)
@@ -112,6 +118,8 @@ def adopt(root: bpy.types.Object, splats: bpy.types.Object) -> None:
     splats.parent = root
     splats.matrix_parent_inverse.identity()
     splats.matrix_basis.identity()
+    if (offset := offset_of_item(splats)) is not None:
+        splats.location = np.subtract(offset, offset_of_item(root) or NO_OFFSET).tolist()
 
 
 def scene_size(views: Sequence[View]) -> float:

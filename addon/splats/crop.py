@@ -81,7 +81,7 @@ def _box_around(targets: Sequence[bpy.types.Object]) -> bpy.types.Object:
     means = world_means(targets) @ turned[:3, :3].T + turned[:3, 3]
     low, high = np.quantile(means, MIDDLE, axis=0)
     half = ROOM * (high - low) / 2
-    half = np.maximum(half, max(THINNEST * half.max(), 1e-4))
+    half = np.maximum(half, THINNEST * half.max() or 1.0)
     box = bpy.data.objects.new("Crop Box", None)
     box.empty_display_type, box.empty_display_size = "CUBE", 1.0
     box[BOX] = True

@@ -14,11 +14,13 @@ from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import PLY, Format, write_splats
 from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
+from ...engine.core.splats.offset import NO_OFFSET, Offset
 from ...engine.core.splats.transform import transform_gaussians
 from ..typed import Context, current_context, splat_settings
 from .extras import join_extras
 from .instances import SplatInstance, objects_with_splats, splat_instances
 from .splat_object import is_splat_object
+from .survey import offset_of_export
 
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 """What some file system does not allow in a name."""
@@ -31,6 +33,7 @@ class WorldGaussians:
     gaussians: Gaussians
     dropped: int  # rows that could not be drawn, because of a NaN or an infinity
     extra: np.ndarray | None = None  # [N] with a field for each property of a PLY that splats do not have
+    offset: Offset = NO_OFFSET  # what the scene's coordinates lack of a survey's
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -51,7 +54,8 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     if not baked:
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
     extra = join_extras([(len(gaussians), _kept_extra(part, gaussians)) for gaussians, part in zip(kept, placed, strict=True)])
-    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)), extra)
+    offset = offset_of_export(targets, current_context().scene)
+    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)), extra, offset)
 
 
 def export_splats(
@@ -64,7 +68,8 @@ def export_splats(
     world = world_gaussians(targets)
     if not len(world.gaussians):
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
-    write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen, world.extra)
+    write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen, world.extra,
+                 world.offset)
     return world
 
 

@@ -11,17 +11,20 @@ import bpy
 
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
+from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.splats.axes import AxesOrAuto
 from ..typed import current_context, point_cloud, splat_settings
 from .attributes import read_layer
 from .extras import write_extras
 from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
+from .survey import follow_offset, place_in_survey
 
 
 def import_splats(
     path: Path, axes: AxesOrAuto = "AUTO", link: bool = False, linear_scales: bool = False,
 ) -> tuple[bpy.types.Object, SplatFile]:
-    """A new splat object of a splat file, at identity in the active collection; the inverse of export_splats.
+    """A new splat object of a splat file, at identity in the active collection; the inverse of export_splats. One of a survey lies where
+    it belongs beside others: survey.py.
 
     Properties of a PLY that splats do not have become attributes of the points. With `link` the splats stay in the file.
     """
@@ -40,6 +43,7 @@ def placing_steps(
     made = yield from creation_steps(path.stem, found.gaussians, current_context().collection, found.antialiased)
     settings = splat_settings(made)
     settings.source, settings.axes, settings.linked, settings.linear_scales = str(path), axes, bool(stamp), linear_scales
+    place_in_survey(made, found.offset, spread_of(found.gaussians.means).radius, current_context().scene)
     _remember_extras(made, found)
     if stamp:
         remember_state(made, stamp)
@@ -71,6 +75,7 @@ def checksum_of(points: bpy.types.PointCloud) -> str:
 def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:
     """Replace an object's splats by those of a file; its transform, name and materials stay. Pushes no undo step."""
     update_splat_object(target, found.gaussians, found.antialiased)
+    follow_offset(target, found.offset)
     _remember_extras(target, found)
 
 

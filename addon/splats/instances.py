@@ -15,7 +15,8 @@ from .extras import read_extras
 from .splat_object import gaussians_from_object, is_splat_object
 from .thinning import all_splats
 
-SMALLEST_VOLUME = 1e-18
+SMALLEST_VOLUME = 1e-36
+"""Of a matrix that is not flat: float32 holds its inverse."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NEAREST_DEPTH = 0.01
-"""Splats nearer than this are not drawn, as in training."""
+NEAREST_SHARE = 0.002
+"""Share of the usual depth before which the order does not matter."""
+
+SAMPLE = 1000
 
 SORTED_AT_ONCE = 100_000
 """Of more splats the first order is made in the thread too."""
@@ -112,9 +114,16 @@ def depth_order(depths: np.ndarray, perspective: bool) -> np.ndarray:
     """
     if not len(depths):
         return np.zeros(0, np.int64)
-    values = np.log(np.maximum(depths, np.float32(NEAREST_DEPTH))) if perspective else depths
+    values = np.log(np.maximum(depths, nearest_depth(depths))) if perspective else depths
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return np.arange(len(depths))
     keys = ((np.float32(high) - values) / np.float32(high - low) * LEVELS).astype(np.uint16)
     return np.argsort(keys, kind="stable")
+
+
+def nearest_depth(depths: np.ndarray) -> np.float32:
+    """The depth before which splats are not told apart, by a sample of those before the camera; what is drawn lies behind."""
+    sample = depths[:: max(1, len(depths) // SAMPLE)]
+    before = sample[sample > 0]
+    return np.float32(NEAREST_SHARE * np.median(before)) if len(before) else np.float32(1.0)

@@ -12,7 +12,7 @@ WIDTH = 8192
 """Of the textures that hold rows of numbers; every computer that runs Blender allows twice of it."""
 
 # As in the trainer's kernels: what training saw is what is drawn.
-DEFINES = {"WIDTH": str(WIDTH), "LOW_PASS": "0.3", "NEAREST_DEPTH": "0.01", "ALPHA_MIN": "(1.0 / 255.0)", "ALPHA_MAX": "0.999"}
+DEFINES = {"WIDTH": str(WIDTH), "LOW_PASS": "0.3", "ALPHA_MIN": "(1.0 / 255.0)", "ALPHA_MAX": "0.999"}
 
 SPLAT_VERTEX = """
 #define FETCH(rows, index) texelFetch(rows, ivec2((index) % WIDTH, (index) / WIDTH), 0)
@@ -61,7 +61,8 @@ void main()
   vec4 at = vec4(mean.xyz, 1.0);
   vec3 local = vec3(dot(to_x, at), dot(to_y, at), dot(to_z, at)); /* the camera looks along -z */
   float opacity = mean.w, depth = -local.z;
-  if (opacity < ALPHA_MIN || (perspective && depth < NEAREST_DEPTH)) return;
+  float clip_start = projection[3][2] / (projection[2][2] - 1.0);
+  if (opacity < ALPHA_MIN || (perspective && depth < clip_start)) return;
 
   /* EWA splatting (Zwicker et al. 2002): the Gaussian's three axes on the image plane, in pixels. */
   mat3 axes = transpose(mat3(to_x.xyz, to_y.xyz, to_z.xyz)) * rotation(quat);

@@ -144,7 +144,7 @@ class Trainings:
             raise UserError("The training's result is missing.", "Run the batch again to repeat the training.")
         if run.writes and (not output.exists() or output.stat().st_mtime < result.stat().st_mtime):
             splats = read_splats(result)
-            write_splats(output, splats.gaussians, antialiased=splats.antialiased)
+            write_splats(output, splats.gaussians, antialiased=splats.antialiased, offset=splats.offset)
         self._drop(run.task)
         run.task.state, run.task.eta = TaskState.DONE, None
 

@@ -18,7 +18,7 @@ from ..core.protocol.spec import JobSpec
 from ..remote.http import Address
 from ..remote.upload import check_remotely, pack, quiet
 from .chosen_engine import chosen_address
-from .terminal import counted, print_findings
+from .terminal import counted, print_findings, print_left_out
 
 
 def check(
@@ -26,6 +26,7 @@ def check(
     config: Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")] = TrainConfig(),  # noqa: B008 (a frozen default)
     sheet: Path | None = None,
     engine: str = "",
+    leave_out_strays: bool = False,
     exclude: tuple[str, ...] = (),
 ) -> int:
     """Check images, poses and start points of a dataset before training. Exit status 1 when training would be pointless.
@@ -35,8 +36,11 @@ def check(
         config: settings of the training that it is meant for
         sheet: PNG file for a contact sheet of all images with the findings marked
         engine: address of an engine on another computer, which checks in place of this one, and keeps the images for the training
+        leave_out_strays: leave out the few views whose cameras stand far away from all others, from now on: excluded.txt names them
         exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
+    if leave_out_strays:
+        print_left_out(dataset)
     address = chosen_address(engine)
     if address:
         return check_there(address, JobSpec(dataset, config.validate(), exclude=exclude), sheet)

@@ -12,6 +12,7 @@ from ..core.datasets.colmap_export import MODEL, check_exportable
 from ..core.datasets.colmap_export import export_colmap as write_model
 from ..core.datasets.read import read_dataset
 from ..core.datasets.realestate10k import Shots, write_real_estate
+from ..core.datasets.recentring import restored
 from ..core.errors import UserError
 from ..training.data.cuts import with_cut_images
 from .terminal import progress_bar
@@ -51,7 +52,7 @@ def export_cameras(dataset: Positional[Path], output: Positional[Path], fps: flo
         raise UserError(f"{output.name} is neither a .txt nor a .json.", "Name it .txt for RealEstate10K, .json for nerfstudio.")
     if not fps > 0:
         raise UserError(f"{fps} frames a second make no shot.", "Give --fps a number above zero.")
-    cameras = [view.camera for view in read_dataset(dataset).views]
+    cameras = [view.camera for view in restored(read_dataset(dataset)).views]
     if output.suffix.lower() == ".json":
         write_camera_path(output, cameras, fps, read_model_frame(model) if model else WORLD)
     else:

@@ -15,6 +15,7 @@ from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, write_splats
 from ..core.splats.axes import Axes
 from ..core.splats.from_depth import MOST, gaussians_from_depth
+from ..core.splats.offset import NO_OFFSET, Offset
 
 if TYPE_CHECKING:
     from ..core.splats.gaussians import Gaussians
@@ -51,26 +52,30 @@ def instant(
     chosen = format_of(output)
     if not (0 < near < far and most > 0 and (field_of_view is None or 0 < field_of_view < 180)):
         raise UserError("near, far, most or field of view cannot be.", "Give 0 < near < far, and a field of view below 180 degrees.")
-    gaussians = _of_dataset(image, most) if image.is_dir() else _of_picture(image, model, depth, meaning, (near, far), field_of_view, most)
+    gaussians, offset = _of_dataset(image, most) if image.is_dir() else (
+        _of_picture(image, model, depth, meaning, (near, far), field_of_view, most), NO_OFFSET)
     if not len(gaussians):
         raise UserError("No pixel has both colour and depth.", "Check that image and depth map belong together.")
     make_folder(output.parent)
-    write_splats(output, gaussians, axes, chosen=chosen)
+    write_splats(output, gaussians, axes, chosen=chosen, offset=offset)
     for note in lost_in(chosen, gaussians):
         print(note)
     print(f"{len(gaussians)} Gaussians written to {output}")
     return 0
 
 
-def _of_dataset(folder: Path, most: int) -> Gaussians:
+def _of_dataset(folder: Path, most: int) -> tuple[Gaussians, Offset]:
+    """The splats, and the offset of their coordinates."""
     from ..core.datasets.read import read_dataset
+    from ..core.datasets.spread import scene_scale, unit_of
     from ..training.init.depth_start import depth_gaussians
 
-    made = depth_gaussians(read_dataset(folder).views, most)
+    dataset = read_dataset(folder)
+    made = depth_gaussians(dataset.views, most, unit=unit_of(scene_scale(dataset)))
     if made is None:
         raise UserError(f"The images of {folder} have no depth maps.",
                         "Capture the dataset again with Depth, or name an image and a --model.")
-    return made
+    return made, dataset.offset
 
 
 def _of_picture(path: Path, model: Path | None, depth: Path | None, meaning: Literal["inverse", "metres"], span: tuple[float, float],

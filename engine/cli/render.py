@@ -45,6 +45,7 @@ def render(
         rate: frames a second of a video
         background: what lies behind the splats
     """
+    from ..evaluation.camera_paths import beside_splats
     from ..evaluation.pictures import write_film, write_pictures
     from ..evaluation.scene import opened, splats_of
 
@@ -53,7 +54,7 @@ def render(
         raise UserError("Frames, rate and resolution must be positive.", "Leave --frames out to render the cameras themselves.")
     cameras = _chosen(path, film or all_views, frames)
     with opened(splats_of(scene)) as shown:
-        cameras = cameras or _orbit(shown, frames or 240, resolution)
+        cameras = beside_splats(cameras, shown.gaussians, shown.offset) or _orbit(shown, frames or 240, resolution)
         pictures = _pictures(shown, cameras, resolution, film, background)
         with counted("rendering", len(cameras)) as tick:
             if film:

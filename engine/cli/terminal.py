@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +15,12 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from ..batch.tasks import Task, TaskState, progress, summary, time_left
+from ..core.datasets.read import leave_out_strays
 from ..core.errors import UserError
 from ..core.protocol.events import Evaluated, Event, Finding, Finished, Paused, Posed, Progress, Started
 from ..core.protocol.job_progress import JobProgress
 from ..core.protocol.progress import OnProgress, Step
+from ..core.text import named
 from ..jobs.local_engine import Engine, JobState
 
 console = Console(stderr=True, soft_wrap=True)
@@ -32,6 +35,13 @@ def print_error(error: UserError) -> None:
     console.print(error.message, style=STYLES["error"], markup=False, highlight=False)
     if error.hint:
         console.print(error.hint, markup=False, highlight=False)
+
+
+def print_left_out(dataset: Path) -> None:
+    """Leave out the views whose cameras stand far away from all others, and name them."""
+    names = leave_out_strays(dataset)
+    console.print(f"Left out, for their cameras stand far away from all others: {named(names)}." if names
+                  else "No camera stands far away from all others.", style="dim", markup=False, highlight=False)
 
 
 def print_findings(findings: list[Finding]) -> None:

@@ -21,7 +21,7 @@ from ..jobs.local_engine import Engine
 from .chosen_engine import chosen_engine
 from .evaluate import exported_quality
 from .photos import posed
-from .terminal import follow
+from .terminal import follow, print_left_out
 
 Config = Annotated[TrainConfig, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 
@@ -34,6 +34,7 @@ def train(
     axes: Axes = "SUPERSPLAT",
     job: Path | None = None,
     engine: str = "",
+    leave_out_strays: bool = False,
     exclude: tuple[str, ...] = (),
 ) -> int:
     """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
@@ -48,11 +49,14 @@ def train(
             past its end when --max-steps is larger now
         engine: address of an engine on another computer, also read from SPLATWRIGHT_ENGINE; its token is read from
             SPLATWRIGHT_TOKEN, and from SPLATWRIGHT_CERTIFICATE a certificate file that no authority has signed
+        leave_out_strays: leave out the few views whose cameras stand far away from all others, from now on: excluded.txt names them
         exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
     chosen = format_of(output)
     make_folder(output.parent)
     dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
+    if leave_out_strays:
+        print_left_out(dataset)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     place = chosen_engine(folder.path.parent, engine)
     spec = JobSpec(dataset.resolve(), config.validate(), output.stem, exclude)
@@ -63,7 +67,7 @@ def train(
         last = follow(place, folder.name, cursor)
     if isinstance(last, Finished):
         result = read_splats(folder.result)
-        write_splats(output, result.gaussians, axes, result.antialiased, chosen)
+        write_splats(output, result.gaussians, axes, result.antialiased, chosen, offset=result.offset)
         for note in lost_in(chosen, result.gaussians):
             print(note, file=sys.stderr)
         psnr, ssim = exported_quality(output, folder, last)

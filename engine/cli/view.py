@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import tyro
 
 from ..core.datasets.read import read_dataset
+from ..core.datasets.recentring import offset_of_job
 from ..core.errors import UserError
+from ..core.formats.registry import stated_offset
 from ..core.protocol.folder import JobFolder
+from ..core.splats.offset import Offset
 from .terminal import console
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ def view(
 
     if not scene.exists():
         raise UserError(f"{scene} does not exist.", "Name a splat file, or a training's folder.")
-    views = _views(dataset, job_of(scene))
+    job = job_of(scene)
+    views = _views(dataset, job, offset_of_job(job) if job else stated_offset(scene))
     with viewing(lambda: newest_file(scene), views, host, port) as viewer:
         console.print(f"http://{host}:{viewer.port}", style="bold")
         viewer.serve()
@@ -52,12 +56,12 @@ def newest_file(scene: Path) -> Path | None:
     return max(there, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
-def _views(dataset: Path | None, job: JobFolder | None) -> tuple[View, ...]:
-    """The dataset's views; none, and a sentence, when the training's own is gone."""
+def _views(dataset: Path | None, job: JobFolder | None, offset: Offset | None) -> tuple[View, ...]:
+    """The dataset's views beside splats with that offset; none, and a sentence, when the training's own is gone."""
     if dataset:
-        return read_dataset(dataset).views
+        return read_dataset(dataset, offset=offset).views
     try:
-        return read_dataset(job.read_spec().dataset).views if job else ()
+        return read_dataset(job.read_spec().dataset, offset=offset).views if job else ()
     except UserError as error:
         console.print(f"Without cameras and photos: {error.message}", style="dim", markup=False, highlight=False)
         return ()

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import Dataset, View
+from ..core.datasets.spread import scene_scale
 from ..core.formats.ply import write_ply
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.progress import OnProgress, Step
@@ -30,7 +31,7 @@ from ..training.data.targets import REDUCTIONS, TargetPyramid
 from ..training.data.targets import sizes as reduced_sizes
 from ..training.engines import create_model
 from ..training.host_memory import free_memory, used_memory
-from ..training.init.initialize import initial_gaussians, scene_scale
+from ..training.init.initialize import initial_gaussians
 from ..training.schedule import settings_at
 from ..training.strategies import create_strategy
 from ..training.trainer import PREVIEW_GAUSSIANS

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core.cameras.camera import Camera, look_at
+from ..core.cameras.camera import NEAREST, Camera, look_at
 from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.read import read_dataset
+from ..core.datasets.recentring import moved_pose
+from ..core.datasets.spread import unit_of
 from ..core.datasets.transforms_json import read_cameras
 from ..core.errors import UserError
 from ..core.files import read_json
 from ..core.splats.gaussians import Gaussians
+from ..core.splats.offset import NO_OFFSET, Offset
 from ..core.splats.transform import quats_from_matrices, rotation_matrices
 
 Named = tuple[str, Camera]
@@ -32,7 +35,7 @@ CORE = 0.9
 def read_path(path: Path, all_views: bool = True) -> list[Named]:
     """Cameras without distortion by name: of a dataset's folder, a transforms.json with or without its images, or a camera path.
 
-    `all_views`: of a dataset not only the held-out ones, where there are any. UserError for anything else.
+    Places are those of the files. `all_views`: of a dataset not only the held-out ones, where there are any. UserError for anything else.
     """
     if path.suffix != ".json":
         return _dataset_cameras(path, all_views)
@@ -44,8 +47,25 @@ def read_path(path: Path, all_views: bool = True) -> list[Named]:
     raise UserError(f"{path.name} holds neither frames nor a camera_path.", CHOOSE)
 
 
+def beside_splats(cameras: list[Named], gaussians: Gaussians, offset: Offset) -> list[Named]:
+    """Cameras in the frame of splats, with a near plane that fits them.
+
+    An offset was taken from the splats' coordinates: it is taken from cameras in those of the source, others are there already.
+    """
+    if not cameras:
+        return []
+    middle, near = np.median([camera.position for _, camera in cameras], axis=0), near_plane(gaussians)
+    by = np.zeros(3) if np.linalg.norm(middle) < np.linalg.norm(middle - offset) else -np.array(offset)
+    return [(name, replace(camera, camera_to_world=moved_pose(camera.camera_to_world, by), near=near)) for name, camera in cameras]
+
+
+def near_plane(gaussians: Gaussians) -> float:
+    """Distance before which cameras draw nothing of splats whose cameras are not known."""
+    return NEAREST * unit_of(bounds(gaussians)[1])
+
+
 def _dataset_cameras(path: Path, all_views: bool) -> list[Named]:
-    found = read_dataset(path)
+    found = read_dataset(path, offset=NO_OFFSET)
     views = found.views if all_views or not found.eval_views else found.eval_views
     return [(Path(view.name).stem, undistorted_camera(view.camera)) for view in views]
 
@@ -83,7 +103,7 @@ def orbit(gaussians: Gaussians, count: int, width: int, height: int) -> list[Nam
     angles = np.arange(count) * (2 * math.pi / count) - math.pi / 2  # from the front
     level, up = math.cos(ELEVATION), math.sin(ELEVATION)
     places = centre + distance * np.stack([level * np.cos(angles), level * np.sin(angles), np.full(count, up)], axis=1)
-    return [(f"{index:05d}", Camera(width, height, focal, focal, width / 2, height / 2, look_at(place, centre)))
+    return [(f"{index:05d}", Camera(width, height, focal, focal, width / 2, height / 2, look_at(place, centre), near=near_plane(gaussians)))
             for index, place in enumerate(places)]
 
 
@@ -94,7 +114,7 @@ def bounds(gaussians: Gaussians) -> tuple[np.ndarray, float]:
     centre = np.median(gaussians.means[rows].astype(np.float64), axis=0)
     distances = np.linalg.norm(gaussians.means[rows] - centre, axis=1)
     radius = float(np.quantile(distances, CORE) + np.exp(np.median(gaussians.scales[rows])))
-    return centre, max(radius, 1e-6)
+    return centre, radius or 1.0
 
 
 def flight(cameras: list[Named], count: int) -> list[Named]:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ..core.datasets.dataset import Dataset, View
 from ..core.datasets.read import read_dataset, read_dataset_of
+from ..core.datasets.recentring import offset_of_job
 from ..core.errors import UserError
+from ..core.formats.registry import stated_offset
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.folder import JobFolder
 from ..training.backend import Target
@@ -59,7 +61,8 @@ def held_out_for(scene: Path, dataset: Path | None = None, resolution: int | Non
     job = job_of(scene)
     config = job.read_spec().config if job else TrainConfig()
     config = replace(config, resolution=resolution or config.resolution).validate()
-    found = read_dataset(dataset) if dataset else own_dataset(scene, job)
+    offset = offset_of_job(job) if job else stated_offset(scene)
+    found = read_dataset(dataset, offset=offset) if dataset else own_dataset(scene, job)
     if not found.eval_views:
         raise UserError(f"{found.folder} holds no views out, so no quality can be measured: trained images would flatter it.", MEND)
     if job:

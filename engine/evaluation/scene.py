@@ -17,6 +17,7 @@ from ..core.former_imports import former_members
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.folder import JobFolder
 from ..core.splats.gaussians import Gaussians
+from ..core.splats.offset import NO_OFFSET, Offset
 from ..training.backend import Model, Rendering
 from ..training.engines import choose_backend, create_model
 
@@ -33,6 +34,7 @@ class SplatScene:
     gaussians: Gaussians
     model: Model
     antialiased: bool
+    offset: Offset = NO_OFFSET
 
     def render(self, camera: Camera, background: Color = (0.0, 0.0, 0.0)) -> Rendering:
         """What a camera without distortion sees, drawn with or without antialiasing as the file says."""
@@ -51,7 +53,7 @@ def opened(path: Path, backend: TrainConfig = TrainConfig()) -> Iterator[SplatSc
                          max_gaussians=max(1, len(file.gaussians)))
     model = create_model(file.gaussians, config, choose_backend(config).engine)
     try:
-        yield SplatScene(file.gaussians, model, file.antialiased)
+        yield SplatScene(file.gaussians, model, file.antialiased, file.offset)
     finally:
         model.close()
 

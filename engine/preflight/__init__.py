@@ -69,7 +69,7 @@ def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen 
 
 def _check_geometry(dataset: Dataset, all_stats: list[ImageStats]) -> list[Finding]:
     """Findings that need valid poses: placement, lenses, points, and images compared with their neighbours."""
-    placed = [*check_placement(dataset.views), *check_lenses(dataset.views)]
+    placed = [*check_placement(dataset), *check_lenses(dataset.views)]
     if any(finding.severity == "error" for finding in placed):
         return placed
     if not dataset.points:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..core.datasets.spread import camera_spread
 from ..core.errors import values
 from ..core.protocol.events import Finding, Fix
 from ..core.text import NAMED
@@ -60,14 +61,18 @@ def _empty(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
 def _duplicates(all_stats: Sequence[ImageStats], total: int) -> list[Finding]:
     """The same pixels under two names and with two cameras."""
     first: dict[bytes, ImageStats] = {}
-    twins = [stats for stats in all_stats
-             if first.setdefault(stats.digest, stats) is not stats and _cameras_differ(stats, first[stats.digest])]
+    same = [stats for stats in all_stats if first.setdefault(stats.digest, stats) is not stats]
+    tolerance = limit.SAME_PLACE * camera_spread([stats.view.camera for stats in all_stats]) if same else 0.0
+    twins = [stats for stats in same if _cameras_differ(stats, first[stats.digest], tolerance)]
     return about_images("duplicate", "Images with the same pixels as another one, but another camera", _names(twins), total,
                         "Remove the copies; one image cannot have two poses.")
 
 
-def _cameras_differ(a: ImageStats, b: ImageStats) -> bool:
-    return not np.allclose(a.view.camera.camera_to_world, b.view.camera.camera_to_world, atol=1e-6)
+def _cameras_differ(a: ImageStats, b: ImageStats, tolerance: float) -> bool:
+    """Whether two cameras stand more than `tolerance` apart or look elsewhere; poses that are no numbers differ."""
+    one, other = a.view.camera, b.view.camera
+    near = np.linalg.norm(one.position - other.position) <= tolerance
+    return not (near and np.allclose(one.camera_to_world[:3, :3], other.camera_to_world[:3, :3], rtol=0, atol=limit.SAME_TURN))
 
 
 def _sizes(all_stats: Sequence[ImageStats]) -> list[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.datasets.dataset import PointCloud, View
+from ..core.datasets.spread import strays
 from ..core.protocol.events import Finding, Fix
 from . import thresholds as limit
 from .findings import about_images
@@ -37,7 +38,8 @@ def nearest_views(views: Sequence[View], count: int = limit.NEIGHBOURS) -> np.nd
     """Indices [V, min(count, V - 1)] of the views whose cameras are placed and turned most alike, nearest first."""
     positions = np.stack([view.camera.position for view in views])
     axes = np.stack([view.camera.camera_to_world[:3, 2] for view in views])
-    spread = float(np.median(np.linalg.norm(positions - positions.mean(axis=0), axis=1))) or 1.0
+    others = positions[~strays(positions)]
+    spread = float(np.median(np.linalg.norm(others - others.mean(axis=0), axis=1))) or 1.0
     nearest = []
     for position, axis in zip(positions, axes, strict=True):
         distance = np.linalg.norm(positions - position, axis=1) / spread + TURN * np.arccos((axes @ axis).clip(-1.0, 1.0))

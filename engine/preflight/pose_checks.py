@@ -11,10 +11,11 @@ import numpy as np
 from ..core.cameras.camera import FLIP_YZ, Camera
 from ..core.datasets.dataset import Dataset, LeftOut, View
 from ..core.datasets.excluded import EXCLUDED, read_excluded
+from ..core.datasets.spread import focus_point, scene_scale, steady, strays
 from ..core.errors import values
 from ..core.protocol.events import Finding
+from ..core.splats.offset import NO_OFFSET, offset_words
 from ..core.text import named
-from ..training.init.initialize import focus_point
 from . import thresholds as limit
 from .findings import about_images
 
@@ -35,7 +36,7 @@ def check_completeness(dataset: Dataset, anyway: bool = False) -> list[Finding]:
     if not dataset.train_views:
         return [Finding("error", "Every image of the dataset is held out, so there is none to train on.",
                         "Name some images in train_filenames of transforms.json.", "held_out", code="preflight.all_held_out")]
-    return [*_unpacked(dataset), *_left_out(dataset), *_missing(dataset), *_interrupted(dataset)]
+    return [*_unpacked(dataset), *_left_out(dataset), *_missing(dataset), *_interrupted(dataset), *_recentred(dataset)]
 
 
 def _unpacked(dataset: Dataset) -> list[Finding]:
@@ -65,6 +66,16 @@ def _interrupted(dataset: Dataset) -> list[Finding]:
                 code="preflight.incomplete", values=values(count=len(dataset.views)))]
 
 
+def _recentred(dataset: Dataset) -> list[Finding]:
+    """What was taken from survey coordinates."""
+    if dataset.offset == NO_OFFSET:
+        return []
+    words = ", ".join(offset_words(dataset.offset).split())
+    return [Finding("info", f"The coordinates are large, as of a survey: ({words}) was taken from them, in Blender's axes.",
+                    "Results stay near the origin and say so in a file beside them; splatwright convert --offset adds it again.", "offset",
+                    code="preflight.recentred", values=values(offset=words))]
+
+
 def without_unsound(dataset: Dataset) -> Dataset:
     """The dataset without views whose pose is not finite, or whose rotation is none; the same one where all are sound."""
     sound = [is_pose(view.camera.camera_to_world) for view in dataset.views]
@@ -88,17 +99,18 @@ def is_pose(pose: np.ndarray) -> bool:
     return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < limit.ROTATION_ERROR and np.linalg.det(rotation) > 0)
 
 
-def check_placement(views: tuple[View, ...]) -> list[Finding]:
-    """Cameras on one spot, on one line, or there twice. Poses must be sound."""
+def check_placement(dataset: Dataset) -> list[Finding]:
+    """Cameras on one spot, on one line, there twice, or far away from all others. Poses must be sound."""
+    views = dataset.views
     if not views:
         return []
-    positions = np.stack([view.camera.position for view in views])
-    size = max(1e-9, float(np.abs(positions).max()))
+    positions = np.stack([camera.position for camera in steady(views)])
+    size, rounding = scene_scale(dataset), limit.ROUNDING * float(np.abs(positions + dataset.offset).max())
     spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
-    if len(views) >= limit.FEWEST_VIEWS and spread[0] < limit.SAME_PLACE * size:
+    if len(views) >= limit.FEWEST_VIEWS and spread[0] < max(limit.SAME_PLACE * size, rounding):
         return [Finding("error", "All cameras stand on one spot, so there is no depth to learn.",
                         "Move the camera between the images.", "one_spot", fixes=("recapture",), code="preflight.one_spot")]
-    return [*_on_a_line(views, spread), *_twins(views, limit.SAME_PLACE * size)]
+    return [*_on_a_line(views, spread), *_twins(views, limit.SAME_PLACE * size), *_stray(views)]
 
 
 def _on_a_line(views: tuple[View, ...], spread: np.ndarray) -> list[Finding]:
@@ -123,6 +135,18 @@ def _twins(views: tuple[View, ...], tolerance: float) -> list[Finding]:
                         "Check that nothing was captured twice; if the scene moved in between, the result will be blurred.")
 
 
+def _stray(views: tuple[View, ...]) -> list[Finding]:
+    """The few cameras that stand far away from all others; `measure`: how many times the usual distance from the middle."""
+    positions = np.stack([view.camera.position for view in views])
+    found = strays(positions)
+    away = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
+    times = float(away.max() / np.median(away)) if found.any() else 0.0
+    return about_images("stray_camera", "Images whose camera stands far away from all others",
+                        [view.name for view, stray in zip(views, found, strict=True) if stray], len(views),
+                        "Most likely the pose is wrong: leave them out (--leave-out-strays), unless they were taken there.",
+                        measure=round(times, 1), times=times)
+
+
 def check_directions(views: tuple[View, ...]) -> list[Finding]:
     """Poses of another convention, without start points to tell: cameras whose axes meet behind them, or nowhere. Poses must be valid."""
     if len(views) < limit.FEWEST_COMPARED:
@@ -133,7 +157,7 @@ def check_directions(views: tuple[View, ...]) -> list[Finding]:
         return [Finding("warning", f"The cameras do not look at one place, and would if {inverted}.",
                         "Give the poses as camera to world in OpenGL's convention (the camera looks along -Z, +Y is up).",
                         "convention", code="preflight.inverted", values=values(cause=inverted))]
-    middle = focus_point([view.camera for view in views])
+    middle = focus_point(steady(views))
     forward = np.array([(view.camera.position - middle) @ view.camera.camera_to_world[:3, 2] for view in views])
     behind = float((forward < 0).mean())
     if behind < limit.BEHIND:

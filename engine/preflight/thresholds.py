@@ -49,6 +49,9 @@ FEWEST_COMPARED = 6
 SAME_PLACE = 1e-6
 """Cameras closer than this share of the scene's size stand on one spot."""
 
+ROUNDING = 1e-9
+"""Differences of coordinates that are a smaller share of them are rounding."""
+
 SAME_TURN = 1e-6
 """Cameras whose rotation matrices differ by less look the same way."""
 

@@ -10,10 +10,13 @@ from typing import Protocol
 from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import Dataset
 from ..core.datasets.read import read_dataset_of
+from ..core.datasets.recentring import remember_offset
+from ..core.datasets.spread import focus_point, scene_scale, steady_cameras
 from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Event, Finding, Started, error_of
 from ..core.protocol.folder import JobFolder
+from ..core.splats.offset import NO_OFFSET, Offset
 from .backend import BackendName, Model
 from .checkpoint import Checkpoint, load_checkpoint
 from .clocks import Clock
@@ -25,7 +28,7 @@ from .health.checks import SceneContext
 from .health.monitor import Health
 from .host_memory import free_memory
 from .init.depth_start import DepthTargets
-from .init.initialize import focus_point, initial_gaussians, scene_scale, starts_from_depth
+from .init.initialize import initial_gaussians, starts_from_depth
 from .progress import Progression
 from .requirements import check_demands, settled
 from .strategies import Strategy, create_strategy
@@ -58,7 +61,7 @@ class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
     `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `unhealthy`: why
-    the training pauses by itself.
+    the training pauses by itself. `offset`: what was taken from the dataset's coordinates.
     """
 
     job: JobFolder
@@ -78,6 +81,7 @@ class Run:
     memory_limited: bool = False
     rarely_saved: bool = False
     unhealthy: Finding | None = None
+    offset: Offset = NO_OFFSET
 
     @property
     def stride(self) -> int:
@@ -100,6 +104,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     config = settled(spec.config, dataset, choice.engine)
     if group.leads:
         job.write_spec(replace(spec, config=config))
+        remember_offset(job, dataset.offset)
     if checks and group.leads:
         report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
     emit(choice.finding)
@@ -112,10 +117,11 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
         restore(model, checkpoint, config)
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
     photos, held_out = sources.filled(tick)
-    health = Health(SceneContext(focus_point(cameras), scale, config), photos, model.count, job.read_events()[0] if checkpoint else ())
+    context = SceneContext(focus_point(steady_cameras(cameras)), scale, config)
+    health = Health(context, photos, model.count, job.read_events()[0] if checkpoint else ())
     emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
     return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
-               Progression(step, config.max_steps), health, emit, group)
+               Progression(step, config.max_steps), health, emit, group, offset=dataset.offset)
 
 
 def checked_sources(dataset: Dataset, config: TrainConfig, group: Group, tick: Callable[[], None], emit: Emit,

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..core.datasets.spread import unit_of
 from ..core.protocol.config import TrainConfig
 from .backend import StepSettings
 
@@ -86,7 +87,11 @@ def background_at(step: int, config: TrainConfig, transparent: bool) -> tuple[fl
 
 
 def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent: bool) -> StepSettings:
-    """All that the backend needs for one step, from an image with transparent pixels or without."""
+    """All that the backend needs for one step, from an image with transparent pixels or without.
+
+    The pressure on sizes and the noise count in the scene's unit: noise is a length times the square of the Gaussians' sizes.
+    """
+    unit = unit_of(scene_scale)
     rates = learning_rates_at(step, config, scene_scale)
     decay = MEANS_DECAY ** (step / config.max_steps)
     exploring, sampling = step < config.refine_until * config.max_steps, config.strategy == "mcmc"
@@ -96,8 +101,8 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
         background=background_at(step, config, transparent),
         ssim_lambda=config.ssim_lambda,
         opacity_regularisation=config.opacity_regularisation,
-        scale_regularisation=0.0 if config.sky else config.scale_regularisation,  # a sky of small Gaussians has holes
-        noise=config.noise * rates["means"] if sampling and exploring else 0.0,
+        scale_regularisation=0.0 if config.sky else config.scale_regularisation / unit,  # a sky of small Gaussians has holes
+        noise=config.noise * rates["means"] / unit**2 if sampling and exploring else 0.0,
         reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
         gather=exploring and not sampling,

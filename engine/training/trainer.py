@@ -13,9 +13,11 @@ import numpy as np
 from ..core.errors import UserError, values
 from ..core.files import write_text
 from ..core.formats.ply import read_ply, write_ply
+from ..core.formats.registry import write_splats
 from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started, error_of
 from ..core.protocol.folder import Control, JobFolder
 from ..core.splats.gaussians import Gaussians
+from ..core.splats.offset import NO_OFFSET
 from ..core.text import duration
 from .backend import Loss, OutOfMemory
 from .checkpoint import Checkpoint, save_checkpoint
@@ -183,7 +185,7 @@ def measure(run: Run) -> Score | None:
 def save_preview(run: Run) -> None:
     """Write preview.ply for the viewport: no view-dependent colour, a sample of at most PREVIEW_GAUSSIANS."""
     gaussians = run.model.sample(PREVIEW_GAUSSIANS)
-    if without_disk_trouble(run, lambda: write_ply(run.job.preview, gaussians, antialiased=run.config.antialiased)):
+    if without_disk_trouble(run, lambda: write_ply(run.job.preview, gaussians, antialiased=run.config.antialiased, offset=run.offset)):
         run.emit(Preview(run.step, len(gaussians)))
 
 
@@ -256,7 +258,7 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     run.progress.settle()
     without_disk_trouble(run, lambda: save_state(run))
     result = exportable(run.model.gaussians())
-    if not insist(run, lambda: write_ply(run.job.result, result, antialiased=run.config.antialiased), control):
+    if not insist(run, lambda: write_splats(run.job.result, result, antialiased=run.config.antialiased, offset=run.offset), control):
         raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
                         "training.result_not_written")
     run.model.close()
@@ -302,7 +304,7 @@ def report(run: Run, finished: Finished, scores: list[ViewScore], measuring: flo
     """What report.json says. Its figures are of the file with that checksum."""
     return {"step": finished.step, "gaussians": finished.gaussians, "psnr": finished.psnr, "ssim": finished.ssim,
             "engine": run.engine, "seconds": finished.seconds, "watching_seconds": round(run.health.seconds, 3),
-            "stopped": finished.stopped, "scene_scale": run.scene_scale,
+            "stopped": finished.stopped, "scene_scale": run.scene_scale, **({"offset": run.offset} if run.offset != NO_OFFSET else {}),
             "train_views": len(run.train), "eval_views": len(run.held_out), "held_out": list(run.held_out.names),
             "views": [asdict(score) for score in scores], "sha256": checksum(run.job.result),
             "seconds_to_measure": round(measuring, 2), "versions": versions(run.engine)}

@@ -215,3 +215,30 @@ def test_a_full_disk(sound: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lenses_may_differ(sound: Dataset) -> None:
     assert check_dataset(with_cameras(sound, lambda camera: camera)) == []
+
+
+def test_a_stray_camera(sound: Dataset) -> None:
+    pose = sound.views[4].camera.camera_to_world
+    finding = next(found for found in check_dataset(with_camera(sound, 4, camera_to_world=moved(pose, (0, 0, -3000))))
+                   if found.kind == "stray_camera")
+    assert (finding.severity, finding.images, finding.fixes) == ("warning", ("view_004.png",), ("exclude",))
+    assert finding.measure and finding.measure > 100 and finding.code == "preflight.stray_camera"
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e4])
+def test_a_sound_scene_of_any_size_has_no_findings(sound: Dataset, size: float) -> None:
+    assert sound.points
+    grown = with_points(with_poses(sound, lambda pose: moved(pose, size * pose[:3, 3])), size * sound.points.positions.astype(np.float64))
+    assert check_dataset(grown) == check_dataset(sound)
+
+
+def test_cameras_on_one_spot_far_from_the_origin(sound: Dataset) -> None:
+    spot = np.array([512345.67, 5412345.89, 321.5])
+    finding = check_dataset(with_poses(replace(sound, points=None), lambda pose: moved(pose, spot)))[0]
+    assert (finding.severity, finding.kind) == ("error", "one_spot")
+
+
+def test_a_survey_is_told(sound: Dataset) -> None:
+    write_transforms(replace(sound, offset=(512346.0, 5412346.0, 322.0)))
+    finding = only(read_dataset(sound.folder))
+    assert finding.severity == "info" and finding.code == "preflight.recentred" and "5412" in finding.message

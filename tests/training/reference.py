@@ -12,7 +12,7 @@ import torch
 from engine.core.cameras.camera import Camera
 from engine.training.low_pass import CLASSIC, LowPass
 
-NEAREST_DEPTH, FOV_MARGIN = 0.01, 0.3
+FOV_MARGIN = 0.3
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
 
 Parameters = dict[str, torch.Tensor]
@@ -59,7 +59,7 @@ def project(p: Parameters, camera: Camera, viewmat: torch.Tensor, low_pass: LowP
     """EWA splatting (Zwicker et al. 2002) through a world-to-camera matrix [4, 4]."""
     local = p["means"] @ viewmat[:3, :3].T + viewmat[:3, 3]
     z = local[:, 2]
-    in_front = z > NEAREST_DEPTH
+    in_front = z > camera.near
     z = torch.where(in_front, z, torch.ones_like(z))
     if camera.orthographic:
         return _project_parallel(p, camera, viewmat, local, in_front, low_pass)

@@ -10,6 +10,10 @@ FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 """Blender's and OpenGL's camera (looks along -Z, +Y up) to OpenCV's (looks along +Z, +Y down), and back."""
 
 
+NEAREST = 0.01
+"""Distance before which nothing is drawn, in a scene of usual length."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """One view of the scene.
@@ -18,6 +22,7 @@ class Camera:
     Pixel (0, 0) is the top left corner of the image; pixel centres lie at +0.5.
     `distortion` holds OpenCV's k1, k2, p1, p2, k3, k4 ...; empty for a perfect pinhole.
     `orthographic` cameras see along parallel rays: fl_x and fl_y are pixels for each metre.
+    Nothing nearer than `near` is drawn.
     """
 
     width: int
@@ -29,6 +34,7 @@ class Camera:
     camera_to_world: np.ndarray  # [4, 4] float64
     distortion: tuple[float, ...] = ()
     orthographic: bool = False
+    near: float = NEAREST
 
     @property
     def viewmat(self) -> np.ndarray:

@@ -151,10 +151,11 @@ def model_points(model: Path, folder: Path) -> tuple[PointCloud | None, list[Lef
 
 
 def _cleaned(points: Points | None) -> PointCloud | None:
-    """Points in Blender's world, without infinite and badly reconstructed ones."""
+    """Points in Blender's world, float64, without those beyond float32 and badly reconstructed ones."""
     if points is None:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        ours = (points.positions @ PLY_TO_BLENDER[:3, :3].T).astype(np.float32)
-    good = np.isfinite(ours).all(axis=1) & ~(points.errors > LARGEST_ERROR)
+        ours = points.positions @ PLY_TO_BLENDER[:3, :3].T
+        held = np.isfinite(ours.astype(np.float32)).all(axis=1)
+    good = held & ~(points.errors > LARGEST_ERROR)
     return PointCloud(ours[good], points.colors[good])

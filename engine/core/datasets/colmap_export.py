@@ -17,6 +17,7 @@ from ..splats.transform import PLY_TO_BLENDER, quat_from_matrix
 from .colmap_files import CAMERA, COUNT, IMAGE, POINT
 from .dataset import Dataset, PointCloud
 from .file_types import MASKS
+from .recentring import restored
 
 IMAGES, MODEL = "images", Path("sparse") / "0"
 NUMBERS = {name: number for number, (name, _) in MODELS.items()}
@@ -76,9 +77,10 @@ def _copy_images(dataset: Dataset, folder: Path, on_progress: OnProgress) -> Non
 def write_colmap(dataset: Dataset, folder: Path) -> Path:
     """Write a dataset as a binary COLMAP model below `folder`/sparse/0; returns that folder. The images are not copied.
 
-    Poses and points turn into COLMAP's frame (Y down); names are those of the views. Points have no tracks and an unknown error.
+    Poses and points turn into COLMAP's frame (Y down), with the offset of survey coordinates given back; names are those of the
+    views. Points have no tracks and an unknown error.
     """
-    model = make_folder(folder / MODEL)
+    dataset, model = restored(dataset), make_folder(folder / MODEL)
     lenses = list(dict.fromkeys(_lens(view.camera) for view in dataset.views))
     numbers = {lens: number for number, lens in enumerate(lenses, 1)}
     _write(model / "cameras.bin", [COUNT.pack(len(lenses)), *(CAMERA.pack(number, *lens[:3]) + pack(f"<{len(lens[3])}d", *lens[3])

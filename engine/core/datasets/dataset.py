@@ -11,6 +11,7 @@ import numpy as np
 
 from ..cameras.camera import Camera
 from ..errors import UserError
+from ..splats.offset import NO_OFFSET, Offset
 
 EVAL_EVERY = 8
 """Every eighth view by file name is held out, as the field does."""
@@ -42,7 +43,7 @@ class View:
 class PointCloud:
     """Coloured start points."""
 
-    positions: np.ndarray  # [N, 3] float32, Blender's world
+    positions: np.ndarray  # [N, 3] float32, Blender's world; float64 as readers of datasets hand them to recentred()
     colors: np.ndarray  # [N, 3] uint8, display colours
 
     def __len__(self) -> int:
@@ -66,7 +67,8 @@ class Dataset:
     """Everything that a training reads, in Blender's world (Z-up).
 
     `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there; `left_out` what
-    else could not be used, and why. `unpacked_to` is where a ZIP was unpacked that somebody chose.
+    else could not be used, and why. `unpacked_to` is where a ZIP was unpacked that somebody chose. `offset` was taken from all positions:
+    position + offset is where the source put it.
     """
 
     folder: Path
@@ -76,6 +78,7 @@ class Dataset:
     missing: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     unpacked_to: Path | None = None
+    offset: Offset = NO_OFFSET
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""

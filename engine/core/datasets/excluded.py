@@ -7,11 +7,14 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from ..errors import UserError
 from ..files import disk_error, write_text
 from ..text import named
 from .dataset import Dataset, View
 from .name_spelling import plain_name
+from .spread import strays
 
 EXCLUDED = "excluded.txt"
 
@@ -34,6 +37,13 @@ def exclude(dataset: Dataset, names: Iterable[str]) -> int:
     paths = {image_path(view, dataset.folder) for view in dataset.views if view.name in wanted}
     write_text(dataset.folder / EXCLUDED, "".join(f"{path}\n" for path in sorted(paths | read_excluded(dataset.folder))))
     return len(paths)
+
+
+def stray_names(dataset: Dataset) -> tuple[str, ...]:
+    """Names of the few views whose cameras stand far away from all others; none where a pose is not finite."""
+    positions = np.array([view.camera.position for view in dataset.views], np.float64).reshape(-1, 3)
+    found = strays(positions) if np.isfinite(positions).all() else np.zeros(len(positions), bool)
+    return tuple(view.name for view, stray in zip(dataset.views, found, strict=True) if stray)
 
 
 def include_all(folder: Path) -> None:

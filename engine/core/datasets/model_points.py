@@ -37,7 +37,7 @@ def points_of_model(folder: Path, cameras: Mapping[str, Camera]) -> tuple[PointC
     if motion is None:
         return None, f"The start points of {model.relative_to(folder).as_posix()} are not used: its cameras are not those of the images"
     scale, rotation, shift = motion
-    return PointCloud((scale * points.positions.astype(np.float64) @ rotation.T + shift).astype(np.float32), points.colors), ""
+    return PointCloud((scale * points.positions.astype(np.float64) @ rotation.T + shift), points.colors), ""
 
 
 def _motion(pairs: Sequence[tuple[Camera, Camera]]) -> tuple[float, np.ndarray, np.ndarray] | None:

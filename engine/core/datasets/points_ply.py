@@ -12,10 +12,10 @@ from ..formats.ply_container import POSITION, columns, read_part, read_ply_heade
 from .dataset import PointCloud
 
 
-def read_points(path: Path) -> PointCloud:
+def read_points(path: Path, exact: bool = False) -> PointCloud:
     """Read coloured points, binary or ASCII (nerfstudio writes that), in the frame they are in.
 
-    Colours may be missing (grey), floats or 16-bit; NaN rows are left out.
+    Colours may be missing (grey), floats or 16-bit; NaN rows are left out. With `exact` positions are float64 where the file has doubles.
     """
     path = Path(path)
     header = read_ply_header(path)
@@ -23,7 +23,8 @@ def read_points(path: Path) -> PointCloud:
     if any(name not in part.names for name in POSITION):
         raise UserError(f"{path.name} holds no points: it lacks x, y or z.", "Choose a point cloud PLY.", "points.none", path=path.name)
     table = read_part(path, header, part)
-    positions = columns(table, POSITION)
+    doubles = exact and all(table.dtype[name].itemsize == 8 for name in POSITION)
+    positions = np.stack([table[name] for name in POSITION], axis=1).astype(np.float64) if doubles else columns(table, POSITION)
     names = next((names for names in COLOR_NAMES if all(name in part.names for name in names)), None)
     colors = _bytes(np.stack([table[name] for name in names], axis=1)) if names else np.full(positions.shape, 128, np.uint8)
     good = np.isfinite(positions).all(axis=1)
@@ -31,9 +32,10 @@ def read_points(path: Path) -> PointCloud:
 
 
 def write_points(path: Path, points: PointCloud) -> None:
-    """Write coloured points as x y z red green blue, in the frame they are in."""
+    """Write coloured points as x y z red green blue, in the frame they are in; positions in their own precision."""
     colors = COLOR_NAMES[0]
-    table = np.empty(len(points), [*((name, "<f4") for name in POSITION), *((name, "u1") for name in colors)])
+    kind = points.positions.dtype.newbyteorder("<")
+    table = np.empty(len(points), [*((name, kind) for name in POSITION), *((name, "u1") for name in colors)])
     for index, (position, color) in enumerate(zip(POSITION, colors, strict=True)):
         table[position] = points.positions[:, index]
         table[color] = points.colors[:, index]

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..protocol.folder import JobFolder
+from ..splats.offset import Offset
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
-from .excluded import without_excluded, without_named
+from .excluded import exclude as leave_out
+from .excluded import stray_names, without_excluded, without_named
 from .file_types import VIDEOS, is_plain_photos
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
+from .recentring import offset_of_job, recentred
 from .sources.llff import find_poses_bounds, read_poses_bounds
 from .sources.metashape import find_cameras_xml, read_cameras_xml
 from .sources.opensfm import find_reconstruction, read_reconstruction
@@ -21,6 +24,7 @@ from .sources.realityscan import find_registration, read_registration
 from .sources.splat_cameras import find_cameras_json, read_cameras_json
 from .sources.split_transforms import find_split, read_split
 from .sources.zip_file import cache_folder, find_zip, unpacked
+from .spread import with_near_planes
 from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
 
 COLMAP_FILES = ("cameras", "images")
@@ -67,16 +71,33 @@ SOURCES = (
 """In the order in which they are looked for: what our own tools write comes first, what only repeats another's cameras last."""
 
 
-def read_dataset(folder: Path, exclude: Sequence[str] = ()) -> Dataset:
+def read_dataset(folder: Path, exclude: Sequence[str] = (), offset: Offset | None = None) -> Dataset:
     """Read a dataset of any kind in SOURCES: its folder, its file, the one folder in it that holds one, or a ZIP of it.
 
     Where several lie, the first of SOURCES wins. Images that `exclude` or the folder's excluded.txt names are left out. UserError names
     what is missing.
+    Survey coordinates are moved near the origin, by Dataset.offset, or by an `offset` that is known; views that are left out have a say
+    in that.
     """
-    return without_named(without_excluded(_as_stored(Path(folder))), exclude)
+    return without_named(without_excluded(read_whole(folder, offset)), exclude)
+
+
+def read_whole(folder: Path, offset: Offset | None = None) -> Dataset:
+    """As read_dataset, with the views that excluded.txt names."""
+    return with_near_planes(recentred(_as_stored(Path(folder)), offset))
+
+
+def leave_out_strays(folder: Path) -> tuple[str, ...]:
+    """Leave out from now on the few views whose cameras stand far away from all others; their names. Again it finds the same."""
+    dataset = read_whole(folder)
+    names = stray_names(dataset)
+    if names:
+        leave_out(dataset, names)
+    return names
 
 
 def _as_stored(folder: Path) -> Dataset:
+    """The dataset in the coordinates of its files, points in float64 where the files have that."""
     if not folder.exists():
         raise UserError(f"{folder} does not exist.", "Choose the folder of a dataset.", "dataset.absent", path=folder)
     place = opened(folder)
@@ -163,11 +184,11 @@ def read_dataset_of(job: JobFolder) -> Dataset:
     """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere, and no
     ZIP is unpacked for it, whose size nobody has counted."""
     spec = job.read_spec()
-    folder = spec.dataset
+    folder, offset = spec.dataset, offset_of_job(job)
     if not folder.resolve().is_relative_to(job.path.resolve()):
-        return read_dataset(folder, spec.exclude)
+        return read_dataset(folder, spec.exclude, offset)
     if not holds_dataset(folder) and find_zip(folder):
         raise UserError("A ZIP that was sent is not unpacked.", "Send the dataset itself: clients unpack it first.", "dataset.sent_zip")
-    dataset = read_dataset(folder, spec.exclude)
+    dataset = read_dataset(folder, spec.exclude, offset)
     dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
     return dataset

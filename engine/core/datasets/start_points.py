@@ -40,6 +40,6 @@ def _points_of(path: Path) -> PointCloud | None:
     """None for files that hold splats, or nothing that can be read."""
     try:
         names = vertices(path, read_ply_header(path)).names
-        return read_points(path) if set(POSITION) <= set(names) and "f_dc_0" not in names else None
+        return read_points(path, exact=True) if set(POSITION) <= set(names) and "f_dc_0" not in names else None
     except UserError:
         return None

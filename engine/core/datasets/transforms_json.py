@@ -29,6 +29,7 @@ from .name_spelling import plain_name, readable
 from .panoramas import views_of_panorama
 from .photo_search import FoundPhotos, find_photos, is_there
 from .points_ply import read_points, write_points
+from .recentring import restored
 from .start_points import points_beside
 
 FILE = "transforms.json"
@@ -59,8 +60,10 @@ MEND = "Fix transforms.json, or make the dataset again."
 def write_transforms(dataset: Dataset) -> Path:
     """Write the dataset's transforms.json, and points3d.ply when it has points; returns the JSON's path.
 
-    nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test.
+    nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test. The offset of survey
+    coordinates is given back.
     """
+    dataset = restored(dataset)
     rational = any(any(view.camera.distortion[5:]) for view in dataset.views)
     values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": {"complete": dataset.complete}}
     if dataset.points is not None:
@@ -375,7 +378,7 @@ def _points(values: dict[str, Any], folder: Path, views: Sequence[View]) -> tupl
     if isinstance(name, str) and name:
         path = folder / plain_name(name)
         if is_there(path):
-            return read_points(path), notes
+            return read_points(path, exact=True), notes
         notes.append(LeftOut(path.name, f"The start points {path.name}, named in {FILE}, are not there", "points"))
     elif "splatwright" in values:
         return None, notes

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
+from ..splats.offset import NO_OFFSET, Offset, turned_offset
 from .ply import read_comments, written_comments
 from .ply_columns import MOST_HARMONICS, rest_names
 from .ply_container import AGAIN, PlyHeader, read_part, read_ply_header, write_parts
@@ -56,10 +57,12 @@ def read_compressed_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
         )
     marks, sh = read_comments(header.comments), header.part("sh")
     notes = ("The harmonics of degree 4 were left out.",) if sh is not None and len(sh.names) > 3 * MOST_HARMONICS else ()
-    return to_blender(StoredSplats(gaussians, marks.axes, marks.antialiased, None, notes, header.comments, up=marks.up), axes)
+    stored = StoredSplats(gaussians, marks.axes, marks.antialiased, None, notes, header.comments, up=marks.up, offset=marks.offset)
+    return to_blender(stored, axes)
 
 
-def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False) -> None:
+def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False,
+                         offset: Offset = NO_OFFSET) -> None:
     """Write a compressed PLY in one piece. Rows are ordered so that a chunk's bounds are tight.
 
     The few splats that lie far beyond all others are left out: a chunk that holds one has no precision for its 255 others.
@@ -76,7 +79,8 @@ def write_compressed_ply(path: Path, gaussians: Gaussians, axes: Axes = "SUPERSP
     red, green, blue = whole(packed[2][2] * 255, 255).T
     table["packed_color"] = red << 24 | green << 16 | blue << 8 | whole(opacity(gaussians.opacities) * 255, 255)
     parts = {"chunk": chunks.view([(name, "<f4") for name in names]).reshape(-1), "vertex": table}
-    write_parts(Path(path), parts | _harmonics_part(gaussians.shN), written_comments(axes, antialiased))
+    comments = written_comments(axes, antialiased, turned_offset(offset, axes, into_blender=False))
+    write_parts(Path(path), parts | _harmonics_part(gaussians.shN), comments)
 
 
 def lost_in_compressed_ply(gaussians: Gaussians) -> tuple[str, ...]:

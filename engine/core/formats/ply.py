@@ -13,13 +13,17 @@ import numpy as np
 
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians, drawable_rows, rgb_to_sh0, sh0_to_rgb
-from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns
+from ..splats.offset import NO_OFFSET, Offset, offset_from_words, offset_of, offset_words, turned_offset
+from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns, with_doubles
 from .ply_container import POSITION, PlyHeader, PlyPart, read_part, read_ply_header, vertices, write_parts
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
-from .strange_values import rounding_note
+from .strange_values import offset_note, rounding_note
 
 AXES_COMMENT = "splatwright axes "
 """Marks a file in other axes than SuperSplat's, so that it comes back as it left."""
+
+OFFSET_COMMENT = "splatwright offset "
+"""Marks places that an offset was taken from, in the file's axes: place + offset is where the source put it."""
 
 MIP_COMMENT = "SplatRenderMode: mip"
 RENDER_MODES = {MIP_COMMENT.lower(): True, "antialiased 1": True, "splatrendermode: default": False, "antialiased 0": False}
@@ -40,13 +44,15 @@ class Marks:
     axes: str  # SuperSplat's where they say nothing
     antialiased: bool
     up: tuple[float, float, float] | None  # in the file's axes
+    offset: Offset = NO_OFFSET  # in the file's axes
 
 
 def read_ply(path: Path, axes: AxesOrAuto = "AUTO") -> SplatFile:
     """Read a splat PLY into Blender's world. AUTO trusts the file's own marks and else takes SuperSplat's axes.
 
     Binary of either byte order or ASCII, floats or doubles, properties in any order. Flat splats, colours as red, green and blue,
-    and Mip-Splatting's filter are understood. UserError in one sentence for a file that is no PLY, truncated, a mesh or points.
+    and Mip-Splatting's filter are understood; survey coordinates in doubles are moved near the origin, by SplatFile.offset.
+    UserError in one sentence for a file that is no PLY, truncated, a mesh or points.
     """
     path = Path(path)
     header = read_ply_header(path)
@@ -67,13 +73,20 @@ def splats_in_table(name: str, table: np.ndarray, axes: AxesOrAuto = "AUTO") -> 
 
 def write_ply(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", comments: tuple[str, ...] = (), antialiased: bool = False,
-    extra: np.ndarray | None = None,
+    extra: np.ndarray | None = None, offset: Offset = NO_OFFSET, whole: bool = False,
 ) -> None:
-    """Write a splat PLY in one piece, with the extra properties [N] in their types. Rows that no viewer can draw are left out."""
+    """Write a splat PLY in one piece, with the extra properties [N] in their types. Rows that no viewer can draw are left out.
+
+    An `offset` (in Blender's axes) becomes a comment; with `whole` it is added, and places are doubles.
+    """
     written = from_blender(gaussians, axes)
     if extra is not None and len(written) < len(gaussians):
         extra = extra[drawable_rows(gaussians)]
-    write_parts(Path(path), {"vertex": to_columns(written, extra)}, (*comments, *written_comments(axes, antialiased)))
+    own = turned_offset(offset, axes, into_blender=False)
+    table = to_columns(written, extra)
+    if whole:
+        table, own = with_doubles(table, own), NO_OFFSET
+    write_parts(Path(path), {"vertex": table}, (*comments, *written_comments(axes, antialiased, own)))
 
 
 def read_comments(comments: tuple[str, ...]) -> Marks:
@@ -82,12 +95,16 @@ def read_comments(comments: tuple[str, ...]) -> Marks:
     axes = next((name for name in named if name in ("BLENDER", "OPENGL")), None)
     modes = [RENDER_MODES[comment.strip().lower()] for comment in comments if comment.strip().lower() in RENDER_MODES]
     ups = [up for comment in comments if (up := _up(comment)) is not None]
-    return Marks(axes or "SUPERSPLAT", bool(modes and modes[-1]), ups[-1] if ups and axes is None else None)
+    offsets = [found for comment in comments if comment.startswith(OFFSET_COMMENT)
+               and (found := offset_from_words(comment.removeprefix(OFFSET_COMMENT))) is not None]
+    return Marks(axes or "SUPERSPLAT", bool(modes and modes[-1]), ups[-1] if ups and axes is None else None,
+                 offsets[-1] if offsets else NO_OFFSET)
 
 
-def written_comments(axes: Axes, antialiased: bool) -> tuple[str, ...]:
-    """What read_comments reads."""
-    return (*([f"{AXES_COMMENT}{axes}"] if axes != "SUPERSPLAT" else []), *([MIP_COMMENT] if antialiased else []))
+def written_comments(axes: Axes, antialiased: bool, offset: Offset = NO_OFFSET) -> tuple[str, ...]:
+    """What read_comments reads; the offset is in the file's axes."""
+    return (*([f"{AXES_COMMENT}{axes}"] if axes != "SUPERSPLAT" else []), *([MIP_COMMENT] if antialiased else []),
+            *([f"{OFFSET_COMMENT}{offset_words(offset)}"] if offset != NO_OFFSET else []))
 
 
 def _up(comment: str) -> tuple[float, float, float] | None:
@@ -108,9 +125,24 @@ def _stored(path: Path, header: PlyHeader, part: PlyPart, found: SplatColumns) -
     table = read_part(path, header, part)
     gaussians, notes = from_columns(table, found)
     gaussians, linear = _displayed(path, header, gaussians)
-    marks = read_comments(header.comments)
-    notes = (*notes, *linear, *rounding_note([table[name] for name in POSITION], gaussians.means), *_faces_note(header))
-    return StoredSplats(gaussians, marks.axes, marks.antialiased, extra_columns(table, found), notes, header.comments, up=marks.up)
+    gaussians, taken = _near_the_origin(table, gaussians)
+    marks, rounded = read_comments(header.comments), rounding_note([table[name] for name in POSITION], gaussians.means, taken)
+    x, y, z = (a + b for a, b in zip(marks.offset, taken, strict=True))
+    notes = (*notes, *linear, *offset_note(taken), *rounded, *_faces_note(header))
+    return StoredSplats(gaussians, marks.axes, marks.antialiased, extra_columns(table, found), notes, header.comments, up=marks.up,
+                        offset=(x, y, z))
+
+
+def _near_the_origin(table: np.ndarray, gaussians: Gaussians) -> tuple[Gaussians, Offset]:
+    """Splats whose double-precision places are too large for float32, without their offset, which is in the file's axes."""
+    if any(table.dtype[name].itemsize != 8 for name in POSITION):
+        return gaussians, NO_OFFSET
+    places = np.stack([table[name] for name in POSITION], axis=1).astype(np.float64)
+    offset = offset_of(places)
+    if offset == NO_OFFSET:
+        return gaussians, NO_OFFSET
+    with np.errstate(over="ignore", invalid="ignore"):
+        return replace(gaussians, means=(places - np.array(offset)).astype(np.float32)), offset
 
 
 def _displayed(path: Path, header: PlyHeader, gaussians: Gaussians) -> tuple[Gaussians, tuple[str, ...]]:

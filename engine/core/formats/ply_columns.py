@@ -120,6 +120,16 @@ def to_columns(gaussians: Gaussians, extra: np.ndarray | None = None) -> np.ndar
     return own if extra is None else _beside(own, extra)
 
 
+def with_doubles(table: np.ndarray, offset: tuple[float, float, float]) -> np.ndarray:
+    """The same table [N] with its places in double precision and an offset added."""
+    wide = np.empty(len(table), [(name, "<f8" if name in POSITION else table.dtype[name]) for name in table.dtype.names or ()])
+    for name in wide.dtype.names or ():
+        wide[name] = table[name]
+    for name, value in zip(POSITION, offset, strict=True):
+        wide[name] += value
+    return wide
+
+
 def _beside(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
     names = [name for name in extra.dtype.names or () if name not in (own.dtype.names or ())]
     wide = np.empty(len(own), own.dtype.descr + [(name, extra.dtype[name].newbyteorder("<")) for name in names])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import numpy as np
 from ..errors import UserError
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians
+from ..splats.offset import NO_OFFSET, Offset, read_offset_file, turned_offset, write_offset_file
 from .compressed_ply import is_compressed_ply, lost_in_compressed_ply, read_compressed_ply, write_compressed_ply
 from .dot_splat import lost_in_splat, read_splat, write_splat
-from .ply import read_ply, write_ply
+from .ply import read_comments, read_ply, write_ply
+from .ply_container import POSITION, read_ply_header
 from .splat_file import SplatFile, turned_upright, with_linear_scales
 from .spz import lost_in_spz, read_spz, write_spz
 
@@ -106,7 +108,7 @@ def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = Fal
     if chosen in (PLY, COMPRESSED_PLY):  # often named .ply alone
         chosen = COMPRESSED_PLY if is_compressed_ply(path) else PLY
     try:
-        found = chosen.read(path, axes)
+        found = _with_offset_beside(path, chosen.read(path, axes))
         found = with_linear_scales(found) if linear_scales else found
         found = turned_upright(found) if upright else found
     except MemoryError:
@@ -116,20 +118,49 @@ def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = Fal
     return found
 
 
+def stated_offset(path: Path) -> Offset | None:
+    """The offset, in Blender's axes, that a splat file or the file beside it states; None where neither does. UserError as read_splats."""
+    chosen = format_of(path)
+    if chosen is PLY or chosen is COMPRESSED_PLY:
+        header = read_ply_header(path)
+        marks, part = read_comments(header.comments), header.part("vertex")
+        if marks.offset != NO_OFFSET:
+            return turned_offset(marks.offset, marks.axes, into_blender=True)
+        if part is not None and any(part.dtype[name].itemsize == 8 for name in part.names if name.lower() in POSITION):
+            return read_splats(path).offset  # what was taken from doubles stands nowhere
+    beside = read_offset_file(path)
+    return None if beside is None else turned_offset(beside, chosen.own_axes or _axes_of(path, chosen), into_blender=True)
+
+
+def _axes_of(path: Path, chosen: Format) -> str:
+    """The axes in which a file is read."""
+    return read_splats(path).axes if chosen.name != SPLAT.name else "SUPERSPLAT"
+
+
 def write_splats(
     path: Path, gaussians: Gaussians, axes: Axes = "SUPERSPLAT", antialiased: bool = False, chosen: Format | None = None,
-    extra: np.ndarray | None = None,
+    extra: np.ndarray | None = None, offset: Offset = NO_OFFSET,
 ) -> Format:
     """Write splats in the format that the file's name asks for, or in a chosen one; returns it. Never leaves half a file.
 
-    `extra` [N] has a field for each property that splats do not have: PLY holds them.
+    `extra` [N] has a field for each property that splats do not have: PLY holds them. An `offset` (in Blender's axes) stands in the
+    header of a PLY and in a file beside the splats.
     """
-    chosen = chosen or format_of(Path(path))
-    if extra is not None and chosen is PLY:
-        write_ply(Path(path), gaussians, axes, antialiased=antialiased, extra=extra)
+    path, chosen = Path(path), chosen or format_of(Path(path))
+    if chosen is PLY:
+        write_ply(path, gaussians, axes, antialiased=antialiased, extra=extra, offset=offset)
+    elif chosen is COMPRESSED_PLY:
+        write_compressed_ply(path, gaussians, axes, antialiased, offset)
     else:
-        chosen.write(Path(path), gaussians, axes, antialiased)
+        chosen.write(path, gaussians, axes, antialiased)
+    write_offset_file(path, turned_offset(offset, chosen.own_axes or axes, into_blender=False))
     return chosen
+
+
+def _with_offset_beside(path: Path, found: SplatFile) -> SplatFile:
+    """What was read, with the offset of the file beside it where its own header holds none."""
+    beside = read_offset_file(path) if found.offset == NO_OFFSET else None
+    return replace(found, offset=turned_offset(beside, found.axes, into_blender=True)) if beside else found
 
 
 def _refuse_misnamed(path: Path, chosen: Format) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..splats.axes import AxesOrAuto, into_blender, out_of_blender, turn_upright
+from ..splats.axes import AxesOrAuto, into_blender, out_of_blender, turn_upright, upright_turn
 from ..splats.gaussians import Gaussians, drawable, drawable_rows
+from ..splats.offset import NO_OFFSET, Offset, turned_offset
 from .strange_values import as_linear, huge_note, notes_about
 
 GUESSED = ("The file does not name its axes: its format's own were taken, which some programs ignore. "
@@ -27,6 +28,7 @@ class SplatFile:
     comments: tuple[str, ...] = ()
     axes_guessed: bool = False  # nothing says which axes these are, and programs disagree
     up: tuple[float, float, float] | None = None  # in the file's axes, where the file names another up than they have
+    offset: Offset = NO_OFFSET  # what was taken from the places of the source, in Blender's axes
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -46,6 +48,7 @@ class StoredSplats:
     comments: tuple[str, ...] = ()
     axes_guessed: bool = False
     up: tuple[float, float, float] | None = None  # where the file names another up than its axes have
+    offset: Offset = NO_OFFSET  # in the file's axes
 
 
 def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
@@ -58,7 +61,8 @@ def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
     gaussians, trusted = into_blender(gaussians, chosen), axes == "AUTO"
     guessed = stored.axes_guessed and trusted
     notes = (*stored.notes, *([GUESSED] if guessed else []), *huge_note(stored.gaussians.scales), *notes_about(gaussians))
-    return SplatFile(gaussians, dropped, chosen, stored.antialiased, extra, notes, stored.comments, guessed, stored.up if trusted else None)
+    return SplatFile(gaussians, dropped, chosen, stored.antialiased, extra, notes, stored.comments, guessed, stored.up if trusted else None,
+                     turned_offset(stored.offset, chosen, into_blender=True))
 
 
 def turned_upright(found: SplatFile) -> SplatFile:
@@ -71,7 +75,8 @@ def turned_upright(found: SplatFile) -> SplatFile:
     named = ", ".join(f"{value:.3g}" for value in found.up)
     note = (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they lie, "
             "beside cameras of the same photos.")
-    return replace(found, gaussians=turned, notes=(note, *found.notes))
+    x, y, z = (upright_turn(found.up, found.axes)[:3, :3] @ np.array(found.offset)).tolist()
+    return replace(found, gaussians=turned, notes=(note, *found.notes), offset=(x, y, z))
 
 
 def with_linear_scales(found: SplatFile) -> SplatFile:

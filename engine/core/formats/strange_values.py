@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..splats.gaussians import LARGEST_LOG_SCALE, Gaussians
+from ..splats.offset import NO_OFFSET, Offset, offset_words
 from .quantization import SURE
 
 SAMPLE = 10_000
@@ -104,12 +105,20 @@ def notes_about(gaussians: Gaussians) -> tuple[str, ...]:
     return (*_far_note(gaussians.means, spread), *sizes)
 
 
-def rounding_note(places: list[np.ndarray], rounded: np.ndarray) -> tuple[str, ...]:
-    """A sentence where double-precision coordinates [N] each of x, y, z lost more than a trifle in float32 [N, 3]."""
+def offset_note(offset: Offset) -> tuple[str, ...]:
+    """A sentence about places that were moved near the origin."""
+    if offset == NO_OFFSET:
+        return ()
+    return (f"Its coordinates are large: ({', '.join(offset_words(offset).split())}) was taken from them, so that single precision holds "
+            "them; the offset is remembered.",)
+
+
+def rounding_note(places: list[np.ndarray], rounded: np.ndarray, offset: Offset = NO_OFFSET) -> tuple[str, ...]:
+    """A sentence where double-precision coordinates [N] each of x, y, z lost more than a trifle in float32 [N, 3], beside their offset."""
     if not any(column.dtype.itemsize == 8 for column in places) or not len(rounded):
         return ()
     with np.errstate(invalid="ignore", over="ignore"):
-        moved = np.array([np.nanmax(np.abs(column - rounded[:, index]), initial=0, where=np.isfinite(rounded[:, index]))
+        moved = np.array([np.nanmax(np.abs(column - offset[index] - rounded[:, index]), initial=0, where=np.isfinite(rounded[:, index]))
                           for index, column in enumerate(places)])
     loss, radius = float(moved.max()), spread_of(rounded[np.isfinite(rounded).all(axis=1)]).radius
     if loss <= 0.1 * ROUGH * radius or not loss:

@@ -43,13 +43,17 @@ def turn_upright(gaussians: Gaussians, up: tuple[float, float, float], axes: str
 
     The same object where it does so already.
     """
+    return transform_gaussians(gaussians, upright_turn(up, axes))
+
+
+def upright_turn(up: tuple[float, float, float], axes: str) -> np.ndarray:
+    """The smallest turn [4, 4] of Blender's world by which `up`, a direction in a file's `axes`, points up."""
     direction = axes_matrix(axes)[:3, :3] @ np.asarray(up, np.float64)
     direction /= np.linalg.norm(direction)
-    if direction[2] > 1 - UPRIGHT:
-        return gaussians
     matrix = np.eye(4)
-    matrix[:3, :3] = _to_vertical(direction)
-    return transform_gaussians(gaussians, matrix)
+    if direction[2] <= 1 - UPRIGHT:
+        matrix[:3, :3] = _to_vertical(direction)
+    return matrix
 
 
 def _to_vertical(direction: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).resolve().parent / "lib"
 OVERRIDE = "SPLATWRIGHT_KERNELS"
 """Environment variable that names another folder of kernels."""
 
-ABI = 3
+ABI = 4
 OUT_OF_MEMORY, TOO_MANY_PAIRS, NOT_FINITE = -1, -2, -3
 
 SYSTEMS = {"linux": ("linux", "so"), "win32": ("windows", "dll"), "darwin": ("macos", "dylib")}
@@ -45,7 +45,8 @@ class ViewStruct(ctypes.Structure):
 
     _fields_ = [("width", ctypes.c_int32), ("height", ctypes.c_int32),
                 *((name, ctypes.c_float) for name in ("fl_x", "fl_y", "cx", "cy")),
-                ("rotation", ctypes.c_float * 9), ("translation", ctypes.c_float * 3), ("background", ctypes.c_float * 3)]
+                ("rotation", ctypes.c_float * 9), ("translation", ctypes.c_float * 3), ("background", ctypes.c_float * 3),
+                ("near", ctypes.c_float)]
 
 
 class GradientsStruct(ctypes.Structure):

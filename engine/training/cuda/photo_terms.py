@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...core.cameras.camera import Camera
+from ...core.datasets.spread import strays
 from ..backend import StepSettings, Target
 from . import exposure, poses
 from .optimise import Adam
@@ -30,7 +31,7 @@ class PhotoTerms:
         self._device = device
         self._views = len(cameras)
         positions = torch.tensor(np.array([camera.position for camera in cameras]).reshape(-1, 3), dtype=torch.float32)
-        self._unit = poses.spread(positions) if self._views else 1.0
+        self._unit = poses.spread(positions[torch.from_numpy(~strays(positions.numpy()))]) if self._views else 1.0
         self._positions = (positions / self._unit).to(device)
 
     def begin(self, settings: StepSettings) -> None:

@@ -13,9 +13,6 @@ from .tensors import Drawn, Footprint, Parameters, RenderRequest, TensorCamera
 
 Mode = Literal["classic", "antialiased"]
 
-NEAREST = 0.01
-"""Distance before which nothing is drawn, gsplat's and the kernels'."""
-
 PACKED_FROM = 3_000_000
 """From so many Gaussians on, those outside the view get no memory of their own; costs a little time."""
 
@@ -32,7 +29,7 @@ def draw(parameters: Parameters, camera: TensorCamera, request: RenderRequest) -
     image, alpha, meta = rasterization(
         means, parameters["quats"], scales, parameters["opacities"].sigmoid(), channels,
         camera.viewmat[None], camera.K[None], camera.width, camera.height,
-        eps2d=added, packed=len(means) >= PACKED_FROM, absgrad=request.absolute, rasterize_mode=mode,
+        near_plane=camera.near, eps2d=added, packed=len(means) >= PACKED_FROM, absgrad=request.absolute, rasterize_mode=mode,
         camera_model="ortho" if camera.orthographic else "pinhole")
     return Drawn(image[0, ..., :3], alpha[0, ..., 0], image[0, ..., 3:], footprint(meta))
 
@@ -49,7 +46,7 @@ def filtered(parameters: Parameters, camera: TensorCamera, low_pass: LowPass) ->
     if low_pass.dilation:
         pixel = (camera.K[0, 0] * camera.K[1, 1]).rsqrt()  # one pixel at distance 1, or in an orthographic view
         if not camera.orthographic:
-            pixel = pixel * camera.depth(parameters["means"]).detach().clamp_min(NEAREST)[:, None]
+            pixel = pixel * camera.depth(parameters["means"]).detach().clamp_min(camera.near)[:, None]
         axes = (axes.square() + low_pass.dilation * pixel.square()).sqrt()
     return axes, low_pass.blur, "antialiased"
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...core.cameras.camera import Camera
+from ...core.cameras.camera import NEAREST, Camera
 from ..low_pass import CLASSIC, LowPass
 
 Parameters = dict[str, Tensor]
@@ -18,13 +18,14 @@ Parameters = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class TensorCamera:
-    """A camera on the device. `orthographic`: fl_x and fl_y are pixels for each metre."""
+    """A camera on the device. `orthographic`: fl_x and fl_y are pixels for each metre. Nothing nearer than `near` is drawn."""
 
     viewmat: Tensor  # [4, 4], world to OpenCV camera
     K: Tensor  # [3, 3]
     width: int
     height: int
     orthographic: bool = False
+    near: float = NEAREST
 
     @property
     def position(self) -> Tensor:
@@ -104,4 +105,5 @@ def tensor_camera(camera: Camera, device: torch.device) -> TensorCamera:
     """The camera on the device, by one copy."""
     rows = torch.cat([torch.from_numpy(camera.viewmat).float().flatten(), torch.from_numpy(camera.K).float().flatten()])
     values = upload(rows, device)
-    return TensorCamera(values[:16].view(4, 4), values[16:].view(3, 3), camera.width, camera.height, camera.orthographic)
+    return TensorCamera(values[:16].view(4, 4), values[16:].view(3, 3), camera.width, camera.height, camera.orthographic,
+                        camera.near)

@@ -59,10 +59,11 @@ class DepthTargets:
 
 
 def depth_gaussians(views: Sequence[View], most: int, seed: int = 0, tick: Callable[[], None] = lambda: None,
-                    targets: DepthTargets | None = None) -> Gaussians | None:
+                    targets: DepthTargets | None = None, unit: float = 1.0) -> Gaussians | None:
     """Gaussians on what the views see, at most `most`, as many from each; None when no view has a depth map.
 
-    They lie as the depth slopes, and are as large as it is far to the next ones, whichever view these come from.
+    They lie as the depth slopes, and are as large as it is far to the next ones, whichever view these come from. `unit`: of the
+    scene's length.
     """
     with_depth = [view for view in views if view.depth]
     if not with_depth:
@@ -73,7 +74,7 @@ def depth_gaussians(views: Sequence[View], most: int, seed: int = 0, tick: Calla
                                 list(enumerate(with_depth))):
         tick()
         parts.append(part)
-    return _sized(concatenate(parts).take(slice(0, most)))
+    return _sized(concatenate(parts).take(slice(0, most)), unit)
 
 
 def _of_target(target: Target, most: int, rng: np.random.Generator) -> Gaussians:
@@ -84,10 +85,10 @@ def _of_target(target: Target, most: int, rng: np.random.Generator) -> Gaussians
     return found.take(np.sort(rng.choice(len(found), min(most, len(found)), replace=False)))
 
 
-def _sized(gaussians: Gaussians) -> Gaussians:
+def _sized(gaussians: Gaussians, unit: float) -> Gaussians:
     """The same, each as wide as it is far to its neighbours."""
     if not len(gaussians):
         return gaussians
-    width = np.log(SPREAD * neighbour_distance(gaussians.means).clip(1e-6))
+    width = np.log(SPREAD * neighbour_distance(gaussians.means, unit))
     scales = np.stack([width, width, width + np.log(THINNEST)], axis=1)
     return replace(gaussians, scales=scales.astype(np.float32))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from ...core.cameras.camera import Camera
 from ...core.datasets.dataset import Dataset, PointCloud
+from ...core.datasets.spread import focus_point, scene_scale, steady, unit_of
 from ...core.errors import UserError
 from ...core.protocol.config import TrainConfig
 from ...core.splats.gaussians import Gaussians, concatenate, rgb_to_sh0
@@ -32,16 +30,18 @@ def initial_gaussians(dataset: Dataset, config: TrainConfig, targets: DepthTarge
 
     `targets`: what of the depth maps is decoded already.
     """
-    cameras, sky = [view.camera for view in dataset.views], min(config.sky, config.max_gaussians // 2)
+    cameras, sky = steady(dataset.views), min(config.sky, config.max_gaussians // 2)
+    unit = unit_of(scene_scale(dataset))
     if starts_from_depth(dataset, config):
-        made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed, targets=targets)
+        made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed, targets=targets,
+                               unit=unit)
         if made is not None and len(made) and _depth_fits(made, dataset, config):
-            return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config)])
+            return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config, unit)])
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
     far = sky_points(cameras, points.positions, sky)
     near = subset(points, config.max_gaussians - len(far), rng)
-    return concatenate([round_gaussians(near, config), round_gaussians(far, config)])
+    return concatenate([round_gaussians(near, config, unit), round_gaussians(far, config, unit)])
 
 
 def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
@@ -71,14 +71,14 @@ def _depth_fits(made: Gaussians, dataset: Dataset, config: TrainConfig) -> bool:
 
 def _nearest_camera(positions: np.ndarray, dataset: Dataset) -> float:
     """The median distance of positions [N, 3] to their nearest camera."""
-    cameras = np.stack([view.camera.position for view in dataset.views])
+    cameras = np.stack([camera.position for camera in steady(dataset.views)])
     sample = positions[:: max(1, len(positions) // 500)]
     return float(np.median(np.linalg.norm(cameras[:, None] - sample[None], axis=2).min(axis=0)))
 
 
-def round_gaussians(points: PointCloud, config: TrainConfig) -> Gaussians:
-    """Round Gaussians on points, as large as the mean distance to the three nearest neighbours."""
-    count, size = len(points), neighbour_distance(points.positions).clip(1e-6)
+def round_gaussians(points: PointCloud, config: TrainConfig, unit: float = 1.0) -> Gaussians:
+    """Round Gaussians on points, as large as the mean distance to the three nearest neighbours. `unit`: of the scene's length."""
+    count, size = len(points), neighbour_distance(points.positions, unit)
     quats = np.zeros((count, 4), np.float32)
     quats[:, 0] = 1.0
     return Gaussians(
@@ -101,7 +101,7 @@ def subset(points: PointCloud, most: int, rng: np.random.Generator) -> PointClou
 
 def random_points(dataset: Dataset, rng: np.random.Generator) -> PointCloud:
     """Grey points in the ball that the cameras look at, for datasets without start points."""
-    cameras = [view.camera for view in dataset.views]
+    cameras = steady(dataset.views)
     centre = focus_point(cameras)
     radius = float(np.median([np.linalg.norm(camera.position - centre) for camera in cameras])) or 1.0
     directions = rng.standard_normal((RANDOM_POINTS, 3))
@@ -109,30 +109,3 @@ def random_points(dataset: Dataset, rng: np.random.Generator) -> PointCloud:
     distances = radius * rng.random((RANDOM_POINTS, 1)) ** (1 / 3)
     positions = (centre + directions * distances).astype(np.float32)
     return PointCloud(positions, np.full((RANDOM_POINTS, 3), 128, np.uint8))
-
-
-def focus_point(cameras: list[Camera]) -> np.ndarray:
-    """The point [3] nearest to all optical axes, by least squares."""
-    normal, target = np.eye(3) * 1e-6, np.zeros(3)
-    for camera in cameras:
-        axis = camera.camera_to_world[:3, 2] / np.linalg.norm(camera.camera_to_world[:3, 2])
-        projector = np.eye(3) - np.outer(axis, axis)
-        normal += projector
-        target += projector @ camera.position
-    return np.linalg.solve(normal, target)
-
-
-def scene_scale(dataset: Dataset) -> float:
-    """The length that learning rates of positions are measured in.
-
-    The larger of the cameras' spread and the typical distance from camera to start point: the spread alone is tiny
-    for cameras that all stand on one side.
-    """
-    positions = np.stack([view.camera.position for view in dataset.views])
-    spread = 1.1 * float(np.linalg.norm(positions - positions.mean(axis=0), axis=1).max())
-    points = dataset.points.positions if dataset.points is not None and len(dataset.points) else focus_point(
-        [view.camera for view in dataset.views])[None]
-    sample = points[:: max(1, len(points) // 500)]
-    distance = float(np.median(np.linalg.norm(positions[:, None] - sample[None], axis=2)))
-    scale = max(spread, distance)
-    return scale if math.isfinite(scale) and scale > 0 else 1.0

@@ -7,25 +7,39 @@ import numpy as np
 NEIGHBOURS = 3
 WINDOW = 8
 
+LEAST, ALONE = 1e-6, 0.1
+"""Distances in the scene's unit of points that lie on top of each other, which would make specks of nothing, and of one by itself."""
 
-def neighbour_distance(points: np.ndarray) -> np.ndarray:
-    """Mean distance [N] from each point [N, 3] to its nearest neighbours, close to exact.
+MIDDLE, STRAY = (0.01, 0.99), 100.0
+"""The box around the middle points; where all points take up more than so many of its sides, the grid is three of them."""
+
+
+def neighbour_distance(points: np.ndarray, unit: float = 1.0) -> np.ndarray:
+    """Mean distance [N] from each point [N, 3] to its nearest neighbours, close to exact. `unit`: of the scene's length.
 
     Candidates are the neighbours in three orders along a Z-order curve, each of a shifted grid: no tree is needed.
     """
     count = len(points)
     if count < 2:
-        return np.full(count, 0.1, np.float32)
-    low = points.min(axis=0)
-    extent = float((points.max(axis=0) - low).max()) or 1.0
-    unit = ((points - low) / extent).astype(np.float32)  # [N, 3] in [0, 1]
+        return np.full(count, ALONE * unit, np.float32)
+    low, extent = _grid(points)
+    inside = ((points - low) / extent).astype(np.float32)  # [N, 3] in [0, 1], but for strays
     squared = np.full((count, NEIGHBOURS), np.inf, np.float32)
     rows = np.full((count, NEIGHBOURS), -1)
     for shift in (0.0, 0.211, 0.377):
-        order = np.argsort(_z_order((unit + shift) * 0.5), kind="stable")
-        squared[order], rows[order] = _merge_window(squared[order], rows[order], unit[order], order)
+        order = np.argsort(_z_order((inside + shift) * 0.5), kind="stable")
+        squared[order], rows[order] = _merge_window(squared[order], rows[order], inside[order], order)
     known = np.where(np.isfinite(squared), squared, np.nan)
-    return (np.sqrt(np.nanmean(known, axis=1)) * extent).astype(np.float32)
+    return (np.sqrt(np.nanmean(known, axis=1)) * extent).astype(np.float32).clip(LEAST * unit)
+
+
+def _grid(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Corner [3] and side of the cube of all points [N, 3]; of the middle ones where a few strays would take its precision from them."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = float((high - low).max()) or 1.0
+    inner_low, inner_high = np.quantile(points, MIDDLE, axis=0)
+    inner = float((inner_high - inner_low).max())
+    return ((inner_low - inner).astype(points.dtype), 3 * inner) if 0 < STRAY * inner < extent else (low, extent)
 
 
 def _merge_window(squared: np.ndarray, rows: np.ndarray, ordered: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,9 +65,9 @@ def _smallest_distinct(squared: np.ndarray, rows: np.ndarray) -> tuple[np.ndarra
     return np.take_along_axis(squared, nearest, 1), np.take_along_axis(rows, nearest, 1)
 
 
-def _z_order(unit: np.ndarray) -> np.ndarray:
+def _z_order(inside: np.ndarray) -> np.ndarray:
     """Morton codes [N] of points [N, 3] in [0, 1), 21 bits an axis."""
-    cells = np.clip(unit * 2**21, 0, 2**21 - 1).astype(np.uint64)
+    cells = np.clip(inside * 2**21, 0, 2**21 - 1).astype(np.uint64)
     return _spread(cells[:, 0]) | (_spread(cells[:, 1]) << np.uint64(1)) | (_spread(cells[:, 2]) << np.uint64(2))
 
 

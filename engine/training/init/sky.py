@@ -35,7 +35,7 @@ def sky_points(cameras: list[Camera], near: np.ndarray, count: int) -> PointClou
 
 
 def dome(cameras: list[Camera], points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre [3] and radius of a dome far behind cameras and points [N, 3]; a few stray points do not move it."""
+    """Centre [3] and radius of a dome far behind cameras, none of which is a stray, and points [N, 3], of which a few may be."""
     positions = np.stack([camera.position for camera in cameras])
     points = points[np.isfinite(points).all(axis=1)]
     centre = np.median(np.concatenate([positions, points]), axis=0)

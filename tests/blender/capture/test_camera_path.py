@@ -55,6 +55,17 @@ def test_as_nerfstudio_camera_path(camera: bpy.types.Object, tmp_path: Path) -> 
     assert np.allclose(np.reshape(values["camera_path"][2]["camera_to_world"], (4, 4)), camera.matrix_world, atol=1e-6)
 
 
+def test_a_path_in_a_survey_is_in_its_coordinates(camera: bpy.types.Object, tmp_path: Path) -> None:
+    scene, read = bpy.context.scene, module("engine.core.datasets.realestate10k").read_cameras
+    local = read(exported(tmp_path / "a.txt"), (96, 64)).cameras
+    scene["splatwright_offset"] = [512300.0, 300.0, -5412300.0]
+    path = exported(tmp_path / "b.txt")
+    assert np.allclose(read(path, (96, 64)).cameras[2].position - local[2].position, scene["splatwright_offset"], atol=1e-6)
+    assert bpy.ops.splatwright.import_camera_path(filepath=str(path)) == {"FINISHED"}
+    again = exported(tmp_path / "c.txt")
+    assert np.allclose(read(again, (96, 64)).cameras[2].position, read(path, (96, 64)).cameras[2].position, atol=1e-4)
+
+
 def test_in_the_frame_of_posed_photos(camera: bpy.types.Object, tmp_path: Path) -> None:
     """A model knows nothing of how the photos were aligned: camera and photos turned together give the same path."""
     write_photos(tmp_path / "photos")

@@ -49,9 +49,14 @@ def test_the_farthest_come_first(depths: np.ndarray, perspective: bool) -> None:
     order = module("addon.viewport.order")
     found = order.depth_order(depths, perspective)
     assert sorted(found.tolist()) == list(range(len(depths)))
-    values = np.log(np.maximum(depths, 0.01)) if perspective else depths
+    values = np.log(np.maximum(depths, order.nearest_depth(depths))) if perspective else depths
     if len(depths):
         assert np.diff(values[found]).max(initial=0.0) <= (values.max() - values.min()) / 60_000
+
+
+def test_a_tiny_scene_is_sorted(order: ModuleType) -> None:
+    depths = np.linspace(2e-6, 3e-6, 1000).astype(np.float32)
+    assert order.depth_order(depths, True).tolist() == list(range(999, -1, -1))
 
 
 def test_one_floater_far_away_does_not_blur_the_order(order: ModuleType) -> None:
