@@ -17,8 +17,9 @@ from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
+from ..scene_collections import writable_collection
 from ..splats.splat_object import create_splat_object, update_splat_object
-from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
+from ..typed import operators, point_cloud, scene_settings, splat_settings
 from .job_status import WatchedJob
 
 NAME = "Splats"
@@ -38,7 +39,7 @@ def may_change(job: str) -> bool:
 
 def scenes_of(job: str) -> list[bpy.types.Scene]:
     """The scenes whose Train panel is about a job."""
-    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job and scene.library is None]
 
 
 def show_preview(job: WatchedJob) -> None:
@@ -121,8 +122,7 @@ def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
 
 def _collection(job: str) -> bpy.types.Collection:
     """Where a new splat object goes: the job's scene, or the one that is open."""
-    scene = next(iter(scenes_of(job)), current_context().scene)
-    return scene.collection
+    return writable_collection(scene=next(iter(scenes_of(job)), None))
 
 
 def _same_file(one: str, other: Path | None) -> bool:

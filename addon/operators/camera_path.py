@@ -15,8 +15,8 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.cameras.camera_path import WORLD, read_model_frame, write_camera_path
 from ...engine.core.datasets.realestate10k import Shots, read_cameras, write_real_estate
 from ..cameras import image_size
-from ..capture.camera_path import animate_camera, animated_cameras, frames_a_second
-from ..capture.shots import animated_camera
+from ..capture.camera_path import animate_camera, cameras_over_time, frames_a_second
+from ..capture.shots import animated_cameras, capture_frames
 from ..photos.posed_photos import roots
 from ..typed import Context, layout_of
 from .menus import register_with_menus
@@ -78,8 +78,8 @@ class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         scene = context.scene
-        frames = range(scene.frame_start, scene.frame_end + 1, self.frame_step)
-        cameras = animated_cameras(scene, animated_camera(context), frames)
+        frames = capture_frames(scene, self.frame_step)
+        cameras = cameras_over_time(scene, zip(animated_cameras(context, frames), frames, strict=True))
         root = bpy.data.objects.get(self.frame_of) if self.frame_of else None
         if root is not None:
             cameras = [within(camera, root.matrix_world) for camera in cameras]

@@ -17,6 +17,7 @@ import numpy as np
 from ...engine.core.datasets.dataset import Dataset, PointCloud, View
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
+from ..scene_collections import writable_collection, writable_collections
 from ..splats.attributes import Layer, new_points, read_layer, write_layers
 from ..typed import camera_data, current_context, point_cloud, splat_settings, untyped
 
@@ -42,11 +43,11 @@ def import_photos(
         raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.")
     root = root_of(source)
     if root is None:
-        parent = collection or current_context().scene.collection
+        parent = writable_collection(collection)
         root = _new_root(source, parent, name or (source.stem if source.is_file() else source.name))
     else:
         _empty(root)
-    place, size = root.users_collection[0], scene_size(views)
+    place, size = writable_collections(root.users_collection)[0], scene_size(views)
     for view in views:
         _attach(_camera(view, size), root, place)
     if dataset.points is not None and len(dataset.points):

@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits, floaters
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import rebase_gaussians
+from ..scene_collections import writable_collections
 from ..typed import current_context, point_cloud, splat_settings
 from . import display
 from .attributes import new_points
@@ -79,7 +80,7 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
     made = target.copy()
     made.data = copy_points(target, chosen, f"{point_cloud(target).name} Part")
     made.name, splat_settings(made).job = f"{target.name} Part", ""
-    for collection in target.users_collection:
+    for collection in writable_collections(target.users_collection):
         collection.objects.link(made)
     keep_points(target, ~chosen)
     display.show(made)

@@ -17,7 +17,8 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians, drawable
-from ..typed import current_context, point_cloud, splat_settings, untyped
+from ..scene_collections import writable_collection
+from ..typed import point_cloud, splat_settings, untyped
 from . import display
 from .attributes import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
 from .thinning import all_splats
@@ -47,9 +48,10 @@ def is_splat_object(item: bpy.types.ID | None) -> bool:
 def create_splat_object(
     name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
 ) -> bpy.types.Object:
-    """A new splat object at the origin, linked to `collection` or the scene's; selection and mode stay as they are.
+    """A new splat object at the origin, in `collection`, or the scene's where none is given or it cannot be changed.
 
-    `antialiased` splats are drawn as those of an antialiased rasterizer.
+    Selection and mode stay as they are. `antialiased` splats are drawn as those of an antialiased rasterizer.
+    UserError where the scene belongs to another file.
     """
     return run_to_end(creation_steps(name, gaussians, collection, antialiased))
 
@@ -58,7 +60,7 @@ def creation_steps(
     name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
 ) -> Generator[float, None, bpy.types.Object]:
     """As create_splat_object, attribute by attribute: yields the share that is done; closed early it leaves nothing behind."""
-    gaussians = drawable(gaussians)
+    place, gaussians = writable_collection(collection), drawable(gaussians)
     points = new_points(name, len(gaussians))
     try:
         yield from layer_steps(points, _layers(gaussians))
@@ -66,7 +68,7 @@ def creation_steps(
         bpy.data.pointclouds.remove(points)
         raise
     made = bpy.data.objects.new(name, points)
-    (collection or current_context().scene.collection).objects.link(made)
+    place.objects.link(made)
     with display.shown_once(made):
         splat_settings(made).is_splat, splat_settings(made).antialiased = True, antialiased
     return made
