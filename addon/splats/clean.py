@@ -18,6 +18,7 @@ from .attributes import new_points
 from .instances import splat_instances
 from .splat_object import gaussians_from_object, update_splat_object
 from .subsets import copy_points, keep_points, select_points, selected_points
+from .unapplied_transform import fix_if_needed
 
 SMALLEST_LOG_SCALE = -30.0
 
@@ -59,6 +60,8 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
     if len(targets) < 2:
         raise UserError("There is nothing to merge.", "Select two splat objects or more.")
     others = [target for target in targets if target != into]
+    for target in targets:
+        fix_if_needed(target)
     depsgraph = current_context().evaluated_depsgraph_get()
     placed = splat_instances([into, *others], depsgraph)
     parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]

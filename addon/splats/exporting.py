@@ -31,6 +31,7 @@ class WorldGaussians:
     gaussians: Gaussians
     dropped: int  # rows that could not be drawn, because of a NaN or an infinity
     extra: np.ndarray | None = None  # [N] with a field for each property of a PLY that splats do not have
+    unturned: tuple[bpy.types.Object, ...] = ()  # whose points were turned without their splats
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -51,7 +52,8 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     if not baked:
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
     extra = join_extras([(len(gaussians), _kept_extra(part, gaussians)) for gaussians, part in zip(kept, placed, strict=True)])
-    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)), extra)
+    unturned = tuple(dict.fromkeys(part.unturned for part in placed if part.unturned is not None))
+    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)), extra, unturned)
 
 
 def export_splats(

@@ -55,7 +55,8 @@ def test_many_different_maps() -> None:
     """Copies of one object, of which rest places are the same; a shifted one, a scaled one, turned ones, a small one."""
     same = cloud(500)
     parts = [(same, np.eye(4)), (same, turn(0.3)), (same, turn(0, (2, 2, 2))), (same, turn(0, place=(5, 0, 0))),
-             (same, turn(-1.3, (1, 3, 1), (0, 9, 0))), (cloud(9, 3), turn(2.0)), (cloud(5, 4), turn(1.0, (1, 2, 3))), (cloud(3, 5), turn(1.5))]
+             (same, turn(-1.3, (1, 3, 1), (0, 9, 0))),
+             (cloud(9, 3), turn(2.0)), (cloud(5, 4), turn(1.0, (1, 2, 3))), (cloud(3, 5), turn(1.5))]
     rest, moved = joined(parts)
     found = moved_points(rest, moved)
     assert_explained(found, rest, moved, parts)
