@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import bpy
 
 from ...engine.core.datasets.dataset import Dataset
+from ...engine.core.errors import UserError
 from ...engine.core.text import duration
 from ..cameras import image_size, lens_warnings
+from ..splats.linked_files import missing_sentences, refresh
 from ..typed import Context
 from .dataset_folder import open_dataset_folder
 from .motion import Motion, motion_sentence, moving_objects
@@ -64,6 +66,7 @@ def capture_steps(
     are restored in every case. A finished dataset in the same folder is replaced only by a finished one.
     """
     scene, view_layer = context.scene, context.view_layer
+    _check_splats(view_layer)
     with ExitStack() as stack:
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, scene_settings(scene, request)))
@@ -79,6 +82,16 @@ def capture_steps(
         yield from _render_all(scene, view_layer, shots, recorder, render, motion)
         _warn_of(motion.names - told, warn)
         return folder.finish(recorder.dataset())
+
+
+def _check_splats(view_layer: bpy.types.ViewLayer) -> None:
+    """Wait for splats that are still read from their files; UserError where renders would show some, or instances, that are missing."""
+    refresh()
+    here = set(view_layer.objects)
+    shown = [found for found in bpy.data.objects if not found.hide_render and (found in here or not found.users_scene)]
+    missing = missing_sentences(shown)
+    if missing:
+        raise UserError(" ".join(missing), "Bring the file back, name it anew in the panel Splats, or hide the object in renders.")
 
 
 def capture_warnings(context: Context, request: CaptureRequest) -> list[str]:

@@ -86,11 +86,18 @@ def run_to_end(steps: Generator[float, None, Result]) -> Result:
 def make_empty(like: bpy.types.PointCloud) -> bpy.types.PointCloud:
     """A point cloud of no splats that looks like another one."""
     empty = bpy.data.pointclouds.new(like.name)
-    for material in like.materials:
-        empty.materials.append(material)
+    carry_over(like, empty)
     rows = np.zeros((0, 3), np.float32)
     write_gaussians(empty, Gaussians(rows, np.zeros((0, 4), np.float32), rows, rows[:, 0], rows[:, None], np.zeros((0, 0, 3), np.float32)))
     return empty
+
+
+def carry_over(old: bpy.types.PointCloud, new: bpy.types.PointCloud) -> None:
+    """Give new points the materials and custom properties of others."""
+    for material in old.materials:
+        new.materials.append(material)
+    for name, value in old.items():
+        new[name] = value.to_dict() if hasattr(value, "to_dict") else value
 
 
 def update_splat_object(target: bpy.types.Object, gaussians: Gaussians, antialiased: bool | None = None) -> None:
@@ -217,8 +224,7 @@ def resize(target: bpy.types.Object, count: int) -> None:
         untyped(old).resize(count)
         return
     new = new_points(old.name, count)
-    for material in old.materials:
-        new.materials.append(material)
+    carry_over(old, new)
     name = old.name
     old.user_remap(new)
     bpy.data.pointclouds.remove(old)
