@@ -150,7 +150,7 @@ def _render_all(
             yield CaptureProgress(done, total, eta)
             camera = pose(scene, view_layer, shot)
             if shot.frame is not None:
-                motion.look(view_layer.depsgraph)
+                motion.look(view_layer)
             for _ in rendered(scene, recorder.next_image(), render):
                 yield CaptureProgress(done, total, eta)
             recorder.add(scene, view_layer, camera)

@@ -31,9 +31,9 @@ class Motion:
         self._first: Places | None = None
         self.names: set[str] = set()
 
-    def look(self, depsgraph: bpy.types.Depsgraph) -> None:
+    def look(self, view_layer: bpy.types.ViewLayer) -> None:
         """Compare the evaluated scene with how it was at first."""
-        seen = _places(depsgraph)
+        seen = _places(untyped(view_layer).depsgraph)
         if self._first is None:
             self._first = seen
             return
@@ -53,7 +53,7 @@ def moving_objects(context: Context, frames: Sequence[int]) -> set[str]:
     with restored_frame(context.scene):
         for frame in _spread(frames):
             context.scene.frame_set(frame)
-            motion.look(context.view_layer.depsgraph)
+            motion.look(context.view_layer)
     return motion.names | _hidden_and_animated(context.scene)
 
 

@@ -1,7 +1,7 @@
 """The points of objects that belong to another file, or override such ones: Blender saves nothing of them here.
 
-Where Python can give point clouds another size (since Blender 5.1) they are filled in place. Before, the object gets points of this
-file, and gets its own back before anything else may see that: saving, and undo, which frees points that it does not know.
+Python cannot fill point clouds of other files. The object gets points of this file instead, and its own back before anything may see
+that which does not expect it: saving, and undo, which frees points that it does not know.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import bpy
 from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.gaussians import drawable
 from ..typed import point_cloud, splat_settings, untyped
-from .attributes import can_resize, new_points
+from .attributes import new_points
 from .display import write_drawing
 from .extras import stored_extras
 from .splat_object import carry_over, write_gaussians
@@ -42,9 +42,6 @@ def is_foreign(target: bpy.types.Object) -> bool:
 
 def fill_foreign(target: bpy.types.Object, found: SplatFile, key: object) -> None:
     """Let an object of another file show the splats that were read; `key` names what was read, so that objects share it."""
-    if can_resize():
-        _fill(target, point_cloud(target), found)
-        return
     earlier = next((loan for loan in _loans if loan.target == target), None)
     own = earlier.own if earlier is not None else point_cloud(target)
     shared = next((loan.lent for loan in _loans if loan.own == own and loan.key == key), None)
@@ -94,10 +91,7 @@ def forget_loans() -> None:
 
 
 def _fill(target: bpy.types.Object, points: bpy.types.PointCloud, found: SplatFile) -> None:
-    gaussians = drawable(found.gaussians)
-    if len(points.points) != len(gaussians):
-        untyped(points).resize(len(gaussians))
-    write_gaussians(points, gaussians)
+    write_gaussians(points, drawable(found.gaussians))
     if found.extra is not None:
         write_stored(points, stored_extras(found.extra))
     write_drawing(points, splat_settings(target).display)
@@ -106,5 +100,6 @@ def _fill(target: bpy.types.Object, points: bpy.types.PointCloud, found: SplatFi
 def _forget_override(target: bpy.types.Object) -> None:
     """Blender notes that an override shows other points, and would save that."""
     override = target.override_library
-    for known in [] if override is None else [found for found in override.properties if found.rna_path == "data"]:
-        override.properties.remove(known)
+    if override is not None:
+        for known in [found for found in override.properties if found.rna_path == "data"]:
+            override.properties.remove(known)
