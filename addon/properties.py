@@ -168,7 +168,8 @@ class SplatSettings(bpy.types.PropertyGroup):
     linear_scales: BoolProperty(name="Linear Scales", description="The source's sizes are lengths instead of logarithms")
     extra_types: StringProperty(name="Extra Types", description="Types in the source of the properties that splats do not have")
     linked: BoolProperty(
-        name="Linked", description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
+        name="Linked", override={"LIBRARY_OVERRIDABLE"},
+        description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
         "Editing splats ends this",
     )
     stamp: StringProperty(name="Stamp", description="State of the source that these splats show")

@@ -13,6 +13,7 @@ from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, axes
 from ..splats import linked_files
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
+from ..splats.overwritten import after_export
 from ..splats.unapplied_transform import unturned_sentence
 from ..typed import Context, layout_of
 from .menus import register_with_menus
@@ -68,7 +69,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
         chosen = _fitting(path, _chosen(self.format))
         written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
-        for sentence in (*linked_files.missing_sentences(targets), *linked_files.after_export(written, self.axes)):
+        for sentence in (*linked_files.missing_sentences(targets), *after_export(written, self.axes)):
             self.report({"WARNING"}, sentence)
         for target in dict.fromkeys(found for world in written.values() for found in world.unturned):
             self.report({"WARNING"}, f"Exported as they are: {unturned_sentence(target)}")

@@ -6,6 +6,7 @@ that which does not expect it: saving, and undo, which frees points that it does
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def is_foreign(target: bpy.types.Object) -> bool:
 def fill_foreign(target: bpy.types.Object, found: SplatFile, key: object) -> None:
     """Let an object of another file show the splats that were read; `key` names what was read, so that objects share it."""
     earlier = next((loan for loan in _loans if loan.target == target), None)
-    own = earlier.own if earlier is not None else point_cloud(target)
+    own = earlier.own if earlier is not None else _own_points(target)
     shared = next((loan.lent for loan in _loans if loan.own == own and loan.key == key), None)
     if shared is None:
         shared = new_points(own.name, len(drawable(found.gaussians)))
@@ -57,9 +58,14 @@ def fill_foreign(target: bpy.types.Object, found: SplatFile, key: object) -> Non
         bpy.data.pointclouds.remove(earlier.lent)
 
 
-def take_back() -> list[Loan]:
-    """Give every object its own points again; what was lent stays in memory, without a user."""
-    taken = []
+def take_back(linked: Iterable[bpy.types.Object]) -> list[Loan]:
+    """Give every object its own points again; what was lent stays in memory, without a user.
+
+    Among the linked objects may be overrides that undo has brought back with what they were lent.
+    """
+    known, taken = [loan.target for loan in _loans], []
+    _loans.extend(Loan(target, _own_points(target), point_cloud(target), None) for target in linked
+                  if target.override_library is not None and target not in known and point_cloud(target).library is None)
     for loan in _loans:
         with suppress(ReferenceError):  # removed in the meantime
             untyped(loan.target).data = loan.own
@@ -76,18 +82,29 @@ def lend_again(taken: list[Loan]) -> None:
     _loans.extend(taken)
 
 
-def end_loans() -> None:
+def end_loans(linked: Iterable[bpy.types.Object]) -> None:
     """Give every object its own points again and remove what was lent; the next look at the files finds that they show nothing."""
-    taken = take_back()
+    taken = take_back(linked)
     for loan in taken:
         splat_settings(loan.target).stamp = splat_settings(loan.target).checksum = ""
     for lent in {loan.lent for loan in taken}:
         bpy.data.pointclouds.remove(lent)
 
 
+def keep_loan(target: bpy.types.Object) -> None:
+    """An override keeps what it was lent: somebody edited it."""
+    _loans[:] = [loan for loan in _loans if loan.target != target]
+
+
 def forget_loans() -> None:
     """Another file was opened: nothing of them is left."""
     _loans.clear()
+
+
+def _own_points(target: bpy.types.Object) -> bpy.types.PointCloud:
+    """What an object shows in the file that it comes from."""
+    override = target.override_library
+    return point_cloud(target if override is None or override.reference is None else untyped(override.reference))
 
 
 def _fill(target: bpy.types.Object, points: bpy.types.PointCloud, found: SplatFile) -> None:

@@ -9,28 +9,25 @@ and are saved. Objects of libraries, and such that override them, are filled as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import bpy
-import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
-from ...engine.core.splats.gaussians import Gaussians
 from ..typed import point_cloud, splat_settings
 from ..ui.redraw import redraw_sidebars
-from .foreign_points import Loan, end_loans, fill_foreign, forget_loans, is_foreign, lend_again, take_back
+from .foreign_points import Loan, end_loans, fill_foreign, forget_loans, is_foreign, keep_loan, lend_again, take_back
 from .importing import fill_splat_object, is_as_read, remember_state, stamp_of
 from .source_paths import forget_path, keep_path, source_of
-from .splat_object import gaussians_from_object, is_splat_object, make_empty
+from .splat_object import is_splat_object, make_empty
 
 EDITED = "These splats were edited, so the .blend holds them. Keep in File reads them from their file again."
-OVERWRITTEN = "An export wrote other splats over their file, so the .blend holds these. Keep in File reads the file again."
 INTERVAL = 1.0
 """Seconds between two checks of the files."""
 SOON = 0.1
@@ -98,39 +95,6 @@ def missing_sentences(targets: Iterable[bpy.types.Object]) -> list[str]:
     return [f"{found.name_full} does not show its splats. {splat_settings(found).problem}" for found in broken]
 
 
-def after_export(written: Mapping[Path, WrittenSplats], axes: str) -> list[str]:
-    """Links of which an export wrote over the file: they go on where it holds what the object shows, else the object keeps its splats.
-
-    Sentences about those that end.
-    """
-    ended = []
-    for target in linked_objects():
-        path = source_of(target)
-        splats = next((splats for file, splats in written.items() if _is_same(file, path)), None)
-        if splats is None or not len(point_cloud(target).points):
-            continue
-        if not is_foreign(target) and _holds(target, splats, axes):
-            remember_state(target, stamp_of(path))
-        elif not is_foreign(target):
-            _end(target, OVERWRITTEN)
-            ended.append(f"{target.name} is linked to {path.name} no more: the file holds other splats now than the object does")
-        else:
-            ended.append(f"{target.name_full} of another file is linked to {path.name} and shows what was exported")
-    return ended
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
-
-
-def _holds(target: bpy.types.Object, splats: WrittenSplats, axes: str) -> bool:
-    """Whether what was written reads as what an object shows in its own frame."""
-    settings, own = splat_settings(target), gaussians_from_object(target).arrays()
-    as_read = settings.axes in ("AUTO", axes) and not settings.linear_scales
-    there = splats.gaussians.arrays()
-    return as_read and all(there[name].shape == rows.shape and np.array_equal(there[name], rows) for name, rows in own.items())
-
-
 @dataclass(frozen=True)
 class ChangedLink:
     """A linked object that does not show its file's state."""
@@ -150,13 +114,6 @@ def changed_links() -> list[ChangedLink]:
     found = [ChangedLink(target, stamp_of(source_of(target)), splat_settings(target).axes, splat_settings(target).linear_scales)
              for target in linked_objects() if target.mode == "OBJECT"]
     return [state for state in found if state.stamp != splat_settings(state.target).stamp]
-
-
-class WrittenSplats(Protocol):
-    """What an export wrote, in the scene's frame."""
-
-    @property
-    def gaussians(self) -> Gaussians: ...
 
 
 def _begin_reading(path: Path, axes: Any, linear_scales: bool) -> Future[SplatFile]:
@@ -190,13 +147,16 @@ def _take(state: ChangedLink, reading: Future[SplatFile], filled: set[tuple[obje
 
 def _end_if_edited(target: bpy.types.Object) -> bool:
     """End the link of an object whose splats are no longer those of its file; whether it was so."""
-    if is_foreign(target) or is_as_read(target):
+    shows_none_of_ours = is_foreign(target) and (target.override_library is None or point_cloud(target).library is not None)
+    if shows_none_of_ours or is_as_read(target):
         return False
-    _end(target, EDITED)
+    keep_loan(target)
+    end_link(target, EDITED)
     return True
 
 
-def _end(target: bpy.types.Object, why: str) -> None:
+def end_link(target: bpy.types.Object, why: str) -> None:
+    """Let the .blend hold the splats of an object from now on; the panel says why."""
     settings = splat_settings(target)
     settings.linked, settings.stamp, settings.checksum, settings.problem = False, "", "", why
     redraw_sidebars()
@@ -215,8 +175,8 @@ def _before_saving(*_: Any) -> None:
     """Take linked splats out of the file that is saved, except those whose own file is missing."""
     _after_saving()
     _keep_paths()
-    _taken.extend(take_back())
     targets = [found for found in linked_objects() if not _end_if_edited(found)]
+    _taken.extend(take_back(targets))
     for points in {point_cloud(target) for target in targets if is_splat_object(target)}:
         users = [found for found in bpy.data.objects if found.data == points]
         if points.library is None and all(found in targets and source_of(found).is_file() for found in users):
@@ -278,7 +238,7 @@ def _before_rendering(*_: Any) -> None:
 @bpy.app.handlers.persistent
 def _before_undo(*_: Any) -> None:
     """Undo frees what it does not know, whoever shows it."""
-    end_loans()
+    end_loans(linked_objects())
 
 
 def _hooks() -> list[tuple[list[Any], Any]]:

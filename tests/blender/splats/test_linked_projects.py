@@ -98,6 +98,29 @@ def test_undo_leaves_splats_of_a_library_alone(linked: ModuleType, tmp_path: Pat
         assert len(in_scene()) == 2
         for found in in_scene():
             assert_same(read(found), gaussians)
+    save(tmp_path / "project" / "shot.blend")
+    assert not local_points()
+
+
+def local_points() -> list[str]:
+    """Point clouds that the saved file holds."""
+    with bpy.data.libraries.load(bpy.data.filepath, link=True) as (have, _):
+        return list(have.pointclouds)
+
+
+def test_an_edited_override_is_saved(linked: ModuleType, tmp_path: Path) -> None:
+    library(tmp_path / "project")
+    saved = shot(tmp_path / "project", "overridden")
+    reopen(saved)
+    made = bpy.context.scene.objects["a"]
+    sh(made.data)
+    edited = read(made)
+    save(saved)
+    assert_same(read(made), edited)
+    reopen(saved)
+    again, other = bpy.context.scene.objects["a"], bpy.context.scene.objects["a.001"]
+    assert not again.splatwright.linked and other.splatwright.linked
+    assert_same(read(again), edited)
 
 
 def test_a_missing_file_of_a_library_is_said(linked: ModuleType, tmp_path: Path) -> None:
@@ -290,6 +313,16 @@ def test_an_edit_goes_back_into_its_file(linked: ModuleType, tmp_path: Path) -> 
     linked.refresh()
     assert made.splatwright.linked and not made.splatwright.problem
     assert_same(read(reopen(save(tmp_path / "a.blend"))), edited)
+
+
+def test_what_no_file_holds_is_not_left_to_it(linked: ModuleType, tmp_path: Path) -> None:
+    """An attribute of the user's own, though all that the file holds is as the object shows it."""
+    write(tmp_path / "a.ply", 40)
+    made = link(tmp_path / "a.ply")
+    new_attribute(made.data)
+    export(tmp_path / "a.ply")
+    again = reopen(save(tmp_path / "a.blend"))
+    assert not again.splatwright.linked and again.data.attributes["mask"].data[7].value
 
 
 @pytest.mark.parametrize("options", [{}, {"axes": "BLENDER"}])
