@@ -64,9 +64,9 @@ def take_back(linked: Iterable[bpy.types.Object]) -> list[Loan]:
     Among the linked objects may be overrides that undo has brought back with what they were lent.
     """
     known, taken = [loan.target for loan in _loans], []
-    _loans.extend(Loan(target, _own_points(target), point_cloud(target), None) for target in linked
-                  if target.override_library is not None and target not in known and point_cloud(target).library is None)
-    for loan in _loans:
+    undone = [Loan(target, _own_points(target), point_cloud(target), None) for target in linked
+              if target.override_library is not None and target not in known and point_cloud(target).library is None]
+    for loan in (*_loans, *undone):
         with suppress(ReferenceError):  # removed in the meantime
             untyped(loan.target).data = loan.own
             _forget_override(loan.target)
@@ -87,7 +87,7 @@ def end_loans(linked: Iterable[bpy.types.Object]) -> None:
     taken = take_back(linked)
     for loan in taken:
         splat_settings(loan.target).stamp = splat_settings(loan.target).checksum = ""
-    for lent in {loan.lent for loan in taken}:
+    for lent in {loan.lent for loan in taken if not loan.lent.users}:  # a copy of the object may use it
         bpy.data.pointclouds.remove(lent)
 
 
@@ -104,7 +104,8 @@ def forget_loans() -> None:
 def _own_points(target: bpy.types.Object) -> bpy.types.PointCloud:
     """What an object shows in the file that it comes from."""
     override = target.override_library
-    return point_cloud(target if override is None or override.reference is None else untyped(override.reference))
+    source = target if override is None or override.reference is None else untyped(override.reference)
+    return next((loan.own for loan in _loans if loan.target == source), point_cloud(source))
 
 
 def _fill(target: bpy.types.Object, points: bpy.types.PointCloud, found: SplatFile) -> None:

@@ -132,7 +132,8 @@ def _linear(target: bpy.types.Object) -> np.ndarray:
 def _is_unturned(target: bpy.types.Object) -> bool:
     if has_unapplied_transform(target):
         return True
-    return bool(target.modifiers) and shows_unturned(target, current_context().evaluated_depsgraph_get())
+    depsgraph = untyped(current_context().view_layer).depsgraph  # as it is: a panel that is drawn must not evaluate
+    return bool(target.modifiers) and depsgraph is not None and target.visible_get() and shows_unturned(target, depsgraph)
 
 
 def _turned(moved: MovedPoints | None) -> bool:
