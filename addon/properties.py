@@ -261,7 +261,7 @@ _register_classes, _unregister_classes = classes_factory(
 def register() -> None:
     _register_classes()
     untyped(bpy.types.Scene).splatwright = PointerProperty(type=SceneSettings)
-    untyped(bpy.types.Object).splatwright = PointerProperty(type=SplatSettings)
+    untyped(bpy.types.Object).splatwright = PointerProperty(type=SplatSettings, override={"LIBRARY_OVERRIDABLE"})
 
 
 def unregister() -> None:
