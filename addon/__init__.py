@@ -9,6 +9,7 @@ MODULES = (
     "preferences",
     "properties",
     "splats.display",
+    "splats.unapplied_transform",
     "operators",
     "panels.capture",
     "panels.train",

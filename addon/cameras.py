@@ -24,6 +24,16 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object,
     return Camera(width, height, fl_x, fl_y, cx, cy, rigid(evaluated.matrix_world))
 
 
+def camera_at(scene: bpy.types.Scene, frame: int) -> bpy.types.Object | None:
+    """The camera that the scene renders with at a frame: that of the last marker until then to which one is bound, before all of them
+    that of the first; the scene's own where none is bound to any.
+    """
+    bound = {marker.frame: marker.camera for marker in scene.timeline_markers if marker.camera and not marker.camera.hide_render}
+    if not bound:
+        return scene.camera
+    return bound[max((known for known in bound if known <= frame), default=min(bound))]
+
+
 def check_camera(camera_object: bpy.types.Object) -> None:
     """Raise UserError for a camera that no pinhole describes."""
     kind = camera_data(camera_object).type

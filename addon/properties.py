@@ -147,18 +147,31 @@ def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Conte
         display.show(untyped(settings).id_data)
 
 
+def _source_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    from .splats import source_paths
+
+    source_paths.source_changed(untyped(settings).id_data)
+
+
 class SplatSettings(bpy.types.PropertyGroup):
     """What splat objects, and the empty and cameras of posed photos, know about themselves, as splat_settings(Object)."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
-    source: StringProperty(name="Source", subtype="FILE_PATH", description="The file that these splats were read from")
+    source: StringProperty(
+        name="Source", subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, update=_source_changed,
+        description="The file that these splats were read from",
+    )
+    keeper: PointerProperty(
+        type=bpy.types.Text, name="Path Keeper", description="An empty text with the source's path, which Blender's tools for paths know",
+    )
     axes: StringProperty(name="Axes", default="AUTO", description="Orientation in which the source was read")
     axes_guessed: BoolProperty(name="Axes Guessed", description="The source does not name its axes: it may stand on its head")
     linear_scales: BoolProperty(name="Linear Scales", description="The source's sizes are lengths instead of logarithms")
     extra_types: StringProperty(name="Extra Types", description="Types in the source of the properties that splats do not have")
     linked: BoolProperty(
-        name="Linked", description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
+        name="Linked", override={"LIBRARY_OVERRIDABLE"},
+        description="Leave the splats in their file: this one stays small, and changes on the disk are seen at once. "
         "Editing splats ends this",
     )
     stamp: StringProperty(name="Stamp", description="State of the source that these splats show")
@@ -254,7 +267,7 @@ _register_classes, _unregister_classes = classes_factory(
 def register() -> None:
     _register_classes()
     untyped(bpy.types.Scene).splatwright = PointerProperty(type=SceneSettings)
-    untyped(bpy.types.Object).splatwright = PointerProperty(type=SplatSettings)
+    untyped(bpy.types.Object).splatwright = PointerProperty(type=SplatSettings, override={"LIBRARY_OVERRIDABLE"})
 
 
 def unregister() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ...engine.batch.tasks import Task, TaskState, forget, write_record
@@ -21,7 +22,7 @@ def captured(plan: BatchPlan, render: Render) -> Iterator[CaptureProgress]:
     try:
         forget(directory)
         with showing(plan.scene):
-            for seen in capture_steps(current_context(), plan.request, render):
+            for seen in capture_steps(current_context(), plan.request, render, partial(_warn, task)):
                 _note(task, seen)
                 yield seen
         write_record(directory, plan.asked)
@@ -35,6 +36,11 @@ def captured(plan: BatchPlan, render: Render) -> Iterator[CaptureProgress]:
     finally:
         if task.state is TaskState.CAPTURING:
             task.state, task.eta = TaskState.WAITING, None
+
+
+def _warn(task: Task, warning: str) -> None:
+    """For the terminal, or the log of `splatwright capture`."""
+    print(f"Splatwright: {task.name}: {warning}", flush=True)
 
 
 def _note(task: Task, seen: CaptureProgress) -> None:

@@ -17,7 +17,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
 from ...engine.core.protocol.config import PRESETS, TrainConfig
 from ..batch_properties import AS_IN_TRAIN, BatchEntry, cameras_of
-from ..cameras import check_camera, image_size
+from ..cameras import camera_at, check_camera, image_size
 from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
 from ..properties import absolute_folder
@@ -170,7 +170,7 @@ def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) 
     """UserError when a generated rig has nothing to stand around, or there is no camera whose frames to take."""
     if source == "ANIMATION":
         active = layer.objects.active
-        camera = active if active and active.type == "CAMERA" else scene.camera
+        camera = active if active and active.type == "CAMERA" else camera_at(scene, scene.frame_start)
         if camera is None:
             raise UserError(f"The scene {scene.name} has no camera to take the frames of.", "Make the animated camera its active object.")
         check_camera(camera)

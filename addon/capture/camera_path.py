@@ -10,16 +10,18 @@ from mathutils import Matrix
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.realestate10k import Shots
 from ..cameras import blender_from_camera, camera_from_blender
+from ..scene_collections import writable_collection
 from ..typed import camera_data
 
 
-def animated_cameras(scene: bpy.types.Scene, camera: bpy.types.Object, frames: Iterable[int]) -> list[Camera]:
-    """What a camera sees at each frame. The scene comes back to the frame it was at. UserError for lenses without perspective."""
-    before = scene.frame_current, scene.frame_subframe
+def cameras_over_time(scene: bpy.types.Scene, shots: Iterable[tuple[bpy.types.Object, int]]) -> list[Camera]:
+    """What each camera sees at its frame. The scene comes back to the frame it was at. UserError for lenses without perspective."""
+    before, own = (scene.frame_current, scene.frame_subframe), scene.camera
     try:
-        return [_at(scene, camera, frame) for frame in frames]
+        return [_at(scene, camera, frame) for camera, frame in shots]
     finally:
         scene.frame_set(before[0], subframe=before[1])
+        scene.camera = own
 
 
 def animate_camera(scene: bpy.types.Scene, name: str, shots: Shots) -> bpy.types.Object:
@@ -27,9 +29,9 @@ def animate_camera(scene: bpy.types.Scene, name: str, shots: Shots) -> bpy.types
 
     Exact in a scene that renders at the shots' size.
     """
-    made = blender_from_camera(name, shots.cameras[0])
+    place, made = writable_collection(scene=scene), blender_from_camera(name, shots.cameras[0])
     made.rotation_mode = "QUATERNION"
-    scene.collection.objects.link(made)
+    place.objects.link(made)
     for time, camera in zip(shots.times, shots.cameras, strict=True):
         _keep(made, camera, scene.frame_start + (time - shots.times[0]) / 1e6 * frames_a_second(scene))
     return made

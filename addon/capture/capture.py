@@ -6,20 +6,23 @@ capture_steps is a generator that goes from view to view: the operator runs it f
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import bpy
 
 from ...engine.core.datasets.dataset import Dataset
+from ...engine.core.errors import UserError
 from ...engine.core.text import duration
 from ..cameras import image_size, lens_warnings
+from ..splats.linked_files import missing_sentences, refresh
 from ..typed import Context
 from .dataset_folder import open_dataset_folder
+from .motion import Motion, motion_sentence, moving_objects
 from .recorder import Recorder
 from .render_passes import Render, render_blocking, rendered
-from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame
+from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame, unbound_markers
 from .request import CaptureRequest
 from .shots import Shot, planned_shots, pose, requested_cameras
 
@@ -40,11 +43,13 @@ class CaptureProgress:
 
 
 CaptureSteps = Generator[CaptureProgress, None, Dataset]
+Warn = Callable[[str], None]
+"""Takes a sentence about what is strange, while the capture goes on."""
 
 
-def capture(context: Context, request: CaptureRequest) -> Dataset:
+def capture(context: Context, request: CaptureRequest, warn: Warn = lambda _: None) -> Dataset:
     """Capture everything before returning."""
-    steps = capture_steps(context, request)
+    steps = capture_steps(context, request, warn=warn)
     while True:
         try:
             next(steps)
@@ -52,29 +57,60 @@ def capture(context: Context, request: CaptureRequest) -> Dataset:
             return end.value
 
 
-def capture_steps(context: Context, request: CaptureRequest, render: Render = render_blocking) -> CaptureSteps:
-    """Capture view by view; returns the finished dataset.
+def capture_steps(
+    context: Context, request: CaptureRequest, render: Render = render_blocking, warn: Warn = lambda _: None,
+) -> CaptureSteps:
+    """Capture view by view; returns the finished dataset. `warn` hears of objects that move while frames are captured.
 
     Closing the generator early, or an error, leaves what was rendered as a dataset marked incomplete. Scene settings
     are restored in every case. A finished dataset in the same folder is replaced only by a finished one.
     """
     scene, view_layer = context.scene, context.view_layer
+    _check_splats(view_layer)
     with ExitStack() as stack:
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, scene_settings(scene, request)))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True, "use_pass_normal": request.normals}))
         shots = stack.enter_context(planned_shots(context, request))
+        stack.enter_context(unbound_markers(scene))
         stack.enter_context(_sharp(shots))
         folder = open_dataset_folder(request.directory)
         recorder = Recorder(folder.work, request, len(shots))
-        yield from _render_all(scene, view_layer, shots, recorder, render)
+        told = moving_objects(context, [shot.frame for shot in shots if shot.frame is not None])
+        _warn_of(told, warn)
+        motion = Motion()
+        yield from _render_all(scene, view_layer, shots, recorder, render, motion)
+        _warn_of(motion.names - told, warn)
         return folder.finish(recorder.dataset())
+
+
+def _check_splats(view_layer: bpy.types.ViewLayer) -> None:
+    """Wait for splats that are still read from their files; UserError where renders would show some, or instances, that are missing."""
+    refresh()
+    here = set(view_layer.objects)
+    shown = [found for found in bpy.data.objects if not found.hide_render and (found in here or not found.users_scene)]
+    missing = missing_sentences(shown)
+    if missing:
+        raise UserError(" ".join(missing), "Bring the file back, name it anew in the panel Splats, or hide the object in renders.")
 
 
 def capture_warnings(context: Context, request: CaptureRequest) -> list[str]:
     """Sentences about what the capture will leave out."""
     cameras = [] if request.source in ("DOME", "ORBIT") else requested_cameras(context, request)
-    return lens_warnings(context.scene, cameras)
+    return [*lens_warnings(context.scene, cameras), *_marker_warnings(context, request, cameras)]
+
+
+def _marker_warnings(context: Context, request: CaptureRequest, cameras: Sequence[bpy.types.Object]) -> list[str]:
+    """A sentence where markers switch cameras and the active one takes all frames nevertheless."""
+    bound = {marker.camera for marker in context.scene.timeline_markers if marker.camera}
+    if request.source != "ANIMATION" or len(cameras) != 1 or not bound - set(cameras):
+        return []
+    return [f"Markers switch between cameras, but all frames are captured with {cameras[0].name}, the active object."]
+
+
+def _warn_of(names: set[str], warn: Warn) -> None:
+    if names:
+        warn(motion_sentence(names))
 
 
 def scene_settings(scene: bpy.types.Scene, request: CaptureRequest) -> Settings:
@@ -106,13 +142,15 @@ def _sharp(shots: list[Shot]) -> ExitStack:
 
 
 def _render_all(
-    scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shots: list[Shot], recorder: Recorder, render: Render
+    scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shots: list[Shot], recorder: Recorder, render: Render, motion: Motion,
 ) -> Iterator[CaptureProgress]:
     started, total, eta = time.monotonic(), len(shots), None
     with recorder.kept():
         for done, shot in enumerate(shots):
             yield CaptureProgress(done, total, eta)
             camera = pose(scene, view_layer, shot)
+            if shot.frame is not None:
+                motion.look(view_layer)
             for _ in rendered(scene, recorder.next_image(), render):
                 yield CaptureProgress(done, total, eta)
             recorder.add(scene, view_layer, camera)

@@ -13,11 +13,11 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
 from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
-from ..cameras import camera_from_blender
+from ..cameras import camera_at, camera_from_blender
 from ..splats.splat_object import create_splat_object, run_to_end
 from ..typed import Context, active_camera, splat_settings
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
-from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame
+from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame, unbound_markers
 
 NAME = "Instant Splats"
 
@@ -35,17 +35,20 @@ def instant_steps(context: Context, most: int, render: Render = render_blocking)
     Scene settings are restored in every case. UserError without a camera, or when its render holds no depth.
     """
     scene, view_layer = context.scene, context.view_layer
-    if scene.camera is None:
+    chosen = camera_at(scene, scene.frame_current)
+    if chosen is None:
         raise UserError("The scene has no camera.", "Add a camera that sees what shall become splats.")
     with ExitStack() as stack:
         stack.enter_context(restored_frame(scene))
+        stack.enter_context(unbound_markers(scene))
+        scene.camera = chosen
         stack.enter_context(overriding(scene, {**COLOR, **PLAIN_OUTPUT, **png(transparent=True), "render.filepath": ""}))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True}))
         stack.enter_context(overriding(active_camera(scene), {"dof.use_dof": False}))
         stack.enter_context(_without_splats(scene))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir)))
         view_layer.update()
-        camera = camera_from_blender(scene, scene.camera, view_layer.depsgraph)
+        camera = camera_from_blender(scene, chosen, view_layer.depsgraph)
         for _ in rendered(scene, folder / "instant.png", render):
             yield 0.0
         gaussians = gaussians_seen(scene, view_layer, camera, folder / "instant.png", most)

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from ..scene_collections import writable_collection
 from ..typed import untyped
 
 SUN = "Splatwright Sun"
@@ -37,8 +38,9 @@ def _world(scene: bpy.types.Scene, factor: float) -> int:
 
 
 def _add_sun(scene: bpy.types.Scene) -> None:
+    place = writable_collection(scene=scene)
     light: Any = bpy.data.lights.new(SUN, "SUN")
     light.energy, light.angle = SUN_STRENGTH, SUN_ANGLE
     sun = bpy.data.objects.new(SUN, light)
     sun.rotation_euler = (math.radians(35.0), math.radians(10.0), math.radians(30.0))
-    scene.collection.objects.link(sun)
+    place.objects.link(sun)

@@ -98,16 +98,28 @@ def _assign(owner: Any, name: str, value: Any) -> None:
 
 @contextmanager
 def restored_frame(scene: bpy.types.Scene) -> Iterator[None]:
-    """Go back to the current frame and camera on leaving. Cameras bound to markers, which win over it, are unbound meanwhile."""
+    """Go back to the current frame and camera on leaving."""
     frame, subframe, camera = scene.frame_current, scene.frame_subframe, scene.camera
-    bound = [(marker, marker.camera) for marker in scene.timeline_markers if marker.camera]
+    try:
+        yield
+    finally:
+        if (scene.frame_current, scene.frame_subframe) != (frame, subframe):
+            scene.frame_set(frame, subframe=subframe)
+        scene.camera = camera
+
+
+@contextmanager
+def unbound_markers(scene: bpy.types.Scene) -> Iterator[None]:
+    """Cameras bound to markers, which win over the scene's own, are unbound meanwhile.
+
+    Unbinding one makes the next one's camera the scene's: whoever needs to know which camera a frame has asks before.
+    """
+    bound, camera = [(marker, marker.camera) for marker in scene.timeline_markers if marker.camera], scene.camera
     try:
         for marker, _ in bound:
             marker.camera = None
+        scene.camera = camera
         yield
     finally:
         for marker, marker_camera in bound:
             marker.camera = marker_camera
-        if (scene.frame_current, scene.frame_subframe) != (frame, subframe):
-            scene.frame_set(frame, subframe=subframe)
-        scene.camera = camera

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,8 @@ from mathutils import Matrix
 
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
-from ..cameras import camera_from_blender, check_camera, image_size
+from ..cameras import camera_at, camera_from_blender, check_camera, image_size
+from ..scene_collections import writable_collection
 from ..typed import Context, camera_data, owner_of, shown_by
 from . import rigs
 from .outline import outline
@@ -57,7 +58,9 @@ def pose(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shot: Shot) ->
 
 def requested_cameras(context: Context, request: CaptureRequest) -> list[bpy.types.Object]:
     """The existing cameras that `request` captures from."""
-    return [animated_camera(context)] if request.source == "ANIMATION" else selected_cameras(context, request)
+    if request.source != "ANIMATION":
+        return selected_cameras(context, request)
+    return list(dict.fromkeys(animated_cameras(context, capture_frames(context.scene, request.frame_step))))
 
 
 def selected_cameras(context: Context, request: CaptureRequest) -> list[bpy.types.Object]:
@@ -70,13 +73,21 @@ def selected_cameras(context: Context, request: CaptureRequest) -> list[bpy.type
     return cameras
 
 
-def animated_camera(context: Context) -> bpy.types.Object:
-    """The active camera object, or else the scene's camera."""
+def animated_cameras(context: Context, frames: Iterable[int]) -> list[bpy.types.Object]:
+    """For each frame the active camera object, or else the camera that the scene renders that frame with. UserError without one."""
     active = context.view_layer.objects.active
-    camera = active if active and active.type == "CAMERA" else context.scene.camera
-    if camera is None:
+    if active and active.type == "CAMERA":
+        return [active for _ in frames]
+    cameras = [camera_at(context.scene, frame) for frame in frames]
+    found = [camera for camera in cameras if camera is not None]
+    if len(found) < len(cameras) or not cameras:
         raise UserError("There is no camera to take the frames of.", "Make the animated camera the active object.")
-    return camera
+    return found
+
+
+def capture_frames(scene: bpy.types.Scene, step: int) -> range:
+    """The frames of the scene's range, every so many."""
+    return range(scene.frame_start, scene.frame_end + 1, step)
 
 
 def selected_corners(context: Context) -> np.ndarray:
@@ -103,8 +114,8 @@ def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.n
 
 
 def _animated_shots(context: Context, step: int) -> list[Shot]:
-    camera, scene = animated_camera(context), context.scene
-    return [Shot(camera, frame=frame) for frame in range(scene.frame_start, scene.frame_end + 1, step)]
+    frames = capture_frames(context.scene, step)
+    return [Shot(camera, frame=frame) for camera, frame in zip(animated_cameras(context, frames), frames, strict=True)]
 
 
 def _checked(shots: list[Shot]) -> list[Shot]:
@@ -119,10 +130,10 @@ def _belongs_to(instance: bpy.types.DepsgraphObjectInstance, chosen: set[bpy.typ
 
 @contextmanager
 def _rig_camera(scene: bpy.types.Scene, focal_length: float) -> Iterator[bpy.types.Object]:
-    lens = bpy.data.cameras.new(RIG_CAMERA)
+    place, lens = writable_collection(scene=scene), bpy.data.cameras.new(RIG_CAMERA)
     lens.lens, lens.sensor_width, lens.sensor_fit = focal_length, 36.0, "AUTO"
     camera = bpy.data.objects.new(RIG_CAMERA, lens)
-    scene.collection.objects.link(camera)
+    place.objects.link(camera)
     try:
         yield camera
     finally:

@@ -13,6 +13,7 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.view_coverage import inside_view, suggested_poses
 from ...engine.core.errors import UserError
 from ..cameras import blender_from_camera
+from ..scene_collections import writable_collection
 from ..typed import Context, mesh_data, untyped
 
 ATTRIBUTE = "splatwright:coverage"
@@ -168,9 +169,12 @@ def _spread(surface: Surface, count: int, rng: np.random.Generator) -> Surface:
 
 def place_cameras(scene: bpy.types.Scene, lens: Camera, poses: Sequence[np.ndarray], name: str) -> list[bpy.types.Object]:
     """Camera objects with `lens` at the poses, selected, in a collection of their own."""
-    collection = bpy.data.collections.get(COLLECTION) or bpy.data.collections.new(COLLECTION)
-    if collection.name not in scene.collection.children:
-        scene.collection.children.link(collection)
+    place = writable_collection(scene=scene)
+    ours = (found for found in bpy.data.collections if found.name == COLLECTION and found.library is None)
+    collection = next(ours, None) or bpy.data.collections.new(COLLECTION)
+    if collection not in place.children_recursive:
+        place.children.link(collection)
+    collection = writable_collection(collection, scene)
     made = [blender_from_camera(name, replace(lens, camera_to_world=pose)) for pose in poses]
     for camera in made:
         collection.objects.link(camera)

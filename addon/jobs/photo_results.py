@@ -69,4 +69,4 @@ def clear_imported(job: str) -> None:
 
 
 def _scenes_of(job: str) -> list[bpy.types.Scene]:
-    return [scene for scene in bpy.data.scenes if scene_settings(scene).photo_job == job]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).photo_job == job and scene.library is None]

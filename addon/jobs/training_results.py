@@ -18,6 +18,7 @@ from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
+from ..scene_collections import writable_collection
 from ..splats.splat_object import create_splat_object, update_splat_object
 from ..splats.survey import follow_offset, place_in_survey
 from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
@@ -40,7 +41,7 @@ def may_change(job: str) -> bool:
 
 def scenes_of(job: str) -> list[bpy.types.Scene]:
     """The scenes whose Train panel is about a job."""
-    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job and scene.library is None]
 
 
 def show_preview(job: WatchedJob) -> None:
@@ -125,7 +126,7 @@ def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
 
 def _collection(job: str) -> bpy.types.Collection:
     """Where a new splat object goes."""
-    return _scene_of(job).collection
+    return writable_collection(scene=_scene_of(job))
 
 
 def _scene_of(job: str) -> bpy.types.Scene:

@@ -19,8 +19,8 @@ from ...engine.core.datasets.realestate10k import Shots, read_cameras, write_rea
 from ...engine.core.datasets.recentring import moved_pose
 from ...engine.core.splats.offset import NO_OFFSET
 from ..cameras import image_size
-from ..capture.camera_path import animate_camera, animated_cameras, frames_a_second
-from ..capture.shots import animated_camera
+from ..capture.camera_path import animate_camera, cameras_over_time, frames_a_second
+from ..capture.shots import animated_cameras, capture_frames
 from ..photos.posed_photos import roots
 from ..splats.survey import offset_of_item, scene_origin
 from ..typed import Context, layout_of
@@ -83,8 +83,8 @@ class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         scene = context.scene
-        frames = range(scene.frame_start, scene.frame_end + 1, self.frame_step)
-        cameras = animated_cameras(scene, animated_camera(context), frames)
+        frames = capture_frames(scene, self.frame_step)
+        cameras = cameras_over_time(scene, zip(animated_cameras(context, frames), frames, strict=True))
         root = bpy.data.objects.get(self.frame_of) if self.frame_of else None
         if root is not None:
             cameras = [within(camera, root.matrix_world) for camera in cameras]

@@ -33,7 +33,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
     def execute(self, context: Context) -> set[str]:
         request = self._request(context)
         self._warn(context, request)
-        self._report_finished(context, capture(context, request))
+        self._report_finished(context, capture(context, request, self._tell))
         return {"FINISHED"}
 
     @reports_user_errors
@@ -42,7 +42,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
             return self.execute(context)
         request = self._request(context)
         self._warn(context, request)
-        self.start(context, capture_steps(context, request, render_as_job))
+        self.start(context, capture_steps(context, request, render_as_job, self._tell))
         return {"RUNNING_MODAL"}
 
     def start(self, context: Context, steps: CaptureSteps) -> None:
@@ -73,7 +73,10 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
 
     def _warn(self, context: Context, request: CaptureRequest) -> None:
         for warning in capture_warnings(context, request):
-            self.report({"WARNING"}, warning)
+            self._tell(warning)
+
+    def _tell(self, warning: str) -> None:
+        self.report({"WARNING"}, warning)
 
     def _report_finished(self, context: Context, dataset: Dataset) -> None:
         remember_captured(context.scene, dataset.folder)

@@ -11,9 +11,11 @@ from bpy_extras.io_utils import ExportHelper
 
 from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, axes_lost, format_named, format_of, lost_in
 from ...engine.core.splats.offset import NO_OFFSET, offset_file, offset_words
+from ..splats import linked_files
 from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
 from ..splats.instances import may_show_splats
-from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
+from ..splats.overwritten import after_export
+from ..splats.unapplied_transform import unturned_sentence
 from ..typed import Context, layout_of
 from .menus import register_with_menus
 from .reporting import reports_user_errors
@@ -64,11 +66,14 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
+        linked_files.refresh()  # what is still being read would be left out
         path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
         chosen = _fitting(path, _chosen(self.format))
         written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
-        for target in filter(has_unapplied_transform, targets):
-            self.report({"WARNING"}, f"{unapplied_transform_sentence(target)} Press Fix Unapplied Transform")
+        for sentence in (*linked_files.missing_sentences(targets), *after_export(written, self.axes)):
+            self.report({"WARNING"}, sentence)
+        for target in dict.fromkeys(found for world in written.values() for found in world.unturned):
+            self.report({"WARNING"}, f"Exported as they are: {unturned_sentence(target)}")
         for file, world in written.items():
             self._report(file, world, chosen)
         return {"FINISHED"}

@@ -8,6 +8,7 @@ import bpy
 from bpy.props import IntProperty
 
 from ...engine.core.splats.from_depth import MOST
+from ..cameras import camera_at
 from ..capture.instant_splats import instant_splats, instant_steps
 from ..capture.render_passes import render_as_job
 from ..typed import Context, classes_factory, point_cloud
@@ -30,7 +31,7 @@ class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
     @classmethod
     def poll(cls, context: Context) -> bool:
         problem = ("Splats are being made: press Esc to stop it" if cls.progress is not None
-                   else "" if context.scene.camera else "The scene has no camera")
+                   else "" if camera_at(context.scene, context.scene.frame_current) else "The scene has no camera")
         if problem:
             cls.poll_message_set(problem)
         return not problem

@@ -101,10 +101,10 @@ def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool, linea
         stamp = stamp_of(path) if link else ""
         try:
             found = yield from _reading(path, axes, linear_scales)
+            made.append((yield from placing_steps(path, found, axes, stamp, linear_scales)))
         except UserError as error:
             report_error(operator, error)
             continue
-        made.append((yield from placing_steps(path, found, axes, stamp, linear_scales)))
         report_import(operator, found)
     return made
 

@@ -10,8 +10,8 @@ from bpy.props import BoolProperty
 from ...engine.core.errors import UserError
 from ..splats.apply_transform import apply_transform, upgrade
 from ..splats.display import draws_natively
-from ..splats.unapplied_transform import fix_unapplied_transform, has_unapplied_transform
-from ..typed import Context, classes_factory
+from ..splats.unapplied_transform import NOTHING, fix_unapplied_transform
+from ..typed import Context, classes_factory, point_cloud
 from .reporting import reports_user_errors
 from .selected import OnSplats, selected_splats
 
@@ -43,11 +43,19 @@ class SPLATWRIGHT_OT_fix_unapplied_transform(OnSplats, bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
-        found = [target for target in selected_splats(context) if has_unapplied_transform(target)]
-        if not found:
-            raise UserError("The splats of the selected objects fit their points.", "There is nothing to fix.")
-        for target in found:
-            fix_unapplied_transform(target)
+        fixed, problems = 0, []
+        for target in {point_cloud(found): found for found in selected_splats(context)}.values():  # objects may share their points
+            try:
+                fix = fix_unapplied_transform(target)
+                fixed, problems = fixed + fix.fixed, [*problems, *(UserError(sentence, "") for sentence in fix.sentences)]
+            except UserError as error:
+                problems.append(error)
+        if not fixed:
+            raise problems[0] if len(problems) == 1 else UserError(" ".join(error.message for error in problems), problems[0].hint)
+        for error in problems:
+            if error.hint != NOTHING:
+                self.report({"WARNING"}, error.message)
+        self.report({"INFO"}, f"Fixed {fixed:,} splats")
         return {"FINISHED"}
 
 

@@ -9,7 +9,7 @@ import bpy
 from ..operators.cleaning import cropped
 from ..operators.selected import selected_splats
 from ..splats.display import NATIVE_TYPE, draws_natively
-from ..splats.unapplied_transform import has_unapplied_transform, unapplied_transform_sentence
+from ..splats.unapplied_transform import warning
 from ..typed import Context, classes_factory, layout_of, point_cloud, untyped
 from ..ui.text import draw_sentence
 from .base import SidebarPanel
@@ -53,9 +53,9 @@ def _draw_buttons(layout: bpy.types.UILayout, heading: str, operators: tuple[tup
 
 
 def _draw_warnings(layout: bpy.types.UILayout, targets: list[bpy.types.Object]) -> None:
-    unapplied = [target for target in targets if has_unapplied_transform(target)]
-    for target in unapplied:
-        draw_sentence(layout, unapplied_transform_sentence(target), "ERROR", alert=True)
+    unapplied = [sentence for sentence in map(warning, targets) if sentence]
+    for sentence in unapplied:
+        draw_sentence(layout, sentence, "ERROR", alert=True)
     if unapplied:
         layout.operator("splatwright.fix_unapplied_transform", icon="TOOL_SETTINGS")
     if draws_natively() and any(untyped(point_cloud(target)).type != NATIVE_TYPE for target in targets):

@@ -19,6 +19,7 @@ from ...engine.core.datasets.recentring import recentred, restored
 from ...engine.core.errors import UserError
 from ...engine.core.splats.offset import NO_OFFSET
 from ..cameras import blender_from_camera
+from ..scene_collections import writable_collection, writable_collections
 from ..splats.attributes import Layer, new_points, read_layer, write_layers
 from ..splats.survey import offset_of_item, place_in_survey
 from ..typed import camera_data, current_context, point_cloud, splat_settings, untyped
@@ -45,14 +46,14 @@ def import_photos(
         raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.")
     root = root_of(source)
     if root is None:
-        parent = collection or current_context().scene.collection
+        parent = writable_collection(collection)
         root = _new_root(source, parent, name or (source.stem if source.is_file() else source.name))
         place_in_survey(root, dataset.offset, scene_size(views), current_context().scene)
     else:
         _empty(root)
         dataset = recentred(restored(dataset), offset_of_item(root) or NO_OFFSET)
         views = [view for view in dataset.views if not view.camera.orthographic]
-    place, size = root.users_collection[0], scene_size(views)
+    place, size = writable_collections(root.users_collection)[0], scene_size(views)
     for view in views:
         _attach(_camera(view, size), root, place)
     if dataset.points is not None and len(dataset.points):

@@ -13,6 +13,7 @@ from .display import draws_natively, show
 from .instances import SMALLEST_VOLUME
 from .material import TURN, is_ours
 from .splat_object import gaussians_from_object, update_splat_object
+from .unapplied_transform import fix_if_needed
 
 
 def apply_transform(target: bpy.types.Object, location: bool = True, rotation: bool = True, scale: bool = True) -> None:
@@ -20,6 +21,7 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
 
     Points that other objects share are copied first. UserError for an object that is flat.
     """
+    fix_if_needed(target)
     before, stood = target.matrix_basis.copy(), target.matrix_world.copy()
     if abs(stood.to_3x3().determinant()) < SMALLEST_VOLUME:
         raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
@@ -47,6 +49,7 @@ def upgrade(target: bpy.types.Object) -> None:
 
 def to_current_attributes(target: bpy.types.Object) -> None:
     """Write the splats again with the attribute types of this Blender, without the material and radius of earlier ones."""
+    fix_if_needed(target)
     update_splat_object(target, gaussians_from_object(target))
     if draws_natively():
         _forget_material(target)

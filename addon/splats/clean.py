@@ -11,12 +11,14 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits, floaters
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
 from ...engine.core.splats.transform import rebase_gaussians
+from ..scene_collections import writable_collections
 from ..typed import current_context, point_cloud, splat_settings
 from . import display
 from .attributes import new_points
 from .instances import splat_instances
 from .splat_object import gaussians_from_object, update_splat_object
 from .subsets import copy_points, keep_points, select_points, selected_points
+from .unapplied_transform import fix_if_needed
 
 SMALLEST_LOG_SCALE = -30.0
 
@@ -58,6 +60,8 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
     if len(targets) < 2:
         raise UserError("There is nothing to merge.", "Select two splat objects or more.")
     others = [target for target in targets if target != into]
+    for target in targets:
+        fix_if_needed(target)
     depsgraph = current_context().evaluated_depsgraph_get()
     placed = splat_instances([into, *others], depsgraph)
     parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]
@@ -79,7 +83,7 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
     made = target.copy()
     made.data = copy_points(target, chosen, f"{point_cloud(target).name} Part")
     made.name, splat_settings(made).job = f"{target.name} Part", ""
-    for collection in target.users_collection:
+    for collection in writable_collections(target.users_collection):
         collection.objects.link(made)
     keep_points(target, ~chosen)
     display.show(made)

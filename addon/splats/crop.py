@@ -12,6 +12,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ...engine.core.errors import UserError
+from ..scene_collections import writable_collections
 from ..typed import current_context, operators, point_cloud, untyped
 from . import display
 from .crop_nodes import NAME, crops, follow_material, given_input, node_group, set_input
@@ -85,7 +86,7 @@ def _box_around(targets: Sequence[bpy.types.Object]) -> bpy.types.Object:
     box = bpy.data.objects.new("Crop Box", None)
     box.empty_display_type, box.empty_display_size = "CUBE", 1.0
     box[BOX] = True
-    (first.users_collection or (current_context().scene.collection,))[0].objects.link(box)
+    writable_collections(first.users_collection)[0].objects.link(box)
     box.parent = first
     box.matrix_parent_inverse = first.matrix_world.inverted_safe()
     box.matrix_basis = frame @ Matrix.LocRotScale(Vector(((low + high) / 2).tolist()), None, Vector(half.tolist()))

@@ -59,12 +59,19 @@ def show(target: bpy.types.Object) -> None:
         return
     display = splat_settings(target).display
     _let_viewports_draw(target, display == "SPLATS" and splat_settings(target).viewport)
-    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(current_context().scene) else 1.0
-    write_layers(point_cloud(target), {"radius": Layer("FLOAT", radii(point_cloud(target), display) * np.float32(spread)),
-                               material.TURN: Layer("FLOAT_VECTOR", turns(point_cloud(target)))})
+    write_drawing(point_cloud(target), display)
     _give_material(point_cloud(target), material.material(display, _sh_degree(point_cloud(target)), splat_settings(target).antialiased))
     thinning.thin(target)
     follow_material(target)
+
+
+def write_drawing(points: bpy.types.PointCloud, display: str) -> None:
+    """Write the attributes that the materials need, where Blender does not draw splats itself."""
+    if draws_natively():
+        return
+    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(current_context().scene) else 1.0
+    write_layers(points, {"radius": Layer("FLOAT", radii(points, display) * np.float32(spread)),
+                          material.TURN: Layer("FLOAT_VECTOR", turns(points))})
 
 
 def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:

@@ -34,6 +34,7 @@ class WorldGaussians:
     dropped: int  # rows that could not be drawn, because of a NaN or an infinity
     extra: np.ndarray | None = None  # [N] with a field for each property of a PLY that splats do not have
     offset: Offset = NO_OFFSET  # what the scene's coordinates lack of a survey's
+    unturned: tuple[bpy.types.Object, ...] = ()  # whose points were turned without their splats
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -55,7 +56,9 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
         raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
     extra = join_extras([(len(gaussians), _kept_extra(part, gaussians)) for gaussians, part in zip(kept, placed, strict=True)])
     offset = offset_of_export(targets, current_context().scene)
-    return WorldGaussians(concatenate(baked), sum(len(part.gaussians) for part in placed) - sum(map(len, kept)), extra, offset)
+    unturned = tuple(dict.fromkeys(part.unturned for part in placed if part.unturned is not None))
+    dropped = sum(len(part.gaussians) for part in placed) - sum(map(len, kept))
+    return WorldGaussians(concatenate(baked), dropped, extra, offset, unturned)
 
 
 def export_splats(

@@ -23,12 +23,18 @@ USUAL = {"FLOAT": "f4", "INT": "i4", "INT8": "i1", "BOOLEAN": "u1"}
 
 def write_extras(target: bpy.types.Object, extra: np.ndarray) -> None:
     """Attributes [N] of an object's points for all fields of a table; their types are remembered. Pushes no undo step."""
-    kinds = {name: extra.dtype[name].str[1:] for name in extra.dtype.names or ()}
-    layers = {}
-    for name, kind in kinds.items():
-        layers[EXTRA.format(name)] = StoredLayer(KINDS[kind], _as(extra[name], kind, STORED[KINDS[kind]][2])[:, None])
-    write_stored(point_cloud(target), layers)
-    splat_settings(target).extra_types = " ".join(f"{name}={kind}" for name, kind in kinds.items())
+    write_stored(point_cloud(target), stored_extras(extra))
+    splat_settings(target).extra_types = " ".join(f"{name}={kind}" for name, kind in _kinds(extra).items())
+
+
+def stored_extras(extra: np.ndarray) -> dict[str, StoredLayer]:
+    """Attributes for all fields of a table [N]."""
+    return {EXTRA.format(name): StoredLayer(KINDS[kind], _as(extra[name], kind, STORED[KINDS[kind]][2])[:, None])
+            for name, kind in _kinds(extra).items()}
+
+
+def _kinds(extra: np.ndarray) -> dict[str, str]:
+    return {name: extra.dtype[name].str[1:] for name in extra.dtype.names or ()}
 
 
 def read_extras(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> np.ndarray | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
@@ -16,8 +18,16 @@ from ...engine.core.splats.axes import AxesOrAuto
 from ..typed import current_context, point_cloud, splat_settings
 from .attributes import read_layer
 from .extras import write_extras
+from .material import TURN
+from .source_paths import keep_path
 from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
+from .subsets import read_one
 from .survey import follow_offset, place_in_survey
+
+WHOLE = "all:"
+"""Begins checksums of all attributes."""
+
+DERIVED = ("radius", TURN)
 
 
 def import_splats(
@@ -46,6 +56,7 @@ def placing_steps(
     place_in_survey(made, found.offset, spread_of(found.gaussians.means).radius, current_context().scene)
     _remember_extras(made, found)
     if stamp:
+        keep_path(made)
         remember_state(made, stamp)
     return made
 
@@ -53,7 +64,7 @@ def placing_steps(
 def stamp_of(path: Path) -> str:
     """Changes with the content of a file."""
     with suppress(OSError, ValueError):
-        state = path.stat()
+        state, path = path.stat(), Path(os.path.normpath(path))
         return f"{state.st_mtime_ns} {state.st_size} {path}"
     return f"missing {path}"
 
@@ -64,12 +75,26 @@ def remember_state(target: bpy.types.Object, stamp: str) -> None:
 
 
 def checksum_of(points: bpy.types.PointCloud) -> str:
-    """Changes with the places, shapes, colours and opacities of splats."""
+    """Changes with every attribute of the points but those that follow from others, as what materials read, and what Edit Mode selects."""
     total = 0
+    for name in sorted(found.name for found in points.attributes if not found.name.startswith(".") and found.name not in DERIVED):
+        attribute = points.attributes[name]
+        total = zlib.crc32(f"{name} {attribute.data_type} {attribute.domain}".encode(), total)
+        if (layer := read_one(attribute, len(points.points))) is not None:
+            total = zlib.crc32(np.ascontiguousarray(layer.rows).data, total)
+    return f"{WHOLE}{total:08x}"
+
+
+def is_as_read(target: bpy.types.Object) -> bool:
+    """Whether the points of an object are still those that were read from its file, as far as that was noted."""
+    noted, points = splat_settings(target).checksum, point_cloud(target)
+    if not noted or noted.startswith(WHOLE):
+        return not noted or noted == checksum_of(points)
+    total = 0  # noted by version 0.1, which knew places, shapes, colours and opacities
     for name in WIDTHS:
         if (rows := read_layer(points, name)) is not None:
             total = zlib.crc32(rows.data, total)
-    return f"{total:08x}"
+    return noted == f"{total:08x}"
 
 
 def fill_splat_object(target: bpy.types.Object, found: SplatFile) -> None:

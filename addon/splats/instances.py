@@ -10,10 +10,11 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import Gaussians, drawable
-from ..typed import current_context, owner_of, shown_by
+from ..typed import current_context, original_of, owner_of, shown_by
 from .extras import read_extras
 from .splat_object import gaussians_from_object, is_splat_object
 from .thinning import all_splats
+from .unapplied_transform import has_unapplied_transform, shows_unturned
 
 SMALLEST_VOLUME = 1e-36
 """Of a matrix that is not flat: float32 holds its inverse."""
@@ -26,6 +27,7 @@ class SplatInstance:
     gaussians: Gaussians
     matrix: np.ndarray
     extra: np.ndarray | None = None  # [N] with a field for each property of a PLY that splats do not have
+    unturned: bpy.types.Object | None = None  # whose points were turned without their splats
 
 
 def splat_instances(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph) -> list[SplatInstance]:
@@ -52,7 +54,8 @@ def _placed(targets: Sequence[bpy.types.Object], depsgraph: bpy.types.Depsgraph)
     for target in targets:
         if is_splat_object(target):
             matrix = _matrix(target.name, target.evaluated_get(depsgraph).matrix_world)
-            found.append(SplatInstance(gaussians_from_object(target, depsgraph), matrix, read_extras(target, depsgraph)))
+            unturned = target if shows_unturned(target, depsgraph) else None
+            found.append(SplatInstance(gaussians_from_object(target, depsgraph), matrix, read_extras(target, depsgraph), unturned))
         found += instanced.get(target, [])
     return found
 
@@ -72,7 +75,8 @@ def _instances(owners: set[bpy.types.Object], depsgraph: bpy.types.Depsgraph) ->
     for owner, shown, instance in _shown(depsgraph):
         if instance.is_instance and owner in owners and is_splat_object(shown):
             # The depsgraph takes its objects back when the loop goes on. Their data are as modifiers leave them.
-            placed = SplatInstance(gaussians_from_object(shown), _matrix(owner.name, instance.matrix_world), read_extras(shown))
+            matrix, unturned = _matrix(owner.name, instance.matrix_world), original_of(shown) if has_unapplied_transform(shown) else None
+            placed = SplatInstance(gaussians_from_object(shown), matrix, read_extras(shown), unturned)
             found.setdefault(owner, []).append(placed)
     return found
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians, drawable
+from ..scene_collections import writable_collection
 from ..typed import current_context, point_cloud, splat_settings, untyped
 from . import display, renders
 from .attributes import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
@@ -47,9 +48,10 @@ def is_splat_object(item: bpy.types.ID | None) -> bool:
 def create_splat_object(
     name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
 ) -> bpy.types.Object:
-    """A new splat object at the origin, linked to `collection` or the scene's; selection and mode stay as they are.
+    """A new splat object at the origin, in `collection`, or the scene's where none is given or it cannot be changed.
 
-    `antialiased` splats are drawn as those of an antialiased rasterizer.
+    Selection and mode stay as they are. `antialiased` splats are drawn as those of an antialiased rasterizer.
+    UserError where the scene belongs to another file.
     """
     return run_to_end(creation_steps(name, gaussians, collection, antialiased))
 
@@ -58,7 +60,7 @@ def creation_steps(
     name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
 ) -> Generator[float, None, bpy.types.Object]:
     """As create_splat_object, attribute by attribute: yields the share that is done; closed early it leaves nothing behind."""
-    gaussians = drawable(gaussians)
+    place, gaussians = writable_collection(collection), drawable(gaussians)
     points = new_points(name, len(gaussians))
     try:
         yield from layer_steps(points, _layers(gaussians))
@@ -66,7 +68,7 @@ def creation_steps(
         bpy.data.pointclouds.remove(points)
         raise
     made = bpy.data.objects.new(name, points)
-    (collection or current_context().scene.collection).objects.link(made)
+    place.objects.link(made)
     with display.shown_once(made):
         splat_settings(made).is_splat, splat_settings(made).antialiased = True, antialiased
     if not display.draws_natively():
@@ -86,11 +88,18 @@ def run_to_end(steps: Generator[float, None, Result]) -> Result:
 def make_empty(like: bpy.types.PointCloud) -> bpy.types.PointCloud:
     """A point cloud of no splats that looks like another one."""
     empty = bpy.data.pointclouds.new(like.name)
-    for material in like.materials:
-        empty.materials.append(material)
+    carry_over(like, empty)
     rows = np.zeros((0, 3), np.float32)
     write_gaussians(empty, Gaussians(rows, np.zeros((0, 4), np.float32), rows, rows[:, 0], rows[:, None], np.zeros((0, 0, 3), np.float32)))
     return empty
+
+
+def carry_over(old: bpy.types.PointCloud, new: bpy.types.PointCloud) -> None:
+    """Give new points the materials and custom properties of others."""
+    for material in old.materials:
+        new.materials.append(material)
+    for name, value in old.items():
+        new[name] = value.to_dict() if hasattr(value, "to_dict") else value
 
 
 def update_splat_object(target: bpy.types.Object, gaussians: Gaussians, antialiased: bool | None = None) -> None:
@@ -217,8 +226,7 @@ def resize(target: bpy.types.Object, count: int) -> None:
         untyped(old).resize(count)
         return
     new = new_points(old.name, count)
-    for material in old.materials:
-        new.materials.append(material)
+    carry_over(old, new)
     name = old.name
     old.user_remap(new)
     bpy.data.pointclouds.remove(old)

@@ -66,8 +66,14 @@ def select_points(points: bpy.types.PointCloud, chosen: np.ndarray) -> None:
 
 def read_stored(points: bpy.types.PointCloud, prefix: str = "") -> dict[str, StoredLayer]:
     """Every attribute of the points, or those whose names begin so, but what holds text."""
-    return {found.name: StoredLayer(found.data_type, _rows(found, len(points.points)))
-            for found in points.attributes if found.domain == "POINT" and found.data_type in STORED and found.name.startswith(prefix)}
+    layers = {found.name: read_one(found, len(points.points)) for found in points.attributes if found.name.startswith(prefix)}
+    return {name: layer for name, layer in layers.items() if layer is not None}
+
+
+def read_one(attribute: bpy.types.Attribute, count: int) -> StoredLayer | None:
+    """One attribute of so many points; None where it holds text, or is not theirs."""
+    known = attribute.domain == "POINT" and attribute.data_type in STORED
+    return StoredLayer(attribute.data_type, _rows(attribute, count)) if known else None
 
 
 def _rows(attribute: bpy.types.Attribute, count: int) -> np.ndarray:

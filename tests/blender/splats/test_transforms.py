@@ -166,6 +166,133 @@ def test_joined_splats_are_noticed_and_fixed(splat_object: ModuleType) -> None:
     assert not module("addon.splats.unapplied_transform").has_unapplied_transform(one)
 
 
+def join(active: bpy.types.Object, *others: bpy.types.Object) -> bpy.types.Object:
+    bpy.ops.object.select_all(action="DESELECT")
+    for item in (active, *others):
+        item.select_set(True)
+    bpy.context.view_layer.objects.active = active
+    assert bpy.ops.object.join() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    return active
+
+
+Numbers = tuple[float, ...]
+
+
+def placed(made: bpy.types.Object, place: Numbers, turn: Numbers, scale: Numbers = (1, 1, 1)) -> bpy.types.Object:
+    made.location, made.rotation_euler, made.scale = place, turn, scale
+    bpy.context.view_layer.update()
+    return made
+
+
+@pytest.mark.parametrize("few", [200, 2000])
+def test_a_few_joined_to_many(splat_object: ModuleType, few: int, capfd: pytest.CaptureFixture[str]) -> None:
+    one, other = splats(some_gaussians(20_000, 1), "Room"), put(splats(some_gaussians(few, 1, seed=1), "Chair"), (2, 2, 2))
+    before = seen(one, other)
+    join(one, other)
+    assert "Room" in module("addon.splats.unapplied_transform").warning(one)
+    bpy.ops.splatwright.fix_unapplied_transform()
+    assert f"Fixed {few:,} splats" in capfd.readouterr().out
+    assert_looks_same(seen(one), before)
+    assert not module("addon.splats.unapplied_transform").warning(one)
+
+
+def test_three_turned_objects_and_a_copy_joined(splat_object: ModuleType) -> None:
+    """The active one is turned too; two are copies of one object; one is only shifted; harmonics differ."""
+    parts = [placed(splats(some_gaussians(300, 3), "A"), (1, 0, 0), (0.5, 0, 0), (1, 2, 1)),
+             placed(splats(some_gaussians(200, 1, seed=1), "B"), (0, 3, 0), (0, 0.7, 0.1)),
+             placed(splats(some_gaussians(200, 1, seed=1), "C"), (0, 0, 5), (1, 0.2, -2), (-1, 1, 1)),
+             placed(splats(some_gaussians(40, 0, seed=2), "D"), (9, 0, 0), (0, 0, 0)),
+             placed(splats(some_gaussians(10, 3, seed=3), "E"), (3, 1, 0), (0, 0, 1), (1, 1, 2))]
+    before = seen(*parts)
+    joined = join(*parts)
+    assert bpy.ops.splatwright.fix_unapplied_transform() == {"FINISHED"}
+    assert_looks_same(seen(joined), before)
+    with pytest.raises(RuntimeError, match="nothing to fix"):
+        bpy.ops.splatwright.fix_unapplied_transform()
+
+
+@pytest.mark.parametrize("tool", ["merge_splats", "apply_transform"])
+def test_our_own_tools_after_blenders_lose_nothing(splat_object: ModuleType, tool: str) -> None:
+    """They write splats anew, after which nobody could tell that these had not been turned."""
+    one, other = put(splats(some_gaussians(60), "One"), (1, 2, 1)), splats(some_gaussians(30, seed=2), "Other")
+    before = seen(one, other) if tool == "merge_splats" else seen(one)
+    apply_as_blender_does(one)
+    for item, chosen in ((one, True), (other, tool == "merge_splats")):
+        item.select_set(chosen)
+    bpy.context.view_layer.objects.active = one
+    assert getattr(bpy.ops.splatwright, tool)() == {"FINISHED"}
+    assert_looks_same(seen(one), before)
+
+
+def test_what_cannot_be_known_is_said(splat_object: ModuleType) -> None:
+    """Rows of another program's object, and rows moved one by one, stay as they are and are named again at the next try."""
+    layers = module("addon.splats.attributes")
+    foreign = splats(some_gaussians(25, seed=3), "Foreign")
+    foreign.data.attributes.remove(foreign.data.attributes["splatwright:rest"])
+    with pytest.raises(RuntimeError, match="Nobody noted"):
+        bpy.ops.splatwright.fix_unapplied_transform()
+    made = join(splats(some_gaussians(100), "Ours"), put(foreign), put(splats(some_gaussians(50, seed=4), "Turned")))
+    positions = layers.read_layer(made.data, "position")
+    positions[:7] += np.random.default_rng(9).normal(size=(7, 3)).astype(np.float32)
+    layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", positions)})
+    fix = module("addon.splats.unapplied_transform").fix_unapplied_transform(made)
+    assert fix.fixed == 50 and len(fix.sentences) == 2 and "7 splats" in fix.sentences[0] and "25 splats" in fix.sentences[1]
+    with pytest.raises(RuntimeError, match=r"7 splats.*25 splats"):
+        bpy.ops.splatwright.fix_unapplied_transform()
+
+
+def geometry_nodes(made: bpy.types.Object, realize: bool) -> None:
+    """Transform Geometry, or two instances at different turns made real."""
+    group = bpy.data.node_groups.new("Turn", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    given, result = group.nodes.new("NodeGroupInput").outputs[0], group.nodes.new("NodeGroupOutput").inputs[0]
+    turned = group.nodes.new("GeometryNodeTransform")
+    turned.inputs["Rotation"].default_value, turned.inputs["Scale"].default_value = (0, 0.4, 1), (1, 2, 1)
+    if realize:
+        kinds = ("GeometryToInstance", "JoinGeometry", "RealizeInstances")
+        instance, both, real = (group.nodes.new(f"GeometryNode{kind}") for kind in kinds)
+        group.links.new(given, instance.inputs[0])
+        group.links.new(instance.outputs[0], turned.inputs["Geometry"])
+        for source in (turned.outputs[0], instance.outputs[0]):
+            group.links.new(source, both.inputs[0])
+        group.links.new(both.outputs[0], real.inputs[0])
+        group.links.new(real.outputs[0], result)
+    else:
+        group.links.new(given, turned.inputs["Geometry"])
+        group.links.new(turned.outputs[0], result)
+    made.modifiers.new("Turn", "NODES").node_group = group
+    bpy.context.view_layer.update()
+
+
+@pytest.mark.parametrize("realize", [False, True])
+def test_geometry_nodes_that_turn_points_are_seen(
+    splat_object: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str], realize: bool,
+) -> None:
+    made, unapplied = splats(some_gaussians(80)), module("addon.splats.unapplied_transform")
+    assert not unapplied.warning(made)
+    geometry_nodes(made, realize)
+    assert "Modifiers of Splats (Turn)" in unapplied.warning(made)
+    with pytest.raises(RuntimeError, match="turn its points without their splats"):
+        bpy.ops.splatwright.fix_unapplied_transform()
+    bpy.ops.splatwright.export_splats(filepath=str(tmp_path / "a.ply"))
+    assert "Modifiers of Splats (Turn)" in capfd.readouterr().out
+    bpy.context.view_layer.objects.active = made
+    assert bpy.ops.object.modifier_apply(modifier="Turn") == {"FINISHED"}
+    assert bpy.ops.splatwright.fix_unapplied_transform() == {"FINISHED"}
+    whole, matrix = some_gaussians(80), np.array(Matrix.LocRotScale(None, Euler((0, 0.4, 1)), (1, 2, 1)))
+    turned = module("engine.core.splats.transform").transform_gaussians(whole, matrix)
+    if not realize:
+        assert_looks_same(seen(made), turned)
+        return
+    found = seen(made)
+    first = 0 if np.allclose(found.means[:80], turned.means, atol=1e-4) else 80
+    assert len(found) == 160
+    assert_looks_same(found.take(slice(first, first + 80)), turned)
+    assert_looks_same(found.take(slice(80 - first, 160 - first)), whole)
+
+
 def test_deletions_before_it_do_no_harm(splat_object: ModuleType) -> None:
     made = put(splats(some_gaussians(200)), (1, 2, 1))
     module("addon.splats.subsets").keep_points(made, np.arange(200) % 3 == 0)
@@ -182,7 +309,7 @@ def test_what_is_no_apply_is_not_called_one(splat_object: ModuleType) -> None:
     positions = layers.read_layer(made.data, "position")
     for moved in (positions + np.float32(5), positions + np.random.default_rng(1).normal(0, 0.1, positions.shape), positions * np.nan):
         layers.write_layers(made.data, {"position": layers.Layer("FLOAT_VECTOR", moved)})
-        assert not unapplied.has_unapplied_transform(made) and unapplied.find_unapplied_transform(made.data) is None
+        assert not unapplied.has_unapplied_transform(made) and not unapplied.find_moved(made.data).turned
     made.data.attributes.remove(made.data.attributes["splatwright:rest"])
     assert not unapplied.has_unapplied_transform(made), "splats of other programs"
     assert not unapplied.has_unapplied_transform(splats(some_gaussians(0)))
