@@ -16,7 +16,7 @@ Features = Literal["auto", "quick", "thorough"]
 class FrameOptions:
     """How pictures are taken out of a video."""
 
-    count: int = setting(150, "Pictures", "how many pictures, evenly spread over the video; of each stretch the sharpest", 1, 100_000)
+    count: int = setting(150, "Frames", "how many pictures, evenly spread over the video; of each stretch the sharpest", 1, 100_000)
     rate: float = setting(0.0, "Rate", "pictures a second instead of a count; 0: by count", 0, 1000)
     size: int = setting(0, "Picture Size", "longest side in pixels; 0 keeps the video's", 0, 16_384)
     keep_alike: bool = setting(False, "Keep Alike", "keep pictures that show nearly the same as the one before")
