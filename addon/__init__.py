@@ -10,10 +10,11 @@ MODULES = (
     "properties",
     "splats.display",
     "operators",
+    "panels.next_step",
     "panels.capture",
+    "panels.photos",
     "panels.train",
     "panels.check",
-    "panels.photos",
     "panels.batch",
     "panels.instant",
     "panels.report",
@@ -21,10 +22,13 @@ MODULES = (
     "viewport",
     "panels.layout",
     "jobs.jobs",
+    "unsaved",
+    "first_save",
     "batch.run",
     "batch.command_line",
     "splats.linked_files",
     "ui.background",
+    "welcome",
 )
 
 

@@ -15,6 +15,7 @@ from . import (
     install,
     instant,
     load,
+    next_step,
     photo_jobs,
     photos,
     placing,
@@ -26,7 +27,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
-            transforms, camera_path, engine, install, batch, former)
+            transforms, next_step, camera_path, engine, install, batch, former)
 
 
 def register() -> None:
