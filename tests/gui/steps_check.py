@@ -15,7 +15,6 @@ def steps(driver: Driver) -> Steps:
     yield from driver.install()
     bpy.context.scene.splatwright.train.dataset = str(HERE / "troubled")
     yield from driver.open_tab("Splats")
-    yield from driver.widen_sidebar(120)
     yield from checked(driver)
     yield from covered(driver)
     bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
@@ -29,6 +28,8 @@ def checked(driver: Driver) -> Steps:
     yield from driver.press("splatwright.check_dataset")
     yield from driver.until(lambda: not checks.current(bpy.context.scene).running, "the check")
     yield 0.7
+    yield from driver.picture("check-narrow")
+    yield from driver.widen_sidebar(120)
     driver.answers["kinds"] = sorted(found.kind for found in checks.current(bpy.context.scene).findings)
     yield from driver.picture("check-findings")
     area = next(area for area in driver.window.screen.areas if area.type == "PROPERTIES")
@@ -82,7 +83,7 @@ def show_check_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
     panel = driver.module("addon.panels.check").SPLATWRIGHT_PT_check
     bpy.utils.unregister_class(panel)
-    for name in ("capture", "train"):
+    for name in ("next_step", "capture", "train"):
         driver.module(f"addon.panels.{name}").unregister()
     panel.bl_options, panel.bl_parent_id = set(), ""
     bpy.utils.register_class(panel)
