@@ -27,6 +27,9 @@ from .ui.redraw import redraw_sidebars
 _followed: list[tuple[Any, str, Path]] = []
 """What the save under way made relative to the file: the owner and name of a property, and the folder."""
 
+_moved: dict[Path, Path] = {}
+"""Where the open file's datasets lay and where they lie: undo brings back the paths of before."""
+
 
 def move_datasets(beside: Path) -> dict[Path, Path]:
     """Move the open file's datasets into a folder, and return from where to where.
@@ -105,6 +108,7 @@ def _on_save_begins(filepath: str = "", *_: object) -> None:
         if before is not None and before in moved:
             setattr(owner, name, f"//{moved[before].relative_to(beside).as_posix()}")
             _followed.append((owner, name, moved[before]))
+    _moved.update(moved)
 
 
 @bpy.app.handlers.persistent
@@ -117,7 +121,21 @@ def _on_save_ended(*_: object) -> None:
     _followed.clear()
 
 
-_HANDLERS = (("save_pre", _on_save_begins), ("save_post", _on_save_ended), ("save_post_fail", _on_save_ended))
+@bpy.app.handlers.persistent
+def _on_undo(*_: object) -> None:
+    for owner, name in _paths() if _moved else ():
+        now = _moved.get(_folder(owner, name) or Path())
+        if now is not None:
+            setattr(owner, name, str(now))
+
+
+@bpy.app.handlers.persistent
+def _on_load(*_: object) -> None:
+    _moved.clear()
+
+
+_HANDLERS = (("undo_post", _on_undo), ("redo_post", _on_undo), ("load_post", _on_load),
+             ("save_pre", _on_save_begins), ("save_post", _on_save_ended), ("save_post_fail", _on_save_ended))
 
 
 def register() -> None:

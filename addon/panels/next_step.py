@@ -9,7 +9,9 @@ import bpy
 from mathutils import Matrix
 
 from ...engine.jobs.local_engine import JobState
+from ..batch.run import busy
 from ..jobs import jobs
+from ..operators.batch import SPLATWRIGHT_OT_run_batch
 from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
 from ..operators.next_step import result
 from ..operators.training import problem
@@ -59,6 +61,8 @@ def next_step(context: Context) -> NextStep:
     job = jobs.current(scene)
     if SPLATWRIGHT_OT_capture_dataset.progress is not None:
         return NextStep(0, "The views are being rendered. Esc stops.")
+    if SPLATWRIGHT_OT_run_batch.progress is not None or busy():
+        return NextStep(0, "The batch is at work: its panel shows how far it is.")
     if job is not None and job.state.alive:
         return NextStep(1, "The training goes on by itself, also while Blender is closed. Its splats appear in the viewport.")
     captured = scene_settings(scene).untrained

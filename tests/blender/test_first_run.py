@@ -111,6 +111,18 @@ def test_an_unsaved_scene_is_captured_and_its_dataset_follows_the_first_save(fre
     assert bpy.context.scene.splatwright.captured == "//splatwright/dataset", "the saved file knows"
 
 
+def test_undo_after_the_first_save_keeps_the_dataset(fresh_scene: Any, tmp_path: Path) -> None:
+    bpy.context.preferences.edit.use_global_undo = True
+    captured_unsaved()
+    bpy.ops.ed.undo_push(message="Captured")
+    cube((3, 0, 0))
+    bpy.ops.ed.undo_push(message="Cube")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.ops.ed.undo()
+    assert len(bpy.data.objects) == 1
+    assert module("addon.properties").dataset_folder(bpy.context.scene) == tmp_path / "splatwright" / "dataset"
+
+
 def test_a_dataset_that_is_there_is_not_touched(fresh_scene: Any, tmp_path: Path) -> None:
     other = tmp_path / "splatwright" / "dataset"
     other.mkdir(parents=True)

@@ -73,7 +73,7 @@ class Driver:
 
     def widen_sidebar(self, pixels: int) -> Steps:
         """Drag the sidebar's edge."""
-        x, y = self.sidebar.x + 1, self.sidebar.y + self.sidebar.height // 3
+        x, y = self.sidebar.x + 1, self.sidebar.y + self.sidebar.height - 60  # beside a panel: elsewhere the viewport has the mouse
         yield from self.move(x, y)
         yield from self.event("LEFTMOUSE", "PRESS", x, y)
         for part in (3, 2, 1):
