@@ -9,11 +9,8 @@ import bpy
 
 from ..capture.render_passes import RenderStopped
 from ..typed import Context, OperatorMixin
-from ..ui.background import start_timer
-from ..ui.redraw import redraw_once_more, redraw_sidebars
+from ..ui.redraw import redraw_sidebars
 from .reporting import reports_user_errors
-
-REDRAW_SECONDS = 0.15
 
 
 class Stepped(OperatorMixin):
@@ -30,8 +27,6 @@ class Stepped(OperatorMixin):
 
     def show(self, context: Context, progress: Any, sentence: str) -> None:
         """Say how far the work is."""
-        if self.progress is None:
-            start_timer(redraw_once_more, REDRAW_SECONDS)
         type(self).progress = progress
         redraw_sidebars()
         context.workspace.status_text_set(f"Splatwright: {sentence}  |  Esc: Stop")
@@ -41,7 +36,6 @@ class Stepped(OperatorMixin):
         if type(self).progress is not None:
             type(self).progress = None
             redraw_sidebars()
-            start_timer(redraw_once_more, REDRAW_SECONDS)
             context.window_manager.event_timer_remove(self._timer)
             context.workspace.status_text_set(None)
             self._steps.close()
@@ -76,7 +70,7 @@ class SteppedRender(Stepped):
         except StopIteration as end:
             self.cancel(context)
             return self.complete(context, end.value)
-        return {"RUNNING_MODAL"}
+        return {"PASS_THROUGH"}  # panels that grow or shrink move by timers of their own
 
     def advance(self, context: Context) -> None:
         """Take the next step."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import bpy
 
-from .redraw import redraw_once_more, redraw_sidebars
+from .redraw import redraw_sidebars
 
 TICK_SECONDS = 0.2
 
@@ -141,4 +141,3 @@ def unregister() -> None:
     """Nothing goes on when the extension is gone."""
     for task in _tasks:
         task.close()
-    stop_timers(redraw_once_more)

@@ -16,11 +16,6 @@ def redraw_sidebars() -> None:
                     region.tag_redraw()
 
 
-def redraw_once_more() -> None:
-    """For a timer, after panels have grown or shrunk: Blender moves what stands below them at the drawing after that."""
-    redraw_sidebars()
-
-
 def show_vertex_colors(shown: bool) -> None:
     """Let solid view draw the meshes' active colours, or their materials again."""
     for window in current_context().window_manager.windows:

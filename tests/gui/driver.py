@@ -73,8 +73,8 @@ class Driver:
 
     def widen_sidebar(self, pixels: int) -> Steps:
         """Drag the sidebar's edge."""
-        x, y = self.sidebar.x + 1, self.sidebar.y + self.sidebar.height - 60  # beside a panel: elsewhere the viewport has the mouse
-        yield from self.move(x, y)
+        x, y = self.sidebar.x + 1, self.sidebar.y + self.sidebar.height // 3
+        yield from self.event("MOUSEMOVE", "NOTHING", x, y)
         yield from self.event("LEFTMOUSE", "PRESS", x, y)
         for part in (3, 2, 1):
             yield from self.event("MOUSEMOVE", "NOTHING", x - pixels // part, y)

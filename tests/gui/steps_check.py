@@ -15,6 +15,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.install()
     bpy.context.scene.splatwright.train.dataset = str(HERE / "troubled")
     yield from driver.open_tab("Splats")
+    yield from driver.widen_sidebar(120)
     yield from checked(driver)
     yield from covered(driver)
     bpy.context.scene.splatwright.train.dataset = str(HERE / "dataset")
@@ -28,8 +29,6 @@ def checked(driver: Driver) -> Steps:
     yield from driver.press("splatwright.check_dataset")
     yield from driver.until(lambda: not checks.current(bpy.context.scene).running, "the check")
     yield 0.7
-    yield from driver.picture("check-narrow")
-    yield from driver.widen_sidebar(120)
     driver.answers["kinds"] = sorted(found.kind for found in checks.current(bpy.context.scene).findings)
     yield from driver.picture("check-findings")
     area = next(area for area in driver.window.screen.areas if area.type == "PROPERTIES")

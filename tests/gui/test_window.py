@@ -188,7 +188,7 @@ def test_check_and_a_sick_training(desk: Desktop) -> None:
     found = desk.run("steps_check")
     assert {"unreadable", "exposure", "dark"} <= set(found["kinds"]) and min(found["sheet"]) > 400
     assert found["suggested"] > 8 and "have become transparent" in found["sick"]
-    assert {"check-narrow", "check-findings", "check-sheet", "check-coverage", "sick-paused", "sick-stopped"} <= set(desk.seen)
+    assert {"check-findings", "check-sheet", "check-coverage", "sick-paused", "sick-stopped"} <= set(desk.seen)
 
 
 @pytest.mark.gui

@@ -222,7 +222,7 @@ def test_the_modal_captures_and_leaves_the_trainings_to_a_timer(desk: Desk) -> N
     bpy.ops.splatwright.add_batch_entry()
     operator, context, manager = start_modal(desk)
     assert operator.modal(context, CLICK) == {"RUNNING_MODAL"}
-    while operator.modal(context, TICK) == {"RUNNING_MODAL"}:
+    while operator.modal(context, TICK) == {"PASS_THROUGH"}:
         pass
     assert any("capturing 2/5" in (text or "") for text in manager.status) and manager.timers == 0
     assert desk.batch.busy() and not bpy.ops.splatwright.run_batch.poll() and bpy.ops.splatwright.stop_batch.poll()
