@@ -11,10 +11,11 @@ MODULES = (
     "splats.display",
     "splats.unapplied_transform",
     "operators",
+    "panels.next_step",
     "panels.capture",
+    "panels.photos",
     "panels.train",
     "panels.check",
-    "panels.photos",
     "panels.batch",
     "panels.instant",
     "panels.report",
@@ -22,11 +23,14 @@ MODULES = (
     "viewport",
     "panels.layout",
     "jobs.jobs",
+    "unsaved",
+    "first_save",
     "batch.run",
     "batch.command_line",
     "splats.linked_files",
     "ui.background",
     "ui.guide",
+    "welcome",
 )
 
 

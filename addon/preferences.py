@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import bpy
-from bpy.props import CollectionProperty, EnumProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
 from .engines import full_engine, remote
 from .engines.locations import PACKAGE, default_engine_folder, default_jobs_folder
@@ -13,6 +13,7 @@ from .engines.status import forget_status
 from .panels.base import draw_status
 from .panels.engine import draw_full_engine, draw_self_check
 from .typed import Context, classes_factory, layout_of
+from .welcome import WHERE
 
 
 def _python_changed(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
@@ -38,11 +39,13 @@ class SplatwrightPreferences(bpy.types.AddonPreferences):
         description="Where the full engine is installed; gigabytes for graphics cards. Empty: the extension's own folder",
     )
 
+    welcomed: BoolProperty(name="Welcomed", options={"HIDDEN"}, description="Where the panels are has been said once")
     engines: CollectionProperty(type=remote.SPLATWRIGHT_PG_remote_engine)
     engine: EnumProperty(name="Train On", items=remote.engine_items, description="The computer that trains")
 
     def draw(self, context: Context) -> None:
         layout = layout_of(self)
+        layout.label(text=f"{WHERE}.", icon="INFO")
         layout.use_property_split = True
         layout.prop(self, "jobs_folder", placeholder=str(default_jobs_folder()))
         layout.prop(self, "python", placeholder=str(full_engine.installed_python() or sys.executable))

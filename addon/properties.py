@@ -11,16 +11,19 @@ from ..engine.core.former_names import SETTINGS
 from ..engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from ..engine.core.protocol.settings import Settings, about
 from ..engine.core.protocol.sfm_options import Features, FrameOptions, Mapping, Pairing, PosesOptions
+from . import unsaved
+from .automatic import AutomaticSettings
 from .batch_properties import BatchEntry, BatchSettings
 from .capture.request import CaptureRequest
-from .typed import classes_factory, scene_settings, untyped
+from .typed import classes_factory, current_context, scene_settings, untyped
 
 SOURCES = (
     ("SELECTED", "Selected Cameras", "Every selected camera takes one view"),
-    ("DOME", "Dome", "Generated cameras on a dome around the selected objects"),
-    ("ORBIT", "Orbit", "Generated cameras on a ring around the selected objects"),
+    ("DOME", "Dome", "Generated cameras on a dome around the selected objects, or around all visible ones"),
+    ("ORBIT", "Orbit", "Generated cameras on a ring around the selected objects, or around all visible ones"),
     ("ANIMATION", "Animated Camera", "The frames of the active camera, or of the scene's camera"),
 )
+SOURCE_NAMES = [name for name, _, _ in SOURCES]
 
 
 def shown(kind: type[Settings], name: str) -> dict[str, Any]:
@@ -52,13 +55,32 @@ class CaptureProperties:
     points: IntProperty(soft_max=200_000, **shown(CaptureRequest, "points"))
 
 
+def _chosen_source(settings: Any) -> str:
+    """The scene's choice of cameras. Where none was made: the selected cameras when they alone are selected, else a dome."""
+    if settings.is_property_set("source"):
+        return settings.source
+    scene, shown_now = settings.id_data, current_context()
+    layer = shown_now.view_layer if scene == shown_now.scene else scene.view_layers[0]
+    selected = layer.objects.selected
+    return "SELECTED" if selected and all(item.type == "CAMERA" for item in selected) else "DOME"
+
+
 class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
     """Capture settings of a scene."""
+
+    cameras_from: EnumProperty(
+        name="Cameras", items=SOURCES, description="Which views are captured",
+        get=lambda settings: SOURCE_NAMES.index(_chosen_source(settings)),
+        set=lambda settings, number: setattr(settings, "source", SOURCE_NAMES[number]),
+    )
+    """What panels show in the place of `source`, whose default files and scripts of version 0.1 count on."""
 
     def to_request(self, overrides: bpy.types.OperatorProperties | None = None) -> CaptureRequest:
         """The request that these settings make; properties set on `overrides` win."""
         values: dict[str, Any] = {name: _chosen(name, self, overrides) for name in CaptureProperties.__annotations__}
         values["directory"] = absolute_folder(values["directory"])
+        if overrides is None or not overrides.is_property_set("source"):
+            values["source"] = self.cameras_from
         return CaptureRequest(**values)
 
 
@@ -209,6 +231,7 @@ class SceneSettings(bpy.types.PropertyGroup):
     capture: PointerProperty(type=CaptureSettings)
     train: PointerProperty(type=TrainSettings)
     photos: PointerProperty(type=PhotoSettings)
+    automatic: PointerProperty(type=AutomaticSettings)
     photo_job: StringProperty(name="Photo Job", description="The search for cameras, or the video, that the Photos panel shows")
     imported_photo_job: StringProperty(name="Imported Photos", description="The photo job whose result was brought into this scene")
     batch: PointerProperty(type=BatchSettings)
@@ -216,6 +239,7 @@ class SceneSettings(bpy.types.PropertyGroup):
         name="Captured Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="The dataset that was captured last",
     )
+    untrained: BoolProperty(name="Untrained", description="A dataset was captured since the last training began")
     job: StringProperty(name="Training", description="The training that the Train panel shows")
     bounces_before: IntVectorProperty(
         name="Bounces Before", size=2, default=(-1, -1),
@@ -238,6 +262,7 @@ def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
     """What Train will use. Relative to the file where that is shorter, so that both can move together."""
     beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
     scene_settings(scene).captured = bpy.path.relpath(str(folder)) if beside else str(folder)
+    scene_settings(scene).untrained = True
 
 
 def training_name(scene: bpy.types.Scene) -> str:
@@ -247,9 +272,9 @@ def training_name(scene: bpy.types.Scene) -> str:
 
 
 def absolute_folder(path: str) -> Path:
-    """A folder as typed in Blender; UserError when it is relative to a file that was never saved."""
+    """A folder as typed in Blender. One beside a file that was never saved lies in the extension's own folder until then."""
     if path.startswith("//") and not bpy.data.filepath:
-        raise UserError("The dataset folder is relative to this file, which is not saved yet.", "Save the file, or choose a folder.")
+        return unsaved.below(path)
     if not path.strip():
         raise UserError("No dataset folder is chosen.", "Choose a folder for the dataset.")
     return Path(bpy.path.abspath(path)).resolve()
@@ -261,7 +286,7 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
 
 
 _register_classes, _unregister_classes = classes_factory(
-    (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, BatchEntry, BatchSettings, SceneSettings))
+    (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, BatchEntry, BatchSettings, AutomaticSettings, SceneSettings))
 
 
 def register() -> None:

@@ -59,18 +59,22 @@ class DoctorOptions:
 
 
 def examine(request: DoctorOptions) -> Iterator[DoctorRow]:
-    """Every row, one after the other; those of the graphics card may compile for minutes the first time."""
+    """Every row, one after the other. NVIDIA's tools are looked at where there is a card, or where one is needed.
+
+    The first time that may compile for minutes.
+    """
     graphics = find_graphics()
     yield interpreter()
     yield processor_kernels()
     yield images()
     yield packages()
     yield driver(graphics, request.graphics)
-    yield pytorch(graphics, request.graphics)
-    yield toolkit(request.graphics)
-    yield compiler(request.graphics)
-    yield architectures(graphics)
-    yield gsplat_kernels(graphics, request.graphics)
+    if graphics is not None or request.graphics:
+        yield pytorch(graphics, request.graphics)
+        yield toolkit(request.graphics)
+        yield compiler(request.graphics)
+        yield architectures(graphics)
+        yield gsplat_kernels(graphics, request.graphics)
     yield disk(request.folder)
     yield memory()
     yield port(request.port)

@@ -20,13 +20,12 @@ from ..batch_properties import AS_IN_TRAIN, BatchEntry, cameras_of
 from ..cameras import camera_at, check_camera, image_size
 from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
+from ..capture.shots import has_geometry, is_subject
 from ..properties import absolute_folder
 from ..typed import current_context, scene_settings
 
 COLOR_BYTES, DEPTH_BYTES, NORMAL_BYTES = 2, 4, 6
 """What a pixel takes on the disk: in a PNG about half of its four bytes, in the files of maps all of them."""
-
-NOT_GEOMETRY = ("CAMERA", "LIGHT", "EMPTY")
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def _config(entry: BatchEntry) -> TrainConfig:
 def _chosen_cameras(views: Views) -> dict[str, object]:
     """What of a request the views decide: the source, and the names of the cameras where they are known beforehand."""
     scene, layer = views.scene, layer_of(views.scene)
-    source = scene_settings(scene).capture.source
+    source = scene_settings(scene).capture.cameras_from
     if views.cameras == "RIG" and source != "SELECTED":
         _check_rig(scene, layer, source)
         return {"source": source}
@@ -176,9 +175,10 @@ def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) 
         check_camera(camera)
         return
     chosen = {child for item in layer.objects if item.select_get(view_layer=layer) for child in (item, *item.children_recursive)}
-    if not any(item.type not in NOT_GEOMETRY or item.instance_collection for item in chosen):
-        raise UserError(f"Nothing to look at is selected in the scene {scene.name}.",
-                        "Select there the objects that the generated cameras shall surround.")
+    visible = [item for item in layer.objects if item.visible_get(view_layer=layer) and is_subject(item)]
+    if not any(has_geometry(item) or item.instance_collection for item in (*chosen, *visible)):
+        raise UserError(f"There is nothing to look at in the scene {scene.name}.",
+                        "Add or show there the objects that the generated cameras shall surround.")
 
 
 def _count(scene: bpy.types.Scene, request: CaptureRequest) -> int:

@@ -18,7 +18,8 @@ class CaptureRequest:
 
     directory: Path
     source: Source = "SELECTED"
-    """which views: the selected cameras, a dome or a ring of cameras around the selection, or the frames of one animated camera"""
+    """which views: the selected cameras, a dome or a ring of cameras around the selection (else all that is visible), or the frames of
+    one animated camera"""
     cameras: tuple[str, ...] = ()
     """full names of the cameras that count as selected; empty: those that are"""
     count: int = setting(60, "Count", "number of generated cameras", 2, 10_000)

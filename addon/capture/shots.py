@@ -14,12 +14,14 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
 from ..cameras import camera_at, camera_from_blender, check_camera, image_size
 from ..scene_collections import writable_collection
+from ..splats.splat_object import is_splat_object
 from ..typed import Context, camera_data, owner_of, shown_by
 from . import rigs
 from .outline import outline
 from .request import CaptureRequest
 
 RIG_CAMERA = "Splatwright Rig"
+GEOMETRY = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GREASEPENCIL")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def planned_shots(context: Context, request: CaptureRequest) -> Iterator[list[Sh
         case "ANIMATION":
             yield _checked(_animated_shots(context, request.frame_step))
         case "DOME" | "ORBIT":
-            corners = selected_corners(context)
+            corners = framed_corners(context)
             with _rig_camera(context.scene, request.focal_length) as camera:
                 yield [Shot(camera, matrix) for matrix in rig_matrices(context.scene, camera, corners, request)]
 
@@ -90,14 +92,29 @@ def capture_frames(scene: bpy.types.Scene, step: int) -> range:
     return range(scene.frame_start, scene.frame_end + 1, step)
 
 
-def selected_corners(context: Context) -> np.ndarray:
-    """Points [N, 3] that enclose the evaluated geometry of the selected objects, their children and their instances."""
+def framed_corners(context: Context) -> np.ndarray:
+    """Points [N, 3] that enclose what a generated rig surrounds, as evaluated and with its instances.
+
+    It is the selected objects and their children; where nothing of these has geometry, everything visible that renders, but splats.
+    """
     chosen = {child for item in context.selected_objects for child in (item, *item.children_recursive)}
-    corners = [corner for instance in context.evaluated_depsgraph_get().object_instances
-               if _belongs_to(instance, chosen) for corner in outline(instance)]
-    if not corners:
-        raise UserError("Nothing to look at is selected.", "Select the objects that the generated cameras shall surround.")
-    return np.array(corners)
+    outlines = [(owner_of(instance), points) for instance in context.evaluated_depsgraph_get().object_instances
+                if has_geometry(shown_by(instance)) and len(points := outline(instance))]
+    selected = [points for owner, points in outlines if owner in chosen]
+    framed = selected or [points for owner, points in outlines if is_subject(owner)]
+    if not framed:
+        raise UserError("There is nothing to look at in this scene.", "Add or show the objects that the generated cameras shall surround.")
+    return np.concatenate(framed)
+
+
+def has_geometry(item: bpy.types.Object) -> bool:
+    """Whether there is something of an object to see."""
+    return item.type in GEOMETRY
+
+
+def is_subject(item: bpy.types.Object) -> bool:
+    """Whether an object that is not selected belongs to what a rig surrounds."""
+    return not item.hide_render and not is_splat_object(item)
 
 
 def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.ndarray, request: CaptureRequest) -> np.ndarray:
@@ -124,8 +141,6 @@ def _checked(shots: list[Shot]) -> list[Shot]:
     return shots
 
 
-def _belongs_to(instance: bpy.types.DepsgraphObjectInstance, chosen: set[bpy.types.Object]) -> bool:
-    return owner_of(instance) in chosen and shown_by(instance).type not in ("CAMERA", "LIGHT", "EMPTY")
 
 
 @contextmanager

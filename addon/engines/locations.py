@@ -19,6 +19,7 @@ class Preferences(Protocol):
     jobs_folder: str
     python: str
     engine_folder: str
+    welcomed: bool
     engines: Any
     engine: str
 

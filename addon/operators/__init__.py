@@ -16,6 +16,7 @@ from . import (
     install,
     instant,
     load,
+    next_step,
     photo_jobs,
     photos,
     placing,
@@ -27,7 +28,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
-            transforms, camera_path, engine, install, batch, guide, former)
+            transforms, next_step, camera_path, engine, install, batch, guide, former)
 
 
 def register() -> None:

@@ -70,7 +70,7 @@ class SteppedRender(Stepped):
         except StopIteration as end:
             self.cancel(context)
             return self.complete(context, end.value)
-        return {"RUNNING_MODAL"}
+        return {"PASS_THROUGH"}  # panels that grow or shrink move by timers of their own
 
     def advance(self, context: Context) -> None:
         """Take the next step."""

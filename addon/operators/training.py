@@ -25,7 +25,9 @@ def start_training(scene: bpy.types.Scene) -> WatchedJob:
     folder = dataset_folder(scene)
     config = scene_settings(scene).train.to_config()
     read_dataset(folder)
-    return jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
+    job = jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
+    scene_settings(scene).untrained = False
+    return job
 
 
 def running(context: Context) -> WatchedJob | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bpy
 
+from ..automatic import draw_automatic
 from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
 from ..typed import Context, classes_factory, layout_of, scene_settings
-from .base import BUTTON_HEIGHT, SidebarPanel
+from .base import SidebarPanel
 
 
 class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
@@ -19,16 +20,17 @@ class SPLATWRIGHT_PT_capture(SidebarPanel, bpy.types.Panel):
         layout, settings = layout_of(self), scene_settings(context.scene).capture
         layout.use_property_split = True
         layout.use_property_decorate = False
-        layout.prop(settings, "source")
+        layout.prop(settings, "cameras_from")
         column = layout.column(align=True)
-        if settings.source in ("DOME", "ORBIT"):
+        if settings.cameras_from in ("DOME", "ORBIT"):
             for name in ("count", "elevation", "focal_length", "margin"):
                 column.prop(settings, name)
-        elif settings.source == "ANIMATION":
+        elif settings.cameras_from == "ANIMATION":
             column.prop(settings, "frame_step")
         column = layout.column(align=True)
-        for name in ("resolution", "samples", "points"):
-            column.prop(settings, name)
+        for name in ("resolution", "samples"):
+            draw_automatic(column, context.scene, "capture", name)
+        column.prop(settings, "points")
         column = layout.column(heading="Output", align=True)
         column.prop(settings, "transparent")
         column.prop(settings, "depth")
@@ -41,9 +43,7 @@ def _draw_capture_button(layout: bpy.types.UILayout) -> None:
     progress = SPLATWRIGHT_OT_capture_dataset.progress
     if progress is not None:
         layout.progress(factor=progress.done / max(1, progress.total), text=progress.sentence.capitalize())
-    row = layout.row()
-    row.scale_y = BUTTON_HEIGHT
-    row.operator("splatwright.capture_dataset", icon="RENDER_STILL")
+    layout.operator("splatwright.capture_dataset", icon="RENDER_STILL")
 
 
 register, unregister = classes_factory((SPLATWRIGHT_PT_capture,))

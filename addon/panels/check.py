@@ -9,12 +9,14 @@ from ..capture.surface_coverage import ATTRIBUTE
 from ..jobs import dataset_check, estimate
 from ..operators.engine import SPLATWRIGHT_OT_convert_images
 from ..typed import Context, classes_factory, layout_of
-from ..ui.text import draw_sentence
+from ..ui.text import draw_sentence, letters
 from .base import SidebarPanel
 from .estimate import draw_estimate
 from .train import FINDING_ICONS
 
 MOST_SHOWN = 12
+BESIDE_LETTERS = 48
+"""So wide must the sidebar be for buttons beside one another; below that they would be cut off."""
 
 
 class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
@@ -22,6 +24,7 @@ class SPLATWRIGHT_PT_check(SidebarPanel, bpy.types.Panel):
 
     bl_label = "Check"
     guide_page = "trust"
+    bl_order = 1
     bl_parent_id = "SPLATWRIGHT_PT_train"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -60,7 +63,7 @@ def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck,
 
 
 def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> None:
-    row = layout.row(align=True)
+    row = layout.row(align=True) if letters() >= BESIDE_LETTERS else layout.column(align=True)
     for fix in finding.fixes:
         match fix:
             case "exclude" if finding.images:

@@ -7,9 +7,9 @@ import bpy
 from ...engine.core.protocol.estimate_text import amount, price
 from ...engine.core.protocol.events import Estimated, Finding
 from ...engine.core.text import duration
+from ..automatic import draw_automatic
 from ..jobs import estimate
 from ..properties import TrainSettings
-from ..typed import scene_settings
 from ..ui.text import draw_sentence
 from .train import FINDING_ICONS
 
@@ -22,10 +22,11 @@ def draw_estimate(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
         row.progress(factor=made.stage.done / max(1, made.stage.total) if made.stage else 0.0, text=_stage_text(made))
         row.operator("splatwright.stop_estimate", text="", icon="CANCEL")
         return
-    row = layout.row(align=True)
-    row.operator("splatwright.estimate", icon="TIME")
-    settings = scene_settings(scene).train
-    row.prop(settings, "max_minutes", text="Max Minutes" if settings.max_minutes else "Max Minutes (Any)")
+    column = layout.column(align=True)
+    column.operator("splatwright.estimate", icon="TIME")
+    column.use_property_split = True
+    column.use_property_decorate = False
+    draw_automatic(column, scene, "train", "max_minutes")
     if made is None:
         return
     if made.failure:

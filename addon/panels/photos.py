@@ -108,9 +108,7 @@ def _draw_sources(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup)
     column.operator("splatwright.frames_from_video", icon="FILE_MOVIE")
     column = layout.column(align=True)
     column.prop(settings, "directory")
-    row = column.row()
-    row.scale_y = BUTTON_HEIGHT
-    row.operator("splatwright.cameras_from_photos", icon="VIEW_CAMERA")
+    column.operator("splatwright.cameras_from_photos", icon="VIEW_CAMERA")
 
 
 def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob) -> None:

@@ -7,6 +7,7 @@ import bpy
 from ...engine.core.protocol.events import Finding
 from ...engine.core.text import duration
 from ...engine.jobs.local_engine import JobState
+from ..automatic import draw_automatic
 from ..engines.locations import preferences
 from ..engines.remote import chosen
 from ..jobs import jobs
@@ -55,6 +56,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
     """Settings that most trainings leave alone"""
 
     bl_label = "More"
+    bl_order = 1
     bl_parent_id = "SPLATWRIGHT_PT_train"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -63,8 +65,10 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
-        for name in ("sh_degree", "background", "seed", "threads", "image_memory"):
+        for name in ("sh_degree", "background", "seed"):
             column.prop(settings, name)
+        for name in ("threads", "image_memory"):
+            draw_automatic(column, context.scene, "train", name)
         column = layout.column(align=True)
         column.prop(settings, "trial")
         column.prop(settings, "pause_when_sick")
@@ -159,7 +163,7 @@ def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     layout.prop(settings, "preset")
     column = layout.column(align=True)
     column.prop(settings, "max_steps")
-    column.prop(settings, "max_gaussians", text="Max Splats" if settings.max_gaussians else "Max Splats (Auto)")
+    draw_automatic(column, scene, "train", "max_gaussians")
     column.prop(settings, "resolution")
 
 
@@ -167,7 +171,6 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
     if preferences().engines:
         layout.prop(preferences(), "engine")
     row = layout.row(align=True)
-    row.scale_y = BUTTON_HEIGHT
     if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
         row.operator("splatwright.resume", icon="FILE_REFRESH")
     row.operator("splatwright.train", icon="PLAY")

@@ -14,10 +14,11 @@ import pytest
 
 from engine import doctor
 from engine.doctor import DoctorOptions, DoctorState, examine
-from engine.environment.graphics import Graphics
+from engine.environment.graphics import Graphics, find_graphics
 from engine.training.cuda import toolkit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+NVIDIA_TOOLS = ["PyTorch", "CUDA toolkit", "C++ compiler", "Architectures", "gsplat kernels"]
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -30,8 +31,8 @@ def test_on_this_computer(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     rows = {row["subject"]: row for row in answer["rows"]}
     assert done.returncode == 0 and done.stdout.count("\n") == 1
-    assert list(rows) == ["Python", "Built-in engine", "Images", "Photos and videos", "Graphics card", "PyTorch", "CUDA toolkit",
-                          "C++ compiler", "Architectures", "gsplat kernels", "Disk", "Memory", "Port"]
+    tools = NVIDIA_TOOLS if find_graphics() else []
+    assert list(rows) == ["Python", "Built-in engine", "Images", "Photos and videos", "Graphics card", *tools, "Disk", "Memory", "Port"]
     assert rows["Python"]["state"] == rows["Built-in engine"]["state"] == "well"
     assert "forward and backward" in rows["Built-in engine"]["sentence"]
     assert str(tmp_path) in rows["Disk"]["sentence"]
@@ -51,6 +52,18 @@ def test_a_computer_for_its_graphics_card_must_have_what_that_takes(monkeypatch:
     assert doctor.pytorch(None, needed=True).state is DoctorState.BROKEN and doctor.pytorch(None, needed=False).state is DoctorState.ABSENT
     assert doctor.gsplat_kernels(None, needed=True).state is DoctorState.BROKEN
     assert doctor.driver(None, needed=True).state is DoctorState.BROKEN and doctor.driver(None, needed=False).state is DoctorState.ABSENT
+
+
+@pytest.mark.parametrize(("card", "meant"), [(False, False), (True, False), (False, True)])
+def test_nvidias_tools_are_listed_where_they_matter(monkeypatch: pytest.MonkeyPatch, card: bool, meant: bool) -> None:
+    graphics = Graphics("RTX 4090", "550.54", (12, 4), (8, 9)) if card else None
+    monkeypatch.setattr(doctor, "find_graphics", lambda: graphics)
+    monkeypatch.setattr(doctor, "train_a_little", lambda engine: 0.01)
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    rows = {row.subject: row.state for row in examine(DoctorOptions(graphics=meant))}
+    assert (set(NVIDIA_TOOLS) <= set(rows)) == (card or meant) and (card or meant or not set(NVIDIA_TOOLS) & set(rows))
+    assert meant or not {DoctorState.WEAK, DoctorState.BROKEN} & {state for subject, state in rows.items()
+                                                                 if subject not in ("Disk", "Memory", "Port", "Images")}
 
 
 def test_a_driver_that_is_too_old_for_pytorch() -> None:

@@ -82,7 +82,11 @@ class Driver:
         yield 0.5
 
     def fold_first_panel(self) -> Steps:
-        """Click on the header of the topmost panel."""
+        """Click on the header of the topmost panel, once the panel above it with the next step is gone."""
+        if hasattr(bpy.types, "SPLATWRIGHT_PT_next"):
+            self.module("addon.panels.next_step").unregister()
+        self.viewport.tag_redraw()
+        yield 0.5
         yield from self.click(self.sidebar.x + 60, self.sidebar.y + self.sidebar.height - 15)
         yield 0.4
 
@@ -159,7 +163,12 @@ def main() -> None:
     arguments = json.loads((HERE / "arguments.json").read_text())
     bpy.context.preferences.view.show_splash = False
     driver = Driver(arguments)
-    steps = importlib.import_module(arguments["steps"]).steps(driver)
+
+    def all_steps() -> Steps:
+        """An error while the steps are imported is an answer too."""
+        yield from importlib.import_module(arguments["steps"]).steps(driver)
+
+    steps = all_steps()
 
     def drive() -> float | None:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import bpy as blender
-from blender_file import add_cameras, furnish
 from driver import HERE, Driver, Steps
+
+from tests.blender_file import add_cameras, furnish
 
 bpy: Any = blender  # stubs know nothing of what the extension registers
 
@@ -102,7 +103,7 @@ def show_batch_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
     panel = driver.module("addon.panels.batch").SPLATWRIGHT_PT_batch
     bpy.utils.unregister_class(panel)
-    for name in ("capture", "train"):
+    for name in ("next_step", "capture", "train"):
         driver.module(f"addon.panels.{name}").unregister()
     for other in ("check", "photos", "instant", "report", "splats", "layout"):
         driver.module(f"addon.panels.{other}").unregister()

@@ -83,7 +83,7 @@ def splats(driver: Driver) -> bpy.types.Object:
 
 def show_layout_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
-    for name in ("capture", "train"):
+    for name in ("next_step", "capture", "train"):
         driver.module(f"addon.panels.{name}").unregister()
     panel = driver.module("addon.panels.layout").SPLATWRIGHT_PT_layout
     bpy.utils.unregister_class(panel)

@@ -57,7 +57,7 @@ def look(driver: Driver) -> Steps:
 
 def show_photos_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
-    for name in ("capture", "train"):
+    for name in ("next_step", "capture", "train"):
         driver.module(f"addon.panels.{name}").unregister()
     panel = driver.module("addon.panels.photos").SPLATWRIGHT_PT_photos
     driver.module("addon.panels.photos").unregister()

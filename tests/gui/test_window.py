@@ -28,6 +28,7 @@ from .splat_picture import expected, shot
 from .window import Desktop, desktop, why_not
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(900)  # on a busy computer each look for a button takes half a minute
 window = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 
 
@@ -93,6 +94,17 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
     assert found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]
+
+
+@pytest.mark.gui
+@window
+def test_the_first_run(desk: Desktop) -> None:
+    """Three clicks: the tab, Capture, Train."""
+    found = desk.run("steps_first_run")
+    assert found["cameras"] == "DOME" and "unsaved" in found["unsaved"]
+    assert found["captured"] == "//splatwright/dataset" and not found["left"] and found["trained_on"] == found["dataset"]
+    assert not {"weak", "broken"} & {state for subject, state in found["rows"].items() if subject not in ("Memory", "Disk", "Port")}
+    assert "PyTorch" not in found["rows"]
 
 
 @pytest.mark.gui
@@ -211,7 +223,10 @@ def test_the_full_engine_by_hand(desk: Desktop) -> None:
 @pytest.mark.gui
 @window
 def test_a_batch_by_hand(desk: Desktop) -> None:
-    shutil.copy(REPOSITORY / "tests" / "blender_file.py", desk.folder)
+    beside = desk.folder / "tests"
+    beside.mkdir()
+    for name in ("blender_file.py", "untyped.py"):
+        shutil.copy(REPOSITORY / "tests" / name, beside)
     found = desk.run("steps_batch")
     assert found["entries"] == ["Küche 1", "ホール", "ホール Ring A", "ホール Ring/B"]
     assert found["after_escape"] == ["captured", "waiting", "waiting", "waiting"] and found["kept"]

@@ -25,7 +25,7 @@ from .screen import read_screen
 
 HERE = Path(__file__).resolve().parent
 SIZE = (1280, 800)
-LIMIT_SECONDS = 420.0
+LIMIT_SECONDS = 800.0
 
 
 def why_not() -> str:

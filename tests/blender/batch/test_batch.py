@@ -16,7 +16,7 @@ import pytest
 from tests.blender_file import HALL, KITCHEN, RINGS
 from tests.untyped import bpy
 
-from ..conftest import empty_scene, module
+from ..conftest import add_camera, empty_scene, module
 from ..panels.test_panels import Layout, drawn
 from ..viewport.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
 from .batch_desk import FOLDERS, NAMES, STEPS, Desk, begin, opened, set_up
@@ -143,7 +143,12 @@ def test_what_cannot_work_is_refused_before_anything_begins(desk: Desk, monkeypa
     assert desk.states[-1] == "failed" and "No scene" in drawn("batch", "addon.panels.batch").text
     two.scene, two.cameras = bpy.data.scenes[HALL], "RIG"
     bpy.data.scenes[HALL].splatwright.capture.source = "DOME"
-    refused("Nothing to look at is selected", HALL)
+    meshes = [item for item in bpy.data.scenes[HALL].objects if item.type == "MESH"]
+    for item in meshes:
+        item.hide_render = True
+    refused("There is nothing to look at in the scene", HALL)
+    for item in meshes:
+        item.hide_render = False
     two.cameras = "ALL"
     foreign = desk.dataset("photos")
     foreign.mkdir(parents=True)
@@ -160,10 +165,11 @@ def test_what_cannot_work_is_refused_before_anything_begins(desk: Desk, monkeypa
     assert sorted(path.name for path in desk.dataset("").rglob("*")) == ["mine.txt", "photos"] and desk.jobs() == []
 
 
-def test_a_file_that_was_never_saved_is_refused(desk: Desk) -> None:
-    empty_scene()
+def test_a_file_that_was_never_saved_is_captured_into_the_extensions_own_folder(desk: Desk) -> None:
+    add_camera(empty_scene())
     bpy.ops.splatwright.add_batch_scenes()
-    refused("not saved")
+    plan = module("addon.batch.plan").plan_of(desk.settings.entries[0])
+    assert plan.task.dataset == module("addon.unsaved").folder() / "splatwright" / plan.task.name
 
 
 def test_the_rig_of_a_scene_that_is_not_shown(desk: Desk) -> None:
@@ -216,7 +222,7 @@ def test_the_modal_captures_and_leaves_the_trainings_to_a_timer(desk: Desk) -> N
     bpy.ops.splatwright.add_batch_entry()
     operator, context, manager = start_modal(desk)
     assert operator.modal(context, CLICK) == {"RUNNING_MODAL"}
-    while operator.modal(context, TICK) == {"RUNNING_MODAL"}:
+    while operator.modal(context, TICK) == {"PASS_THROUGH"}:
         pass
     assert any("capturing 2/5" in (text or "") for text in manager.status) and manager.timers == 0
     assert desk.batch.busy() and not bpy.ops.splatwright.run_batch.poll() and bpy.ops.splatwright.stop_batch.poll()

@@ -169,7 +169,7 @@ def test_operator_reads_the_scene_settings(fresh_scene: bpy.types.Scene, tmp_pat
 def test_defaults_are_those_of_the_request(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
     settings = fresh_scene.splatwright.capture
     settings.directory = str(tmp_path)
-    made, expected = vars(settings.to_request()), vars(request(tmp_path))
+    made, expected = vars(settings.to_request()), vars(request(tmp_path, source="DOME"))
     assert made.pop("cameras") == expected.pop("cameras") and made == pytest.approx(expected)
 
 

@@ -30,7 +30,7 @@ def test_modal_runs_to_the_end(fresh_scene: bpy.types.Scene, tmp_path: Path) -> 
     operator, context, manager = start_modal(tmp_path)
     assert operator.modal(context, CLICK) == {"RUNNING_MODAL"}
     results = [operator.modal(context, TICK) for _ in range(2)]
-    assert results == [{"RUNNING_MODAL"}, {"FINISHED"}]
+    assert results == [{"PASS_THROUGH"}, {"FINISHED"}]
     assert operator.reports[-1][0] == "INFO" and type(operator).progress is None
     assert manager.timers == 0 and manager.status[-1] is None and "2 of 3" in manager.status[1]
     assert transforms(tmp_path)["splatwright"] == {"complete": True}

@@ -91,7 +91,7 @@ def test_from_the_interface_it_ends_with_splats(fresh_scene: bpy.types.Scene) ->
     ball_scene()
     operator, context, manager = start_modal()
     results = [operator.modal(context, TICK)]
-    while results[-1] == {"RUNNING_MODAL"}:
+    while results[-1] == {"PASS_THROUGH"}:
         results.append(operator.modal(context, TICK))
     assert results[-1] == {"FINISHED"} and "splats of what the camera sees" in operator.reports[-1][1]
     assert manager.timers == 0 and manager.status[-1] is None and "Instant Splats" in bpy.data.objects

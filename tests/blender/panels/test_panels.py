@@ -112,7 +112,7 @@ def test_capture_shows_what_its_cameras_need(desk: Desk, source: str, shown: set
 
 def test_before_the_first_training(desk: Desk) -> None:
     layout = drawn("train")
-    assert layout.properties == ["dataset", "preset", "max_steps", "max_gaussians", "resolution"]
+    assert layout.properties == ["dataset", "preset", "max_steps", "train_max_gaussians", "resolution"]
     assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
     bpy.context.scene.splatwright.train.dataset = str(desk.root / "nowhere")
     assert "There is no dataset yet" in drawn("train").text
