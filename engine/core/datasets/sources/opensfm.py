@@ -104,7 +104,7 @@ def _points(points: dict[str, Any], path: Path) -> PointCloud | None:
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path} holds points without coordinates or colours.", MEND, "opensfm.points", path=path) from None
     good = np.isfinite(positions).all(axis=1) & np.isfinite(colors).all(axis=1)
-    return PointCloud(positions[good].astype(np.float32), colors[good].clip(0, 255).astype(np.uint8)) if good.any() else None
+    return PointCloud(positions[good], colors[good].clip(0, 255).astype(np.uint8)) if good.any() else None
 
 
 def _part(model: dict[str, Any], name: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def exported_points(folder: Path, turn: np.ndarray | None = None) -> PointCloud 
     points = points_beside([folder])
     if points is None:
         others = [path for path in sorted(folder.glob("*.[pP][lL][yY]")) if not path.name.startswith(".") and _holds_points(path)]
-        points = read_points(others[0]) if len(others) == 1 else None
+        points = read_points(others[0], exact=True) if len(others) == 1 else None
     if points is None or turn is None:
         return points
     return PointCloud((points.positions @ turn.T).astype(points.positions.dtype), points.colors)
