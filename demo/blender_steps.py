@@ -134,8 +134,8 @@ def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
     scene.collection.objects.link(camera)
     camera_data: Any = camera.data
-    camera_data.lens = 42
-    camera.location = (1.3, -3.9, 2.0)
+    camera_data.lens = 40
+    camera.location = (1.15, -4.6, 2.2)
     camera.rotation_euler = (Vector((1.15, 0.0, 0.2)) - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera
     extension("addon.splats.display").prepare_cycles(scene)

@@ -36,7 +36,7 @@ def build_still_life() -> list[bpy.types.Object]:
 def _table() -> bpy.types.Object:
     edge = [(0.0, -0.09), (0.9, -0.09), (0.94, -0.07), (0.96, -0.045), (0.94, -0.02), (0.9, 0.0), (0.0, 0.0)]
     table = lathe("Table", np.array(edge), around=96)
-    material(table, wood, roughness=0.35)
+    material(table, wood, roughness=0.55)
     return table
 
 
