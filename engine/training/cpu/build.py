@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from .library import FOLDER, file_name, host_builds
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[2] / ".cache" / "zig"
 # No -ffast-math: it deletes the rounding in exp2_8 and the tests for NaN.
-FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra", "-shared", "-s"]
+FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wall", "-Wextra"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,21 @@ class Build:
     def output(self) -> Path:
         return FOLDER / file_name(self.system, self.machine, self.variant)
 
-    @property
-    def command(self) -> list[str]:
-        system_flags = [] if self.system == "windows" else ["-fPIC", "-lm", "-lpthread"]
-        compiler = [sys.executable, "-m", "ziglang", "cc", "-target", self.target, f"-mcpu={self.cpu}"]
+    def compiler(self, cpu: str) -> list[str]:
+        """zig's clang for the platform and a processor."""
+        return [sys.executable, "-m", "ziglang", "cc", "-target", self.target, f"-mcpu={cpu}"]
+
+    def compile_command(self, compiled: Path) -> list[str]:
+        """Makes the object file."""
+        position = [] if self.system == "windows" else ["-fPIC"]
         wide = ["-mprefer-vector-width=512"] if self.variant == "avx512" else []
-        return [*compiler, *FLAGS, *wide, *system_flags, str(HERE / "splat.c")]
+        return [*self.compiler(self.cpu), *FLAGS, *wide, *position, "-c", str(HERE / "splat.c"), "-o", str(compiled)]
+
+    def link_command(self, compiled: Path, output: Path) -> list[str]:
+        """Makes the library, with the C library of the platform's plainest processor: zig builds one for each, for minutes."""
+        plainest = next(build.cpu for build in BUILDS if build.target == self.target)
+        libraries = [] if self.system == "windows" else ["-lm", "-lpthread"]
+        return [*self.compiler(plainest), "-shared", "-s", str(compiled), *libraries, "-o", str(output)]
 
 
 BUILDS = (
@@ -69,7 +79,10 @@ def compile_kernels(build: Build) -> Build:
     CACHE.mkdir(parents=True, exist_ok=True)
     temporary = build.output.with_suffix(".building")
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(CACHE), "ZIG_LOCAL_CACHE_DIR": str(CACHE)}
-    subprocess.run([*build.command, "-o", str(temporary)], check=True, env=environment)
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / "splat.o"
+        for command in (build.compile_command(compiled), build.link_command(compiled, temporary)):
+            subprocess.run(command, check=True, env=environment)
     os.replace(temporary, build.output)
     for leftover in [*FOLDER.glob("*.lib"), *FOLDER.glob("*.pdb")]:  # what zig adds to a Windows library
         leftover.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ typedef struct {
     float fl_x, fl_y, cx, cy;
     float rotation[9], translation[3];  // world to OpenCV camera
     float background[3];
-    float near;  // distance before which nothing is drawn
+    float nearest;  // distance before which nothing is drawn
 } View;
 
 // A Gaussian on the image plane. With dx, dy from its centre and across = dx - slope dy: log2(alpha) = log2_opacity
@@ -175,7 +175,7 @@ INLINE void find_shape(const Scene* scene, const Lens* lens, const float* block,
     covariance(scene, s);
     s->opacity = sigmoid(logit);
     Mask numbers = (log_scale[0] + log_scale[1] + log_scale[2] + logit) * 0.f == 0.f;
-    s->drawable = numbers & (s->local[2] > lens->view->near) & (s->determinant < 1e30f);
+    s->drawable = numbers & (s->local[2] > lens->view->nearest) & (s->determinant < 1e30f);
 }
 
 INLINE void view_direction(const Lens* lens, const float* block, Vec* d, Vec* inverse_distance) {

@@ -140,8 +140,7 @@ def assert_same_training(learned: Blocks, expected: Blocks) -> None:
 def compile_program(folder: Path, target: str, *flags: str) -> Path:
     """run_scene.c for another computer, compiled like the kernels, whose C library zig has built already."""
     program = folder / ("run_scene.exe" if "windows" in target else "run_scene")
-    common = [flag for flag in build.FLAGS if flag != "-shared"]
-    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", target, *common, "-w", f"-I{build.HERE}", *flags]
+    compiler = [sys.executable, "-m", "ziglang", "cc", "-target", target, *build.FLAGS, "-w", f"-I{build.HERE}", *flags]
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(build.CACHE), "ZIG_LOCAL_CACHE_DIR": str(build.CACHE)}
     subprocess.run([*compiler, str(PROGRAM), "-o", str(program)], check=True, env=environment)
     return program
