@@ -343,7 +343,7 @@ def test_train_says_what_is_missing(desk: Desk, tmp_path: Path) -> None:
     problem = module("addon.operators.training").problem
     settings = bpy.context.scene.splatwright.train
     settings.dataset = ""
-    assert "not saved" in problem(bpy.context.scene) and not bpy.ops.splatwright.train.poll()
+    assert "no dataset yet" in problem(bpy.context.scene) and not bpy.ops.splatwright.train.poll()
     settings.dataset = str(tmp_path / "nowhere")
     assert "no dataset" in problem(bpy.context.scene)
     settings.dataset = str(tmp_path)
