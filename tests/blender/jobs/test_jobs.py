@@ -346,7 +346,8 @@ def test_train_says_what_is_missing(desk: Desk, tmp_path: Path) -> None:
     assert "no dataset yet" in problem(bpy.context.scene) and not bpy.ops.splatwright.train.poll()
     settings.dataset = str(tmp_path / "nowhere")
     assert "no dataset" in problem(bpy.context.scene)
-    settings.dataset = str(tmp_path)
+    (tmp_path / "empty").mkdir()
+    settings.dataset = str(tmp_path / "empty")
     assert problem(bpy.context.scene) == ""
     with pytest.raises(RuntimeError, match="holds no dataset"):
         bpy.ops.splatwright.train()
