@@ -32,7 +32,7 @@ $(KERNELS): .venv/.ready $(wildcard engine/training/cpu/*.c engine/training/cpu/
 	touch $@
 
 # All platforms, cross-compiled; what `make extension` ships.
-kernels: .venv/.ready
+kernels: $(KERNELS)
 	$(BIN)/python -m engine.training.cpu.build --all
 
 # One wheel for every platform; without an old build folder, whose files would get in.

@@ -92,8 +92,9 @@ def compile_kernels(build: Build) -> Build:
 def main(arguments: list[str]) -> int:
     """Build what is out of date."""
     wanted = BUILDS if "--all" in arguments else [build for build in BUILDS if build.output.name in host_builds()]
-    with ThreadPoolExecutor(os.cpu_count()) as compilers:
-        for build in compilers.map(compile_kernels, [build for build in wanted if not is_current(build)]):
+    outdated = [build for build in wanted if not is_current(build)]
+    with ThreadPoolExecutor(max(1, len(outdated))) as compilers:  # all at once: most wait for a C library that zig builds for one of them
+        for build in compilers.map(compile_kernels, outdated):
             print(f"compiled {build.output.name}", flush=True)
     return 0
 
