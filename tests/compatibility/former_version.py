@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.training.cpu.library import FOLDER as KERNELS
-
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures" / "version_0_1"
 COMMIT = "7ac08fe"
@@ -35,7 +33,7 @@ def copied(folder: Path, client: str = "") -> Path:
 
 
 class FormerVersion:
-    """The engine of version 0.1.0 in a folder; skips the test where the history does not reach back to it."""
+    """The engine of version 0.1.0 in a folder, with its own kernels; skips the test where the history does not reach back to it."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -45,7 +43,9 @@ class FormerVersion:
         archive = subprocess.run(["git", "archive", COMMIT, "engine"], cwd=ROOT, capture_output=True, check=True)
         folder.mkdir()
         subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-        self.environment = {**os.environ, "PYTHONPATH": str(folder), "SPLATWRIGHT_KERNELS": str(KERNELS), "PYTHONUNBUFFERED": "1"}
+        self.environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1"}
+        build = [sys.executable, "-m", "engine.training.cpu.build"]
+        subprocess.run(build, cwd=folder, env=self.environment, capture_output=True, check=True)
 
     def run(self, code: str, *arguments: str) -> str:
         """What a script prints that imports version 0.1.0 as `engine`."""

@@ -27,7 +27,6 @@ from engine.remote.engine import RemoteEngine
 from engine.remote.http import Connection, Rejected
 from engine.remote.upload import check_remotely, pack, quiet
 from engine.server.auth import client_name
-from engine.training.cpu.library import FOLDER as KERNELS
 from tests.compatibility.former_version import FIXTURES, FormerVersion, copied
 from tests.server.serving import TOKEN, Server, ask, wait, wait_for
 
@@ -76,9 +75,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-@pytest.fixture
-def former(tmp_path: Path) -> FormerVersion:
-    return FormerVersion(tmp_path / "former")
+@pytest.fixture(scope="module")
+def former(tmp_path_factory: pytest.TempPathFactory) -> FormerVersion:
+    return FormerVersion(tmp_path_factory.mktemp("version") / "former")
 
 
 def test_bodies_are_understood() -> None:
@@ -134,8 +133,7 @@ def test_a_client_of_version_0_1_at_this_server(server: Server, former: FormerVe
     assert found["failing"] == "failed" and found["said"] and found["said"][0].endswith(".")
 
 
-def test_this_client_at_a_server_of_version_0_1(former: FormerVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPLATWRIGHT_KERNELS", str(KERNELS))
+def test_this_client_at_a_server_of_version_0_1(former: FormerVersion, tmp_path: Path) -> None:
     server = Server(tmp_path / "store", "--gpus", "cpu", root=former.folder)
     engine = RemoteEngine(tmp_path / "copies", server.address())
     try:
