@@ -30,7 +30,7 @@ REFUSED = {
 
 TOLD = {
     "far_4e6.ply": "3 splats lie far", "far_2e7.ply": "3 splats lie far", "tiny_scales.ply": "so small", "sky_scales.ply": "larger than",
-    "utm_double.ply": " mm ", "linear_scales.ply": "Scales Are Linear", "with_faces.ply": "mesh", "2dgs.ply": "flat",
+    "utm_double.ply": "offset is remembered", "linear_scales.ply": "Scales Are Linear", "with_faces.ply": "mesh", "2dgs.ply": "flat",
     "nerfstudio_rgb.ply": "red, green", "deg4.ply": "degree 4", "v3_deg4.spz": "degree 4", "mlsharp_linear.ply": "linear light",
     "brush.ply": "is up",
 }

@@ -82,7 +82,7 @@ def show_check_alone(driver: Driver) -> None:
     """The panel opened and the others gone, so that all of its buttons are within the window."""
     panel = driver.module("addon.panels.check").SPLATWRIGHT_PT_check
     bpy.utils.unregister_class(panel)
-    for name in ("next_step", "capture", "train"):
+    for name in ("next_step", "capture", "photos", "batch", "instant", "train"):
         driver.module(f"addon.panels.{name}").unregister()
     panel.bl_options, panel.bl_parent_id = set(), ""
     bpy.utils.register_class(panel)

@@ -40,8 +40,8 @@ def offset_of(places: np.ndarray) -> Offset:
     spread = float(np.median(np.linalg.norm(sample - middle, axis=1)))
     if not spread or np.abs(middle).max() <= FARTHEST * spread:
         return NO_OFFSET
-    grid = 10.0 ** math.ceil(math.log10(spread))
-    x, y, z = (np.round(middle / grid) * grid + 0.0).tolist()
+    digits = -math.ceil(math.log10(spread))
+    x, y, z = (round(float(value), digits) + 0.0 for value in middle)  # the nearest to a decimal number, which people read as it is
     return x, y, z
 
 
