@@ -13,8 +13,9 @@ export SPLATWRIGHT_PROTOTYPE ?= $(abspath ../shared/lab/cpu)
 endif
 
 PYTEST := python -m pytest -rsfE --durations=10
-PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=tests/end_to_end -m "not gpu"' \
-	'Blender 4.5=$(BIN)/$(PYTEST) tests/blender' 'end to end=$(BIN)/$(PYTEST) tests/end_to_end'
+SERVICES := tests/server tests/environment tests/faults tests/sfm
+PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=tests/end_to_end $(SERVICES:%=--ignore=%) -m "not gpu"' \
+	'Blender 4.5=$(BIN)/$(PYTEST) tests/blender' 'services=$(BIN)/$(PYTEST) $(SERVICES) -m "not gpu"' 'end to end=$(BIN)/$(PYTEST) tests/end_to_end'
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
@@ -54,20 +55,20 @@ docs: setup
 demo: setup
 	$(BIN)/python -m demo
 
-# Two parts at a time; how long each took and what was skipped and why is printed at the end.
+# Three parts at a time, for many tests wait for processes of their own; how long each took and what was skipped and why is printed at the end.
 test: setup extension $(BLENDERS)
-	$(BIN)/python -m tests.parts --together 2 'lint=make --no-print-directory lint' 'types=make --no-print-directory types' $(PYTHON_PARTS) $(BLENDER_PARTS)
+	$(BIN)/python -m tests.parts --together 3 'lint=make --no-print-directory lint' $(PYTHON_PARTS) $(BLENDER_PARTS) 'types=make --no-print-directory types'
 ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
 
 # Everything on bpy 4.5; bpy stays in a process of its own, away from torch.
 test-python: setup extension
-	$(BIN)/python -m tests.parts --together 2 $(PYTHON_PARTS)
+	$(BIN)/python -m tests.parts --together 3 $(PYTHON_PARTS)
 
 # The Blender tests on 5.0 and, where a Python 3.13 is found, on 5.2.
 test-blender: setup extension $(BLENDERS)
-	$(BIN)/python -m tests.parts --together 2 $(BLENDER_PARTS)
+	$(BIN)/python -m tests.parts --together 3 $(BLENDER_PARTS)
 ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
