@@ -39,11 +39,8 @@ class SPLATWRIGHT_OT_select_result(bpy.types.Operator):
         return False
 
     def execute(self, context: Context) -> set[str]:
-        found = result(context.scene)
-        if found is not None:
-            job = jobs.current(context.scene)
-            splats = splat_object(job.name) if job is not None else None
-            select_alone(context, *[item for item in (found, splats) if item is not None])
+        job = jobs.required(context.scene)
+        select_alone(context, *filter(None, (result(context.scene), splat_object(job.name))))
         return {"FINISHED"}
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import bpy
 
+from ...engine.core.protocol.config import TrainConfig
+from ...engine.core.protocol.settings import about
 from ..typed import current_context
 
 LETTER_WIDTH = 6.0
 """Pixels that a letter takes on average in Blender's own font."""
+
+SETTING = re.compile(rf"\b({'|'.join(name for name in TrainConfig.__dataclass_fields__ if '_' in name)})\b")
+"""Names of one word, such as noise, are words of sentences too."""
 
 MARGIN = 60
 DEFAULT_LETTERS = 40
@@ -20,9 +26,14 @@ def draw_sentence(layout: bpy.types.UILayout, text: str, icon: Any, alert: bool 
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.75
-    for line in broken_lines(text, letters()):
+    for line in broken_lines(with_labels(text), letters()):
         column.label(text=line, icon=icon)
         icon = "BLANK1"
+
+
+def with_labels(text: str) -> str:
+    """The text with settings of trainings by the labels that panels show, where it names them as the command line does."""
+    return SETTING.sub(lambda found: about(TrainConfig, found[0]).label, text)
 
 
 def letters() -> int:

@@ -332,3 +332,10 @@ def test_preferences_draw(desk: Desk) -> None:
         SimpleNamespace(layout=layout, bl_rna=desk.preferences.bl_rna, engines=desk.preferences.engines), bpy.context)
     assert layout.properties == ["jobs_folder", "python", "engine_folder", "engine"]
     assert module("addon.preferences").PACKAGE == EXTENSION
+
+
+def test_settings_are_named_by_their_labels() -> None:
+    """The command line names them as its flags do; an artist looks for what the panel shows."""
+    text = module("addon.ui.text").with_labels
+    assert text("max_gaussians is 0; set refine_until above refine_from.") == "Max Splats is 0; set Refine Until above Refine From."
+    assert text("The noise of my_max_gaussians is 3.") == "The noise of my_max_gaussians is 3."

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cameras.camera import Camera
+from ...cameras.lenses import Coefficients, Pinhole
 from ...errors import UserError
 from ...text import named
 from ..dataset import Dataset, LeftOut, PointCloud, View, held_out_names
@@ -30,6 +31,22 @@ class PosedImage:
     camera: Camera
     panorama: bool = False
     depth: Path | None = None
+
+
+@dataclass(frozen=True)
+class SourceLens:
+    """A lens that other cameras of the file may share; one of panorama photos has no numbers."""
+
+    width: int
+    height: int
+    panorama: bool
+    pinhole: Pinhole = (1.0, 1.0, 0.0, 0.0)
+    distortion: Coefficients = ()
+
+    def posed(self, camera_to_world: np.ndarray) -> PosedImage:
+        """An image that it took from a pose [4, 4]."""
+        camera = Camera(self.width, self.height, *self.pinhole, camera_to_world, self.distortion)
+        return PosedImage(camera, self.panorama)
 
 
 @dataclass(frozen=True)

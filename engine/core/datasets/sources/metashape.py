@@ -14,11 +14,11 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ...cameras.camera import FLIP_YZ, Camera
+from ...cameras.camera import FLIP_YZ
 from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
 from ...errors import UserError
 from ..dataset import Dataset, LeftOut
-from .assemble import CameraFile, PosedImage, assemble, pose_of, the_one
+from .assemble import CameraFile, PosedImage, SourceLens, assemble, pose_of, the_one
 from .points import exported_points
 from .xml_file import read_xml
 
@@ -27,20 +27,6 @@ HEAD = 4096
 MEND = "Align the photos in Metashape, then File > Export > Export Cameras, kind Agisoft XML."
 MOST_SKEW = 0.5
 """Pixels by which b2 may shear the border of the image; no camera of ours has a shear."""
-
-
-@dataclass(frozen=True)
-class MetashapeSensor:
-    """A calibrated lens; a spherical one has no numbers."""
-
-    width: int
-    height: int
-    spherical: bool
-    pinhole: Pinhole = (1.0, 1.0, 0.0, 0.0)
-    distortion: Coefficients = ()
-
-    def camera(self, pose: np.ndarray) -> Camera:
-        return Camera(self.width, self.height, *self.pinhole, pose, self.distortion)
 
 
 def find_cameras_xml(path: Path) -> Path | None:
@@ -84,7 +70,7 @@ def _shot(camera: Element, sensors: dict[str, Element], frames: _Frames, path: P
     sensor = _sensor(sensors[number], path)
     matrix = np.reshape(_numbers(camera.find("transform"), 16, f"The transform of {name}"), (4, 4))
     pose = frames.to_world(matrix, camera.get("component_id"))
-    return PosedImage(sensor.camera(pose @ FLIP_YZ), sensor.spherical)
+    return sensor.posed(pose @ FLIP_YZ)
 
 
 class _Frames:
@@ -117,7 +103,7 @@ class _Similarity:
             np.zeros(3) if translation is None else np.array(_numbers(translation, 3, "The chunk's translation")))
 
 
-def _sensor(sensor: Element, path: Path) -> MetashapeSensor:
+def _sensor(sensor: Element, path: Path) -> SourceLens:
     size = sensor.find("resolution")
     calibrations = sensor.findall("calibration")
     found = next((each for each in calibrations if each.get("class") == "adjusted"), calibrations[-1] if calibrations else None)
@@ -129,8 +115,8 @@ def _sensor(sensor: Element, path: Path) -> MetashapeSensor:
                         where=where, kind=kind)
     width, height = (int(_number(size.get(side, ""), f"The {side} of {where}")) for side in ("width", "height"))
     if found is None or kind == "spherical":
-        return MetashapeSensor(width, height, spherical=True)
-    return MetashapeSensor(width, height, False, *_lens(found, kind, (width, height), where))
+        return SourceLens(width, height, panorama=True)
+    return SourceLens(width, height, False, *_lens(found, kind, (width, height), where))
 
 
 def _lens(calibration: Element, kind: str, size: tuple[int, int], where: str) -> tuple[Pinhole, Coefficients]:

@@ -6,17 +6,16 @@ in images are shares of the longer side, from the middle (OpenSfM's documentatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...cameras.camera import FLIP_YZ, Camera
-from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
+from ...cameras.camera import FLIP_YZ
+from ...cameras.lenses import Lens, brown_lens, opencv_lens
 from ...errors import UserError
 from ..dataset import Dataset, PointCloud
-from .assemble import CameraFile, PosedImage, assemble, pose_of
+from .assemble import CameraFile, PosedImage, SourceLens, assemble, pose_of
 from .json_list import begins_a_list, read_list
 
 FILE = "reconstruction.json"
@@ -26,15 +25,6 @@ MEND = "Run OpenSfM's reconstruction again."
 SPHERICAL = ("spherical", "equirectangular")
 BROWN = ("perspective", "simple_radial", "radial", "brown")
 FISHEYE = ("fisheye", "fisheye_opencv")
-
-
-@dataclass(frozen=True)
-class _OpenSfmLens:
-    width: int
-    height: int
-    spherical: bool
-    pinhole: Pinhole = (1.0, 1.0, 0.0, 0.0)
-    distortion: Coefficients = ()
 
 
 def find_reconstruction(path: Path) -> Path | None:
@@ -71,15 +61,14 @@ def _shot(name: str, values: Any, cameras: dict[str, Any], path: Path) -> PosedI
         raise UserError(f"{name} in {path.name} lacks its camera, rotation or translation: {error}.", MEND, "opensfm.shot", image=name,
                         problem=error) from None
     lens = _lens(described, f"Camera {key} of {path.name}")
-    camera = Camera(lens.width, lens.height, *lens.pinhole, pose_of(turn.T, -turn.T @ shift) @ FLIP_YZ, lens.distortion)
-    return PosedImage(camera, lens.spherical)
+    return lens.posed(pose_of(turn.T, -turn.T @ shift) @ FLIP_YZ)
 
 
-def _lens(values: Any, where: str) -> _OpenSfmLens:
+def _lens(values: Any, where: str) -> SourceLens:
     try:
         kind, width, height = str(values.get("projection_type", "perspective")), int(values["width"]), int(values["height"])
         if kind in SPHERICAL:
-            return _OpenSfmLens(width, height, spherical=True)
+            return SourceLens(width, height, panorama=True)
         n = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
         longer = max(width, height)
         fl_x, fl_y = n.get("focal_x", n.get("focal", 0.0)), n.get("focal_y", n.get("focal", 0.0))
@@ -94,7 +83,7 @@ def _lens(values: Any, where: str) -> _OpenSfmLens:
     else:
         raise UserError(f"{where} is of the kind {kind}, which is not read.", "Export undistorted images: opensfm undistort.",
                         "opensfm.lens", where=where, kind=kind)
-    return _OpenSfmLens(width, height, False, *found)
+    return SourceLens(width, height, False, *found)
 
 
 def _points(points: dict[str, Any], path: Path) -> PointCloud | None:

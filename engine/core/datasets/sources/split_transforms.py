@@ -14,7 +14,8 @@ from ...files import read_json
 from ..dataset import Dataset
 from ..folder_index import FolderIndex
 from ..photo_search import find_photos
-from ..transforms_json import MEND, TRAIN_LIST, read_values
+from ..transforms_frame import MEND
+from ..transforms_json import TRAIN_LIST, read_values
 
 TRAIN = "transforms_train.json"
 HELD_OUT = ("transforms_test.json", "transforms_val.json")
