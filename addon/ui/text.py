@@ -33,7 +33,7 @@ def draw_sentence(layout: bpy.types.UILayout, text: str, icon: Any, alert: bool 
 
 def with_labels(text: str) -> str:
     """The text with settings of trainings by the labels that panels show, where it names them as the command line does."""
-    return SETTING.sub(lambda found: about(TrainConfig, found[0]).label, text)
+    return SETTING.sub(lambda found: about(TrainConfig, found[0]).label.partition(" (")[0], text)
 
 
 def letters() -> int:

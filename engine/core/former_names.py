@@ -78,8 +78,9 @@ MEMBERS: dict[str, dict[str, str]] = {
         **{name: f"core.datasets.points_ply.{name}" for name in ("COLOR_NAMES", "read_points", "write_points")},
         **{name: f"core.formats.ply_columns.{name}" for name in (
             "BASE", "NORMAL", "REQUIRED", "REST_COUNTS", "ROTATION", "SCALE", "rest_names")}},
-    "core.transforms_json": {name: f"core.datasets.transforms_frame.{name}" for name in (
-        "FISHEYE", "FISHEYE_DISTORTION", "LENS", "MODELS", "RATIONAL")},
+    "core.transforms_json": {
+        **{name: f"core.datasets.transforms_frame.{name}" for name in ("FISHEYE", "FISHEYE_DISTORTION", "LENS", "MODELS", "RATIONAL")},
+        "IMAGE_ENDINGS": "core.datasets.photo_search.ENDINGS"},
     "core.splat_file": {
         "Stored": "core.formats.splat_file.StoredSplats", "brought_in": "core.formats.splat_file.to_blender",
         "taken_out": "core.formats.splat_file.from_blender"},

@@ -9,7 +9,6 @@ from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Estimated, Finding
-from ..core.protocol.settings import about
 from ..core.text import duration
 from ..training.data.image_store import AHEAD, GIGABYTE
 from .forecast import Forecast
@@ -143,12 +142,11 @@ def oversized(lacks: list[Shortfall]) -> str:
 
 
 def change(before: TrainConfig, after: TrainConfig, name: str) -> str:
-    """One changed setting, by the label that panels show."""
-    label = about(TrainConfig, name).label
+    """One changed setting, in words."""
     old, new = (getattr(config, name) for config in (before, after))
     if name == "image_memory":
-        return f"{label} to {new:g}" + (f" instead of {old:g}" if old else "")
-    return f"{label} to {new:,} instead of {old:,}"
+        return f"image_memory to {new:g} GB" + (f" instead of {old:g}" if old else "")
+    return f"{name} to {new:,} instead of {old:,}"
 
 
 def takes(needed: Estimated) -> str:

@@ -197,5 +197,5 @@ def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
     coefficients = (config.sh_degree + 1) ** 2 - 1
     if checkpoint.state["shN"].shape[1:] != (coefficients, 3):
         raise UserError("The job's SH degree was changed after its training began.",
-                        "Set View Dependence back to its first value, or start a new training.", "training.sh_degree_changed")
+                        "Set sh_degree back to its first value, or start a new training.", "training.sh_degree_changed")
     model.load_state(checkpoint.state)

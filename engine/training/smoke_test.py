@@ -25,7 +25,7 @@ GOOD_START = 25.0
 GOOD_START_LOSES = 3.0
 """dB that even such a start must not lose."""
 
-SKIP = "Correct it and train again, or switch off Smoke Test to go on nonetheless."
+SKIP = "Correct it and train again, or switch the smoke test off (smoke_test) to go on nonetheless."
 
 
 @dataclass(frozen=True)

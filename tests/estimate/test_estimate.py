@@ -86,7 +86,7 @@ def test_too_little_memory_names_a_setting_that_fits(dataset: Dataset, tmp_path:
     wish = replace(CONFIG, max_gaussians=2_000_000, strategy="mcmc", grow_rate=1.0)
     found, (finding,) = estimate(dataset, wish, tmp_path)
     assert found.memory > max(1e9, found.free_memory) and finding.kind == "fit" and finding.fixes == ("settings",)
-    assert "of memory, and " in finding.message and finding.hint.startswith("Set Max Splats to ")
+    assert "of memory, and " in finding.message and finding.hint.startswith("Set max_gaussians to ")
     (setting,) = finding.settings
     most = int(setting.removeprefix("max_gaussians="))
     assert 10_000 < most < 1_000_000 and f"{most:,} instead of 2,000,000" in finding.hint
@@ -220,7 +220,7 @@ def test_what_costs_no_quality_is_lowered_first() -> None:
     forecast = Forecast(many)
     (finding,) = misfit(Fitting(forecast), forecast, wish)
     (setting,) = finding.settings
-    assert setting.startswith("image_memory=1.") and finding.hint.startswith("Set Photo Memory (GB) to 1.")
+    assert setting.startswith("image_memory=1.") and "GB instead of 4" in finding.hint
 
 
 def test_too_little_time() -> None:

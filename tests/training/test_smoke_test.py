@@ -50,7 +50,7 @@ def test_a_sound_training_passes(job: JobFolder, dataset: Path) -> None:
 def test_settings_that_spoil_it_are_named(job: JobFolder, dataset: Path, changes: dict[str, float], cause: str) -> None:
     with pytest.raises(UserError, match=f"The first 100 steps did not .*{cause}") as caught:
         watched(ask(job, dataset, **changes))
-    assert "switch off Smoke Test" in caught.value.hint and not job.result.exists()
+    assert "switch the smoke test off" in caught.value.hint and not job.result.exists()
 
 
 def test_nothing_in_view(job: JobFolder, dataset: Path) -> None:

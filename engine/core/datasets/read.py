@@ -14,6 +14,7 @@ from .dataset import Dataset
 from .excluded import exclude as leave_out
 from .excluded import stray_names, without_excluded, without_named
 from .file_types import VIDEOS, is_plain_photos
+from .photo_search import ENDINGS
 from .realestate10k import find_camera_file, is_camera_file, read_real_estate
 from .recentring import offset_of_job, recentred
 from .sources.llff import find_poses_bounds, read_poses_bounds
@@ -25,7 +26,7 @@ from .sources.splat_cameras import find_cameras_json, read_cameras_json
 from .sources.split_transforms import find_split, read_split
 from .sources.zip_file import cache_folder, find_zip, unpacked
 from .spread import with_near_planes
-from .transforms_json import FILE, IMAGE_ENDINGS, read_transforms
+from .transforms_json import FILE, read_transforms
 
 COLMAP_FILES = ("cameras", "images")
 NO_DATASETS = ("__MACOSX",)
@@ -166,7 +167,7 @@ def _nothing_to_read(path: Path) -> UserError:
         missing = " and ".join(f"{name}.bin" for name in COLMAP_FILES if not _has(halves[0], name))
         return UserError(f"The COLMAP model in {halves[0]} lacks {missing}.", "Export the model again, binary or text.",
                          "colmap.incomplete", path=halves[0], missing=missing)
-    images = sum(found.suffix in IMAGE_ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
+    images = sum(found.suffix in ENDINGS for folder in (path, path / "images", path / "input") for found in folder.glob("*.*"))
     if images:
         return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0) "
                          "nor another program's file of cameras.",

@@ -28,7 +28,6 @@ from .transforms_frame import DISTORTION, MEND, ORTHOGRAPHIC, RawFrame
 
 FILE = "transforms.json"
 POINTS = "points3d.ply"
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".exr")
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
 

@@ -46,7 +46,7 @@ class ViewStruct(ctypes.Structure):
     _fields_ = [("width", ctypes.c_int32), ("height", ctypes.c_int32),
                 *((name, ctypes.c_float) for name in ("fl_x", "fl_y", "cx", "cy")),
                 ("rotation", ctypes.c_float * 9), ("translation", ctypes.c_float * 3), ("background", ctypes.c_float * 3),
-                ("near", ctypes.c_float)]
+                ("nearest", ctypes.c_float)]
 
 
 class GradientsStruct(ctypes.Structure):

@@ -189,7 +189,7 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
     view.rotation[:] = viewmat[:3, :3].ravel().tolist()
     view.translation[:] = viewmat[:3, 3].tolist()
     view.background[:] = background
-    view.near = camera.near
+    view.nearest = camera.near
     values = (view.fl_x, view.fl_y, view.cx, view.cy, *view.rotation, *view.translation)  # as C reads them, in 32 bits
     if not (np.isfinite(values).all() and view.fl_x > 0 and view.fl_y > 0):
         raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")

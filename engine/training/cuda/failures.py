@@ -35,5 +35,5 @@ def plain_errors() -> Iterator[None]:
 def out_of_memory() -> OutOfMemory:
     """OutOfMemory with a message and a hint."""
     return OutOfMemory("The graphics card ran out of memory.",
-                       "Lower Max Splats or Resolution, close other programs that use the card, or set backend to cpu; "
+                       "Lower max_gaussians or resolution, close other programs that use the card, or set backend to cpu; "
                        "then resume: the checkpoint is kept.", "cuda.out_of_memory")

@@ -67,7 +67,7 @@ def plan_memory(limit: int, max_gaussians: int, sh_degree: int, pixels: int) -> 
     if needed > room:
         most = max(1, room // bytes_of_gaussian(sh_degree) // 1000 * 1000)
         raise UserError(f"{max_gaussians:,} Gaussians need about {_gigabytes(needed + limit - room)} of the graphics card's memory, "
-                        f"and {_gigabytes(limit)} may be used.", f"Set Max Splats to {most:,} or less, or lower View Dependence.")
+                        f"and {_gigabytes(limit)} may be used.", f"Set max_gaussians to {most:,} or less, or lower sh_degree.")
     return MemoryPlan(limit, needed, pictures, room - needed)
 
 

@@ -126,7 +126,7 @@ def overfitting(measured: Sequence[Measurement]) -> Finding | None:
     return Finding("warning", f"The training is overfitting: since step {best.step} held-out views have lost "
                    f"{best.held_out - measured[-1].held_out:.1f} dB, those trained on have gained "
                    f"{measured[-1].learned - best.learned:.1f} dB.",
-                   "Stop here, add photos from more sides, or lower Max Splats and View Dependence.", "overfit",
+                   "Stop here, add photos from more sides, or lower max_gaussians and sh_degree.", "overfit",
                    round(best.held_out - measured[-1].held_out, 2), fixes=("finish",),
                    code="health.overfit", values=values(step=best.step, lost=best.held_out - measured[-1].held_out,
                                                         gained=measured[-1].learned - best.learned))

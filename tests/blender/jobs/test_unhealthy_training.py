@@ -35,7 +35,7 @@ def test_a_sick_training_pauses_and_the_panel_says_why(desk: Desk) -> None:
     train_sick(desk, smoke_test=False)
     desk.wait(lambda: desk.job.state.value == "paused")
     layout = drawn("train")
-    assert "paused by itself" in layout.text and layout.text.count("have become transparent. opacity_regularisation is 10") == 1
+    assert "paused by itself" in layout.text and layout.text.count("have become transparent. Opacity Regularisation is 10") == 1
     assert layout.operators[:2] == ["resume", "stop"] and (desk.folder / "checkpoint" / "state.npz").exists()
     step = desk.job.step
     assert bpy.ops.splatwright.resume() == {"FINISHED"}
@@ -48,7 +48,7 @@ def test_a_sick_training_pauses_and_the_panel_says_why(desk: Desk) -> None:
 def test_the_trial_fails_in_a_sentence(desk: Desk) -> None:
     train_sick(desk)
     desk.wait(lambda: desk.job.state.value == "failed")
-    assert "The first 100 steps did not" in drawn("train").text and "opacity_regularisation is 10" in drawn("train").text
+    assert "The first 100 steps did not" in drawn("train").text and "Opacity Regularisation is 10" in drawn("train").text
 
 
 def test_a_training_that_stands_still_offers_to_finish(desk: Desk) -> None:

@@ -156,7 +156,7 @@ def test_two_thousand_large_photos_train_within_the_limit() -> None:
 def test_more_gaussians_than_fit_name_the_setting() -> None:
     with pytest.raises(UserError, match=r"20,000,000 Gaussians need about .* GB") as caught:
         memory.plan_memory(8 * 10**9, 20_000_000, 3, 10**6)
-    most = int(caught.value.hint.split("Max Splats to ")[1].split(" or")[0].replace(",", ""))
+    most = int(caught.value.hint.split("max_gaussians to ")[1].split(" or")[0].replace(",", ""))
     assert most > 1_000_000
     memory.plan_memory(8 * 10**9, most, 3, 10**6)
     with pytest.raises(UserError):

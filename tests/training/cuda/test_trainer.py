@@ -146,7 +146,7 @@ def test_memory_that_never_suffices_is_a_sentence_with_the_setting(tmp_path: Pat
     job = make_job(tmp_path / "job", dataset)
     with pytest.raises(UserError, match="ran out of memory again, with 80 Gaussians") as caught:
         run(job, make_model=on_a_small_card(70))
-    assert "Max Splats" in caught.value.hint and "cpu" in caught.value.hint
+    assert "max_gaussians" in caught.value.hint and "cpu" in caught.value.hint
     kept = load_checkpoint(job.checkpoint)
     assert kept is not None and len(kept.state["means"]) == 80
 
