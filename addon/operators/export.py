@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
+from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import FORMATS, PLY, SUFFIXES, Format, axes_lost, format_named, format_of, lost_in
 from ...engine.core.splats.offset import NO_OFFSET, offset_file, offset_words
 from ..splats import linked_files
-from ..splats.exporting import WorldGaussians, export_each, export_splats, exportable
+from ..splats.exporting import WorldGaussians, export_each, export_splats, selected_to_export, visible_to_export
 from ..splats.instances import may_show_splats
 from ..splats.overwritten import after_export
 from ..splats.unapplied_transform import unturned_sentence
@@ -30,7 +31,7 @@ GLOB = ";".join(f"*{suffix}" for suffix in SUFFIXES)
 
 
 class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
-    """Write the selected splat objects (all visible ones if none is selected), as they stand in the scene, into one file"""
+    """Write splat objects, as they stand in the scene, into a file: the selected ones, or all that are visible"""
 
     bl_idname = "splatwright.export_splats"
     bl_label = "Export Splats"
@@ -43,6 +44,10 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         description="What kind of file is written",
     )
     axes: EnumProperty(name="Axes", items=AXES, default="SUPERSPLAT", description="Orientation of the file")
+    use_selection: BoolProperty(
+        name="Selected Only", options={"SKIP_SAVE"},
+        description="Leave out what is not selected. Scripts that do not set it export the selection, or everything without one",
+    )
     each: BoolProperty(name="One File Each", description="Write every object into a file of its own, named after the file and the object")
 
     @property
@@ -57,6 +62,12 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         cls.poll_message_set("There is no visible splat object")
         return False
 
+    def invoke(self, context: Context, event: bpy.types.Event) -> set[Any]:
+        """The file browser, which proposes the selection where there is one."""
+        if not self.properties.is_property_set("use_selection"):
+            self.use_selection = bool(selected_to_export(context))
+        return ExportHelper.invoke(self, context, event)
+
     def check(self, context: Context) -> bool:
         """Let the name follow the format."""
         named = named_for(self.filepath, _chosen(self.format))
@@ -67,7 +78,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         linked_files.refresh()  # what is still being read would be left out
-        path, targets = Path(bpy.path.abspath(self.filepath)), exportable(context)
+        path, targets = Path(bpy.path.abspath(self.filepath)), self._targets(context)
         chosen = _fitting(path, _chosen(self.format))
         written = export_each(targets, path, self.axes, chosen) if self.each else {path: export_splats(targets, path, self.axes, chosen)}
         for sentence in (*linked_files.missing_sentences(targets), *after_export(written, self.axes)):
@@ -77,6 +88,14 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         for file, world in written.items():
             self._report(file, world, chosen)
         return {"FINISHED"}
+
+    def _targets(self, context: Context) -> list[bpy.types.Object]:
+        selected = selected_to_export(context)
+        chosen = self.use_selection if self.properties.is_property_set("use_selection") else bool(selected)
+        if chosen and not selected:
+            raise UserError("No splat object is selected.", "Select the splat objects to export, or switch Selected Only off.",
+                            "export.nothing_selected")
+        return selected if chosen else visible_to_export(context)
 
     def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:

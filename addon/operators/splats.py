@@ -85,10 +85,30 @@ class SPLATWRIGHT_FH_splats(bpy.types.FileHandler):
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
+class SPLATWRIGHT_MT_add_splats(bpy.types.Menu):
+    """Bring splats into the scene"""
+
+    bl_idname = "SPLATWRIGHT_MT_add_splats"
+    bl_label = "Gaussian Splats"
+
+    def draw(self, context: Context) -> None:
+        layout = layout_of(self)
+        layout.operator_context = "INVOKE_REGION_WIN"  # Blender adds without asking; these have a dialog
+        layout.operator("splatwright.import_splats", icon="IMPORT")
+        layout.operator("splatwright.import_photos", icon="IMAGE_DATA")
+        layout.separator()
+        layout.operator("splatwright.instant_splats", icon="RENDER_STILL")
+        layout.operator("splatwright.splats_from_mesh", icon="MESH_DATA")
+
+
 def _import_entry(menu: bpy.types.Menu, context: Context) -> None:
     layout_of(menu).operator(SPLATWRIGHT_OT_import_splats.bl_idname, text=LABEL)
 
 
+def _add_entry(menu: bpy.types.Menu, context: Context) -> None:
+    layout_of(menu).menu(SPLATWRIGHT_MT_add_splats.bl_idname, icon="OUTLINER_OB_POINTCLOUD")
+
+
 register, unregister = register_with_menus(
-    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_OT_splats_from_mesh, SPLATWRIGHT_FH_splats),
-    {"TOPBAR_MT_file_import": _import_entry})
+    (SPLATWRIGHT_OT_import_splats, SPLATWRIGHT_OT_splats_from_mesh, SPLATWRIGHT_FH_splats, SPLATWRIGHT_MT_add_splats),
+    {"TOPBAR_MT_file_import": _import_entry, "VIEW3D_MT_add": _add_entry})

@@ -81,11 +81,16 @@ def _kept_extra(part: SplatInstance, kept: Gaussians) -> np.ndarray | None:
     return part.extra if part.extra is None or len(kept) == len(part.gaussians) else part.extra[drawable_rows(part.gaussians)]
 
 
-def exportable(context: Context) -> list[bpy.types.Object]:
-    """The selected objects that show splats, their own or instances; all visible ones where none is selected."""
+def selected_to_export(context: Context) -> list[bpy.types.Object]:
+    """The selected objects that show splats, their own or instances; splat objects that modifiers left empty count too."""
     showing = objects_with_splats(context.evaluated_depsgraph_get())
-    selected = [found for found in context.selected_objects if found in showing or is_splat_object(found)]
-    return selected or [found for found in context.visible_objects if found in showing]
+    return [found for found in context.selected_objects if found in showing or is_splat_object(found)]
+
+
+def visible_to_export(context: Context) -> list[bpy.types.Object]:
+    """All visible objects that show splats, their own or instances."""
+    showing = objects_with_splats(context.evaluated_depsgraph_get())
+    return [found for found in context.visible_objects if found in showing]
 
 
 def export_each(

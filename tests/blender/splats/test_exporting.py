@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from mathutils import Euler, Matrix, Vector
 
 from tests.blender.conftest import module
+from tests.blender.panels.test_panels import Layout
 from tests.blender.splats.splat_samples import assert_same, keep_first, some_gaussians
 from tests.data import DATA, needs
 from tests.untyped import bpy
@@ -216,11 +217,35 @@ def test_real_files_come_back(export: ModuleType, tmp_path: Path, name: str) -> 
 
 def test_menus_hold_the_entries_only_while_enabled(export: ModuleType, extension: str) -> None:
     def entries() -> int:
-        menus = (bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
+        menus = (bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export, bpy.types.VIEW3D_MT_add)
         return sum(entry.__module__.startswith(extension) for menu in menus for entry in menu._dyn_ui_initialize())
 
-    assert entries() == 5  # splats and camera paths both ways, posed photos in
+    assert entries() == 6  # splats and camera paths both ways, posed photos in, the submenu of Add
     bpy.ops.preferences.addon_disable(module=extension)
     assert entries() == 0
     bpy.ops.preferences.addon_enable(module=extension)
-    assert entries() == 5
+    assert entries() == 6
+
+
+def test_add_menu_leads_to_every_way_of_getting_splats(export: ModuleType) -> None:
+    layout = Layout()
+    bpy.types.SPLATWRIGHT_MT_add_splats.draw(SimpleNamespace(layout=layout), bpy.context)
+    assert layout.operators == ["import_splats", "import_photos", "instant_splats", "splats_from_mesh"]
+    assert layout.operator_context == "INVOKE_REGION_WIN"
+
+
+def test_selected_only_decides_what_is_exported(export: ModuleType, tmp_path: Path) -> None:
+    splats(some_gaussians(3, 1), "First")
+    splats(some_gaussians(4, 2), "Second", selected=False)
+
+    def written(**said: bool) -> int:
+        bpy.ops.splatwright.export_splats(filepath=str(tmp_path / "a.ply"), **said)
+        return len(read(tmp_path / "a.ply"))
+
+    assert (written(), written(use_selection=True), written(use_selection=False)) == (3, 3, 7)
+    bpy.ops.object.select_all(action="DESELECT")
+    assert (written(), written(use_selection=False)) == (7, 7)
+    (tmp_path / "a.ply").unlink()
+    with pytest.raises(RuntimeError, match=r"No splat object is selected\. .*Selected Only"):
+        written(use_selection=True)
+    assert not (tmp_path / "a.ply").exists()

@@ -372,7 +372,7 @@ def test_instances_of_geometry_nodes_are_exported(splat_object: ModuleType) -> N
     group.links.new(scatter.outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])
     plane.modifiers.new("Scatter", "NODES").node_group = group
     bpy.context.view_layer.update()
-    assert module("addon.splats.exporting").exportable(bpy.context) == [plane]
+    assert module("addon.splats.exporting").visible_to_export(bpy.context) == [plane]
     found = seen(plane)
     assert len(found) == 28
     corners = {tuple(np.round(found.means[first] - some_gaussians(7, 1).means[0], 4)) for first in range(0, 28, 7)}
