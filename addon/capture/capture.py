@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 
@@ -17,6 +17,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.text import duration
 from ..cameras import image_size, lens_warnings
 from ..splats.linked_files import missing_sentences, refresh
+from ..splats.survey import scene_origin
 from ..typed import Context
 from .dataset_folder import open_dataset_folder
 from .motion import Motion, motion_sentence, moving_objects
@@ -81,7 +82,7 @@ def capture_steps(
         motion = Motion()
         yield from _render_all(scene, view_layer, shots, recorder, render, motion)
         _warn_of(motion.names - told, warn)
-        return folder.finish(recorder.dataset())
+        return folder.finish(replace(recorder.dataset(), offset=scene_origin(scene)))
 
 
 def _check_splats(view_layer: bpy.types.ViewLayer) -> None:

@@ -20,14 +20,15 @@ FILE = "offset.json"
 def recentred(dataset: Dataset, offset: Offset | None = None) -> Dataset:
     """The dataset with its offset, or a known one, taken from cameras and points, which are float32 from then on.
 
-    The same object where there is nothing to do.
+    One that has an offset keeps it where no other is known and its coordinates are small. The same object where there is nothing to do.
     """
     if offset is None:
-        offset = offset_of(np.array([view.camera.position for view in dataset.views], np.float64).reshape(-1, 3))
+        x, y, z = np.add(dataset.offset, offset_of(np.array([view.camera.position for view in dataset.views], np.float64).reshape(-1, 3)))
+        offset = float(x), float(y), float(z)
     points = dataset.points
-    if offset == NO_OFFSET and (points is None or points.positions.dtype == np.float32):
+    if offset == dataset.offset and (points is None or points.positions.dtype == np.float32):
         return dataset
-    return replace(_moved(dataset, -np.array(offset)), offset=offset)
+    return replace(_moved(dataset, np.subtract(dataset.offset, offset)), offset=offset)
 
 
 def restored(dataset: Dataset) -> Dataset:

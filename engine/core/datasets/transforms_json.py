@@ -13,6 +13,7 @@ import numpy as np
 from ..cameras.camera import Camera
 from ..errors import UserError
 from ..files import read_json, write_text
+from ..splats.offset import NO_OFFSET, Offset, offset_from_words
 from ..text import named
 from .capture_journal import append_frame, forget_journal, with_journal
 from .dataset import Dataset, LeftOut, PointCloud, View, held_out_names
@@ -22,7 +23,7 @@ from .model_points import points_of_model
 from .name_spelling import plain_name, readable
 from .photo_search import FoundPhotos, find_photos, is_there
 from .points_ply import read_points, write_points
-from .recentring import restored
+from .recentring import recentred, restored
 from .start_points import points_beside
 from .transforms_frame import DISTORTION, MEND, ORTHOGRAPHIC, RawFrame
 
@@ -36,11 +37,12 @@ def write_transforms(dataset: Dataset) -> Path:
     """Write the dataset's transforms.json, and points3d.ply when it has points; returns the JSON's path.
 
     nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test. The offset of survey
-    coordinates is given back.
+    coordinates is given back, and noted, so that reading takes the same one.
     """
+    own = {"complete": dataset.complete} | ({"offset": list(dataset.offset)} if dataset.offset != NO_OFFSET else {})
     dataset = restored(dataset)
     rational = any(any(view.camera.distortion[5:]) for view in dataset.views)
-    values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": {"complete": dataset.complete}}
+    values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": own}
     if dataset.points is not None:
         write_points(dataset.folder / POINTS, dataset.points)
         values["ply_file_path"] = POINTS
@@ -111,7 +113,9 @@ def read_values(values: dict[str, Any], file: Path) -> Dataset:
     views = tuple(view for name, frame in zip(names, raw, strict=True)
                   for view in frame.views(name, frame.path in held_out, maps.of(frame.path)))
     points, notes = _points(values, file.parent, views)
-    return Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes))
+    dataset = Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes))
+    noted = _noted_offset(values)
+    return dataset if noted is None else recentred(dataset, noted)
 
 
 def read_cameras(file: Path) -> list[tuple[str, Camera]]:
@@ -206,5 +210,16 @@ def _points(values: dict[str, Any], folder: Path, views: Sequence[View]) -> tupl
 
 
 def _complete(values: dict[str, Any]) -> bool:
+    return _own(values).get("complete") is not False
+
+
+def _noted_offset(values: dict[str, Any]) -> Offset | None:
+    """The offset that write_transforms noted; None where it noted none that can be read."""
+    noted = _own(values).get("offset")
+    return offset_from_words(" ".join(map(str, noted))) if isinstance(noted, list) else None
+
+
+def _own(values: dict[str, Any]) -> dict[str, Any]:
+    """What Splatwright writes beside the format's own fields."""
     own = values.get("splatwright")
-    return not (isinstance(own, dict) and own.get("complete") is False)
+    return own if isinstance(own, dict) else {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.blender.capture.capturing import ball_scene, capture
 from tests.blender.conftest import module
 from tests.blender.photos.photo_samples import write_photos
 from tests.blender.splats.splat_samples import some_gaussians
@@ -76,6 +77,19 @@ def test_photos_and_the_splats_of_their_training_lie_together(fresh_scene: bpy.t
     bpy.context.view_layer.update()
     moved = photos.photo_cameras(again.children)[0].matrix_world.translation
     assert again == root and np.allclose(np.array(moved, float) + survey.scene_origin(bpy.context.scene), whole, atol=1e-3)
+
+
+def test_a_capture_knows_where_its_scene_is(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Also where the scene's origin is too near for the coordinates to show it."""
+    importing, survey = module("addon.splats.importing"), module("addon.splats.survey")
+    ball_scene()
+    for origin in (FIRST, (2000.0, 0.0, 0.0)):
+        bpy.context.scene["splatwright_offset"] = list(origin)
+        capture(tmp_path / "dataset", resolution=16)
+        found = module("engine.core.datasets.read").read_dataset(tmp_path / "dataset")
+        assert found.offset == origin and np.abs(found.views[0].camera.position).max() < 10
+        splats, _ = importing.import_splats(written(tmp_path / "result.ply", found.offset))
+        assert tuple(splats.location) == (0, 0, 0) and survey.offset_of_item(splats) == origin
 
 
 def test_a_tiny_scene_stands_on_the_ground(fresh_scene: bpy.types.Scene) -> None:

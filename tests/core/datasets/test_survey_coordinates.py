@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +35,7 @@ def ball(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def as_transforms(dataset: Dataset, folder: Path) -> Path:
     shutil.copytree(dataset.folder, folder)
-    write_transforms(replace(dataset, folder=folder))
+    write_transforms(restored(replace(dataset, folder=folder)))  # without the note of the offset, as others write
     return folder
 
 
@@ -74,6 +75,27 @@ def test_every_reader_moves_them_and_loses_nothing(ball: Dataset, tmp_path: Path
         assert np.abs(found.points.positions - ball.points.positions - back).max() < 1e-5
     whole = restored(found)
     assert np.allclose(whole.views[3].camera.position, ball.views[3].camera.position + OFFSET, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [OFFSET, (2000.25, 0.0, 0.0)])
+def test_an_offset_that_is_known_comes_back_the_same(ball: Dataset, tmp_path: Path, offset: tuple[float, float, float]) -> None:
+    """Also where the coordinates alone would have another one, or none."""
+    shutil.copytree(ball.folder, tmp_path / "survey")
+    write_transforms(replace(ball, folder=tmp_path / "survey", offset=offset))
+    found = read_dataset(tmp_path / "survey")
+    assert found.offset == offset
+    assert np.allclose(found.views[3].camera.position, ball.views[3].camera.position, rtol=0, atol=1e-8)
+    moved = read_dataset(tmp_path / "survey", offset=(1.0, 2.0, 3.0)).views[3].camera.position
+    assert np.allclose(moved - ball.views[3].camera.position, np.subtract(offset, (1, 2, 3)), rtol=0, atol=1e-6)
+
+
+def test_a_note_of_an_offset_that_is_no_vector_is_ignored(ball: Dataset, tmp_path: Path) -> None:
+    folder = as_transforms(ball, tmp_path / "survey")
+    values = json.loads((folder / "transforms.json").read_text())
+    for noted in ("east", [1, 2], [1, "x", 3], {"x": 1}, [float("nan"), 0, 0]):
+        values["splatwright"]["offset"] = noted
+        (folder / "transforms.json").write_text(json.dumps(values))
+        assert read_dataset(folder).offset == (0, 0, 0)
 
 
 @pytest.mark.parametrize("write", [as_transforms, as_colmap, as_real_estate])
