@@ -22,8 +22,8 @@ from tools.sentences import Sentences, read_sentences  # noqa: E402
 
 FOLDER = REPOSITORY / "addon" / "translations"
 EXTENSION = "bl_ext.user_default.splatwright"
-NOT_WORDS = ("Former name of ", "Splatwright ")
-"""How texts begin that are the same in all languages."""
+NOT_WORDS = ("Former name of ", "Splatwright ", "Unique name used in ")
+"""How texts begin that are the same in all languages, or are Blender's own."""
 
 
 def main() -> None:
