@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 MODULES = (
+    "translations",
     "preferences",
     "properties",
     "splats.display",

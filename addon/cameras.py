@@ -8,6 +8,7 @@ from mathutils import Matrix
 
 from ..engine.core.cameras.camera import Camera
 from ..engine.core.errors import UserError
+from .translations import tr
 from .typed import camera_data, current_context, untyped
 
 
@@ -41,7 +42,8 @@ def check_camera(camera_object: bpy.types.Object) -> None:
         return
     names = {"PANO": "panoramic", "ORTHO": "orthographic"}
     raise UserError(f"The camera {camera_object.name} is {names.get(kind, kind.lower())}, which cannot be trained on.",
-                    "Set its lens type to Perspective, or deselect it.")
+                    "Set its lens type to Perspective, or deselect it.", "camera.kind", camera=camera_object.name,
+                    kind=names.get(kind, kind.lower()))
 
 
 def image_size(render: bpy.types.RenderSettings) -> tuple[int, int]:
@@ -90,7 +92,7 @@ def lens_warnings(scene: bpy.types.Scene, camera_objects: list[bpy.types.Object]
     warnings = []
     blurred = sorted({camera.name for camera in camera_objects if untyped(camera_data(camera)).dof.use_dof})
     if blurred:
-        warnings.append(f"Captured without depth of field, which training cannot use: {', '.join(blurred)}.")
+        warnings.append(tr("Captured without depth of field, which training cannot use: {blurred}.", blurred=", ".join(blurred)))
     if scene.render.use_motion_blur:
         warnings.append("Captured without motion blur, which training cannot use.")
     return warnings

@@ -97,7 +97,8 @@ def world_places(targets: Sequence[bpy.types.Object]) -> Places:
     parts = [(drawable(part.gaussians), part.matrix) for part in splat_instances(targets, current_context().evaluated_depsgraph_get())]
     points = sparse_places(targets)
     if not len(points) and not any(len(gaussians) for gaussians, _ in parts):
-        raise UserError("The selected objects hold no splats and no points of photos.", "Select objects that are not empty.")
+        raise UserError("The selected objects hold no splats and no points of photos.", "Select objects that are not empty.",
+                        "placing.nothing")
     return Places(
         np.concatenate([points, *(gaussians.means @ matrix[:3, :3].T + matrix[:3, 3] for gaussians, matrix in parts)]),
         np.concatenate([points[:, 2], *(bottoms(gaussians, matrix) for gaussians, matrix in parts)]),
@@ -127,7 +128,8 @@ def move(mover: bpy.types.Object, matrix: np.ndarray) -> None:
     if not _alike(np.array(mover.matrix_world), np.array(wanted), np.array(stood)):
         mover.matrix_basis = before
         current_context().view_layer.update()
-        raise UserError(f"{mover.name} is held by a constraint or a stretched parent.", "Remove that, or move the parent too.")
+        raise UserError(f"{mover.name} is held by a constraint or a stretched parent.", "Remove that, or move the parent too.",
+                        "placing.held", mover=mover.name)
 
 
 def _alike(found: np.ndarray, wanted: np.ndarray, before: np.ndarray) -> bool:

@@ -276,7 +276,7 @@ def absolute_folder(path: str) -> Path:
     if path.startswith("//") and not bpy.data.filepath:
         return unsaved.below(path)
     if not path.strip():
-        raise UserError("No dataset folder is chosen.", "Choose a folder for the dataset.")
+        raise UserError("No dataset folder is chosen.", "Choose a folder for the dataset.", "dataset.no_folder")
     return Path(bpy.path.abspath(path)).resolve()
 
 

@@ -19,7 +19,7 @@ def writable_collection(wanted: bpy.types.Collection | None = None, scene: bpy.t
     found = wanted if wanted is not None and _is_writable(wanted) else scene.collection
     if not _is_writable(found):
         raise UserError(f"The scene {scene.name} belongs to another file, which nothing can be added to from here.",
-                        "Show a scene of this file, or open that one.")
+                        "Show a scene of this file, or open that one.", "scene.linked", scene=scene.name)
     return found
 
 

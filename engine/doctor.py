@@ -255,7 +255,7 @@ def train_a_little(engine: str) -> float:
         model.close()
     if not losses[-1] < first:
         raise UserError("Training steps run but nothing is learnt.",
-                        "Update the graphics driver; if that does not help, report it with this list.")
+                        "Update the graphics driver; if that does not help, report it with this list.", "self_check.nothing_learnt")
     return seconds
 
 

@@ -32,7 +32,8 @@ def captured(plan: BatchPlan, render: Render) -> Iterator[CaptureProgress]:
     except OSError as error:
         task.fail(disk_error(Path(error.filename or directory), error))
     except (RuntimeError, KeyError, ReferenceError) as error:
-        task.fail(UserError(f"The scene {plan.scene} could not be captured: {error}.", "Capture it from the panel Capture to see why."))
+        task.fail(UserError(f"The scene {plan.scene} could not be captured: {error}.", "Capture it from the panel Capture to see why.",
+                            "batch.not_captured", scene=plan.scene, error=error))
     finally:
         if task.state is TaskState.CAPTURING:
             task.state, task.eta = TaskState.WAITING, None

@@ -37,7 +37,8 @@ def _capture(order: CaptureOrder, work: Path) -> None:
     try:
         operators().wm.open_mainfile(filepath=order.file, load_ui=False)
     except RuntimeError as error:
-        raise UserError(f"{order.file} could not be opened: {str(error).removeprefix('Error: ').strip()}", "Open it in Blender.") from error
+        raise UserError(f"{order.file} could not be opened: {str(error).removeprefix('Error: ').strip()}", "Open it in Blender.",
+                        "batch.not_opened", file=order.file, error=str(error).removeprefix("Error: ").strip()) from error
     plans = list(_plans(order, work))
     check_apart(plans)
     check_room(plans)
@@ -94,7 +95,8 @@ def _views_of(scene: bpy.types.Scene, words: tuple[str, ...]) -> Iterator[Views]
 def _check_names(asked: list[str] | tuple[str, ...], known: set[str], kind: str) -> None:
     missing = [name for name in asked if name not in known]
     if missing:
-        raise UserError(f"The file has no {kind} {missing[0]}.", f"It has: {', '.join(sorted(known)) or 'none'}.")
+        raise UserError(f"The file has no {kind} {missing[0]}.", f"It has: {', '.join(sorted(known)) or 'none'}.", "batch.unknown_name",
+                        kind=kind, missing=missing[0], known=", ".join(sorted(known)) or 'none')
 
 
 def _report_task(plan: BatchPlan, work: Path) -> None:

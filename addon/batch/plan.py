@@ -22,6 +22,7 @@ from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
 from ..capture.shots import has_geometry, is_subject
 from ..properties import absolute_folder
+from ..translations import tr
 from ..typed import current_context, scene_settings
 
 COLOR_BYTES, DEPTH_BYTES, NORMAL_BYTES = 2, 4, 6
@@ -61,7 +62,7 @@ class Views:
 def plan_of(entry: BatchEntry) -> BatchPlan:
     """The plan of one entry; UserError in a sentence about what is wrong with it."""
     if entry.scene is None:
-        raise UserError("No scene is chosen.", "Choose a scene, or remove the entry.")
+        raise UserError("No scene is chosen.", "Choose a scene, or remove the entry.", "batch.no_scene")
     folder = absolute_folder(entry.directory)
     views = Views(entry.scene, entry.cameras, entry.collection)
     return make_plan(entry.name or folder.name, views, folder, _config(entry) if entry.train else None)
@@ -100,7 +101,8 @@ def check_apart(plans: Sequence[BatchPlan]) -> None:
         key = os.path.normcase(plan.task.dataset).casefold()
         if key in seen:
             raise UserError(f"{seen[key].task.name} and {plan.task.name} have the same folder: {plan.task.dataset}.",
-                            "Give each entry a folder of its own.")
+                            "Give each entry a folder of its own.", "batch.same_folder", task=seen[key].task.name, other=plan.task.name,
+                            dataset=plan.task.dataset)
         seen[key] = plan
 
 
@@ -127,7 +129,8 @@ def check_room(plans: Sequence[BatchPlan]) -> None:
             free = shutil.disk_usage(existing).free
             if needed[disk] > free:
                 raise UserError(f"The captures need about {needed[disk] / 1e9:.1f} GB, and the disk of {plan.task.dataset} has "
-                                f"{free / 1e9:.1f} GB free.", "Free some space, choose another disk, or lower the resolution.")
+                                f"{free / 1e9:.1f} GB free.", "Free some space, choose another disk, or lower the resolution.",
+                                "batch.space", needed=needed[disk] / 1e9, dataset=plan.task.dataset, free=free / 1e9)
 
 
 def _config(entry: BatchEntry) -> TrainConfig:
@@ -146,7 +149,8 @@ def _chosen_cameras(views: Views) -> dict[str, object]:
     wanted, where = _wanted(views, layer)
     cameras = cameras_of([item for item in layer.objects if item in wanted])
     if not cameras:
-        raise UserError(f"{where} has no camera.", "Choose other cameras, or a dome in the panel Capture and As in Capture here.")
+        raise UserError(f"{where} has no camera.", "Choose other cameras, or a dome in the panel Capture and As in Capture here.",
+                        "batch.no_camera", where=where)
     for camera in cameras:
         check_camera(camera)
     return {"source": "SELECTED", "cameras": tuple(sorted(camera.name_full for camera in cameras))}
@@ -156,13 +160,15 @@ def _wanted(views: Views, layer: bpy.types.ViewLayer) -> tuple[set[bpy.types.Obj
     """The objects that the cameras are among, and what to call them in a sentence."""
     match views.cameras:
         case "COLLECTION" if views.collection is None:
-            raise UserError("No collection of cameras is chosen.", "Choose a collection.")
+            raise UserError("No collection of cameras is chosen.", "Choose a collection.", "batch.no_collection")
         case "COLLECTION" if views.collection is not None:
-            return set(views.collection.all_objects), f"The collection {views.collection.name} in the scene {views.scene.name}"
+            return set(views.collection.all_objects), tr("The collection {collection} in the scene {scene}",
+                                                         collection=views.collection.name, scene=views.scene.name)
         case "RIG":
-            return {item for item in layer.objects if item.select_get(view_layer=layer)}, f"The selection in the scene {views.scene.name}"
+            return {item for item in layer.objects if item.select_get(view_layer=layer)}, tr("The selection in the scene {scene}",
+                                                                                             scene=views.scene.name)
         case _:
-            return set(layer.objects), f"The scene {views.scene.name}"
+            return set(layer.objects), tr("The scene {scene}", scene=views.scene.name)
 
 
 def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) -> None:
@@ -171,14 +177,16 @@ def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) 
         active = layer.objects.active
         camera = active if active and active.type == "CAMERA" else camera_at(scene, scene.frame_start)
         if camera is None:
-            raise UserError(f"The scene {scene.name} has no camera to take the frames of.", "Make the animated camera its active object.")
+            raise UserError(f"The scene {scene.name} has no camera to take the frames of.", "Make the animated camera its active object.",
+                            "batch.no_animated_camera", scene=scene.name)
         check_camera(camera)
         return
     chosen = {child for item in layer.objects if item.select_get(view_layer=layer) for child in (item, *item.children_recursive)}
     visible = [item for item in layer.objects if item.visible_get(view_layer=layer) and is_subject(item)]
     if not any(has_geometry(item) or item.instance_collection for item in (*chosen, *visible)):
         raise UserError(f"There is nothing to look at in the scene {scene.name}.",
-                        "Add or show there the objects that the generated cameras shall surround.")
+                        "Add or show there the objects that the generated cameras shall surround.", "batch.nothing_visible",
+                        scene=scene.name)
 
 
 def _count(scene: bpy.types.Scene, request: CaptureRequest) -> int:

@@ -21,6 +21,7 @@ from ..capture.render_passes import Render
 from ..engines import remote
 from ..engines.locations import preferences
 from ..jobs import jobs
+from ..translations import tr
 from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from .capture import captured
@@ -67,7 +68,7 @@ def begin() -> list[BatchPlan]:
     global _trainings, _ended
     entries = [entry for entry in batch_settings().entries if entry.enabled]
     if not entries:
-        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and enable them.")
+        raise UserError("The batch has nothing to do.", "Add scenes or collections of cameras, and enable them.", "batch.nothing_to_do")
     plans = _checked(entries)
     check_apart(plans)
     check_room(plans)
@@ -155,7 +156,7 @@ def _checked(entries: list[BatchEntry]) -> list[BatchPlan]:
             _tasks[entry.number].fail(error)
     if problems:
         name, error = problems[0]
-        others = f" {len(problems) - 1} more cannot begin either." if len(problems) > 1 else ""
+        others = tr(" {count} more cannot begin either.", count=len(problems) - 1) if len(problems) > 1 else ""
         raise UserError(f"{name}: {error.message}{others}", error.hint)
     return plans
 

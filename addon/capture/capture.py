@@ -18,6 +18,7 @@ from ...engine.core.text import duration
 from ..cameras import image_size, lens_warnings
 from ..splats.linked_files import missing_sentences, refresh
 from ..splats.survey import scene_origin
+from ..translations import tr
 from ..typed import Context
 from .dataset_folder import open_dataset_folder
 from .motion import Motion, motion_sentence, moving_objects
@@ -39,8 +40,8 @@ class CaptureProgress:
     @property
     def sentence(self) -> str:
         """For the status bar."""
-        left = "" if self.eta_seconds is None else f", {duration(self.eta_seconds)} left"
-        return f"captured {self.done} of {self.total} views{left}"
+        left = "" if self.eta_seconds is None else tr(", {time} left", time=duration(self.eta_seconds))
+        return tr("captured {done} of {total} views{left}", done=self.done, total=self.total, left=left)
 
 
 CaptureSteps = Generator[CaptureProgress, None, Dataset]
@@ -106,7 +107,7 @@ def _marker_warnings(context: Context, request: CaptureRequest, cameras: Sequenc
     bound = {marker.camera for marker in context.scene.timeline_markers if marker.camera}
     if request.source != "ANIMATION" or len(cameras) != 1 or not bound - set(cameras):
         return []
-    return [f"Markers switch between cameras, but all frames are captured with {cameras[0].name}, the active object."]
+    return [tr("Markers switch between cameras, but all frames are captured with {cameras}, the active object.", cameras=cameras[0].name)]
 
 
 def _warn_of(names: set[str], warn: Warn) -> None:

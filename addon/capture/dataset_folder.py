@@ -109,7 +109,8 @@ def _our_transforms(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         values = None
     if not isinstance(values, dict) or "splatwright" not in values:
-        raise UserError(f"The folder {folder} holds other files.", "Choose an empty or a new folder for the dataset.")
+        raise UserError(f"The folder {folder} holds other files.", "Choose an empty or a new folder for the dataset.",
+                        "capture.folder_used", folder=folder)
     return values
 
 

@@ -40,7 +40,7 @@ def read_channels(path: Path, prefix: str) -> dict[str, np.ndarray]:
     """Channels whose names start with `prefix`, each [H, W]. Only uncompressed scanlines, in one part or several."""
     data = path.read_bytes()
     if data[:4] != MAGIC:
-        raise UserError(f"{path} is not an EXR file.", "Render again.")
+        raise UserError(f"{path} is not an EXR file.", "Render again.", "exr.no_exr", path=path)
     multipart = bool(struct.unpack_from("<i", data, 4)[0] & MULTIPART)
     parts, position = _parts(data, multipart)
     found: dict[str, np.ndarray] = {}
@@ -55,7 +55,7 @@ def read_channels(path: Path, prefix: str) -> dict[str, np.ndarray]:
 def _read_part(data: bytes, part: _Part, offsets: np.ndarray) -> dict[str, np.ndarray]:
     """Every channel of a part, whose lines lie at `offsets` [H]: row number, byte count, then channel by channel."""
     if part.attributes["compression"] != b"\0":
-        raise UserError("The EXR file is compressed, which is not supported here.", "Save it with the codec None.")
+        raise UserError("The EXR file is compressed, which is not supported here.", "Save it with the codec None.", "exr.compressed")
     line = np.dtype([(name, kind, (part.size[0],)) for name, kind in part.channels])
     lines = np.stack([np.frombuffer(data, line, 1, int(offset) + 8)[0] for offset in offsets])
     return {name: lines[name] for name, _ in part.channels}

@@ -37,7 +37,7 @@ def instant_steps(context: Context, most: int, render: Render = render_blocking)
     scene, view_layer = context.scene, context.view_layer
     chosen = camera_at(scene, scene.frame_current)
     if chosen is None:
-        raise UserError("The scene has no camera.", "Add a camera that sees what shall become splats.")
+        raise UserError("The scene has no camera.", "Add a camera that sees what shall become splats.", "instant.no_camera")
     with ExitStack() as stack:
         stack.enter_context(restored_frame(scene))
         stack.enter_context(unbound_markers(scene))
@@ -59,10 +59,11 @@ def gaussians_seen(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, came
     """The Gaussians of the last render, whose colours lie in `image`; UserError when nothing is in it."""
     depth = read_passes(scene, view_layer).depth
     if depth is None:
-        raise UserError(f"The render engine {scene.render.engine} gives no depth.", "Choose Cycles or EEVEE in the render properties.")
+        raise UserError(f"The render engine {scene.render.engine} gives no depth.", "Choose Cycles or EEVEE in the render properties.",
+                        "instant.no_depth", engine=scene.render.engine)
     gaussians = gaussians_from_depth(camera, depth, read_pixels(image), most)
     if not len(gaussians):
-        raise UserError("The camera sees nothing that could become splats.", "Point it at some objects.")
+        raise UserError("The camera sees nothing that could become splats.", "Point it at some objects.", "instant.nothing_visible")
     return gaussians
 
 

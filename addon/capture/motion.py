@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import bpy
 import numpy as np
 
+from ..translations import tr
 from ..typed import Context, original_of, owner_of, shown_by, untyped
 from .render_settings import restored_frame
 
@@ -60,9 +61,9 @@ def moving_objects(context: Context, frames: Sequence[int]) -> set[str]:
 def motion_sentence(names: Iterable[str]) -> str:
     """The warning about objects that move."""
     known = sorted(names)
-    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-    return (f"The images will not show the same moment, which training takes them to: {', '.join(known[:MOST_NAMED])}{more} "
-            f"{'move' if len(known) > 1 else 'moves'} or {'change' if len(known) > 1 else 'changes'} between the frames.")
+    more = tr(" and {count} more", count=len(known) - MOST_NAMED) if len(known) > MOST_NAMED else ""
+    return (tr("The images will not show the same moment, which training takes them to: {known}{more} move or change between "
+               "the frames.", known=", ".join(known[:MOST_NAMED]), more=more))
 
 
 def _spread(frames: Sequence[int]) -> list[int]:

@@ -120,8 +120,10 @@ def _render_passes(scene: bpy.types.Scene, prefix: str) -> dict[str, np.ndarray]
 def _render_error(image: Path, reason: str) -> UserError:
     reason = reason.removeprefix("Error: ").strip()
     if _free_space(image.parent) < LITTLE_SPACE:
-        return UserError(f"The disk is full: {image} could not be written.", "Free some space and try again.")
-    return UserError(f"{image.name} could not be rendered: {reason}", "Render one view with F12 to see what is wrong.")
+        return UserError(f"The disk is full: {image} could not be written.", "Free some space and try again.", "render.disk_full",
+                         image=image)
+    return UserError(f"{image.name} could not be rendered: {reason}", "Render one view with F12 to see what is wrong.", "render.failed",
+                     image=image.name, reason=reason)
 
 
 def _free_space(folder: Path) -> int:

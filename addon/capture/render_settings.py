@@ -93,7 +93,8 @@ def _assign(owner: Any, name: str, value: Any) -> None:
         setattr(owner, name, value)
     except TypeError as error:
         raise UserError(f"This Blender does not offer {name} = {value}: {error}.",
-                        "Use Blender's own colour configuration, and check the output settings.") from error
+                        "Use Blender's own colour configuration, and check the output settings.", "render.setting", name=name,
+                        value=value, error=error) from error
 
 
 @contextmanager

@@ -71,7 +71,8 @@ def selected_cameras(context: Context, request: CaptureRequest) -> list[bpy.type
     chosen = named if request.cameras else context.selected_objects
     cameras = sorted((item for item in chosen if item.type == "CAMERA"), key=lambda item: item.name)
     if not cameras:
-        raise UserError("No camera is selected.", "Select the cameras to capture from, or let a dome or an orbit be generated.")
+        raise UserError("No camera is selected.", "Select the cameras to capture from, or let a dome or an orbit be generated.",
+                        "capture.no_camera")
     return cameras
 
 
@@ -83,7 +84,8 @@ def animated_cameras(context: Context, frames: Iterable[int]) -> list[bpy.types.
     cameras = [camera_at(context.scene, frame) for frame in frames]
     found = [camera for camera in cameras if camera is not None]
     if len(found) < len(cameras) or not cameras:
-        raise UserError("There is no camera to take the frames of.", "Make the animated camera the active object.")
+        raise UserError("There is no camera to take the frames of.", "Make the animated camera the active object.",
+                        "capture.no_animated_camera")
     return found
 
 
@@ -103,7 +105,8 @@ def framed_corners(context: Context) -> np.ndarray:
     selected = [points for owner, points in outlines if owner in chosen]
     framed = selected or [points for owner, points in outlines if is_subject(owner)]
     if not framed:
-        raise UserError("There is nothing to look at in this scene.", "Add or show the objects that the generated cameras shall surround.")
+        raise UserError("There is nothing to look at in this scene.", "Add or show the objects that the generated cameras shall surround.",
+                        "capture.nothing_visible")
     return np.concatenate(framed)
 
 

@@ -56,7 +56,8 @@ def visible_surfaces(context: Context) -> list[Surface]:
     found = [_surface(item) for item in context.view_layer.objects
              if item.type == "MESH" and item.visible_get() and not item.hide_render and len(mesh_data(item).polygons)]
     if not found:
-        raise UserError("There is no mesh in this scene that cameras could cover.", "Open the scene that the dataset was captured from.")
+        raise UserError("There is no mesh in this scene that cameras could cover.", "Open the scene that the dataset was captured from.",
+                        "coverage.no_mesh")
     return found
 
 

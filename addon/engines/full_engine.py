@@ -16,6 +16,7 @@ from ...engine.core.processes import DISCARD, PIPE, Process, end_tree, spawn
 from ...engine.core.protocol.progress import Step
 from ...engine.environment.backends import Backend
 from ...engine.environment.folder import EngineFolder, InstallState
+from ..translations import tr
 from ..ui.background import BackgroundTask
 from .locations import engine_folder, preferences
 from .status import forget_status
@@ -24,8 +25,9 @@ STOP_SECONDS = 1.0
 """For an installation that was asked to end."""
 
 STARTING = Step("Starting")
-STOPPED = UserError("The installation was stopped.", "Install again: it goes on where it stopped.")
-ENDED = UserError("The installation ended without a message.", "Install again: it goes on where it stopped. The log may say more.")
+STOPPED = UserError("The installation was stopped.", "Install again: it goes on where it stopped.", "install.stopped")
+ENDED = UserError("The installation ended without a message.", "Install again: it goes on where it stopped. The log may say more.",
+                  "install.no_message")
 
 
 @dataclass
@@ -86,8 +88,8 @@ class Installation:
         elapsed, factor = time.monotonic() - self.stage_began, self.factor()
         if not self.step.total:
             return f"{self.step.name} … {_clock(elapsed)}"
-        left = f", {_clock(elapsed / factor - elapsed)} left" if factor > 0.02 else ""
-        return f"{self.step.name}: {self.step.done:,} of {self.step.total:,}{left}"
+        left = tr(", {time} left", time=_clock(elapsed / factor - elapsed)) if factor > 0.02 else ""
+        return tr("{step}: {done:,} of {total:,}{left}", step=self.step.name, done=self.step.done, total=self.step.total, left=left)
 
 
 _task: BackgroundTask[Installation] = BackgroundTask(ended=forget_status)
@@ -132,7 +134,7 @@ def may_go_online(wheels: str) -> bool:
 def start(command: list[str], environment: dict[str, str], backend: Backend) -> Installation:
     """Begin to install. UserError while another installation runs."""
     if _task.running:
-        raise UserError("The full engine is being installed already.", "Wait until it ends.")
+        raise UserError("The full engine is being installed already.", "Wait until it ends.", "install.running")
     begun = Installation(spawn(command, environment=environment, output=PIPE, errors=DISCARD), backend)
     threading.Thread(target=begun.listen, daemon=True).start()
     return _task.start(begun)

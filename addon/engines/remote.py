@@ -15,6 +15,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.protocol.http_messages import PORT
 from ...engine.remote.engine import RemoteEngine
 from ...engine.remote.http import Address, Connection
+from ..translations import tr
 from ..typed import Context, classes_factory
 from ..ui.background import BackgroundTask, ThreadWork
 from .locations import preferences
@@ -58,7 +59,8 @@ class SPLATWRIGHT_PG_remote_engine(bpy.types.PropertyGroup):
 
 def engine_items(preferences: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
     """This computer, then every engine of the list. An engine keeps its number when others come and go."""
-    others = [(str(entry.number), entry.name or entry.url, f"Train at {entry.url}", "URL", entry.number) for entry in preferences.engines]
+    others = [(str(entry.number), entry.name or entry.url, tr("Train at {url}",
+                                                              url=entry.url), "URL", entry.number) for entry in preferences.engines]
     _items[:] = [(HERE, "This Computer", "Train on this computer", "DESKTOP", 0), *others]
     return _items
 
@@ -72,7 +74,8 @@ def engine_at(entry: SPLATWRIGHT_PG_remote_engine, jobs: Path) -> RemoteEngine:
     """The engine of an entry; copies of its jobs lie beside those of this computer. UserError when Blender may not reach it."""
     address = entry.address().check()
     if not bpy.app.online_access and not is_near(address.url):
-        raise UserError("Blender may not use the network.", "Allow Online Access in Preferences > System, or train on this computer.")
+        raise UserError("Blender may not use the network.", "Allow Online Access in Preferences > System, or train on this computer.",
+                        "remote.offline")
     root = jobs / "remote" / re.sub(r"[^\w.-]+", "-", urlsplit(address.url).netloc)
     return _engines.setdefault((root, address), RemoteEngine(root, address))
 
@@ -134,8 +137,9 @@ def ask(address: Address) -> tuple[bool, str]:
             found = line.ask("GET", "/v1/engine")
         finally:
             line.close()
-        busy = f"{found['running']} jobs running, {found['waiting']} waiting"
-        return True, ". ".join(text for text in (f"Ready: {', '.join(found['devices'])}; {busy}", found["note"]) if text)
+        busy = tr("{running} jobs running, {waiting} waiting", running=found["running"], waiting=found["waiting"])
+        return True, ". ".join(text for text in (tr("Ready: {devices}; {busy}", devices=", ".join(found["devices"]),
+                                                    busy=busy), found["note"]) if text)
     except UserError as error:
         return False, str(error)
     except (KeyError, TypeError):

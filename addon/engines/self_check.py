@@ -32,7 +32,8 @@ class SelfCheck:
     problem: UserError | None = None
 
 
-NO_ANSWER = UserError("The engine's Python gave no answer.", "Check Engine Python above, or install the full engine anew.")
+NO_ANSWER = UserError("The engine's Python gave no answer.", "Check Engine Python above, or install the full engine anew.",
+                      "self_check.no_answer")
 
 _task: BackgroundTask[ThreadWork[SelfCheck]] = BackgroundTask()
 close = _task.close

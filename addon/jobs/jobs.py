@@ -98,7 +98,7 @@ def required_photos(scene: bpy.types.Scene) -> WatchedJob:
     """The job of the scene's Photos panel; UserError when there is none."""
     job = current_photos(scene)
     if job is None:
-        raise UserError("This scene has no work on photos.", "Press Cameras from Photos to begin.")
+        raise UserError("This scene has no work on photos.", "Press Cameras from Photos to begin.", "job.no_photos")
     return job
 
 
@@ -106,7 +106,7 @@ def required(scene: bpy.types.Scene) -> WatchedJob:
     """The job of the scene's Train panel; UserError when there is none."""
     job = current(scene)
     if job is None:
-        raise UserError("This scene has no training.", "Press Train to begin one.")
+        raise UserError("This scene has no training.", "Press Train to begin one.", "job.none")
     return job
 
 

@@ -39,5 +39,5 @@ def existing_dataset(scene: bpy.types.Scene) -> Path:
     """The folder of the scene's dataset; UserError when there is none."""
     folder = dataset_folder(scene)
     if not folder.exists():
-        raise UserError("There is no dataset yet.", "Capture one, or choose its folder.")
+        raise UserError("There is no dataset yet.", "Capture one, or choose its folder.", "dataset.not_yet")
     return folder

@@ -52,7 +52,7 @@ def result_of(job: WatchedJob) -> Path:
     folder = output_of(job.engine.spec(job.name))
     found = job.engine.file(job.name, str(folder)) if folder is not None else None
     if found is None:
-        raise UserError("What the job made is not there any more.", "Start it again.")
+        raise UserError("What the job made is not there any more.", "Start it again.", "job.result_gone")
     return found
 
 

@@ -15,6 +15,7 @@ from ..batch.plan import BatchPlan
 from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
+from ..translations import tr
 from ..typed import Context, classes_factory
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
@@ -60,7 +61,7 @@ class SPLATWRIGHT_OT_add_batch_scenes(bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"REGISTER", "UNDO"}
 
     def execute(self, context: Context) -> set[str]:
-        self.report({"INFO"}, f"{add_scenes()} scenes added")
+        self.report({"INFO"}, tr("{count} scenes added", count=add_scenes()))
         return {"FINISHED"}
 
 
@@ -75,8 +76,9 @@ class SPLATWRIGHT_OT_add_batch_collections(bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         count = add_collections()
         if not batch_settings().entries:
-            raise UserError("No collection of this file holds several cameras.", "Put cameras into collections, or add every scene.")
-        self.report({"INFO"}, f"{count} collections added")
+            raise UserError("No collection of this file holds several cameras.", "Put cameras into collections, or add every scene.",
+                            "batch.no_collections")
+        self.report({"INFO"}, tr("{count} collections added", count=count))
         return {"FINISHED"}
 
 
@@ -186,7 +188,7 @@ class SPLATWRIGHT_OT_run_batch(Obstructed, SteppedRender, bpy.types.Operator):
         return {"FINISHED"}
 
     def _report_failures(self) -> None:
-        self.report({"INFO"}, f"Batch: {run.summary(run.tasks())}")
+        self.report({"INFO"}, tr("Batch: {summary}", summary=run.summary(run.tasks())))
         for task in run.tasks():
             if task.problem:
                 self.report({"WARNING"}, f"{task.name}: {task.problem}")
@@ -226,7 +228,7 @@ class SPLATWRIGHT_OT_show_batch_splats(bpy.types.Operator):
         entry = active_entry()
         task = run.task_of(entry) if entry is not None else None
         if entry is None or task is None or not task.job:
-            raise UserError("This entry has no training yet.", "Press Capture and Train All.")
+            raise UserError("This entry has no training yet.", "Press Capture and Train All.", "batch.no_training")
         jobs.show(entry.scene, task.job)
         return {"FINISHED"}
 

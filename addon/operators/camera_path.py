@@ -23,6 +23,7 @@ from ..capture.camera_path import animate_camera, cameras_over_time, frames_a_se
 from ..capture.shots import animated_cameras, capture_frames
 from ..photos.posed_photos import roots
 from ..splats.survey import offset_of_item, scene_origin
+from ..translations import tr
 from ..typed import Context, layout_of
 from .menus import register_with_menus
 from .reporting import reports_user_errors
@@ -93,7 +94,7 @@ class SPLATWRIGHT_OT_export_camera_path(bpy.types.Operator, ExportHelper):
         path = Path(bpy.path.abspath(self.filepath))
         model = Path(bpy.path.abspath(self.model)) if self.model else None
         export_camera_path(path, cameras, frames_a_second(scene) / self.frame_step, model)
-        self.report({"INFO"}, f"{len(cameras)} frames written to {path.name}")
+        self.report({"INFO"}, tr("{count} frames written to {file}", count=len(cameras), file=path.name))
         return {"FINISHED"}
 
 
@@ -115,7 +116,7 @@ class SPLATWRIGHT_OT_import_camera_path(bpy.types.Operator, ImportHelper):
         context.scene.camera = made = animate_camera(context.scene, path.stem, shots)
         if context.mode == "OBJECT":
             select_alone(context, made)
-        self.report({"INFO"}, f"A camera with {len(shots.cameras)} frames was made")
+        self.report({"INFO"}, tr("A camera with {count} frames was made", count=len(shots.cameras)))
         return {"FINISHED"}
 
 

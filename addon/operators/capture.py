@@ -9,6 +9,7 @@ from ..capture.capture import CaptureProgress, CaptureSteps, capture, capture_st
 from ..capture.render_passes import render_as_job
 from ..capture.request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
+from ..translations import tr
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
@@ -58,7 +59,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
     def give_up(self, context: Context) -> set[str]:
         done = self.progress.done if self.progress else 0
         self.cancel(context)
-        self.report({"WARNING"}, f"Capture stopped: {done} views are kept as an incomplete dataset")
+        self.report({"WARNING"}, tr("Capture stopped: {done} views are kept as an incomplete dataset", done=done))
         return {"CANCELLED"}
 
     def complete(self, context: Context, result: Dataset) -> set[str]:
@@ -80,7 +81,7 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
 
     def _report_finished(self, context: Context, dataset: Dataset) -> None:
         remember_captured(context.scene, dataset.folder)
-        self.report({"INFO"}, f"Captured {len(dataset.views)} views into {dataset.folder}")
+        self.report({"INFO"}, tr("Captured {count} views into {folder}", count=len(dataset.views), folder=dataset.folder))
 
 
 register, unregister = classes_factory((SPLATWRIGHT_OT_capture_dataset,))

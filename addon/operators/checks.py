@@ -18,6 +18,7 @@ from ..capture import surface_coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
 from ..properties import dataset_folder
+from ..translations import tr
 from ..typed import Context, classes_factory, operators, scene_settings
 from ..ui.image_window import show_image
 from ..ui.redraw import show_vertex_colors
@@ -48,7 +49,7 @@ class SPLATWRIGHT_OT_check_dataset(StartsInquiry, bpy.types.Operator):
         dataset_check.wait(inquiry)
 
     def answer(self, inquiry: dataset_check.DatasetCheck) -> str:
-        return f"{len(inquiry.findings)} findings"
+        return tr("{count} findings", count=len(inquiry.findings))
 
 
 class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
@@ -67,7 +68,7 @@ class SPLATWRIGHT_OT_show_contact_sheet(bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         checked = dataset_check.current(context.scene)
         if checked is None or checked.sheet is None:
-            raise UserError("There is no contact sheet yet.", "Check the dataset first.")
+            raise UserError("There is no contact sheet yet.", "Check the dataset first.", "check.no_sheet")
         show_image(context, checked.sheet, SHEET)
         return {"FINISHED"}
 
@@ -85,9 +86,9 @@ class SPLATWRIGHT_OT_exclude_images(bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         checked = dataset_check.current(context.scene)
         if checked is None or self.finding >= len(checked.findings):
-            raise UserError("There is no such finding any more.", "Check the dataset again.")
+            raise UserError("There is no such finding any more.", "Check the dataset again.", "check.no_finding")
         count = exclude(scene_dataset(context), checked.findings[self.finding].images)
-        self.report({"INFO"}, f"{count} images are excluded")
+        self.report({"INFO"}, tr("{count} images are excluded", count=count))
         return operators().splatwright.check_dataset()
 
 
@@ -115,7 +116,7 @@ class SPLATWRIGHT_OT_relight(bpy.types.Operator):
 
     def execute(self, context: Context) -> set[str]:
         changed = relight(context.scene, 4.0 if self.brighter else 0.5)
-        self.report({"INFO"}, f"{changed} lights changed; capture again")
+        self.report({"INFO"}, tr("{changed} lights changed; capture again", changed=changed))
         return {"FINISHED"}
 
 
@@ -176,7 +177,7 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
         if self.with_dataset:
             surface_coverage.place_cameras(context.scene, cameras[0], [view.camera.camera_to_world for view in dataset.views], "Dataset")
         scene_settings(context.scene).capture.source = "SELECTED"
-        self.report({"INFO"}, f"{len(poses)} cameras suggested")
+        self.report({"INFO"}, tr("{count} cameras suggested", count=len(poses)))
         return {"FINISHED"}
 
     def _poses(self, context: Context, dataset: Dataset, cameras: list[Camera]) -> list[np.ndarray]:
@@ -184,7 +185,8 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
         if any(item.type == "MESH" and item.visible_get() for item in context.view_layer.objects):
             return surface_coverage.better_poses(context, surface_coverage.visible_surfaces(context), cameras, self.count)
         if not dataset.points:
-            raise UserError("There are neither meshes nor start points to cover.", "Open the scene that the dataset was captured from.")
+            raise UserError("There are neither meshes nor start points to cover.", "Open the scene that the dataset was captured from.",
+                            "check.nothing_to_cover")
         points = dataset.points.positions[:: max(1, len(dataset.points) // START_POINTS)].astype(float)
         return suggested_poses(points, view_counts(points, cameras), cameras, most=self.count)
 

@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits
 from ..splats.clean import merge, remove_floaters, select_floaters, split_selection
 from ..splats.crop import add_crop_box, apply_crop, cropped_by, crops
+from ..translations import tr
 from ..typed import Context, classes_factory, operators, point_cloud, splat_settings
 from .reporting import reports_user_errors
 from .selected import OnActiveSplats, OnSplats, active_splats, select_alone, selected_splats
@@ -51,7 +52,7 @@ class SPLATWRIGHT_OT_apply_crop(bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
-        self.report({"INFO"}, f"Deleted {sum(map(apply_crop, cropped(context))):,} splats")
+        self.report({"INFO"}, tr("Deleted {count:,} splats", count=sum(map(apply_crop, cropped(context)))))
         return {"FINISHED"}
 
 
@@ -85,7 +86,7 @@ class SPLATWRIGHT_OT_select_floaters(FloaterProperties, OnActiveSplats, bpy.type
         found = select_floaters(target, self.limits())
         if target.mode == "OBJECT":
             operators().object.mode_set(mode="EDIT")
-        self.report({"INFO"}, f"{found:,} of {len(point_cloud(target).points):,} splats are floaters")
+        self.report({"INFO"}, tr("{found:,} of {count:,} splats are floaters", found=found, count=len(point_cloud(target).points)))
         return {"FINISHED"}
 
 
@@ -100,7 +101,7 @@ class SPLATWRIGHT_OT_remove_floaters(FloaterProperties, OnSplats, bpy.types.Oper
     def execute(self, context: Context) -> set[str]:
         once = {target.data: target for target in selected_splats(context)}.values()  # objects may share their points
         gone = sum(remove_floaters(target, self.limits()) for target in once)
-        self.report({"INFO"}, f"Removed {gone:,} floaters")
+        self.report({"INFO"}, tr("Removed {gone:,} floaters", gone=gone))
         return {"FINISHED"}
 
 

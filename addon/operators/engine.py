@@ -14,6 +14,7 @@ from ..engines import status
 from ..jobs import jobs
 from ..photos.convert_images import convert_to_png
 from ..properties import dataset_folder
+from ..translations import tr
 from ..typed import Context, classes_factory, operators, scene_settings
 from .reporting import reports_user_errors
 from .starting import StartsJob
@@ -46,7 +47,7 @@ class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):
         job = jobs.required(context.scene)
         folder = job.engine.file(job.name, "")
         if folder is None:
-            raise UserError("The training's folder is gone.", "Start a new training.")
+            raise UserError("The training's folder is gone.", "Start a new training.", "job.folder_gone")
         return operators().wm.path_open(filepath=str(folder))
 
 
@@ -63,8 +64,8 @@ class SPLATWRIGHT_OT_convert_images(bpy.types.Operator):
         write_transforms(dataset)
         scene_settings(context.scene).train.dataset = str(dataset.folder)
         if dataset.lost_views:
-            self.report({"WARNING"}, f"Left out, for they cannot be used: {named(dataset.lost_views)}")
-        self.report({"INFO"}, f"Wrote {len(dataset.views)} PNG images to {dataset.folder}")
+            self.report({"WARNING"}, tr("Left out, for they cannot be used: {lost_views}", lost_views=named(dataset.lost_views)))
+        self.report({"INFO"}, tr("Wrote {count} PNG images to {folder}", count=len(dataset.views), folder=dataset.folder))
         return {"FINISHED"}
 
 

@@ -57,7 +57,7 @@ class SPLATWRIGHT_OT_apply_settings(bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         made = estimate.current(context.scene)
         if made is None or self.finding >= len(made.findings):
-            raise UserError("There is no such estimate any more.", "Estimate again.")
+            raise UserError("There is no such estimate any more.", "Estimate again.", "estimate.gone")
         estimate.apply(context.scene, made.findings[self.finding])
         return {"FINISHED"}
 

@@ -17,6 +17,7 @@ from ..splats.exporting import WorldGaussians, export_each, export_splats, selec
 from ..splats.instances import may_show_splats
 from ..splats.overwritten import after_export
 from ..splats.unapplied_transform import unturned_sentence
+from ..translations import tr
 from ..typed import Context, layout_of
 from .menus import register_with_menus
 from .reporting import reports_user_errors
@@ -84,7 +85,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         for sentence in (*linked_files.missing_sentences(targets), *after_export(written, self.axes)):
             self.report({"WARNING"}, sentence)
         for target in dict.fromkeys(found for world in written.values() for found in world.unturned):
-            self.report({"WARNING"}, f"Exported as they are: {unturned_sentence(target)}")
+            self.report({"WARNING"}, tr("Exported as they are: {sentence}", sentence=unturned_sentence(target)))
         for file, world in written.items():
             self._report(file, world, chosen)
         return {"FINISHED"}
@@ -99,13 +100,14 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
 
     def _report(self, file: Path, world: WorldGaussians, chosen: Format) -> None:
         if world.dropped:
-            self.report({"WARNING"}, f"{world.dropped:,} splats without a valid position or size were left out")
+            self.report({"WARNING"}, tr("{dropped:,} splats without a valid position or size were left out", dropped=world.dropped))
         for sentence in (*lost_in(chosen, world.gaussians, world.extra_names), *axes_lost(chosen, self.axes)):
             self.report({"WARNING"}, sentence)
         if world.offset != NO_OFFSET:
-            self.report({"WARNING"}, f"The scene's origin in the survey ({', '.join(offset_words(world.offset).split())}) was kept apart: "
-                        f"{offset_file(file).name} holds it in the file's axes")
-        self.report({"INFO"}, f"Exported {len(world.gaussians):,} splats to {file.name}")
+            self.report({"WARNING"}, tr("The scene's origin in the survey ({offset}) was kept apart: {file} holds it in "
+                                        "the file's axes", offset=", ".join(offset_words(world.offset).split()),
+                                        file=offset_file(file).name))
+        self.report({"INFO"}, tr("Exported {count:,} splats to {file}", count=len(world.gaussians), file=file.name))
 
 
 def named_for(path: str, chosen: Format) -> str:

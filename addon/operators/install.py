@@ -14,6 +14,7 @@ from ...engine.environment.folder import InstallState
 from ...engine.environment.plan import MANAGED_PYTHON, Surroundings, choose, look_around, needs_own_python, unsuited
 from ..engines import full_engine, self_check
 from ..jobs import jobs
+from ..translations import tr
 from ..typed import Context, classes_factory, layout_of, operators
 from ..ui.text import broken_lines
 from .reporting import reports_user_errors
@@ -22,7 +23,7 @@ from .starting import StartsJob
 WIDTH = 560
 LINE_LETTERS = 84
 GO_ONLINE = UserError("Blender does not let extensions use the network.",
-                      "Allow it in Preferences > System > Network > Allow Online Access, or choose a folder of wheels.")
+                      "Allow it in Preferences > System > Network > Allow Online Access, or choose a folder of wheels.", "install.offline")
 
 _here: Surroundings | None = None
 """Asked once, when the dialog opens: the driver takes its time to answer."""
@@ -69,7 +70,7 @@ class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
         return full_engine.start(command, environment, backend)
 
     def outcome(self, work: full_engine.Installation) -> str:
-        return f"Installing the full engine into {full_engine.folder().root}"
+        return tr("Installing the full engine into {root}", root=full_engine.folder().root)
 
     def _chosen(self) -> Backend:
         """What the menu says."""
@@ -90,8 +91,8 @@ def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:
     """What is downloaded, from where, how large and under which licences, line by line."""
     return [
         ("What", f"{backend.title}: {backend.content}"),
-        ("From", f"The folder {wheels}" if wheels else _source(backend)),
-        ("Size", f"About {_size(backend.download)} to fetch, {_size(backend.disk)} on the disk"),
+        ("From", tr("The folder {wheels}", wheels=wheels) if wheels else _source(backend)),
+        ("Size", tr("About {download} to fetch, {disk} on the disk", download=_size(backend.download), disk=_size(backend.disk))),
         ("Into", str(full_engine.folder().root)),
         ("Licences", backend.licences),
     ]
@@ -100,13 +101,15 @@ def consent(backend: Backend, wheels: str) -> list[tuple[str, str]]:
 def check_idle() -> None:
     """UserError while a training uses the engine that would be replaced or removed."""
     if any(job.state.alive for job in jobs.watched()):
-        raise UserError("A training or work on photos is running with this engine.", "Wait for its end, or stop it.")
+        raise UserError("A training or work on photos is running with this engine.", "Wait for its end, or stop it.",
+                        "install.engine_busy")
 
 
 def _source(backend: Backend) -> str:
     pytorch = ", PyTorch from PyTorch's own index" if backend.cuda and sys.platform == "win32" else ""
-    python = f", Python {MANAGED_PYTHON} from python-build-standalone" if needs_own_python(backend) else ""
-    return f"The Python Package Index{pytorch}{python}; files of the index are compared with a checksum"
+    python = tr(", Python {managed_python} from python-build-standalone",
+                managed_python=MANAGED_PYTHON) if needs_own_python(backend) else ""
+    return tr("The Python Package Index{pytorch}{python}; files of the index are compared with a checksum", pytorch=pytorch, python=python)
 
 
 def _lines(layout: bpy.types.UILayout, text: str, alert: bool = False) -> None:

@@ -11,6 +11,7 @@ from ...engine.core.splats.from_depth import MOST
 from ..cameras import camera_at
 from ..capture.instant_splats import instant_splats, instant_steps
 from ..capture.render_passes import render_as_job
+from ..translations import tr
 from ..typed import Context, classes_factory, point_cloud
 from .reporting import reports_user_errors
 from .selected import select_alone
@@ -55,7 +56,7 @@ class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
     def complete(self, context: Context, result: bpy.types.Object) -> set[str]:
         if context.mode == "OBJECT":
             select_alone(context, result)
-        self.report({"INFO"}, f"{len(point_cloud(result).points):,} splats of what the camera sees")
+        self.report({"INFO"}, tr("{count:,} splats of what the camera sees", count=len(point_cloud(result).points)))
         return {"FINISHED"}
 
 

@@ -15,6 +15,7 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile, left_behind
 from ..splats.extras import EXTRA, rounded_extras
 from ..splats.importing import placing_steps, stamp_of
+from ..translations import tr
 from ..typed import Context, classes_factory
 from .export import AXES
 from .reporting import report_error
@@ -88,7 +89,7 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
             raise
 
     def _show(self, context: Context, share: float) -> None:
-        self.show(context, share, f"importing splats, {share:.0%}" if share else "reading splats")
+        self.show(context, share, tr("importing splats, {share:.0%}", share=share) if share else "reading splats")
 
 
 def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool, linear_scales: bool = False) -> Loading:
@@ -131,9 +132,11 @@ def report_import(operator: Any, found: SplatFile) -> None:
     for sentence in left_behind(found):
         operator.report({"WARNING"}, sentence)
     if rounded := rounded_extras(found.extra):
-        operator.report({"WARNING"}, f"Blender keeps seven digits of what the file holds in double precision: {', '.join(rounded)}")
-    kept = f", with attributes {', '.join(EXTRA.format(name) for name in found.extra_names)}" if found.extra_names else ""
-    operator.report({"INFO"}, f"Imported {len(found.gaussians):,} splats{kept}")
+        operator.report({"WARNING"}, tr("Blender keeps seven digits of what the file holds in double precision: {rounded}",
+                                        rounded=", ".join(rounded)))
+    kept = tr(", with attributes {extra_names}",
+              extra_names=", ".join(EXTRA.format(name) for name in found.extra_names)) if found.extra_names else ""
+    operator.report({"INFO"}, tr("Imported {count:,} splats{kept}", count=len(found.gaussians), kept=kept))
 
 
 register, unregister = classes_factory((SPLATWRIGHT_OT_load_splats,))

@@ -29,10 +29,10 @@ def start_frames(scene: bpy.types.Scene, video: str = "") -> WatchedJob:
     settings = scene_settings(scene).photos
     chosen = video or settings.video
     if not chosen.strip():
-        raise UserError("No video is chosen.", "Choose a video in the Photos panel.")
+        raise UserError("No video is chosen.", "Choose a video in the Photos panel.", "photos.no_video")
     path = absolute_folder(chosen)
     if not path.is_file():
-        raise UserError(f"There is no video {path}.", "Choose a video file.")
+        raise UserError(f"There is no video {path}.", "Choose a video file.", "photos.video_gone", path=path)
     return jobs.submit(scene, FramesSpec(path, settings.frame_options(), path.stem))
 
 
@@ -41,10 +41,10 @@ def start_poses(scene: bpy.types.Scene, directory: str = "") -> WatchedJob:
     settings = scene_settings(scene).photos
     chosen = directory or settings.directory
     if not chosen.strip():
-        raise UserError("No photos are chosen.", "Choose the folder of the photos in the Photos panel.")
+        raise UserError("No photos are chosen.", "Choose the folder of the photos in the Photos panel.", "photos.not_chosen")
     folder = absolute_folder(chosen)
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}.", "Choose the folder of the photos.")
+        raise UserError(f"There is no folder {folder}.", "Choose the folder of the photos.", "photos.folder_gone", folder=folder)
     return jobs.submit(scene, PosesSpec(folder, settings.poses_options(), folder.name))
 
 
@@ -149,7 +149,7 @@ class SPLATWRIGHT_OT_show_photo_report(bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         folder = report_folder(context.scene)
         if folder is None:
-            raise UserError("There is no report.", "Find the cameras of photos first.")
+            raise UserError("There is no report.", "Find the cameras of photos first.", "photos.no_report")
         text = bpy.data.texts.get(REPORT) or bpy.data.texts.new(REPORT)
         text.from_string((folder / REPORT).read_text(encoding="utf-8"))
         if (folder / DRAWING).is_file():

@@ -14,6 +14,7 @@ from ...engine.core.errors import UserError
 from ..photos.look_through import chosen_camera, is_photo, look_through
 from ..photos.posed_photos import import_photos, photo_cameras
 from ..properties import absolute_folder
+from ..translations import tr
 from ..typed import Context, OperatorMixin, layout_of, scene_settings, splat_settings
 from .menus import register_with_menus
 from .reporting import reports_user_errors
@@ -55,24 +56,25 @@ class SPLATWRIGHT_OT_import_photos(bpy.types.Operator):
     def _report(self, dataset: Dataset) -> None:
         views, missing = dataset.views, dataset.missing
         if missing:
-            self.report({"WARNING"}, f"{len(missing)} photos have a camera but are not there: {', '.join(missing[:3])}")
+            self.report({"WARNING"}, tr("{count} photos have a camera but are not there: {missing}", count=len(missing),
+                                        missing=", ".join(missing[:3])))
         if any(view.camera.distortion for view in views):
             self.report({"WARNING"}, "The photos have lens distortion: towards their edges they fit the scene a little less")
         cuts = sum(bool(view.face) for view in views)
         if cuts:
-            self.report({"INFO"}, f"{cuts} photos are cuts of panoramas, which are not shown behind their cameras")
+            self.report({"INFO"}, tr("{cuts} photos are cuts of panoramas, which are not shown behind their cameras", cuts=cuts))
         if dataset.unpacked_to:
-            self.report({"INFO"}, f"The ZIP was unpacked into {dataset.unpacked_to}")
+            self.report({"INFO"}, tr("The ZIP was unpacked into {unpacked_to}", unpacked_to=dataset.unpacked_to))
         flat = sum(view.camera.orthographic for view in views)
         if flat:
-            self.report({"WARNING"}, f"{flat} orthographic views were left out")
-        self.report({"INFO"}, f"{len(views) - flat} photos imported")
+            self.report({"WARNING"}, tr("{flat} orthographic views were left out", flat=flat))
+        self.report({"INFO"}, tr("{count} photos imported", count=len(views) - flat))
 
 
 def _photo_items(operator: bpy.types.Operator, context: Any) -> list[tuple[str, str, str]]:
     cameras = photo_cameras(context.scene.objects) if context else []
     photos = [splat_settings(camera).photo for camera in cameras]
-    _items[:] = [(photo, photo, f"Look through {photo}") for photo in photos]
+    _items[:] = [(photo, photo, tr("Look through {photo}", photo=photo)) for photo in photos]
     return _items
 
 
@@ -129,7 +131,7 @@ class SPLATWRIGHT_OT_choose_photo(_LooksThrough, bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         if not self.photo:
-            raise UserError("No photo was chosen.", "Choose one of the list.")
+            raise UserError("No photo was chosen.", "Choose one of the list.", "photos.no_choice")
         return self.look(context, chosen_camera(context.scene, None, photo=self.photo))
 
 

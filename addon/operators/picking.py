@@ -10,6 +10,7 @@ import numpy as np
 from ...engine.core.errors import UserError
 from ...engine.core.splats.picking import pick_splat
 from ..placement import Places, selected_places, world_places
+from ..translations import tr
 from ..typed import Context, OperatorMixin, viewport_data
 from .reporting import report_error
 from .selected import selected_placeable
@@ -34,7 +35,7 @@ class PicksPlaces(OperatorMixin):
         if len(chosen) == len(self.places):
             return self._finish(context, list(chosen))
         if context.screen is None or not any(area.type == "VIEW_3D" for area in context.screen.areas):
-            return report_error(self, UserError("There is no viewport to click in.", "Run this in a 3D viewport."))
+            return report_error(self, UserError("There is no viewport to click in.", "Run this in a 3D viewport.", "picking.no_viewport"))
         return self._start(context)
 
     def _start(self, context: Context) -> set[str]:
@@ -80,7 +81,8 @@ class PicksPlaces(OperatorMixin):
     def _ask(self, context: Context) -> None:
         wanted = list(self.places.values())[len(self._picked)]
         context.workspace.status_text_set(
-            f"{self.bl_label}: click on a splat for “{wanted}” ({len(self._picked) + 1} of {len(self.places)})  |  Esc: Cancel")
+            tr("{action}: click on a splat for “{wanted}” ({count} of {total})  |  Esc: Cancel", action=tr(self.bl_label),
+               wanted=tr(wanted), count=len(self._picked) + 1, total=len(self.places)))
 
     def _under_mouse(self, region: bpy.types.Region, event: bpy.types.Event) -> np.ndarray | None:
         half = np.array([region.width, region.height]) / 2

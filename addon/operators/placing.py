@@ -9,6 +9,7 @@ import numpy as np
 from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty
 
 from ..placement import align_to_points, level_ground, place_on_ground, scale_to_distance, turn_over
+from ..translations import tr
 from ..typed import Context, classes_factory
 from .picking import PicksPlaces
 from .reporting import reports_user_errors
@@ -67,7 +68,7 @@ class SPLATWRIGHT_OT_level_ground(OnPlaceable, bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         share = level_ground(selected_placeable(context), self.flip, self.with_parent)
-        self.report({"INFO"}, f"{share:.0%} of the points lie on the ground")
+        self.report({"INFO"}, tr("{share:.0%} of the points lie on the ground", share=share))
         return {"FINISHED"}
 
 
@@ -111,7 +112,8 @@ class SPLATWRIGHT_OT_scale_to_distance(PicksPlaces, OnPlaceable, bpy.types.Opera
             self.distance = float(np.linalg.norm(np.subtract(self.first, self.second)))
         ends = np.array(self.first), np.array(self.second)
         factor = scale_to_distance(selected_placeable(context), *ends, self.distance, self.with_parent)
-        self.report({"INFO"}, f"Scaled by {factor:.4g}" if factor != 1 else "Type the real distance into the operator's panel (F9)")
+        self.report({"INFO"}, tr("Scaled by {factor:.4g}",
+                                 factor=factor) if factor != 1 else "Type the real distance into the operator's panel (F9)")
         return {"FINISHED"}
 
 

@@ -34,7 +34,7 @@ class SPLATWRIGHT_OT_open_report(bpy.types.Operator):
         job = jobs.required(context.scene)
         page = job.engine.file(job.name, PAGE)
         if page is None:
-            raise UserError("The training's report is gone.", "Resume the training to write it again.")
+            raise UserError("The training's report is gone.", "Resume the training to write it again.", "report.gone")
         return operators().wm.url_open(url=page.resolve().as_uri())
 
 

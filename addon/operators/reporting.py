@@ -9,6 +9,7 @@ from typing import Any
 
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
+from ..translations import spoken
 from ..ui.text import with_labels
 
 
@@ -29,7 +30,7 @@ def reports_user_errors(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def report_error(operator: Any, error: UserError) -> set[str]:
     """Show `error` to the user; returns {'CANCELLED'}."""
-    operator.report({"ERROR"}, with_labels(f"{error.message} {error.hint}".strip()))
+    operator.report({"ERROR"}, with_labels(spoken(error)))
     return {"CANCELLED"}
 
 

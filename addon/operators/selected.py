@@ -19,7 +19,7 @@ def selected_splats(context: Context) -> list[bpy.types.Object]:
 def active_splats(context: Context) -> bpy.types.Object:
     """The active splat object, which OnActiveSplats asks for; UserError without one."""
     if context.active_object is None:
-        raise UserError("No splat object is active.", "Make a splat object active.")
+        raise UserError("No splat object is active.", "Make a splat object active.", "splats.no_active")
     return context.active_object
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import bpy
 
 from ...engine.core.protocol.events import error_of
+from ..translations import tr
 from ..typed import Context, OperatorMixin
 from .reporting import reports_user_errors
 
@@ -23,7 +24,7 @@ class Obstructed(OperatorMixin):
     def poll(cls, context: Context) -> bool:
         reason = cls.obstacle(context)
         if reason:
-            cls.poll_message_set(reason.replace("%", "%%"))
+            cls.poll_message_set(tr(reason).replace("%", "%%"))
         return not reason
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import bpy
 
 from ..capture.render_passes import RenderStopped
+from ..translations import tr
 from ..typed import Context, OperatorMixin
 from ..ui.redraw import redraw_sidebars
 from .reporting import reports_user_errors
@@ -29,7 +30,7 @@ class Stepped(OperatorMixin):
         """Say how far the work is."""
         type(self).progress = progress
         redraw_sidebars()
-        context.workspace.status_text_set(f"Splatwright: {sentence}  |  Esc: Stop")
+        context.workspace.status_text_set(tr("Splatwright: {sentence}  |  Esc: Stop", sentence=tr(sentence)))
 
     def cancel(self, context: Context) -> None:
         """End the work. Blender calls this too, when it closes the window or opens another file."""

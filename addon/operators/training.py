@@ -15,6 +15,7 @@ from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
 from ..properties import dataset_folder, training_name
+from ..translations import tr
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
 from .starting import StartsJob
@@ -149,7 +150,7 @@ _items: list[tuple[str, str, str]] = []
 
 def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
     names = [name for place in jobs.engines() for name in reversed(place.jobs()) if not works_on_photos(place, name)]
-    _items[:] = [(name, name, f"Show the training {name} here") for name in names]
+    _items[:] = [(name, name, tr("Show the training {name} here", name=name)) for name in names]
     return _items
 
 
@@ -166,7 +167,7 @@ class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
     @reports_user_errors
     def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if not _earlier(self, context):
-            raise UserError("There are no trainings yet.", "Press Train to begin one.")
+            raise UserError("There are no trainings yet.", "Press Train to begin one.", "job.no_trainings")
         context.window_manager.invoke_search_popup(self)
         return {"FINISHED"}
 

@@ -11,6 +11,7 @@ from ...engine.core.errors import UserError
 from ..splats.apply_transform import apply_transform, upgrade
 from ..splats.display import draws_natively
 from ..splats.unapplied_transform import NOTHING, fix_unapplied_transform
+from ..translations import tr
 from ..typed import Context, classes_factory, point_cloud
 from .reporting import reports_user_errors
 from .selected import OnSplats, selected_splats
@@ -55,7 +56,7 @@ class SPLATWRIGHT_OT_fix_unapplied_transform(OnSplats, bpy.types.Operator):
         for error in problems:
             if error.hint != NOTHING:
                 self.report({"WARNING"}, error.message)
-        self.report({"INFO"}, f"Fixed {fixed:,} splats")
+        self.report({"INFO"}, tr("Fixed {fixed:,} splats", fixed=fixed))
         return {"FINISHED"}
 
 

@@ -10,6 +10,7 @@ from ...engine.batch.tasks import Task, TaskState
 from ..batch import run
 from ..batch_properties import BatchEntry, active_entry, batch_settings
 from ..operators.batch import SPLATWRIGHT_OT_run_batch
+from ..translations import tr
 from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
@@ -105,7 +106,7 @@ def _draw_run(layout: bpy.types.UILayout) -> None:
             draw_sentence(layout, f"{run.ended()}.", "INFO")
         return
     share, line = run.at_work()
-    layout.progress(factor=share, text=f"{share:.0%} of the batch")
+    layout.progress(factor=share, text=tr("{share:.0%} of the batch", share=share))
     draw_sentence(layout, line, "TIME")
     if run.busy():
         row.operator("splatwright.stop_batch", icon="SNAP_FACE")
@@ -118,7 +119,7 @@ def _draw_problems(layout: bpy.types.UILayout, tasks: list[Task]) -> None:
     for task in failed[:MOST_PROBLEMS]:
         draw_sentence(layout, f"{task.name}: {task.problem}", "CANCEL", alert=True)
     if len(failed) > MOST_PROBLEMS:
-        draw_sentence(layout, f"and {len(failed) - MOST_PROBLEMS} more: the list shows which", "BLANK1")
+        draw_sentence(layout, tr("and {count} more: the list shows which", count=len(failed) - MOST_PROBLEMS), "BLANK1")
 
 
 register, unregister = classes_factory((SPLATWRIGHT_UL_batch, SPLATWRIGHT_PT_batch))

@@ -8,6 +8,7 @@ from ...engine.core.protocol.events import Finding
 from ..capture.surface_coverage import ATTRIBUTE
 from ..jobs import dataset_check, estimate
 from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence, letters
 from .base import SidebarPanel
@@ -49,17 +50,17 @@ def _draw_check(layout: bpy.types.UILayout, checked: dataset_check.DatasetCheck,
     if checked.running:
         draw_sentence(layout, "Looking at images, cameras and start points …", "SORTTIME")
     if checked.failure:
-        draw_sentence(layout, f"{checked.failure.message} {checked.failure.hint}", "CANCEL", alert=True)
+        draw_sentence(layout, spoken(checked.failure), "CANCEL", alert=True)
     elif not checked.findings and not checked.running:
         draw_sentence(layout, "Nothing suspicious was found.", "CHECKMARK")
     if checked.needs and with_needs:
         draw_sentence(layout, checked.needs, "TIME")
     for index, finding in enumerate(checked.findings[:MOST_SHOWN]):
         box = layout.box()
-        draw_sentence(box, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity], alert=finding.severity == "error")
+        draw_sentence(box, spoken(finding), FINDING_ICONS[finding.severity], alert=finding.severity == "error")
         _draw_fixes(box, index, finding)
     if len(checked.findings) > MOST_SHOWN:
-        draw_sentence(layout, f"and {len(checked.findings) - MOST_SHOWN} more", "BLANK1")
+        draw_sentence(layout, tr("and {count} more", count=len(checked.findings) - MOST_SHOWN), "BLANK1")
 
 
 def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> None:

@@ -7,6 +7,7 @@ import bpy
 from ...engine.environment.backends import BACKENDS
 from ...engine.environment.folder import InstallState
 from ..engines import full_engine, self_check
+from ..translations import spoken, tr
 from ..ui.text import draw_sentence
 
 INSTALL = "splatwright.install_engine"
@@ -43,7 +44,7 @@ def draw_full_engine(layout: bpy.types.UILayout) -> None:
         draw_progress(box, found)
         return
     if found is not None and found.problem is not None:
-        draw_sentence(box, f"{found.problem.message} {found.problem.hint}", "ERROR", alert=found.problem is not full_engine.STOPPED)
+        draw_sentence(box, spoken(found.problem), "ERROR", alert=found.problem is not full_engine.STOPPED)
     draw_sentence(box, SENTENCES[state] + _which(state), ICONS[state], alert=state is InstallState.BROKEN)
     row = box.row()
     if state in BUTTONS:
@@ -59,7 +60,7 @@ def _which(state: InstallState) -> str:
     if state not in (InstallState.READY, InstallState.OUTDATED) or current is None:
         return ""
     backend = BACKENDS.get(current.backend)
-    return f": {backend.title}, with {backend.content}." if backend else "."
+    return tr(": {title}, with {content}.", title=backend.title, content=backend.content) if backend else "."
 
 
 def draw_progress(layout: bpy.types.UILayout, found: full_engine.Installation) -> None:
@@ -80,7 +81,7 @@ def draw_self_check(layout: bpy.types.UILayout) -> None:
         return
     row.operator("splatwright.copy_self_check", text="", icon="COPYDOWN")
     if found.problem is not None:
-        draw_sentence(box, f"{found.problem.message} {found.problem.hint}", "ERROR", alert=True)
+        draw_sentence(box, spoken(found.problem), "ERROR", alert=True)
     for finding in found.rows:
         fix = f" {finding.fix}" if finding.fix and finding.state != "well" else ""
         icon = ROW_ICONS.get(finding.state, "QUESTION")

@@ -10,6 +10,7 @@ from ...engine.core.text import duration
 from ..automatic import draw_automatic
 from ..jobs import estimate
 from ..properties import TrainSettings
+from ..translations import spoken, tr
 from ..ui.text import draw_sentence
 from .train import FINDING_ICONS
 
@@ -30,7 +31,7 @@ def draw_estimate(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     if made is None:
         return
     if made.failure:
-        draw_sentence(layout, f"{made.failure.message} {made.failure.hint}", "CANCEL", alert=True)
+        draw_sentence(layout, spoken(made.failure), "CANCEL", alert=True)
     if made.found:
         _draw_figures(layout, made.found)
     for index, finding in enumerate(made.findings):
@@ -45,20 +46,22 @@ def _stage_text(made: estimate.Estimate) -> str:
 
 def _draw_figures(layout: bpy.types.UILayout, found: Estimated) -> None:
     """How long it takes, and a bar for each kind of room."""
-    spread = f"{duration(found.fastest)} to {duration(found.slowest)}"
-    draw_sentence(layout, f"About {duration(found.seconds)} ({spread}), {found.gaussians:,} splats.{price(found)}", "TIME")
+    spread = tr("{fastest} to {slowest}", fastest=duration(found.fastest), slowest=duration(found.slowest))
+    draw_sentence(layout, tr("About {seconds} ({spread}), {gaussians:,} splats.{price}", seconds=duration(found.seconds), spread=spread,
+                             gaussians=found.gaussians, price=price(found)), "TIME")
     column = layout.column(align=True)
     for name, needed, free in (("Memory", found.memory, found.free_memory), ("Graphics card", found.card, found.free_card),
                                ("Disk", found.disk, found.free_disk)):
         if needed and free:
             row = column.row()
             row.alert = needed > free
-            row.progress(factor=min(1.0, needed / free), text=f"{name}: {amount(needed)} of {amount(free)}")
+            row.progress(factor=min(1.0, needed / free), text=tr("{name}: {needed} of {free}", name=tr(name), needed=amount(needed),
+                                                                 free=amount(free)))
 
 
 def _draw_finding(layout: bpy.types.UILayout, index: int, finding: Finding) -> None:
     box = layout.box()
-    draw_sentence(box, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity], alert=bool(finding.settings))
+    draw_sentence(box, spoken(finding), FINDING_ICONS[finding.severity], alert=bool(finding.settings))
     if "settings" in finding.fixes:
         box.operator("splatwright.apply_settings", text=_fix_text(finding), icon="CHECKMARK").finding = index
 
@@ -66,4 +69,5 @@ def _draw_finding(layout: bpy.types.UILayout, index: int, finding: Finding) -> N
 def _fix_text(finding: Finding) -> str:
     """What the button sets, by the names that the panels show."""
     names = {name: settings.keywords["name"] for name, settings in TrainSettings.__annotations__.items()}
-    return "Set " + ", ".join(f"{names[name]} to {value:,}" for name, value in estimate.changes(finding).items() if name in names)
+    return "Set " + ", ".join(tr("{names} to {value:,}", names=names[name],
+                                 value=value) for name, value in estimate.changes(finding).items() if name in names)

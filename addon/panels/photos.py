@@ -14,6 +14,7 @@ from ..operators.photo_jobs import SPLATWRIGHT_OT_resume_photos, report_folder
 from ..operators.selected import selected_placeable
 from ..photos.look_through import is_photo
 from ..photos.posed_photos import posed_root
+from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
@@ -74,8 +75,8 @@ def progress_text(job: WatchedJob) -> str:
         return "Finishing …"
     if not job.stage:
         return "Starting …"
-    count = f" {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
-    left = f", {duration(job.eta)} left" if job.eta is not None and job.max_steps else ""
+    count = tr(" {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps) if job.max_steps else ""
+    left = tr(", {time} left", time=duration(job.eta)) if job.eta is not None and job.max_steps else ""
     return f"{job.stage.capitalize()}{count}{left}"
 
 
@@ -84,10 +85,10 @@ def outcome_text(job: WatchedJob) -> str:
     if job.stopped:
         return "Stopped. Resume goes on with what was computed."
     if job.posed is None:
-        return f"{job.step:,} frames were extracted; they are the photos above."
+        return tr("{step:,} frames were extracted; they are the photos above.", step=job.step)
     found = job.posed
-    return (f"{found.placed:,} of {found.photos:,} photos are registered. {found.points:,} points, "
-            f"reprojection error {found.error:.2f} pixels.")
+    return (tr("{placed:,} of {photos:,} photos are registered. {points:,} points, reprojection error {error:.2f} pixels.",
+               placed=found.placed, photos=found.photos, points=found.points, error=found.error))
 
 
 def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:
@@ -95,7 +96,8 @@ def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     if job.remark:
         draw_sentence(layout, job.remark, "URL")
     if job.lost:
-        draw_sentence(layout, f"The engine has not answered for {duration(job.silent)}. Stop ends it.", "ERROR", alert=True)
+        draw_sentence(layout, tr("The engine has not answered for {time}. Stop ends it.",
+                                 time=duration(job.silent)), "ERROR", alert=True)
     row = layout.row()
     row.scale_y = BUTTON_HEIGHT
     row.operator("splatwright.stop_photos", icon="SNAP_FACE")
@@ -116,7 +118,7 @@ def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob)
         case JobState.FINISHED:
             draw_sentence(layout, outcome_text(job), "CHECKMARK")
         case JobState.FAILED if job.failure:
-            draw_sentence(layout, f"{job.failure.message} {job.failure.hint}", "CANCEL", alert=True)
+            draw_sentence(layout, spoken(job.failure), "CANCEL", alert=True)
         case JobState.INTERRUPTED:
             draw_sentence(layout, "The work was interrupted. Resume goes on with what was computed.", "ERROR", alert=True)
     if SPLATWRIGHT_OT_resume_photos.poll(context):

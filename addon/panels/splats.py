@@ -11,6 +11,7 @@ from ..splats import renders
 from ..splats.from_mesh import is_mesh_of_splats
 from ..splats.splat_object import is_splat_object
 from ..splats.survey import offset_of_item
+from ..translations import tr
 from ..typed import Context, classes_factory, current_context, cycles, layout_of, point_cloud, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from ..viewport import failure
@@ -44,13 +45,13 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
 def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     column = layout.column(align=True)
     column.label(text=active.name, icon="OUTLINER_OB_POINTCLOUD")
-    column.label(text=f"{len(point_cloud(active).points):,} splats", icon="BLANK1")
+    column.label(text=tr("{count:,} splats", count=len(point_cloud(active).points)), icon="BLANK1")
     column.label(text=_harmonics(active), icon="BLANK1")
     origin = splat_settings(active).job or bpy.path.basename(splat_settings(active).source)
     if origin:
-        column.label(text=f"From {origin}", icon="BLANK1")
+        column.label(text=tr("From {origin}", origin=origin), icon="BLANK1")
     if (offset := offset_of_item(active)) is not None:
-        column.label(text=f"Survey: + {', '.join(offset_words(offset).split())}", icon="BLANK1")
+        column.label(text=tr("Survey: + {offset}", offset=", ".join(offset_words(offset).split())), icon="BLANK1")
     if splat_settings(active).source:
         _draw_link(layout, splat_settings(active))
     if splat_settings(active).axes_guessed:
@@ -87,18 +88,19 @@ def _draw_render(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     """How many splats the rays of Cycles pass."""
     bounces = cycles(scene).transparent_max_bounces if scene.render.engine == "CYCLES" else 0
     if renders.ends_rays_early(scene):
-        draw_sentence(layout, f"Renders get dark spots: rays pass {bounces} splats at most.", "ERROR", alert=True)
+        draw_sentence(layout, tr("Renders get dark spots: rays pass {bounces} splats at most.", bounces=bounces), "ERROR", alert=True)
         layout.operator("splatwright.prepare_cycles", icon="RENDER_STILL")
     elif renders.is_raised(scene):
         before = scene_settings(scene).bounces_before[0]
-        draw_sentence(layout, f"Transparent bounces were raised from {before} to {bounces}: fewer leave dark spots.", "INFO")
+        draw_sentence(layout, tr("Transparent bounces were raised from {before} to {bounces}: fewer leave dark spots.", before=before,
+                                 bounces=bounces), "INFO")
         layout.operator("splatwright.restore_bounces", icon="LOOP_BACK")
 
 
 def _harmonics(active: bpy.types.Object) -> str:
     attributes = point_cloud(active).attributes
     degree = next((degree for degree, last in ((3, 14), (2, 7), (1, 2)) if f"radiance:sh_{last}" in attributes), 0)
-    return f"View dependence: {degree}" if degree else "View dependence: none"
+    return tr("View dependence: {degree}", degree=degree) if degree else "View dependence: none"
 
 
 register, unregister = classes_factory((SPLATWRIGHT_PT_splats,))

@@ -17,6 +17,7 @@ from ..operators.engine import SPLATWRIGHT_OT_convert_images
 from ..operators.training import problem
 from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
+from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings
 from ..ui.text import draw_sentence
 from ..viewport.stage import is_drawn
@@ -87,10 +88,12 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     if job.remark:
         draw_sentence(layout, job.remark, "URL")
     if job.lost:
-        sentence = f"The engine has not answered for {duration(job.silent)}. Stop ends it; Resume then goes on from its last checkpoint."
+        sentence = tr("The engine has not answered for {time}. Stop ends it; Resume then goes on from its last checkpoint.",
+                      time=duration(job.silent))
         draw_sentence(layout, sentence, "ERROR", alert=True)
     if job.state is JobState.PAUSED and job.unhealthy:
-        sentence = f"The training has paused by itself. {job.unhealthy} Resume continues anyway, Stop keeps its splats."
+        sentence = tr("The training has paused by itself. {unhealthy} Resume continues anyway, Stop keeps its splats.",
+                      unhealthy=job.unhealthy)
         draw_sentence(layout, sentence, "CANCEL", alert=True)
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
@@ -107,12 +110,13 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
         case JobState.FINISHED:
             draw_sentence(layout, finished_text(job), "CHECKMARK")
         case JobState.FAILED if job.failure:
-            draw_sentence(layout, f"{job.failure.message} {job.failure.hint}", "CANCEL", alert=True)
+            draw_sentence(layout, spoken(job.failure), "CANCEL", alert=True)
             if SPLATWRIGHT_OT_convert_images.bl_label in job.failure.hint:
                 layout.operator("splatwright.convert_images", icon="IMAGE_DATA")
         case JobState.INTERRUPTED:
-            where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
-            draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)
+            where = tr(" at step {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps) if job.max_steps else ""
+            draw_sentence(layout, tr("The training was interrupted{where}. Resume goes on from its last checkpoint.",
+                                     where=where), "ERROR", alert=True)
     if job.kept_there:
         layout.operator("splatwright.delete_remote_job", icon="TRASH")
 
@@ -121,11 +125,11 @@ def draw_findings(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     """The newest findings, without those that made the training fail: its outcome shows them."""
     findings = shown_findings(job)
     for finding in findings[-MOST_SHOWN:]:
-        draw_sentence(layout, f"{finding.message} {finding.hint}", FINDING_ICONS[finding.severity])
+        draw_sentence(layout, spoken(finding), FINDING_ICONS[finding.severity])
         if "finish" in finding.fixes and job.state.alive:
             layout.operator("splatwright.stop", text="Finish Early", icon="CHECKMARK")
     if len(findings) > MOST_SHOWN:
-        draw_sentence(layout, f"and {len(findings) - MOST_SHOWN} more in the training's folder", "BLANK1")
+        draw_sentence(layout, tr("and {count} more in the training's folder", count=len(findings) - MOST_SHOWN), "BLANK1")
 
 
 def shown_findings(job: WatchedJob) -> list[Finding]:
@@ -140,21 +144,22 @@ def progress_text(job: WatchedJob) -> str:
         case _ if job.stopping:
             return "Finishing …"
         case JobState.PAUSED:
-            return f"Paused at step {job.step:,} of {job.max_steps:,}"
+            return tr("Paused at step {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps)
         case JobState.QUEUED:
             return "Waiting for its turn"
         case JobState.STARTING:
             return f"{job.stage.capitalize()}, {job.fraction:.0%}" if job.stage else "Reading images …"
         case _ if not job.max_steps or job.eta is None:
-            return "Reading images …" if not job.step else f"Step {job.step:,} of {job.max_steps:,}"
+            return "Reading images …" if not job.step else tr("Step {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps)
         case _:
-            return f"Step {job.step:,} of {job.max_steps:,}, {duration(job.eta)} left"
+            return tr("Step {step:,} of {max_steps:,}, {time} left", step=job.step, max_steps=job.max_steps, time=duration(job.eta))
 
 
 def finished_text(job: WatchedJob) -> str:
     """One sentence about a training that has ended."""
-    quality = f", PSNR {job.psnr:.1f} dB on held-out views" if job.psnr is not None else ""
-    return f"{'Stopped' if job.stopped else 'Finished'} after {job.step:,} steps: {job.gaussians:,} splats{quality}."
+    quality = tr(", PSNR {psnr:.1f} dB on held-out views", psnr=job.psnr) if job.psnr is not None else ""
+    return tr("Stopped after {step:,} steps: {gaussians:,} splats{quality}." if job.stopped else
+              "Finished after {step:,} steps: {gaussians:,} splats{quality}.", step=job.step, gaussians=job.gaussians, quality=quality)
 
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
@@ -195,10 +200,10 @@ def is_native(target: bpy.types.Object) -> bool:
 
 def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     grid = layout.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
-    grid.label(text=f"Splats: {job.gaussians:,}")
-    grid.label(text=f"Speed: {job.rate:.0f} steps/s" if job.rate >= 10 else f"Speed: {job.rate:.1f} steps/s")
-    grid.label(text=f"PSNR: {job.psnr:.1f} dB" if job.psnr is not None else "PSNR: not yet")
-    grid.label(text=f"Loss: {job.loss:.4f}" if job.loss is not None else "Loss: not yet")
+    grid.label(text=tr("Splats: {gaussians:,}", gaussians=job.gaussians))
+    grid.label(text=tr("Speed: {rate:.0f} steps/s", rate=job.rate) if job.rate >= 10 else tr("Speed: {rate:.1f} steps/s", rate=job.rate))
+    grid.label(text=tr("PSNR: {psnr:.1f} dB", psnr=job.psnr) if job.psnr is not None else "PSNR: not yet")
+    grid.label(text=tr("Loss: {loss:.4f}", loss=job.loss) if job.loss is not None else "Loss: not yet")
 
 
 register, unregister = classes_factory(

@@ -53,13 +53,15 @@ def _pixels(path: Path) -> np.ndarray:
     try:
         image = bpy.data.images.load(str(path))
     except RuntimeError:
-        raise UserError(f"Blender cannot read {path.name}.", "Replace the image, or remove it from the dataset.") from None
+        raise UserError(f"Blender cannot read {path.name}.", "Replace the image, or remove it from the dataset.",
+                        "image.blender_cannot", file=path.name) from None
     try:
         untyped(image.colorspace_settings).name = "Non-Color"
         image.alpha_mode = "CHANNEL_PACKED"
         width, height = image.size
         if not width or not height:
-            raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.")
+            raise UserError(f"{path.name} is damaged and cannot be read.", "Replace the image, or remove it from the dataset.",
+                            "image.damaged", file=path.name)
         floats = np.empty(width * height * 4, np.float32)
         untyped(image).pixels.foreach_get(floats)
         channels, light = 4 if image.depth in (32, 64, 128) else 3, image.file_format in LIGHT

@@ -34,12 +34,13 @@ def chosen_camera(scene: bpy.types.Scene, active: bpy.types.Object | None, step:
     """
     cameras = photo_cameras(scene.objects)
     if not cameras:
-        raise UserError("This scene has no photos.", "Import posed photos first.")
+        raise UserError("This scene has no photos.", "Import posed photos first.", "photos.none_in_scene")
     if photo:
         names = [splat_settings(camera).photo for camera in cameras]
         found = next((camera for camera, name in zip(cameras, names, strict=True) if photo in (name, Path(name).stem)), None)
         if found is None:
-            raise UserError(f"There is no photo called {photo}.", f"The first one is called {names[0]}.")
+            raise UserError(f"There is no photo called {photo}.", f"The first one is called {names[0]}.", "photos.unknown", photo=photo,
+                            names=names[0])
         return found
     at_hand = next((camera for camera in (active if not step else None, scene.camera, active) if camera in cameras), None)
     return cameras[(cameras.index(at_hand) + step) % len(cameras)] if at_hand else cameras[0 if step >= 0 else -1]

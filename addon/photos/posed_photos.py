@@ -43,7 +43,8 @@ def import_photos(
     """
     views = [view for view in dataset.views if not view.camera.orthographic]
     if not views:
-        raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.")
+        raise UserError(f"{dataset.folder} has no photos with perspective cameras.", "Choose another dataset.", "photos.no_perspective",
+                        folder=dataset.folder)
     root = root_of(source)
     if root is None:
         parent = writable_collection(collection)

@@ -24,7 +24,8 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
     fix_if_needed(target)
     before, stood = target.matrix_basis.copy(), target.matrix_world.copy()
     if abs(stood.to_3x3().determinant()) < SMALLEST_VOLUME:
-        raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.")
+        raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.", "transform.no_size",
+                        target=target.name)
     if point_cloud(target).users > 1:
         target.data = point_cloud(target).copy()
     _clear(target, location, rotation, scale)
@@ -43,7 +44,7 @@ def upgrade(target: bpy.types.Object) -> None:
     UserError where Blender has no splats of its own.
     """
     if not draws_natively():
-        raise UserError("This Blender has no splats of its own.", "Open the file in Blender 5.3 or later.")
+        raise UserError("This Blender has no splats of its own.", "Open the file in Blender 5.3 or later.", "transform.no_native")
     to_current_attributes(target)
 
 

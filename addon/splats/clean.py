@@ -46,7 +46,7 @@ def remove_floaters(target: bpy.types.Object, limits: FloaterLimits) -> int:
     """Delete the floaters of an object; returns how many. UserError when nothing would be left."""
     goes = find_floaters(target, limits)
     if len(goes) and goes.all():
-        raise UserError(f"Every splat of {target.name} would go.", "Choose smaller limits.")
+        raise UserError(f"Every splat of {target.name} would go.", "Choose smaller limits.", "clean.everything", target=target.name)
     if goes.any():
         keep_points(target, ~goes)
     return int(goes.sum())
@@ -58,7 +58,7 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
     Attributes that are not the splats' own are lost too. UserError for fewer than two objects, or when nothing is there.
     """
     if len(targets) < 2:
-        raise UserError("There is nothing to merge.", "Select two splat objects or more.")
+        raise UserError("There is nothing to merge.", "Select two splat objects or more.", "clean.nothing_to_merge")
     others = [target for target in targets if target != into]
     for target in targets:
         fix_if_needed(target)

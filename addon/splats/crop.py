@@ -71,7 +71,8 @@ def _apply(target: bpy.types.Object, modifier: str) -> None:
         with current_context().temp_override(object=target, active_object=target, selected_objects=[target]):
             operators().object.modifier_apply(modifier=modifier, single_user=True)
     except RuntimeError as error:
-        raise UserError(f"The crop of {target.name} cannot be applied here.", "Show the object and leave Edit Mode.") from error
+        raise UserError(f"The crop of {target.name} cannot be applied here.", "Show the object and leave Edit Mode.",
+                        "crop.not_here", target=target.name) from error
 
 
 def _box_around(targets: Sequence[bpy.types.Object]) -> bpy.types.Object:

@@ -16,6 +16,7 @@ from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
 from ...engine.core.splats.offset import NO_OFFSET, Offset
 from ...engine.core.splats.transform import transform_gaussians
+from ...engine.core.text import phrase
 from ..typed import Context, current_context, splat_settings
 from .extras import join_extras
 from .instances import SplatInstance, objects_with_splats, splat_instances
@@ -48,12 +49,12 @@ def world_gaussians(targets: Sequence[bpy.types.Object]) -> WorldGaussians:
     Instances of splats count, by collections as well as by Geometry Nodes.
     """
     if not targets:
-        raise UserError("No splat object is selected.", "Select the splat objects to export.")
+        raise UserError("No splat object is selected.", "Select the splat objects to export.", "export.none_selected")
     placed = splat_instances(targets, current_context().evaluated_depsgraph_get())
     kept = [drawable(part.gaussians) for part in placed]
     baked = [transform_gaussians(gaussians, part.matrix) for gaussians, part in zip(kept, placed, strict=True)]
     if not baked:
-        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
+        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.", "export.no_splats")
     extra = join_extras([(len(gaussians), _kept_extra(part, gaussians)) for gaussians, part in zip(kept, placed, strict=True)])
     offset = offset_of_export(targets, current_context().scene)
     unturned = tuple(dict.fromkeys(part.unturned for part in placed if part.unturned is not None))
@@ -70,7 +71,7 @@ def export_splats(
     """
     world = world_gaussians(targets)
     if not len(world.gaussians):
-        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.")
+        raise UserError("The selected objects hold no splats.", "Select splat objects that are not empty.", "export.no_splats")
     write_splats(path, world.gaussians, axes, all(splat_settings(target).antialiased for target in targets), chosen, world.extra,
                  world.offset)
     return world
@@ -102,7 +103,9 @@ def export_each(
     """
     empty = [target.name for target in targets if not len(world_gaussians([target]).gaussians)]
     if empty:
-        raise UserError(f"{', '.join(empty)} {'hold' if len(empty) > 1 else 'holds'} no splats.", "Leave out what is empty.")
+        holds = phrase("hold") if len(empty) > 1 else phrase("holds")
+        raise UserError(f"{', '.join(empty)} {holds} no splats.", "Leave out what is empty.",
+                        "export.empty", names=", ".join(empty), holds=holds)
     files = files_for(targets, path, chosen.suffix)
     return {file: export_splats([target], file, axes, chosen) for target, file in zip(targets, files, strict=True)}
 

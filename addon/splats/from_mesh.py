@@ -29,10 +29,11 @@ def splats_of_mesh(source: bpy.types.Object, axes: AxesOrAuto = "BLENDER") -> tu
     BLENDER leaves the splats where the points lie; other axes turn them. UserError for a mesh that lacks one of the properties.
     """
     if not is_mesh_of_splats(source):
-        raise UserError(f"{source.name} holds no splats.", "Choose a mesh with attributes such as opacity, scale_0 and rot_0.")
+        raise UserError(f"{source.name} holds no splats.", "Choose a mesh with attributes such as opacity, scale_0 and rot_0.",
+                        "mesh.no_splats", source=source.name)
     found = splats_in_table(source.name, _table(mesh_data(source)), axes)
     if not len(found.gaussians):
-        raise UserError(f"{source.name} holds no usable splats.", "Choose another mesh.")
+        raise UserError(f"{source.name} holds no usable splats.", "Choose another mesh.", "mesh.no_usable", source=source.name)
     made = create_splat_object(f"{source.name} Splats", found.gaussians, next(iter(source.users_collection), None))
     made.matrix_world = source.matrix_world
     if found.extra is not None:

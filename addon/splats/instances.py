@@ -44,7 +44,7 @@ def world_means(targets: Sequence[bpy.types.Object]) -> np.ndarray:
     placed = splat_instances(targets, current_context().evaluated_depsgraph_get())
     parts = [drawable(part.gaussians).means @ part.matrix[:3, :3].T + part.matrix[:3, 3] for part in placed]
     if not any(len(part) for part in parts):
-        raise UserError("The selected objects hold no splats.", "Select objects that are not empty.")
+        raise UserError("The selected objects hold no splats.", "Select objects that are not empty.", "splats.none_selected")
     return np.concatenate(parts)
 
 
@@ -91,5 +91,5 @@ def _matrix(name: str, matrix_world: object) -> np.ndarray:
     """[4, 4]; UserError when it is flat."""
     matrix = np.array(matrix_world, float)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < SMALLEST_VOLUME:
-        raise UserError(f"{name} is scaled to nothing.", "Give it a scale other than zero.")
+        raise UserError(f"{name} is scaled to nothing.", "Give it a scale other than zero.", "transform.instance_size", name=name)
     return matrix

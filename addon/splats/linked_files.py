@@ -20,6 +20,7 @@ import bpy
 from ...engine.core.errors import UserError
 from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
+from ..translations import tr
 from ..typed import point_cloud, splat_settings
 from ..ui.redraw import redraw_sidebars
 from .foreign_points import Loan, end_loans, fill_foreign, forget_loans, is_foreign, keep_loan, lend_again, take_back
@@ -92,7 +93,8 @@ def refresh() -> None:
 def missing_sentences(targets: Iterable[bpy.types.Object]) -> list[str]:
     """Of linked objects among some: why the splats of each could not be read."""
     broken = [found for found in targets if found.type == "POINTCLOUD" and is_linked(found) and splat_settings(found).problem]
-    return [f"{found.name_full} does not show its splats. {splat_settings(found).problem}" for found in broken]
+    return [tr("{found} does not show its splats. {problem}", found=found.name_full,
+               problem=splat_settings(found).problem) for found in broken]
 
 
 @dataclass(frozen=True)

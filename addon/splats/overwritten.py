@@ -11,6 +11,7 @@ import numpy as np
 
 from ...engine.core.formats.registry import Format, format_of, lost_in
 from ...engine.core.splats.gaussians import Gaussians
+from ..translations import tr
 from ..typed import point_cloud, splat_settings
 from .extras import EXTRA
 from .foreign_points import is_foreign
@@ -47,9 +48,11 @@ def after_export(written: Mapping[Path, WrittenSplats], axes: str) -> list[str]:
             remember_state(target, stamp_of(path))
         elif not is_foreign(target):
             end_link(target, OVERWRITTEN)
-            ended.append(f"{target.name} is linked to {path.name} no more: the file holds other splats now than the object does")
+            ended.append(tr("{target} is linked to {file} no more: the file holds other splats now than the object does",
+                            target=target.name, file=path.name))
         else:
-            ended.append(f"{target.name_full} of another file is linked to {path.name} and shows what was exported")
+            ended.append(tr("{target} of another file is linked to {file} and shows what was exported", target=target.name_full,
+                            file=path.name))
     return ended
 
 

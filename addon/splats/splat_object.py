@@ -167,7 +167,8 @@ def _read(name: str, points: bpy.types.PointCloud) -> Gaussians:
     layers = {layer: read_layer(points, layer) for layer in (POSITION, ROTATION, SCALE, BASE)}
     wrong = [layer for layer, rows in layers.items() if rows is None or rows.shape[1] != WIDTHS[layer]]
     if wrong:
-        raise UserError(f"{name} holds no splats: {', '.join(wrong)} is missing or of a wrong type.", "Choose a splat object.")
+        raise UserError(f"{name} holds no splats: {', '.join(wrong)} is missing or of a wrong type.", "Choose a splat object.",
+                        "splats.attributes", name=name, wrong=", ".join(wrong))
     means, quats, scales, base = (rows for rows in layers.values() if rows is not None)
     logits = _logits(base[:, 3], read_layer(points, LOGIT))
     log_scales = _log_scales(scales, read_layer(points, LOG_SCALE))

@@ -15,6 +15,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import Gaussians
 from ...engine.core.splats.moved_points import MovedGroup, MovedPoints, moved_points
 from ...engine.core.splats.transform import rebase_gaussians
+from ..translations import tr
 from ..typed import current_context, point_cloud, untyped
 from . import display
 from .attributes import Layer, read_layer, write_layers
@@ -77,15 +78,15 @@ def unturned_sentence(target: bpy.types.Object) -> str:
 
 def unapplied_transform_sentence(target: bpy.types.Object) -> str:
     """The warning about an object whose transform is not applied to its splats."""
-    return (f"The points of {target.name} were moved without turning their splats, as Blender's own Apply Transform and Join do: "
-            "press Fix Unapplied Transform.")
+    return (tr("The points of {target} were moved without turning their splats, as Blender's own Apply Transform and Join do: press Fix "
+               "Unapplied Transform.", target=target.name))
 
 
 def turning_modifiers_sentence(target: bpy.types.Object) -> str:
     """The warning about an object whose modifiers turn its points alone."""
     names = ", ".join(modifier.name for modifier in target.modifiers if modifier.type == "NODES")
-    return (f"Modifiers of {target.name} ({names}) turn its points without their splats: apply them and press Fix Unapplied Transform, "
-            "or turn the object instead.")
+    return (tr("Modifiers of {target} ({names}) turn its points without their splats: apply them and press Fix Unapplied Transform, or "
+               "turn the object instead.", target=target.name, names=names))
 
 
 def fix_unapplied_transform(target: bpy.types.Object) -> Fix:
@@ -97,7 +98,7 @@ def fix_unapplied_transform(target: bpy.types.Object) -> Fix:
     moved = find_moved(point_cloud(target))
     if moved is None:
         raise UserError(f"Nobody noted where the splats of {target.name} were, so it cannot be told whether they fit their points.",
-                        "Splats that Splatwright imports or writes carry that note.")
+                        "Splats that Splatwright imports or writes carry that note.", "transform.no_note", target=target.name)
     sound = [group for group in moved.turned if not _is_flat(group)]
     left = _left(target, moved, sum(len(group.rows) for group in moved.turned if _is_flat(group)))
     if not sound:
@@ -154,12 +155,13 @@ def _left(target: bpy.types.Object, moved: MovedPoints, flat: int) -> list[str]:
     """Sentences about rows that cannot be fixed."""
     name, sentences = target.name, []
     if flat:
-        sentences.append(f"{flat:,} splats of {name} were flattened: they cannot be recovered.")
+        sentences.append(tr("{flat:,} splats of {name} were flattened: they cannot be recovered.", flat=flat, name=name))
     if len(moved.loose):
-        sentences.append(f"{len(moved.loose):,} splats of {name} were moved one by one or bent: how they should be turned cannot be known.")
+        sentences.append(tr("{count:,} splats of {name} were moved one by one or bent: how they should be turned cannot be known.",
+                            count=len(moved.loose), name=name))
     if len(moved.unknown):
-        sentences.append(f"{len(moved.unknown):,} splats of {name} come from an object that did not note where they were: "
-                         "whether they were turned cannot be known.")
+        sentences.append(tr("{count:,} splats of {name} come from an object that did not note where they were: whether they were turned "
+                            "cannot be known.", count=len(moved.unknown), name=name))
     return sentences
 
 
@@ -169,7 +171,7 @@ def _nothing_fixed(target: bpy.types.Object, left: list[str]) -> tuple[str, str]
         return " ".join(left), "Undo, or import them again."
     if _is_unturned(target):
         return turning_modifiers_sentence(target), "The splats themselves fit their points."
-    return f"The splats of {target.name} fit their points.", NOTHING
+    return tr("The splats of {target} fit their points.", target=target.name), NOTHING
 
 
 def _write(target: bpy.types.Object, gaussians: Gaussians, untouched: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import bpy
 
 from ...engine.core.protocol.config import TrainConfig
 from ...engine.core.protocol.settings import about
+from ..translations import tr
 from ..typed import current_context
 
 LETTER_WIDTH = 6.0
@@ -26,14 +27,14 @@ def draw_sentence(layout: bpy.types.UILayout, text: str, icon: Any, alert: bool 
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.75
-    for line in broken_lines(with_labels(text), letters()):
+    for line in broken_lines(with_labels(tr(text)), letters()):
         column.label(text=line, icon=icon)
         icon = "BLANK1"
 
 
 def with_labels(text: str) -> str:
     """The text with settings of trainings by the labels that panels show, where it names them as the command line does."""
-    return SETTING.sub(lambda found: about(TrainConfig, found[0]).label.partition(" (")[0], text)
+    return SETTING.sub(lambda found: tr(about(TrainConfig, found[0]).label).partition(" (")[0], text)
 
 
 def letters() -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import bpy
 
 from ..splats import display
+from ..translations import tr
 from ..typed import current_context
 from .drawing import ViewportDrawing
 
@@ -46,7 +47,7 @@ def _draw() -> None:
     except ReferenceError:  # an object went without a word
         running.forget_stages()
     except Exception as error:  # Blender would print a traceback at every redraw
-        running.failure = f"Splats cannot be drawn in the viewport: {error}"
+        running.failure = tr("Splats cannot be drawn in the viewport: {error}", error=error)
     if (running.busy_sorters() or running.is_loading) and not bpy.app.timers.is_registered(look_at_work):
         bpy.app.timers.register(look_at_work, first_interval=PATIENCE)
 

@@ -51,7 +51,8 @@ class Blender:
         """UserError when it cannot be run, is too old, or is a Python that could not find the add-on."""
         if self.is_python and addon_beside() is None:
             raise UserError(f"{self.path} is a Python, and Splatwright's add-on does not lie beside this command.",
-                            f"Name a Blender that has the extension: --blender PATH, or {VARIABLE}.")
+                            f"Name a Blender that has the extension: --blender PATH, or {VARIABLE}.", "blender.python_without_addon",
+                            path=self.path)
         asking = ["-c", "import bpy; print(bpy.app.version_string)"] if self.is_python else ["--version"]
         try:
             done = run([self.path, *asking], seconds=ASK_SECONDS)
@@ -60,10 +61,12 @@ class Blender:
         found = next(filter(None, map(VERSION.match, done.stdout.splitlines())), None)
         if found is None:
             what = "has no module bpy" if self.is_python else "is no Blender"
-            raise UserError(f"{self.path} {what}.", f"Name a Blender: --blender PATH, or {VARIABLE}.")
+            raise UserError(f"{self.path} {what}.", f"Name a Blender: --blender PATH, or {VARIABLE}.", "blender.wrong_program",
+                            path=self.path, what=what)
         if tuple(map(int, found.groups())) < OLDEST:
             raise UserError(f"{self.path} is Blender {'.'.join(found.groups())}, which is too old.",
-                            f"Use Blender {'.'.join(map(str, OLDEST))} or newer: --blender PATH, or {VARIABLE}.")
+                            f"Use Blender {'.'.join(map(str, OLDEST))} or newer: --blender PATH, or {VARIABLE}.", "blender.too_old",
+                            path=self.path, version=".".join(found.groups()), oldest=".".join(map(str, OLDEST)))
         return self
 
 
@@ -73,13 +76,14 @@ def find_blender(chosen: Path | None) -> Blender:
     if named:
         path = shutil.which(os.path.expanduser(named))
         if path is None:
-            raise UserError(f"There is no program {named}.", f"Name a Blender: --blender PATH, or {VARIABLE}.")
+            raise UserError(f"There is no program {named}.", f"Name a Blender: --blender PATH, or {VARIABLE}.", "blender.no_program",
+                            program=named)
         return Blender(Path(path)).check()
     found = shutil.which("blender") or next(_usual_places(), None)
     if found is None and find_spec("bpy") is not None:
         found = sys.executable
     if found is None:
-        raise UserError("No Blender was found.", f"Install Blender, or say where it is: --blender PATH, or {VARIABLE}.")
+        raise UserError("No Blender was found.", f"Install Blender, or say where it is: --blender PATH, or {VARIABLE}.", "blender.none")
     return Blender(Path(found)).check()
 
 
@@ -118,9 +122,10 @@ def _failure(code: int, log: Path) -> UserError:
         file.seek(max(0, log.stat().st_size - 4096))
         if UNKNOWN_COMMAND.encode() in file.read():
             return UserError("This Blender does not have Splatwright's extension, or has it disabled.",
-                             "Install it in Preferences > Get Extensions > Install from Disk.")
+                             "Install it in Preferences > Get Extensions > Install from Disk.", "blender.no_extension")
     how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-    return UserError(f"Blender {how} before it had captured everything.", f"Run the same command again to go on; its log is {log}.")
+    return UserError(f"Blender {how} before it had captured everything.", f"Run the same command again to go on; its log is {log}.",
+                     "blender.ended", how=how, log=log)
 
 
 def _usual_places() -> Iterator[str]:

@@ -141,7 +141,7 @@ class Trainings:
     def _finish(self, run: _Run) -> None:
         result, output = run.place.file(run.task.job, "result.ply"), run.task.output
         if result is None:
-            raise UserError("The training's result is missing.", "Run the batch again to repeat the training.")
+            raise UserError("The training's result is missing.", "Run the batch again to repeat the training.", "batch.no_result")
         if run.writes and (not output.exists() or output.stat().st_mtime < result.stat().st_mtime):
             splats = read_splats(result)
             write_splats(output, splats.gaussians, antialiased=splats.antialiased, offset=splats.offset)
@@ -151,7 +151,8 @@ class Trainings:
     def _restart(self, run: _Run) -> None:
         run.restarts += 1
         if run.restarts > RESTARTS:
-            raise UserError("The engine stopped before the end.", "Run the batch again to continue from the last checkpoint.")
+            raise UserError("The engine stopped before the end.", "Run the batch again to continue from the last checkpoint.",
+                            "batch.engine_stopped")
         run.place.resume(run.task.job)
 
     def _listen(self, run: _Run) -> None:

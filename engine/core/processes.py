@@ -55,7 +55,8 @@ def spawn(command: Sequence[str | Path], *, environment: Mapping[str, str] | Non
                 preexec_fn=_die_with_parent if killed_with_us else None, **_system_arguments(own_group, keep_open))
         except OSError as error:
             raise UserError(f"{what or command[0]} could not be started: {error.strerror or error}.",
-                            f"Check that {command[0]} exists and can run.") from error
+                            f"Check that {command[0]} exists and can run.", "program.not_started", what=what or command[0],
+                            strerror=error.strerror or error, command=command[0]) from error
 
 
 def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, folder: Path | None = None,
@@ -69,7 +70,8 @@ def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None 
         output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise UserError(f"{what or command[0]} did not end within {seconds:g} seconds.",
-                        "Try again when the computer is less busy.") from error
+                        "Try again when the computer is less busy.", "program.too_slow", what=what or command[0],
+                        seconds=seconds) from error
     finally:
         if process.returncode is None:
             end_tree(process)

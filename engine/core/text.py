@@ -9,6 +9,11 @@ NAMED = 3
 """Names that are listed before the others are only counted."""
 
 
+def phrase(text: str) -> str:
+    """Marks a text without a code, a part of a sentence for instance, as one that interfaces translate; returns it as it is."""
+    return text
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as text: 1 h 5 min, 2 min 3 s, 7 s; "some time" for None and values that are not finite."""
     if seconds is None or not math.isfinite(seconds):

@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 def existing(wheels: Path | None) -> Path | None:
     """The folder itself, None for none; UserError when it holds no wheels."""
     if wheels is not None and not any(wheels.glob("*.whl")):
-        raise UserError(f"{wheels} holds no wheels.", "Choose the folder with the .whl files, or leave it empty to install from the index.")
+        raise UserError(f"{wheels} holds no wheels.", "Choose the folder with the .whl files, or leave it empty to install from the index.",
+                        "install.no_wheels", wheels=wheels)
     return wheels
 
 

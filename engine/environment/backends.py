@@ -71,5 +71,6 @@ BACKENDS = {backend.name: backend for backend in (CPU, *CUDA)}
 def backend_named(name: str) -> Backend:
     """A set by its name; UserError when there is none."""
     if name not in BACKENDS:
-        raise UserError(f"There is no set of packages called {name}.", f"Choose one of {', '.join(BACKENDS)}.")
+        raise UserError(f"There is no set of packages called {name}.", f"Choose one of {', '.join(BACKENDS)}.", "install.unknown_packages",
+                        name=name, backends=", ".join(BACKENDS))
     return BACKENDS[name]

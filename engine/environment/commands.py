@@ -64,7 +64,7 @@ def explained(what: str, said: list[str], log: Path) -> UserError:
         if found:
             return UserError(message.format(line=_bare(found[-1])), hint)
     last = f": {_bare(lines[-1])}" if lines else "."
-    return UserError(f"{what} failed{last}", f"Everything it said is in {log}.")
+    return UserError(f"{what} failed{last}", f"Everything it said is in {log}.", "install.failed", what=what, last=last, log=log)
 
 
 def _bare(line: str) -> str:

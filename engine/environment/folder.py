@@ -129,7 +129,8 @@ class EngineFolder:
         for name in ("install.log", "lock"):
             (self.root / name).unlink(missing_ok=True)
         if self.environments():
-            raise UserError(f"Some files in {self.root} are in use.", "Stop the trainings that run, then uninstall again.")
+            raise UserError(f"Some files in {self.root} are in use.", "Stop the trainings that run, then uninstall again.",
+                            "install.in_use", root=self.root)
         with suppress(OSError):
             self.root.rmdir()
 
@@ -145,7 +146,7 @@ class EngineFolder:
             _lock(descriptor)
             yield descriptor
         except BlockingIOError:
-            raise UserError("The full engine is being installed or removed already.", "Wait until it ends.") from None
+            raise UserError("The full engine is being installed or removed already.", "Wait until it ends.", "install.busy") from None
         finally:
             os.close(descriptor)
 

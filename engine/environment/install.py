@@ -96,7 +96,8 @@ class Building:
         needed = self.request.backend.disk - folder_size(self.folder.root)
         if free < needed:
             raise UserError(f"The full engine needs {_gigabytes(needed)}, and the disk of {self.folder.root} has {_gigabytes(free)} left.",
-                            "Free some space, or choose a folder on another disk.")
+                            "Free some space, or choose a folder on another disk.", "install.space", needed=_gigabytes(needed),
+                            root=self.folder.root, free=_gigabytes(free))
 
     def _uv(self) -> Path:
         """uv from PATH, from an earlier installation, or from its wheel."""
@@ -121,7 +122,8 @@ class Building:
         own = needs_own_python(self.request.backend) and not prebuilt(self.request.backend, self._wheel_names())
         if own and self.request.offline:
             raise UserError("Blender's Python cannot compile gsplat's kernels, and without a network no other can be fetched.",
-                            f"Put a compiled gsplat for {self.request.backend.name} into the folder of wheels, or install from the index.")
+                            f"Put a compiled gsplat for {self.request.backend.name} into the folder of wheels, or install from the index.",
+                            "install.no_compiler", backend=self.request.backend.name)
         python = ["--managed-python", "--python", MANAGED_PYTHON] if own else ["--python", str(self.request.python)]
         self._run([str(uv), "venv", "--allow-existing", *python, str(self.target.path), *self._offline()], "Making the environment")
 
@@ -165,10 +167,12 @@ class Building:
             rows = json.loads(said.strip().splitlines()[-1])["rows"]
             broken = [row for row in rows if row["state"] == "broken"]
         except (ValueError, IndexError, KeyError, TypeError) as error:
-            raise UserError("The self-check gave no answer.", f"Everything it said is in {self.folder.log}.") from error
+            raise UserError("The self-check gave no answer.", f"Everything it said is in {self.folder.log}.",
+                            "install.no_answer", log=self.folder.log) from error
         if broken:
             kept = " What was installed before stays in use." if self.folder.current() else ""
-            raise UserError(f"The new engine did not pass its self-check: {broken[0]['sentence']}{kept}", broken[0]["fix"])
+            raise UserError(f"The new engine did not pass its self-check: {broken[0]['sentence']}{kept}", broken[0]["fix"],
+                            "install.self_check", sentence=broken[0]["sentence"], kept=kept)
 
     def _offline(self) -> list[str]:
         return ["--offline", "--no-index", "--find-links", str(self.request.wheels)] if self.request.offline else []

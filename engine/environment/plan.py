@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.processes import run
+from ..core.text import phrase
 from .backends import CPU, CUDA, Backend
 from .graphics import Graphics, Version, find_graphics
 
@@ -71,10 +72,12 @@ def unsuited(backend: Backend, graphics: Graphics | None) -> UserError | None:
     """Why a chosen set cannot train here; None when it can, or is for processors."""
     if backend.cuda is None or (graphics and backend.suits(graphics)):
         return None
-    hint = "Let the installer choose what suits this computer."
+    hint = phrase("Let the installer choose what suits this computer.")
     if graphics is None:
-        return UserError(f"The packages for {backend.title} are of no use here: no NVIDIA graphics card with a driver was found.", hint)
-    return UserError(f"The packages for {backend.title} do not run on {graphics.card}. {driver_sentence(graphics).rstrip(';')}.", hint)
+        return UserError(f"The packages for {backend.title} are of no use here: no NVIDIA graphics card with a driver was found.", hint,
+                         "install.no_card", title=backend.title)
+    return UserError(f"The packages for {backend.title} do not run on {graphics.card}. {driver_sentence(graphics).rstrip(';')}.", hint,
+                     "install.card", title=backend.title, card=graphics.card, driver=driver_sentence(graphics).rstrip(";"))
 
 
 def gets_kernels(backend: Backend, here: Surroundings) -> bool:

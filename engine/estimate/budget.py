@@ -14,6 +14,7 @@ from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Finding
+from ..core.text import phrase
 from ..training.backend import BackendName
 from ..training.engines import likely_backend
 from ..training.requirements import settled
@@ -46,11 +47,11 @@ class Needs:
     @property
     def sentence(self) -> str:
         """For people."""
-        said = f"A training needs about {self.memory / 1e9:.1f} GB of memory and {amount(self.disk)} of disk"
+        said = phrase(f"A training needs about {self.memory / 1e9:.1f} GB of memory and {amount(self.disk)} of disk")
         if self.seconds is None:
-            return f"{said}; the graphics card decides how long it takes."
+            return phrase(f"{said}; the graphics card decides how long it takes.")
         minutes = self.seconds / 60
-        return f"{said}, and takes about {f'{minutes / 60:.1f} hours' if minutes > 90 else f'{max(1, round(minutes))} min'}."
+        return phrase(f"{said}, and takes about {f'{minutes / 60:.1f} hours' if minutes > 90 else f'{max(1, round(minutes))} min'}.")
 
 
 def budget_here(dataset: Dataset, config: TrainConfig) -> tuple[Needs, list[Finding]]:
@@ -71,7 +72,7 @@ def check_budget(dataset: Dataset, config: TrainConfig, engine: BackendName, fol
     forecast = Forecast(usual_probe(dataset, config, engine), free_disk(folder))
     told = set(HELP) if engine == "cpu" else set(HELP) - {"time"}
     lacks = [lack for lack in Fitting(forecast).shortfalls(config) if lack.kind in told]
-    findings = [Finding("warning", f"The training {lack.sentence}.", HELP[lack.kind], lack.kind, lack.needed,
+    findings = [Finding("warning", phrase(f"The training {lack.sentence}."), HELP[lack.kind], lack.kind, lack.needed,
                         code=f"estimate.{lack.kind}",
                         values=values(needed=lack.needed, there=lack.there)) for lack in lacks]
     seconds = forecast.estimate(config).seconds
@@ -79,7 +80,7 @@ def check_budget(dataset: Dataset, config: TrainConfig, engine: BackendName, fol
         return findings
     return [*findings, Finding("info", f"The training will take about {seconds / 3600:.0f} hours on this computer.",
                                "Lower the resolution, the steps or the number of Gaussians for a first look.", "time", seconds,
-                               code="estimate.hours", values=values(seconds=seconds))]
+                               code="estimate.hours", values=values(seconds=seconds, hours=seconds / 3600))]
 
 
 def free_disk(folder: Path) -> float | None:

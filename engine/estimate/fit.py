@@ -9,7 +9,7 @@ from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Estimated, Finding
-from ..core.text import duration
+from ..core.text import duration, phrase
 from ..training.data.image_store import AHEAD, GIGABYTE
 from .forecast import Forecast
 
@@ -40,8 +40,8 @@ class Shortfall:
     def sentence(self) -> str:
         """For people."""
         if self.kind == "time":
-            return f"takes about {duration(self.needed)}, more than the {self.there / 60:g} min that it may"
-        return f"needs about {amount(self.needed)} of {LACKS[self.kind]}, and {amount(self.there)} may be used"
+            return phrase(f"takes about {duration(self.needed)}, more than the {self.there / 60:g} min that it may")
+        return phrase(f"needs about {amount(self.needed)} of {LACKS[self.kind]}, and {amount(self.there)} may be used")
 
 
 class Fitting:
@@ -115,13 +115,13 @@ def misfit(fitting: Fitting, forecast: Forecast, config: TrainConfig) -> list[Fi
     lacks = fitting.shortfalls(config)
     if not lacks:
         return []
-    message = f"The training {', and '.join(lack.sentence for lack in lacks)}."
+    message = phrase(f"The training {', and '.join(lack.sentence for lack in lacks)}.")
     mended = fitting.mended(config)
     if mended is None:
         return [Finding("warning", message, oversized(lacks), "fit", lacks[0].needed,
                         code="estimate.oversized", values=values(**lacking(lacks)))]
     changed = [name for name in ("image_memory", *TIME) if getattr(mended, name) != getattr(config, name)]
-    hint = f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}."
+    hint = phrase(f"Set {' and '.join(change(config, mended, name) for name in changed)}: then it {takes(forecast.estimate(mended))}.")
     settings = tuple(f"{name}={getattr(mended, name)}" for name in changed)
     return [Finding("warning", message, hint, "fit", lacks[0].needed, fixes=("settings",), settings=settings,
                     code="estimate.fit", values=values(**lacking(lacks), settings=", ".join(settings)))]
@@ -135,10 +135,10 @@ def lacking(lacks: list[Shortfall]) -> dict[str, float]:
 def oversized(lacks: list[Shortfall]) -> str:
     """What helps where no setting does."""
     if any(lack.kind == "disk" for lack in lacks):
-        return "No setting makes it fit: free some disk space."
+        return phrase("No setting makes it fit: free some disk space.")
     if all(lack.kind == "time" for lack in lacks):
-        return "No setting makes it as short: allow more minutes, or train on a faster computer."
-    return "No setting makes it fit: close other programs, or train on a larger computer."
+        return phrase("No setting makes it as short: allow more minutes, or train on a faster computer.")
+    return phrase("No setting makes it fit: close other programs, or train on a larger computer.")
 
 
 def change(before: TrainConfig, after: TrainConfig, name: str) -> str:
@@ -146,13 +146,13 @@ def change(before: TrainConfig, after: TrainConfig, name: str) -> str:
     old, new = (getattr(config, name) for config in (before, after))
     if name == "image_memory":
         return f"image_memory to {new:g} GB" + (f" instead of {old:g}" if old else "")
-    return f"{name} to {new:,} instead of {old:,}"
+    return phrase(f"{name} to {new:,} instead of {old:,}")
 
 
 def takes(needed: Estimated) -> str:
     """The figures of an estimate, in a few words."""
     card = f", {amount(needed.card)} on the graphics card" if needed.card else ""
-    return f"needs about {amount(needed.memory)} of memory{card} and {duration(needed.seconds)}"
+    return phrase(f"needs about {amount(needed.memory)} of memory{card} and {duration(needed.seconds)}")
 
 
 def rounded(name: str, value: float) -> float:

@@ -167,7 +167,7 @@ class LocalEngine(Engine):
         process = self._processes.pop(job, None)
         pid = worker_of(self.folder(job)) or (process.pid if process and process.poll() is None else None)
         if pid and not self.folder(job).is_local():
-            raise UserError("The job runs on another computer.", "Stop it instead, or end it there.")
+            raise UserError("The job runs on another computer.", "Stop it instead, or end it there.", "job.elsewhere")
         if pid:
             end_tree(pid)
         if process:
@@ -219,7 +219,7 @@ def new_job_folder(root: Path, name: str) -> JobFolder:
         except OSError as error:
             raise disk_error(path, error) from error
         return JobFolder(path)
-    raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.")
+    raise UserError(f"{root} holds too many jobs of the same name.", "Delete old jobs.", "job.too_many", root=root)
 
 
 def state_of(folder: JobFolder, alive: bool) -> JobState:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..core.errors import Value, values
 from ..core.protocol.events import MOST_IMAGES, Finding, Fix, Severity
-from ..core.text import named
+from ..core.text import named, phrase
 
 
 def about_images(kind: str, what: str, names: Sequence[str], total: int, hint: str, severity: Severity = "warning",
@@ -17,6 +17,6 @@ def about_images(kind: str, what: str, names: Sequence[str], total: int, hint: s
     """
     if not names:
         return []
-    message = f"{what} ({len(names)} of {total}): {named(names)}."
+    message = phrase(f"{what} ({len(names)} of {total}): {named(names)}.")
     return [Finding(severity, message, hint, kind, measure, tuple(names[:MOST_IMAGES]), fixes,
                     code=f"preflight.{code or kind}", values=values(count=len(names), total=total, names=named(names), **said))]

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.datasets.spread import camera_spread
 from ..core.errors import values
 from ..core.protocol.events import Finding, Fix
-from ..core.text import NAMED
+from ..core.text import NAMED, phrase
 from . import thresholds as limit
 from .findings import about_images
 from .image_stats import ImageStats, Unreadable
@@ -40,7 +40,7 @@ def _unreadable(unreadable: Sequence[Unreadable]) -> list[Finding]:
         findings += [Finding("warning", f"{len(rest)} more images cannot be used.", f"They are left out. {rest[-1].error.hint}",
                              "unreadable", float(len(rest)),
                              tuple(found.view.name for found in rest), ("exclude", "convert"),
-                             code="preflight.more_unreadable", values=values(count=len(rest)))]
+                             code="preflight.more_unreadable", values=values(count=len(rest), what=rest[-1].error.hint))]
     return findings
 
 
@@ -81,7 +81,7 @@ def _sizes(all_stats: Sequence[ImageStats]) -> list[Finding]:
         return []
     usual_size = sizes.most_common(1)[0][0]
     other = [stats for stats in all_stats if stats.size != usual_size]
-    what = f"Images of another size than {usual_size[0]} x {usual_size[1]} pixels"
+    what = phrase(f"Images of another size than {usual_size[0]} x {usual_size[1]} pixels")
     return about_images("size", what, _names(other), len(all_stats), "That is fine when they are from another camera.", "info",
                         float(len(sizes)), fixes=(), width=usual_size[0], height=usual_size[1])
 

@@ -9,7 +9,7 @@ from ..core.datasets.dataset import Dataset, LeftOut, Part, View
 from ..core.errors import UserError, values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import MOST_IMAGES, Finding, Severity
-from ..core.text import NAMED, named
+from ..core.text import NAMED, named, phrase
 from ..training.data.maps import MapSelection, check_size, selected_maps
 from ..training.data.view_files import ViewFiles
 from ..training.init.initialize import starts_from_depth
@@ -99,7 +99,7 @@ def _too_many(dataset: Dataset, anyway: bool) -> list[Finding]:
     return [Finding("warning" if anyway and dataset.views else "error",
                     f"{len(lost)} of {total} views cannot be used, more than half. Of the first: {_sentence(reason)}", ANYWAY, "lost",
                     float(len(lost)), lost[:MOST_IMAGES], code="preflight.lost",
-                    values=values(count=len(lost), total=total, reason=reason))]
+                    values=values(count=len(lost), total=total, reason=reason, sentence=_sentence(reason)))]
 
 
 def _lost_maps(dataset: Dataset) -> list[Finding]:
@@ -109,7 +109,7 @@ def _lost_maps(dataset: Dataset) -> list[Finding]:
         lost = [each for each in dataset.left_out if each.part == part]
         if lost:
             names = tuple(each.name for each in lost)
-            message = f"{what} ({len(lost)}): {named(names)}. Of the first: {_sentence(lost[0].reason)}"
+            message = phrase(f"{what} ({len(lost)}): {named(names)}. Of the first: {_sentence(lost[0].reason)}")
             findings.append(Finding("warning", message, hint, f"lost_{part}", float(len(lost)), names[:MOST_IMAGES],
                                     code=f"preflight.lost_{part}",
                                     values=values(count=len(lost), names=named(names), reason=lost[0].reason)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..core.datasets.dataset import View
 from ..core.errors import UserError
 from ..core.protocol.events import Finding
+from ..core.text import phrase
 from ..training.data.maps import fits
 from ..training.data.view_files import ViewFiles
 from .findings import about_images
@@ -30,8 +31,9 @@ def check_masks(views: Sequence[View], troubles: Mapping[str, str]) -> list[Find
 
 
 def _said(code: str, names: Iterable[str], total: int) -> list[Finding]:
-    whole = "" if code == "mask_hides_all" else "They are trained on whole. "
-    return about_images("mask", TROUBLES[code], list(names), total, f"{whole}Make the masks again, or remove these images.", code=code)
+    whole = "" if code == "mask_hides_all" else phrase("They are trained on whole.") + " "
+    return about_images("mask", TROUBLES[code], list(names), total,
+                        whole + phrase("Make the masks again, or remove these images."), code=code)
 
 
 def mask_trouble(files: ViewFiles) -> str:

@@ -72,14 +72,14 @@ class _Comparison:
         balance[clipped > limit.CLIPPED] = 0.0
         sharpness = np.array([stats.sharpness for stats in self.all_stats])
         softer = 1.0 - sharpness / (sharpness - self._above_usual(sharpness))
-        again = "and take them again, or remove these images."
         return [
             *self._outliers("over_exposed", "Over-exposed images", clipped, limit.CLIPPED, AGAIN, ("relight",)),
             *self._outliers("exposure", "Images much brighter or darker than those beside them", exposure, limit.EXPOSURE_JUMP,
-                            f"Lock the exposure {again}"),
+                            "Lock the exposure and take them again, or remove these images."),
             *self._outliers("white_balance", "Images with other colours than those beside them", balance, limit.BALANCE_JUMP,
-                            f"Lock the white balance {again}"),
-            *self._outliers("blur", "Blurred images", softer, 1.0 - limit.BLURRED, f"Hold the camera still {again}"),
+                            "Lock the white balance and take them again, or remove these images."),
+            *self._outliers("blur", "Blurred images", softer, 1.0 - limit.BLURRED,
+                            "Hold the camera still and take them again, or remove these images."),
         ]
 
     def _above_usual(self, values: np.ndarray) -> np.ndarray:

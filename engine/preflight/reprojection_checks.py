@@ -13,6 +13,7 @@ from ..core.datasets.dataset import PointCloud
 from ..core.datasets.view_coverage import inside_view, seen_points
 from ..core.errors import values
 from ..core.protocol.events import Finding
+from ..core.text import phrase
 from . import thresholds as limit
 from .findings import about_images
 from .image_stats import ImageStats, linear
@@ -132,7 +133,7 @@ def _fit(found: list[Agreement]) -> float:
 
 
 def _no_cause_known(blind: float, alike: float) -> list[Finding]:
-    hint = "Check that images, poses and points belong together, and that the axes of the poses are right."
+    hint = phrase("Check that images, poses and points belong together, and that the axes of the poses are right.")
     if blind == 1.0:
         return [Finding("error", "No camera sees any of the start points: poses and points do not belong together.", hint,
                         "outside", blind, code="preflight.no_points_seen")]

@@ -38,7 +38,7 @@ class RemoteEstimation(Estimation):
             manifest = pack(self._spec, 0, self._tell)
             offer(self._address, manifest, self._listen, "POST", "/v1/estimate", self._tell, self._stopped.is_set)
             if not concluded(self._events) and not self._stopped.is_set():
-                raise UserError("The connection to the engine was cut.", "Try again.")
+                raise UserError("The connection to the engine was cut.", "Try again.", "remote.cut")
         except UserError as error:
             self._events.append(failed(error))
 

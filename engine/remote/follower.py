@@ -74,7 +74,8 @@ class Follower:
                 self._fail(error)
                 return
             except (OSError, KeyError, TypeError) as error:
-                self._fail(UserError(f"The job cannot be followed: {type(error).__name__}: {error}.", "Resume it to try again."))
+                self._fail(UserError(f"The job cannot be followed: {type(error).__name__}: {error}.", "Resume it to try again.",
+                                     "remote.not_followed", name=type(error).__name__, error=error))
                 return
 
     def _follow(self) -> None:
@@ -145,7 +146,8 @@ class Follower:
                     if not self.remote_state.sent:
                         return False
         except ValueError:
-            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
+            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.",
+                            "remote.no_engine", url=self.address.url) from None
         finally:
             line.close()
             aside.close()
@@ -195,7 +197,7 @@ class Follower:
         """The job cannot go on: because of a refusal, or of our own disk."""
         gone = isinstance(error, Rejected) and error.status == 404 and self.remote_state.sent
         if gone:
-            error = UserError("The engine does not know this job any more.", "Resume sends it again.")
+            error = UserError("The engine does not know this job any more.", "Resume sends it again.", "remote.unknown_job")
             self._keep(sent="", cursor=0)
         try:
             self.folder.append_event(failed(error))

@@ -51,10 +51,10 @@ class Address:
             sound = False
         if not sound or parts.path not in ("", "/") or parts.query:
             raise UserError(f"{self.url!r} is no address of an engine.",
-                            "Write it like http://127.0.0.1:8787 or https://gpu.example.org:8787.")
+                            "Write it like http://127.0.0.1:8787 or https://gpu.example.org:8787.", "remote.address", url=self.url)
         if not self.token.isascii() or not self.token.isprintable() or not self.token.strip():
             raise UserError("The engine's token is missing, or holds characters that no token has.",
-                            "Give the token that the engine was started with.")
+                            "Give the token that the engine was started with.", "remote.token")
         return self
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -65,7 +65,8 @@ class Address:
             try:
                 context = ssl.create_default_context(cafile=self.certificate)
             except (OSError, ssl.SSLError):
-                raise UserError(f"The certificate {self.certificate} cannot be read.", "Give a PEM file.") from None
+                raise UserError(f"The certificate {self.certificate} cannot be read.", "Give a PEM file.", "remote.certificate",
+                                certificate=self.certificate) from None
             return http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=context, blocksize=BLOCK)
         return http.client.HTTPConnection(host, parts.port, timeout=timeout, blocksize=BLOCK)
 
@@ -103,7 +104,8 @@ class Connection:
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise UserError(f"The certificate of {self.address.url} is not trusted: {error.verify_message}.",
-                            "Give the engine's own certificate file beside its address.") from None
+                            "Give the engine's own certificate file beside its address.", "remote.not_trusted",
+                            url=self.address.url, problem=error.verify_message) from None
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"The engine at {self.address.url} does not answer: {_words(error)}.",
@@ -119,7 +121,8 @@ class Connection:
         try:
             return json.loads(text) if text else None
         except ValueError:
-            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.") from None
+            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.",
+                            "remote.not_an_engine", url=self.address.url) from None
 
 
 def _words(error: OSError | http.client.HTTPException) -> str:

@@ -62,7 +62,7 @@ def pack(spec: Spec, priority: int, tell: Tell) -> UploadManifest:
     """Find and hash the files of a job. UserError when some cannot be read, or lie outside of their folder."""
     source = source_of(spec).resolve()
     if not source.exists():
-        raise UserError(f"{source} does not exist.", "Choose the folder of a dataset.")
+        raise UserError(f"{source} does not exist.", "Choose the folder of a dataset.", "remote.no_source", source=source)
     source = opened(source).resolve() if kind_of(spec).reads_dataset else source
     alone = source.is_file() and not kind_of(spec).reads_dataset  # a video
     root = source.parent if source.is_file() else source
@@ -167,7 +167,8 @@ def send_file(line: Connection, path: Path, sha256: str, size: int, offset: int)
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size != size:
-                raise UserError(f"{path} changed while it was sent.", "Start the job again when nothing writes into the dataset.")
+                raise UserError(f"{path} changed while it was sent.", "Start the job again when nothing writes into the dataset.",
+                                "remote.changed", path=path)
             file.seek(offset)
             head = {"Content-Length": str(size - offset)}
             if offset:

@@ -185,7 +185,8 @@ class Queue:
             log.warning("job %s lost its worker and goes on from its checkpoint", job.name)
             self._put(job, replace(ticket, devices=()))
         else:
-            raise UserError("The engine's worker ended several times at the same step without a message.", "Its engine.log may say why.")
+            raise UserError("The engine's worker ended several times at the same step without a message.", "Its engine.log may say why.",
+                            "server.ended_often")
 
     def _let_rest(self, job: Job) -> None:
         """A paused job needs no card: its checkpoint is written, and it waits for its turn again when it is to go on."""

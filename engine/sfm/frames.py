@@ -108,7 +108,8 @@ def _taken(video: Path, part: Path, shown: Timeline, options: FrameOptions, on_p
         pictures.append(_saved(image, part / f"{video.stem}_{len(pictures) + 1:05d}.jpg"))
         size = image.size
     if first is None:
-        raise UserError(f"No frame of {video.name} can be decoded.", "Convert it to MP4 with H.264, or copy it again from the camera.")
+        raise UserError(f"No frame of {video.name} can be decoded.", "Convert it to MP4 with H.264, or copy it again from the camera.",
+                        "video.undecodable", video=video.name)
     turned = not np.array_equal(display_matrix(first), np.eye(2))
     cut_off = shown.cut_off or counter.done < 0.9 * len(shown.times)
     return FramesReport(video.name, tuple(pictures), *size, counter.done, shown.seconds, alike, turned, hdr(first) or "", cut_off)

@@ -27,4 +27,4 @@ def _check(work: str, packages: dict[str, str]) -> None:
     if missing:
         raise UserError(f"{work} needs {' and '.join(missing)}, which this Python lacks.",
                         "In Blender press Install Full Engine in the preferences; elsewhere: pip install 'splatwright[photos]'.",
-                        "sfm.packages_missing", work=work, packages=', '.join(missing))
+                        "sfm.packages_missing", work=work, packages=", ".join(missing), missing=" and ".join(missing))

@@ -82,7 +82,8 @@ def find_photos(folder: Path, skip: Iterable[Path] = ()) -> tuple[list[Photo], l
 def _files(folder: Path, skip: set[Path]) -> list[Path]:
     if not folder.is_dir():
         problem = "is no folder" if folder.exists() else "does not exist"
-        raise UserError(f"{folder} {problem}.", "Choose the folder that holds the photos.")
+        raise UserError(f"{folder} {problem}.", "Choose the folder that holds the photos.", "photos.folder", folder=folder,
+                        problem=problem)
     try:
         return sorted(_walk(folder, skip), key=lambda path: natural(path.relative_to(folder).as_posix()))
     except OSError as error:
@@ -108,10 +109,13 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 def _nothing(folder: Path, files: list[Path], excluded: list[UnregisteredPhoto]) -> UserError:
     if excluded:
         explanation = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
-        return UserError(f"None of the files in {folder} is a readable photo. {explanation}", "Copy the photos from the camera again.")
+        return UserError(f"None of the files in {folder} is a readable photo. {explanation}", "Copy the photos from the camera again.",
+                         "photos.unreadable", folder=folder, explanation=explanation)
     if any(path.suffix.lower() in VIDEOS for path in files):
-        return UserError(f"{folder} holds videos but no photos.", "Extract the frames of a video first: splatwright frames VIDEO DIR.")
-    return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.")
+        return UserError(f"{folder} holds videos but no photos.", "Extract the frames of a video first: splatwright frames VIDEO DIR.",
+                         "photos.videos", folder=folder)
+    return UserError(f"{folder} holds no photos.", f"Photos end in {', '.join(sorted(PHOTOS))}.", "photos.none", folder=folder,
+                     photos=", ".join(sorted(PHOTOS)))
 
 
 def _measured(path: Path, name: str, mask: Path | None) -> Photo:
@@ -149,9 +153,9 @@ def _opened(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise UserError(_unknown(path)) from None
     except Image.DecompressionBombError:
-        raise UserError("It is larger than 170 million pixels.") from None
+        raise UserError("It is larger than 170 million pixels.", code="photo.too_large") from None
     except DAMAGED as error:
-        raise UserError(f"It cannot be read: {error}.") from None
+        raise UserError(f"It cannot be read: {error}.", code="photo.unreadable", error=error) from None
 
 
 def _unknown(path: Path) -> str:
@@ -221,10 +225,13 @@ def open_mask(photo: Photo, size: tuple[int, int]) -> Image.Image:
         try:
             mask = (image.getchannel("A") if image.mode in ("RGBA", "LA") else image).convert("L")
         except DAMAGED as error:
-            raise UserError(f"Its mask {photo.mask.name} is damaged: {error}.") from None
+            raise UserError(f"Its mask {photo.mask.name} is damaged: {error}.", code="photo.mask_damaged", mask=photo.mask.name,
+                            error=error) from None
     mask = mask if _fits(mask.size, photo) else _turned_alike(mask, photo)
     if not _fits(mask.size, photo):
-        raise UserError(f"Its mask {photo.mask.name} is {mask.width} x {mask.height} pixels, the photo {photo.width} x {photo.height}.")
+        raise UserError(f"Its mask {photo.mask.name} is {mask.width} x {mask.height} pixels, the photo {photo.width} x {photo.height}.",
+                        code="photo.mask_size", mask=photo.mask.name, width=mask.width, height=mask.height, photo_width=photo.width,
+                        photo_height=photo.height)
     return mask.resize(size, Image.Resampling.BILINEAR).point(black_below(128))
 
 

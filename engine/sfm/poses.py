@@ -74,18 +74,21 @@ def find_poses(photos: Path, dataset: Path, options: PosesOptions = PosesOptions
 def _refuse_to_overwrite(photos: Path, dataset: Path, work: Path) -> None:
     """UserError when the dataset's folder holds files of others. An incomplete dataset beside its work folder may be replaced."""
     if photos.is_relative_to(dataset):
-        raise UserError(f"The dataset {dataset} would be written around the photos themselves.", "Choose another folder for the dataset.")
+        raise UserError(f"The dataset {dataset} would be written around the photos themselves.", "Choose another folder for the dataset.",
+                        "poses.around_photos", dataset=dataset)
     names = {path.name for path in dataset.iterdir()} if dataset.is_dir() else set()
     ours = names <= WRITTEN and (FILE in names or (work / OUTCOME).is_file())
     if dataset.is_file() or (names and not ours):
-        raise UserError(f"{dataset} exists already and holds other things.", "Choose a folder that is not there yet.")
+        raise UserError(f"{dataset} exists already and holds other things.", "Choose a folder that is not there yet.", "poses.folder_used",
+                        dataset=dataset)
 
 
 def _refuse_without_space(work: Path, count: int) -> None:
     needed, free = count * BYTES_A_PHOTO, shutil.disk_usage(work).free
     if free < needed:
         raise UserError(f"The disk is full: {count} photos need about {needed >> 20} MB of room beside {work}, {free >> 20} MB are left.",
-                        "Free some space, or choose another disk for the dataset.")
+                        "Free some space, or choose another disk for the dataset.", "poses.space", count=count, needed=needed >> 20,
+                        work=work, free=free >> 20)
 
 
 def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[UnregisteredPhoto], folder: Path) -> None:
@@ -97,7 +100,8 @@ def _refuse_too_few(copies: Sequence[WorkingCopy], excluded: Sequence[Unregister
     else:
         explanation = f"{named(each.name for each in excluded)}: {excluded[0].reason}"
         what = f"Only {len(copies)} of the {count} photos in {folder} can be used. {explanation}"
-    raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.")
+    raise UserError(f"{what.rstrip('.')}.", f"At least {FEWEST} photos from different places are needed; 20 or more make a good scene.",
+                    "poses.few", what=what.rstrip("."))
 
 
 def _request(copies: Sequence[WorkingCopy], options: PosesOptions, on_progress: OnProgress) -> SearchRequest:
@@ -109,7 +113,8 @@ def _request(copies: Sequence[WorkingCopy], options: PosesOptions, on_progress: 
                          note="The EXIF of all photos holds a focal length: --mapping global may be faster, though less robust."))
     if options.mapping == "global" and blind:
         name = Path(blind.sample).name
-        raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} has none.", "Use --mapping incremental.")
+        raise UserError(f"Global mapping needs focal lengths in EXIF, and {name} has none.", "Use --mapping incremental.",
+                        "poses.focal_length", name=name)
     return SearchRequest(tuple(copy.name for copy in copies), tuple(groups), is_series([copy.photo.name for copy in copies]),
                    options.features, options.pairing, options.mapping, options.max_features, options.threads)
 
@@ -148,7 +153,8 @@ def _nothing_placed(copies: Sequence[WorkingCopy], outcome: Outcome, excluded: S
     more = f" ({len(reasons) - 3} more alike.)" if len(reasons) > 3 else ""
     unusable = f" {len(excluded)} could not be used at all: {named(each.name for each in excluded)}." if excluded else ""
     return UserError(f"No cameras were found for these {len(copies)} photos. {explanation}{more}{unusable}",
-                     "Walk around the subject and take a photo at every small step, so that each shows most of what the one before shows.")
+                     "Walk around the subject and take a photo at every small step, so that each shows most of what the one before shows.",
+                     "poses.not_found", count=len(copies), explanation=explanation, more=more, unusable=unusable)
 
 
 def _write_findings(report: PosesReport, dataset: Dataset, photos: Path, on_progress: OnProgress) -> None:

@@ -78,10 +78,11 @@ def _failure(code: int, work: Path) -> UserError:
     """Why the child ended, in one sentence."""
     if shutil.disk_usage(work).free < LITTLE:
         return UserError(f"The disk is full: the features of the photos did not fit into {work}.",
-                         "Free some space and run the same command again; what was found so far is kept.")
+                         "Free some space and run the same command again; what was found so far is kept.", "poses.disk_full", work=work)
     if code == -getattr(signal, "SIGKILL", 9):
         return UserError("The search for cameras was ended from outside, most likely because the computer ran out of memory.",
-                         "Close other programs, or lower --feature-size, and run the same command again.")
+                         "Close other programs, or lower --feature-size, and run the same command again.", "poses.ended")
     how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
     return UserError(f"COLMAP failed while it searched for the cameras (it {how}).",
-                     f"Run the same command again; if that does not help, the reason is in {work / LOG}.")
+                     f"Run the same command again; if that does not help, the reason is in {work / LOG}.", "poses.colmap", how=how,
+                     work=work / LOG)

@@ -55,21 +55,24 @@ def opened(path: Path) -> Iterator[tuple[Any, VideoStream]]:
     if not path.is_file():
         raise UserError(f"{path} does not exist." if not path.exists() else f"{path} is a folder.", "Choose a video file.")
     if path.suffix.lower() in PHOTOS:
-        raise UserError(f"{path.name} is an image, not a video.", "Choose a video file; photos need no frames taken from them.")
+        raise UserError(f"{path.name} is an image, not a video.", "Choose a video file; photos need no frames taken from them.",
+                        "video.image", file=path.name)
     try:
         with av.open(os.fspath(path)) as container:
             stream = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
             if stream is None:
-                raise UserError(f"{path.name} holds no moving images, only {_kinds(container)}.", "Choose a video file.")
+                raise UserError(f"{path.name} holds no moving images, only {_kinds(container)}.", "Choose a video file.",
+                                "video.no_images", file=path.name, kinds=_kinds(container))
             stream.thread_type = "AUTO"
             yield container, stream
     except (InvalidDataError, EndOfFile):
         raise UserError(f"{path.name} is no video, or its beginning or end is missing.",
-                        "Copy it again from the camera, or play it to see whether it is whole.") from None
+                        "Copy it again from the camera, or play it to see whether it is whole.", "video.damaged", file=path.name) from None
     except FFmpegError as error:
         if error.errno and error.errno > 0 and error.strerror and isinstance(error, OSError):
             raise disk_error(path, error) from error
-        raise UserError(f"{path.name} cannot be read: {error.strerror}.", "Convert it to MP4 with H.264.") from None
+        raise UserError(f"{path.name} cannot be read: {error.strerror}.", "Convert it to MP4 with H.264.", "video.unreadable",
+                        file=path.name, problem=error.strerror) from None
 
 
 def _is_cover(stream: VideoStream) -> bool:
@@ -93,7 +96,8 @@ def timeline(path: Path, tick: Callable[[], None]) -> Timeline:
         promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else (container.duration or 0) / 1e6
         rate = float(stream.average_rate or stream.guessed_rate or 25)
     if not times:
-        raise UserError(f"{path.name} holds no frames.", "Copy it again from the camera; the recording may have been interrupted.")
+        raise UserError(f"{path.name} holds no frames.", "Copy it again from the camera; the recording may have been interrupted.",
+                        "video.no_frames", file=path.name)
     rising = np.sort(np.array(times)) - min(times)
     return Timeline(rising if len(times) == 1 or rising[-1] > 0 else np.arange(len(times)) / rate, promised)
 
@@ -112,7 +116,8 @@ def decoded(path: Path) -> Iterator[tuple[float, VideoFrame]]:
     """Every sound frame with its seconds from the first one. Damaged ones are left out; UserError when none can be decoded at all."""
     with opened(path) as (container, stream):
         if stream.codec_context is None:
-            raise UserError(f"{path.name} is packed in a way that cannot be read.", "Convert it to MP4 with H.264.")
+            raise UserError(f"{path.name} is packed in a way that cannot be read.", "Convert it to MP4 with H.264.", "video.packed",
+                            file=path.name)
         rate, begin = float(stream.average_rate or stream.guessed_rate or 25), None
         for number, frame in enumerate(_frames(container, stream)):
             time = float(frame.time) if frame.time is not None else number / rate

@@ -90,7 +90,8 @@ def create_model(gaussians: Gaussians, config: TrainConfig, engine: BackendName 
             from .cpu.model import CpuModel
 
             if group.size > 1:
-                raise UserError("Several processes train together on graphics cards alone.", "Start one process, or set backend to cuda.")
+                raise UserError("Several processes train together on graphics cards alone.", "Start one process, or set backend to cuda.",
+                                "training.processes")
             return CpuModel(gaussians, config.threads, config.antialiased)
         case "cuda":
             from .cuda.model import cuda_model

@@ -39,7 +39,8 @@ class Progression:
         mean = 0.0 if self._mean is None else float(self._mean)
         if not math.isfinite(mean):
             raise UserError(f"The loss is not a number before step {self._step}.",
-                            "Resume from the checkpoint with lower learning rates, or check images and poses.")
+                            "Resume from the checkpoint with lower learning rates, or check images and poses.", "training.loss_before",
+                            step=self._step)
         return mean
 
     def due(self) -> bool:

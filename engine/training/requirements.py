@@ -26,7 +26,8 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) ->
         what = about(TrainConfig, name).gpu_only
         if engine == "cpu" and what and getattr(config, name):
             raise UserError(f"The built-in engine does not {what}.",
-                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.", "engine.cannot", what=what)
+                            f"Set {name} to 0, choose a preset without it, or train on an NVIDIA GPU.", "engine.cannot", what=what,
+                            name=name)
     if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):
         raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.",
                         "engine.orthographic")

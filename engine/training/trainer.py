@@ -210,7 +210,8 @@ def save_now_and_then(run: Run, checkpoints: Every) -> None:
         run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
                          "so much of the training at most is repeated when the computer or the engine is cut off.",
                          "A faster disk or fewer Gaussians make it less.",
-                         code="training.slow_checkpoints", values=values(seconds=took, every=took / CHECKPOINT_SHARE)))
+                         code="training.slow_checkpoints", values=values(seconds=took, every=took / CHECKPOINT_SHARE,
+                                                                         interval=duration(took / CHECKPOINT_SHARE))))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -61,20 +61,22 @@ def read_model_frame(path: Path) -> ModelFrame:
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is no dataparser_transforms.json.", "Choose the file that lies beside the model's config.yml.") from None
+        raise UserError(f"{path} is no dataparser_transforms.json.", "Choose the file that lies beside the model's config.yml.",
+                        "camera_path.no_model_frame", path=path) from None
     return ModelFrame(matrix[:3], scale)
 
 
 def _check(cameras: Sequence[Camera]) -> None:
     if not cameras:
-        raise UserError("There are no frames to write.", "Choose a range of frames with at least one.")
+        raise UserError("There are no frames to write.", "Choose a range of frames with at least one.", "camera_path.no_frames")
     if len({(camera.width, camera.height) for camera in cameras}) > 1:
-        raise UserError("The cameras have different image sizes, which a camera path cannot hold.", "Give all the same size.")
+        raise UserError("The cameras have different image sizes, which a camera path cannot hold.", "Give all the same size.",
+                        "camera_path.sizes")
     for camera in cameras:
         shifted = max(abs(camera.cx - camera.width / 2), abs(camera.cy - camera.height / 2)) > CENTRED
         if camera.orthographic or camera.distortion or shifted or abs(camera.fl_x / camera.fl_y - 1) > CENTRED:
             raise UserError("nerfstudio's camera paths hold perspective cameras without shift, distortion and stretched pixels alone.",
-                            "Set the camera's shift to 0 and the pixel aspect to 1, or write a RealEstate10K file.")
+                            "Set the camera's shift to 0 and the pixel aspect to 1, or write a RealEstate10K file.", "camera_path.lens")
 
 
 def _entry(camera: Camera, frame: ModelFrame) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def undistorted_camera(camera: Camera) -> Camera:
     zoom = _zoom(_lens(camera)) * (1 + MARGIN)
     if not zoom < NARROWEST:
         raise UserError(f"The lens distortion ({', '.join(f'{value:.4g}' for value in camera.distortion)}) leaves no usable image.",
-                        "Calibrate the camera again, or undistort the images first: colmap image_undistorter.")
+                        "Calibrate the camera again, or undistort the images first: colmap image_undistorter.", "lens.no_image",
+                        distortion=", ".join(f'{value:.4g}' for value in camera.distortion))
     return replace(camera, fl_x=camera.fl_x * zoom, fl_y=camera.fl_y * zoom, distortion=())
 
 

@@ -72,7 +72,7 @@ def opencv_lens(lens: Lens) -> tuple[Pinhole, Coefficients]:
         case model if model in _BENDS:
             return _fitted(lens)
         case other:
-            raise UserError(f"The lens model {other} is not supported.", UNDISTORT)
+            raise UserError(f"The lens model {other} is not supported.", UNDISTORT, "lens.unsupported", other=other)
 
 
 def brown_lens(size: tuple[int, int], pinhole: Pinhole, radial: Coefficients,
@@ -110,7 +110,8 @@ def _fitted(lens: Lens) -> tuple[Pinhole, Coefficients]:
     coefficients = _fit(points, bent) if len(points) >= ANGLES and np.isfinite(bent).all() else ()
     if not coefficients or not misfit(lens, coefficients, middle) < TOLERANCE * max(lens.width, lens.height):
         numbers = ", ".join(f"{value:.4g}" for value in lens.params)
-        raise UserError(f"The lens {lens.model} ({numbers}) bends light in a way that training cannot follow.", UNDISTORT)
+        raise UserError(f"The lens {lens.model} ({numbers}) bends light in a way that training cannot follow.", UNDISTORT, "lens.bends",
+                        model=lens.model, numbers=numbers)
     return (fl_x * middle, fl_y * middle, cx, cy), trimmed(coefficients)
 
 

@@ -62,7 +62,7 @@ def read_colmap(folder: Path) -> Dataset:
     if readable_poses and not found.paths:
         raise UserError(f"None of the {len(poses)} images of the COLMAP model lies in {folder}. {found.looked_for}. {found.lies_there}.",
                         f"Put them into {folder / 'images'}.", "colmap.images_missing", count=len(poses), path=folder,
-                        looked_for=found.looked_for, found=found.lies_there)
+                        looked_for=found.looked_for, found=found.lies_there, folder=folder / 'images')
     there = [pose for pose in poses if isinstance(pose, BadPose) or pose.name in found.paths]
     lenses = read_lenses(model)
     cameras, unsound = _cameras(lenses, there)
@@ -95,7 +95,8 @@ def _cameras(lenses: dict[int, Lens | UserError], poses: Sequence[Pose | BadPose
     for pose in poses:
         try:
             if pose.name in cameras:
-                raise UserError(f"{readable(pose.name)} is in the model twice; its first pose is used.", REDO)
+                raise UserError(f"{readable(pose.name)} is in the model twice; its first pose is used.", REDO, "colmap.twice",
+                                pose=readable(pose.name))
             cameras[pose.name] = _camera(lenses, pose)
         except UserError as error:
             errors.append((readable(pose.name), error))
@@ -111,14 +112,15 @@ def _camera(lenses: dict[int, Lens | UserError], pose: Pose | BadPose) -> Camera
     lens = lenses.get(pose.camera_id)
     if lens is None:
         raise UserError(f"{pose.where}: {readable(pose.name)} refers to camera {pose.camera_id}, which the COLMAP model does not have.",
-                        "Export the model again.", "colmap.camera_missing", image=readable(pose.name), camera=pose.camera_id)
+                        "Export the model again.", "colmap.camera_missing", image=readable(pose.name), camera=pose.camera_id,
+                        where=pose.where)
     if isinstance(lens, UserError):
         raise lens
     size = max(map(abs, pose.quat))
     if not (np.isfinite((*pose.quat, *pose.translation)).all() and 1e-3 < size < 1e3):
         numbers = " ".join(f"{number:g}" for number in (*pose.quat, *pose.translation))
         raise UserError(f"{pose.where}: {readable(pose.name)} has a pose with NaN or infinite values, or none at all: {numbers}.", REDO,
-                        "colmap.pose", image=readable(pose.name), where=pose.where)
+                        "colmap.pose", image=readable(pose.name), where=pose.where, numbers=numbers)
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = rotation_matrices(np.array([pose.quat]))[0]
     world_to_camera[:3, 3] = pose.translation

@@ -31,7 +31,8 @@ def export_colmap(dataset: Dataset, folder: Path, on_progress: OnProgress = igno
     """
     check_exportable(dataset)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already and holds other things.", "Choose a folder that is not there yet.")
+        raise UserError(f"{folder} exists already and holds other things.", "Choose a folder that is not there yet.", "colmap.folder_used",
+                        folder=folder)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -52,15 +53,18 @@ def check_exportable(dataset: Dataset) -> None:
     cuts = [view.name for view in dataset.views if view.face]
     if cuts:
         raise UserError(f"{len(cuts)} of {len(dataset.views)} views are cuts of panoramas, which are no files: {cuts[0]}.",
-                        "Export from the command line, which writes them: splatwright export-colmap.")
+                        "Export from the command line, which writes them: splatwright export-colmap.", "colmap.cuts", count=len(cuts),
+                        total=len(dataset.views), cuts=cuts[0])
     flat = [view.name for view in dataset.views if view.camera.orthographic]
     if flat:
         raise UserError(f"{len(flat)} of {len(dataset.views)} views have orthographic cameras, which COLMAP does not know: {flat[0]}.",
-                        "Capture them with perspective cameras.")
+                        "Capture them with perspective cameras.", "colmap.orthographic", count=len(flat), total=len(dataset.views),
+                        flat=flat[0])
     names = [view.name for view in dataset.views]
     twin = next((name for name in names if names.count(name) > 1), None)
     if twin is not None:
-        raise UserError(f"Two views of the dataset are called {twin}; COLMAP needs a name for each.", "Remove one of the two frames.")
+        raise UserError(f"Two views of the dataset are called {twin}; COLMAP needs a name for each.", "Remove one of the two frames.",
+                        "colmap.same_name", twin=twin)
 
 
 def _copy_images(dataset: Dataset, folder: Path, on_progress: OnProgress) -> None:

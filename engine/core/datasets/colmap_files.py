@@ -141,11 +141,13 @@ def _sound(number: int, lens: Lens, where: str, shown: str) -> Lens | UserError:
     if len(lens.params) != usual:
         return UserError(f"{where}: camera {number} is {lens.model}, which has {usual} parameters, and not {len(lens.params)}: {shown}.",
                          "Write its parameters as COLMAP does, or name the model that has so many.",
-                         "colmap.parameters", camera=number, model=lens.model, usual=usual, count=len(lens.params), where=where)
+                         "colmap.parameters", camera=number, model=lens.model, usual=usual, count=len(lens.params), where=where,
+                         shown=shown)
     finite = all(map(math.isfinite, lens.params))
     if min(lens.width, lens.height) < 1 or not finite or (lens.params and min(lens.pinhole[:2]) <= 0):
         return UserError(f"{where}: camera {number} ({lens.model}) has impossible intrinsics: {lens.width} x {lens.height}, {shown}.", REDO,
-                         "colmap.intrinsics", camera=number, where=where)
+                         "colmap.intrinsics", camera=number, where=where, model=lens.model, width=lens.width, height=lens.height,
+                         shown=shown)
     return lens
 
 

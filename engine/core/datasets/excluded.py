@@ -74,7 +74,7 @@ def without_named(dataset: Dataset, names: Sequence[str]) -> Dataset:
         meant = {known_name for known_name, spellings in known.items() if any(fnmatchcase(each, plain_name(name)) for each in spellings)}
         if not meant:
             raise UserError(f"No image of {dataset.folder} is called {name}.", f"Its images are called {named(known)}.",
-                            "dataset.exclude_unknown", name=name, path=dataset.folder)
+                            "dataset.exclude_unknown", name=name, path=dataset.folder, known=named(known))
         gone |= meant
     return replace(dataset, views=tuple(view for view in dataset.views if view.name not in gone),
                    missing=tuple(name for name in dataset.missing if name not in gone),

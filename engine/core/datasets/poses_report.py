@@ -111,4 +111,4 @@ def read_report(folder: Path) -> PosesReport:
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise UserError(f"{path} is damaged.", "Find the cameras again: splatwright poses.") from None
+        raise UserError(f"{path} is damaged.", "Find the cameras again: splatwright poses.", "poses.damaged_report", path=path) from None

@@ -143,7 +143,7 @@ def _one_below(path: Path) -> Path | None:
     found = [each for each in folders if holds_dataset(each)]
     if len(found) > 1:
         raise UserError(f"{path} holds {len(found)} datasets: {', '.join(each.name for each in found[:3])}.", "Choose one of them.",
-                        "dataset.several", path=path, count=len(found))
+                        "dataset.several", path=path, count=len(found), found=", ".join(each.name for each in found[:3]))
     if not found and len(folders) == 1 and _is_wrapping(path):
         return folders[0] if is_plain_photos(folders[0]) else _one_below(folders[0])
     return found[0] if found else None
@@ -158,10 +158,10 @@ def _nothing_to_read(path: Path) -> UserError:
     """What is missing, by what is there."""
     if path.suffix.lower() in VIDEOS:
         return UserError(f"{path} is a video, no dataset.", f"Extract its frames first: splatwright frames {path.name} FOLDER.",
-                         "dataset.video", path=path)
+                         "dataset.video", path=path, file=path.name)
     if path.is_file():
         return UserError(f"{path} is no dataset.", f"Choose its folder, a {FILE}, or a camera file of another program.",
-                         "dataset.wrong_file", path=path)
+                         "dataset.wrong_file", path=path, file=FILE)
     halves = [half for half in (path, path / "sparse", *sorted(path.glob("sparse/*"))) if any(_has(half, name) for name in COLMAP_FILES)]
     if halves:
         missing = " and ".join(f"{name}.bin" for name in COLMAP_FILES if not _has(halves[0], name))
@@ -171,10 +171,12 @@ def _nothing_to_read(path: Path) -> UserError:
     if images:
         return UserError(f"{path} holds {images} images but no cameras: there is neither {FILE} nor a COLMAP model (sparse/0) "
                          "nor another program's file of cameras.",
-                         f"Find the cameras first: splatwright poses {path} DATASET.", "dataset.no_cameras", path=path, images=images)
+                         f"Find the cameras first: splatwright poses {path} DATASET.", "dataset.no_cameras", path=path, images=images,
+                         file=FILE)
     return UserError(f"{path} holds no dataset: there is neither {FILE} nor a COLMAP model (sparse/0) "
                      "nor another program's file of cameras.",
-                     "Capture a dataset in Blender, or choose the folder that holds images and cameras.", "dataset.none", path=path)
+                     "Capture a dataset in Blender, or choose the folder that holds images and cameras.", "dataset.none", path=path,
+                     file=FILE)
 
 
 def _has(folder: Path, name: str) -> bool:

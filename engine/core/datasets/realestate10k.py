@@ -93,10 +93,13 @@ def read_real_estate(path: Path) -> Dataset:
     if not images:
         first = next(line.time for line in lines if line.row)
         raise UserError(f"None of the {len(lines)} frames of {path} is there. {FolderIndex(path.parent).contents()}.",
-                        f"Put images that are named by their time, such as {first}.png, into {path.with_suffix('')}.")
+                        f"Put images that are named by their time, such as {first}.png, into {path.with_suffix('')}.",
+                        "realestate.no_images", count=len(lines), path=path, contents=FolderIndex(path.parent).contents(), first=first,
+                        folder=path.with_suffix(""))
     size = next(filter(None, map(image_size, images.values())), None)
     if size is None:
-        raise UserError(f"The size of {next(iter(images.values()))} is not known.", "Convert the images to PNG or JPEG.")
+        raise UserError(f"The size of {next(iter(images.values()))} is not known.", "Convert the images to PNG or JPEG.",
+                        "realestate.size", next=next(iter(images.values())))
     sound, errors = _cameras(lines, size)
     cameras = {index: camera for index, camera in sound.items() if index in images}
     left_out = [LeftOut(images[index].name if index in images else lines[index].where, error.message) for index, error in errors.items()]
@@ -134,7 +137,8 @@ def write_real_estate(path: Path, shots: Shots) -> None:
     """Write a camera file. UserError for lenses that it cannot hold."""
     for camera in shots.cameras:
         if camera.orthographic or camera.distortion:
-            raise UserError("RealEstate10K's files hold neither lens distortion nor orthographic cameras.", "Undistort the images first.")
+            raise UserError("RealEstate10K's files hold neither lens distortion nor orthographic cameras.", "Undistort the images first.",
+                            "realestate.lens")
     lines = [_line(time, camera) for time, camera in zip(shots.times, shots.cameras, strict=True)]
     write_text(path, "".join(f"{line}\n" for line in (shots.url, *lines)))
 
@@ -150,13 +154,13 @@ def _read_lines(path: Path) -> tuple[str, list[_Line]]:
     try:
         texts = read_text(path).splitlines()
     except UnicodeDecodeError:
-        raise UserError(f"{path} is no text file.", MEND) from None
+        raise UserError(f"{path} is no text file.", MEND, "realestate.no_text", path=path) from None
     except OSError as error:
         raise disk_error(path, error) from error
     url = texts[0].strip() if texts and len(texts[0].split()) != COLUMNS else ""
     lines = [_line_of(path, number, text.split()) for number, text in enumerate(texts, 1) if text.strip() and not (number == 1 and url)]
     if not lines:
-        raise UserError(f"{path} holds no cameras.", MEND)
+        raise UserError(f"{path} holds no cameras.", MEND, "realestate.no_cameras", path=path)
     return readable(url), lines
 
 
@@ -169,7 +173,8 @@ def _line_of(path: Path, number: int, words: list[str]) -> _Line:
     except ValueError:
         pass
     shown = readable(" ".join(words))[:200]
-    return _Line(where, error=UserError(f"{where} is no camera: it does not hold {COLUMNS} numbers: {shown}.", MEND))
+    return _Line(where, error=UserError(f"{where} is no camera: it does not hold {COLUMNS} numbers: {shown}.", MEND, "realestate.columns",
+                                        where=where, shown=shown))
 
 
 def _sound_row(line: _Line) -> tuple[float, ...]:
@@ -184,9 +189,9 @@ def _camera(row: Sequence[float], size: tuple[int, int], where: str) -> Camera:
     world_to_camera[:3] = np.reshape(row[7:], (3, 4))
     rotation = world_to_camera[:3, :3]
     if min(fl_x, fl_y) <= 0:
-        raise UserError(f"{where} has impossible intrinsics.", MEND)
+        raise UserError(f"{where} has impossible intrinsics.", MEND, "realestate.intrinsics", where=where)
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > ORTHONORMAL or np.linalg.det(rotation) < 0:
-        raise UserError(f"{where} has a pose that is no rotation.", MEND)
+        raise UserError(f"{where} has a pose that is no rotation.", MEND, "realestate.pose", where=where)
     return Camera(*size, fl_x, fl_y, cx, cy, PLY_TO_BLENDER @ np.linalg.inv(world_to_camera) @ FLIP_YZ)
 
 

@@ -67,7 +67,7 @@ class RawFrame:
             distortion = tuple(float(merged.get(key, 0.0)) for key in (FISHEYE_DISTORTION if model == FISHEYE else DISTORTION))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{where} lacks its file_path, or holds text where numbers belong: {error}.", MEND,
-                            "transforms.frame", frame=index + 1, path=file, problem=error) from None
+                            "transforms.frame", frame=index + 1, path=file, problem=error, where=where) from None
         _refuse_other_lens(merged, where)
         strange = [f"{key} {numbers[key]:g}" for key in LENS if key in merged and not math.isfinite(numbers[key])]
         if strange:
@@ -82,12 +82,13 @@ class RawFrame:
         """UserError when no camera can be made of it; `matrix` is the pose as the file has it."""
         if not self.pose_is_sound():
             raise UserError(f"{where} ({readable(self.path)}) is without a valid pose (a rotation and a position): {_shown(matrix)}.",
-                            "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where)
+                            "Remove these frames, or make the poses again.", "transforms.pose", image=readable(self.path), where=where,
+                            shown=_shown(matrix))
         if self.model == EQUIRECTANGULAR and not is_whole_sphere(self.numbers["w"], self.numbers["h"]):
             size = f"{self.numbers['w']:g} x {self.numbers['h']:g}"
             raise UserError(f"{where} ({readable(self.path)}) is a panorama of {size} pixels; one of the whole sphere is twice as wide as "
                             "high.", "Fill up the panorama above and below, or leave its frame out.",
-                            "transforms.panorama", image=readable(self.path), where=where)
+                            "transforms.panorama", image=readable(self.path), where=where, size=size)
         if not self.lens_is_sound():
             numbers = [f"{key} {value:g}" for key, value in (*self.numbers.items(), *(("distortion", value) for value in self.distortion))]
             raise _impossible_lens(where, self.path, ", ".join(numbers))
@@ -168,7 +169,7 @@ def _shown(matrix: Any) -> str:
 
 def _impossible_lens(where: str, path: str, numbers: str) -> UserError:
     return UserError(f"{where} ({readable(path)}) has impossible intrinsics: {numbers}.", "Give w, h, fl_x and fl_y as positive numbers.",
-                     "transforms.intrinsics", image=readable(path), where=where)
+                     "transforms.intrinsics", image=readable(path), where=where, numbers=numbers)
 
 
 def _matrix(rows: Any) -> np.ndarray:

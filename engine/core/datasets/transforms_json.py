@@ -152,7 +152,8 @@ def _no_image(found: FoundPhotos, file: Path) -> UserError:
     names = [readable(name) for name in found.names]
     return UserError(f"{len(names)} of {len(names)} images are named in {file.name} but not there: {named(names)}. {found.looked_for}. "
                      f"{found.lies_there}.", f"Copy the missing images into {file.parent}, or remove their frames.",
-                     "transforms.images_missing", count=len(names), path=file, looked_for=found.looked_for, found=found.lies_there)
+                     "transforms.images_missing", count=len(names), path=file, looked_for=found.looked_for, found=found.lies_there,
+                     file=file.name, names=named(names), parent=file.parent)
 
 
 def _usable(values: dict[str, Any], frames: list[Any], paths: list[str], file: Path,
@@ -165,7 +166,8 @@ def _usable(values: dict[str, Any], frames: list[Any], paths: list[str], file: P
             continue
         try:
             if path in raw:
-                raise UserError(f"Frame {index + 1} of {file.name} is an image that an earlier frame has; the first one is used.", MEND)
+                raise UserError(f"Frame {index + 1} of {file.name} is an image that an earlier frame has; the first one is used.", MEND,
+                                "transforms.twice", index=index + 1, file=file.name)
             raw[path] = RawFrame.read(values, frame, index, file, images.get(path, file))
         except UserError as error:
             errors.append((readable(path), error))

@@ -119,9 +119,10 @@ def _vertices_and_chunks(path: Path, header: PlyHeader) -> tuple[np.ndarray, np.
     if vertex is None or chunk is None or not {*PACKED} <= {*vertex.names} or not {*names} <= {*chunk.names} \
             or any(vertex.dtype[name].newbyteorder("=") != np.uint32 for name in PACKED):
         raise UserError(f"{path.name} is no compressed PLY: its chunks or packed properties are missing.",
-                        "Export it again with SuperSplat, or as a plain PLY.")
+                        "Export it again with SuperSplat, or as a plain PLY.", "compressed_ply.missing", file=path.name)
     if chunk.count * CHUNK < vertex.count:
-        raise UserError(f"{path.name} names {chunk.count} chunks, too few for its {vertex.count} splats.", AGAIN)
+        raise UserError(f"{path.name} names {chunk.count} chunks, too few for its {vertex.count} splats.", AGAIN, "compressed_ply.chunks",
+                        file=path.name, count=chunk.count, total=vertex.count)
     rows = read_part(path, header, chunk)
     return read_part(path, header, vertex), rows[np.arange(vertex.count) // CHUNK]
 
@@ -177,7 +178,8 @@ def _harmonics(path: Path, header: PlyHeader) -> np.ndarray:
         return np.zeros((count, 0, 3), np.float32)
     names = rest_names(path, part.names)
     if part.count != count or any(part.dtype[name] != np.uint8 for name in names):
-        raise UserError(f"{path.name} holds harmonics for {part.count} of its {count} splats, or not in bytes.", AGAIN)
+        raise UserError(f"{path.name} holds harmonics for {part.count} of its {count} splats, or not in bytes.", AGAIN,
+                        "compressed_ply.harmonics", file=path.name, count=part.count, total=count)
     table = read_part(path, header, part)
     values = ((np.arange(256) + 0.5) / 256 - 0.5) * 2 * LARGEST_HARMONIC
     values[0], values[-1] = -LARGEST_HARMONIC, LARGEST_HARMONIC

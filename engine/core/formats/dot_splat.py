@@ -56,12 +56,13 @@ def _records(path: Path) -> np.ndarray:
     try:
         size = path.stat().st_size
         if not size or size % RECORD.itemsize:
-            raise UserError(f"{path.name} does not hold whole splats: {size} bytes are no multiple of {RECORD.itemsize}.", AGAIN)
+            raise UserError(f"{path.name} does not hold whole splats: {size} bytes are no multiple of {RECORD.itemsize}.", AGAIN,
+                            "dot_splat.whole", file=path.name, size=size, itemsize=RECORD.itemsize)
         records = np.fromfile(path, RECORD)
     except OSError as error:
         raise disk_error(path, error) from error
     if (records["scales"] < 0).any():
-        raise UserError(f"{path.name} is not a .splat file: it holds sizes below zero.", AGAIN)
+        raise UserError(f"{path.name} is not a .splat file: it holds sizes below zero.", AGAIN, "dot_splat.sizes", file=path.name)
     return records
 
 

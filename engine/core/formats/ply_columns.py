@@ -67,7 +67,7 @@ def rest_names(path: Path, names: tuple[str, ...]) -> list[str]:
     numbers = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"f_rest_(\d{1,6})", name)))
     if len(numbers) not in REST_COUNTS or numbers != list(range(len(numbers))):
         raise UserError(f"{path.name} holds {len(numbers)} view-dependent colour properties (f_rest) that form no whole SH degree.",
-                        "Export it again with SH degree 0, 1, 2 or 3.")
+                        "Export it again with SH degree 0, 1, 2 or 3.", "ply.degree", file=path.name, count=len(numbers))
     return [f"f_rest_{number}" for number in numbers]
 
 
@@ -142,12 +142,14 @@ def _beside(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
 def _no_splats(path: Path, header: PlyHeader, part: PlyPart, missing: list[str]) -> UserError:
     if any(name.startswith(("f_dc_", "scale_", "rot_")) for name in part.names) or not {*POSITION} <= {*part.names}:
         return UserError(f"{path.name} holds no splats: it lacks {', '.join(missing)}.",
-                         "Choose a PLY that a splat trainer or SuperSplat wrote.")
+                         "Choose a PLY that a splat trainer or SuperSplat wrote.", "ply.no_splats", file=path.name,
+                         missing=", ".join(missing))
     if header.faces:
         return UserError(f"{path.name} is a mesh, not splats: it has faces, and lacks {', '.join(missing)}.",
-                         "Blender imports it with File > Import > Stanford PLY.")
+                         "Blender imports it with File > Import > Stanford PLY.", "ply.mesh", file=path.name, missing=", ".join(missing))
     return UserError(f"{path.name} holds points, not splats: it lacks {', '.join(missing)}.",
-                     "Blender imports it with File > Import > Stanford PLY; as points3d.ply in a dataset a training starts from it.")
+                     "Blender imports it with File > Import > Stanford PLY; as points3d.ply in a dataset a training starts from it.",
+                     "ply.points", file=path.name, missing=", ".join(missing))
 
 
 def _flat_scales(table: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ def read_ply_header(path: Path) -> PlyHeader:
         # The public reader would load the data as well. Foreign letters in comments are not worth refusing a file for.
         parsed = PlyData._parse_header(io.BytesIO(_plain(text)))
     except (PlyHeaderParseError, ValueError, OverflowError) as error:
-        raise UserError(f"The header of {path.name} cannot be read: {error}.", AGAIN) from None
+        raise UserError(f"The header of {path.name} cannot be read: {error}.", AGAIN, "ply.header", file=path.name, error=error) from None
     _refuse_odd_elements(path, parsed)
     comments = [*parsed.comments, *(comment for element in parsed.elements for comment in element.comments)]
     lines = len(re.findall(rb"\r\n|\n|\r", text))
@@ -115,11 +115,11 @@ def _header_text(path: Path, head: bytes) -> tuple[bytes, int]:
     mark = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
     first = re.match(rb"ply[ \t]*(\r\n|\n|\r)", head[mark:])
     if not first:
-        raise UserError(f"{path.name} is not a PLY file.", "Choose a PLY file with splats or points.")
+        raise UserError(f"{path.name} is not a PLY file.", "Choose a PLY file with splats or points.", "ply.no_ply", file=path.name)
     ending = re.escape(first[1])
     end = re.compile(ending + rb"[ \t]*end_header[ \t]*" + ending).search(head)
     if not end:
-        raise UserError(f"The header of {path.name} has no end.", AGAIN)
+        raise UserError(f"The header of {path.name} has no end.", AGAIN, "ply.header_end", file=path.name)
     return head[mark : end.end()], end.end()
 
 
@@ -143,14 +143,14 @@ def _holds_lists(element: Any) -> bool:
 def _refuse_odd_elements(path: Path, parsed: PlyData) -> None:
     elements = list(parsed.elements)
     if any(element.count < 0 for element in elements):
-        raise UserError(f"The header of {path.name} holds negative counts.", AGAIN)
+        raise UserError(f"The header of {path.name} holds negative counts.", AGAIN, "ply.negative", file=path.name)
     names = [element.name for element in elements]
     wanted = elements[: names.index("vertex") + 1] if "vertex" in names else elements
     lists = [prop.name for element in wanted for prop in element.properties if isinstance(prop, PlyListProperty)
              if element.count or element.name == "vertex"]
     if lists:
         raise UserError(f"{path.name} holds lists ({', '.join(lists)}) before or in its vertices, which splats and points never have.",
-                        "Export the points or splats alone.")
+                        "Export the points or splats alone.", "ply.lists", file=path.name, lists=", ".join(lists))
 
 
 def _parts(parsed: PlyData, start: int) -> tuple[PlyPart, ...]:
@@ -168,9 +168,11 @@ def _check_size(path: Path, header: PlyHeader, held: int, size: int) -> None:
     promised = sum(part.count * (2 * len(part.names) if header.text else part.dtype.itemsize) for part in header.parts)
     rows = sum(part.count for part in header.parts) + header.faces
     if held < promised - header.text or rows > size:
-        raise UserError(f"{path.name} is cut off: its header names {rows} rows and the file ends before that.", AGAIN)
+        raise UserError(f"{path.name} is cut off: its header names {rows} rows and the file ends before that.", AGAIN, "ply.cut_off",
+                        file=path.name, rows=rows)
     if held > promised and not header.text and not header.lists and not _ends_blank(path, held - promised):
-        raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.")
+        raise UserError(f"{path.name} is longer than its header says.", "Export it again with a splat tool such as SuperSplat.",
+                        "ply.too_long", file=path.name)
 
 
 def _ends_blank(path: Path, count: int) -> bool:
@@ -192,9 +194,10 @@ def _read_text(path: Path, part: PlyPart) -> np.ndarray:
     except (ValueError, OverflowError) as error:
         rows = _wrapped_rows(path, part)
         if rows is None:
-            raise UserError(f"{path.name} cannot be read: {error}.", AGAIN) from None
+            raise UserError(f"{path.name} cannot be read: {error}.", AGAIN, "ply.unreadable", file=path.name, error=error) from None
     if len(rows) != part.count:
-        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header names.", AGAIN)
+        raise UserError(f"{path.name} is cut off: it holds {len(rows)} of the {part.count} rows that its header names.", AGAIN, "ply.rows",
+                        file=path.name, count=len(rows), total=part.count)
     return rows
 
 
@@ -224,7 +227,7 @@ def vertices(path: Path, header: PlyHeader) -> PlyPart:
     """The header's element `vertex`; UserError without one."""
     part = header.part("vertex")
     if part is None:
-        raise UserError(f"{path.name} holds no vertices.", "Choose a PLY with splats or points.")
+        raise UserError(f"{path.name} holds no vertices.", "Choose a PLY with splats or points.", "ply.no_vertices", file=path.name)
     return part
 
 

@@ -73,7 +73,8 @@ def format_of(path: Path) -> Format:
     if not fitting:
         other = "SuperSplat opens it and exports PLY. " if path.name.lower().endswith(OTHERS) else ""
         raise UserError(f"{path.name} is no splat file by its name.",
-                        f"{other}Its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+                        f"{other}Its name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.", "splats.ending", file=path.name,
+                        other=other, suffixes=", ".join(SUFFIXES[:-1]), last=SUFFIXES[-1])
     return max(fitting, key=lambda found: len(found.suffix))  # the first of the longest
 
 
@@ -112,9 +113,10 @@ def read_splats(path: Path, axes: AxesOrAuto = "AUTO", linear_scales: bool = Fal
         found = with_linear_scales(found) if linear_scales else found
         found = turned_upright(found) if upright else found
     except MemoryError:
-        raise UserError(f"{path.name} does not fit into the memory.", "Close other programs, or make the file smaller.") from None
+        raise UserError(f"{path.name} does not fit into the memory.", "Close other programs, or make the file smaller.",
+                        "splats.memory", file=path.name) from None
     if not len(found.gaussians):
-        raise UserError(f"{path.name} holds no usable splats.", "Choose another file.")
+        raise UserError(f"{path.name} holds no usable splats.", "Choose another file.", "splats.no_usable", file=path.name)
     return found
 
 
@@ -173,4 +175,4 @@ def _refuse_misnamed(path: Path, chosen: Format) -> None:
     kind = next((kind for start, kind in MAGIC.items() if head.startswith(start)), None)
     if kind is not None and chosen.label.split()[-1] not in kind:
         raise UserError(f"{path.name} is {kind} file by its content, whatever its name says.",
-                        "Give it the ending that fits, and try again.")
+                        "Give it the ending that fits, and try again.", "splats.other_content", file=path.name, kind=kind)

@@ -96,7 +96,8 @@ def _within_reach(gaussians: Gaussians) -> Gaussians:
     kept = _reached(gaussians)
     if len(gaussians) and not len(kept):
         largest = float(np.abs(gaussians.means).max())
-        raise UserError(f"Splats lie {largest:.0f} m from the origin, further than SPZ can hold.", "Move them nearer, or export as PLY.")
+        raise UserError(f"Splats lie {largest:.0f} m from the origin, further than SPZ can hold.", "Move them nearer, or export as PLY.",
+                        "spz.far", largest=largest)
     return kept
 
 

@@ -90,7 +90,8 @@ def unpack_spz(path: Path) -> SpzStreams:
     if data[:2] == GZIP:
         return _unpack_gzip(path, data)
     if data[:4] != MAGIC:
-        raise UserError(f"{path.name} is not an SPZ file.", "Choose a file that Scaniverse, SuperSplat or another splat tool wrote.")
+        raise UserError(f"{path.name} is not an SPZ file.", "Choose a file that Scaniverse, SuperSplat or another splat tool wrote.",
+                        "spz.no_spz", file=path.name)
     header = _header(path, data, len(data))
     return _unpack_4(path, header, data) if header.version == 4 else _legacy(path, header, data)
 
@@ -119,17 +120,20 @@ def pack_spz(path: Path, streams: SpzStreams) -> None:
 def _header(path: Path, data: bytes, packed: int) -> SpzHeader:
     """The checked header of a file of `packed` bytes; a count that such a file cannot hold is refused."""
     if len(data) < HEADER.size or data[:4] != MAGIC:
-        raise UserError(f"{path.name} is not an SPZ file.", AGAIN)
+        raise UserError(f"{path.name} is not an SPZ file.", AGAIN, "spz.no_header", file=path.name)
     _, version, count, degree, bits, flags, streams = HEADER.unpack_from(data)
     if version not in (1, 2, 3, 4):
-        raise UserError(f"{path.name} is SPZ of version {version}, which is not known.", "Export it as version 2, 3 or 4, or as PLY.")
+        raise UserError(f"{path.name} is SPZ of version {version}, which is not known.", "Export it as version 2, 3 or 4, or as PLY.",
+                        "spz.version", file=path.name, version=version)
     header = SpzHeader(version, count, degree, bits, flags, streams)
     if degree > 4 or bits > MOST_FRACTIONAL_BITS:
-        raise UserError(f"The header of {path.name} is invalid: SH degree {degree}, {bits} fractional bits.", AGAIN)
+        raise UserError(f"The header of {path.name} is invalid: SH degree {degree}, {bits} fractional bits.", AGAIN, "spz.header",
+                        file=path.name, degree=degree, bits=bits)
     if not count:
-        raise UserError(f"{path.name} holds no splats.", "Choose another file.")
+        raise UserError(f"{path.name} holds no splats.", "Choose another file.", "spz.no_splats", file=path.name)
     if sum(header.sizes) > min(packed * LARGEST_RATIO, LARGEST_UNPACKED):
-        raise UserError(f"{path.name} claims {count} splats, more than a file of {packed} bytes can hold.", AGAIN)
+        raise UserError(f"{path.name} claims {count} splats, more than a file of {packed} bytes can hold.", AGAIN, "spz.claims",
+                        file=path.name, count=count, packed=packed)
     return header
 
 
@@ -140,11 +144,11 @@ def _unpack_gzip(path: Path, data: bytes) -> SpzStreams:
         head = stream.read(HEADER.size)
         header = _header(path, head, len(data))
         if header.version == 4:
-            raise UserError(f"{path.name} is SPZ of version 4 in gzip, which is not known.", AGAIN)
+            raise UserError(f"{path.name} is SPZ of version 4 in gzip, which is not known.", AGAIN, "spz.gzip", file=path.name)
         body = stream.read(sum(header.sizes))
         return _legacy(path, header, head + body + _records(stream))
     except zlib.error as error:
-        raise UserError(f"{path.name} is damaged: {error}.", AGAIN) from None
+        raise UserError(f"{path.name} is damaged: {error}.", AGAIN, "spz.damaged", file=path.name, error=error) from None
 
 
 def _records(stream: _GzipMembers) -> bytes:
@@ -198,14 +202,15 @@ def _unpack_4(path: Path, header: SpzHeader, data: bytes) -> SpzStreams:
         raise _cut_off(path, header)
     entries = [TABLE.unpack_from(data, table + TABLE.size * index) for index in range(header.streams)]
     if [size for _, size in entries] != sizes:
-        raise UserError(f"{path.name} is damaged: its streams have not the size of {header.count} splats.", AGAIN)
+        raise UserError(f"{path.name} is damaged: its streams have not the size of {header.count} splats.", AGAIN, "spz.streams",
+                        file=path.name, count=header.count)
     streams = []
     for packed, size in entries:
         if start + packed > len(data):
             raise _cut_off(path, header)
         stream = zstd.decompress(memoryview(data)[start : start + packed], size)
         if stream is None:
-            raise UserError(f"{path.name} is damaged: a stream cannot be unpacked.", AGAIN)
+            raise UserError(f"{path.name} is damaged: a stream cannot be unpacked.", AGAIN, "spz.stream", file=path.name)
         streams.append(stream)
         start += packed
     if len(sizes) < 6:
@@ -227,9 +232,11 @@ def _axes(path: Path, records: bytes) -> str:
             found = struct.unpack_from("<I", records, position + 8)[0]
         position += 8 + length
     if found >= len(COORDINATE_SYSTEMS):
-        raise UserError(f"{path.name} names axes of number {found}, which are not known.", "Choose its axes by hand.")
+        raise UserError(f"{path.name} names axes of number {found}, which are not known.", "Choose its axes by hand.", "spz.axes",
+                        file=path.name, found=found)
     return COORDINATE_SYSTEMS[found]
 
 
 def _cut_off(path: Path, header: SpzHeader) -> UserError:
-    return UserError(f"{path.name} is cut off: its header names {header.count} splats and the file ends before that.", AGAIN)
+    return UserError(f"{path.name} is cut off: its header names {header.count} splats and the file ends before that.", AGAIN,
+                     "spz.cut_off", file=path.name, count=header.count)

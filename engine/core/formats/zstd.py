@@ -37,5 +37,5 @@ def _package() -> ModuleType:
         import zstandard
     except ImportError:
         raise UserError("This Python has no Zstandard, which SPZ version 4 is packed with.",
-                        "Install the package zstandard, or use SPZ version 3 or PLY.") from None
+                        "Install the package zstandard, or use SPZ version 3 or PLY.", "spz.no_zstandard") from None
     return zstandard

@@ -28,7 +28,7 @@ def decode(path: Path) -> np.ndarray | None:
             return None
         spec = image.spec()
         if spec.width * spec.height > MOST_PIXELS:
-            raise UserError("The image is too large.", "Make it smaller than 170 million pixels.")
+            raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "image.too_large")
         kind, names, alpha = image.format_name(), spec.channelnames, spec.alpha_channel
         pixels = image.read_image(0, 0, 0, spec.nchannels, _stored_as(spec))
         if pixels is None or image.geterror():
@@ -63,7 +63,7 @@ def _bytes_of(pixels: np.ndarray, kind: str) -> np.ndarray:
     if pixels.dtype == np.uint16:
         return (pixels >> 8).astype(np.uint8)
     if kind not in LIGHT:
-        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.")
+        raise UserError("Images with floating-point values are not read.", "Save them as 8-bit PNG or JPEG.", "image.floating_point")
     return display_values(pixels)
 
 

@@ -89,7 +89,7 @@ class JobFolder:
         if not isinstance(spec, JobSpec):
             kind = kind_of(spec)
             raise UserError(f"{self.path} holds {kind.words}, no training.", "Choose the job folder of a training.", "job.no_training",
-                            path=self.path, kind=kind.name)
+                            path=self.path, kind=kind.name, words=kind.words)
         return spec
 
     def read_any(self) -> Spec:

@@ -93,12 +93,12 @@ def submission_from_json(values: Any) -> Submission:
         check_protocol(values["protocol"])
         rows = values["files"]
         if len(rows) > MOST_FILES:
-            raise UserError(f"The job has {len(rows)} files.", f"Send at most {MOST_FILES}.")
+            raise UserError(f"The job has {len(rows)} files.", f"Send at most {MOST_FILES}.", "request.files", count=len(rows))
         files = tuple(_entry(row) for row in rows)
         spec = spec_from_json(values["spec"])
         return Submission(with_source(spec, Path(_relative(str(source_of(spec))))), _each_once(files), _priority(values.get("priority", 0)))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UserError("The request describes no job.", "Use the same version of Splatwright on both sides.") from None
+        raise UserError("The request describes no job.", "Use the same version of Splatwright on both sides.", "request.no_job") from None
 
 
 def findings_to_json(findings: list[Finding]) -> dict[str, Any]:
@@ -134,14 +134,14 @@ def status_to_json(status: JobStatus) -> dict[str, Any]:
 def checked_job(name: str) -> str:
     """The name of a job, if it is one; UserError else."""
     if not _JOB.fullmatch(name):
-        raise UserError("This is no name of a job.", "Use letters, digits, - and _, at most 120.")
+        raise UserError("This is no name of a job.", "Use letters, digits, - and _, at most 120.", "request.job_name")
     return name
 
 
 def checked_hash(text: str) -> str:
     """A SHA-256 in hexadecimal, if it is one; UserError else."""
     if not _HASH.fullmatch(text):
-        raise UserError("This is no SHA-256.", "Name a file by the 64 lower-case hexadecimal digits of its hash.")
+        raise UserError("This is no SHA-256.", "Name a file by the 64 lower-case hexadecimal digits of its hash.", "request.hash")
     return text
 
 
@@ -149,7 +149,8 @@ def checked_path(text: str) -> str:
     """A relative path that stays below its folder on every system; UserError else."""
     parts = text.split("/")
     if len(text) > 1000 or _FORBIDDEN.search(text) or any(part in ("", ".", "..") or part != part.rstrip(" .") for part in parts):
-        raise UserError(f"{text[:200]!r} is no path below the dataset's folder.", "Use relative paths with / between their parts.")
+        raise UserError(f"{text[:200]!r} is no path below the dataset's folder.", "Use relative paths with / between their parts.",
+                        "request.path", what=text[:200])
     return str(PurePosixPath(text))
 
 
@@ -169,12 +170,13 @@ def _each_once(files: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
     names = {entry.path.casefold() for entry in files}
     folders = {str(parent).casefold() for entry in files for parent in PurePosixPath(entry.path).parents}
     if len(names) != len(files) or names & folders:
-        raise UserError("Two files of the dataset have the same name.", "Rename one of them.")
+        raise UserError("Two files of the dataset have the same name.", "Rename one of them.", "request.same_name")
     return files
 
 
 def _priority(value: Any) -> int:
     low, high = PRIORITIES
     if type(value) is not int or not low <= value <= high:
-        raise UserError(f"The priority is {value!r}.", f"Give a whole number from {low} to {high}.")
+        raise UserError(f"The priority is {value!r}.", f"Give a whole number from {low} to {high}.", "request.priority", value=value,
+                        low=low, high=high)
     return value

@@ -55,16 +55,18 @@ def checked(settings: S) -> S:
 def _check(name: str, value: Any, default: Any, known: About) -> None:
     if known.choices:
         if value not in known.choices:
-            raise UserError(f"{name} is {value!r}.", f"Choose one of: {', '.join(known.choices)}.")
+            raise UserError(f"{name} is {value!r}.", f"Choose one of: {', '.join(known.choices)}.", "settings.choice", name=name,
+                            value=value, choices=", ".join(known.choices))
     elif isinstance(default, bool):
         if not isinstance(value, bool):
-            raise UserError(f"{name} is {value!r}.", "Set it to true or false.")
+            raise UserError(f"{name} is {value!r}.", "Set it to true or false.", "settings.flag", name=name, value=value)
     elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UserError(f"{name} is {value!r}, not a number.", "Give a number.")
+        raise UserError(f"{name} is {value!r}, not a number.", "Give a number.", "settings.number", name=name, value=value)
     elif isinstance(default, int) and value != int(value):
-        raise UserError(f"{name} is {value}, not a whole number.", "Give a whole number.")
+        raise UserError(f"{name} is {value}, not a whole number.", "Give a whole number.", "settings.whole", name=name, value=value)
     elif known.low is not None and known.high is not None and not known.low <= value <= known.high:
-        raise UserError(f"{name} is {value}.", f"Set it between {known.low} and {known.high}.")
+        raise UserError(f"{name} is {value}.", f"Set it between {known.low} and {known.high}.", "settings.range", name=name, value=value,
+                        low=known.low, high=known.high)
 
 
 def settings_from_json(kind: type[S], values: Mapping[str, Any], what: str) -> S:
@@ -72,5 +74,6 @@ def settings_from_json(kind: type[S], values: Mapping[str, Any], what: str) -> S
     unknown = sorted(set(values) - set(kind.__dataclass_fields__))
     if unknown:
         raise UserError(f"The settings for {what} contain {', '.join(unknown)}, which this version does not know.",
-                        "Use the newer version of Splatwright that wrote them, or remove them.")
+                        "Use the newer version of Splatwright that wrote them, or remove them.", "settings.unknown", what=what,
+                        unknown=", ".join(unknown))
     return checked(kind(**values))

@@ -30,7 +30,8 @@ class FloaterLimits:
     def validate(self) -> FloaterLimits:
         """The limits themselves; UserError when one is negative or the opacity is above 1."""
         if not (0 <= self.opacity <= 1 and self.size >= 0 and self.neighbors >= 0 and self.distance >= 0):
-            raise UserError("A limit for floaters is negative, or the opacity is above 1.", "Choose limits of 0 or more.")
+            raise UserError("A limit for floaters is negative, or the opacity is above 1.", "Choose limits of 0 or more.",
+                            "floaters.limits")
         return self
 
 

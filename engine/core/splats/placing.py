@@ -36,7 +36,7 @@ def lowest_height(heights: np.ndarray, opacities: np.ndarray, ignored: float = 0
     UserError when there are no splats.
     """
     if not len(heights):
-        raise UserError("There are no splats to place.", "Choose a splat object that is not empty.")
+        raise UserError("There are no splats to place.", "Choose a splat object that is not empty.", "placing.no_splats")
     order = np.argsort(heights)
     weights = np.cumsum(1 / (1 + np.exp(-opacities[order].astype(np.float64))))
     row = np.searchsorted(weights, ignored * weights[-1], side="right")
@@ -52,7 +52,7 @@ def three_point_alignment(points: np.ndarray, above: np.ndarray) -> np.ndarray:
     normal = np.cross(x, other)
     size = np.linalg.norm(normal)
     if not np.isfinite(points).all() or size <= SMALLEST_ANGLE * np.linalg.norm(x) * np.linalg.norm(other):
-        raise UserError("The three points lie on one line.", "Choose three corners of the ground.")
+        raise UserError("The three points lie on one line.", "Choose three corners of the ground.", "placing.one_line")
     z = normal / size
     z *= np.copysign(1.0, z @ (np.asarray(above, np.float64) - first))
     x /= np.linalg.norm(x)
@@ -108,7 +108,7 @@ def _ground_score(points: np.ndarray, place: np.ndarray, normal: np.ndarray, nea
 
 
 def _no_ground() -> UserError:
-    return UserError("The points show no ground.", "Align by three points of the ground instead.")
+    return UserError("The points show no ground.", "Align by three points of the ground instead.", "placing.no_ground")
 
 
 def levelling(place: np.ndarray, normal: np.ndarray) -> np.ndarray:
@@ -133,9 +133,9 @@ def scale_factor(first: np.ndarray, second: np.ndarray, distance: float) -> floa
     """By how much to scale so that two points [3] are `distance` apart. UserError for one point twice or no distance."""
     measured = float(np.linalg.norm(np.asarray(second, np.float64) - np.asarray(first, np.float64)))
     if not np.isfinite(measured) or measured < 1e-9:
-        raise UserError("The two points are the same.", APART)
+        raise UserError("The two points are the same.", APART, "placing.same_points")
     if not np.isfinite(distance) or distance <= 0:
-        raise UserError("The real distance must be more than zero.", "Type what was measured.")
+        raise UserError("The real distance must be more than zero.", "Type what was measured.", "placing.distance")
     return distance / measured
 
 

@@ -79,7 +79,8 @@ def host_builds() -> dict[str, int]:
     system, machine = SYSTEMS.get(sys.platform, ("", ""))[0], MACHINES.get(platform.machine().lower(), "")
     if not system or not machine:
         raise UserError(f"The built-in engine does not run on {sys.platform} {platform.machine()}.",
-                        "Use a computer with Windows, macOS or Linux on x86-64 or arm64, or a remote engine.")
+                        "Use a computer with Windows, macOS or Linux on x86-64 or arm64, or a remote engine.", "engine.system",
+                        platform=sys.platform, machine=platform.machine())
     return {file_name(system, machine, variant): level for variant, level in (X86_VARIANTS if machine == "x86_64" else {"": 0}).items()}
 
 
@@ -101,15 +102,17 @@ def _open(name: str) -> ctypes.CDLL:
     if not path.exists():
         others = sorted(found.name for found in _folder().glob("splat-*"))
         what = f"only those for other computers are there ({', '.join(others)})" if others else f"{name} is missing"
-        raise UserError(f"The engine's kernel library for this computer cannot be found: {what}.", REINSTALL)
+        raise UserError(f"The engine's kernel library for this computer cannot be found: {what}.", REINSTALL, "engine.no_kernels",
+                        what=what)
     try:
         library = ctypes.CDLL(str(path))
         version = library.splat_abi()
     except (OSError, AttributeError) as error:
         raise UserError(f"The engine's kernel library {name} cannot be loaded: it is damaged or made for another computer ({error}).",
-                        REINSTALL) from None
+                        REINSTALL, "engine.kernel_damaged", name=name, error=error) from None
     if version != ABI:
-        raise UserError(f"The engine's kernel library {name} is of version {version}, this engine needs {ABI}.", REINSTALL)
+        raise UserError(f"The engine's kernel library {name} is of version {version}, this engine needs {ABI}.", REINSTALL,
+                        "engine.kernel_version", name=name, version=version)
     return library
 
 
@@ -288,9 +291,9 @@ def _check(code: int) -> None:
         raise out_of_memory()
     if code == TOO_MANY_PAIRS:
         raise UserError("The Gaussians have grown so large that each covers the whole image.",
-                        "Start again with a lower learning rate for scales, or with better start points.")
+                        "Start again with a lower learning rate for scales, or with better start points.", "engine.too_large")
 
 
 def out_of_memory() -> UserError:
     """UserError for an allocation that failed."""
-    return UserError("The computer ran out of memory.", "Lower the resolution or the number of Gaussians.")
+    return UserError("The computer ran out of memory.", "Lower the resolution or the number of Gaussians.", "engine.memory")

@@ -142,8 +142,9 @@ class CpuModel(Model):
         broken = broken_names(self._gaussians.unpack())
         if broken:
             return UserError(f"The Gaussians' {broken} contain values that are no numbers.",
-                             "Resume from the checkpoint with lower learning rates.")
-        return UserError("The loss is not a number.", "Resume from the checkpoint with lower learning rates, or check images and poses.")
+                             "Resume from the checkpoint with lower learning rates.", "training.gradients_broken", broken=broken)
+        return UserError("The loss is not a number.", "Resume from the checkpoint with lower learning rates, or check images and poses.",
+                         "training.loss")
 
 
 def broken_names(arrays: dict[str, np.ndarray]) -> str:
@@ -155,7 +156,8 @@ def checked(arrays: dict[str, np.ndarray]) -> Blocks:
     """As packed(); UserError for NaN and infinite values."""
     broken = broken_names(arrays)
     if broken:
-        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from others or an older checkpoint.")
+        raise UserError(f"The Gaussians' {broken} contain values that are no numbers.", "Start from others or an older checkpoint.",
+                        "training.gaussians_broken", broken=broken)
     return packed(arrays)
 
 
@@ -181,9 +183,10 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
     """The camera as ViewStruct; UserError for orthographic cameras, sizes out of range and values that are not finite."""
     if not (0 < camera.width <= LARGEST_SIDE and 0 < camera.height <= LARGEST_SIDE):
         raise UserError(f"An image of {camera.width} x {camera.height} pixels cannot be drawn.",
-                        f"Use sides from 1 to {LARGEST_SIDE} pixels.")
+                        f"Use sides from 1 to {LARGEST_SIDE} pixels.", "training.image_size", width=camera.width, height=camera.height)
     if camera.orthographic:
-        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.")
+        raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.",
+                        "engine.orthographic_camera")
     view = ViewStruct(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy)
     viewmat = world_to_camera(camera)
     view.rotation[:] = viewmat[:3, :3].ravel().tolist()
@@ -192,7 +195,8 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
     view.nearest = camera.near
     values = (view.fl_x, view.fl_y, view.cx, view.cy, *view.rotation, *view.translation)  # as C reads them, in 32 bits
     if not (np.isfinite(values).all() and view.fl_x > 0 and view.fl_y > 0):
-        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.")
+        raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.",
+                        "training.camera")
     return view
 
 

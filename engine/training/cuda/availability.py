@@ -150,7 +150,7 @@ def compile_problem(text: str) -> UserError:
     if not shutil.which(compiler):
         name = "Visual Studio's C++ build tools" if sys.platform == "win32" else "a C++ compiler (package g++)"
         return UserError("gsplat's kernels cannot be compiled: there is no C++ compiler.", f"Install {name}" + OR_CPU,
-                         "cuda.no_compiler")
+                         "cuda.no_compiler", name=name)
     if "ninja" in text.lower() and "required" in text.lower():
         return UserError("gsplat's kernels cannot be compiled: the package ninja is missing.", "pip install ninja" + OR_CPU,
                          "cuda.no_ninja")

@@ -25,7 +25,8 @@ def launched() -> bool:
 def launch_command(processes: int, module: list[str]) -> list[str]:
     """Command line of torchrun for a module and its arguments; UserError where that many processes cannot train."""
     if os.name == "nt":
-        raise UserError(f"gpus is {processes}, but on Windows one graphics card trains.", "Set gpus to 1.")
+        raise UserError(f"gpus is {processes}, but on Windows one graphics card trains.", "Set gpus to 1.", "gpus.windows",
+                        processes=processes)
     problem = unavailable()
     if problem is not None:
         raise UserError(f"gpus is {processes}, but no training can run on a graphics card here: {problem.message}", "Set gpus to 1.")
@@ -33,7 +34,8 @@ def launch_command(processes: int, module: list[str]) -> list[str]:
 
     found = torch.cuda.device_count()
     if found < processes:
-        raise UserError(f"gpus is {processes}, but graphics cards here: {found}.", f"Set gpus to {found} or less.")
+        raise UserError(f"gpus is {processes}, but graphics cards here: {found}.", f"Set gpus to {found} or less.", "gpus.too_many",
+                        processes=processes, found=found)
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", *module]
 
 
@@ -47,7 +49,8 @@ def join() -> Group:
     if torch.cuda.is_available():
         mine, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if mine >= found:
-            raise UserError(f"More processes were started than there are graphics cards ({found}).", "Start one process for each card.")
+            raise UserError(f"More processes were started than there are graphics cards ({found}).", "Start one process for each card.",
+                            "gpus.processes", found=found)
         torch.cuda.set_device(mine)
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     return Group(dist.get_rank(), dist.get_world_size())

@@ -62,12 +62,15 @@ def plan_memory(limit: int, max_gaussians: int, sh_degree: int, pixels: int) -> 
     room = limit - ALWAYS - pictures
     if room <= 0:
         raise UserError(f"Photos of {pixels / 1e6:.1f} million pixels need about {_gigabytes(limit - room)} of the graphics card's memory, "
-                        f"and {_gigabytes(limit)} may be used.", "Lower resolution, or raise gpu_memory if the card has more.")
+                        f"and {_gigabytes(limit)} may be used.", "Lower resolution, or raise gpu_memory if the card has more.",
+                        "cuda.photos_memory", pixels=pixels / 1e6, needed=_gigabytes(limit - room), limit=_gigabytes(limit))
     needed = max_gaussians * bytes_of_gaussian(sh_degree)
     if needed > room:
         most = max(1, room // bytes_of_gaussian(sh_degree) // 1000 * 1000)
         raise UserError(f"{max_gaussians:,} Gaussians need about {_gigabytes(needed + limit - room)} of the graphics card's memory, "
-                        f"and {_gigabytes(limit)} may be used.", f"Set max_gaussians to {most:,} or less, or lower sh_degree.")
+                        f"and {_gigabytes(limit)} may be used.", f"Set max_gaussians to {most:,} or less, or lower sh_degree.",
+                        "cuda.gaussians_memory", max_gaussians=max_gaussians, needed=_gigabytes(needed + limit - room),
+                        limit=_gigabytes(limit), most=most)
     return MemoryPlan(limit, needed, pictures, room - needed)
 
 

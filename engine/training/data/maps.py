@@ -64,7 +64,7 @@ class Maps:
             return self
         if self.depth is not None or self.normals is not None:
             raise UserError("The images have a distorted lens, and depth or normal maps.",
-                            "Undistort images and maps first, or set depth_weight and normal_weight to 0.")
+                            "Undistort images and maps first, or set depth_weight and normal_weight to 0.", "training.distorted_maps")
         if self.mask is None:
             return self
         kept = reduced_mask(self.mask, camera.width, camera.height)[..., None]

@@ -15,6 +15,7 @@ import numpy as np
 from ...core.errors import values
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
+from ...core.text import phrase
 from ..backend import ParameterHealth, StepSettings
 from ..strategies.mcmc import DEAD_OPACITY, sigmoid
 from .measurements import Measurements
@@ -81,8 +82,9 @@ def not_finite(measurements: Measurements, config: TrainConfig) -> Finding | Non
     names = [name for name, parameter_health in measurements.parameter_health.items() if not parameter_health.finite]
     if not names:
         return None
-    said = f"The Gaussians' {_words(names)} hold values that are no numbers (step {measurements.step}). {unusual(config)}".rstrip()
-    return Finding("error", said, "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite",
+    return Finding("error", f"The Gaussians' {_words(names)} hold values that are no numbers (step {measurements.step}). "
+                   f"{unusual(config)}".rstrip(),
+                   "Resume from the checkpoint with lower learning rates, or check images and poses.", "not_finite",
                    code="health.not_finite", values=values(parameters=_words(names), step=measurements.step, cause=unusual(config)))
 
 
@@ -112,14 +114,14 @@ def _active(measurements: Measurements) -> list[str]:
 def _without_gradients(dead: list[str], measurements: Measurements) -> Finding | None:
     if not dead:
         return None
-    hint = "Stop, and check the dataset: its poses, its start points and its images."
+    hint = phrase("Stop, and check the dataset: its poses, its start points and its images.")
     if not {"means", "sh0"} <= set(dead):
-        hint = "Please report this with the file engine.log: the engine has lost them."
-        cause = "Other parameters get theirs."
+        hint = phrase("Please report this with the file engine.log: the engine has lost them.")
+        cause = phrase("Other parameters get theirs.")
     elif measurements.alpha < NOTHING_DRAWN:
-        cause = "Nothing is drawn in any view: no camera sees a Gaussian."
+        cause = phrase("Nothing is drawn in any view: no camera sees a Gaussian.")
     else:
-        cause = "What is drawn does not depend on them."
+        cause = phrase("What is drawn does not depend on them.")
     return Finding("error", f"The gradients of the {_words(dead)} are exactly zero. {cause}", hint, "gradients", float(len(dead)),
                    code="health.no_gradients", values=values(parameters=_words(dead), cause=cause))
 
@@ -181,10 +183,13 @@ def dark_or_bright(measurements: Measurements, config: TrainConfig) -> Finding |
     drift = float(np.mean([ours - photo for ours, photo in (view.lumas for view in measurements.views)]))
     if abs(drift) < DRIFT:
         return None
-    frozen_colors = " Colours may not change: lr_sh0 is 0." if config.lr_sh0 == 0.0 else ""
-    return Finding("warning", f"Renderings are {'brighter' if drift > 0 else 'darker'} than their photos by {abs(drift):.0%} of white."
+    direction = phrase("brighter") if drift > 0 else phrase("darker")
+    frozen_colors = f" {phrase('Colours may not change: lr_sh0 is 0.')}" if config.lr_sh0 == 0.0 else ""
+    return Finding("warning", f"Renderings are {direction} than their photos by {abs(drift):.0%} of white."
                    f"{frozen_colors}", "Check that all photos have the same exposure; on a GPU lr_exposure evens them out.", "brightness",
-                   round(drift, 3), code="health.brightness", values=values(drift=drift, cause=frozen_colors.strip()))
+                   round(drift, 3), code="health.brightness", values=values(drift=drift, cause=frozen_colors.strip(),
+                                                                            direction=direction,
+                                                                            difference=abs(drift), colors=frozen_colors))
 
 
 def impossible(psnr: float, l1: float) -> Finding | None:
@@ -209,11 +214,11 @@ def unusual(config: TrainConfig) -> str:
     """A sentence naming settings that are far beyond their defaults; empty when there are none."""
     usual = TrainConfig()
     far = [name for name, times in UNUSUAL.items() if getattr(config, name) > times * getattr(usual, name)]
-    said = ", ".join(f"{name} is {getattr(config, name):g} (default {getattr(usual, name):g})" for name in far)
+    said = ", ".join(phrase(f"{name} is {getattr(config, name):g} (default {getattr(usual, name):g})") for name in far)
     return f"{said}." if said else ""
 
 
 def standstill(measurements: Measurements, scene: SceneContext) -> str:
     """The most likely cause of a training that does not improve, as a sentence."""
     found = next(run_checks(measurements, scene), None)
-    return found.message if found else unusual(scene.config) or "Photos and poses may not belong together."
+    return found.message if found else unusual(scene.config) or phrase("Photos and poses may not belong together.")

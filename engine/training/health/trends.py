@@ -14,6 +14,7 @@ import numpy as np
 from ...core.errors import values
 from ...core.protocol.config import TrainConfig
 from ...core.protocol.events import Finding
+from ...core.text import phrase
 from ..schedule import refinement_at
 
 IDLE = 5
@@ -82,8 +83,9 @@ def densification_idle(done: Sequence[Refinement], config: TrainConfig) -> Findi
     """Refinements that never add or move a Gaussian, though there is room."""
     if len(done) < IDLE or any(each.changed for each in done) or done[-1].after >= config.max_gaussians:
         return None
-    cause = f"No gradient is above grow_gradient ({config.grow_gradient:g})." if config.strategy == "default" else (
-        f"grow_rate is {config.grow_rate:g}." if config.grow_rate * done[-1].after < 1 else "All Gaussians are transparent.")
+    cause = phrase(f"No gradient is above grow_gradient ({config.grow_gradient:g}).") if config.strategy == "default" else (
+        phrase(f"grow_rate is {config.grow_rate:g}.") if config.grow_rate * done[-1].after < 1 else
+        phrase("All Gaussians are transparent."))
     return Finding("warning", f"Densification adds nothing: {len(done)} refinements have left {done[-1].after:,} Gaussians as they were. "
                    f"{cause}", "Check the strategy's settings; without new Gaussians fine detail stays blurred.", "no_densification",
                    float(len(done)),
@@ -108,7 +110,7 @@ def runaway_growth(done: Sequence[Refinement], config: TrainConfig) -> Finding |
         return None
     if any(each.after < (1 + most) * each.before for each in last):
         return None
-    cause = f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"grow_rate is {config.grow_rate:g}"
+    cause = phrase(f"grow_gradient is {config.grow_gradient:g}" if config.strategy == "default" else f"grow_rate is {config.grow_rate:g}")
     return Finding("warning", f"The number of Gaussians grows without limit: {last[0].before:,} have become {last[-1].after:,} in "
                    f"{RUNAWAY_TIMES} refinements; {cause}.", "Stop, and set it back to its default.", "runaway",
                    round(last[-1].after / max(1, last[0].before), 1),
@@ -166,6 +168,7 @@ def memory_growth(paces: Sequence[Pace], max_steps: int, free: float) -> Finding
     each = (held[-1] - held[0]) / (last[-1].step - last[0].step)
     if each * (max_steps - last[-1].step) < free:
         return None
-    return Finding("warning", f"The engine's memory grows by {each / 1e3:.0f} kB a step and will be used up at step "
+    return Finding("warning", f"The engine's memory grows by {each / 1000:.0f} kB a step and will be used up at step "
                    f"{last[-1].step + int(free / each):,}.", "Stop before that and resume: a new engine begins with little memory.",
-                   "memory", round(each), code="health.memory_grows", values=values(bytes=each, step=last[-1].step + int(free / each)))
+                   "memory", round(each), code="health.memory_grows", values=values(bytes=each, step=last[-1].step + int(free / each),
+                                                                                    kilobytes=each / 1000))

@@ -48,7 +48,8 @@ def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
     """Whether depth maps are begun with: where the settings leave it open, every image trained on has one, or
     half where some are lost, and no distorted lens."""
     if config.start == "depth" and not any(view.depth for view in dataset.train_views):
-        raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.")
+        raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.",
+                        "training.no_depth")
     known = [view for view in dataset.train_views if view.depth]
     lost = any(each.part == "depth" for each in dataset.left_out)
     enough = 2 * len(known) >= len(dataset.train_views) if lost else len(known) == len(dataset.train_views)
@@ -65,7 +66,8 @@ def _depth_fits(made: Gaussians, dataset: Dataset, config: TrainConfig) -> bool:
         return True
     if config.start == "depth":
         raise UserError(f"By the depth maps the scene is {far:.3g} away from the cameras, by the start points {known:.3g}.",
-                        "Depth maps hold millimetres: write them in this unit, or set start to points.")
+                        "Depth maps hold millimetres: write them in this unit, or set start to points.", "training.depth_unit", far=far,
+                        known=known)
     return False
 
 

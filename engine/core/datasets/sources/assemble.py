@@ -80,7 +80,7 @@ def the_one(folder: Path, files: Sequence[Path], usual: str = "") -> Path | None
     found = [file for file in files if file.name.lower() == usual] or list(files)
     if len(found) > 1:
         raise UserError(f"{folder} holds {len(found)} files of cameras: {named(file.name for file in found)}.", "Choose one of the files.",
-                        "source.several", path=folder, count=len(found))
+                        "source.several", path=folder, count=len(found), found=named(file.name for file in found))
     return found[0] if found else None
 
 
@@ -122,7 +122,7 @@ def _locate(source: CameraFile) -> FoundPhotos:
         raise UserError(f"None of the {len(source.names)} images that {source.file.name} names lies in {source.root}. {found.looked_for}. "
                         f"{found.lies_there}.", f"Put them beside it or into {source.root / 'images'}.", "source.images_missing",
                         count=len(source.names), what=source.file.name, path=source.root, looked_for=found.looked_for,
-                        found=found.lies_there)
+                        found=found.lies_there, root=source.root / 'images')
     return found
 
 
@@ -141,12 +141,12 @@ def _sound(shot: PosedImage, name: str, what: str) -> PosedImage:
     if not np.isfinite(pose).all() or not _is_rotation(pose[:3, :3]):
         numbers = " ".join(f"{number:g}" for number in pose[:3].ravel())
         raise UserError(f"{readable(name)} in {what} is without a valid pose: {numbers}.", "Align the photos again.", "source.pose",
-                        image=readable(name), what=what)
+                        image=readable(name), what=what, numbers=numbers)
     lens = (camera.fl_x, camera.fl_y, camera.cx, camera.cy, *camera.distortion)
     if min(camera.width, camera.height) < 1 or not (shot.panorama or (np.isfinite(lens).all() and min(camera.fl_x, camera.fl_y) > 0)):
         numbers = " ".join(f"{number:g}" for number in (camera.width, camera.height, *lens))
         raise UserError(f"{readable(name)} in {what} has impossible intrinsics: {numbers}.", "Align the photos again.", "source.intrinsics",
-                        image=readable(name), what=what)
+                        image=readable(name), what=what, numbers=numbers)
     return shot
 
 

@@ -79,5 +79,6 @@ def _images(folder: Path, count: int) -> list[Path]:
     if matching is None:
         there = ", ".join(f"{len(files)} in {place.name}" for files, place in zip(found, places, strict=True) if files) or "none"
         raise UserError(f"{FILE} holds {count} poses, and there are other numbers of images: {there}.",
-                        f"Put just the images that the poses belong to into {folder / 'images'}.", "llff.count", count=count, there=there)
+                        f"Put just the images that the poses belong to into {folder / 'images'}.", "llff.count", count=count, there=there,
+                        folder=folder / 'images')
     return matching

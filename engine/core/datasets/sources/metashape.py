@@ -66,7 +66,7 @@ def _shot(camera: Element, sensors: dict[str, Element], frames: _Frames, path: P
     name, number = camera.get("label", ""), camera.get("sensor_id", "")
     if number not in sensors:
         raise UserError(f"{name} refers to sensor {number}, which {path.name} does not have.", MEND, "metashape.sensor",
-                        image=name, sensor=number)
+                        image=name, sensor=number, file=path.name)
     sensor = _sensor(sensors[number], path)
     matrix = np.reshape(_numbers(camera.find("transform"), 16, f"The transform of {name}"), (4, 4))
     pose = frames.to_world(matrix, camera.get("component_id"))
@@ -112,7 +112,7 @@ def _sensor(sensor: Element, path: Path) -> SourceLens:
     if size is None or kind not in ("frame", "fisheye", "spherical") or (found is None and kind != "spherical"):
         raise UserError(f"{where} has no lens that is read: {kind}{'' if found is not None else ', not calibrated'}.",
                         "Export undistorted images with their cameras: Export Cameras, kind Colmap.", "metashape.lens",
-                        where=where, kind=kind)
+                        where=where, kind=kind, found="" if found is not None else ', not calibrated')
     width, height = (int(_number(size.get(side, ""), f"The {side} of {where}")) for side in ("width", "height"))
     if found is None or kind == "spherical":
         return SourceLens(width, height, panorama=True)
@@ -139,14 +139,14 @@ def _number(word: str, what: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise UserError(f"{what} is no number: {word}.", MEND, "metashape.number", what=what) from None
+        raise UserError(f"{what} is no number: {word}.", MEND, "metashape.number", what=what, word=word) from None
 
 
 def _numbers(element: Element | None, count: int, what: str) -> Sequence[float]:
     words = [] if element is None or element.text is None else element.text.split()
     if len(words) != count:
         raise UserError(f"{what} does not hold {count} numbers: {' '.join(words)[:200]}.", MEND, "metashape.numbers",
-                        what=what, count=count)
+                        what=what, count=count, words=" ".join(words)[:200])
     return [_number(word, what) for word in words]
 
 

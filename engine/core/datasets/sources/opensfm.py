@@ -59,7 +59,7 @@ def _shot(name: str, values: Any, cameras: dict[str, Any], path: Path) -> PosedI
         shift = np.array(values["translation"], float).reshape(3)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{name} in {path.name} lacks its camera, rotation or translation: {error}.", MEND, "opensfm.shot", image=name,
-                        problem=error) from None
+                        problem=error, file=path.name) from None
     lens = _lens(described, f"Camera {key} of {path.name}")
     return lens.posed(pose_of(turn.T, -turn.T @ shift) @ FLIP_YZ)
 

@@ -44,7 +44,7 @@ def read_registration(path: Path) -> Dataset:
     columns, rows = _header(path), _rows(path)
     assert columns is not None, path
     if "f" not in columns:
-        raise UserError(f"{path.name} holds poses without focal lengths (column f).", MEND, "realityscan.focal", path=path)
+        raise UserError(f"{path.name} holds poses without focal lengths (column f).", MEND, "realityscan.focal", path=path, file=path.name)
     named = [(words[columns.index("name")].strip(), number, words) for number, words in rows if len(words) > columns.index("name")]
     by_name = {name: (number, words) for name, number, words in reversed(named)}
 
@@ -96,7 +96,7 @@ def _row(columns: list[str], words: list[str], where: str) -> dict[str, float]:
         numbers = {}
     if not all(column in numbers for column in REQUIRED[1:]):
         raise UserError(f"{where} is no camera: it does not hold the {len(columns)} values that the header names: {','.join(words)[:200]}.",
-                        MEND, "realityscan.row", where=where)
+                        MEND, "realityscan.row", where=where, count=len(columns), words=",".join(words)[:200])
     return numbers
 
 

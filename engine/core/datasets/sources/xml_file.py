@@ -18,7 +18,8 @@ def read_xml(path: Path) -> Element:
     """The root of an XML file. UserError for one that is damaged, larger than 256 MB, or declares a document type."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MB, which no list of cameras is.", MEND, "xml.too_large", path=path)
+            raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MB, which no list of cameras is.", MEND, "xml.too_large", path=path,
+                            most_bytes=MOST_BYTES >> 20)
         data = path.read_bytes()
     except OSError as error:
         raise disk_error(path, error) from error

@@ -95,7 +95,7 @@ def _checked(opened: zipfile.ZipFile, archive: Path) -> list[zipfile.ZipInfo]:
     total, size = sum(member.file_size for member in members), archive.stat().st_size
     if len(members) > MOST_FILES or total > MOST_BYTES or (total > UNSUSPICIOUS and total > MOST_RATIO * size):
         raise UserError(f"{archive} would become {len(members)} files of {total >> 20} MB, from {size >> 20} MB; it is not unpacked.", MEND,
-                        "zip.too_large", path=archive, files=len(members), megabytes=total >> 20)
+                        "zip.too_large", path=archive, files=len(members), megabytes=total >> 20, size=size >> 20)
     for member in members:
         _inside(member.filename, archive)
         if stat.S_ISLNK(member.external_attr >> 16):
@@ -117,7 +117,8 @@ def _refuse_without_space(place: Path, needed: int, archive: Path) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(f"The disk is full: {archive.name} needs {needed >> 20} MB in {place}, {free >> 20} MB are left.",
-                        f"Free some space, or name another folder in the variable {CACHE}.", "zip.space", path=place)
+                        f"Free some space, or name another folder in the variable {CACHE}.", "zip.space", path=place, file=archive.name,
+                        needed=needed >> 20, free=free >> 20)
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
