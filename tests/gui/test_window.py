@@ -66,6 +66,20 @@ def test_panels(desk: Desktop) -> None:
 
 @pytest.mark.gui
 @window
+def test_panels_speak_every_language_of_the_extension(desk: Desktop) -> None:
+    found = desk.run("steps_languages")
+    if found["without"]:
+        pytest.skip(f"this Blender was installed without the languages {', '.join(found['without'])}")
+    english = {"Capture Dataset", "Max Splats"}
+    assert len(found["said"]) == 4
+    for name, said in found["said"].items():
+        assert not english & set(said.values()) and not said["tooltip"].startswith("Pause the training"), name
+        assert not said["sentence"].startswith("The computer"), name
+        assert f"language-{name}" in desk.seen
+
+
+@pytest.mark.gui
+@window
 def test_every_state_of_a_training_can_be_drawn(desk: Desktop) -> None:
     desk.run("steps_states")
     assert len([name for name in desk.seen if name.startswith("state-")]) == 9
