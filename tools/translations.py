@@ -77,10 +77,14 @@ def registered_texts(bpy: Any) -> dict[str, str]:
         rna = getattr(kind, "bl_rna", None)
         if rna is None or not kind.is_registered:
             continue
-        if issubclass(kind, (bpy.types.Operator, bpy.types.Panel, bpy.types.Menu)):
-            found |= dict.fromkeys((rna.name, rna.description) if issubclass(kind, bpy.types.Operator) else (kind.bl_label,), kind.__name__)
+        if issubclass(kind, bpy.types.Operator):
+            space, verb = kind.bl_idname.split(".")
+            shown = getattr(getattr(bpy.ops, space), verb).get_rna_type()
+            found |= dict.fromkeys((shown.name, shown.description), kind.__name__)
+        elif issubclass(kind, (bpy.types.Panel, bpy.types.Menu)):
+            found |= dict.fromkeys((kind.bl_label,), kind.__name__)
         for name in {name for each in kind.__mro__ for name in inspect.get_annotations(each)}:
-            if name in rna.properties:
+            if name in rna.properties and not name.startswith("bl_"):
                 found |= dict.fromkeys(_of_property(rna.properties[name]), f"{kind.__name__}.{name}")
     return {text: place for text, place in found.items() if text}
 
