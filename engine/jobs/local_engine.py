@@ -13,7 +13,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from ..core.images.openimageio import FOLDER as IMAGE_LIBRARY
 from ..core.processes import Process, clean_environment, end_tree, spawn
 from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
-from ..core.protocol.job_progress import told
+from ..core.protocol.job_progress import JobProgress, told
 from ..core.protocol.spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation
 from .processes import at_work, worker_of
@@ -64,6 +64,21 @@ class Engine(ABC):
     def resume(self, job: str) -> None:
         """Start a worker again on an interrupted, paused or stopped job; it goes on from its checkpoint."""
 
+    def train_further(self, job: str, steps: int) -> int:
+        """Let a training that has ended go on for so many steps more than it has done, at least to the end that it had before.
+
+        Learning rates, image size and refinement stay as they were at the end of its schedule. Asked for twice without a step between, it
+        is the same. Returns the step at which it will end; UserError while it runs, and for what is no training.
+        """
+        if self.state(job).alive:
+            raise UserError("The training is running.", "Wait for its end, or stop it first.", "training.running")
+        folder = self.folder(job)
+        spec = folder.read_spec()
+        end = max(spec.config.max_steps, self.told(job).trained + steps)
+        folder.write_spec(replace(spec, config=spec.config.lasting(end).validate()))
+        self.resume(job)
+        return end
+
     def jobs(self) -> list[str]:
         """Every known job, oldest first."""
         return [folder.name for folder in find_jobs(self.root)]
@@ -79,6 +94,10 @@ class Engine(ABC):
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         """Events after a cursor, and the cursor to ask from next time; with a `limit`, of about so many bytes at once."""
         return self.folder(job).read_events(after, limit)
+
+    def told(self, job: str) -> JobProgress:
+        """How the job stands, by all its events."""
+        return told(self.events(job)[0])
 
     @abstractmethod
     def control(self, job: str, control: Control) -> None:
