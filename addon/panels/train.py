@@ -21,6 +21,7 @@ from ..typed import Context, classes_factory, layout_of, scene_settings
 from ..ui.text import draw_sentence
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
+from .earlier import draw_earlier
 
 FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
 MOST_SHOWN = 3
@@ -36,6 +37,7 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
         layout, job = layout_of(self), jobs.current(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
+        draw_earlier(layout, context.scene)
         if job is not None and job.state.alive:
             draw_running(layout, job)
         else:
@@ -43,10 +45,11 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
             _draw_train_button(layout, context.scene, job)
             if job is not None:
                 draw_outcome(layout, job)
-        if job is not None:
+                _draw_further(layout, context.scene, job)
+        if job is not None and jobs.tells_of(context.scene, job):
             draw_findings(layout, job)
-            if job.has_object:
-                draw_color_button(layout, context, splat_object(job.name))
+        if job is not None and job.has_object:
+            draw_color_button(layout, context, splat_object(job.name))
         layout.separator(type="LINE")
         if chosen(preferences()) is None:
             draw_status(layout)
@@ -74,7 +77,6 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "pause_when_sick")
         column.prop(settings, "anyway")
         column = layout.column(align=True)
-        column.operator("splatwright.open_earlier_training", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
         column.operator("splatwright.convert_images", icon="IMAGE_DATA")
 
@@ -171,12 +173,21 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
     if preferences().engines:
         layout.prop(preferences(), "engine")
     row = layout.row(align=True)
-    if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
+    if job is not None and (job.stopped or job.state in (JobState.INTERRUPTED, JobState.FAILED)):
         row.operator("splatwright.resume", icon="FILE_REFRESH")
     row.operator("splatwright.train", icon="PLAY")
     reason = problem(scene)
     if reason:
         draw_sentence(layout, reason, "INFO")
+
+
+def _draw_further(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob) -> None:
+    """More steps for a training that came to its end; one that was stopped is resumed first."""
+    if job.state is not JobState.FINISHED or job.stopped:
+        return
+    column = layout.column(align=True)
+    column.prop(scene_settings(scene), "further_steps")
+    column.operator("splatwright.train_further", icon="PLAY")
 
 
 def draw_color_button(layout: bpy.types.UILayout, context: Context, target: bpy.types.Object | None) -> None:

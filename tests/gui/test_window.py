@@ -82,6 +82,7 @@ def test_remote_engines_can_be_drawn(desk: Desktop) -> None:
 @window
 def test_a_training_outlives_blender_and_is_found_again(desk: Desktop) -> None:
     left = desk.run("steps_leave")
+    assert f"{left['job']} goes on without Blender" in (desk.pictures / "steps_leave.log").read_text(errors="replace")
     found = desk.run("steps_return", keep_profile=True, step=left["step"])
     assert found["job"] == left["job"] and found["step"] > left["step"]
     assert found["splats"] > 100 and found["objects"] == 1
@@ -94,6 +95,14 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
     assert found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]
+
+
+@pytest.mark.gui
+@window
+def test_earlier_trainings_go_on_and_belong_to_their_scene(desk: Desktop) -> None:
+    found = desk.run("steps_earlier")
+    assert found["kept"], "Enter in the dialog deletes nothing"
+    assert found["end"] == 60_600 and found["copy"] == ["", True]
 
 
 @pytest.mark.gui
