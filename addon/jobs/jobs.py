@@ -18,6 +18,7 @@ from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
 from ..engines.full_engine import python_path
 from ..engines.locations import jobs_folder, preferences
+from ..photos import image_server
 from ..properties import claim, dataset_folder, is_copy
 from ..typed import scene_settings, splat_settings
 from ..ui.background import start_timer, stop_timers
@@ -61,13 +62,14 @@ def local_engine() -> LocalEngine:
     root, python = jobs_folder(), python_path()
     if _engine is None or _engine.root != root or _engine.python != python:
         own = python == Path(sys.executable)
-        _engine = builtin_engine() if own else LocalEngine(root, python)
+        _engine = builtin_engine() if own else LocalEngine(root, python, image_reader=image_reader())
     return _engine
 
 
 def builtin_engine() -> LocalEngine:
     """The engine that Blender's own Python runs, whatever else is installed."""
-    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), image_library())
+    library = image_library()
+    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), library, () if library else image_reader())
 
 
 def import_paths() -> tuple[Path, ...]:
@@ -79,6 +81,12 @@ def image_library() -> Path | None:
     """The package OpenImageIO that Blender ships for its own Python; None in builds without it."""
     places = (bpy.utils.resource_path(kind) for kind in ("LOCAL", "SYSTEM"))
     return next((found for place in places if place and (found := packaged_folder(Path(place)))), None)
+
+
+def image_reader() -> tuple[str, ...]:
+    """The command line of this Blender, or of the Python that has it as a module, where it reads images for an engine."""
+    program = [bpy.app.binary_path, "--background", "--factory-startup", "--python"] if bpy.app.binary_path else [sys.executable]
+    return (*program, str(Path(image_server.__file__)))
 
 
 def watched() -> list[WatchedJob]:

@@ -13,7 +13,7 @@ from ..engines.remote import chosen
 from ..jobs import jobs
 from ..jobs.job_status import WatchedJob
 from ..jobs.training_results import splat_object
-from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..operators.install import SPLATWRIGHT_OT_install_engine
 from ..operators.training import problem
 from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
@@ -78,7 +78,6 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "anyway")
         column = layout.column(align=True)
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
-        column.operator("splatwright.convert_images", icon="IMAGE_DATA")
 
 
 def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
@@ -110,8 +109,8 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
             draw_sentence(layout, finished_text(job), "CHECKMARK")
         case JobState.FAILED if job.failure:
             draw_sentence(layout, f"{job.failure.message} {job.failure.hint}", "CANCEL", alert=True)
-            if SPLATWRIGHT_OT_convert_images.bl_label in job.failure.hint:
-                layout.operator("splatwright.convert_images", icon="IMAGE_DATA")
+            if SPLATWRIGHT_OT_install_engine.bl_label in job.failure.hint:
+                layout.operator("splatwright.install_engine", icon="IMPORT")
         case JobState.INTERRUPTED:
             where = f" at step {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
             draw_sentence(layout, f"The training was interrupted{where}. Resume goes on from its last checkpoint.", "ERROR", alert=True)

@@ -6,6 +6,7 @@ process on it and reads the folder. Whoever opens the same folder later finds th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from types import MappingProxyType
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
-from ..core.images.openimageio import FOLDER as IMAGE_LIBRARY
+from ..core.images import environment as image_variables
 from ..core.processes import Process, clean_environment, end_tree, spawn
 from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
@@ -142,13 +143,15 @@ class LocalEngine(Engine):
 
     `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
     wheels of an extension in a folder that a plain interpreter does not know). `image_library` is the folder of the package
-    OpenImageIO that they read images with, where it lies outside of what they import from.
+    OpenImageIO that they read images with, where it lies outside of what they import from, `image_reader` the command line of a Blender
+    that reads them where there is none.
     """
 
     root: Path
     python: Path = Path(sys.executable)
     import_paths: tuple[Path, ...] = ()
     image_library: Path | None = None
+    image_reader: tuple[str, ...] = ()
     _processes: dict[str, Process] = field(default_factory=dict)
 
     def submit(self, spec: Spec) -> str:
@@ -214,7 +217,9 @@ class LocalEngine(Engine):
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"})
         if self.image_library:
-            environment[IMAGE_LIBRARY] = str(self.image_library)
+            environment[image_variables.LIBRARY] = str(self.image_library)
+        if self.image_reader:
+            environment[image_variables.READER] = json.dumps(self.image_reader)
         return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _worker_alive(self, folder: JobFolder) -> bool:

@@ -12,6 +12,9 @@ bpy: Any = blender  # stubs know nothing of what the extension registers
 HEADING = 102
 """Pixels from the sidebar's upper edge."""
 
+PENCIL, BIN = 0.765, 0.845
+"""Shares of the sidebar's width."""
+
 
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
@@ -32,12 +35,12 @@ def steps(driver: Driver) -> Steps:
         names.append(current(jobs).name)
     yield from unfold(driver)
     yield from driver.picture("earlier-list")
-    yield from driver.press("splatwright.rename_training")
+    yield from driver.press("splatwright.rename_training", (PENCIL,))
     yield 0.5
     yield from driver.picture("earlier-rename")
     yield from leave_dialog(driver)
     bpy.ops.splatwright.rename_training(job=names[1], title="Ball from the left")
-    yield from driver.press("splatwright.delete_training")
+    yield from driver.press("splatwright.delete_training", (BIN,))
     yield 0.5
     yield from driver.picture("earlier-delete")
     x, y = driver.window.width // 2, driver.window.height // 2

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,6 +32,9 @@ HEARTBEAT_LOST_SECONDS = 30.0
 
 TAIL_BYTES = 16_384
 """Enough of events.jsonl to hold the last events whole."""
+
+STAMP = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
+"""The time at the end of a folder's name."""
 
 Control = Literal["run", "pause", "stop"]
 
@@ -114,11 +118,12 @@ class JobFolder:
                             "job.damaged", path=path) from None
 
     def title(self) -> str:
-        """What people call the job: the name that they gave it, else the folder's."""
+        """What people call the job: the name that they gave it, else the folder's without the time in it."""
+        first = STAMP.sub("", self.name)
         try:
-            return (self.path / "title").read_text(encoding="utf-8").strip() or self.name
+            return (self.path / "title").read_text(encoding="utf-8").strip() or first
         except (OSError, ValueError):
-            return self.name
+            return first
 
     def set_title(self, title: str) -> None:
         """Give the job a name of its own; an empty one takes it away."""

@@ -149,7 +149,7 @@ def test_a_new_or_copied_scene_starts_clean(desk: Desk, kind: str) -> None:
     assert (copied.splatwright.job, copied.splatwright.captured, copied.splatwright.untrained) == ("", "", False)
     assert first.splatwright.job == name and desk.jobs.current(first) is not None and first.splatwright.captured
     owned = [item for item in bpy.data.objects if item.splatwright.job == name]
-    assert [list(item.users_scene)[0] for item in owned] == [first]
+    assert [next(iter(item.users_scene)) for item in owned] == [first]
     assert bool(next((item for item in copied.objects if item.splatwright.is_splat), None)) == (kind in ("LINK_COPY", "FULL_COPY"))
 
 

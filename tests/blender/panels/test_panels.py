@@ -241,10 +241,10 @@ def test_a_hint_that_names_a_button_gets_the_button(desk: Desk) -> None:
     desk.train("failing")
     desk.wait(lambda: desk.job.state.value == "failed")
     events = module("engine.core.protocol.events")
-    desk.job.failure = events.Failed("a.jpg is a JPEG.", "Convert the photos through Blender (button Convert Images).")
-    desk.job.findings = [events.Finding("error", f"{number}.jpg is a JPEG.", "") for number in range(9)]
+    desk.job.failure = events.Failed("a.heic is a HEIC photo.", "Install the full engine (Install Full Engine), or save it as JPEG.")
+    desk.job.findings = [events.Finding("error", f"{number}.heic is a HEIC photo.", "") for number in range(9)]
     layout = drawn("train")
-    assert "convert_images" in layout.operators and "3.jpg" not in layout.text
+    assert "install_engine" in layout.operators and "3.heic" not in layout.text
 
 
 def test_many_findings_are_counted(desk: Desk) -> None:

@@ -161,13 +161,13 @@ def test_stored_pixels_are_what_cameras_count(tmp_path: Path) -> None:
     assert read_image(saved(tmp_path / "a.jpg", GRADIENT, exif=exif)).shape == (60, 80, 3)
 
 
-@pytest.mark.parametrize("name, sentence", [("photo.jpg", r"^photo\.jpg is a JPEG, and the built-in engine reads PNG only\."),
-                                            ("photo.webp", r"^photo\.webp is no PNG, and the built-in engine reads PNG only\.")])
+@pytest.mark.parametrize("name, sentence", [("photo.jpg", r"^photo\.jpg is a JPEG, and nothing here reads more than PNG\."),
+                                            ("photo.webp", r"^photo\.webp is no PNG, and nothing here reads more than PNG\.")])
 def test_without_pillow_only_png(tmp_path: Path, without_pillow: None, name: str, sentence: str) -> None:
     Path(tmp_path / name).write_bytes(b"\xff\xd8\xff" if name.endswith("jpg") else b"RIFF")
     with pytest.raises(UserError, match=sentence) as caught:
         read_image(tmp_path / name)
-    assert caught.value.hint == "Install the full engine, or convert the photos through Blender (button Convert Images)."
+    assert caught.value.hint == "Train from Blender, which reads it, or install the full engine (Install Full Engine)."
 
 
 def test_png_needs_no_pillow(tmp_path: Path, without_pillow: None) -> None:
