@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.core.datasets.dataset import PointCloud
 from engine.core.datasets.read import read_dataset
@@ -95,6 +96,22 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
     assert found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]
+
+
+@pytest.mark.gui
+@window
+def test_photos_of_a_phone_train_by_pressing_train(desk: Desktop) -> None:
+    """JPEG, WebP and TIFF, also in a Blender without OpenImageIO for Python."""
+    made = read_dataset(desk.folder / "dataset")
+    photos = []
+    for number, view in enumerate(made.views):
+        photo = desk.folder / "photos" / "images" / f"{view.image.stem}{('.jpg', '.webp', '.tif')[number % 3]}"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(view.image).convert("RGB").save(photo, quality=95)
+        photos.append(replace(view, name=photo.name, image=photo))
+    write_transforms(replace(made, folder=desk.folder / "photos", views=tuple(photos)))
+    found = desk.run("steps_train", dataset="photos", steps_to_train=1000)
+    assert found["splats"] > 100 and found["psnr"] > 20
 
 
 @pytest.mark.gui

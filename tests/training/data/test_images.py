@@ -170,6 +170,22 @@ def test_without_pillow_only_png(tmp_path: Path, without_pillow: None, name: str
     assert caught.value.hint == "Train from Blender, which reads it, or install the full engine (Install Full Engine)."
 
 
+def test_heic_as_a_phone_writes_it(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.fromarray(GRADIENT)).save(tmp_path / "IMG_0001.HEIC", quality=95)
+    assert np.abs(read_image(tmp_path / "IMG_0001.HEIC").astype(int) - GRADIENT).mean() < 3
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "IMG_0001.HEIC").read_bytes()[:300])
+    with pytest.raises(UserError, match=r"cut\.heic"):
+        read_image(tmp_path / "cut.heic")
+
+
+def test_heic_without_pillow_names_the_full_engine(tmp_path: Path, without_pillow: None) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(UserError, match=r"^a\.heic is a HEIC photo") as caught:
+        read_image(tmp_path / "a.heic")
+    assert "Install Full Engine" in caught.value.hint and caught.value.code == "images.heic"
+
+
 def test_png_needs_no_pillow(tmp_path: Path, without_pillow: None) -> None:
     (tmp_path / "a.png").write_bytes(encode_png(GRADIENT))
     assert np.array_equal(read_image(tmp_path / "a.png"), GRADIENT)
