@@ -101,7 +101,8 @@ def _refusal(path: Path, data: bytes) -> UserError:
     """Why a file is not read by any of what is here, and what would read it."""
     if is_heif(data):
         return UserError(f"{path.name} is a HEIC photo, which the built-in engine does not read.",
-                         "Install the full engine (Install Full Engine), or save the photos as JPEG.", "images.heic")
+                         "Install the full engine (Install Full Engine), or save the photos as JPEG.", "images.heic",
+                         path=path.name)
     if openimageio() is not None or _pillow_is_there() or blender_reader() is not None:
         return UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.",
                          "images.unreadable")

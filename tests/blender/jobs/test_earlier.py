@@ -58,7 +58,7 @@ def test_an_empty_name_gives_back_the_first_one(desk: Desk) -> None:
     name = trained(desk)
     bpy.ops.splatwright.rename_training(job=name, title="Chair")
     bpy.ops.splatwright.rename_training(job=name, title="  ")
-    assert listed()[0].title == name and (desk.jobs.engine().folder(name).path / "job.json").exists()
+    assert listed()[0].title == "dataset" and (desk.jobs.engine().folder(name).path / "job.json").exists()
 
 
 def test_deleted_the_splats_stay(desk: Desk) -> None:

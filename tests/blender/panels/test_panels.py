@@ -191,7 +191,7 @@ def test_earlier_trainings_lie_on_top_with_their_pictures(desk: Desk) -> None:
     earlier.wait()
     layout = drawn("train")
     said = list(filter(None, layout.texts))
-    assert said[:2] == ["Earlier Trainings", desk.name] and said[2].endswith(", 31.5 dB") and said[3] == "Shown here"
+    assert said[:2] == ["Earlier Trainings", "dataset"] and said[2].endswith(", 31.5 dB") and said[3] == "Shown here"
     assert layout.operators[:2] == ["rename_training", "delete_training"]
     [picture] = earlier._pictures.values()
     assert tuple(picture.image_size) == (8, 8), "without a window Blender gives pictures no number to be drawn by"
@@ -208,8 +208,8 @@ def test_the_status_bar_tells_of_work_and_that_it_goes_on(desk: Desk) -> None:
     assert said() == ""
     desk.train("slow")
     desk.wait(lambda: desk.job.step > 0)
-    assert f"{desk.name}: Step " in said() and " left" in said() and "Goes on when Blender is closed" in said()
-    assert desk.jobs.farewell() == f"Splatwright: {desk.name} goes on without Blender. Open the file again to follow it."
+    assert "dataset: Step " in said() and " left" in said() and "Goes on when Blender is closed" in said()
+    assert desk.jobs.farewell() == "Splatwright: dataset goes on without Blender. Open the file again to follow it."
     bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.imported)
     assert said() == "" and desk.jobs.farewell() == ""
