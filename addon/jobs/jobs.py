@@ -201,13 +201,22 @@ def resume(job: WatchedJob) -> None:
     """Let a paused, interrupted, failed or stopped job go on."""
     if not job.state.alive:
         (photo_results.clear_imported if job.photos else clear_imported)(job.name)
+        _use_engine_of_now(job)
         job.begin_again()
     job.engine.resume(job.name)
     start_timer(poll, INTERVAL)
 
 
+def _use_engine_of_now(job: WatchedJob) -> None:
+    """A job of this computer goes on with the engine that is installed by now, which may be the one that it waited for."""
+    here = local_engine()
+    if isinstance(job.engine, LocalEngine) and job.engine.root == here.root and not job.engine.state(job.name).alive:
+        job.engine = here
+
+
 def train_further(job: WatchedJob, steps: int) -> int:
     """Let a training that has ended go on for so many steps more; the step at which it will end. UserError while it runs."""
+    _use_engine_of_now(job)
     end = job.engine.train_further(job.name, steps)
     clear_imported(job.name)
     job.begin_again()

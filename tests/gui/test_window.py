@@ -107,7 +107,8 @@ def test_photos_of_a_phone_train_by_pressing_train(desk: Desktop) -> None:
     for number, view in enumerate(made.views):
         photo = desk.folder / "photos" / "images" / f"{view.image.stem}{('.jpg', '.webp', '.tif')[number % 3]}"
         photo.parent.mkdir(parents=True, exist_ok=True)
-        Image.open(view.image).convert("RGB").save(photo, quality=95)
+        ball = Image.open(view.image)
+        Image.composite(ball, Image.new("RGBA", ball.size, "black"), ball).convert("RGB").save(photo, quality=95)
         photos.append(replace(view, name=photo.name, image=photo))
     write_transforms(replace(made, folder=desk.folder / "photos", views=tuple(photos)))
     found = desk.run("steps_train", dataset="photos", steps_to_train=1000)
