@@ -20,7 +20,7 @@ def redraw_sidebars() -> None:
 
 def redraw_status_bars() -> None:
     """Draw the status bars anew. They are no areas of a screen: they follow the name of the view layer, which is told to have changed."""
-    bpy.msgbus.publish_rna(key=(bpy.types.ViewLayer, "name"))
+    untyped(bpy).msgbus.publish_rna(key=(bpy.types.ViewLayer, "name"))
 
 
 def show_vertex_colors(shown: bool) -> None:
