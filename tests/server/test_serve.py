@@ -79,13 +79,14 @@ def test_a_finished_job_is_trained_further_where_it_is(server: Server, engine: R
         engine.train_further(job, 100)
     wait(lambda: engine.state(job) is JobState.FINISHED, lambda: engine.note(job))
     there = far_folder(server, engine, job)
-    assert engine.train_further(job, 100) == 300
-    wait(lambda: engine.state(job) is JobState.FINISHED and engine.told(job).trained == 300, lambda: engine.note(job))
+    for end in (300, 350, 400):  # at once, while the server still waits for the worker of before to end
+        assert engine.train_further(job, 50 if end > 300 else 100) == end
+        wait(lambda end=end: engine.state(job) is JobState.FINISHED and engine.told(job).trained == end, lambda: engine.note(job))
     assert far_folder(server, engine, job) == there, "the same job, with its checkpoint"
     started = [event for event in engine.events(job)[0] if isinstance(event, Started)]
-    assert [event.step for event in started] == [0, 200] and started[-1].max_steps == 300
+    assert [event.step for event in started] == [0, 200, 300, 350] and started[-1].max_steps == 400
     config = there.read_spec().config
-    assert (config.max_steps, config.planned_steps) == (300, 200)
+    assert (config.max_steps, config.planned_steps) == (400, 200)
     assert engine.file(job, "thumbnail.png") and engine.folder(job).result.read_bytes() == there.result.read_bytes()
 
 
