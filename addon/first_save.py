@@ -44,6 +44,7 @@ def move_datasets(beside: Path) -> dict[Path, Path]:
             shutil.move(dataset, target)
             moved[dataset] = target
     _follow_in_jobs(moved)
+    jobs.datasets_moved(moved)
     return moved
 
 

@@ -246,6 +246,21 @@ class SceneSettings(bpy.types.PropertyGroup):
         description="Transparent bounces of Cycles, most and least, before splats first came into the scene",
     )
     imported_job: StringProperty(name="Imported Training", description="The training whose result was brought into this scene")
+    owner: IntProperty(name="Owner", description="The scene, by Blender's number of this session, that training and dataset belong to")
+    further_steps: IntProperty(
+        name="Further Steps", default=1000, min=1, soft_max=30_000, max=1_000_000,
+        description="How many steps more Train Further trains. The learning rates stay at their end and no splats are added",
+    )
+
+
+def claim(scene: bpy.types.Scene) -> None:
+    """What the scene has now is its own."""
+    scene_settings(scene).owner = scene.session_uid
+
+
+def is_copy(scene: bpy.types.Scene) -> bool:
+    """Whether what the scene has was copied with it from another one."""
+    return scene_settings(scene).owner not in (0, scene.session_uid)
 
 
 def dataset_folder(scene: bpy.types.Scene) -> Path:
@@ -255,7 +270,16 @@ def dataset_folder(scene: bpy.types.Scene) -> Path:
 
 def usual_dataset(scene: bpy.types.Scene) -> str:
     """The dataset where none is chosen."""
-    return scene_settings(scene).captured or scene_settings(scene).capture.directory
+    return (not is_copy(scene) and scene_settings(scene).captured) or scene_settings(scene).capture.directory
+
+
+def captured_by_another(scene: bpy.types.Scene, folder: Path) -> bool:
+    """Whether a dataset that the scene has by default alone, neither chosen nor captured, is one that another scene captured."""
+    settings = scene_settings(scene)
+    if settings.train.dataset or (settings.captured and not is_copy(scene)):
+        return False
+    others = [scene_settings(other).captured for other in bpy.data.scenes if other != scene and not is_copy(other)]
+    return any(absolute_folder(captured) == folder for captured in others if captured)
 
 
 def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
@@ -263,6 +287,7 @@ def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
     beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
     scene_settings(scene).captured = bpy.path.relpath(str(folder)) if beside else str(folder)
     scene_settings(scene).untrained = True
+    claim(scene)
 
 
 def training_name(scene: bpy.types.Scene) -> str:

@@ -101,9 +101,11 @@ def images() -> DoctorRow:
             return DoctorRow("Images", DoctorState.WELL, "OpenImageIO reads JPEG, TIFF, EXR, WebP and PNG.")
         case "Pillow":
             return DoctorRow("Images", DoctorState.WELL, "Pillow reads JPEG, TIFF, WebP and PNG.")
+        case "Blender":
+            return DoctorRow("Images", DoctorState.WELL, "Blender itself reads JPEG, TIFF, EXR, WebP and PNG, in the background.")
         case "PNG":
             return DoctorRow("Images", DoctorState.ABSENT, "PNG alone is read: neither Blender's OpenImageIO nor Pillow is here.",
-                             "Install the full engine, or convert other images through Blender (button Convert Images).")
+                             "Train from Blender, which reads other images, or install the full engine.")
         case _ as never:
             assert_never(never)
 

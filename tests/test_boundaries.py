@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/training/cpu": ({"numpy"}, CORE | {"training"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, CORE | {"training"}),
     "engine/training/strategies": ({"numpy"}, CORE | {"training"}),
-    "engine/training/data": ({"numpy", "PIL"}, CORE | {"training", "training/cpu"}),
+    "engine/training/data": ({"numpy", "PIL", "pillow_heif"}, CORE | {"training", "training/cpu"}),
     "engine/training/init": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
     "engine/training/health": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
     "engine/preflight": ({"numpy"}, CORE | {"training", "training/data", "training/init"}),

@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import bpy
@@ -19,6 +21,7 @@ from ...engine.environment.folder import EngineFolder, InstallState
 from ..translations import tr
 from ..ui.background import BackgroundTask
 from .locations import engine_folder, preferences
+from .remote import chosen
 from .status import forget_status
 
 STOP_SECONDS = 1.0
@@ -124,6 +127,16 @@ def installed_python() -> Path | None:
 def python_path() -> Path:
     """The interpreter of the engine's processes: the chosen one, the full engine's, or Blender's own; never Blender itself."""
     return Path(preferences().python or installed_python() or sys.executable)
+
+
+def needed_for_photos() -> bool:
+    """Whether work on photos and videos waits for the full engine: it would run here, in Blender's own Python, which lacks the packages."""
+    return chosen(preferences()) is None and python_path() == Path(sys.executable) and not _has_photo_packages()
+
+
+@cache
+def _has_photo_packages() -> bool:
+    return find_spec("pycolmap") is not None
 
 
 def may_go_online(wheels: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...engine.core.protocol.events import newest
 from ...engine.core.protocol.folder import HEARTBEAT_LOST_SECONDS
@@ -29,6 +30,10 @@ class WatchedJob(JobProgress):
     name: str
     engine: Engine
     photos: bool = False
+    title: str = ""
+    """what people call it"""
+    dataset: Path | None = None
+    """what a training learns from"""
     state: JobState = JobState.STARTING
     silent: float = 0.0
     remark: str = ""

@@ -13,15 +13,18 @@ import plyfile
 
 from ...engine.core.errors import UserError
 from ...engine.core.images.openimageio import packaged_folder
-from ...engine.core.protocol.spec import Spec, kind_of
+from ...engine.core.protocol.spec import JobSpec, Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import remote
 from ..engines.full_engine import python_path
 from ..engines.locations import jobs_folder, preferences
+from ..photos import image_server
+from ..properties import claim, dataset_folder, is_copy
+from ..translations import tr
 from ..typed import scene_settings, splat_settings
 from ..ui.background import start_timer, stop_timers
-from ..ui.redraw import redraw_sidebars
-from . import photo_results
+from ..ui.redraw import redraw_sidebars, redraw_status_bars
+from . import copied_scenes, photo_results
 from .job_status import WatchedJob
 from .training_results import clear_imported, import_result, is_imported, may_change, show_preview, splat_object
 
@@ -33,6 +36,7 @@ DELETING_SECONDS = 30.0
 """So long a deletion is watched; an engine that does not answer by then is asked again when the job is looked at the next time."""
 
 _watched: dict[str, WatchedJob] = {}
+_revision = 0
 _engine: LocalEngine | None = None
 _before_undo: tuple[dict[int, tuple[str, str]], set[str]] = ({}, set())
 _last_preview: tuple[WatchedJob, float] | None = None
@@ -59,13 +63,14 @@ def local_engine() -> LocalEngine:
     root, python = jobs_folder(), python_path()
     if _engine is None or _engine.root != root or _engine.python != python:
         own = python == Path(sys.executable)
-        _engine = builtin_engine() if own else LocalEngine(root, python)
+        _engine = builtin_engine() if own else LocalEngine(root, python, image_reader=image_reader())
     return _engine
 
 
 def builtin_engine() -> LocalEngine:
     """The engine that Blender's own Python runs, whatever else is installed."""
-    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), image_library())
+    library = image_library()
+    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), library, () if library else image_reader())
 
 
 def import_paths() -> tuple[Path, ...]:
@@ -79,6 +84,12 @@ def image_library() -> Path | None:
     return next((found for place in places if place and (found := packaged_folder(Path(place)))), None)
 
 
+def image_reader() -> tuple[str, ...]:
+    """The command line of this Blender, or of the Python that has it as a module, where it reads images for an engine."""
+    program = [bpy.app.binary_path, "--background", "--factory-startup", "--python"] if bpy.app.binary_path else [sys.executable]
+    return (*program, str(Path(image_server.__file__)))
+
+
 def watched() -> list[WatchedJob]:
     """Every job that this Blender follows, oldest first."""
     return list(_watched.values())
@@ -86,12 +97,25 @@ def watched() -> list[WatchedJob]:
 
 def current(scene: bpy.types.Scene) -> WatchedJob | None:
     """The job that the scene's Train panel is about."""
-    return _watched.get(scene_settings(scene).job)
+    return None if _left_alone(scene) else _watched.get(scene_settings(scene).job)
 
 
 def current_photos(scene: bpy.types.Scene) -> WatchedJob | None:
     """The job that the scene's Photos panel is about."""
-    return _watched.get(scene_settings(scene).photo_job)
+    return None if _left_alone(scene) else _watched.get(scene_settings(scene).photo_job)
+
+
+def _left_alone(scene: bpy.types.Scene) -> bool:
+    """Whether a scene is a copy, whose jobs are those of another one; as soon as Blender has time it forgets them."""
+    if is_copy(scene):
+        start_timer(_forget_belongings, 0.0)
+        return True
+    return False
+
+
+def _forget_belongings() -> None:
+    copied_scenes.forget_belongings()
+    redraw_sidebars()
 
 
 def required_photos(scene: bpy.types.Scene) -> WatchedJob:
@@ -114,8 +138,11 @@ def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
     """Start a training, or work on photos or a video, and follow it."""
     place = engine()
     job = place.submit(spec)
+    copied_scenes.forget_belongings()
+    claim(scene)
     setattr(scene_settings(scene), "job" if kind_of(spec).makes == "splats" else "photo_job", job)
     _watched.pop(job, None)
+    _changed()
     return watch(job, place)
 
 
@@ -123,15 +150,48 @@ def watch(name: str, place: Engine | None = None) -> WatchedJob:
     """Follow a job from its first event on, at the engine that has it."""
     if name not in _watched:
         place = place or next((found for found in engines() if name in found.jobs()), local_engine())
-        job = WatchedJob(name, place, photo_results.works_on_photos(place, name))
+        job = WatchedJob(name, place, photo_results.works_on_photos(place, name), title=place.folder(name).title(),
+                         dataset=_dataset_of(place, name))
         job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_imported if job.photos else is_imported)(job)
         _watched[name] = job
     start_timer(poll, INTERVAL)
     return _watched[name]
 
 
+def _dataset_of(place: Engine, name: str) -> Path | None:
+    """What a training learns from; None for what is none, or cannot be read."""
+    with suppress(UserError, OSError):
+        spec = place.spec(name)
+        return spec.dataset if isinstance(spec, JobSpec) else None
+    return None
+
+
+def tells_of(scene: bpy.types.Scene, job: WatchedJob) -> bool:
+    """Whether what a training has found is about the dataset that the scene would train on now."""
+    if job.state.alive:
+        return True
+    with suppress(UserError):
+        return not scene_settings(scene).untrained and dataset_folder(scene) == job.dataset
+    return False
+
+
+def datasets_moved(moved: dict[Path, Path]) -> None:
+    """Datasets lie elsewhere now: from where to where."""
+    for job in watched():
+        job.dataset = moved.get(job.dataset, job.dataset) if job.dataset is not None else None
+
+
+def known(name: str) -> str:
+    """The name itself; UserError where no engine has a job of that name."""
+    if name not in _watched and not any(name in place.jobs() for place in engines()):
+        raise UserError(f"There is no training {name}.", "Choose one of the list.")
+    return name
+
+
 def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
     """Let a scene be about an earlier job; its result comes in once more."""
+    copied_scenes.forget_belongings()
+    claim(scene)
     _watched.pop(name, None)
     scene_settings(scene).job = name
     clear_imported(name)
@@ -142,9 +202,76 @@ def resume(job: WatchedJob) -> None:
     """Let a paused, interrupted, failed or stopped job go on."""
     if not job.state.alive:
         (photo_results.clear_imported if job.photos else clear_imported)(job.name)
+        _use_engine_of_now(job)
         job.begin_again()
     job.engine.resume(job.name)
     start_timer(poll, INTERVAL)
+
+
+def _use_engine_of_now(job: WatchedJob) -> None:
+    """A job of this computer goes on with the engine that is installed by now, which may be the one that it waited for."""
+    here = local_engine()
+    if isinstance(job.engine, LocalEngine) and job.engine.root == here.root and not job.engine.state(job.name).alive:
+        job.engine = here
+
+
+def train_further(job: WatchedJob, steps: int) -> int:
+    """Let a training that has ended go on for so many steps more; the step at which it will end. UserError while it runs."""
+    _use_engine_of_now(job)
+    end = job.engine.train_further(job.name, steps)
+    clear_imported(job.name)
+    job.begin_again()
+    start_timer(poll, INTERVAL)
+    return end
+
+
+def delete(name: str) -> None:
+    """Remove a training from this computer; splats in the scene stay. UserError while it runs, while a remote engine keeps it, and while
+    splats are linked to its result."""
+    job = watch(name)
+    if job.engine.state(name).alive:
+        raise UserError("The training is running.", "Stop it first.")
+    if job.engine.kept_there(name):
+        raise UserError("A remote engine keeps this training.", "Show it and press Delete at Remote Engine first.")
+    folder = job.engine.folder(name).path
+    linked = next((item for item in bpy.data.objects if splat_settings(item).linked
+                   and Path(bpy.path.abspath(splat_settings(item).source)).is_relative_to(folder)), None)
+    if linked is not None:
+        raise UserError(f"The splats of {linked.name} are read from this training.", "Turn off Keep in File in the panel Splats first.")
+    LocalEngine(job.engine.root).delete(name)
+    forget(name)
+
+
+def forget(name: str) -> None:
+    """Let nothing in this file be about a job that is gone; what it made stays."""
+    _watched.pop(name, None)
+    _changed()
+    clear_imported(name)
+    for scene in bpy.data.scenes:
+        if scene_settings(scene).job == name and scene.library is None:
+            scene_settings(scene).job = ""
+    for item in bpy.data.objects:
+        if splat_settings(item).job == name and item.library is None:
+            splat_settings(item).job = ""
+
+
+def rename(name: str, title: str) -> None:
+    """Give a training a name of its own; its folder keeps its name, which files know it by. An empty one takes it away."""
+    job = watch(name)
+    folder = job.engine.folder(name)
+    folder.set_title(title)
+    job.title = folder.title()
+    _changed()
+
+
+def revision() -> int:
+    """Another number after each change to the list of trainings."""
+    return _revision
+
+
+def _changed() -> None:
+    global _revision
+    _revision += 1
 
 
 def stop(job: WatchedJob) -> None:
@@ -165,6 +292,7 @@ def delete_remote_job(job: WatchedJob) -> None:
 
 def attach() -> None:
     """Follow the jobs that this file knows: after opening it, and when the extension is enabled."""
+    copied_scenes.claim_all()
     wanted = {name for scene in bpy.data.scenes for name in (scene_settings(scene).job, scene_settings(scene).photo_job)}
     wanted |= {splat_settings(found).job for found in bpy.data.objects}
     for place in engines():
@@ -182,6 +310,7 @@ def poll() -> float | None:
         with suppress(UserError, OSError):
             busy |= _follow(job, end)
     redraw_sidebars()
+    redraw_status_bars()
     return INTERVAL if busy else None
 
 
@@ -192,6 +321,7 @@ def _follow(job: WatchedJob, end: float) -> bool:
     if may_change(job.name):
         if finished:
             (photo_results.import_result if job.photos else import_result)(job)
+            _changed()
         elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:
             _show_preview(job)
     return job.state.alive or not read_all or finished or time.monotonic() < job.watch_until
@@ -246,7 +376,21 @@ def _attach_later() -> None:
     attach()
 
 
-_HANDLERS = (("load_post", _on_load), ("undo_pre", _on_undo_begins), ("redo_pre", _on_undo_begins),
+@bpy.app.handlers.persistent
+def _on_save_begins(*_: object) -> None:
+    """A copy must not be taken for the original when the file is opened again."""
+    copied_scenes.forget_belongings()
+
+
+def farewell() -> str:
+    """What is said when Blender or the extension ends while something is at work; empty when nothing is."""
+    going_on = [job.title for job in watched() if job.state.alive]
+    if not going_on:
+        return ""
+    return tr("Splatwright: {names} goes on without Blender. Open the file again to follow it.", names=", ".join(going_on))
+
+
+_HANDLERS = (("load_post", _on_load), ("save_pre", _on_save_begins), ("undo_pre", _on_undo_begins), ("redo_pre", _on_undo_begins),
              ("undo_post", _on_undo_ended), ("redo_post", _on_undo_ended))
 
 
@@ -259,6 +403,8 @@ def register() -> None:
 def unregister() -> None:
     for name, handler in _HANDLERS:
         getattr(bpy.app.handlers, name).remove(handler)
-    stop_timers(poll, _attach_later)
+    stop_timers(poll, _attach_later, _forget_belongings)
+    if sentence := farewell():
+        print(sentence, flush=True)
     remote.close_all()
     _watched.clear()

@@ -15,6 +15,7 @@ from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import kind_of, output_of
 from ...engine.jobs.local_engine import Engine
 from ..photos.posed_photos import import_photos
+from ..properties import is_copy
 from ..typed import operators, scene_settings
 from .job_status import WatchedJob
 
@@ -69,4 +70,4 @@ def clear_imported(job: str) -> None:
 
 
 def _scenes_of(job: str) -> list[bpy.types.Scene]:
-    return [scene for scene in bpy.data.scenes if scene_settings(scene).photo_job == job and scene.library is None]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).photo_job == job and scene.library is None and not is_copy(scene)]

@@ -18,6 +18,7 @@ from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
+from ..properties import is_copy
 from ..scene_collections import writable_collection
 from ..splats.splat_object import create_splat_object, update_splat_object
 from ..splats.survey import follow_offset, place_in_survey
@@ -41,7 +42,7 @@ def may_change(job: str) -> bool:
 
 def scenes_of(job: str) -> list[bpy.types.Scene]:
     """The scenes whose Train panel is about a job."""
-    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job and scene.library is None]
+    return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job and scene.library is None and not is_copy(scene)]
 
 
 def show_preview(job: WatchedJob) -> None:

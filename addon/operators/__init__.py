@@ -8,6 +8,7 @@ from . import (
     capture,
     checks,
     cleaning,
+    earlier,
     engine,
     estimates,
     export,
@@ -27,8 +28,8 @@ from . import (
     transforms,
 )
 
-SUBJECTS = (capture, checks, estimates, instant, training, report, load, splats, photos, photo_jobs, export, rendering, placing, cleaning,
-            transforms, next_step, camera_path, engine, install, batch, guide, former)
+SUBJECTS = (capture, checks, estimates, instant, training, earlier, report, load, splats, photos, photo_jobs, export, rendering, placing,
+            cleaning, transforms, next_step, camera_path, engine, install, batch, guide, former)
 
 
 def register() -> None:

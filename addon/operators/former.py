@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import bpy
 
-from ...engine.core.former_names import OPERATORS
+from ...engine.core.former_names import OPERATORS, OPERATORS_GONE
 from ..typed import Context, operators
 
 PREFIX = "splatwright."
@@ -42,14 +42,26 @@ def _forward(operator: bpy.types.Operator, call: Callable[..., set[str]], proper
     return {"FINISHED"} if "FINISHED" in result else {"CANCELLED"}  # a dialog or a modal operator goes on by itself
 
 
+def needless_operator(former: str, sentence: str) -> type[bpy.types.Operator]:
+    """A class for an operator that has nothing to do any more: it says so."""
+    def execute(self: Any, context: Context) -> set[str]:
+        self.report({"INFO"}, sentence)
+        return {"FINISHED"}
+
+    return type(f"SPLATWRIGHT_OT_{former}", (bpy.types.Operator,), {
+        "__doc__": sentence, "__module__": __name__, "bl_idname": PREFIX + former, "bl_label": former.replace("_", " ").title(),
+        "bl_options": {"INTERNAL"}, "execute": execute})
+
+
 _registered: list[type[bpy.types.Operator]] = []
 
 
 def register() -> None:
     """After all other operators."""
-    for former, current in OPERATORS.items():
-        _registered.append(former_operator(former, getattr(bpy.types, f"SPLATWRIGHT_OT_{current}")))
-        bpy.utils.register_class(_registered[-1])
+    _registered.extend(former_operator(former, getattr(bpy.types, f"SPLATWRIGHT_OT_{current}")) for former, current in OPERATORS.items())
+    _registered.extend(needless_operator(former, sentence) for former, sentence in OPERATORS_GONE.items())
+    for kind in _registered:
+        bpy.utils.register_class(kind)
 
 
 def unregister() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import EnumProperty
+from bpy.props import EnumProperty, IntProperty
 
 from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
@@ -14,11 +14,11 @@ from ...engine.jobs.local_engine import JobState
 from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
-from ..properties import dataset_folder, training_name
+from ..properties import captured_by_another, dataset_folder, training_name
 from ..translations import tr
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
-from .starting import StartsJob
+from .starting import Obstructed, StartsJob
 
 
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
@@ -46,7 +46,8 @@ def problem(scene: bpy.types.Scene) -> str:
         folder = dataset_folder(scene)
     except UserError as error:
         return f"{error.message} {error.hint}"
-    return "" if folder.exists() else "There is no dataset yet: capture one, or choose its folder."
+    there = folder.exists() and not captured_by_another(scene, folder)
+    return "" if there else "There is no dataset yet: capture one, or choose its folder."
 
 
 class SPLATWRIGHT_OT_train(StartsJob, bpy.types.Operator):
@@ -100,6 +101,27 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         jobs.resume(jobs.required(context.scene))
+        return {"FINISHED"}
+
+
+class SPLATWRIGHT_OT_train_further(Obstructed, bpy.types.Operator):
+    """Train the finished splats for more steps, from where they are. Learning rates stay at their end and no splats are added"""
+
+    bl_idname = "splatwright.train_further"
+    bl_label = "Train Further"
+    bl_options: ClassVar[set[str]] = {"REGISTER"}
+
+    steps: IntProperty(name="Steps", default=0, min=0, max=1_000_000, options={"SKIP_SAVE"}, description="0: as many as the panel says")
+
+    @classmethod
+    def obstacle(cls, context: Context) -> str:
+        job = jobs.current(context.scene)
+        return "There is no training that has ended" if job is None or job.state.alive else ""
+
+    @reports_user_errors
+    def execute(self, context: Context) -> set[str]:
+        end = jobs.train_further(jobs.required(context.scene), self.steps or scene_settings(context.scene).further_steps)
+        self.report({"INFO"}, tr("Training on to step {end:,}", end=end))
         return {"FINISHED"}
 
 
@@ -178,5 +200,5 @@ class SPLATWRIGHT_OT_open_earlier_training(bpy.types.Operator):
 
 
 register, unregister = classes_factory(
-    (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
+    (SPLATWRIGHT_OT_train, SPLATWRIGHT_OT_train_further, SPLATWRIGHT_OT_pause, SPLATWRIGHT_OT_resume, SPLATWRIGHT_OT_stop,
      SPLATWRIGHT_OT_delete_remote_job, SPLATWRIGHT_OT_open_earlier_training))

@@ -7,7 +7,7 @@ import bpy
 from ...engine.core.protocol.events import Finding
 from ..capture.surface_coverage import ATTRIBUTE
 from ..jobs import dataset_check, estimate
-from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..operators.install import SPLATWRIGHT_OT_install_engine
 from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence, letters
@@ -76,8 +76,8 @@ def _draw_fixes(layout: bpy.types.UILayout, index: int, finding: Finding) -> Non
                 row.operator("splatwright.relight", text="Add Light" if dark else "Dim Lights", icon="LIGHT").brighter = dark
             case "recapture":
                 row.operator("splatwright.capture_dataset", text="Capture Again", icon="RENDER_STILL")
-            case "convert" if SPLATWRIGHT_OT_convert_images.bl_label in finding.hint:
-                row.operator("splatwright.convert_images", icon="IMAGE_DATA")
+            case "convert" if SPLATWRIGHT_OT_install_engine.bl_label in finding.hint:
+                row.operator("splatwright.install_engine", icon="IMPORT")
             case "cover":
                 row.operator("splatwright.suggest_cameras", icon="OUTLINER_OB_CAMERA")
             case _:

@@ -55,6 +55,17 @@ def draw_full_engine(layout: bpy.types.UILayout) -> None:
         row.operator("splatwright.open_install_log", icon="TEXT")
 
 
+def draw_installing(layout: bpy.types.UILayout) -> None:
+    """What another panel shows that waits for the full engine: the button that installs it, or how far that is."""
+    state, found = full_engine.state(), full_engine.installation()
+    if state is InstallState.INSTALLING and found is not None:
+        draw_progress(layout, found)
+        return
+    if found is not None and found.problem is not None:
+        draw_sentence(layout, f"{found.problem.message} {found.problem.hint}", "ERROR", alert=found.problem is not full_engine.STOPPED)
+    layout.operator(INSTALL, text=BUTTONS.get(state, BUTTONS[InstallState.ABSENT]), icon="IMPORT")
+
+
 def _which(state: InstallState) -> str:
     current = full_engine.folder().current()
     if state not in (InstallState.READY, InstallState.OUTDATED) or current is None:

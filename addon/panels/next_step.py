@@ -8,8 +8,10 @@ from typing import Any
 import bpy
 from mathutils import Matrix
 
+from ...engine.environment.folder import InstallState
 from ...engine.jobs.local_engine import JobState
 from ..batch.run import busy
+from ..engines import full_engine
 from ..jobs import jobs
 from ..operators.batch import SPLATWRIGHT_OT_run_batch
 from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
@@ -82,6 +84,10 @@ def _first(context: Context) -> NextStep:
     settings, photos = scene_settings(context.scene).photos, jobs.current_photos(context.scene)
     if photos is not None and photos.state.alive:
         return NextStep(0, "The photos are being worked on. Their cameras appear in the viewport.")
+    if (settings.directory or settings.video) and full_engine.needed_for_photos():
+        if full_engine.state() is InstallState.INSTALLING:
+            return NextStep(0, "The full engine is being installed: the panel Photos shows how far it is.")
+        return NextStep(0, "Finding the cameras of photos needs the full engine.", "splatwright.install_engine", "IMPORT")
     if settings.directory:
         return NextStep(0, "Find where the photos were taken from.", "splatwright.cameras_from_photos", "VIEW_CAMERA")
     if settings.video:

@@ -8,8 +8,10 @@ import bpy
 
 from ...engine.core.text import duration
 from ...engine.jobs.local_engine import JobState
+from ..engines import full_engine
 from ..jobs import jobs
 from ..jobs.job_status import WatchedJob
+from ..operators.install import SPLATWRIGHT_OT_install_engine
 from ..operators.photo_jobs import SPLATWRIGHT_OT_resume_photos, report_folder
 from ..operators.selected import selected_placeable
 from ..photos.look_through import is_photo
@@ -18,11 +20,15 @@ from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings, splat_settings
 from ..ui.text import draw_sentence
 from .base import BUTTON_HEIGHT, SidebarPanel
+from .engine import draw_installing
 from .train import draw_findings
 
 PLACING: tuple[tuple[str, Any], ...] = (
     ("splatwright.level_ground", "GRID"), ("splatwright.align_to_points", "ORIENTATION_NORMAL"),
     ("splatwright.scale_to_distance", "DRIVER_DISTANCE"), ("splatwright.place_on_ground", "IMPORT"))
+
+
+NEEDS_FULL_ENGINE = "Finding the cameras of photos, and the frames of a video, needs the full engine."
 
 
 class SPLATWRIGHT_PT_photos(SidebarPanel, bpy.types.Panel):
@@ -104,13 +110,19 @@ def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:
 
 
 def _draw_sources(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    ready = not full_engine.needed_for_photos()
     column = layout.column(align=True)
     column.prop(settings, "video")
     column.prop(settings, "count")
-    column.operator("splatwright.frames_from_video", icon="FILE_MOVIE")
+    if ready:
+        column.operator("splatwright.frames_from_video", icon="FILE_MOVIE")
     column = layout.column(align=True)
     column.prop(settings, "directory")
-    column.operator("splatwright.cameras_from_photos", icon="VIEW_CAMERA")
+    if ready:
+        column.operator("splatwright.cameras_from_photos", icon="VIEW_CAMERA")
+    else:
+        draw_sentence(layout, NEEDS_FULL_ENGINE, "INFO")
+        draw_installing(layout)
 
 
 def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob) -> None:
@@ -119,6 +131,8 @@ def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob)
             draw_sentence(layout, outcome_text(job), "CHECKMARK")
         case JobState.FAILED if job.failure:
             draw_sentence(layout, spoken(job.failure), "CANCEL", alert=True)
+            if SPLATWRIGHT_OT_install_engine.bl_label in job.failure.hint and not full_engine.needed_for_photos():
+                draw_installing(layout)
         case JobState.INTERRUPTED:
             draw_sentence(layout, "The work was interrupted. Resume goes on with what was computed.", "ERROR", alert=True)
     if SPLATWRIGHT_OT_resume_photos.poll(context):

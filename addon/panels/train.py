@@ -13,7 +13,7 @@ from ..engines.remote import chosen
 from ..jobs import jobs
 from ..jobs.job_status import WatchedJob
 from ..jobs.training_results import splat_object
-from ..operators.engine import SPLATWRIGHT_OT_convert_images
+from ..operators.install import SPLATWRIGHT_OT_install_engine
 from ..operators.training import problem
 from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
@@ -22,6 +22,7 @@ from ..typed import Context, classes_factory, layout_of, scene_settings
 from ..ui.text import draw_sentence
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
+from .earlier import draw_earlier
 
 FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
 MOST_SHOWN = 3
@@ -37,6 +38,7 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
         layout, job = layout_of(self), jobs.current(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
+        draw_earlier(layout, context.scene)
         if job is not None and job.state.alive:
             draw_running(layout, job)
         else:
@@ -44,10 +46,11 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
             _draw_train_button(layout, context.scene, job)
             if job is not None:
                 draw_outcome(layout, job)
-        if job is not None:
+                _draw_further(layout, context.scene, job)
+        if job is not None and jobs.tells_of(context.scene, job):
             draw_findings(layout, job)
-            if job.has_object:
-                draw_color_button(layout, context, splat_object(job.name))
+        if job is not None and job.has_object:
+            draw_color_button(layout, context, splat_object(job.name))
         layout.separator(type="LINE")
         if chosen(preferences()) is None:
             draw_status(layout)
@@ -75,9 +78,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "pause_when_sick")
         column.prop(settings, "anyway")
         column = layout.column(align=True)
-        column.operator("splatwright.open_earlier_training", icon="RECOVER_LAST")
         column.operator("splatwright.open_job_folder", icon="FILE_FOLDER")
-        column.operator("splatwright.convert_images", icon="IMAGE_DATA")
 
 
 def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
@@ -111,8 +112,8 @@ def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
             draw_sentence(layout, finished_text(job), "CHECKMARK")
         case JobState.FAILED if job.failure:
             draw_sentence(layout, spoken(job.failure), "CANCEL", alert=True)
-            if SPLATWRIGHT_OT_convert_images.bl_label in job.failure.hint:
-                layout.operator("splatwright.convert_images", icon="IMAGE_DATA")
+            if SPLATWRIGHT_OT_install_engine.bl_label in job.failure.hint:
+                layout.operator("splatwright.install_engine", icon="IMPORT")
         case JobState.INTERRUPTED:
             where = tr(" at step {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps) if job.max_steps else ""
             draw_sentence(layout, tr("The training was interrupted{where}. Resume goes on from its last checkpoint.",
@@ -176,12 +177,21 @@ def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: 
     if preferences().engines:
         layout.prop(preferences(), "engine")
     row = layout.row(align=True)
-    if job is not None and job.state in (JobState.INTERRUPTED, JobState.FAILED):
+    if job is not None and (job.stopped or job.state in (JobState.INTERRUPTED, JobState.FAILED)):
         row.operator("splatwright.resume", icon="FILE_REFRESH")
     row.operator("splatwright.train", icon="PLAY")
     reason = problem(scene)
     if reason:
         draw_sentence(layout, reason, "INFO")
+
+
+def _draw_further(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob) -> None:
+    """More steps for a training that came to its end; one that was stopped is resumed first."""
+    if job.state is not JobState.FINISHED or job.stopped:
+        return
+    column = layout.column(align=True)
+    column.prop(scene_settings(scene), "further_steps")
+    column.operator("splatwright.train_further", icon="PLAY")
 
 
 def draw_color_button(layout: bpy.types.UILayout, context: Context, target: bpy.types.Object | None) -> None:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 OPERATORS = {
     "first_splat": ("capture*", "train", "pause", "resume", "stop", "open_report", "instant_splats", "open_earlier_training"),
-    "photos": ("*photo*", "frames_from_video", "import_posed_photos", "import_camera_path", "export_camera_path", "convert_images"),
+    "photos": ("*photo*", "frames_from_video", "import_posed_photos", "import_camera_path", "export_camera_path"),
     "trust": ("check_dataset", "*estimate", "show_contact_sheet", "*_images", "relight", "*_coverage", "suggest_cameras", "apply_settings"),
     "batch": ("*batch*",),
     "remote": ("*remote*", "test_connection"),

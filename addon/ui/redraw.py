@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bpy
+
 from ..typed import current_context, untyped
 
 REGIONS = {"VIEW_3D": "UI", "PREFERENCES": "WINDOW"}
@@ -14,6 +16,11 @@ def redraw_sidebars() -> None:
             for region in area.regions:
                 if region.type == REGIONS.get(area.type):
                     region.tag_redraw()
+
+
+def redraw_status_bars() -> None:
+    """Draw the status bars anew. They are no areas of a screen: they follow the name of the view layer, which is told to have changed."""
+    untyped(bpy).msgbus.publish_rna(key=(bpy.types.ViewLayer, "name"))
 
 
 def show_vertex_colors(shown: bool) -> None:

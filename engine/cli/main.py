@@ -24,14 +24,15 @@ from .jobs import jobs
 from .photos import poses
 from .render import render
 from .report import report
+from .resume import resume
 from .serve import serve
 from .terminal import print_error
 from .train import train
 from .view import view
 
 app = tyro.extras.SubcommandApp()
-VERBS = (check, estimate, frames, capture, poses, train, jobs, evaluate, report, render, view, convert, export_colmap, export_cameras,
-         instant, serve, doctor)
+VERBS = (check, estimate, frames, capture, poses, train, resume, jobs, evaluate, report, render, view, convert, export_colmap,
+         export_cameras, instant, serve, doctor)
 for verb in VERBS:
     app.command(verb)
 

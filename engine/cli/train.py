@@ -14,7 +14,7 @@ from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
-from ..core.protocol.events import Failed, Finished, Paused, Progress, error_of
+from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, error_of
 from ..core.protocol.folder import JobFolder, JobSpec
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
@@ -46,13 +46,13 @@ def train(
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
         job: the training's own folder; default: beside the output. Naming an existing one goes on with it,
-            past its end when --max-steps is larger now
+            past its end when --max-steps is larger now; the verb resume does so too
         engine: address of an engine on another computer, also read from SPLATWRIGHT_ENGINE; its token is read from
             SPLATWRIGHT_TOKEN, and from SPLATWRIGHT_CERTIFICATE a certificate file that no authority has signed
         leave_out_strays: leave out the few views whose cameras stand far away from all others, from now on: excluded.txt names them
         exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
     """
-    chosen = format_of(output)
+    format_of(output)
     make_folder(output.parent)
     dataset = posed(dataset, output.with_suffix(".dataset"), config.resolution)
     if leave_out_strays:
@@ -65,8 +65,13 @@ def train(
         cursor = place.events(folder.name)[1]
         start(place, folder, spec)
         last = follow(place, folder.name, cursor)
+    return conclude(place, folder, last, output, axes)
+
+
+def conclude(place: Engine, folder: JobFolder, last: Event | None, output: Path, axes: Axes) -> int:
+    """Write the splats of a training that has ended and print its figures; UserError where it has come to no end."""
     if isinstance(last, Finished):
-        result = read_splats(folder.result)
+        chosen, result = format_of(output), read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen, offset=result.offset)
         for note in lost_in(chosen, result.gaussians):
             print(note, file=sys.stderr)
@@ -126,14 +131,14 @@ def nothing_kept(engine: Engine, folder: JobFolder) -> bool:
     return not any(isinstance(event, begun) for event in engine.events(folder.name)[0])
 
 
-CHANGEABLE = ("max_steps", "backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway")
+CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway")
 """Settings that may change when a training goes on."""
 
 
 def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
     """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
     changes = {name: getattr(asked, name) for name in CHANGEABLE}
-    return replace(before, **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
+    return replace(before.lasting(asked.max_steps), **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
 def alike(asked: TrainConfig, running: TrainConfig) -> bool:

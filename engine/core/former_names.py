@@ -18,6 +18,11 @@ OPERATORS: dict[str, str] = {
 }
 """Blender operators without their prefix `splatwright.`, which scripts may call."""
 
+OPERATORS_GONE: dict[str, str] = {
+    "convert_images": "Images need not be converted any more: Train reads them as they are",
+}
+"""Blender operators that did what is not needed any more, and what they say now to scripts that call them."""
+
 MODULES: dict[str, str] = {
     "batch": "batch.tasks", "batch_trainings": "batch.trainings", "blender": "batch.blender", "cli": "cli.main",
     "client": "jobs.local_engine", "commands": "cli", "core.axes": "core.splats.axes", "core.camera": "core.cameras.camera",

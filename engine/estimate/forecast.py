@@ -191,6 +191,6 @@ def on_the_line(points: list[tuple[float, float]], x: float) -> float:
 
 def refinements_between(config: TrainConfig, begin: int, end: int) -> int:
     """How often the strategy acts from one step to another."""
-    first, last = (share * config.max_steps for share in (config.refine_from, config.refine_until))
+    first, last = (share * config.planned_steps for share in (config.refine_from, config.refine_until))
     begin, end = (int(min(max(step, first), last)) for step in (begin, end))
     return end // config.refine_every - begin // config.refine_every

@@ -6,6 +6,7 @@ process on it and reads the folder. Whoever opens the same folder later finds th
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,18 +14,18 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
-from ..core.images.openimageio import FOLDER as IMAGE_LIBRARY
+from ..core.images import environment as image_variables
 from ..core.processes import Process, clean_environment, end_tree, spawn
 from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
-from ..core.protocol.job_progress import told
+from ..core.protocol.job_progress import JobProgress, told
 from ..core.protocol.spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation
 from .processes import at_work, worker_of
@@ -64,6 +65,21 @@ class Engine(ABC):
     def resume(self, job: str) -> None:
         """Start a worker again on an interrupted, paused or stopped job; it goes on from its checkpoint."""
 
+    def train_further(self, job: str, steps: int) -> int:
+        """Let a training that has ended go on for so many steps more than it has done, at least to the end that it had before.
+
+        Learning rates, image size and refinement stay as they were at the end of its schedule. Asked for twice without a step between, it
+        is the same. Returns the step at which it will end; UserError while it runs, and for what is no training.
+        """
+        if self.state(job).alive:
+            raise UserError("The training is running.", "Wait for its end, or stop it first.", "training.running")
+        folder = self.folder(job)
+        spec = folder.read_spec()
+        end = max(spec.config.max_steps, self.told(job).trained + steps)
+        folder.write_spec(replace(spec, config=spec.config.lasting(end).validate()))
+        self.resume(job)
+        return end
+
     def jobs(self) -> list[str]:
         """Every known job, oldest first."""
         return [folder.name for folder in find_jobs(self.root)]
@@ -79,6 +95,10 @@ class Engine(ABC):
     def events(self, job: str, after: int = 0, limit: int = -1) -> tuple[list[Event], int]:
         """Events after a cursor, and the cursor to ask from next time; with a `limit`, of about so many bytes at once."""
         return self.folder(job).read_events(after, limit)
+
+    def told(self, job: str) -> JobProgress:
+        """How the job stands, by all its events."""
+        return told(self.events(job)[0])
 
     @abstractmethod
     def control(self, job: str, control: Control) -> None:
@@ -123,13 +143,15 @@ class LocalEngine(Engine):
 
     `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
     wheels of an extension in a folder that a plain interpreter does not know). `image_library` is the folder of the package
-    OpenImageIO that they read images with, where it lies outside of what they import from.
+    OpenImageIO that they read images with, where it lies outside of what they import from, `image_reader` the command line of a Blender
+    that reads them where there is none.
     """
 
     root: Path
     python: Path = Path(sys.executable)
     import_paths: tuple[Path, ...] = ()
     image_library: Path | None = None
+    image_reader: tuple[str, ...] = ()
     _processes: dict[str, Process] = field(default_factory=dict)
 
     def submit(self, spec: Spec) -> str:
@@ -195,7 +217,9 @@ class LocalEngine(Engine):
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
         environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"})
         if self.image_library:
-            environment[IMAGE_LIBRARY] = str(self.image_library)
+            environment[image_variables.LIBRARY] = str(self.image_library)
+        if self.image_reader:
+            environment[image_variables.READER] = json.dumps(self.image_reader)
         return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment
 
     def _worker_alive(self, folder: JobFolder) -> bool:

@@ -87,17 +87,18 @@ def check_left_out(dataset: Dataset, already_said: Sequence[Unreadable], anyway:
         said.append(Finding("warning", f"{len(rest)} more images are left out: {named(rest)}.", _sentence(views[NAMED].reason), "left_out",
                             float(len(rest)), tuple(rest[:MOST_IMAGES]),
                             code="preflight.more_left_out", values=values(count=len(rest), names=named(rest), reason=views[NAMED].reason)))
-    return [*_too_many(dataset, anyway), *said, *_lost_maps(dataset), *_points(dataset)]
+    return [*_too_many(dataset, already_said, anyway), *said, *_lost_maps(dataset), *_points(dataset)]
 
 
-def _too_many(dataset: Dataset, anyway: bool) -> list[Finding]:
+def _too_many(dataset: Dataset, unreadable: Sequence[Unreadable], anyway: bool) -> list[Finding]:
     lost = dataset.lost_views
     total = len(lost) + len(dataset.views)
     if not lost or len(lost) <= limit.MOST_LOST * total:
         return []
     reason = next((each.reason for each in dataset.left_out if each.part == "view"), "the images are not there")
     return [Finding("warning" if anyway and dataset.views else "error",
-                    f"{len(lost)} of {total} views cannot be used, more than half. Of the first: {_sentence(reason)}", ANYWAY, "lost",
+                    f"{len(lost)} of {total} views cannot be used, more than half. Of the first: {_sentence(reason)}",
+                    f"{unreadable[0].error.hint} {ANYWAY}" if unreadable else ANYWAY, "lost",
                     float(len(lost)), lost[:MOST_IMAGES], code="preflight.lost",
                     values=values(count=len(lost), total=total, reason=reason, sentence=_sentence(reason)))]
 

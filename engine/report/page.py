@@ -74,7 +74,7 @@ def _measured(record: TrainingRecord) -> str:
 
 def image_sizes(config: TrainConfig) -> dict[int, str]:
     """Steps at which the images grow: their details are harder than what was learned so far, and the loss rises there."""
-    halves, whole = (round(share * config.max_steps) for share in (config.quarter_until, config.half_until))
+    halves, whole = (round(share * config.planned_steps) for share in (config.quarter_until, config.half_until))
     return {**({halves: "half size"} if halves < whole else {}), whole: "full size"}
 
 

@@ -28,7 +28,7 @@ from ..core.protocol.http_messages import (
     status_to_json,
     submission_from_json,
 )
-from ..jobs.local_engine import JobState
+from ..jobs.local_engine import JobState, said_last_word
 from .checking import check
 from .estimating import Estimates
 from .event_stream import event_stream
@@ -72,14 +72,17 @@ class Service:
         return JobStatus(job.name, state.value, 0, silence, self.meter.sentence() if state.alive else "")
 
     def submit(self, client: Client, name: str, submission: Submission) -> Response:
-        """Take a job in once all its files are there; else say which are missing."""
+        """Take a job in once all its files are there; else say which are missing.
+
+        One that waits or runs is left as it is, unless its worker has said its last word: then it runs once more, with these settings.
+        """
         room_for(client, submission)
         missing = client.uploads.missing(submission.files)
         if missing:
             return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
         client.uploads.make_room(0)
         job = Job(client, name)
-        if client.has(name) and self.queue.has(job):
+        if client.has(name) and self.queue.has(job) and not said_last_word(client.job(name)):
             return JSONResponse(status_to_json(self.status(job)))
         client.place(name, submission)
         self.queue.add(job, submission.priority)

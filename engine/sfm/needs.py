@@ -26,5 +26,5 @@ def _check(work: str, packages: dict[str, str]) -> None:
     missing = [name for module, name in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UserError(f"{work} needs {' and '.join(missing)}, which this Python lacks.",
-                        "In Blender press Install Full Engine in the preferences; elsewhere: pip install 'splatwright[photos]'.",
+                        "In Blender press Install Full Engine in the panel Photos; elsewhere: pip install 'splatwright[photos]'.",
                         "sfm.packages_missing", work=work, packages=", ".join(missing), missing=" and ".join(missing))

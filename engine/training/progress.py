@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..core.errors import UserError
 from ..core.protocol.events import Progress
@@ -16,7 +18,8 @@ MEMORY = 0.98
 
 
 class Progression:
-    """Counts steps and makes a Progress event at intervals.
+    """Counts steps and makes a Progress event at intervals. What is done beside() the steps counts neither for the speed nor for the time
+    that is left.
 
     The running mean of the loss stays where the losses are, on a graphics card for instance, and is fetched only when it is
     told: asking each time would hold up every step. A loss that is not a number makes the mean one for good, so none is missed.
@@ -28,6 +31,16 @@ class Progression:
         self._due = Every(PROGRESS_SECONDS)
         self._mean: Loss | None = None
         self._since = (time.monotonic(), step)
+        self._beside = 0.0
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Time inside is no training: previews, measurements, checkpoints, pauses."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._beside += time.monotonic() - start
 
     def count(self, step: int, loss: Loss) -> None:
         """Record the loss of a step, after which the training is at `step`."""
@@ -51,7 +64,7 @@ class Progression:
         """The Progress event of now; UserError when the loss is not a number."""
         mean, now = self.settle(), time.monotonic()
         then, step = self._since
-        rate = (self._step - step) / max(1e-6, now - then)
-        self._since = (now, self._step)
+        rate = (self._step - step) / max(1e-6, now - then - self._beside)
+        self._since, self._beside = (now, self._step), 0.0
         eta = (self._max_steps - self._step) / max(1e-6, rate)
         return Progress(self._step, self._max_steps, mean, gaussians, round(rate, 2), round(eta, 1))

@@ -1,6 +1,8 @@
 """What changes as a training goes on: learning rates, resolution, SH degree, view order, background.
 
-Everything depends on the step and the seed alone, so a resumed run repeats what an uninterrupted one does.
+Everything depends on the step and the seed alone, so a resumed run repeats what an uninterrupted one does. Shares of the run count the
+steps that its schedule was planned for: a training that goes on past them keeps the learning rates and the image size of its end, and
+adds, moves and removes no Gaussians any more.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ def _round(number: int, views: int, seed: int) -> np.ndarray:
 
 def reduction_at(step: int, config: TrainConfig) -> int:
     """How much smaller than full size the images are: 4, 2 or 1."""
-    if step < config.quarter_until * config.max_steps:
+    if step < config.quarter_until * config.planned_steps:
         return 4
-    return 2 if step < config.half_until * config.max_steps else 1
+    return 2 if step < config.half_until * config.planned_steps else 1
 
 
 def sh_degree_at(step: int, config: TrainConfig) -> int:
     """The active SH degree: grows by equal stretches until `full_sh_at`."""
-    stretch = config.full_sh_at * config.max_steps / max(1, config.sh_degree)
+    stretch = config.full_sh_at * config.planned_steps / max(1, config.sh_degree)
     return min(config.sh_degree, int(step / max(1.0, stretch)))
 
 
@@ -55,14 +57,19 @@ def multiple_within(start: int, count: int, every: int) -> int | None:
 def refinement_at(step: int, config: TrainConfig, stride: int = 1) -> int | None:
     """The step at which the densification strategy acts after an iteration that begins at `step` and takes `stride` steps at once."""
     due = multiple_within(step, stride, config.refine_every)
-    inside = config.refine_from * config.max_steps <= step < config.refine_until * config.max_steps
+    inside = config.refine_from * config.planned_steps <= step < config.refine_until * config.planned_steps
     return due if inside and due else None
+
+
+def decay_at(step: int, config: TrainConfig) -> float:
+    """What is left of the learning rates that decay: 1 at the beginning, MEANS_DECAY at the schedule's end and from there on."""
+    return MEANS_DECAY ** min(1.0, step / config.planned_steps)
 
 
 def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dict[str, float]:
     """Learning rate of every parameter."""
     return {
-        "means": config.lr_means * scene_scale * MEANS_DECAY ** (step / config.max_steps),
+        "means": config.lr_means * scene_scale * decay_at(step, config),
         "scales": config.lr_scales,
         "quats": config.lr_quats,
         "opacities": config.lr_opacities,
@@ -93,8 +100,8 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
     """
     unit = unit_of(scene_scale)
     rates = learning_rates_at(step, config, scene_scale)
-    decay = MEANS_DECAY ** (step / config.max_steps)
-    exploring, sampling = step < config.refine_until * config.max_steps, config.strategy == "mcmc"
+    decay = decay_at(step, config)
+    exploring, sampling = step < config.refine_until * config.planned_steps, config.strategy == "mcmc"
     return StepSettings(
         learning_rates=rates,
         sh_degree=sh_degree_at(step, config),

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from .run import Checks, Emit, MakeModel, Run, close, prepare
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
 from .shrink import make_room
 from .smoke_test import STEPS, begun
+from .thumbnail import write_thumbnail
 from .versions import checksum, versions
 
 PREVIEW_GAUSSIANS = 200_000
@@ -85,7 +87,8 @@ def loop(run: Run, ask: AskControl) -> bool:
             run.health.seconds += smoke_test.seconds
             smoke_test = None
         if run.group.leads and checkpoints.due():
-            save_now_and_then(run, checkpoints)
+            with run.progress.beside():
+                save_now_and_then(run, checkpoints)
         if pause_or_stop(run, ask):
             return True
     return False
@@ -104,7 +107,8 @@ def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:
 def advance(run: Run, previews: Every) -> None:
     """One step with what belongs to it. When memory ends in between, it is as if it had not been begun, or it is done."""
     if run.group.leads and previews.due():
-        save_preview(run)
+        with run.progress.beside():
+            save_preview(run)
     loss = learn(run)
     watch(run)  # before a refinement, which lets moments start anew
     refine(run)
@@ -170,15 +174,18 @@ def report_progress(run: Run, loss: Loss) -> None:
         run.emit(run.progress.event(run.model.count))
     passed = multiple_within(run.step - run.stride + 1, run.stride, run.config.eval_every) is not None
     if passed and run.step < run.config.max_steps:
-        measure(run)
+        with run.progress.beside():
+            measure(run)
 
 
 def measure(run: Run) -> Score | None:
-    """Evaluate on held-out views and emit the scores; None without held-out views."""
-    score = evaluate(run.model, run.held_out.each(), sh_degree_at(run.step, run.config), tick=run.heartbeat)
+    """Evaluate on held-out views and emit the scores, None without any; and write the thumbnail."""
+    degree = sh_degree_at(run.step, run.config)
+    without_disk_trouble(run, lambda: write_thumbnail(run.job.thumbnail, run.model, degree, run.held_out, run.train))
+    score = evaluate(run.model, run.held_out.each(), degree, tick=run.heartbeat)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
-        run.health.measured(run.model, run.step, score.psnr, sh_degree_at(run.step, run.config))
+        run.health.measured(run.model, run.step, score.psnr, degree)
     return score
 
 
@@ -240,7 +247,7 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
         saved = run.group.leads and save_state(run)
         run.emit(paused(run, saved))
         run.unhealthy = None
-        with run.clock.stopped():
+        with run.clock.stopped(), run.progress.beside():
             while control() == "pause":
                 run.heartbeat()
                 time.sleep(0.1)
@@ -286,10 +293,12 @@ def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
 
 
 def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScore]:
-    """Quality of a PLY as it lies on the disk, view by view."""
+    """Quality of a PLY as it lies on the disk, view by view; and the thumbnail is drawn from it."""
     gaussians = read_ply(path).gaussians
     model = make_model(gaussians, replace(run.config, max_gaussians=len(gaussians)), run.engine)
     try:
+        write = partial(write_thumbnail, run.job.thumbnail, model, run.config.sh_degree, run.held_out, run.train)
+        without_disk_trouble(run, write)
         named = zip(run.held_out.names, run.held_out.each(), strict=True)
         return evaluate_each(model, named, run.config.sh_degree, tick=run.heartbeat)
     finally:

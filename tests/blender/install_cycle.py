@@ -29,7 +29,8 @@ def registered() -> dict[str, set[str]]:
         "types": set(dir(bpy.types)),
         "operators": set(dir(bpy.ops.splatwright)),
         "handlers": {f"{name}: {item}" for name, items in handlers.items() if isinstance(items, list) for item in items},
-        "menus": {f"{name}: {item.__module__}" for name, items in menus.items() for item in items},
+        "menus": {f"{name}: {item.__module__}" for name, items in menus.items() for item in items
+                  if not item.__module__.startswith("bl_ui.")},  # Blender lists its own drawing once somebody has added to it
         "properties": {f"{owner}.{name}" for owner in owners for name, _ in getattr(bpy.types, owner).bl_rna.properties.items()},
         "timers": {str(item) for item in gc.get_objects() if isinstance(item, types.FunctionType)
                    and (item.__module__ or "").startswith(MODULE) and bpy.app.timers.is_registered(item)},

@@ -170,8 +170,9 @@ def step(**context: Any) -> Any:
         "scene": bpy.context.scene, "selected_objects": bpy.context.selected_objects, **context}))
 
 
-def test_one_button_leads_to_the_next_step(desk: Desk) -> None:
+def test_one_button_leads_to_the_next_step(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = bpy.context.scene
+    monkeypatch.setattr(module("addon.engines.full_engine"), "_has_photo_packages", lambda: True)
     scene.splatwright.train.dataset = ""
     assert step().operator == "splatwright.capture_dataset" and step().at == 0
     scene.splatwright.photos.directory = str(desk.root)

@@ -20,6 +20,8 @@ from PIL import Image
 from engine.cli.main import run
 from engine.core.formats.ply import read_ply, write_ply
 from engine.core.formats.registry import read_splats
+from engine.core.processes import end_tree
+from engine.core.protocol.events import Progress
 from engine.core.protocol.folder import JobFolder
 from engine.training.checkpoint import load_checkpoint
 from tests.data import real
@@ -113,7 +115,46 @@ def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, data
     before = JobFolder(trained.with_suffix(".job")).read_spec().config
     assert last_json(splatwright("train", dataset, "-o", trained, *longer, "--backend", "cpu", "--threads", 1, "--seed", 5))["steps"] == 200
     after = JobFolder(trained.with_suffix(".job")).read_spec().config
-    assert after == dataclasses.replace(before, max_steps=200, backend="cpu", threads=1)
+    assert after == dataclasses.replace(before, max_steps=200, schedule_steps=150, backend="cpu", threads=1)
+
+
+def test_a_job_folder_alone_goes_on_to_its_end_and_further(dataset: Path, tmp_path: Path) -> None:
+    output, job = tmp_path / "ball.ply", tmp_path / "ball.job"
+    first = last_json(splatwright("train", dataset, "-o", output, *QUICK))
+    assert_sentence(splatwright("resume", job), "trained to its end", "--further")
+    assert_sentence(splatwright("resume", job, "--further", "-5"), "--further is -5")
+    further = last_json(splatwright("resume", job, "--further", "100"))
+    assert (further["steps"], further["gaussians"]) == (250, first["gaussians"]) and further["psnr"] > first["psnr"] - 0.2
+    assert Path(further["output"]) == output and len(read_ply(output).gaussians) == 500
+    assert JobFolder(job).read_spec().config.planned_steps == 150
+    chosen = tmp_path / "other.spz"
+    assert last_json(splatwright("resume", job, "--further", "50", "-o", chosen))["steps"] == 300 and chosen.exists()
+    assert_sentence(splatwright("resume", tmp_path / "nowhere", "--further", "50"), "not a job folder")
+
+
+def test_a_job_that_was_killed_past_its_end_goes_on_there(dataset: Path, tmp_path: Path) -> None:
+    output, job = tmp_path / "ball.ply", JobFolder(tmp_path / "ball.job")
+    last_json(splatwright("train", dataset, "-o", output, *QUICK))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen([sys.executable, "-m", "engine", "resume", str(job.path), "--further", "100000"], env=environment,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_step(job, 300)
+    assert_sentence(splatwright("resume", job.path, "--further", "50"), "is running")
+    end_tree(job.worker_pid() or 0)
+    running.wait(60)
+    kept = load_checkpoint(job.checkpoint)
+    assert kept and kept.step >= 150 and job.result.exists()
+    config = job.read_spec().config
+    job.write_spec(dataclasses.replace(job.read_spec(), config=config.lasting(kept.step + 50)))
+    assert last_json(splatwright("resume", job.path))["steps"] == kept.step + 50
+
+
+def wait_for_step(job: JobFolder, step: int) -> None:
+    """Until a training tells that it is so far."""
+    end = time.monotonic() + 100
+    while max((event.step for event in job.last_events() if isinstance(event, Progress)), default=0) < step:
+        assert time.monotonic() < end, job.log.read_text()
+        time.sleep(0.1)
 
 
 def test_every_view_is_told_and_the_table_can_be_kept(trained: Path, dataset: Path, tmp_path: Path) -> None:

@@ -109,18 +109,18 @@ class Driver:
         yield from self.event(kind, "PRESS", x, y, **options)
         yield from self.event(kind, "RELEASE", x, y, **options)
 
-    def press(self, operator: str) -> Steps:
-        """Find a button of the sidebar by what it does, whatever the layout, and click it."""
+    def press(self, operator: str, shares: tuple[float, ...] = (0.25, 0.7)) -> Steps:
+        """Find a button of the sidebar by what it does, at these shares of its width, and click it."""
         found: list[tuple[int, int]] = []
-        yield from self._find(operator, found)
+        yield from self._find(operator, found, shares)
         if not found:
             raise AssertionError(f"the sidebar shows no enabled button for {operator}")
         yield from self.click(*found[0])
 
-    def _find(self, operator: str, found: list[tuple[int, int]]) -> Steps:
+    def _find(self, operator: str, found: list[tuple[int, int]], shares: tuple[float, ...]) -> Steps:
         """Ctrl+C over a button copies its Python command."""
         region, manager = self.sidebar, bpy.context.window_manager
-        for share in (0.25, 0.7):
+        for share in shares:
             x = region.x + int(region.width * share)
             for y in range(region.y + region.height - 24, region.y + 6, -14):
                 manager.clipboard = ""

@@ -26,8 +26,8 @@ def states(events: Any) -> dict[str, tuple[str, dict[str, Any]]]:
     points = events.Finding("info", "The dataset has no start points; training starts from random ones and needs longer.")
     figures = {"step": 1234, "max_steps": 3000, "loss": 0.0321, "gaussians": 23456, "rate": 14.2, "eta": 124.0, "psnr": 27.4}
     memory = events.Failed("The computer ran out of memory.", "Lower the resolution or the number of Gaussians, then resume.")
-    photos = events.Failed("IMG_0001.jpg is a JPEG, and the built-in engine reads PNG only.",
-                           "Install the full engine, or convert the photos through Blender (button Convert Images).")
+    photos = events.Failed("IMG_0001.heic is a HEIC photo, which the built-in engine does not read.",
+                           "Install the full engine (Install Full Engine), or save the photos as JPEG.")
     return {
         "starting": ("starting", {}),
         "running": ("running", {**figures, "findings": [black, points]}),

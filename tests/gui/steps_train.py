@@ -14,7 +14,7 @@ bpy: Any = blender  # stubs know nothing of what the extension registers
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
     settings = bpy.context.scene.splatwright.train
-    settings.dataset = str(HERE / "dataset")
+    settings.dataset = str(HERE / driver.arguments.get("dataset", "dataset"))
     settings.max_steps, settings.max_gaussians, settings.resolution = driver.arguments["steps_to_train"], 2000, 96
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()

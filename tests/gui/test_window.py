@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.core.datasets.dataset import PointCloud
 from engine.core.datasets.read import read_dataset
@@ -96,6 +97,7 @@ def test_remote_engines_can_be_drawn(desk: Desktop) -> None:
 @window
 def test_a_training_outlives_blender_and_is_found_again(desk: Desktop) -> None:
     left = desk.run("steps_leave")
+    assert "dataset goes on without Blender" in (desk.pictures / "steps_leave.log").read_text(errors="replace")
     found = desk.run("steps_return", keep_profile=True, step=left["step"])
     assert found["job"] == left["job"] and found["step"] > left["step"]
     assert found["splats"] > 100 and found["objects"] == 1
@@ -108,6 +110,31 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
     assert found["splats"] > 100 and found["identity"] and found["psnr"] > 20
     assert found["share_of_time"] < 0.2
     assert not found["after_undo"] and found["job_after_undo"] and found["after_redo"] == found["splats"]
+
+
+@pytest.mark.gui
+@window
+def test_photos_of_a_phone_train_by_pressing_train(desk: Desktop) -> None:
+    """JPEG, WebP and TIFF, also in a Blender without OpenImageIO for Python."""
+    made = read_dataset(desk.folder / "dataset")
+    photos = []
+    for number, view in enumerate(made.views):
+        photo = desk.folder / "photos" / "images" / f"{view.image.stem}{('.jpg', '.webp', '.tif')[number % 3]}"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        ball = Image.open(view.image)
+        Image.composite(ball, Image.new("RGBA", ball.size, "black"), ball).convert("RGB").save(photo, quality=95)
+        photos.append(replace(view, name=photo.name, image=photo))
+    write_transforms(replace(made, folder=desk.folder / "photos", views=tuple(photos)))
+    found = desk.run("steps_train", dataset="photos", steps_to_train=1000)
+    assert found["splats"] > 100 and found["psnr"] > 20
+
+
+@pytest.mark.gui
+@window
+def test_earlier_trainings_go_on_and_belong_to_their_scene(desk: Desktop) -> None:
+    found = desk.run("steps_earlier")
+    assert found["kept"], "Enter in the dialog deletes nothing"
+    assert found["end"] == 60_600 and found["copy"] == ["", True]
 
 
 @pytest.mark.gui

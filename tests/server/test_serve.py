@@ -73,6 +73,23 @@ def test_a_job_runs_to_its_end_and_its_result_comes_home(server: Server, engine:
     assert result.read_bytes() == far_folder(server, engine, job).result.read_bytes()
 
 
+def test_a_finished_job_is_trained_further_where_it_is(server: Server, engine: RemoteEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, SHORT, "further"))
+    with pytest.raises(UserError, match="is running"):
+        engine.train_further(job, 100)
+    wait(lambda: engine.state(job) is JobState.FINISHED, lambda: engine.note(job))
+    there = far_folder(server, engine, job)
+    for end in (300, 350, 400):  # at once, while the server still waits for the worker of before to end
+        assert engine.train_further(job, 50 if end > 300 else 100) == end
+        wait(lambda end=end: engine.state(job) is JobState.FINISHED and engine.told(job).trained == end, lambda: engine.note(job))
+    assert far_folder(server, engine, job) == there, "the same job, with its checkpoint"
+    started = [event for event in engine.events(job)[0] if isinstance(event, Started)]
+    assert [event.step for event in started] == [0, 200, 300, 350] and started[-1].max_steps == 400
+    config = there.read_spec().config
+    assert (config.max_steps, config.planned_steps) == (400, 200)
+    assert engine.file(job, "thumbnail.png") and engine.folder(job).result.read_bytes() == there.result.read_bytes()
+
+
 def test_a_dataset_that_is_there_is_not_sent_again(engine: RemoteEngine, dataset: Path) -> None:
     for seed in (0, 1):
         job = engine.submit(JobSpec(dataset, dataclasses.replace(SHORT, max_steps=20, seed=seed)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from scipy.spatial import KDTree
 
 from engine.core.protocol.config import TrainConfig
 from engine.training.init.knn import neighbour_distance
-from engine.training.schedule import background_at, learning_rates_at, reduction_at, refinement_at, sh_degree_at, view_at
+from engine.training.schedule import background_at, learning_rates_at, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
 from engine.training.strategies.mcmc import shared_opacity_and_scale
 
 
@@ -60,3 +62,23 @@ def test_neighbour_distance_of_a_lattice_is_its_spacing() -> None:
 def test_one_or_two_points_have_a_size() -> None:
     assert np.isfinite(neighbour_distance(np.zeros((1, 3)))).all()
     assert np.allclose(neighbour_distance(np.array([[0.0, 0, 0], [0, 0, 2]])), 2.0, rtol=1e-5)
+
+
+def test_past_its_end_the_schedule_stays_as_it_ended() -> None:
+    config = TrainConfig(max_steps=3000, strategy="mcmc")
+    longer = config.lasting(9000)
+    assert (longer.max_steps, longer.planned_steps) == (9000, 3000) and longer.lasting(12_000).planned_steps == 3000
+    for step in range(0, 3000, 100):
+        assert settings_at(step, longer, 2.0, transparent=True) == settings_at(step, config, 2.0, transparent=True)
+        assert refinement_at(step, longer) == refinement_at(step, config)
+    last = settings_at(3000, config, 2.0, transparent=False)
+    for step in range(3000, 9000, 100):
+        late = settings_at(step, longer, 2.0, transparent=False)
+        assert late == replace(last, noise_seed=late.noise_seed) and late.noise == 0 and late.reduction == 1
+        assert refinement_at(step, longer) is None
+
+
+def test_a_shorter_training_ends_with_its_schedule() -> None:
+    shorter = TrainConfig(max_steps=3000).lasting(1000)
+    assert shorter.planned_steps == 1000 and shorter.schedule_steps == 0
+    assert TrainConfig(max_steps=3000).lasting(9000).lasting(2000).schedule_steps == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from engine.core.errors import UserError
 from engine.core.formats.ply import read_ply
+from engine.core.images.png import decode_png
 from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Progress, Started
 from engine.core.protocol.folder import JobFolder, JobSpec
@@ -19,6 +21,7 @@ from engine.evaluation.measure import mean_row, measure_file
 from engine.training.checkpoint import load_checkpoint
 from engine.training.clocks import Every
 from engine.training.cpu.model import affordable_gaussians
+from engine.training.progress import Progression
 from engine.training.trainer import train
 from engine.worker import Preflight
 from tests.scenes import write_ball_dataset
@@ -116,11 +119,68 @@ def test_stop_keeps_the_result_and_can_go_on(tmp_path: Path, dataset: Path) -> N
 def test_goes_on_past_the_end(tmp_path: Path, dataset: Path) -> None:
     job = make_job(tmp_path / "job", dataset)
     first = finished(run(job))
-    job.write_spec(JobSpec(dataset, dataclasses.replace(SHORT, max_steps=240)))
+    job.write_spec(JobSpec(dataset, job.read_spec().config.lasting(240)))
     events = run(job)
     assert isinstance(events[0], (Started, Finding))
     assert next(event for event in events if isinstance(event, Started)).step == SHORT.max_steps
-    assert finished(events).psnr > first.psnr
+    last = finished(events)
+    assert last.step == 240 and last.gaussians == first.gaussians and last.psnr > first.psnr
+
+
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_every_stretch_past_the_end_is_at_least_as_good(tmp_path: Path, dataset: Path, strategy: str) -> None:
+    """Rates, image size and refinement stay as they ended, so nothing falls back to what a longer schedule would do at that step."""
+    job = make_job(tmp_path / "job", dataset, strategy=strategy, max_steps=300)
+    ends = [finished(run(job))]
+    for steps in (330, 600, 1200):
+        job.write_spec(JobSpec(dataset, job.read_spec().config.lasting(steps)))
+        ends.append(finished(run(job)))
+    qualities = [end.psnr for end in ends]
+    assert [end.step for end in ends] == [300, 330, 600, 1200] and len({end.gaussians for end in ends}) == 1
+    assert all(later > earlier - 0.1 for earlier, later in pairwise(qualities)), qualities
+
+
+def test_cut_off_past_the_end_it_ends_the_same(tmp_path: Path, dataset: Path) -> None:
+    whole, cut = (make_job(tmp_path / name, dataset) for name in ("whole", "cut"))
+    for job in (whole, cut):
+        run(job)
+        job.write_spec(JobSpec(dataset, job.read_spec().config.lasting(240)))
+    run(whole)
+    for after in (1, 37):
+        with pytest.raises(KeyboardInterrupt):
+            run(cut, interrupt_after(after))
+    run(cut)
+    assert whole.result.read_bytes() == cut.result.read_bytes()
+
+
+def test_a_thumbnail_shows_what_was_trained(tmp_path: Path, dataset: Path) -> None:
+    job = make_job(tmp_path / "job", dataset, resolution=1000)
+    with pytest.raises(KeyboardInterrupt):
+        run(job, interrupt_after(140))
+    assert job.thumbnail.exists(), "measured once, so there is one although the training was cut off"
+    run(job)
+    picture = decode_png(job.thumbnail.read_bytes())
+    assert max(picture.shape[:2]) == 64 and picture.std() > 10
+    large = make_job(tmp_path / "large", write_ball_dataset(tmp_path / "photos", views=8, size=300).folder, resolution=300, max_steps=20)
+    run(large)
+    assert max(decode_png(large.thumbnail.read_bytes()).shape[:2]) == 128
+
+
+def test_what_is_done_beside_the_steps_is_no_training() -> None:
+    progress = Progression(0, 100)
+    start = time.monotonic()
+    while (training := time.monotonic() - start) < 0.2:
+        pass
+    with progress.beside():
+        time.sleep(0.6)
+    progress.count(50, 0.5)
+    event = progress.event(10)
+    assert event.steps_per_second > 0.6 * 50 / training and event.eta_seconds < training / 0.6
+    start = time.monotonic()
+    while time.monotonic() - start < 0.2:
+        pass
+    progress.count(60, 0.5)
+    assert progress.event(10).steps_per_second < 1.1 * 10 / 0.2, "what was beside the steps before counts no more"
 
 
 def test_pause_waits_and_says_so(tmp_path: Path, dataset: Path) -> None:

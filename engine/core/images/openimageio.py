@@ -17,10 +17,9 @@ from threading import Lock
 from types import ModuleType
 from typing import Any
 
-NAME = "OpenImageIO"
-FOLDER = "SPLATWRIGHT_OPENIMAGEIO"
-"""Environment variable that names the folder of the package; Blender sets it for the engine's processes."""
+from .environment import LIBRARY
 
+NAME = "OpenImageIO"
 _loading = Lock()
 """Images are read in several threads, the first ones at the same time."""
 
@@ -37,7 +36,7 @@ def packaged_folder(version_folder: Path) -> Path | None:
 
 def openimageio() -> Any | None:
     """The module: from the folder that the environment names, or installed in this Python; None where there is none that works."""
-    return _loaded(os.environ.get(FOLDER, ""))
+    return _loaded(os.environ.get(LIBRARY, ""))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..former_names import SETTINGS
@@ -110,6 +110,10 @@ class TrainConfig:
     eval_every: int = setting(500, "Measure Every", "steps between measurements on held-out views", 1, 1_000_000)
     preview_seconds: float = setting(2.0, "Preview Seconds", "seconds between previews for the viewport", 0.1, 3_600)
     checkpoint_seconds: float = setting(10.0, "Checkpoint Seconds", "seconds between checkpoints", 0.1, 3_600)
+    schedule_steps: int = setting(
+        0, "Schedule Steps",
+        "steps over which learning rates, image size and refinement run their course; those beyond go on as the last of them; 0: all steps",
+        0, 1_000_000)
     max_minutes: float = setting(
         0.0, "Max Minutes",
         "minutes that the training should take at most: estimates warn of more, with the setting that helps; 0: no limit", 0, 100_000)
@@ -124,6 +128,17 @@ class TrainConfig:
     def validate(self) -> TrainConfig:
         """Return self, or raise UserError naming the first setting that is out of range."""
         return checked(self)
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps over which the schedule runs its course."""
+        return self.schedule_steps or self.max_steps
+
+    def lasting(self, max_steps: int) -> TrainConfig:
+        """The same training with another length. A longer one keeps its schedule and goes on beyond it as it ended; in a shorter one the
+        schedule ends with the training."""
+        planned = self.planned_steps
+        return replace(self, max_steps=max_steps, schedule_steps=planned if planned < max_steps else 0)
 
 
 @dataclass(frozen=True)
@@ -170,7 +185,7 @@ def describe(name: str) -> str:
     return about(TrainConfig, name).text
 
 
-LATER = ("anyway",)
+LATER = ("anyway", "schedule_steps")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
 
 FORMER = {current: former for former, current in SETTINGS.items()}

@@ -1,8 +1,8 @@
 """The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), lock (held by the worker), heartbeat (it gets on),
-preview.ply, checkpoint/, result.ply, report.json, report.html, engine.log; for photos dataset/ in place of splats. A worker needs
-nothing else.
+preview.ply, thumbnail.png, checkpoint/, result.ply, report.json, report.html, engine.log; for photos dataset/ in place of splats. A
+worker needs nothing else. title is what people call the job, where they have given it a name of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +33,9 @@ HEARTBEAT_LOST_SECONDS = 30.0
 TAIL_BYTES = 16_384
 """Enough of events.jsonl to hold the last events whole."""
 
+STAMP = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
+"""The time at the end of a folder's name."""
+
 Control = Literal["run", "pause", "stop"]
 
 
@@ -48,6 +52,11 @@ class JobFolder:
     @property
     def result(self) -> Path:
         return self.path / "result.ply"
+
+    @property
+    def thumbnail(self) -> Path:
+        """A small picture of what a training has come to."""
+        return self.path / "thumbnail.png"
 
     @property
     def checkpoint(self) -> Path:
@@ -107,6 +116,18 @@ class JobFolder:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is damaged and cannot be read.", "Start a new training from the dataset.",
                             "job.damaged", path=path) from None
+
+    def title(self) -> str:
+        """What people call the job: the name that they gave it, else the folder's without the time in it."""
+        first = STAMP.sub("", self.name)
+        try:
+            return (self.path / "title").read_text(encoding="utf-8").strip() or first
+        except (OSError, ValueError):
+            return first
+
+    def set_title(self, title: str) -> None:
+        """Give the job a name of its own; an empty one takes it away."""
+        write_text(self.path / "title", title.strip())
 
     def append_event(self, *events: Event) -> None:
         """Add events to events.jsonl, all of them or none."""
@@ -184,7 +205,7 @@ class JobFolder:
 
     def clear_away(self) -> None:
         """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
-        written = (self.preview, self.result, self.report, self.page, self.checkpoint / "*")
+        written = (self.preview, self.thumbnail, self.result, self.report, self.page, self.checkpoint / "*")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
                 path.unlink()

@@ -22,6 +22,8 @@ class JobProgress:
     """the last event that is more than a measurement: what state the job is in"""
     started: Started | None = None
     step: int = 0
+    trained: int = 0
+    """steps of the training, whatever other work has been told of since"""
     max_steps: int = 0
     stage: str = ""
     loss: float | None = None
@@ -67,6 +69,8 @@ class JobProgress:
 
     def apply(self, event: Event) -> None:
         """Take in one event."""
+        if isinstance(event, (Started, Progress, Paused, Finished)):
+            self.trained = event.step
         match event:
             case Started():
                 self._begin(event)

@@ -85,7 +85,7 @@ class JobKind:
 
 KINDS: dict[str, JobKind] = {kind.name: kind for kind in (
     JobKind("train", "a training", JobSpec, "worker:run_training", "dataset", "config", config_to_json, config_from_json, "splats",
-            results=("result.ply", "report.json", "report.html"), names="exclude", cards=lambda spec: spec.config.gpus),
+            results=("result.ply", "thumbnail.png", "report.json", "report.html"), names="exclude", cards=lambda spec: spec.config.gpus),
     JobKind("poses", "a search for the cameras of photos", PosesSpec, "sfm.job:run_poses", "photos", "options", asdict, options_from_json,
             "photos", output="dataset"),
     JobKind("frames", "frames from a video", FramesSpec, "sfm.frames_job:run_frames", "video", "options", asdict, frame_options_from_json,

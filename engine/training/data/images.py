@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -21,11 +22,13 @@ from ...core.images.decoding import decode
 from ...core.images.openimageio import openimageio
 from ...core.images.orientation import same_shape
 from ...core.images.png import SIGNATURE, Unfilter, decode_png
+from ...core.images.through_blender import blender_reader
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 JPEG = b"\xff\xd8"
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 MOST_READERS = 4
 """Images decoded at a time: each may need some hundred megabytes."""
 
@@ -42,8 +45,8 @@ def each_in_threads(work: Callable[[T], R], items: Sequence[T]) -> Generator[R, 
 def read_image(path: Path) -> np.ndarray:
     """uint8 [H, W, 3 or 4] of an image file as it is stored (cameras count stored pixels, so no EXIF turn is applied).
 
-    By OpenImageIO, which Blender brings along; where it is not there by Pillow; PNG of the common kinds without either. UserError
-    names the file.
+    By OpenImageIO, which Blender brings along; where it is not there by Pillow; PNG of the common kinds without either, and other files
+    through Blender itself. UserError names the file.
     """
     try:
         return _decoded(path)
@@ -57,11 +60,11 @@ def read_image(path: Path) -> np.ndarray:
                         "images.damaged", path=path.name) from None
 
 
-def image_reader() -> Literal["OpenImageIO", "Pillow", "PNG"]:
+def image_reader() -> Literal["OpenImageIO", "Pillow", "Blender", "PNG"]:
     """What reads images here; PNG: nothing but our own code for that."""
     if openimageio() is not None:
         return "OpenImageIO"
-    return "Pillow" if _pillow_is_there() else "PNG"
+    return "Pillow" if _pillow_is_there() else "Blender" if blender_reader() is not None else "PNG"
 
 
 def _decoded(path: Path) -> np.ndarray:
@@ -73,30 +76,61 @@ def _decoded(path: Path) -> np.ndarray:
             return image
     data = path.read_bytes()
     if _pillow_is_there():
-        return _with_pillow(data)
-    if data.startswith(SIGNATURE):
+        image = _with_pillow(data)
+    else:
+        image = _plain_png(data) if data.startswith(SIGNATURE) else None
+    reader = blender_reader()
+    if image is None and reader is not None and not is_heif(data):
+        image = reader.read(path)
+    if image is None:
+        raise _refusal(path, data)
+    return image
+
+
+def _plain_png(data: bytes) -> np.ndarray | None:
+    """A PNG by our own code; None for the rare kinds where Blender reads them instead."""
+    try:
         return decode_png(data, fast_unfilter())
-    if openimageio() is not None:
-        raise _unknown_kind()
-    raise UserError(f"{_kind(path, data)}, and the built-in engine reads PNG only.",
-                    "Install the full engine, or convert the photos through Blender (button Convert Images).",
-                    "images.png_only", kind=_kind(path, data))
+    except UserError:
+        if blender_reader() is None:
+            raise
+        return None
 
 
-def _unknown_kind() -> UserError:
-    return UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.",
-                     "images.unreadable")
+def _refusal(path: Path, data: bytes) -> UserError:
+    """Why a file is not read by any of what is here, and what would read it."""
+    if is_heif(data):
+        return UserError(f"{path.name} is a HEIC photo, which the built-in engine does not read.",
+                         "Install the full engine (Install Full Engine), or save the photos as JPEG.", "images.heic",
+                         path=path.name)
+    if openimageio() is not None or _pillow_is_there() or blender_reader() is not None:
+        return UserError("It is no image of a kind that is read.", "Save it as PNG or JPEG, or remove it from the dataset.",
+                         "images.unreadable")
+    return UserError(f"{_kind(path, data)}, and nothing here reads more than PNG.",
+                     "Train from Blender, which reads it, or install the full engine (Install Full Engine).", "images.png_only",
+                     kind=_kind(path, data))
+
+
+def is_heif(data: bytes) -> bool:
+    """Whether a file's first bytes are those of HEIC, as phones write it (ISO 14496-12, 4.3)."""
+    return data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS
 
 
 def _pillow_is_there() -> bool:
+    """Whether Pillow is; it reads HEIC too where pillow-heif is beside it."""
     try:
         import PIL.Image  # noqa: F401
     except ImportError:
         return False
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
     return True
 
 
-def _with_pillow(data: bytes) -> np.ndarray:
+def _with_pillow(data: bytes) -> np.ndarray | None:
+    """None for what Pillow does not know."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -107,7 +141,7 @@ def _with_pillow(data: bytes) -> np.ndarray:
             mode = "RGBA" if transparent else "RGB"
             return np.asarray(opened if opened.mode == mode else opened.convert(mode))
     except UnidentifiedImageError:
-        raise _unknown_kind() from None
+        return None
     except Image.DecompressionBombError:
         raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "images.too_large") from None
 

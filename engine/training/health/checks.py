@@ -176,7 +176,7 @@ def needles(measurements: Measurements, config: TrainConfig) -> Finding | None:
 
 def dark_or_bright(measurements: Measurements, config: TrainConfig) -> Finding | None:
     """The mean brightness of renderings is off."""
-    resetting = config.strategy == "default" and config.reset_every <= measurements.step < config.refine_until * config.max_steps
+    resetting = config.strategy == "default" and config.reset_every <= measurements.step < config.refine_until * config.planned_steps
     since = measurements.step % config.reset_every if resetting else measurements.step
     if since < DRIFT_FROM or not measurements.views:
         return None

@@ -94,8 +94,8 @@ def densification_idle(done: Sequence[Refinement], config: TrainConfig) -> Findi
 
 def switched_off(config: TrainConfig, count: int) -> Finding | None:
     """Settings with which no refinement ever comes, though there is room for more than the `count` Gaussians at the start."""
-    possible = range(0, config.max_steps, config.refine_every)
-    if count >= config.max_gaussians or config.max_steps < IDLE * config.refine_every or any(
+    possible = range(0, config.planned_steps, config.refine_every)
+    if count >= config.max_gaussians or config.planned_steps < IDLE * config.refine_every or any(
             refinement_at(step, config) is not None for step in possible):
         return None
     return Finding("warning", f"Densification is off: refine_from is {config.refine_from:g}, refine_until {config.refine_until:g}.",
@@ -136,7 +136,7 @@ def overfitting(measured: Sequence[Measurement]) -> Finding | None:
 
 def plateaued(measured: Sequence[Measurement], config: TrainConfig) -> Finding | None:
     """The PSNR has stopped rising, at full size and after the last refinement."""
-    settled = [each for each in measured if each.step > max(config.refine_until, config.half_until) * config.max_steps]
+    settled = [each for each in measured if each.step > max(config.refine_until, config.half_until) * config.planned_steps]
     last = settled[-STILL_TIMES:]
     if len(last) < STILL_TIMES or max(each.held_out for each in last) - last[0].held_out > STILL:
         return None

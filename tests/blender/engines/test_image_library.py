@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,10 +18,11 @@ from PIL import Image
 from tests.scenes import write_ball_dataset
 from tests.untyped import bpy
 
-from ..conftest import module
+from ..conftest import add_camera, empty_scene, module
 
 GRADIENT = np.stack([*np.mgrid[:60, :80].astype(np.uint8) * 3, np.full((60, 80), 77, np.uint8)], axis=2)  # [60, 80, 3]
 CLEAR = np.concatenate([GRADIENT, GRADIENT[..., :1] + np.uint8(40)], axis=2)  # [60, 80, 4]
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 WIDE = (GRADIENT[..., 0].astype(np.uint16) << 8) + 200  # [60, 80]
 
 
@@ -93,6 +95,17 @@ def read(folder: Path) -> Reading:
     return reading(engine(), *(make(folder / name) for name, make in {**EXACT, **NEAR}.items()))
 
 
+@pytest.fixture(scope="module")
+def read_by_blender(folder: Path) -> Reading:
+    """All kinds at once, where Blender's Python has no OpenImageIO."""
+    return reading(without_library(), *(make(folder / name) for name, make in {**EXACT, **NEAR}.items()))
+
+
+def without_library(**changes: Any) -> Any:
+    """The built-in engine of a Blender that has no OpenImageIO for Python: another Blender without a window reads for it."""
+    return engine(image_library=None, image_reader=module("addon.jobs.jobs").image_reader(), **changes)
+
+
 def test_blender_brings_it_along_and_nothing_beside_it_is_imported(read: Reading) -> None:
     library = module("addon.jobs.jobs").image_library()
     assert library is not None and library.is_relative_to(bpy.utils.resource_path("LOCAL"))
@@ -109,7 +122,20 @@ def test_the_same_pixels_as_pillows(read: Reading, folder: Path, name: str) -> N
     assert read.sizes[name] == [80, 60]
 
 
-def test_light_becomes_display_values(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*EXACT, *NEAR])
+def test_blender_itself_reads_the_same_pixels(read_by_blender: Reading, folder: Path, name: str) -> None:
+    """As stored: an EXIF turn is not applied, for cameras count stored pixels. Alpha that is opaque everywhere is left away."""
+    assert read_by_blender.reader == "Blender" and name not in read_by_blender.said
+    expected, pixels = module("engine.training.data.images").read_image(folder / name), read_by_blender.pixels[name]
+    if pixels.shape[2] == 3 and expected.shape[2] == 4:
+        assert (expected[..., 3] == 255).all()
+        expected = expected[..., :3]
+    assert pixels.shape == expected.shape and pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - expected).max() <= (0 if name in EXACT else 2)
+
+
+@pytest.mark.parametrize("place", [engine, without_library])
+def test_light_becomes_display_values(tmp_path: Path, place: Callable[[], Any]) -> None:
     """EXR and Radiance as Blender itself writes them."""
     levels = np.array([0.0, 0.0021, 0.2140, 1.0, 7.5], np.float32)
     paths = [tmp_path / "light.exr", tmp_path / "light.hdr"]
@@ -121,15 +147,38 @@ def test_light_becomes_display_values(tmp_path: Path) -> None:
         image.file_format, image.filepath_raw = kind, str(path)
         image.save()
         bpy.data.images.remove(image)
-    read = reading(engine(), *paths)
+    read = reading(place(), *paths)
     for path in paths:
         pixels = read.pixels[path.name]
         assert np.abs(pixels[..., :3].astype(int) - np.array([0, 7, 127, 255, 255])[None, :, None]).max() <= 1
-        assert read.sizes[path.name] == [5, 2]
+        assert place is without_library or read.sizes[path.name] == [5, 2]
+
+
+@pytest.mark.parametrize("name", ["half.exr", "float.exr", "layers.exr"])
+def test_exr_as_renderers_write_it(tmp_path: Path, name: str) -> None:
+    """Of several layers the first one with colours counts."""
+    path, scene = tmp_path / name, empty_scene()
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "MULTI_LAYER_IMAGE" if name == "layers.exr" else "IMAGE"
+    settings.file_format = "OPEN_EXR_MULTILAYER" if name == "layers.exr" else "OPEN_EXR"
+    settings.color_depth, settings.color_mode = "16" if name == "half.exr" else "32", "RGBA"
+    add_camera(scene)
+    scene.world = bpy.data.worlds.new("grey")
+    if not scene.world.node_tree:
+        scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.214, 0.214, 0.214, 1)
+    scene.view_layers[0].use_pass_z = True
+    scene.render.filepath, scene.render.resolution_percentage = str(path), 10
+    bpy.ops.render.render(write_still=True)
+    pixels = reading(engine(), path).pixels[name]
+    assert np.abs(pixels[..., :3].astype(int) - 127).max() <= 1
 
 
 @pytest.mark.parametrize("name", ["cut.jpg", "cut.tif", "cut.webp", "cut.png", "text.jpg", "empty.tif", "float.tif"])
-def test_bad_files_are_one_sentence(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("place", [engine, without_library])
+def test_bad_files_are_one_sentence(tmp_path: Path, name: str, place: Callable[[], Any]) -> None:
+    """Blender itself takes what it can get: the upper half of a file that is cut, and floats as they are."""
     path = tmp_path / name
     noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     if name.startswith("cut"):
@@ -139,22 +188,57 @@ def test_bad_files_are_one_sentence(tmp_path: Path, name: str) -> None:
         saved(path, noise[..., 0].astype(np.float32))
     else:
         path.write_bytes(b"" if name.startswith("empty") else b"no image")
-    said = reading(engine(), path).said
-    assert said[name].startswith("UserError: ") and name in said[name] and "PNG only" not in said[name]
+    read = reading(place(), path)
+    if place is without_library and name in ("cut.jpg", "cut.tif", "cut.webp", "float.tif") and name in read.pixels:
+        return
+    said = read.said
+    assert said[name].startswith("UserError: ") and name in said[name] and "than PNG" not in said[name]
 
 
-def test_a_blender_without_it_reads_png_and_says_so(tmp_path: Path) -> None:
+def test_without_blender_beside_it_png_is_read_and_others_are_refused(tmp_path: Path) -> None:
     place = engine(image_library=None)
     read = reading(place, EXACT["rgb.png"](tmp_path / "rgb.png"), NEAR["rgb.jpg"](tmp_path / "rgb.jpg"))
     assert read.reader == "PNG" and np.array_equal(read.pixels["rgb.png"], GRADIENT)
-    assert read.said["rgb.jpg"] == ("UserError: rgb.jpg is a JPEG, and the built-in engine reads PNG only. "
-                                    "Install the full engine, or convert the photos through Blender (button Convert Images).")
+    assert read.said["rgb.jpg"] == ("UserError: rgb.jpg is a JPEG, and nothing here reads more than PNG. "
+                                    "Train from Blender, which reads it, or install the full engine (Install Full Engine).")
+
+
+@pytest.mark.parametrize("place", [engine, without_library])
+def test_heic_names_the_full_engine_and_its_button(tmp_path: Path, place: Callable[[], Any]) -> None:
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(HEIC)
+    assert reading(place(), path).said[path.name] == (
+        "UserError: IMG_0001.HEIC is a HEIC photo, which the built-in engine does not read. "
+        "Install the full engine (Install Full Engine), or save the photos as JPEG.")
+    assert module("addon.operators.install").SPLATWRIGHT_OT_install_engine.bl_label == "Install Full Engine"
+
+
+@pytest.mark.parametrize("command", [("/nowhere/blender",), (sys.executable, "-c", "print('no images here')")])
+def test_a_blender_that_cannot_read_is_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    read = reading(engine(image_library=None, image_reader=command), NEAR["rgb.jpg"](tmp_path / "rgb.jpg"))
+    assert read.said["rgb.jpg"].startswith("UserError: rgb.jpg: Blender") and "could not be started" in read.said["rgb.jpg"].replace(
+        "cannot be started", "could not be started")
+
+
+def test_a_blender_that_is_lost_over_a_file_is_started_anew(tmp_path: Path) -> None:
+    """As when a decoder crashes: that image is damaged, and the next one is read."""
+    script = tmp_path / "crashing.py"
+    server = Path(module("addon.photos.image_server").__file__)
+    script.write_text(f"import os, sys\nfrom pathlib import Path\nsys.path.insert(0, {str(server.parent)!r})\nimport image_server\n"
+                      "answer = image_server.answer\n"
+                      "image_server.answer = lambda path, *rest: os._exit(3) if 'bad' in path else answer(path, *rest)\n"
+                      "image_server.main(Path(sys.argv[-1]))\n")
+    place = engine(image_library=None, image_reader=(sys.executable, str(script)))
+    read = reading(place, NEAR["rgb.jpg"](tmp_path / "bad.jpg"), NEAR["rgb.jpg"](tmp_path / "good.jpg"))
+    assert "bad.jpg is damaged" in read.said["bad.jpg"] and "good.jpg" not in read.said, read.said
+    assert read.pixels["good.jpg"].shape == (60, 80, 3)
 
 
 def test_the_self_check_names_the_reader(tmp_path: Path) -> None:
-    """Of the three there are, by what is there."""
+    """Of the four there are, by what is there."""
     blocked = without_pillow(tmp_path)
     for place, sentence in ((engine(), "OpenImageIO reads"), (engine(image_library=None), "Pillow reads"),
+                            (without_library(import_paths=(blocked, *engine().import_paths)), "Blender itself reads"),
                             (engine(image_library=None, import_paths=(blocked, *engine().import_paths)), "PNG alone is read")):
         _, environment = place.command("doctor")
         package = module("engine").__name__.rpartition(".")[2]
@@ -163,7 +247,8 @@ def test_the_self_check_names_the_reader(tmp_path: Path) -> None:
         assert done.stdout.startswith(sentence)
 
 
-def test_photos_train_with_nothing_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("choose", [engine, without_library])
+def test_photos_train_with_nothing_installed(tmp_path: Path, choose: Callable[..., Any]) -> None:
     """JPEG as a phone writes them, from the button's own engine."""
     made, views = write_ball_dataset(tmp_path / "photos", alpha=False), []
     for view in made.views:
@@ -174,7 +259,7 @@ def test_photos_train_with_nothing_installed(tmp_path: Path) -> None:
     from engine.core.datasets.transforms_json import write_transforms
 
     write_transforms(replace(made, views=tuple(views)))
-    place = engine(root=tmp_path / "jobs", import_paths=(without_pillow(tmp_path), *engine().import_paths))
+    place = choose(root=tmp_path / "jobs", import_paths=(without_pillow(tmp_path), *engine().import_paths))
     spec, config = module("engine.core.protocol.spec").JobSpec, module("engine.core.protocol.config").TrainConfig
     job = place.submit(spec(made.folder, config(max_steps=40, resolution=48, max_gaussians=300, threads=2)))
     state, end = module("engine.jobs.local_engine").JobState, time.monotonic() + 120

@@ -15,7 +15,7 @@ import addon_utils
 import numpy as np
 import pytest
 
-from tests.fakes.fake_engine import FINAL_SPLATS, FIRST_SPLATS, SPLATS_A_TURN
+from tests.fakes.fake_engine import FINAL_SPLATS, FIRST_SPLATS, SPLATS_A_TURN, fake_python
 from tests.untyped import bpy
 
 from ..conftest import EXTENSION, REPOSITORY, empty_scene, module
@@ -107,6 +107,15 @@ def test_a_failure_says_why(desk: Desk) -> None:
     desk.wait(lambda: not desk.job.state.alive)
     assert desk.job.state.value == "failed" and "out of memory" in desk.job.failure.message and desk.job.failure.hint
     assert bpy.ops.splatwright.train.poll() and bpy.ops.splatwright.resume.poll()
+
+
+def test_resumed_with_the_engine_that_was_installed_meanwhile(desk: Desk) -> None:
+    desk.train("failing")
+    desk.wait(lambda: desk.job.state.value == "failed")
+    desk.use(fake_python(desk.root / "engines", "happy"))
+    assert bpy.ops.splatwright.resume() == {"FINISHED"}
+    desk.wait(lambda: desk.job.imported)
+    assert desk.job.state.value == "finished"
 
 
 def test_garbage_is_passed_over(desk: Desk) -> None:

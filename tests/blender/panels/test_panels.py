@@ -9,13 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from tests.fakes.fake_engine import ball, fake_python
 from tests.untyped import bpy
 
 from ..conftest import EXTENSION, module
-from ..jobs.training import Desk
+from ..jobs.training import Desk, write_dataset
 
 SETTINGS = ("max_steps", "max_gaussians", "resolution", "sh_degree", "seed", "threads")
 
@@ -35,6 +36,10 @@ class Layout:
         return child
 
     row = column = box = split = grid_flow = _child
+
+    def panel(self, name: str, default_closed: bool = False) -> tuple[Layout, Layout]:
+        return self._child(), self._child()
+
 
     def label(self, text: str = "", icon: str = "NONE") -> None:
         assert icon in icons()
@@ -153,7 +158,61 @@ def test_after_training(desk: Desk) -> None:
     desk.wait(lambda: desk.job.imported)
     layout = drawn("train")
     assert "Finished after 3,000 steps: 200 splats, PSNR 31.5 dB" in layout.text
-    assert layout.operators[0] == "train" and "resume" not in layout.operators
+    assert layout.operators[:2] == ["train", "train_further"] and "resume" not in layout.operators
+
+
+def test_after_stop_it_can_be_resumed_and_after_its_end_trained_further(desk: Desk) -> None:
+    desk.train("slow")
+    desk.wait(lambda: desk.job.step > 0)
+    bpy.ops.splatwright.stop()
+    desk.wait(lambda: desk.job.imported)
+    layout = drawn("train")
+    assert layout.operators[:2] == ["resume", "train"] and "train_further" not in layout.operators
+
+
+def test_findings_are_those_of_the_dataset_that_is_chosen(desk: Desk, tmp_path: Path) -> None:
+    desk.train("happy")
+    assert "3 of 20 images are black." not in drawn("train").text, "nothing is read yet"
+    desk.wait(lambda: desk.job.imported)
+    assert "3 of 20 images are black." in drawn("train").text
+    settings = bpy.context.scene.splatwright
+    settings.train.dataset = str(write_dataset(tmp_path / "other"))
+    assert "3 of 20 images are black." not in drawn("train").text
+    settings.train.dataset = str(desk.dataset)
+    settings.untrained = True
+    assert "3 of 20 images are black." not in drawn("train").text, "the folder holds new images"
+
+
+def test_earlier_trainings_lie_on_top_with_their_pictures(desk: Desk) -> None:
+    desk.train("happy")
+    desk.wait(lambda: desk.job.imported)
+    earlier, png = module("addon.jobs.earlier"), module("engine.core.images.png")
+    png.write_png(desk.folder / "thumbnail.png", np.full((8, 8, 3), 200, np.uint8))
+    earlier.wait()
+    layout = drawn("train")
+    said = list(filter(None, layout.texts))
+    assert said[:2] == ["Earlier Trainings", "dataset"] and said[2].endswith(", 31.5 dB") and said[3] == "Shown here"
+    assert layout.operators[:2] == ["rename_training", "delete_training"]
+    [picture] = earlier._pictures.values()
+    assert tuple(picture.image_size) == (8, 8), "without a window Blender gives pictures no number to be drawn by"
+    bpy.context.scene.splatwright.job = ""
+    assert drawn("train").operators[0] == "show_training"
+
+
+def test_the_status_bar_tells_of_work_and_that_it_goes_on(desk: Desk) -> None:
+    def said() -> str:
+        layout = Layout()
+        module("addon.panels.status_bar").draw(SimpleNamespace(layout=layout), bpy.context)
+        return layout.text
+
+    assert said() == ""
+    desk.train("slow")
+    desk.wait(lambda: desk.job.step > 0)
+    assert "dataset: Step " in said() and " left" in said() and "Goes on when Blender is closed" in said()
+    assert desk.jobs.farewell() == "Splatwright: dataset goes on without Blender. Open the file again to follow it."
+    bpy.ops.splatwright.stop()
+    desk.wait(lambda: desk.job.imported)
+    assert said() == "" and desk.jobs.farewell() == ""
 
 
 def test_an_interrupted_training_offers_to_resume(desk: Desk) -> None:
@@ -182,10 +241,10 @@ def test_a_hint_that_names_a_button_gets_the_button(desk: Desk) -> None:
     desk.train("failing")
     desk.wait(lambda: desk.job.state.value == "failed")
     events = module("engine.core.protocol.events")
-    desk.job.failure = events.Failed("a.jpg is a JPEG.", "Convert the photos through Blender (button Convert Images).")
-    desk.job.findings = [events.Finding("error", f"{number}.jpg is a JPEG.", "") for number in range(9)]
+    desk.job.failure = events.Failed("a.heic is a HEIC photo.", "Install the full engine (Install Full Engine), or save it as JPEG.")
+    desk.job.findings = [events.Finding("error", f"{number}.heic is a HEIC photo.", "") for number in range(9)]
     layout = drawn("train")
-    assert "convert_images" in layout.operators and "3.jpg" not in layout.text
+    assert "install_engine" in layout.operators and "3.heic" not in layout.text
 
 
 def test_many_findings_are_counted(desk: Desk) -> None:

@@ -148,9 +148,35 @@ def test_what_is_wrong_is_one_sentence(desk: Desk, tmp_path: Path) -> None:
     assert ("holds no photos" in text or "which this Python lacks" in text) and "resume_photos" in drawn().operators
 
 
-def test_the_panel_offers_what_can_be_done(desk: Desk, tmp_path: Path) -> None:
+def without_packages(monkeypatch: pytest.MonkeyPatch, missing: bool) -> None:
+    """Whether Blender's own Python lacks what photos need."""
+    monkeypatch.setattr(module("addon.engines.full_engine"), "_has_photo_packages", lambda: not missing)
+
+
+def test_where_photos_need_the_full_engine_its_button_is_there(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_packages(monkeypatch, missing=True)
+    layout, scene = drawn(), bpy.context.scene
+    assert layout.operators == ["install_engine", "import_photos"] and "needs the full engine" in layout.text
+    assert layout.properties == ["video", "count", "directory"]
+    scene.splatwright.photos.directory, scene.splatwright.train.dataset = str(tmp_path), str(tmp_path / "none")
+    steps = module("addon.panels.next_step")
+    assert steps.next_step(bpy.context).operator == "splatwright.install_engine"
+    without_packages(monkeypatch, missing=False)
+    assert steps.next_step(bpy.context).operator == "splatwright.cameras_from_photos"
+    without_packages(monkeypatch, missing=True)
+    desk.use(tmp_path / "a-full-python")
+    assert drawn().operators == ["frames_from_video", "cameras_from_photos", "import_photos"], "another Python has them"
+
+
+def test_photos_stand_before_train() -> None:
+    order = module("addon").MODULES
+    assert order.index("panels.photos") < order.index("panels.train")
+
+
+def test_the_panel_offers_what_can_be_done(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.blender.photos.photo_samples import write_photos
 
+    without_packages(monkeypatch, missing=False)
     assert drawn().operators == ["frames_from_video", "cameras_from_photos", "import_photos"]
     write_photos(tmp_path / "posed")
     bpy.ops.splatwright.import_photos(directory=str(tmp_path / "posed"))

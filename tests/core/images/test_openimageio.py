@@ -40,7 +40,7 @@ def test_windows_is_told_where_the_libraries_are(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("text", ["import a_library_that_is_not_there", "raise OSError('wrong Python')"])
 def test_one_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv(openimageio.FOLDER, str(package(tmp_path / "broken" / "OpenImageIO", text)))
+    monkeypatch.setenv(openimageio.LIBRARY, str(package(tmp_path / "broken" / "OpenImageIO", text)))
     assert openimageio.openimageio() is None and "OpenImageIO" not in sys.modules
     (tmp_path / "a.tif").write_bytes(b"II*\0" * 9)
     assert decode(tmp_path / "a.tif") is None and image_size(tmp_path / "a.tif") is None

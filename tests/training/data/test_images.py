@@ -161,13 +161,29 @@ def test_stored_pixels_are_what_cameras_count(tmp_path: Path) -> None:
     assert read_image(saved(tmp_path / "a.jpg", GRADIENT, exif=exif)).shape == (60, 80, 3)
 
 
-@pytest.mark.parametrize("name, sentence", [("photo.jpg", r"^photo\.jpg is a JPEG, and the built-in engine reads PNG only\."),
-                                            ("photo.webp", r"^photo\.webp is no PNG, and the built-in engine reads PNG only\.")])
+@pytest.mark.parametrize("name, sentence", [("photo.jpg", r"^photo\.jpg is a JPEG, and nothing here reads more than PNG\."),
+                                            ("photo.webp", r"^photo\.webp is no PNG, and nothing here reads more than PNG\.")])
 def test_without_pillow_only_png(tmp_path: Path, without_pillow: None, name: str, sentence: str) -> None:
     Path(tmp_path / name).write_bytes(b"\xff\xd8\xff" if name.endswith("jpg") else b"RIFF")
     with pytest.raises(UserError, match=sentence) as caught:
         read_image(tmp_path / name)
-    assert caught.value.hint == "Install the full engine, or convert the photos through Blender (button Convert Images)."
+    assert caught.value.hint == "Train from Blender, which reads it, or install the full engine (Install Full Engine)."
+
+
+def test_heic_as_a_phone_writes_it(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.fromarray(GRADIENT)).save(tmp_path / "IMG_0001.HEIC", quality=95)
+    assert np.abs(read_image(tmp_path / "IMG_0001.HEIC").astype(int) - GRADIENT).mean() < 3
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "IMG_0001.HEIC").read_bytes()[:300])
+    with pytest.raises(UserError, match=r"cut\.heic"):
+        read_image(tmp_path / "cut.heic")
+
+
+def test_heic_without_pillow_names_the_full_engine(tmp_path: Path, without_pillow: None) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(UserError, match=r"^a\.heic is a HEIC photo") as caught:
+        read_image(tmp_path / "a.heic")
+    assert "Install Full Engine" in caught.value.hint and caught.value.code == "images.heic"
 
 
 def test_png_needs_no_pillow(tmp_path: Path, without_pillow: None) -> None:
