@@ -8,7 +8,9 @@ from types import ModuleType
 MODULES = (
     "preferences",
     "properties",
+    "ui.notice",
     "splats.display",
+    "splats.originals",
     "splats.unapplied_transform",
     "operators",
     "panels.next_step",
