@@ -28,6 +28,9 @@ MOST_NAMED = 3
 _visible_again = 0
 """How many originals_visible() are under way."""
 
+_before_undo: tuple[dict[int, str], set[int]] = ({}, set())
+"""By scene: the dataset of its last capture; and the objects that captures have shown."""
+
 _seen: tuple[Any, ...] = ()
 """What the scenes held at the last update: settle() is needed only when objects come or go, or an editor is left."""
 
@@ -102,7 +105,7 @@ def settle() -> bool:
     elsewhere = {item for scene in scenes if scene not in hiding for item in scene.objects}
     wanted = {item: _obstacle(item, elsewhere) for scene in hiding for item in scene.objects if original_settings(item).captured}
     for item in bpy.data.objects:
-        if original_settings(item).hidden and wanted.get(item, "gone"):
+        if item.library is None and original_settings(item).hidden and wanted.get(item, "gone"):
             _show(item)
     to_hide = [item for item, obstacle in wanted.items() if not obstacle and not original_settings(item).hidden and item.mode == "OBJECT"]
     selected = set(current_context().view_layer.objects.selected)
@@ -206,8 +209,28 @@ def _switch(item: bpy.types.Object, viewports: bool, renders: bool) -> None:
 
 
 @bpy.app.handlers.persistent
-def _on_other_data(*_: object) -> None:
-    """A file was opened, or undo has brought other data."""
+def _on_undo_begins(*_: object) -> None:
+    """Remember what undo must not take back: the last capture lies on the disk, and trainings go on with it."""
+    global _before_undo
+    _before_undo = ({scene.session_uid: scene_settings(scene).captured for scene in bpy.data.scenes},
+                    {item.session_uid for item in bpy.data.objects if original_settings(item).captured})
+
+
+@bpy.app.handlers.persistent
+def _on_undo_ended(*_: object) -> None:
+    datasets, captured = _before_undo
+    for scene in bpy.data.scenes:
+        dataset = datasets.get(scene.session_uid, "")
+        if dataset and scene_settings(scene).captured != dataset:
+            scene_settings(scene).captured = dataset
+    for item in bpy.data.objects:
+        if item.session_uid in captured and not original_settings(item).captured:
+            original_settings(item).captured = True
+    settle()
+
+
+@bpy.app.handlers.persistent
+def _on_load(*_: object) -> None:
     settle()
 
 
@@ -229,8 +252,9 @@ def _settle_later() -> None:
 
 def _handlers() -> list[tuple[list[Any], Any]]:
     handlers = bpy.app.handlers
-    replaced = [(found, _on_other_data) for found in (handlers.load_post, handlers.undo_post, handlers.redo_post)]
-    return [*replaced, (handlers.depsgraph_update_post, _on_update)]
+    begins = [(found, _on_undo_begins) for found in (handlers.undo_pre, handlers.redo_pre)]
+    ended = [(found, _on_undo_ended) for found in (handlers.undo_post, handlers.redo_post)]
+    return [*begins, *ended, (handlers.load_post, _on_load), (handlers.depsgraph_update_post, _on_update)]
 
 
 def register() -> None:
@@ -245,5 +269,5 @@ def unregister() -> None:
         handlers.remove(function)
     stop_timers(_settle_later)
     for item in bpy.data.objects:
-        if original_settings(item).hidden:
+        if item.library is None and original_settings(item).hidden:
             _show(item)
