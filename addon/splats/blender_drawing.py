@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..typed import splat_settings, untyped
+from ..typed import point_cloud, splat_settings, untyped
 from ..ui.background import start_timer, stop_timers
 
 BOX, NOTHING = 0, 4
@@ -41,9 +41,13 @@ def draw_nothing(targets: Iterable[bpy.types.Object]) -> None:
 
 
 def wants_our_drawing(target: bpy.types.Object) -> bool:
-    """Whether an object asks for splats in viewports instead of points."""
+    """Whether an object asks for splats in viewports instead of points, and still has them.
+
+    Blenders that do not know the type of their colours open files without these.
+    """
     settings = splat_settings(target)
-    return settings.is_splat and target.type == "POINTCLOUD" and settings.display == "SPLATS" and settings.viewport
+    asked = settings.is_splat and target.type == "POINTCLOUD" and settings.display == "SPLATS" and settings.viewport
+    return asked and all(name in point_cloud(target).attributes for name in ("radiance:base", "rotation", "scale"))
 
 
 def settle() -> None:
