@@ -8,11 +8,12 @@ out by the data alone what belongs hidden.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..typed import current_context, original_settings, scene_settings, splat_settings, untyped
 from ..ui.background import start_timer, stop_timers
@@ -104,13 +105,9 @@ def settle() -> bool:
     hiding = [scene for scene in scenes if not scene_settings(scene).show_originals and _has_splats_of_originals(scene)]
     elsewhere = {item for scene in scenes if scene not in hiding for item in scene.objects}
     wanted = {item: _obstacle(item, elsewhere) for scene in hiding for item in scene.objects if original_settings(item).captured}
-    for item in bpy.data.objects:
-        if item.library is None and original_settings(item).hidden and wanted.get(item, "gone"):
-            _show(item)
+    _show([item for item in bpy.data.objects if item.library is None and original_settings(item).hidden and wanted.get(item, "gone")])
     to_hide = [item for item, obstacle in wanted.items() if not obstacle and not original_settings(item).hidden and item.mode == "OBJECT"]
-    selected = set(current_context().view_layer.objects.selected)
-    for item in to_hide:
-        _hide(item, item in selected)
+    _hide(to_hide)
     for scene in hiding:
         _note_obstacles(scene, wanted)
     return bool(to_hide)
@@ -124,16 +121,12 @@ def originals_visible(context: Any) -> Iterator[None]:
     again = {item.session_uid for item in hidden_originals(scene)}
     _visible_again += 1
     try:
-        for item in scene.objects:
-            if item.session_uid in again:
-                _switch(item, *original_settings(item).before)
+        _switch({item: tuple(original_settings(item).before) for item in scene.objects if item.session_uid in again})
         context.view_layer.update()
         yield
     finally:
         _visible_again -= 1
-        for item in scene.objects:
-            if item.session_uid in again and original_settings(item).hidden:
-                _switch(item, True, True)
+        _switch({item: (True, True) for item in scene.objects if item.session_uid in again and original_settings(item).hidden})
         settle()
 
 
@@ -190,22 +183,41 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _hide(item: bpy.types.Object, selected: bool) -> None:
-    settings = original_settings(item)
-    settings.before, settings.selected, settings.hidden = (item.hide_viewport, item.hide_render), selected, True
-    _switch(item, True, True)
+def _hide(items: Sequence[bpy.types.Object]) -> None:
+    selected = set(current_context().view_layer.objects.selected)
+    for item in items:
+        settings = original_settings(item)
+        settings.before, settings.selected, settings.hidden = (item.hide_viewport, item.hide_render), item in selected, True
+    _switch(dict.fromkeys(items, (True, True)))
 
 
-def _show(item: bpy.types.Object) -> None:
-    """Bring back what stood in the switches; one that the user has switched since stays as it is."""
-    before = original_settings(item).before
-    original_settings(item).hidden = False
-    _switch(item, item.hide_viewport and before[0], item.hide_render and before[1])
+def _show(items: Sequence[bpy.types.Object]) -> None:
+    """Bring back what stood in the switches; those that the user has switched since stay as they are."""
+    before = {item: original_settings(item).before for item in items}
+    for item in items:
+        original_settings(item).hidden = False
+    _switch({item: (item.hide_viewport and viewports, item.hide_render and renders) for item, (viewports, renders) in before.items()})
 
 
-def _switch(item: bpy.types.Object, viewports: bool, renders: bool) -> None:
-    if (item.hide_viewport, item.hide_render) != (viewports, renders):
-        item.hide_viewport, item.hide_render = viewports, renders
+def _switch(wanted: Mapping[bpy.types.Object, tuple[bool, ...]]) -> None:
+    """Set the switches of objects together: after each that is set by itself Blender goes through all view layers."""
+    changed = {item: values for item, values in wanted.items() if (item.hide_viewport, item.hide_render) != values}
+    if not changed:
+        return
+    everything = untyped(bpy.data.objects)
+    uids = np.empty(len(everything), np.int32)
+    everything.foreach_get("session_uid", uids)
+    rows = {uid: row for row, uid in enumerate(uids.tolist())}
+    for number, name in enumerate(SWITCHES):
+        switches = np.empty(len(everything), bool)
+        everything.foreach_get(name, switches)
+        for item, values in changed.items():
+            switches[rows[item.session_uid]] = values[number]
+        everything.foreach_set(name, switches)
+    for item in changed:
+        item.update_tag()
+    item = next(iter(changed))
+    item.hide_viewport = item.hide_viewport  # now it goes through them
 
 
 @bpy.app.handlers.persistent
@@ -268,6 +280,4 @@ def unregister() -> None:
     for handlers, function in _handlers():
         handlers.remove(function)
     stop_timers(_settle_later)
-    for item in bpy.data.objects:
-        if item.library is None and original_settings(item).hidden:
-            _show(item)
+    _show([item for item in bpy.data.objects if item.library is None and original_settings(item).hidden])

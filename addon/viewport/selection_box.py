@@ -59,13 +59,14 @@ class SelectionBoxes:
             return
         theme = untyped(context.preferences.themes[0]).view_3d
         view, projection = context.region_data.view_matrix, context.region_data.window_matrix
+        matrices = untyped(gpu.matrix)
         gpu.state.line_width_set(max(1.0, context.preferences.system.pixel_size))
         gpu.state.depth_test_set("LESS_EQUAL")
-        with gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
-            gpu.matrix.load_projection_matrix(projection)
+        with matrices.push_pop(), matrices.push_pop_projection():
+            matrices.load_projection_matrix(projection)
             for placement in selected:
                 active = placement.owner == context.view_layer.objects.active
-                gpu.matrix.load_matrix(view @ Matrix(placement.matrix.tolist()))
+                matrices.load_matrix(view @ Matrix(placement.matrix.tolist()))
                 self._draw(self._box(sources[placement.source]), theme.object_active if active else theme.object_selected)
         gpu.state.depth_test_set("NONE")
         gpu.state.line_width_set(1.0)

@@ -83,8 +83,10 @@ def originals(driver: Driver, jobs: Any) -> Steps:
     yield from driver.move(x, y)
     yield from driver.key("Z", x, y, ctrl=True)
     yield 0.7
+    scene = bpy.context.scene
     driver.answers["after_undo"] = hidden()
     yield from driver.picture("loop-undone")
+    jobs.splat_object(scene.splatwright.job).select_set(True)  # undo has taken the selection back too
     yield from driver.move(x, y)
     yield from driver.key("DEL", x, y)
     yield 0.7
