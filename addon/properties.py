@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    BoolVectorProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    IntVectorProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..engine.core.errors import UserError
 from ..engine.core.former_names import SETTINGS
@@ -169,17 +178,41 @@ def _display_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Conte
         display.show(untyped(settings).id_data)
 
 
+def _show_originals_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    from .splats import originals
+
+    originals.settle()
+
+
 def _source_changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from .splats import source_paths
 
     source_paths.source_changed(untyped(settings).id_data)
 
 
+class OriginalSettings(bpy.types.PropertyGroup):
+    """What an object knows that splats were captured from: splats/originals.py."""
+
+    captured: BoolProperty(name="Captured", override={"LIBRARY_OVERRIDABLE"}, description="The scene's last capture shows this object")
+    hidden: BoolProperty(
+        name="Hidden", override={"LIBRARY_OVERRIDABLE"}, description="This object is hidden while splats of it are in the scene",
+    )
+    before: BoolVectorProperty(
+        name="Hidden Before", size=2, override={"LIBRARY_OVERRIDABLE"},
+        description="Whether it was disabled in viewports and in renders before it was hidden",
+    )
+    selected: BoolProperty(
+        name="Selected Before", override={"LIBRARY_OVERRIDABLE"}, description="Whether it was selected before it was hidden",
+    )
+
+
 class SplatSettings(bpy.types.PropertyGroup):
-    """What splat objects, and the empty and cameras of posed photos, know about themselves, as splat_settings(Object)."""
+    """What splat objects, their originals, and the empty and cameras of posed photos know about themselves, as splat_settings(Object)."""
 
     is_splat: BoolProperty(name="Splats", description="This object holds Gaussian splats")
     job: StringProperty(name="Training", description="The training that made these splats")
+    of_originals: BoolProperty(name="Of Originals", description="These splats show objects of the scene, which are hidden meanwhile")
+    original: PointerProperty(type=OriginalSettings, override={"LIBRARY_OVERRIDABLE"})
     source: StringProperty(
         name="Source", subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, update=_source_changed,
         description="The file that these splats were read from",
@@ -239,6 +272,12 @@ class SceneSettings(bpy.types.PropertyGroup):
         name="Captured Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="The dataset that was captured last",
     )
+    show_originals: BoolProperty(
+        name="Show Originals", update=_show_originals_changed,
+        description="Show the objects that the splats were captured from, in viewports and in renders. Off: they are hidden in both. "
+        "Captures, checks and Instant Splats see them all the same",
+    )
+    not_hidden: StringProperty(name="Not Hidden", description="Which captured objects cannot be hidden, and why")
     untrained: BoolProperty(name="Untrained", description="A dataset was captured since the last training began")
     job: StringProperty(name="Training", description="The training that the Train panel shows")
     bounces_before: IntVectorProperty(
@@ -290,6 +329,13 @@ def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
     claim(scene)
 
 
+def captured_datasets(scene: bpy.types.Scene) -> set[Path]:
+    """The folders that the scene was captured into: by the panel Capture, and by entries of a batch."""
+    entries = [entry for other in bpy.data.scenes for entry in scene_settings(other).batch.entries if entry.scene == scene]
+    folders = [scene_settings(scene).captured, *(entry.directory for entry in entries)]
+    return {absolute_folder(folder) for folder in folders if folder.strip()}
+
+
 def training_name(scene: bpy.types.Scene) -> str:
     """A name that people know again: of the chosen dataset, else of the file that is open."""
     chosen = scene_settings(scene).train.dataset
@@ -311,7 +357,8 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
 
 
 _register_classes, _unregister_classes = classes_factory(
-    (CaptureSettings, TrainSettings, PhotoSettings, SplatSettings, BatchEntry, BatchSettings, AutomaticSettings, SceneSettings))
+    (CaptureSettings, TrainSettings, PhotoSettings, OriginalSettings, SplatSettings, BatchEntry, BatchSettings, AutomaticSettings,
+     SceneSettings))
 
 
 def register() -> None:

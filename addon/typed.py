@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import bpy
 
 if TYPE_CHECKING:
-    from .properties import SceneSettings, SplatSettings
+    from .properties import OriginalSettings, SceneSettings, SplatSettings
 
     class Context(bpy.types.Context):
         """The context while Blender runs."""
@@ -59,6 +59,11 @@ def scene_settings(scene: bpy.types.Scene) -> SceneSettings:
 def splat_settings(target: bpy.types.Object) -> SplatSettings:
     """What an object knows about its splats, or about the photos that it stands for."""
     return untyped(target).splatwright
+
+
+def original_settings(target: bpy.types.Object) -> OriginalSettings:
+    """What an object that was captured knows about being hidden for its splats."""
+    return splat_settings(target).original
 
 
 def operators() -> Any:

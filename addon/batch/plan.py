@@ -20,7 +20,7 @@ from ..batch_properties import AS_IN_TRAIN, BatchEntry, cameras_of
 from ..cameras import camera_at, check_camera, image_size
 from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
-from ..capture.shots import has_geometry, is_subject
+from ..capture.shots import has_geometry, is_visible_subject
 from ..properties import absolute_folder
 from ..translations import tr
 from ..typed import current_context, scene_settings
@@ -182,7 +182,7 @@ def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) 
         check_camera(camera)
         return
     chosen = {child for item in layer.objects if item.select_get(view_layer=layer) for child in (item, *item.children_recursive)}
-    visible = [item for item in layer.objects if item.visible_get(view_layer=layer) and is_subject(item)]
+    visible = [item for item in layer.objects if is_visible_subject(item, layer)]
     if not any(has_geometry(item) or item.instance_collection for item in (*chosen, *visible)):
         raise UserError(f"There is nothing to look at in the scene {scene.name}.",
                         "Add or show there the objects that the generated cameras shall surround.", "batch.nothing_visible",

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 import bpy
 
 from ...engine.core.datasets.dataset import Dataset
-from ...engine.core.errors import UserError
 from ...engine.core.text import duration
 from ..cameras import image_size, lens_warnings
-from ..splats.linked_files import missing_sentences, refresh
+from ..splats.originals import remember_originals
 from ..splats.survey import scene_origin
 from ..translations import tr
 from ..typed import Context
@@ -27,6 +26,7 @@ from .render_passes import Render, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame, unbound_markers
 from .request import CaptureRequest
 from .shots import Shot, planned_shots, pose, requested_cameras
+from .subjects import rendered_subjects
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,14 @@ def capture_steps(
 ) -> CaptureSteps:
     """Capture view by view; returns the finished dataset. `warn` hears of objects that move while frames are captured.
 
+    Splats are left out; objects that are hidden because splats of them are there are captured all the same.
+
     Closing the generator early, or an error, leaves what was rendered as a dataset marked incomplete. Scene settings
     are restored in every case. A finished dataset in the same folder is replaced only by a finished one.
     """
     scene, view_layer = context.scene, context.view_layer
-    _check_splats(view_layer)
     with ExitStack() as stack:
+        subjects = stack.enter_context(rendered_subjects(context, warn))
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, scene_settings(scene, request)))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True, "use_pass_normal": request.normals}))
@@ -83,17 +85,9 @@ def capture_steps(
         motion = Motion()
         yield from _render_all(scene, view_layer, shots, recorder, render, motion)
         _warn_of(motion.names - told, warn)
-        return folder.finish(replace(recorder.dataset(), offset=scene_origin(scene)))
-
-
-def _check_splats(view_layer: bpy.types.ViewLayer) -> None:
-    """Wait for splats that are still read from their files; UserError where renders would show some, or instances, that are missing."""
-    refresh()
-    here = set(view_layer.objects)
-    shown = [found for found in bpy.data.objects if not found.hide_render and (found in here or not found.users_scene)]
-    missing = missing_sentences(shown)
-    if missing:
-        raise UserError(" ".join(missing), "Bring the file back, name it anew in the panel Splats, or hide the object in renders.")
+        dataset = folder.finish(replace(recorder.dataset(), offset=scene_origin(scene)))
+        remember_originals(scene, subjects)
+        return dataset
 
 
 def capture_warnings(context: Context, request: CaptureRequest) -> list[str]:

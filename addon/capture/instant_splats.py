@@ -14,10 +14,12 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
 from ..cameras import camera_at, camera_from_blender
+from ..splats.originals import hide_originals_of, remember_originals
 from ..splats.splat_object import create_splat_object, run_to_end
-from ..typed import Context, active_camera, splat_settings
+from ..typed import Context, active_camera
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame, unbound_markers
+from .subjects import rendered_subjects
 
 NAME = "Instant Splats"
 
@@ -32,6 +34,7 @@ def instant_splats(context: Context, most: int) -> bpy.types.Object:
 def instant_steps(context: Context, most: int, render: Render = render_blocking) -> Steps:
     """Render what the scene's camera sees and put at most `most` Gaussians on it, as a new splat object; waits as `render` does.
 
+    What was rendered is hidden for it, unless Show Originals is on.
     Scene settings are restored in every case. UserError without a camera, or when its render holds no depth.
     """
     scene, view_layer = context.scene, context.view_layer
@@ -45,14 +48,17 @@ def instant_steps(context: Context, most: int, render: Render = render_blocking)
         stack.enter_context(overriding(scene, {**COLOR, **PLAIN_OUTPUT, **png(transparent=True), "render.filepath": ""}))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True}))
         stack.enter_context(overriding(active_camera(scene), {"dof.use_dof": False}))
-        stack.enter_context(_without_splats(scene))
+        subjects = stack.enter_context(rendered_subjects(context))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir)))
         view_layer.update()
         camera = camera_from_blender(scene, chosen, view_layer.depsgraph)
         for _ in rendered(scene, folder / "instant.png", render):
             yield 0.0
         gaussians = gaussians_seen(scene, view_layer, camera, folder / "instant.png", most)
-    return create_splat_object(NAME, gaussians)
+    made = create_splat_object(NAME, gaussians)
+    remember_originals(scene, subjects)
+    hide_originals_of(made)
+    return made
 
 
 def gaussians_seen(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera, image: Path, most: int) -> Gaussians:
@@ -65,13 +71,3 @@ def gaussians_seen(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, came
     if not len(gaussians):
         raise UserError("The camera sees nothing that could become splats.", "Point it at some objects.", "instant.nothing_visible")
     return gaussians
-
-
-def _without_splats(scene: bpy.types.Scene) -> ExitStack:
-    """Splat objects are not rendered inside this context: they would become splats of splats."""
-    stack = ExitStack()
-    for shown in scene.objects:
-        if splat_settings(shown).is_splat:
-            stack.enter_context(overriding(shown, {"hide_render": True}))
-    return stack
-

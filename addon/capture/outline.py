@@ -34,6 +34,12 @@ def outline(instance: bpy.types.DepsgraphObjectInstance) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
+def unevaluated_box(item: bpy.types.Object) -> np.ndarray:
+    """Corners [8, 3] in the world of an object's box without its modifiers, for one that is hidden and not evaluated."""
+    matrix = np.array(item.matrix_world)
+    return np.array([corner[:] for corner in item.bound_box]) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
 def farthest(points: np.ndarray) -> np.ndarray:
     """Those of `points` [P, 3] that lie farthest in DIRECTIONS directions all around, each once."""
     height = 1 - 2 * (np.arange(DIRECTIONS) + 0.5) / DIRECTIONS

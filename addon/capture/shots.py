@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
 from ..cameras import camera_at, camera_from_blender, check_camera, image_size
 from ..scene_collections import writable_collection
+from ..splats.originals import counts_as_rendered, counts_as_visible, has_geometry, hidden_originals, selected_originals
 from ..splats.splat_object import is_splat_object
 from ..typed import Context, camera_data, owner_of, shown_by
 from . import rigs
-from .outline import outline
+from .outline import outline, unevaluated_box
 from .request import CaptureRequest
 
 RIG_CAMERA = "Splatwright Rig"
-GEOMETRY = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GREASEPENCIL")
 
 
 @dataclass(frozen=True)
@@ -98,26 +98,34 @@ def framed_corners(context: Context) -> np.ndarray:
     """Points [N, 3] that enclose what a generated rig surrounds, as evaluated and with its instances.
 
     It is the selected objects and their children; where nothing of these has geometry, everything visible that renders, but splats.
+    Originals that are hidden for splats count as visible, those that were selected before as selected where nothing else is.
     """
-    chosen = {child for item in context.selected_objects for child in (item, *item.children_recursive)}
     outlines = [(owner_of(instance), points) for instance in context.evaluated_depsgraph_get().object_instances
-                if has_geometry(shown_by(instance)) and len(points := outline(instance))]
-    selected = [points for owner, points in outlines if owner in chosen]
-    framed = selected or [points for owner, points in outlines if is_subject(owner)]
+                if has_geometry(shown_by(instance)) and not is_splat_object(shown_by(instance)) and len(points := outline(instance))]
+    hidden = [item for item in hidden_originals(context.scene) if has_geometry(item) and counts_as_visible(item, context.view_layer)]
+    outlines += [(item, unevaluated_box(item)) for item in hidden]
+    framed = (_of(context.selected_objects, outlines) or _of(selected_originals(context.scene), outlines)
+              or [points for owner, points in outlines if is_subject(owner)])
     if not framed:
         raise UserError("There is nothing to look at in this scene.", "Add or show the objects that the generated cameras shall surround.",
                         "capture.nothing_visible")
     return np.concatenate(framed)
 
 
-def has_geometry(item: bpy.types.Object) -> bool:
-    """Whether there is something of an object to see."""
-    return item.type in GEOMETRY
-
-
 def is_subject(item: bpy.types.Object) -> bool:
     """Whether an object that is not selected belongs to what a rig surrounds."""
-    return not item.hide_render and not is_splat_object(item)
+    return counts_as_rendered(item) and not is_splat_object(item)
+
+
+def is_visible_subject(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bool:
+    """As is_subject(), of what a view layer shows; originals that are hidden for their splats count as visible."""
+    return counts_as_visible(item, layer) and is_subject(item)
+
+
+def _of(chosen: Sequence[bpy.types.Object], outlines: Sequence[tuple[bpy.types.Object, np.ndarray]]) -> list[np.ndarray]:
+    """The outlines of some objects and their children."""
+    family = {child for item in chosen for child in (item, *item.children_recursive)}
+    return [points for owner, points in outlines if owner in family]
 
 
 def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.ndarray, request: CaptureRequest) -> np.ndarray:

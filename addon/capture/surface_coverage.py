@@ -52,7 +52,8 @@ class Surface:
 
 
 def visible_surfaces(context: Context) -> list[Surface]:
-    """The middles of the faces of every mesh that renders; UserError when there are none."""
+    """The middles of the faces of every mesh that renders; UserError when there are none. Hidden originals are seen within
+    originals_visible() alone."""
     found = [_surface(item) for item in context.view_layer.objects
              if item.type == "MESH" and item.visible_get() and not item.hide_render and len(mesh_data(item).polygons)]
     if not found:

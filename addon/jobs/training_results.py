@@ -18,8 +18,9 @@ from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
-from ..properties import is_copy
+from ..properties import captured_datasets, is_copy
 from ..scene_collections import writable_collection
+from ..splats.originals import hide_originals_of
 from ..splats.splat_object import create_splat_object, update_splat_object
 from ..splats.survey import follow_offset, place_in_survey
 from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
@@ -108,7 +109,7 @@ def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
         found = create_splat_object(NAME, splats.gaussians, _collection(job.name), splats.antialiased)
         splat_settings(found).job = job.name
         place_in_survey(found, splats.offset, spread_of(splats.gaussians.means).radius, _scene_of(job.name))
-        _put_below_photos(found, job)
+        _prepare_scene(found, job)
     else:
         update_splat_object(found, splats.gaussians, splats.antialiased)
         follow_offset(found, splats.offset)
@@ -116,13 +117,18 @@ def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
     return found
 
 
-def _put_below_photos(made: bpy.types.Object, job: WatchedJob) -> None:
-    """Splats of posed photos lie where their empty puts them: the alignment of the photos holds for every training."""
-    with suppress(UserError):
+def _prepare_scene(made: bpy.types.Object, job: WatchedJob) -> None:
+    """Splats of posed photos lie where their empty puts them: the alignment of the photos holds for every training. Splats of the
+    scene's own captures stand where the captured objects are, which are hidden."""
+    with suppress(UserError, OSError):
         spec = job.engine.spec(job.name)
-        root = root_of(spec.dataset) if isinstance(spec, JobSpec) else None
+        if not isinstance(spec, JobSpec):
+            return
+        root = root_of(spec.dataset)
         if root is not None:
             adopt(root, made)
+        if any(spec.dataset in captured_datasets(scene) for scene in scenes_of(job.name)):
+            hide_originals_of(made)
 
 
 def _collection(job: str) -> bpy.types.Collection:

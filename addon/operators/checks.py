@@ -18,6 +18,7 @@ from ..capture import surface_coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
 from ..properties import dataset_folder
+from ..splats.originals import hidden_originals, originals_visible
 from ..translations import tr
 from ..typed import Context, classes_factory, operators, scene_settings
 from ..ui.image_window import show_image
@@ -130,10 +131,14 @@ class SPLATWRIGHT_OT_show_coverage(bpy.types.Operator):
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
         cameras = [view.camera for view in scene_dataset(context).train_views]
-        surfaces = surface_coverage.visible_surfaces(context)
-        for surface, counts in zip(surfaces, surface_coverage.count_views(context, surfaces, cameras), strict=True):
-            surface_coverage.paint(surface, counts)
+        with originals_visible(context):
+            surfaces = surface_coverage.visible_surfaces(context)
+            for surface, counts in zip(surfaces, surface_coverage.count_views(context, surfaces, cameras), strict=True):
+                surface_coverage.paint(surface, counts)
         show_vertex_colors(True)
+        if hidden_originals(context.scene):
+            scene_settings(context.scene).show_originals = True
+            self.report({"INFO"}, "Show Originals is on: the colors are on the captured objects")
         return {"FINISHED"}
 
 
@@ -167,7 +172,8 @@ class SPLATWRIGHT_OT_suggest_cameras(bpy.types.Operator):
     def execute(self, context: Context) -> set[str]:
         dataset = scene_dataset(context)
         cameras = [view.camera for view in dataset.train_views]
-        poses = self._poses(context, dataset, cameras)
+        with originals_visible(context):
+            poses = self._poses(context, dataset, cameras)
         if not poses:
             self.report({"INFO"}, "The cameras cover everything that can be seen")
             return {"FINISHED"}

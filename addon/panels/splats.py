@@ -16,6 +16,7 @@ from ..typed import Context, classes_factory, current_context, cycles, layout_of
 from ..ui.text import draw_sentence
 from ..viewport import failure
 from .base import SidebarPanel
+from .originals import draw_originals
 from .train import draw_color_button, is_native
 
 
@@ -30,6 +31,7 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
         if active is not None and is_splat_object(active):
             _draw_splats(layout, active)
             draw_color_button(layout, context, active)
+            draw_originals(layout, context.scene, active)
         elif is_mesh_of_splats(active):
             draw_sentence(layout, "The points of this mesh carry the properties of splats.", "INFO")
             layout.operator("splatwright.splats_from_mesh", icon="OUTLINER_OB_POINTCLOUD")

@@ -23,6 +23,7 @@ from ..ui.text import draw_sentence
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
 from .earlier import draw_earlier
+from .originals import draw_originals
 
 FINDING_ICONS = {"info": "INFO", "warning": "ERROR", "error": "CANCEL"}
 MOST_SHOWN = 3
@@ -51,6 +52,7 @@ class SPLATWRIGHT_PT_train(SidebarPanel, bpy.types.Panel):
             draw_findings(layout, job)
         if job is not None and job.has_object:
             draw_color_button(layout, context, splat_object(job.name))
+            draw_originals(layout, context.scene, splat_object(job.name))
         layout.separator(type="LINE")
         if chosen(preferences()) is None:
             draw_status(layout)

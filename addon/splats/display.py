@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..typed import current_context, point_cloud, splat_settings, untyped
-from . import material, renders, thinning
+from . import blender_drawing, material, renders, thinning
 from .attributes import Layer, read_layer, write_layers
 from .crop_nodes import follow_material
 
@@ -118,11 +118,8 @@ def _engine_changed() -> None:
 
 
 def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
-    """Let Blender draw only bounds where the viewport drawing shows splats, which its spheres would hide. Renders ignore both."""
-    if splats and target.display_type in ("SOLID", "TEXTURED"):
-        target.display_type = "BOUNDS"
-    elif not splats and target.display_type == "BOUNDS":
-        target.display_type = "TEXTURED"
+    """Let Blender draw nothing where the viewport drawing shows splats, which its spheres would hide. Renders ignore both."""
+    (blender_drawing.draw_nothing if splats else blender_drawing.draw_points)([target])
 
 
 def _sh_degree(points: bpy.types.PointCloud) -> int:
@@ -146,10 +143,14 @@ def _subscribe(*_: Any) -> None:
 
 
 def register() -> None:
+    if not draws_natively():
+        blender_drawing.register()
     bpy.app.handlers.load_post.append(_subscribe)
     _subscribe()
 
 
 def unregister() -> None:
+    if not draws_natively():
+        blender_drawing.unregister()
     bpy.app.handlers.load_post.remove(_subscribe)
     bpy.msgbus.clear_by_owner(_OWNER)

@@ -9,10 +9,12 @@ import bpy
 import gpu
 import numpy as np
 
+from ..splats.instances import may_show_splats
 from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, CloudLoading
 from .order import DepthSorter, Order
+from .selection_box import SelectionBoxes
 from .stage import Changes, DrawnScene, collect_scene
 
 STEP_SECONDS = 0.01
@@ -64,23 +66,31 @@ class ViewportDrawing:
         self.viewports: dict[int, Viewport] = {}
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-sort")
         self._painter = Painter()
+        self._boxes = SelectionBoxes()
         self._stages: dict[Hashable, DrawnScene] = {}
         self._clouds: dict[Hashable, tuple[DrawnScene, Cloud]] = {}
         self._loading: dict[Hashable, CloudLoading] = {}
         self._updates = 0
 
     def draw(self, context: Context) -> None:
-        """Draw the splats that the viewport of `context` sees; once it has failed, nothing."""
-        if self.failure or not shows_splats(context.scene, context.space_data):
+        """Draw the splats that the viewport of `context` sees, and boxes of selected ones; once it has failed, nothing."""
+        if self.failure:
             return
-        stage, cloud = self._stage_and_cloud(context)
-        visible = tuple(placement for placement in stage.placements if placement.is_visible(context.space_data))
-        if visible and cloud is not None:
-            self._draw_scenery(context, Scenery(cloud, visible, *marked(visible, context.view_layer.objects.active)))
+        if shows_splats(context.scene, context.space_data):
+            self._draw_splats(context)
+        if any(map(may_show_splats, context.view_layer.objects.selected)):
+            stage = self._stage(context)
+            self._boxes.draw(context, [found for found in stage.placements if found.is_visible(context.space_data)], stage.sources)
 
     def busy_sorters(self) -> list[DepthSorter]:
         """Those with a sort under way."""
         return [viewport.sorter for viewport in self.viewports.values() if viewport.sorter.is_busy]
+
+    def _draw_splats(self, context: Context) -> None:
+        stage, cloud = self._stage_and_cloud(context)
+        visible = tuple(placement for placement in stage.placements if placement.is_visible(context.space_data))
+        if visible and cloud is not None:
+            self._draw_scenery(context, Scenery(cloud, visible, *marked(visible, context.view_layer.objects.active)))
 
     @property
     def is_loading(self) -> bool:
@@ -116,6 +126,7 @@ class ViewportDrawing:
         key = _layer_key(context)
         if key not in self._stages:
             self._stages[key] = collect_scene(context.evaluated_depsgraph_get(), self.changes)
+            self._boxes.keep_only([source for stage in self._stages.values() for source in stage.sources])
         return self._stages[key]
 
     def _stage_and_cloud(self, context: Context) -> tuple[DrawnScene, Cloud | None]:

@@ -63,7 +63,7 @@ class Changes:
 
 
 def is_drawn(target: bpy.types.Object) -> bool:
-    """Whether an object asks to be drawn as splats in viewports; `preview.show` makes Blender draw its bounds alone."""
+    """Whether an object asks to be drawn as splats in viewports; `display.show` makes Blender draw nothing of it."""
     settings = splat_settings(target)
     return settings.display == "SPLATS" and settings.viewport and target.display_type == "BOUNDS" and is_splat_object(target)
 

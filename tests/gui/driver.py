@@ -111,22 +111,29 @@ class Driver:
 
     def press(self, operator: str, shares: tuple[float, ...] = (0.25, 0.7)) -> Steps:
         """Find a button of the sidebar by what it does, at these shares of its width, and click it."""
+        yield from self._press(f"bpy.ops.{operator}(", shares)
+
+    def check(self, setting: str) -> Steps:
+        """Find a property's field in the sidebar by the end of its path, and click it."""
+        yield from self._press(f".{setting}", (0.25, 0.7), shift=True, alt=True)
+
+    def _press(self, copied: str, shares: tuple[float, ...], **options: Any) -> Steps:
         found: list[tuple[int, int]] = []
-        yield from self._find(operator, found, shares)
+        yield from self._find(copied, found, shares, options)
         if not found:
-            raise AssertionError(f"the sidebar shows no enabled button for {operator}")
+            raise AssertionError(f"the sidebar shows nothing enabled for {copied}")
         yield from self.click(*found[0])
 
-    def _find(self, operator: str, found: list[tuple[int, int]], shares: tuple[float, ...]) -> Steps:
-        """Ctrl+C over a button copies its Python command."""
+    def _find(self, copied: str, found: list[tuple[int, int]], shares: tuple[float, ...], options: dict[str, bool]) -> Steps:
+        """Ctrl+C over a button copies its Python command, Ctrl+Shift+Alt+C over a field its full path."""
         region, manager = self.sidebar, bpy.context.window_manager
         for share in shares:
             x = region.x + int(region.width * share)
             for y in range(region.y + region.height - 24, region.y + 6, -14):
                 manager.clipboard = ""
                 yield from self.move(x, y)
-                yield from self.key("C", x, y, ctrl=True)
-                if manager.clipboard.startswith(f"bpy.ops.{operator}("):
+                yield from self.key("C", x, y, ctrl=True, **options)
+                if manager.clipboard.startswith(copied) or (copied.startswith(".") and manager.clipboard.endswith(copied)):
                     found.append((x, y))
                     return
 

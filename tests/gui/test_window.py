@@ -155,6 +155,7 @@ def test_from_the_factory_scene_to_splats(desk: Desktop) -> None:
     assert found["views"] == 16 and found["rendering_restored"]
     assert found["splats"] > 50 and found["psnr"] > 20
     assert 0.8 < found["distance"] < 1.8, "the cube's splats lie where the cube is"
+    assert [found[name] for name in ("hidden", "shown", "after_undo", "after_delete")] == [[True] * 2, [False] * 2, [True] * 2, [False] * 2]
 
 
 @pytest.mark.gui

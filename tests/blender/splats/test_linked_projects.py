@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.blender.conftest import EXTENSION, REPOSITORY, empty_scene, module
+from tests.blender.conftest import EXTENSION, empty_scene, module
 from tests.blender.splats.splat_samples import assert_same, some_gaussians
 from tests.blender.splats.test_linked_files import link, read, reopen, save, write
 from tests.untyped import bpy
@@ -391,21 +390,15 @@ def test_a_render_without_window_says_what_is_missing(linked: ModuleType, tmp_pa
     assert len(lines) == 1 and all(word in lines[0] for word in ("Chair a", "a.ply", "Chair b", "b.ply"))
 
 
-def test_captures_refuse_to_leave_splats_out(linked: ModuleType, tmp_path: Path) -> None:
+def test_captures_do_not_ask_for_splats_that_are_missing(linked: ModuleType, tmp_path: Path) -> None:
+    """They show no splats."""
     write(tmp_path / "a.ply", 30)
-    name = link(tmp_path / "a.ply").name
+    link(tmp_path / "a.ply")
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
     bpy.context.scene.collection.objects.link(camera)
     camera.select_set(True)
     saved = save(tmp_path / "a.blend")
     (tmp_path / "a.ply").unlink()
     reopen(saved)
-    with pytest.raises(RuntimeError, match=f"{name} does not show its splats"):
-        bpy.ops.splatwright.capture_dataset(directory=str(tmp_path / "data"), source="SELECTED")
-    if find_spec("tyro") is not None:  # the command line
-        command = [sys.executable, "-m", "engine", "capture", str(saved), "-o", str(tmp_path / "out"), "--blender", sys.executable]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=200)
-        assert done.returncode == 1 and "does not show its splats" in done.stdout + done.stderr
-    bpy.data.objects[name].hide_render = True
     bpy.context.scene.render.resolution_percentage = 10
     assert bpy.ops.splatwright.capture_dataset(directory=str(tmp_path / "data"), source="SELECTED", points=0) == {"FINISHED"}

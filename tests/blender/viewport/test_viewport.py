@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -201,15 +205,90 @@ def test_hidden_splats_are_not_drawn(viewport: ModuleType, hide: Any) -> None:
     assert not look(camera()).any()
 
 
-def test_blender_draws_bounds_where_splats_are_drawn(viewport: ModuleType) -> None:
+def bounds_kind(made: bpy.types.Object) -> int:
+    """The number behind Display As Bounds; Python knows no name for ours."""
+    kinds = [0] * len(bpy.data.objects)
+    bpy.data.objects.foreach_get("display_bounds_type", kinds)
+    return kinds[bpy.data.objects.find(made.name)]
+
+
+def test_blender_draws_nothing_where_splats_are_drawn(viewport: ModuleType) -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    cube.display_bounds_type = "CONE"
     made = show(colored_ball(100))
-    assert made.display_type == "BOUNDS"
+    assert made.display_type == "BOUNDS" and bounds_kind(made) == 4
     made.splatwright.viewport = False
-    assert made.display_type == "TEXTURED"
+    assert made.display_type == "TEXTURED" and bounds_kind(made) == 0
     made.splatwright.viewport = True
+    assert bounds_kind(made) == 4 and cube.display_bounds_type == "CONE"
     made.display_type = "WIRE"  # somebody's choice
     module("addon.splats.display").show(made)
     assert made.display_type == "WIRE" and not look(camera()).any()
+
+
+def test_files_hold_points_for_a_blender_without_the_extension(viewport: ModuleType, tmp_path: Path) -> None:
+    made = show(colored_ball(100))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert made.display_type == "BOUNDS" and bounds_kind(made) == 4 and look(camera()).any(), "here nothing has changed"
+    assert without_extension(tmp_path / "saved.blend") == "TEXTURED"
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert bounds_kind(bpy.data.objects["Splats"]) == 4 and look(camera()).any()
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "saved.blend"), link=True) as (_, wanted):
+        wanted.objects = ["Splats"]
+    linked = bpy.data.objects["Splats"]
+    bpy.context.scene.collection.objects.link(linked)
+    assert linked.library is not None and bounds_kind(linked) == 4 and look(camera()).any()
+
+
+def without_extension(path: Path) -> str:
+    """How splats are displayed in a Blender that has nothing but the file."""
+    code = (f"import bpy, os; bpy.ops.wm.open_mainfile(filepath={str(path)!r}); made = bpy.data.objects['Splats']; "
+            "print('SEEN', made.display_type, flush=True); os._exit(0)")
+    environment = {**os.environ, "BLENDER_USER_RESOURCES": str(path.parent / "nothing")}
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True).stdout
+    return next(line.split()[1] for line in said.splitlines() if line.startswith("SEEN"))
+
+
+def test_a_disabled_extension_leaves_points(viewport: ModuleType) -> None:
+    made, drawing = show(colored_ball(100)), module("addon.splats.blender_drawing")
+    drawing.unregister()
+    try:
+        assert made.display_type == "TEXTURED" and bounds_kind(made) == 0
+    finally:
+        drawing.register()
+    drawing._settle_later()
+    assert made.display_type == "BOUNDS" and bounds_kind(made) == 4
+
+
+def test_a_box_is_drawn_around_the_dense_splats_of_what_is_selected(viewport: ModuleType) -> None:
+    ball = colored_ball(3000)
+    ball.means[::1500] *= 1000  # two stray ones, less than a thousandth
+    made, view = show(ball), camera((0, -9, 0))
+    space().overlay.show_overlays = True
+    unselected = look(view)
+    made.select_set(True)
+    for kind in ("SOLID", "MATERIAL"):
+        space().shading.type = kind
+        made.select_set(False)
+        plain = look(view)
+        made.select_set(True)
+        rows, columns = np.nonzero(np.abs(look(view) - plain).max(axis=2) > 0.05)
+        assert len(rows) > 100 and rows.min() > 30 and columns.min() > 50, "near the ball, and not where the stray ones are"
+    assert unselected.any()
+    space().overlay.show_overlays = False
+    assert np.array_equal(look(view), plain)
+
+
+@pytest.mark.parametrize("stray", [0, 1, 5])
+def test_the_box_holds_nearly_all_splats(stray: int) -> None:
+    box = module("addon.viewport.selection_box").dense_box
+    means = np.random.default_rng(0).uniform((-1, -2, 0), (1, 2, 0), (20_000, 3)).astype(np.float32)
+    means[: stray] = 1e6
+    assert np.allclose(box(means), [[-1, -2, 0], [1, 2, 0]], atol=0.02)
+    assert not box(means[:0]).any() and not box(np.full((5, 3), np.nan, np.float32)).any()
+    assert np.allclose(box(means[-1:]), means[-1])
 
 
 def test_no_more_are_drawn_than_asked_for(viewport: ModuleType) -> None:
@@ -230,7 +309,8 @@ def test_rows_without_a_place_draw_nothing(viewport: ModuleType) -> None:
     assert psnr(look(view), truth(ball.take(keep), view)) > 48
 
 
-def test_selected_splats_have_an_outline(viewport: ModuleType) -> None:
+def test_selected_splats_have_an_outline(viewport: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("addon.viewport.selection_box").SelectionBoxes, "draw", lambda *_: None)
     made, view = show(colored_ball(400)), camera()
     plain = look(view)
     space().overlay.show_overlays = True
