@@ -13,6 +13,7 @@ from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, CloudLoading
 from .order import DepthSorter, Order
+from .picking import Area, Picked
 from .stage import Changes, DrawnScene, collect_scene
 
 STEP_SECONDS = 0.01
@@ -31,6 +32,8 @@ class Viewport:
         self._entries: gpu.types.GPUTexture | None = None
         self._canvas: Canvas | None = None
         self._painted: tuple[Hashable, ...] = ()
+        self.is_shown = False
+        """Whether the canvas is what the region showed when it was drawn last."""
 
     def canvas(self, eye: Eye) -> Canvas:
         """The canvas of the region's size, made anew when that has changed."""
@@ -47,6 +50,13 @@ class Viewport:
         """Whether the canvas shows just this already; what is asked for is what it will show."""
         before, self._painted = self._painted, what
         return before == what
+
+    def picked(self, area: Area) -> Picked | None:
+        """What of the splats is seen in a part of the region; None where it shows none."""
+        if self._canvas is None or not self.is_shown or self.is_empty:
+            return None
+        clipped = area.clipped(*self._canvas.size)
+        return Picked(self._canvas.owners, clipped, self._canvas.read_picked(clipped)) if clipped.width and clipped.height else None
 
     def entries(self, order: Order) -> gpu.types.GPUTexture:
         """The order, on the graphics card."""
@@ -71,12 +81,21 @@ class ViewportDrawing:
 
     def draw(self, context: Context) -> None:
         """Draw the splats that the viewport of `context` sees; once it has failed, nothing."""
+        if (before := self.viewports.get(untyped(context).region.as_pointer())) is not None:
+            before.is_shown = False
         if self.failure or not shows_splats(context.scene, context.space_data):
             return
         stage, cloud = self._stage_and_cloud(context)
         visible = tuple(placement for placement in stage.placements if placement.is_visible(context.space_data))
         if visible and cloud is not None:
             self._draw_scenery(context, Scenery(cloud, visible, *marked(visible, context.view_layer.objects.active)))
+
+    def picked(self, context: Context, area: Area) -> Picked | None:
+        """What of the splats is seen in a part of the region of `context`; None where splats are not drawn. Needs a graphics context."""
+        viewport = self.viewports.get(untyped(context).region.as_pointer())
+        if viewport is None or self.failure or not shows_splats(context.scene, context.space_data):
+            return None
+        return viewport.picked(area)
 
     def busy_sorters(self) -> list[DepthSorter]:
         """Those with a sort under way."""
@@ -105,12 +124,14 @@ class ViewportDrawing:
         if order is None:  # the first sort is under way: what stood there before stays for a moment
             if not viewport.is_empty:
                 self._painter.composite(canvas, outline_of(context))
+                viewport.is_shown = True
             return
         looks = looks_of(context.space_data, context.region_data)
         if not viewport.is_painted(eye.key, scenery.cloud, scenery.rows(eye).tobytes(), order, self._updates, looks):
             depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
             self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
         self._painter.composite(canvas, outline_of(context))
+        viewport.is_shown = True
 
     def _stage(self, context: Context) -> DrawnScene:
         key = _layer_key(context)

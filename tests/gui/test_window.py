@@ -250,3 +250,12 @@ def test_the_installed_extension_captures_from_the_command_line(desk: Desktop) -
     assert done.returncode == 0, done.stdout[-3000:]
     assert [news.dataset.rpartition("/")[2] for news in read_updates(work, 0)[0] if news.whole] == ["ホール Ring A", "ホール Ring-B"]
     assert len(read_dataset(desk.folder / "out" / "ホール Ring-B").views) == 6
+
+
+@pytest.mark.gui
+@window
+def test_splats_are_selected_by_what_is_seen_of_them(desk: Desktop) -> None:
+    write_ply(desk.folder / "ball.ply", colored_ball(3000, sh_degree=1), "BLENDER")
+    found = desk.run("steps_select")
+    ball, other, both, nothing = [["Ball"], "Ball"], [["Other"], "Other"], [["Ball", "Other"], "Ball"], []
+    assert found["click"] == ball and found["other"] == other and found["mesh"] == [["Plane"], "Plane"]
