@@ -75,7 +75,7 @@ ADDON: dict[str, set[str]] = {
     "addon/engines": {"ui"},
     "addon/jobs": {"engines", "photos", "properties", "scene_collections", "splats", "ui"},
     "addon/batch": {"batch_properties", "cameras", "capture", "engines", "jobs", "properties", "ui"},
-    "addon/operators": FEATURES | {"batch", "batch_properties", "cameras", "engines", "jobs", "placement", "properties"},
+    "addon/operators": FEATURES | {"batch", "batch_properties", "cameras", "engines", "jobs", "placement", "properties", "viewport"},
     "addon/panels": FEATURES | {"automatic", "batch", "batch_properties", "engines", "jobs", "operators", "properties", "viewport"},
     "addon/welcome.py": {"engines", "ui"},
     "addon/preferences.py": {"engines", "panels", "welcome"},

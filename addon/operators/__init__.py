@@ -23,13 +23,15 @@ from . import (
     placing,
     rendering,
     report,
+    select,
+    select_keys,
     splats,
     training,
     transforms,
 )
 
 SUBJECTS = (capture, checks, estimates, instant, training, earlier, report, load, splats, photos, photo_jobs, export, rendering, placing,
-            cleaning, transforms, next_step, camera_path, engine, install, batch, guide, former)
+            cleaning, transforms, next_step, camera_path, engine, install, batch, guide, select, select_keys, former)
 
 
 def register() -> None:

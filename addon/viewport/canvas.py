@@ -14,6 +14,7 @@ from mathutils import Matrix
 from ..typed import untyped
 from .cloud import Cloud, texture
 from .order import Order, SortedPart, SortRequest
+from .picking import HIDDEN, Area
 from .shaders import composite_shader, splat_shader
 from .stage import Placement
 
@@ -81,23 +82,35 @@ class Scenery:
         return SortRequest(layout, parts, eye.perspective)
 
     def rows(self, eye: Eye) -> np.ndarray:
-        """Six texels for each placement [P, 6, 4]: to the camera; from the camera to the harmonics' frame, marks, antialiased."""
+        """Six texels for each placement [P, 6, 4]: to the camera; from the camera to the harmonics' frame, and in the last column
+        1 for selected or 2 for active, the number that picking reads or 0, antialiased."""
         rows = np.zeros((len(self.placements), 6, 4), np.float32)
-        for row, placement, selected, active in zip(rows, self.placements, self.selected, self.active, strict=True):
+        for number, (row, placement) in enumerate(zip(rows, self.placements, strict=True), start=1):
             row[:3] = (eye.view @ placement.matrix)[:3]
             row[3:, :3] = placement.turn.T @ eye.view[:3, :3].T
-            row[3:, 3] = selected, active, placement.antialiased
+            mark = int(self.selected[number - 1]) + int(self.active[number - 1])
+            row[3:, 3] = mark, number if placement.is_selectable and number < HIDDEN else 0, placement.antialiased
         return rows
 
 
 class Canvas:
-    """Textures of a viewport's size to paint on: display colours, so that splats mix as they did in training."""
+    """Textures of a viewport's size to paint on: display colours, so that splats mix as they did in training, and what is seen where."""
 
     def __init__(self, width: int, height: int):
         self.size = (width, height)
         self.painted = untyped(gpu.types).GPUTexture(self.size, format="RGBA16F")  # premultiplied
         self.marked = untyped(gpu.types).GPUTexture(self.size, format="RG8")
-        self.framebuffer = untyped(gpu.types).GPUFrameBuffer(color_slots=(self.painted, self.marked))
+        self.picked = untyped(gpu.types).GPUTexture(self.size, format="RGBA8")
+        self.framebuffer = untyped(gpu.types).GPUFrameBuffer(color_slots=(self.painted, self.marked, self.picked))
+        self.owners: tuple[int, ...] = ()
+        """By number less one: the session_uid of whom the placement belongs to."""
+
+    def read_picked(self, area: Area) -> np.ndarray:
+        """Which placement is seen in each pixel of an area, as numbers [h, w] (see `picking`), the lowest line first."""
+        read = self.framebuffer.read_color(area.x, area.y, area.width, area.height, 4, 2, "UBYTE")
+        read.dimensions = 4 * area.width * area.height
+        pixels = np.array(read, np.uint8).reshape(area.height, area.width, 4)
+        return pixels[..., 0].astype(np.int32) + 256 * pixels[..., 1].astype(np.int32)
 
 
 class Painter:
@@ -119,6 +132,7 @@ class Painter:
             _use_textures(shader, textures)
             batch.draw_instanced(shader, instance_start=0, instance_count=count)
             gpu.state.blend_set("NONE")
+        canvas.owners = tuple(placement.owner.session_uid for placement in scenery.placements)
 
     def composite(self, canvas: Canvas, outline: Outline) -> None:
         """Lay the canvas over the framebuffer that is bound."""
@@ -128,7 +142,7 @@ class Painter:
         shader.uniform_float("selected_color", outline.selected)
         shader.uniform_float("active_color", outline.active)
         shader.uniform_int("outline_width", [outline.width])
-        _use_textures(shader, {"painted": canvas.painted, "marked": canvas.marked})
+        _use_textures(shader, {"painted": canvas.painted, "marked": canvas.marked, "picked": canvas.picked})
         batch.draw(shader)
         gpu.state.blend_set("NONE")
 

@@ -14,6 +14,7 @@ from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, CloudLoading
 from .order import DepthSorter, Order
+from .picking import Area, Picked
 from .selection_box import SelectionBoxes
 from .stage import Changes, DrawnScene, collect_scene
 
@@ -33,6 +34,8 @@ class Viewport:
         self._entries: gpu.types.GPUTexture | None = None
         self._canvas: Canvas | None = None
         self._painted: tuple[Hashable, ...] = ()
+        self.is_shown = False
+        """Whether the canvas is what the region showed when it was drawn last."""
 
     def canvas(self, eye: Eye) -> Canvas:
         """The canvas of the region's size, made anew when that has changed."""
@@ -49,6 +52,13 @@ class Viewport:
         """Whether the canvas shows just this already; what is asked for is what it will show."""
         before, self._painted = self._painted, what
         return before == what
+
+    def picked(self, area: Area) -> Picked | None:
+        """What of the splats is seen in a part of the region; None where it shows none."""
+        if self._canvas is None or not self.is_shown or self.is_empty:
+            return None
+        clipped = area.clipped(*self._canvas.size)
+        return Picked(self._canvas.owners, clipped, self._canvas.read_picked(clipped)) if clipped.width and clipped.height else None
 
     def entries(self, order: Order) -> gpu.types.GPUTexture:
         """The order, on the graphics card."""
@@ -74,6 +84,8 @@ class ViewportDrawing:
 
     def draw(self, context: Context) -> None:
         """Draw the splats that the viewport of `context` sees, and boxes of selected ones; once it has failed, nothing."""
+        if (before := self.viewports.get(untyped(context).region.as_pointer())) is not None:
+            before.is_shown = False
         if self.failure:
             return
         if shows_splats(context.scene, context.space_data):
@@ -81,6 +93,13 @@ class ViewportDrawing:
         if any(map(may_show_splats, context.view_layer.objects.selected)):
             stage = self._stage(context)
             self._boxes.draw(context, [found for found in stage.placements if found.is_visible(context.space_data)], stage.sources)
+
+    def picked(self, context: Context, area: Area) -> Picked | None:
+        """What of the splats is seen in a part of the region of `context`; None where splats are not drawn. Needs a graphics context."""
+        viewport = self.viewports.get(untyped(context).region.as_pointer())
+        if viewport is None or self.failure or not shows_splats(context.scene, context.space_data):
+            return None
+        return viewport.picked(area)
 
     def busy_sorters(self) -> list[DepthSorter]:
         """Those with a sort under way."""
@@ -115,12 +134,14 @@ class ViewportDrawing:
         if order is None:  # the first sort is under way: what stood there before stays for a moment
             if not viewport.is_empty:
                 self._painter.composite(canvas, outline_of(context))
+                viewport.is_shown = True
             return
         looks = looks_of(context.space_data, context.region_data)
         if not viewport.is_painted(eye.key, scenery.cloud, scenery.rows(eye).tobytes(), order, self._updates, looks):
             depths = untyped(gpu.state).active_framebuffer_get().read_depth(0, 0, eye.width, eye.height)
             self._painter.paint(canvas, scenery, len(order.entries), viewport.entries(order), eye, depth_texture(depths, eye))
         self._painter.composite(canvas, outline_of(context))
+        viewport.is_shown = True
 
     def _stage(self, context: Context) -> DrawnScene:
         key = _layer_key(context)

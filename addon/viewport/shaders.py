@@ -54,6 +54,7 @@ void main()
   offset = vec2(0.0);
   color = vec4(0.0);
   marks = vec2(0.0);
+  picking = vec2(0.0);
   vec4 entry = FETCH(order, gl_InstanceID);
   int row = int(entry.x + 0.5), place = 6 * int(entry.y + 0.5);
   vec4 mean = FETCH(shapes, 3 * row), quat = FETCH(shapes, 3 * row + 1), scale = FETCH(shapes, 3 * row + 2);
@@ -96,7 +97,8 @@ void main()
   vec3 ray = perspective ? local : vec3(0.0, 0.0, -1.0);
   vec3 direction = normalize(vec3(dot(turn_x.xyz, ray), dot(turn_y.xyz, ray), dot(turn_z.xyz, ray)));
   color = vec4(seen_color((sh_degree + 1) * (sh_degree + 1) * row, direction), opacity);
-  marks = vec2(turn_x.w, turn_y.w);
+  marks = vec2(turn_x.w > 0.5, turn_x.w > 1.5);
+  picking = vec2(turn_y.w, float((uint(row) * 2654435769u) >> 8u) / 16777216.0);
 }
 """
 
@@ -104,9 +106,16 @@ SPLAT_FRAGMENT = """
 void main()
 {
   float alpha = min(ALPHA_MAX, color.a * exp(-0.5 * dot(offset, offset)));
-  if (alpha < ALPHA_MIN || gl_FragCoord.z > texelFetch(scene_depth, ivec2(gl_FragCoord.xy), 0).r) discard;
-  seen = vec4(color.rgb * alpha, alpha);
-  mask = vec4(marks * alpha, 0.0, alpha);
+  if (alpha < ALPHA_MIN) discard;
+  bool hidden = gl_FragCoord.z > texelFetch(scene_depth, ivec2(gl_FragCoord.xy), 0).r;
+  seen = hidden ? vec4(0.0) : vec4(color.rgb * alpha, alpha);
+  mask = vec4(marks, 0.0, marks.x) * alpha; /* whole, whatever stands before: what is not selected leaves it as it is */
+
+  /* A splat leaves its object's number with a chance of its alpha: of many pixels each object has the share that is seen of it. */
+  float chance = fract(fract(52.9829189 * fract(dot(gl_FragCoord.xy, vec2(0.06711056, 0.00583715)))) + picking.y);
+  bool leaves = picking.x > 0.5 && alpha > chance;
+  vec3 number = hidden ? vec3(1.0, 1.0, 0.0) : vec3(mod(picking.x, 256.0), floor(picking.x / 256.0), 255.0 * marks.x) / 255.0;
+  picked = leaves ? vec4(number, 1.0) : vec4(0.0);
 }
 """
 
@@ -120,22 +129,52 @@ void main()
 # Blender lays its overlays over the picture after the view transform, in light of the display, and encodes the sum
 # with a gamma of 2.2.
 COMPOSITE_FRAGMENT = """
+#define HIDDEN_LINE 0.35
+#define NEARBY 4 /* pixels: the numbers are chance's, and a few are not enough */
+
 vec3 light(vec3 color)
 {
   return pow(clamp(color, 0.0, 1.0), vec3(2.2));
 }
 
-/* How much of the selected (r) and the active (g) object's splats lies around a pixel. */
-vec2 around(ivec2 at)
+/* What lies there: 0 nothing selected, 1 selected, 2 the active object. */
+int part_at(ivec2 at)
 {
-  vec2 most = vec2(0.0);
+  vec2 mark = texelFetch(marked, at, 0).rg;
+  return mark.r < 0.5 ? 0 : (2.0 * mark.g < mark.r ? 1 : 2);
+}
+
+/* How much of the selected splats around a pixel is seen, of what would be with nothing before them. */
+float visible_share(ivec2 at)
+{
+  float whole = 0.0, visible = 0.0;
+  ivec2 last = textureSize(marked, 0) - 1;
+  for (int y = -NEARBY; y <= NEARBY; y++) {
+    for (int x = -NEARBY; x <= NEARBY; x++) {
+      ivec2 beside = clamp(at + ivec2(x, y), ivec2(0), last);
+      float mark = texelFetch(marked, beside, 0).r;
+      if (mark < 0.5) continue;
+      whole += mark;
+      visible += texelFetch(picked, beside, 0).b;
+    }
+  }
+  return visible / whole;
+}
+
+/* The outline at a pixel: around all that is selected, and around the active object where that stands before others.
+   Paler where the splats beside it are hidden, as Blender's. */
+vec4 outline(ivec2 at)
+{
+  int here = part_at(at), most = 0;
   ivec2 last = textureSize(marked, 0) - 1;
   for (int y = -outline_width; y <= outline_width; y++) {
     for (int x = -outline_width; x <= outline_width; x++) {
-      most = max(most, texelFetch(marked, clamp(at + ivec2(x, y), ivec2(0), last), 0).rg);
+      ivec2 beside = clamp(at + ivec2(x, y), ivec2(0), last);
+      most = max(most, part_at(beside));
     }
   }
-  return most;
+  if (most <= here) return vec4(0.0);
+  return vec4(light(most == 2 ? active_color : selected_color), 1.0) * mix(HIDDEN_LINE, 1.0, smoothstep(0.2, 0.6, visible_share(at)));
 }
 
 void main()
@@ -143,9 +182,9 @@ void main()
   ivec2 at = ivec2(gl_FragCoord.xy);
   vec4 splats = texelFetch(painted, at, 0);
   result = splats.a > 0.0 ? vec4(light(splats.rgb / splats.a) * splats.a, splats.a) : vec4(0.0);
-  if (outline_width > 0 && texelFetch(marked, at, 0).r < 0.5) {
-    vec2 near = around(at);
-    if (near.r >= 0.5) result = vec4(light(near.g >= 0.5 ? active_color : selected_color), 1.0);
+  if (outline_width > 0) {
+    vec4 line = outline(at);
+    result = line + result * (1.0 - line.a);
   }
 }
 """
@@ -173,7 +212,7 @@ def copy_shader() -> gpu.types.GPUShader:
 
 
 def splat_shader() -> gpu.types.GPUShader:
-    """Draws splats, sorted, into a texture of display colours (premultiplied) and one of marks for the outline."""
+    """Draws splats, sorted, into textures of display colours (premultiplied), of marks for the outline, and of numbers for picking."""
     info = gpu.types.GPUShaderCreateInfo()
     for name, value in DEFINES.items():
         info.define(name, value)
@@ -182,9 +221,11 @@ def splat_shader() -> gpu.types.GPUShader:
     passed.smooth("VEC2", "offset")
     passed.flat("VEC4", "color")
     passed.flat("VEC2", "marks")
+    passed.flat("VEC2", "picking")
     info.vertex_out(passed)
     info.fragment_out(0, "VEC4", "seen")
     info.fragment_out(1, "VEC4", "mask")
+    info.fragment_out(2, "VEC4", "picked")
     for kind, name in (("MAT4", "projection"), ("VEC4", "limits"), ("VEC2", "viewport"), ("VEC2", "focal"), ("INT", "sh_degree"),
                        ("BOOL", "perspective")):
         info.push_constant(kind, name)
@@ -202,7 +243,7 @@ def composite_shader() -> gpu.types.GPUShader:
     info.fragment_out(0, "VEC4", "result")
     for kind, name in (("VEC3", "selected_color"), ("VEC3", "active_color"), ("INT", "outline_width")):
         info.push_constant(kind, name)
-    for slot, name in enumerate(("painted", "marked")):
+    for slot, name in enumerate(("painted", "marked", "picked")):
         info.sampler(slot, "FLOAT_2D", name)
     info.vertex_source(COMPOSITE_VERTEX)
     info.fragment_source(COMPOSITE_FRAGMENT)

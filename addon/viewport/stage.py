@@ -25,6 +25,12 @@ class Placement:
     turn: np.ndarray  # [3, 3] the orthogonal part of the matrix, which turns the harmonics
     antialiased: bool
 
+    @property
+    def is_selectable(self) -> bool:
+        """Whether clicks may select who it belongs to."""
+        collections = self.owner.users_collection
+        return not self.owner.hide_select and (not collections or not all(found.hide_select for found in collections))
+
     def is_visible(self, space: bpy.types.SpaceView3D) -> bool:
         """Whether a viewport shows it: not hidden, in its local view and collections."""
         return self.owner.visible_in_viewport_get(space)

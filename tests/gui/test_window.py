@@ -292,3 +292,34 @@ def test_the_installed_extension_captures_from_the_command_line(desk: Desktop) -
     assert done.returncode == 0, done.stdout[-3000:]
     assert [news.dataset.rpartition("/")[2] for news in read_updates(work, 0)[0] if news.whole] == ["ホール Ring A", "ホール Ring-B"]
     assert len(read_dataset(desk.folder / "out" / "ホール Ring-B").views) == 6
+
+
+@pytest.mark.gui
+@window
+def test_splats_are_selected_by_what_is_seen_of_them(desk: Desktop) -> None:
+    write_ply(desk.folder / "ball.ply", colored_ball(3000, sh_degree=1), "BLENDER")
+    found = desk.run("steps_select")
+    ball, other, plane, both = [["Ball"], "Ball"], [["Other"], "Other"], [["Plane"], "Plane"], ["Ball", "Other"]
+    assert (found["click"], found["mesh"], found["other"], found["empty"]) == (ball, plane, other, [[], "Ball"])
+    assert found["shift"] == [both, "Ball"] and found["shift_again"] == [["Other"], "Ball"]
+    assert found["undone"] == other and found["undone_twice"] == [[], "Ball"], "each click is one step"
+    assert found["double"] == found["one_of_two"] == other
+    selected, moved, stayed = found["tweak"]
+    assert selected == other and moved[2] > 0.3 and abs(stayed[2]) < 1e-6
+    selected, moved, too = found["tweak_both"]
+    assert selected[0] == both and moved[2] > 0.3 and too[2] > 0.3
+    assert found["box_drag"] == ["Ball", "Other", "Plane"]
+    assert found["box"] == ["Other", "Plane"] and found["box_undone"] == ["Plane"] and found["box_minus"] == ["Plane"]
+    assert found["circle"] == ["Other", "Plane"] and found["circle_undone"] == ["Plane"] and found["circle_minus"] == ["Plane"]
+    assert found["circle_set"] == ["Other"] and found["lasso_plus"] == ["Other", "Plane"] and "Other" in found["lasso"]
+    assert found["wire_before"] == ["Axes"]
+    assert found["wire_behind"] == found["beside_wire_before"] == found["beside_wire_behind"] == ["Other"]
+    assert found["right"] == ball and found["right_shift"] == [both, "Other"] and found["right_mesh"] == plane
+    assert found["right_drag"][0] == other and found["right_drag"][1][2] > 0.3
+    assert found["keyconfig"] == "Industry_Compatible" and found["industry"] == ball and found["industry_shift"] == [both, "Other"]
+    assert found["industry_mesh"] == plane and found["industry_empty"] == [[], "Plane"]
+    assert found["not_drawn"] == [] and found["unselectable"] == []
+    assert found["million"] == [True, "Million"] and len(found["million_look_ms"]) >= 3
+    print(f"a click at a million splats: {found['million_ms']} ms, of which finding the object {found['million_look_ms']} ms")
+    assert max(found["million_look_ms"]) < 50
+    assert found["failure"] == "" and found["left_behind"] == []
