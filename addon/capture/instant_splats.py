@@ -14,8 +14,9 @@ from ...engine.core.errors import UserError
 from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
 from ..cameras import camera_at, camera_from_blender
-from ..splats.splat_object import create_splat_object, run_to_end
+from ..splats.splat_object import create_splat_object
 from ..typed import Context, active_camera, splat_settings
+from ..ui.steps import run_to_end
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame, unbound_markers
 

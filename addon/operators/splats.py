@@ -10,8 +10,8 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
 from ..splats.from_mesh import is_mesh_of_splats, splats_of_mesh
-from ..splats.splat_object import run_to_end
 from ..typed import Context, layout_of, operators
+from ..ui.steps import run_to_end
 from .export import AXES, GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps, report_import
 from .menus import register_with_menus

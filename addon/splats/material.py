@@ -15,13 +15,12 @@ import bpy
 
 from ...engine.core.splats.gaussians import SH_C0
 from ..typed import untyped
+from .packing import TURN
 
 VERSION = 2
 """Raised when the nodes change, so that files with older ones get new ones."""
 
 LOW_PASS = 0.3  # px²
-TURN = "splatwright:turn"
-"""The attribute of the rotation for shaders: the quaternion's vector over 1 + its number. EEVEE reads no quaternions."""
 EEVEE_DEGREE = 2
 """EEVEE reads 15 attributes at most, and degree 3 needs 18."""
 
