@@ -14,7 +14,7 @@ import bpy
 
 from ...engine.core.datasets.dataset import Dataset
 from ...engine.core.errors import UserError
-from ...engine.core.text import duration
+from ...engine.core.text import rough
 from ..cameras import image_size, lens_warnings
 from ..splats.linked_files import missing_sentences, refresh
 from ..typed import Context
@@ -38,7 +38,7 @@ class CaptureProgress:
     @property
     def sentence(self) -> str:
         """For the status bar."""
-        left = "" if self.eta_seconds is None else f", {duration(self.eta_seconds)} left"
+        left = "" if self.eta_seconds is None else f", {rough(self.eta_seconds)} left"
         return f"captured {self.done} of {self.total} views{left}"
 
 

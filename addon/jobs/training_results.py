@@ -130,7 +130,7 @@ def _showing_steps(job: WatchedJob, splats: SplatFile, layers: Layers) -> Steps[
         write_packed(found, layers, splats.antialiased)
         follow_offset(found, splats.offset)
         return found
-    return _show(job, splats, (yield from filling_steps(NAME, layers)))
+    return _show(job, splats, (yield from filling_steps(NAME, layers, splats.antialiased)))
 
 
 def _show(job: WatchedJob, splats: SplatFile, points: bpy.types.PointCloud) -> bpy.types.Object:

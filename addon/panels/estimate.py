@@ -6,7 +6,7 @@ import bpy
 
 from ...engine.core.protocol.estimate_text import amount, price
 from ...engine.core.protocol.events import Estimated, Finding
-from ...engine.core.text import duration
+from ...engine.core.text import rough
 from ..automatic import draw_automatic
 from ..jobs import estimate
 from ..properties import TrainSettings
@@ -45,8 +45,8 @@ def _stage_text(made: estimate.Estimate) -> str:
 
 def _draw_figures(layout: bpy.types.UILayout, found: Estimated) -> None:
     """How long it takes, and a bar for each kind of room."""
-    spread = f"{duration(found.fastest)} to {duration(found.slowest)}"
-    draw_sentence(layout, f"About {duration(found.seconds)} ({spread}), {found.gaussians:,} splats.{price(found)}", "TIME")
+    spread = f"{rough(found.fastest)} to {rough(found.slowest)}"
+    draw_sentence(layout, f"About {rough(found.seconds)} ({spread}), {found.gaussians:,} splats.{price(found)}", "TIME")
     column = layout.column(align=True)
     for name, needed, free in (("Memory", found.memory, found.free_memory), ("Graphics card", found.card, found.free_card),
                                ("Disk", found.disk, found.free_disk)):

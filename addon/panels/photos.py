@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ...engine.core.text import duration
+from ...engine.core.text import duration, rough
 from ...engine.jobs.local_engine import JobState
 from ..jobs import jobs
 from ..jobs.job_status import WatchedJob
@@ -75,7 +75,7 @@ def progress_text(job: WatchedJob) -> str:
     if not job.stage:
         return "Starting …"
     count = f" {job.step:,} of {job.max_steps:,}" if job.max_steps else ""
-    left = f", {duration(job.eta)} left" if job.eta is not None and job.max_steps else ""
+    left = f", {rough(job.eta)} left" if job.eta is not None and job.max_steps else ""
     return f"{job.stage.capitalize()}{count}{left}"
 
 

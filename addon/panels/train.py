@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...engine.core.protocol.events import Finding
-from ...engine.core.text import duration
+from ...engine.core.text import duration, rough
 from ...engine.jobs.local_engine import JobState
 from ..automatic import draw_automatic
 from ..engines.locations import preferences
@@ -18,7 +18,7 @@ from ..operators.training import problem
 from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
 from ..typed import Context, classes_factory, layout_of, scene_settings
-from ..ui.text import draw_sentence
+from ..ui.text import draw_sentence, short_path
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
 
@@ -65,7 +65,10 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
-        for name in ("sh_degree", "background", "seed"):
+        row = column.row()
+        row.use_property_split = False  # beside a field its label has no room
+        row.prop(settings, "sh_degree")
+        for name in ("background", "seed"):
             column.prop(settings, name)
         for name in ("threads", "image_memory"):
             draw_automatic(column, context.scene, "train", name)
@@ -148,7 +151,7 @@ def progress_text(job: WatchedJob) -> str:
         case _ if not job.max_steps or job.eta is None:
             return "Reading images …" if not job.step else f"Step {job.step:,} of {job.max_steps:,}"
         case _:
-            return f"Step {job.step:,} of {job.max_steps:,}, {duration(job.eta)} left"
+            return f"Step {job.step:,} of {job.max_steps:,}, {rough(job.eta)} left"
 
 
 def finished_text(job: WatchedJob) -> str:
@@ -159,7 +162,7 @@ def finished_text(job: WatchedJob) -> str:
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene_settings(scene).train
-    layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "dataset", placeholder=short_path(usual_dataset(scene)))
     layout.prop(settings, "preset")
     column = layout.column(align=True)
     column.prop(settings, "max_steps")

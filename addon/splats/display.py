@@ -12,10 +12,11 @@ from typing import Any
 import bpy
 
 from ..typed import current_context, point_cloud, splat_settings, untyped
+from ..ui.steps import Steps
 from . import material, renders, thinning
 from .attributes import has_float4, read_layer, write_layers
 from .crop_nodes import follow_material
-from .packing import BASE, ROTATION, SCALE, Drawing, Schema, pack_drawing
+from .packing import BASE, ROTATION, SCALE, Drawing, Schema, degree_of, pack_drawing
 
 EEVEE_SPREAD = 2**0.5
 """EEVEE draws the spheres of points as squares that stand on a corner: only larger ones hold the circle."""
@@ -65,7 +66,8 @@ def show(target: bpy.types.Object, is_written: bool = False) -> None:
     _let_viewports_draw(target, display == "SPLATS" and splat_settings(target).viewport)
     if not is_written:
         write_drawing(point_cloud(target), display)
-    _give_material(point_cloud(target), material.material(display, _sh_degree(point_cloud(target)), splat_settings(target).antialiased))
+    degree, antialiased = degree_of(point_cloud(target).attributes), splat_settings(target).antialiased
+    _give_material(point_cloud(target), material.material(display, degree, antialiased))
     thinning.thin(target)
     follow_material(target)
 
@@ -74,6 +76,12 @@ def schema(display: str = "SPLATS") -> Schema:
     """The attributes that splats have here and now."""
     spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(current_context().scene) else 1.0
     return Schema("FLOAT4" if has_float4() else "FLOAT_COLOR", None if draws_natively() else Drawing(display, spread))
+
+
+def preparing_steps(sh_degree: int, antialiased: bool) -> Steps[None]:
+    """Make what a new splat object needs to be shown."""
+    if not draws_natively():
+        yield from material.material_steps("SPLATS", sh_degree, antialiased)
 
 
 def write_drawing(points: bpy.types.PointCloud, display: str) -> None:
@@ -111,10 +119,6 @@ def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
         target.display_type = "BOUNDS"
     elif not splats and target.display_type == "BOUNDS":
         target.display_type = "TEXTURED"
-
-
-def _sh_degree(points: bpy.types.PointCloud) -> int:
-    return next((degree for degree in (3, 2, 1) if f"radiance:sh_{(degree + 1) ** 2 - 2}" in points.attributes), 0)
 
 
 def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> None:

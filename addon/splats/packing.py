@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,15 @@ def pack(gaussians: Gaussians, schema: Schema) -> Layers:
         BASE: Layer(schema.base, base),
         LOGIT: Layer("FLOAT", gaussians.opacities),
     }
-    harmonics = {HARMONIC.format(index): Layer("FLOAT_VECTOR", np.ascontiguousarray(gaussians.shN[:, index]))
+    harmonics = {HARMONIC.format(index): Layer("FLOAT_VECTOR", gaussians.shN[:, index])
                  for index in range(gaussians.shN.shape[1])}
     drawn = {} if schema.drawing is None else pack_drawing(layers[SCALE].rows, base, layers[ROTATION].rows, schema.drawing)
     return layers | harmonics | _digits(gaussians) | drawn
+
+
+def degree_of(names: Container[str]) -> int:
+    """The degree of harmonics of splats with attributes of these names."""
+    return next((degree for degree in (3, 2, 1) if HARMONIC.format((degree + 1) ** 2 - 2) in names), 0)
 
 
 def size_of(layers: Layers) -> int:

@@ -22,7 +22,7 @@ from ..typed import current_context, point_cloud, splat_settings, untyped
 from ..ui.steps import Steps, in_thread, run_to_end
 from . import display, renders
 from .attributes import can_resize, layer_steps, new_points, read_layer, write_layers
-from .packing import BASE, HARMONIC, LENGTH, LOG_SCALE, LOGIT, POSITION, ROTATION, SCALE, WIDTHS, Layers, pack, sigmoid
+from .packing import BASE, HARMONIC, LENGTH, LOG_SCALE, LOGIT, POSITION, ROTATION, SCALE, WIDTHS, Layers, degree_of, pack, sigmoid
 from .thinning import all_splats
 
 MOST_HARMONICS = 15
@@ -52,11 +52,13 @@ def creation_steps(
     """As create_splat_object, in steps; closed early they leave nothing behind."""
     place = writable_collection(collection)
     layers = yield from in_thread(partial(pack, gaussians, display.schema()))
-    return place_points(name, (yield from filling_steps(name, layers)), place, antialiased)
+    points = yield from filling_steps(name, layers, antialiased)
+    return place_points(name, points, place, antialiased)
 
 
-def filling_steps(name: str, layers: Layers) -> Steps[bpy.types.PointCloud]:
+def filling_steps(name: str, layers: Layers, antialiased: bool) -> Steps[bpy.types.PointCloud]:
     """A point cloud without users that holds these attributes, which are freed; closed early they leave nothing behind."""
+    yield from display.preparing_steps(degree_of(layers), antialiased)
     points = new_points(name, len(layers[POSITION].rows))
     try:
         yield from layer_steps(points, layers)
