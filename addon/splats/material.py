@@ -72,9 +72,9 @@ def _building_steps(made: bpy.types.Material, display: str, degree: int, antiali
     tree.nodes.clear()
     nodes = Nodes(tree)
     alpha = _alpha(nodes, antialiased) if display == "SPLATS" else None
-    yield 1.0
+    yield 0.0
     _surface(nodes, alpha, degree, "CYCLES")
-    yield 1.0
+    yield 0.0
     _surface(nodes, alpha, min(degree, EEVEE_DEGREE), "EEVEE")
     made.surface_render_method = "DITHERED"  # EEVEE does not sort the points of one object
 

@@ -18,6 +18,8 @@ SETTING = re.compile(rf"\b({'|'.join(name for name in TrainConfig.__dataclass_fi
 """Names of one word, such as noise, are words of sentences too."""
 
 MARGIN = 60
+FIELD_LETTERS = 22
+"""What a field of a path has room for at the sidebar's usual width."""
 DEFAULT_LETTERS = 40
 
 
@@ -47,7 +49,7 @@ def letters() -> int:
 def short_path(path: str) -> str:
     """The last two folders of a path: what tells it from others, where a field has no room for more."""
     parts = path.replace("\\", "/").rstrip("/").split("/")
-    return path if len(parts) < 4 else f"…/{'/'.join(parts[-2:])}"
+    return path if len(path) <= FIELD_LETTERS else f"…/{'/'.join(parts[-2:])}"
 
 
 def broken_lines(text: str, width: int) -> list[str]:
