@@ -37,7 +37,7 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
             return self.invoke_popup(context)  # pyright: ignore[reportReturnType]  # it returns a set
         names = [path.name for path in self.paths()]
         title = names[0] if len(names) == 1 else f"{len(names)} splat files"
-        return context.window_manager.invoke_props_dialog(self, title=title, confirm_text=self.bl_label, translate=False)
+        return context.window_manager.invoke_props_dialog(self, title=title, confirm_text=self.bl_label, translate=False)  # pyright: ignore[reportReturnType]  # a set
 
     def execute(self, context: Context) -> set[str]:
         if not self.asked or bpy.app.background:

@@ -18,7 +18,7 @@ SETTING = re.compile(rf"\b({'|'.join(name for name in TrainConfig.__dataclass_fi
 """Names of one word, such as noise, are words of sentences too."""
 
 MARGIN = 60
-FIELD_LETTERS = 22
+FIELD_LETTERS = 16
 """What a field of a path has room for at the sidebar's usual width."""
 DEFAULT_LETTERS = 40
 
@@ -47,9 +47,9 @@ def letters() -> int:
 
 
 def short_path(path: str) -> str:
-    """The last two folders of a path: what tells it from others, where a field has no room for more."""
-    parts = path.replace("\\", "/").rstrip("/").split("/")
-    return path if len(path) <= FIELD_LETTERS else f"…/{'/'.join(parts[-2:])}"
+    """The path, or its last folder where a field has no room for more."""
+    last = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return path if len(path) <= FIELD_LETTERS else f"…/{last}"
 
 
 def broken_lines(text: str, width: int) -> list[str]:

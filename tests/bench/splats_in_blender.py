@@ -19,7 +19,7 @@ from tests.bench.bench_formats import trained_like
 from tests.blender.conftest import EXTENSION, empty_scene, module
 
 import bpy as blender  # isort: skip
-import gpu  # isort: skip
+from tests.untyped import gpu  # isort: skip
 
 bpy: Any = blender  # stubs know nothing of what the extension registers
 

@@ -101,7 +101,7 @@ class Layout:
         self._add(text, icon, PADDING)
 
     def operator(self, name: str, text: str | None = None, icon: Any = "NONE", **_: Any) -> Any:
-        group, _, short = name.partition(".")
+        group, short = name.split(".")
         self._add(getattr(getattr(bpy.ops, group), short).get_rna_type().name if text is None else text, icon, PADDING)
         return SimpleNamespace()
 
