@@ -19,7 +19,7 @@ PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=t
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
+.PHONY: setup demo test test-python test-blender test-gui guide-pictures test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -89,6 +89,10 @@ IN_BLENDER := plyfile Pillow pytest pytest-timeout hypothesis
 # A real Blender window; skips with a reason where no windowed Blender is found.
 test-gui: extension
 	$(BIN)/$(PYTEST) tests/gui -m gui
+
+# The guide's pictures, out of what make test-gui has left in out/window.
+guide-pictures: setup
+	$(BIN)/python -m tools.guide_pictures
 
 # Needs an NVIDIA card, nvcc and a C++ compiler; skips with the reason where one is missing. The first run compiles gsplat for minutes.
 test-gpu: setup

@@ -66,7 +66,7 @@ ADDON: dict[str, set[str]] = {
     "addon/batch_properties.py": set(),
     "addon/splats": {"scene_collections", "ui"},
     "addon/viewport": {"splats"},
-    "addon/capture": {"cameras", "scene_collections", "splats"},
+    "addon/capture": {"cameras", "scene_collections", "splats", "ui"},
     "addon/photos": {"cameras", "scene_collections", "splats"},
     "addon/placement.py": {"photos", "splats"},
     "addon/automatic.py": {"cameras"},

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tyro
+from PIL import Image
 
 from engine.cli import main
+from tools import guide_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -69,6 +72,24 @@ def understood(words: list[str]) -> None:
 def test_a_flag_that_is_not_there_is_noticed() -> None:
     with pytest.raises(SystemExit):
         understood(["train", "photos", "--no-such-flag"])
+
+
+def test_the_pictures_of_the_window_are_those_that_pages_show() -> None:
+    """Each is made by `make guide-pictures`, shown by a page, and small enough to load."""
+    shown = {name for guide in GUIDES for name in re.findall(r"\]\(window/([\w-]+)\.png\)", guide.read_text(encoding="utf-8"))}
+    files = {path.stem: path for path in (ROOT / "docs" / "window").glob("*.png")}
+    assert shown == set(files) == {picture.name for picture in guide_pictures.PICTURES}
+    assert all(path.stat().st_size <= guide_pictures.LARGEST for path in files.values())
+
+
+def test_a_picture_is_cut_and_shrunk_until_it_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guide_pictures, "TARGET", tmp_path)
+    screen = np.random.default_rng(0).integers(0, 256, (800, 1280, 3), np.uint8)
+    Image.fromarray(screen).save(tmp_path / "01_noise.png")
+    made = guide_pictures.make(tmp_path / "01_noise.png", guide_pictures.Picture("noise", "noise", (0, 0, 640, 400)))
+    with Image.open(made) as found:
+        assert made.stat().st_size <= guide_pictures.LARGEST and 200 < found.width < 640
+        assert abs(found.width / found.height - 1.6) < 0.02
 
 
 class Links(HTMLParser):

@@ -57,8 +57,7 @@ def release(source: Path, output: Path, unreleased: bool = False, largest: int =
         shutil.rmtree(output)
     repository = output / "extensions"
     repository.mkdir(parents=True)
-    build_extensions(source, repository, largest)
-    extension.blender_ext("server-generate", "--repo-dir", str(repository), "--html")
+    build_repository(source, repository, largest)
     package = [sys.executable, "-m", "uv", "build", "--quiet", "--no-create-gitignore", "--out-dir", str(output), str(source)]
     subprocess.run(package, check=True)
     (output / "NOTES.md").write_text(notes, encoding="utf-8")
@@ -86,6 +85,12 @@ def changelog_section(changelog: Path, version: str, unreleased: bool = False) -
 def site(source: Path) -> str:
     """Where the project is found on the web, from [tool.splatwright] in pyproject.toml; empty while it has no place."""
     return tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["splatwright"]["site"].rstrip("/")
+
+
+def build_repository(source: Path, folder: Path, largest: int = LARGEST) -> None:
+    """The extension and the index that Blender reads, in an empty folder that any web server can offer."""
+    build_extensions(source, folder, largest)
+    extension.blender_ext("server-generate", "--repo-dir", str(folder), "--html")
 
 
 def build_extensions(source: Path, output: Path, largest: int = LARGEST) -> list[Path]:

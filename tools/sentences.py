@@ -136,7 +136,8 @@ class _Module:
 
     def _shown(self, in_errors: set[int]) -> None:
         """Texts of the add-on: whatever looks like one and stands neither in an error nor in a docstring."""
-        passed = in_errors | _not_shown(self.tree)
+        phrases = (node for node in ast.walk(self.tree) if isinstance(node, ast.Call) and _called(node) == "phrase")
+        passed = in_errors | _not_shown(self.tree) | {id(inner) for call in phrases for inner in ast.walk(call)}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in passed and WORDS.fullmatch(node.value):
                 self._text(node.value, node)

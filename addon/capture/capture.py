@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import bpy
 
 from ...engine.core.datasets.dataset import Dataset
-from ...engine.core.text import duration
+from ...engine.core.text import rough
 from ..cameras import image_size, lens_warnings
 from ..splats.originals import remember_originals
 from ..splats.survey import scene_origin
@@ -40,7 +40,7 @@ class CaptureProgress:
     @property
     def sentence(self) -> str:
         """For the status bar."""
-        left = "" if self.eta_seconds is None else tr(", {time} left", time=duration(self.eta_seconds))
+        left = "" if self.eta_seconds is None else tr(", {time} left", time=rough(self.eta_seconds))
         return tr("captured {done} of {total} views{left}", done=self.done, total=self.total, left=left)
 
 

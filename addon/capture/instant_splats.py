@@ -15,8 +15,9 @@ from ...engine.core.splats.from_depth import gaussians_from_depth
 from ...engine.core.splats.gaussians import Gaussians
 from ..cameras import camera_at, camera_from_blender
 from ..splats.originals import hide_originals_of, remember_originals
-from ..splats.splat_object import create_splat_object, run_to_end
+from ..splats.splat_object import create_splat_object
 from ..typed import Context, active_camera
+from ..ui.steps import run_to_end
 from .render_passes import Render, read_passes, read_pixels, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, overriding, png, restored_frame, unbound_markers
 from .subjects import rendered_subjects

@@ -7,9 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 import bpy
 
+from ...engine.core.text import named
 from ..splats.instances import objects_with_splats
 from ..splats.originals import originals_visible, rendered_objects
 from ..splats.splat_object import is_splat_object
+from ..translations import tr
 from ..typed import Context
 from .render_settings import overriding
 
@@ -24,7 +26,7 @@ def rendered_subjects(context: Context, warn: Callable[[str], None] = lambda _: 
         splats = [found for found in bpy.data.objects if is_splat_object(found)]
         makers = [found for found in objects_with_splats(depsgraph) if found not in splats and found.instance_collection is None]
         if makers:
-            warn(f"Not captured, for they make instances of splats: {', '.join(sorted(found.name for found in makers))}.")
+            warn(tr("Not captured, for they make instances of splats: {names}.", names=named(sorted(found.name for found in makers))))
         for found in (*splats, *makers):
             stack.enter_context(overriding(found, {"hide_render": True}))
         yield [found.name_full for found in rendered_objects(context.view_layer, depsgraph)]

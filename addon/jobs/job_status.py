@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ...engine.core.protocol.events import newest
 from ...engine.core.protocol.folder import HEARTBEAT_LOST_SECONDS
 from ...engine.core.protocol.job_progress import JobProgress
 from ...engine.jobs.local_engine import Engine, JobState
+from ..ui.steps import Steps
 
 READ_AT_ONCE = 64 * 1024
 """Bytes of events between two looks at the clock: about 400 events, some milliseconds."""
@@ -44,6 +46,8 @@ class WatchedJob(JobProgress):
     has_object: bool = False
     imported: bool = False
     watch_until: float = 0.0
+    showing: Steps[None] | None = None
+    """brings splats into the scene, while it is under way"""
     kept_there: bool = False
     """takes room at a remote engine"""
 
@@ -51,6 +55,12 @@ class WatchedJob(JobProgress):
     def lost(self) -> bool:
         """The worker should be at work and has not been heard of for too long."""
         return self.state.alive and self.silent > HEARTBEAT_LOST_SECONDS
+
+    @property
+    def shown(self) -> Hashable:
+        """Changes with what panels show of the job."""
+        silent = int(self.silent) if self.lost else 0
+        return (self.cursor, self.state, silent, self.remark, self.stopping, self.has_object, self.imported, self.kept_there)
 
     def follow(self, end: float) -> bool:
         """Take in what is new, until the clock says `end`; True when nothing is left unread."""

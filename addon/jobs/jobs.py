@@ -24,13 +24,19 @@ from ..translations import tr
 from ..typed import scene_settings, splat_settings
 from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars, redraw_status_bars
+from ..ui.steps import Steps, advance
 from . import copied_scenes, photo_results
 from .job_status import WatchedJob
-from .training_results import clear_imported, import_result, is_imported, may_change, show_preview, splat_object
+from .training_results import clear_imported, is_imported, may_change, preview_steps, result_steps, splat_object
 
 INTERVAL = 0.25
 BUDGET_SECONDS = 0.01
 """Time that one tick may spend on reading events; what is left waits for the next."""
+
+SHOWING_INTERVAL = 0.02
+"""As long as splats are brought into the scene."""
+SHOWING_SECONDS = 0.01
+"""So long a tick works on that before Blender goes on; a step more may follow."""
 
 DELETING_SECONDS = 30.0
 """So long a deletion is watched; an engine that does not answer by then is asked again when the job is looked at the next time."""
@@ -305,33 +311,59 @@ def poll() -> float | None:
     """One tick: read events, show what is new. Returns the seconds to the next tick, None when nothing is left to follow."""
     _weigh_last_preview()
     end = time.monotonic() + BUDGET_SECONDS
-    busy = False
+    before, busy = [job.shown for job in watched()], False
     for job in watched():
         with suppress(UserError, OSError):
             busy |= _follow(job, end)
-    redraw_sidebars()
-    redraw_status_bars()
+    if [job.shown for job in watched()] != before:
+        redraw_sidebars()
+        redraw_status_bars()
+    if any(job.showing is not None and may_change(job.name) for job in watched()):
+        return SHOWING_INTERVAL
     return INTERVAL if busy else None
 
 
 def _follow(job: WatchedJob, end: float) -> bool:
     """Bring one job up to date; whether it needs another tick."""
+    if job.showing is not None and may_change(job.name):
+        _go_on_showing(job, job.showing)
+        return True
     read_all = job.follow(end)
     finished = read_all and job.state is JobState.FINISHED and not job.imported
-    if may_change(job.name):
+    if job.showing is None and may_change(job.name):
         if finished:
-            (photo_results.import_result if job.photos else import_result)(job)
             _changed()
+        if finished and job.photos:
+            photo_results.import_result(job)
+        elif finished:
+            job.showing = result_steps(job)
         elif job.preview_due and not job.imported and time.monotonic() >= job.next_preview:
-            _show_preview(job)
-    return job.state.alive or not read_all or finished or time.monotonic() < job.watch_until
+            job.showing = _preview_steps(job)
+    return job.state.alive or not read_all or finished or job.showing is not None or time.monotonic() < job.watch_until
 
 
-def _show_preview(job: WatchedJob) -> None:
+def _go_on_showing(job: WatchedJob, showing: Steps[None]) -> None:
+    try:
+        advance(showing, SHOWING_SECONDS)
+    except StopIteration:
+        job.showing = None
+    except BaseException:
+        job.showing = None
+        raise
+
+
+def _preview_steps(job: WatchedJob) -> Steps[None]:
     global _last_preview
     start = time.monotonic()
-    show_preview(job)
+    yield from preview_steps(job)
     _last_preview = (job, start)
+
+
+def _stop_showing(job: WatchedJob) -> None:
+    """What has come in does not change; it begins anew with the next tick."""
+    if job.showing is not None:
+        job.showing.close()
+        job.showing, job.preview_due = None, True
 
 
 def _weigh_last_preview() -> None:
@@ -345,6 +377,8 @@ def _weigh_last_preview() -> None:
 
 @bpy.app.handlers.persistent
 def _on_load(*_: object) -> None:
+    for job in watched():
+        _stop_showing(job)
     _watched.clear()
     attach()
 
@@ -353,6 +387,8 @@ def _on_load(*_: object) -> None:
 def _on_undo_begins(*_: object) -> None:
     """Remember what undo must not take back: trainings go on outside of Blender's history."""
     global _before_undo
+    for job in watched():
+        _stop_showing(job)
     _before_undo = ({scene.session_uid: (scene_settings(scene).job, scene_settings(scene).photo_job) for scene in bpy.data.scenes},
                     {job.name for job in watched() if splat_object(job.name)})
 
@@ -406,5 +442,7 @@ def unregister() -> None:
     stop_timers(poll, _attach_later, _forget_belongings)
     if sentence := farewell():
         print(sentence, flush=True)
+    for job in watched():
+        _stop_showing(job)
     remote.close_all()
     _watched.clear()

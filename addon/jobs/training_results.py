@@ -1,12 +1,15 @@
 """The splats of a training in the scene: its preview while it runs, its result at the end.
 
-No reference to Blender's data is kept: an object is found by the job that it names, so undo, deletion and reopened files do no harm.
+Files are read in a thread, and many splats are written in steps into points of their own, which take the place of the former at
+once: whoever looks, renders or undoes meanwhile meets whole splats. No reference to Blender's data is kept: an object is found by the
+job that it names, so undo, deletion and reopened files do no harm.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -20,13 +23,19 @@ from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
 from ..properties import captured_datasets, is_copy
 from ..scene_collections import writable_collection
+from ..splats.display import schema
 from ..splats.originals import hide_originals_of
-from ..splats.splat_object import create_splat_object, update_splat_object
+from ..splats.packing import Layers, Schema, pack, size_of
+from ..splats.splat_object import filling_steps, place_points, take_points, write_packed
 from ..splats.survey import follow_offset, place_in_survey
 from ..typed import current_context, operators, point_cloud, scene_settings, splat_settings
+from ..ui.steps import Steps, in_thread
 from .job_status import WatchedJob
 
 NAME = "Splats"
+
+WRITTEN_AT_ONCE = 32_000_000
+"""Bytes of attributes that are written in place: a preview of 200,000 splats, some milliseconds."""
 
 
 def splat_object(job: str) -> bpy.types.Object | None:
@@ -46,9 +55,10 @@ def scenes_of(job: str) -> list[bpy.types.Scene]:
     return [scene for scene in bpy.data.scenes if scene_settings(scene).job == job and scene.library is None and not is_copy(scene)]
 
 
-def show_preview(job: WatchedJob) -> None:
-    """Rewrite the splats of the job's object; the first preview makes it. No undo step.
+def preview_steps(job: WatchedJob) -> Steps[None]:
+    """Rewrite the splats of the job's object; the first preview makes it. No undo step. Closed early they change nothing.
 
+    Steps are taken only while may_change(), as those of result_steps().
     Once the user has deleted the object there are no more previews; the result comes back all the same.
     """
     job.preview_due = False
@@ -56,31 +66,31 @@ def show_preview(job: WatchedJob) -> None:
     if path is None or (job.has_object and splat_object(job.name) is None):
         return
     start = time.monotonic()
-    try:
-        found = read_ply(path)
-    except UserError:
-        return  # the next one will do
-    if len(found.gaussians):
-        _show(job, found)
+    with suppress(UserError):  # the next one will do
+        found, layers = yield from in_thread(partial(_read, path, _schema(job.name)))
+        if len(found.gaussians):
+            yield from _showing_steps(job, found, layers)
     job.preview_took(time.monotonic() - start)
 
 
-def import_result(job: WatchedJob) -> None:
-    """Replace the preview by the result, in one undo step."""
-    job.imported, job.preview_due = True, False
+def result_steps(job: WatchedJob) -> Steps[None]:
+    """Replace the preview by the result, in one undo step. Closed early they change nothing."""
+    job.preview_due = False
     path = job.engine.file(job.name, "result.ply")
     if path is None:
+        job.imported = True
         job.findings.append(Finding("error", "The training's result is missing.", "Resume the training to write it again.",
                                     code="training.result_missing"))
         return
     try:
-        result = read_ply(path)
+        found, layers = yield from in_thread(partial(_read, path, _schema(job.name)))
     except UserError as error:
+        job.imported = True
         job.findings.append(Finding("error", error.message, "Resume the training to write it again.",
                                     code=error.code, values=error.values))
         return
-    settings = splat_settings(_show(job, result))
-    settings.source, settings.checksum = str(path), ""
+    settings = splat_settings((yield from _showing_steps(job, found, layers)))
+    settings.source, settings.checksum, job.imported = str(path), "", True
     for scene in scenes_of(job.name):
         scene_settings(scene).imported_job = job.name
     operators().ed.undo_push(message="Train Splats")
@@ -103,15 +113,38 @@ def clear_imported(job: str) -> None:
         splat_settings(found).source = ""
 
 
-def _show(job: WatchedJob, splats: SplatFile) -> bpy.types.Object:
+def _read(path: Path, wanted: Schema) -> tuple[SplatFile, Layers]:
+    """A file's splats and their attributes. For a thread."""
+    found = read_ply(path)
+    return found, pack(found.gaussians, wanted)
+
+
+def _schema(job: str) -> Schema:
+    """The attributes of the object that shows a job's splats, or will."""
+    found = splat_object(job)
+    return schema(splat_settings(found).display) if found is not None else schema()
+
+
+def _showing_steps(job: WatchedJob, splats: SplatFile, layers: Layers) -> Steps[bpy.types.Object]:
+    """Let the job's object show splats; without one it is made."""
+    found = splat_object(job.name)
+    if found is not None and size_of(layers) <= WRITTEN_AT_ONCE:
+        write_packed(found, layers, splats.antialiased)
+        follow_offset(found, splats.offset)
+        return found
+    return _show(job, splats, (yield from filling_steps(NAME, layers, splats.antialiased)))
+
+
+def _show(job: WatchedJob, splats: SplatFile, points: bpy.types.PointCloud) -> bpy.types.Object:
+    """Let the job's object have these points."""
     found = splat_object(job.name)
     if found is None:
-        found = create_splat_object(NAME, splats.gaussians, _collection(job.name), splats.antialiased)
+        found = place_points(NAME, points, _collection(job.name), splats.antialiased)
         splat_settings(found).job = job.name
         place_in_survey(found, splats.offset, spread_of(splats.gaussians.means).radius, _scene_of(job.name))
         _prepare_scene(found, job)
     else:
-        update_splat_object(found, splats.gaussians, splats.antialiased)
+        take_points(found, points, splats.antialiased)
         follow_offset(found, splats.offset)
     job.has_object = True
     return found

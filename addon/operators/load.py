@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from ..splats.extras import EXTRA, rounded_extras
 from ..splats.importing import placing_steps, stamp_of
 from ..translations import tr
 from ..typed import Context, classes_factory
+from ..ui.steps import Steps, advance, in_thread
 from .export import AXES
 from .reporting import report_error
 from .selected import select_alone
@@ -24,8 +24,14 @@ from .stepped import Stepped
 
 AUTO = ("AUTO", "Automatic", "As the file says; where it says nothing SuperSplat's axes, for SPZ OpenGL's")
 TICK_SECONDS = 0.02
+STEP_SECONDS = 0.01
+"""So long a tick works on the import before Blender goes on; a step more may follow."""
 
-Loading = Generator[float, None, list[bpy.types.Object]]
+NAVIGATION = frozenset({"MOUSEMOVE", "INBETWEEN_MOUSEMOVE", "MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM",
+                        "MOUSEROTATE", "MOUSESMARTZOOM", "NDOF_MOTION"})
+"""Events that turn and move views, and change nothing of the scene."""
+
+Loading = Steps[list[bpy.types.Object]]
 
 
 class ImportProperties:
@@ -77,9 +83,11 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
             self.report({"WARNING"}, "Import stopped")
             return {"CANCELLED"}
         if event.type != "TIMER":
-            return {"RUNNING_MODAL"}
+            return {"PASS_THROUGH" if event.type in NAVIGATION else "RUNNING_MODAL"}
         try:
-            self._show(context, next(self._steps))
+            share = advance(self._steps, STEP_SECONDS)
+            if share is not None:
+                self._show(context, share)
             return {"RUNNING_MODAL"}
         except StopIteration as end:
             self.cancel(context)
@@ -93,7 +101,7 @@ class SPLATWRIGHT_OT_load_splats(ImportProperties, Stepped, bpy.types.Operator):
 
 
 def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool, linear_scales: bool = False) -> Loading:
-    """Load the files one after the other, yielding the share of each that is done; what is sound comes in, the rest gets its sentence.
+    """Load the files one after the other, in steps of each; what is sound comes in, the rest gets its sentence.
 
     The operator reports. Closed early, the file at hand leaves nothing behind.
     """
@@ -101,7 +109,7 @@ def loading_steps(operator: Any, paths: list[Path], axes: Any, link: bool, linea
     for path in paths:
         stamp = stamp_of(path) if link else ""
         try:
-            found = yield from _reading(path, axes, linear_scales)
+            found = yield from in_thread(partial(read_splats, path, axes, linear_scales))
             made.append((yield from placing_steps(path, found, axes, stamp, linear_scales)))
         except UserError as error:
             report_error(operator, error)
@@ -115,16 +123,6 @@ def finish_import(context: Context, made: list[bpy.types.Object]) -> set[str]:
     if made and context.mode == "OBJECT":
         select_alone(context, *made)
     return {"FINISHED"} if made else {"CANCELLED"}
-
-
-def _reading(path: Path, axes: Any, linear_scales: bool) -> Generator[float, None, SplatFile]:
-    """The file's content. The thread touches no Blender data; of a reading that is given up the result is forgotten."""
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="splatwright-import")
-    reading = executor.submit(read_splats, path, axes, linear_scales)
-    executor.shutdown(wait=False)
-    while not wait([reading], TICK_SECONDS).done:
-        yield 0.0
-    return reading.result()
 
 
 def report_import(operator: Any, found: SplatFile) -> None:

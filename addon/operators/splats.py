@@ -10,8 +10,9 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...engine.core.formats.registry import SUFFIXES
 from ..splats.from_mesh import is_mesh_of_splats, splats_of_mesh
-from ..splats.splat_object import run_to_end
-from ..typed import Context, layout_of, operators
+from ..translations import tr
+from ..typed import Context, layout_of, operators, untyped
+from ..ui.steps import run_to_end
 from .export import AXES, GLOB, LABEL
 from .load import ImportProperties, finish_import, loading_steps, report_import
 from .menus import register_with_menus
@@ -33,7 +34,11 @@ class SPLATWRIGHT_OT_import_splats(ImportProperties, bpy.types.Operator, ImportH
     def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         """The file browser; dropped files only ask for their axes."""
         self.asked = True
-        return self.invoke_popup(context)  # pyright: ignore[reportReturnType]  # it returns a set
+        if not untyped(self).properties.is_property_set("filepath"):
+            return self.invoke_popup(context)  # pyright: ignore[reportReturnType]  # it returns a set
+        names = [path.name for path in self.paths()]
+        title = names[0] if len(names) == 1 else tr("{count} splat files", count=len(names))
+        return context.window_manager.invoke_props_dialog(self, title=title, confirm_text=self.bl_label, translate=False)  # pyright: ignore[reportReturnType]  # a set
 
     def execute(self, context: Context) -> set[str]:
         if not self.asked or bpy.app.background:

@@ -6,7 +6,7 @@ import bpy
 
 from ...engine.core.protocol.estimate_text import amount, price
 from ...engine.core.protocol.events import Estimated, Finding
-from ...engine.core.text import duration
+from ...engine.core.text import rough
 from ..automatic import draw_automatic
 from ..jobs import estimate
 from ..properties import TrainSettings
@@ -46,8 +46,8 @@ def _stage_text(made: estimate.Estimate) -> str:
 
 def _draw_figures(layout: bpy.types.UILayout, found: Estimated) -> None:
     """How long it takes, and a bar for each kind of room."""
-    spread = tr("{fastest} to {slowest}", fastest=duration(found.fastest), slowest=duration(found.slowest))
-    draw_sentence(layout, tr("About {seconds} ({spread}), {gaussians:,} splats.{price}", seconds=duration(found.seconds), spread=spread,
+    spread = tr("{fastest} to {slowest}", fastest=rough(found.fastest), slowest=rough(found.slowest))
+    draw_sentence(layout, tr("About {seconds} ({spread}), {gaussians:,} splats.{price}", seconds=rough(found.seconds), spread=spread,
                              gaussians=found.gaussians, price=price(found)), "TIME")
     column = layout.column(align=True)
     for name, needed, free in (("Memory", found.memory, found.free_memory), ("Graphics card", found.card, found.free_card),

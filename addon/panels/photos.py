@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ...engine.core.text import duration
+from ...engine.core.text import duration, rough
 from ...engine.jobs.local_engine import JobState
 from ..engines import full_engine
 from ..jobs import jobs
@@ -82,7 +82,7 @@ def progress_text(job: WatchedJob) -> str:
     if not job.stage:
         return "Starting …"
     count = tr(" {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps) if job.max_steps else ""
-    left = tr(", {time} left", time=duration(job.eta)) if job.eta is not None and job.max_steps else ""
+    left = tr(", {time} left", time=rough(job.eta)) if job.eta is not None and job.max_steps else ""
     return f"{job.stage.capitalize()}{count}{left}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...engine.core.protocol.events import Finding
-from ...engine.core.text import duration
+from ...engine.core.text import duration, rough
 from ...engine.jobs.local_engine import JobState
 from ..automatic import draw_automatic
 from ..engines.locations import preferences
@@ -19,7 +19,7 @@ from ..properties import usual_dataset
 from ..splats.display import NATIVE_TYPE
 from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings
-from ..ui.text import draw_sentence
+from ..ui.text import draw_sentence, short_path
 from ..viewport.stage import is_drawn
 from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
 from .earlier import draw_earlier
@@ -71,7 +71,10 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column(align=True)
-        for name in ("sh_degree", "background", "seed"):
+        row = column.row()
+        row.use_property_split = False  # beside a field its label has no room
+        row.prop(settings, "sh_degree")
+        for name in ("background", "seed"):
             column.prop(settings, name)
         for name in ("threads", "image_memory"):
             draw_automatic(column, context.scene, "train", name)
@@ -155,7 +158,7 @@ def progress_text(job: WatchedJob) -> str:
         case _ if not job.max_steps or job.eta is None:
             return "Reading images …" if not job.step else tr("Step {step:,} of {max_steps:,}", step=job.step, max_steps=job.max_steps)
         case _:
-            return tr("Step {step:,} of {max_steps:,}, {time} left", step=job.step, max_steps=job.max_steps, time=duration(job.eta))
+            return tr("Step {step:,} of {max_steps:,}, {time} left", step=job.step, max_steps=job.max_steps, time=rough(job.eta))
 
 
 def finished_text(job: WatchedJob) -> str:
@@ -167,7 +170,7 @@ def finished_text(job: WatchedJob) -> str:
 
 def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     settings = scene_settings(scene).train
-    layout.prop(settings, "dataset", placeholder=usual_dataset(scene))
+    layout.prop(settings, "dataset", placeholder=short_path(usual_dataset(scene)))
     layout.prop(settings, "preset")
     column = layout.column(align=True)
     column.prop(settings, "max_steps")

@@ -11,7 +11,8 @@ from ...engine.core.splats.transform import rebase_gaussians
 from ..typed import current_context, point_cloud
 from .display import draws_natively, show
 from .instances import SMALLEST_VOLUME
-from .material import TURN, is_ours
+from .material import is_ours
+from .packing import RADIUS, TURN
 from .splat_object import gaussians_from_object, update_splat_object
 from .unapplied_transform import fix_if_needed
 
@@ -62,7 +63,7 @@ def _forget_material(target: bpy.types.Object) -> None:
     for index in reversed(range(len(materials))):
         if (found := materials[index]) is not None and is_ours(found):
             materials.pop(index=index)
-    for name in ("radius", TURN):
+    for name in (RADIUS, TURN):
         attribute = point_cloud(target).attributes.get(name)
         if attribute is not None:
             point_cloud(target).attributes.remove(attribute)

@@ -79,15 +79,16 @@ def read_layer(points: bpy.types.PointCloud, name: str) -> np.ndarray | None:
 
 def write_layers(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> None:
     """Write attributes in place, making those that are missing or of another type. Pushes no undo step."""
-    for _ in layer_steps(points, layers):
+    for _ in layer_steps(points, dict(layers)):
         pass
 
 
-def layer_steps(points: bpy.types.PointCloud, layers: Mapping[str, Layer]) -> Generator[float, None, None]:
-    """As write_layers, yielding after each attribute the share that is done. Rows that are held nowhere else are freed once written."""
-    for name, layer in layers.items():
+def layer_steps(points: bpy.types.PointCloud, layers: dict[str, Layer]) -> Generator[float, None, None]:
+    """As write_layers, yielding after each attribute the share that is done. The dictionary is empty then: what is written is freed."""
+    total = 2 * len(layers)
+    for done, (name, layer) in enumerate(layers.items(), start=1):
         _prepare(points, name, layer.data_type)
-    total, layers = len(layers), dict(layers)
+        yield done / total
     while layers:
         name = next(iter(layers))
         _write(points, name, layers.pop(name))

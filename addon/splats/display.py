@@ -10,18 +10,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import bpy
-import numpy as np
 
 from ..typed import current_context, point_cloud, splat_settings, untyped
+from ..ui.steps import Steps
 from . import blender_drawing, material, renders, thinning
-from .attributes import Layer, read_layer, write_layers
+from .attributes import has_float4, read_layer, write_layers
 from .crop_nodes import follow_material
+from .packing import BASE, ROTATION, SCALE, Drawing, Schema, degree_of, pack_drawing
 
 EEVEE_SPREAD = 2**0.5
 """EEVEE draws the spheres of points as squares that stand on a corner: only larger ones hold the circle."""
 NATIVE_TYPE = "GAUSSIAN_SPLAT"
-SMALLEST_ALPHA = 0.02
-"""Where a Gaussian ends. Twice the cost at 1/255, for a difference that is hard to see."""
 
 _changing: set[int] = set()
 """Addresses of the objects inside shown_once()."""
@@ -37,19 +36,25 @@ def draws_natively() -> bool:
 
 
 @contextmanager
-def shown_once(target: bpy.types.Object) -> Iterator[None]:
-    """Let the object's Gaussians and settings change inside the with block, and show it once, at the end."""
+def shown_once(target: bpy.types.Object, is_written: bool = False) -> Iterator[None]:
+    """Let the object's Gaussians and settings change inside the with block, and show it once, at the end.
+
+    `is_written`: the block has written the attributes that materials need as well.
+    """
     key = target.as_pointer()
     _changing.add(key)
     try:
         yield
     finally:
         _changing.discard(key)
-    show(target)
+    show(target, is_written)
 
 
-def show(target: bpy.types.Object) -> None:
-    """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed."""
+def show(target: bpy.types.Object, is_written: bool = False) -> None:
+    """Make the splat object visible in the way that its settings ask for; call it after its Gaussians changed.
+
+    `is_written`: the attributes that materials need are there.
+    """
     if target.as_pointer() in _changing:
         return
     if draws_natively():
@@ -59,41 +64,32 @@ def show(target: bpy.types.Object) -> None:
         return
     display = splat_settings(target).display
     _let_viewports_draw(target, display == "SPLATS" and splat_settings(target).viewport)
-    write_drawing(point_cloud(target), display)
-    _give_material(point_cloud(target), material.material(display, _sh_degree(point_cloud(target)), splat_settings(target).antialiased))
+    if not is_written:
+        write_drawing(point_cloud(target), display)
+    degree, antialiased = degree_of(point_cloud(target).attributes), splat_settings(target).antialiased
+    _give_material(point_cloud(target), material.material(display, degree, antialiased))
     thinning.thin(target)
     follow_material(target)
 
 
+def schema(display: str = "SPLATS") -> Schema:
+    """The attributes that splats have here and now."""
+    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(current_context().scene) else 1.0
+    return Schema("FLOAT4" if has_float4() else "FLOAT_COLOR", None if draws_natively() else Drawing(display, spread))
+
+
+def preparing_steps(sh_degree: int, antialiased: bool) -> Steps[None]:
+    """Make what a new splat object needs to be shown."""
+    if not draws_natively():
+        yield from material.material_steps("SPLATS", sh_degree, antialiased)
+
+
 def write_drawing(points: bpy.types.PointCloud, display: str) -> None:
     """Write the attributes that the materials need, where Blender does not draw splats itself."""
-    if draws_natively():
-        return
-    spread = EEVEE_SPREAD if display == "SPLATS" and _is_eevee(current_context().scene) else 1.0
-    write_layers(points, {"radius": Layer("FLOAT", radii(points, display) * np.float32(spread)),
-                          material.TURN: Layer("FLOAT_VECTOR", turns(points))})
-
-
-def radii(points: bpy.types.PointCloud, display: str) -> np.ndarray:
-    """Radius [N] of the spheres that carry the Gaussians.
-
-    SPLATS: where alpha falls to SMALLEST_ALPHA along the longest axis. POINTS: the middle axis, thinner where they are transparent.
-    """
-    scales, base = read_layer(points, "scale"), read_layer(points, "radiance:base")
-    if scales is None or base is None:
-        return np.zeros(len(points.points), np.float32)
-    opacities = base[:, 3].clip(SMALLEST_ALPHA, 1.0)
-    if display == "POINTS":
-        return np.median(scales, axis=1) * opacities
-    return scales.max(axis=1, initial=0.0) * np.sqrt(2 * np.log(opacities / SMALLEST_ALPHA))
-
-
-def turns(points: bpy.types.PointCloud) -> np.ndarray:
-    """Rotations [N, 3] as shaders read them: u / (1 + w) of the quaternion (w, u) or its equal with w >= 0."""
-    quats = read_layer(points, "rotation")
-    if quats is None:
-        return np.zeros((len(points.points), 3), np.float32)
-    return quats[:, 1:] / (quats[:, :1] + np.copysign(np.float32(1.0), quats[:, :1]))
+    drawing = schema(display).drawing
+    scales, base, quats = (read_layer(points, name) for name in (SCALE, BASE, ROTATION))
+    if drawing is not None and scales is not None and base is not None and quats is not None:
+        write_layers(points, pack_drawing(scales, base, quats, drawing))
 
 
 def prepare_cycles(scene: bpy.types.Scene) -> None:
@@ -120,10 +116,6 @@ def _engine_changed() -> None:
 def _let_viewports_draw(target: bpy.types.Object, splats: bool) -> None:
     """Let Blender draw nothing where the viewport drawing shows splats, which its spheres would hide. Renders ignore both."""
     (blender_drawing.draw_nothing if splats else blender_drawing.draw_points)([target])
-
-
-def _sh_degree(points: bpy.types.PointCloud) -> int:
-    return next((degree for degree in (3, 2, 1) if f"radiance:sh_{(degree + 1) ** 2 - 2}" in points.attributes), 0)
 
 
 def _give_material(points: bpy.types.PointCloud, chosen: bpy.types.Material) -> None:

@@ -16,7 +16,6 @@ from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.splats.gaussians import drawable
 from ..typed import point_cloud, splat_settings, untyped
 from .attributes import new_points
-from .display import write_drawing
 from .extras import stored_extras
 from .splat_object import carry_over, write_gaussians
 from .subsets import write_stored
@@ -109,10 +108,9 @@ def _own_points(target: bpy.types.Object) -> bpy.types.PointCloud:
 
 
 def _fill(target: bpy.types.Object, points: bpy.types.PointCloud, found: SplatFile) -> None:
-    write_gaussians(points, drawable(found.gaussians))
+    write_gaussians(points, found.gaussians, splat_settings(target).display)
     if found.extra is not None:
         write_stored(points, stored_extras(found.extra))
-    write_drawing(points, splat_settings(target).display)
 
 
 def _forget_override(target: bpy.types.Object) -> None:

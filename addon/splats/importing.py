@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,18 +15,19 @@ from ...engine.core.formats.splat_file import SplatFile
 from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.splats.axes import AxesOrAuto
 from ..typed import current_context, point_cloud, splat_settings
+from ..ui.steps import Steps, run_to_end
 from .attributes import read_layer
 from .extras import write_extras
-from .material import TURN
+from .packing import RADIUS, TURN, WIDTHS
 from .source_paths import keep_path
-from .splat_object import WIDTHS, creation_steps, run_to_end, update_splat_object
+from .splat_object import creation_steps, update_splat_object
 from .subsets import read_one
 from .survey import follow_offset, place_in_survey
 
 WHOLE = "all:"
 """Begins checksums of all attributes."""
 
-DERIVED = ("radius", TURN)
+DERIVED = (RADIUS, TURN)
 
 
 def import_splats(
@@ -45,8 +45,8 @@ def import_splats(
 
 def placing_steps(
     path: Path, found: SplatFile, axes: AxesOrAuto, stamp: str, linear_scales: bool = False,
-) -> Generator[float, None, bpy.types.Object]:
-    """Make the object of a file that was read, yielding the share that is done; closed early they leave nothing behind.
+) -> Steps[bpy.types.Object]:
+    """Make the object of a file that was read, in steps; closed early they leave nothing behind.
 
     With a stamp the object is linked to the file, whose splats in that state it shows.
     """
@@ -57,8 +57,19 @@ def placing_steps(
     _remember_extras(made, found)
     if stamp:
         keep_path(made)
-        remember_state(made, stamp)
+        yield from _checksum_of_new(made)
+        settings.stamp = stamp
     return made
+
+
+def _checksum_of_new(made: bpy.types.Object) -> Steps[None]:
+    """Note the checksum of an object that was just made; closed early the object goes again."""
+    try:
+        splat_settings(made).checksum = yield from checksum_steps(point_cloud(made))
+    except BaseException:
+        with suppress(ReferenceError):  # another file was opened
+            bpy.data.pointclouds.remove(point_cloud(made))  # the object goes with it
+        raise
 
 
 def stamp_of(path: Path) -> str:
@@ -76,12 +87,18 @@ def remember_state(target: bpy.types.Object, stamp: str) -> None:
 
 def checksum_of(points: bpy.types.PointCloud) -> str:
     """Changes with every attribute of the points but those that follow from others, as what materials read, and what Edit Mode selects."""
+    return run_to_end(checksum_steps(points))
+
+
+def checksum_steps(points: bpy.types.PointCloud) -> Steps[str]:
+    """As checksum_of, attribute by attribute."""
     total = 0
     for name in sorted(found.name for found in points.attributes if not found.name.startswith(".") and found.name not in DERIVED):
         attribute = points.attributes[name]
         total = zlib.crc32(f"{name} {attribute.data_type} {attribute.domain}".encode(), total)
         if (layer := read_one(attribute, len(points.points))) is not None:
             total = zlib.crc32(np.ascontiguousarray(layer.rows).data, total)
+            yield 1.0
     return f"{WHOLE}{total:08x}"
 
 

@@ -22,6 +22,7 @@ from ...engine.core.formats.registry import read_splats
 from ...engine.core.formats.splat_file import SplatFile
 from ..translations import tr
 from ..typed import point_cloud, splat_settings
+from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
 from .foreign_points import Loan, end_loans, fill_foreign, forget_loans, is_foreign, keep_loan, lend_again, take_back
 from .importing import fill_splat_object, is_as_read, remember_state, stamp_of
@@ -66,11 +67,17 @@ def is_linked(target: bpy.types.Object) -> bool:
     return splat_settings(target).linked and bool(splat_settings(target).source)
 
 
-def look() -> float:
-    """Timer: start reading changed files in threads, and show those that are read. Returns the seconds until the next call."""
+def look() -> float | None:
+    """Timer: start reading changed files in threads, and show those that are read.
+
+    Returns the seconds until the next call; None without linked objects, whose coming starts the timer again.
+    """
     if bpy.app.is_job_running("RENDER"):
         return INTERVAL
     _keep_paths()
+    if not linked_objects():
+        _readings.clear()
+        return None
     changed = changed_links()
     for key in set(_readings) - {state.key for state in changed}:
         _readings.pop(key).cancel()
@@ -238,6 +245,20 @@ def _before_rendering(*_: Any) -> None:
 
 
 @bpy.app.handlers.persistent
+def _after_change(*_: Any) -> None:
+    """Undo and opened files may bring linked objects."""
+    start_timer(look, INTERVAL)
+
+
+@bpy.app.handlers.persistent
+def _after_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Linked objects came, or an object was linked."""
+    objects = (update.id for update in depsgraph.updates if isinstance(update.id, bpy.types.Object))
+    if any(found.type == "POINTCLOUD" and is_linked(found) for found in objects):
+        start_timer(look, INTERVAL)
+
+
+@bpy.app.handlers.persistent
 def _before_undo(*_: Any) -> None:
     """Undo frees what it does not know, whoever shows it."""
     end_loans(linked_objects())
@@ -247,17 +268,18 @@ def _hooks() -> list[tuple[list[Any], Any]]:
     handlers = bpy.app.handlers
     return [(handlers.save_pre, _before_saving), (handlers.save_post, _after_saving), (handlers.save_post_fail, _after_saving),
             (handlers.load_post, _after_loading), (handlers.render_init, _before_rendering),
-            (handlers.undo_pre, _before_undo), (handlers.redo_pre, _before_undo)]
+            (handlers.undo_pre, _before_undo), (handlers.redo_pre, _before_undo),
+            (handlers.load_post, _after_change), (handlers.undo_post, _after_change), (handlers.redo_post, _after_change),
+            (handlers.depsgraph_update_post, _after_update)]
 
 
 def register() -> None:
     for handlers, function in _hooks():
         handlers.append(function)
-    bpy.app.timers.register(look, first_interval=INTERVAL, persistent=True)
+    start_timer(look, INTERVAL)
 
 
 def unregister() -> None:
     for handlers, function in _hooks():
         handlers.remove(function)
-    if bpy.app.timers.is_registered(look):
-        bpy.app.timers.unregister(look)
+    stop_timers(look)

@@ -9,19 +9,20 @@ turned and scaled.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import bpy
 
 from ...engine.core.splats.gaussians import SH_C0
 from ..typed import untyped
+from ..ui.steps import Steps, run_to_end
+from .packing import TURN
 
 VERSION = 2
 """Raised when the nodes change, so that files with older ones get new ones."""
 
 LOW_PASS = 0.3  # px²
-TURN = "splatwright:turn"
-"""The attribute of the rotation for shaders: the quaternion's vector over 1 + its number. EEVEE reads no quaternions."""
 EEVEE_DEGREE = 2
 """EEVEE reads 15 attributes at most, and degree 3 needs 18."""
 
@@ -38,14 +39,24 @@ C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901
 
 def material(display: str, sh_degree: int, antialiased: bool = False) -> bpy.types.Material:
     """The shared material for a way of display, a degree of harmonics and a low-pass filter, made at first use."""
+    return run_to_end(material_steps(display, sh_degree, antialiased))
+
+
+def material_steps(display: str, sh_degree: int, antialiased: bool = False) -> Steps[bpy.types.Material]:
+    """As material, in steps; closed early they leave nothing behind."""
     degree, antialiased = (sh_degree, antialiased) if display == "SPLATS" else (0, False)
     name = NAMES[display] + f" SH{degree}" * (degree > 0) + " Antialiased" * antialiased
     found = bpy.data.materials.get(name)
     if found is not None and found.get("splatwright") == VERSION:
         return found
     made = found or bpy.data.materials.new(name)
+    try:
+        yield from _building_steps(made, display, degree, antialiased)
+    except BaseException:
+        with suppress(ReferenceError):  # another file was opened
+            bpy.data.materials.remove(made) if not made.users else None
+        raise
     made["splatwright"] = VERSION
-    _build(made, display, degree, antialiased)
     return made
 
 
@@ -54,14 +65,16 @@ def is_ours(found: bpy.types.Material) -> bool:
     return "splatwright" in found
 
 
-def _build(made: bpy.types.Material, display: str, degree: int, antialiased: bool) -> None:
+def _building_steps(made: bpy.types.Material, display: str, degree: int, antialiased: bool) -> Steps[None]:
     if made.node_tree is None:
         made.use_nodes = True  # Blender 5 makes materials with nodes and warns of this
     tree = untyped(made).node_tree
     tree.nodes.clear()
     nodes = Nodes(tree)
     alpha = _alpha(nodes, antialiased) if display == "SPLATS" else None
+    yield 0.0
     _surface(nodes, alpha, degree, "CYCLES")
+    yield 0.0
     _surface(nodes, alpha, min(degree, EEVEE_DEGREE), "EEVEE")
     made.surface_render_method = "DITHERED"  # EEVEE does not sort the points of one object
 

@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ...engine.core.text import named, phrase
 from ..typed import current_context, original_settings, scene_settings, splat_settings, untyped
 from ..ui.background import start_timer, stop_timers
 from ..ui.notice import inform
@@ -24,7 +25,6 @@ from .splat_object import is_splat_object
 GEOMETRY = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GREASEPENCIL")
 SWITCHES = ("hide_viewport", "hide_render")
 HIDDEN = "The captured objects are hidden, in viewports and in renders: Show Originals in the panels Train and Splats brings them back"
-MOST_NAMED = 3
 
 _visible_again = 0
 """How many originals_visible() are under way."""
@@ -144,10 +144,10 @@ def _in_renders(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.Object]:
 def _obstacle(item: bpy.types.Object, elsewhere: set[bpy.types.Object]) -> str:
     """Why an original cannot be hidden; empty when it can."""
     if item.library is not None:
-        return "they belong to another file"
+        return phrase("they belong to another file")
     if item in elsewhere:
-        return "other scenes show them too"
-    return "their visibility is animated" if _is_animated(item) else ""
+        return phrase("other scenes show them too")
+    return phrase("their visibility is animated") if _is_animated(item) else ""
 
 
 def _is_animated(item: bpy.types.Object) -> bool:
@@ -173,14 +173,9 @@ def _note_obstacles(scene: bpy.types.Scene, wanted: dict[bpy.types.Object, str])
     for item in scene.objects:
         if wanted.get(item):
             names.setdefault(wanted[item], []).append(item.name)
-    sentence = " ".join(f"Not hidden, for {why}: {_some(known)}." for why, known in names.items())
+    sentence = " ".join(phrase(f"Not hidden, for {why}: {named(known)}.") for why, known in names.items())
     if scene_settings(scene).not_hidden != sentence:
         scene_settings(scene).not_hidden = sentence
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _hide(items: Sequence[bpy.types.Object]) -> None:

@@ -17,8 +17,9 @@ from .extras import EXTRA
 from .foreign_points import is_foreign
 from .importing import DERIVED, remember_state, stamp_of
 from .linked_files import end_link, linked_objects
+from .packing import WIDTHS
 from .source_paths import source_of
-from .splat_object import WIDTHS, gaussians_from_object
+from .splat_object import gaussians_from_object
 
 OVERWRITTEN = "An export wrote other splats over their file, so the .blend holds these. Keep in File reads the file again."
 

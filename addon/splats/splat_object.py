@@ -9,33 +9,23 @@ of quaternions.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
+from contextlib import suppress
+from functools import partial
 
 import bpy
 import numpy as np
 
 from ...engine.core.errors import UserError
-from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians, drawable
+from ...engine.core.splats.gaussians import LARGEST_LOGIT, Gaussians
 from ..scene_collections import writable_collection
 from ..typed import current_context, point_cloud, splat_settings, untyped
+from ..ui.steps import Steps, in_thread, run_to_end
 from . import display, renders
-from .attributes import Layer, can_resize, has_float4, layer_steps, new_points, read_layer, write_layers
+from .attributes import can_resize, layer_steps, new_points, read_layer, write_layers
+from .packing import BASE, HARMONIC, LENGTH, LOG_SCALE, LOGIT, POSITION, ROTATION, SCALE, WIDTHS, Layers, degree_of, pack, sigmoid
 from .thinning import all_splats
 
-POSITION, ROTATION, SCALE, BASE = "position", "rotation", "scale", "radiance:base"
-WIDTHS = {POSITION: 3, ROTATION: 4, SCALE: 3, BASE: 4}
-LOGIT, LOG_SCALE, LENGTH = "splatwright:logit", "splatwright:log_scale", "splatwright:length"
-REST = "splatwright:rest"
-"""Positions of the points when rotations and scales were written: shows whether Blender has moved the points alone."""
-BLURRED_LOG_SCALE = 0.1
-"""Logarithms nearer to 0 lose more than a millionth of themselves in a float32 scale."""
-
-HARMONIC = "radiance:sh_{}"
 MOST_HARMONICS = 15
-LARGEST_LOG_SCALE = 80.0  # float32 ends at e^88
-
-Result = TypeVar("Result")
 
 
 def is_splat_object(item: bpy.types.ID | None) -> bool:
@@ -58,31 +48,36 @@ def create_splat_object(
 
 def creation_steps(
     name: str, gaussians: Gaussians, collection: bpy.types.Collection | None = None, antialiased: bool = False,
-) -> Generator[float, None, bpy.types.Object]:
-    """As create_splat_object, attribute by attribute: yields the share that is done; closed early it leaves nothing behind."""
-    place, gaussians = writable_collection(collection), drawable(gaussians)
-    points = new_points(name, len(gaussians))
+) -> Steps[bpy.types.Object]:
+    """As create_splat_object, in steps; closed early they leave nothing behind."""
+    place = writable_collection(collection)
+    layers = yield from in_thread(partial(pack, gaussians, display.schema()))
+    points = yield from filling_steps(name, layers, antialiased)
+    return place_points(name, points, place, antialiased)
+
+
+def filling_steps(name: str, layers: Layers, antialiased: bool) -> Steps[bpy.types.PointCloud]:
+    """A point cloud without users that holds these attributes, which are freed; closed early they leave nothing behind."""
+    yield from display.preparing_steps(degree_of(layers), antialiased)
+    points = new_points(name, len(layers[POSITION].rows))
     try:
-        yield from layer_steps(points, _layers(gaussians))
+        yield from layer_steps(points, layers)
     except BaseException:
-        bpy.data.pointclouds.remove(points)
+        with suppress(ReferenceError):  # another file was opened
+            bpy.data.pointclouds.remove(points)
         raise
+    return points
+
+
+def place_points(name: str, points: bpy.types.PointCloud, place: bpy.types.Collection, antialiased: bool) -> bpy.types.Object:
+    """A new splat object of points that were filled."""
     made = bpy.data.objects.new(name, points)
     place.objects.link(made)
-    with display.shown_once(made):
+    with display.shown_once(made, is_written=True):
         splat_settings(made).is_splat, splat_settings(made).antialiased = True, antialiased
     if not display.draws_natively():
         renders.prepare_once(current_context().scene)
     return made
-
-
-def run_to_end(steps: Generator[float, None, Result]) -> Result:
-    """Take all steps at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def make_empty(like: bpy.types.PointCloud) -> bpy.types.PointCloud:
@@ -107,13 +102,29 @@ def update_splat_object(target: bpy.types.Object, gaussians: Gaussians, antialia
 
     `antialiased` as in create_splat_object(); None leaves it as it was.
     """
-    gaussians = drawable(gaussians)
-    with display.shown_once(target):
-        if antialiased is not None:
-            splat_settings(target).antialiased = antialiased
-        if len(point_cloud(target).points) != len(gaussians):
-            resize(target, len(gaussians))
-        write_gaussians(point_cloud(target), gaussians)
+    write_packed(target, pack(gaussians, display.schema(splat_settings(target).display)), antialiased)
+
+
+def write_packed(target: bpy.types.Object, layers: Layers, antialiased: bool | None = None) -> None:
+    """As update_splat_object, of Gaussians that were packed for the object's display."""
+    with display.shown_once(target, is_written=True):
+        _remember_antialiased(target, antialiased)
+        count = len(layers[POSITION].rows)
+        if len(point_cloud(target).points) != count:
+            resize(target, count)
+        _write(point_cloud(target), layers)
+
+
+def take_points(target: bpy.types.Object, points: bpy.types.PointCloud, antialiased: bool | None = None) -> None:
+    """As write_packed, of points that were filled beside: they take the place of the old ones at once, for all who share them."""
+    with display.shown_once(target, is_written=True):
+        _remember_antialiased(target, antialiased)
+        _replace(point_cloud(target), points)
+
+
+def _remember_antialiased(target: bpy.types.Object, antialiased: bool | None) -> None:
+    if antialiased is not None:
+        splat_settings(target).antialiased = antialiased
 
 
 def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> Gaussians:
@@ -127,40 +138,17 @@ def gaussians_from_object(source: bpy.types.Object, depsgraph: bpy.types.Depsgra
         return _read(source.name, geometry.pointcloud)
 
 
-def write_gaussians(points: bpy.types.PointCloud, gaussians: Gaussians) -> None:
-    """Write the schema's attributes; `points` has as many points as there are Gaussians."""
-    layers = _layers(gaussians)
+def write_gaussians(points: bpy.types.PointCloud, gaussians: Gaussians, shown_as: str = "SPLATS") -> None:
+    """Write the schema's attributes; `points` has as many points as there are Gaussians that can be drawn."""
+    _write(points, pack(gaussians, display.schema(shown_as)))
+
+
+def _write(points: bpy.types.PointCloud, layers: Layers) -> None:
     # readers go on until the first harmonic that is missing
     for name in (LOG_SCALE, LENGTH, *(HARMONIC.format(index) for index in range(MOST_HARMONICS))):
         if name not in layers and (stale := points.attributes.get(name)) is not None:
             points.attributes.remove(stale)
     write_layers(points, layers)
-
-
-def _layers(gaussians: Gaussians) -> dict[str, Layer]:
-    base = np.concatenate([gaussians.sh0[:, 0], sigmoid(gaussians.opacities)[:, None]], axis=1)
-    layers = {
-        POSITION: Layer("FLOAT_VECTOR", gaussians.means),
-        REST: Layer("FLOAT_VECTOR", gaussians.means),
-        ROTATION: Layer("QUATERNION", _normalised(gaussians.quats)),
-        SCALE: Layer("FLOAT_VECTOR", _linear(gaussians.scales)),
-        BASE: Layer("FLOAT4" if has_float4() else "FLOAT_COLOR", base),
-        LOGIT: Layer("FLOAT", gaussians.opacities),
-    }
-    harmonics = {HARMONIC.format(index): Layer("FLOAT_VECTOR", gaussians.shN[:, index]) for index in range(gaussians.shN.shape[1])}
-    return layers | harmonics | _digits(gaussians)
-
-
-def _digits(gaussians: Gaussians) -> dict[str, Layer]:
-    """What scales and unit quaternions do not hold of these splats."""
-    lengths = _lengths(gaussians.quats)
-    scales = {LOG_SCALE: Layer("FLOAT_VECTOR", gaussians.scales)} if (np.abs(gaussians.scales) < BLURRED_LOG_SCALE).any() else {}
-    return scales | ({LENGTH: Layer("FLOAT", lengths)} if (np.abs(lengths - 1) > 2e-7).any() else {})
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Opacities [N] in float32."""
-    return (0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float64))).astype(np.float32)
 
 
 def _read(name: str, points: bpy.types.PointCloud) -> Gaussians:
@@ -206,27 +194,17 @@ def _read_harmonics(points: bpy.types.PointCloud) -> np.ndarray:
     return np.stack(found[:whole], axis=1) if whole else np.zeros((len(points.points), 0, 3), np.float32)
 
 
-def _lengths(quats: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("nk,nk->n", quats, quats, dtype=np.float64))
-
-
-def _normalised(quats: np.ndarray) -> np.ndarray:
-    normalised = np.empty(quats.shape, np.float32)  # the division in float64, its result never as a whole
-    return np.divide(quats, _lengths(quats)[:, None], out=normalised, casting="same_kind")
-
-
-def _linear(scales: np.ndarray) -> np.ndarray:
-    linear = np.empty(scales.shape, np.float32)
-    return np.exp(np.minimum(scales, LARGEST_LOG_SCALE), out=linear, dtype=np.float64, casting="same_kind")
-
-
 def resize(target: bpy.types.Object, count: int) -> None:
     """Give the object's point cloud another number of points, for all objects that share it."""
     old = point_cloud(target)
     if can_resize():
         untyped(old).resize(count)
         return
-    new = new_points(old.name, count)
+    _replace(old, new_points(old.name, count))
+
+
+def _replace(old: bpy.types.PointCloud, new: bpy.types.PointCloud) -> None:
+    """Let new points take the users, the looks and the name of others."""
     carry_over(old, new)
     name = old.name
     old.user_remap(new)

@@ -19,7 +19,8 @@ from ..translations import tr
 from ..typed import current_context, point_cloud, untyped
 from . import display
 from .attributes import Layer, read_layer, write_layers
-from .splat_object import POSITION, REST, gaussians_from_object, is_splat_object, write_gaussians
+from .packing import POSITION, REST
+from .splat_object import gaussians_from_object, is_splat_object, write_gaussians
 
 SMALLEST_VOLUME = 1e-18
 FLAT = 1e-5

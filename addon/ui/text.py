@@ -19,6 +19,8 @@ SETTING = re.compile(rf"\b({'|'.join(name for name in TrainConfig.__dataclass_fi
 """Names of one word, such as noise, are words of sentences too."""
 
 MARGIN = 60
+FIELD_LETTERS = 16
+"""What a field of a path has room for at the sidebar's usual width."""
 DEFAULT_LETTERS = 40
 
 
@@ -45,12 +47,28 @@ def letters() -> int:
     return max(16, int((region.width / scale - MARGIN) / LETTER_WIDTH))
 
 
+def short_path(path: str) -> str:
+    """The path, or its last folder where a field has no room for more."""
+    last = path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return path if len(path) <= FIELD_LETTERS else f"…/{last}"
+
+
 def broken_lines(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` letters; only a word that is longer makes a longer line."""
+    """The text in lines of at most `width` letters; of paths and other words that are longer, parts go on in the next line."""
     lines: list[str] = []
-    for word in text.split():
+    for word in [part for whole in text.split() for part in _broken_word(whole, width)]:
         if lines and len(lines[-1]) + 1 + len(word) <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines
+
+
+def _broken_word(word: str, width: int) -> list[str]:
+    """A word in parts of at most `width` letters, broken behind separators of folders where it has some."""
+    parts: list[str] = []
+    while len(word) > width:
+        at = max(word.rfind("/", 0, width), word.rfind("\\", 0, width)) + 1 or width
+        parts.append(word[:at])
+        word = word[at:]
+    return [*parts, word]

@@ -161,7 +161,11 @@ def entries_texture(order: Order) -> gpu.types.GPUTexture:
 
 
 def depth_texture(depths: gpu.types.Buffer, eye: Eye) -> gpu.types.GPUTexture:
-    """Texture of the scene's depths from a framebuffer, 0 near to 1 far."""
+    """Texture of the scene's depths from a framebuffer, 0 near to 1 far.
+
+    Python gets at the depths of Blender's viewport by reading them alone (4.5 to 5.2): a GPUFrameBuffer names no textures, and nothing
+    copies between framebuffers. So they are read when the canvas is painted anew, never at another redraw.
+    """
     return untyped(gpu.types).GPUTexture((eye.width, eye.height), format="R32F", data=depths)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 
 from ..splats.attributes import read_layer
-from ..splats.splat_object import BASE, HARMONIC, POSITION, ROTATION, SCALE
+from ..splats.packing import BASE, HARMONIC, POSITION, ROTATION, SCALE
 from ..typed import untyped
 from .shaders import WIDTH, copy_shader
 
@@ -84,14 +84,17 @@ class Shown:
 class CloudLoading:
     """Reads the objects' attributes and brings them to the graphics card in steps, so that Blender answers meanwhile.
 
-    Its functions need a graphics context. While it is under way nothing can be drawn of it.
+    Its functions need a graphics context. `partial` is what can be drawn of it meanwhile: splats that are not there yet are invisible.
+    It is there once it shows everything that was `shown` before; None also where something that was shown has changed, so that no
+    preview makes way for a part of the next one.
     """
 
-    def __init__(self, sources: Sequence[Source]):
+    def __init__(self, sources: Sequence[Source], shown: Sequence[Hashable] = ()):
         self.keys = tuple(source.key for source in sources)
-        shown = [_shown(source, MOST_SPLATS // len(sources)) for source in sources]
-        self._total = sum(part.count for part in shown)
-        self._steps = _loading_steps(self.keys, shown, self._total)
+        self.partial: Cloud | None = None
+        parts = [_shown(source, MOST_SPLATS // len(sources)) for source in sources]
+        self._total = sum(part.count for part in parts)
+        self._steps = self._loading_steps(parts, shown)
 
     def advance(self, seconds: float) -> Cloud | None:
         """Go on for about so many seconds, with few splats to the end; the cloud when it is whole."""
@@ -104,27 +107,38 @@ class CloudLoading:
             if time.perf_counter() > end:
                 return None
 
+    def _loading_steps(self, parts: Sequence[Shown], shown: Sequence[Hashable]) -> Generator[None, None, Cloud]:
+        degree = _common_degree(parts, self._total)
+        read: list[SourceRows] = []
+        for part in parts:
+            read.append((yield from _reading_steps(part, degree)))
+        firsts = np.cumsum([0, *(len(rows) for rows in read)]).tolist()
+        shapes = FilledTexture("RGBA32F", 3, self._total)
+        shapes.texture.clear(format="FLOAT", value=(0.0, 0.0, 0.0, 0.0))  # splats without opacity
+        yield
+        harmonics = FilledTexture("RGBA16F", (degree + 1) ** 2, self._total)
+        yield
+        blocks = tuple(Block(first, rows.placed) for rows, first in zip(read, firsts, strict=False))
+        known = [range(first, last) for key, first, last in zip(self.keys, firsts, firsts[1:], strict=False) if key in shown]
+        slices = sorted(range(0, self._total, SLICE), key=lambda start: not _overlaps(start, known))
+        due = sum(_overlaps(start, known) for start in slices) or 1
+        for done, start in enumerate(slices, start=1):
+            stop = min(start + SLICE, self._total)
+            chosen = [(rows, slice(max(0, start - first), stop - first)) for rows, first in zip(read, firsts, strict=False)
+                      if first < stop and first + len(rows) > start]
+            harmonics.fill(start, np.concatenate([rows.harmonics(part, (degree + 1) ** 2) for rows, part in chosen]))
+            yield
+            shapes.fill(start, np.concatenate([rows.shapes(part) for rows, part in chosen]))
+            if due <= done < len(slices) and set(shown) <= set(self.keys):
+                due = 2 * done  # all drawings of parts together cost as much as one of the whole
+                self.partial = Cloud(self.keys, blocks, degree, shapes.texture, harmonics.texture)
+            yield
+        return Cloud(self.keys, blocks, degree, shapes.texture, harmonics.texture)
 
-def _loading_steps(keys: tuple[Hashable, ...], shown: Sequence[Shown], total: int) -> Generator[None, None, Cloud]:
-    degree = _common_degree(shown, total)
-    read: list[SourceRows] = []
-    for part in shown:
-        read.append((yield from _reading_steps(part, degree)))
-    firsts = np.cumsum([0, *(len(rows) for rows in read)]).tolist()
-    shapes = FilledTexture("RGBA32F", 3, total)
-    yield
-    harmonics = FilledTexture("RGBA16F", (degree + 1) ** 2, total)
-    yield
-    for start in range(0, total, SLICE):
-        stop = min(start + SLICE, total)
-        parts = [(rows, slice(max(0, start - first), stop - first)) for rows, first in zip(read, firsts, strict=False)
-                 if first < stop and first + len(rows) > start]
-        shapes.fill(start, np.concatenate([rows.shapes(part) for rows, part in parts]))
-        yield
-        harmonics.fill(start, np.concatenate([rows.harmonics(part, (degree + 1) ** 2) for rows, part in parts]))
-        yield
-    blocks = tuple(Block(first, rows.placed) for rows, first in zip(read, firsts, strict=False))
-    return Cloud(keys, blocks, degree, shapes.texture, harmonics.texture)
+
+def _overlaps(start: int, known: Sequence[range]) -> bool:
+    """Whether the slice of splats from `start` on holds some of the known rows."""
+    return any(rows.start < start + SLICE and rows.stop > start for rows in known)
 
 
 @dataclass(frozen=True)

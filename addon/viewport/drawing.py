@@ -151,23 +151,25 @@ class ViewportDrawing:
         return self._stages[key]
 
     def _stage_and_cloud(self, context: Context) -> tuple[DrawnScene, Cloud | None]:
-        """What is drawn: the scene as it is, or, while its splats are on their way to the graphics card, as it was before."""
+        """What is drawn: the scene as it is, or, while its splats are on their way to the graphics card, what of it is there, or was."""
         key, stage = _layer_key(context), self._stage(context)
         wanted = tuple(source.key for source in stage.sources)
         before, cloud = self._clouds.get(key, (stage, None))
         if cloud is not None and cloud.keys == wanted:
             self._loading.pop(key, None)
         elif stage.placements:
-            cloud = self._loaded(key, stage, wanted)
+            shown, cloud = cloud, self._loaded(key, stage, wanted, cloud.keys if cloud is not None else ())
+            if cloud is None and self._loading[key].partial is not None:
+                return stage, self._loading[key].partial
             if cloud is None:
-                return before, self._clouds[key][1] if key in self._clouds else None
+                return before, shown
         self._clouds |= {key: (stage, cloud)} if cloud is not None else {}
         return stage, cloud
 
-    def _loaded(self, key: Hashable, stage: DrawnScene, wanted: tuple[Hashable, ...]) -> Cloud | None:
-        """The cloud of the stage's sources when it is whole; each call takes a step towards it."""
+    def _loaded(self, key: Hashable, stage: DrawnScene, wanted: tuple[Hashable, ...], shown: tuple[Hashable, ...]) -> Cloud | None:
+        """The cloud of the stage's sources when it is whole; each call takes a step towards it from what is shown."""
         if key not in self._loading or self._loading[key].keys != wanted:
-            self._loading[key] = CloudLoading(stage.sources)
+            self._loading[key] = CloudLoading(stage.sources, shown)
         cloud = self._loading[key].advance(STEP_SECONDS)
         if cloud is not None:
             del self._loading[key]

@@ -20,7 +20,7 @@ from ..core.protocol.config import TrainConfig, config_to_json
 from ..core.protocol.events import Event, Stage, Started
 from ..core.protocol.job_progress import JobProgress
 from ..core.protocol.spec import JobSpec
-from ..core.text import duration
+from ..core.text import rough
 
 RECORD = "batch.json"
 
@@ -145,9 +145,9 @@ def time_left(tasks: Sequence[Task]) -> str:
     """The time that the whole batch still takes, or else the capture under way; empty while neither is known."""
     left = progress(tasks)[1]
     if left is not None:
-        return f"{duration(left)} left"
+        return f"{rough(left)} left"
     capture = next((task for task in tasks if task.state is TaskState.CAPTURING and task.eta is not None), None)
-    return f"{duration(capture.eta)} left for this capture" if capture else ""
+    return f"{rough(capture.eta)} left for this capture" if capture else ""
 
 
 def summary_sentence(tasks: Sequence[Task]) -> str:

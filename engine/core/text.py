@@ -23,6 +23,18 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def rough(seconds: float | None) -> str:
+    """As duration, for what nobody knows to the second: 1 h 10 min, 40 min, 4 min, 20 s, a few seconds."""
+    if seconds is None or not math.isfinite(seconds):
+        return "some time"
+    if seconds < 10:
+        return "a few seconds"
+    grain = 10 if seconds < 55 else 60 if seconds < 570 else 300 if seconds < 3450 else 600 if seconds < 6 * 3600 else 3600
+    minutes, rest = divmod(int(seconds / grain + 0.5) * grain, 60)
+    hours, minutes = divmod(minutes, 60)
+    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min"), (rest, "s")) if count)
+
+
 def named(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     listed = list(names)

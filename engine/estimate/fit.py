@@ -9,7 +9,7 @@ from ..core.errors import values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.estimate_text import amount
 from ..core.protocol.events import Estimated, Finding
-from ..core.text import duration, phrase
+from ..core.text import phrase, rough
 from ..training.data.image_store import AHEAD, GIGABYTE
 from .forecast import Forecast
 
@@ -40,7 +40,7 @@ class Shortfall:
     def sentence(self) -> str:
         """For people."""
         if self.kind == "time":
-            return phrase(f"takes about {duration(self.needed)}, more than the {self.there / 60:g} min that it may")
+            return phrase(f"takes about {rough(self.needed)}, more than the {self.there / 60:g} min that it may")
         return phrase(f"needs about {amount(self.needed)} of {LACKS[self.kind]}, and {amount(self.there)} may be used")
 
 
@@ -152,7 +152,7 @@ def change(before: TrainConfig, after: TrainConfig, name: str) -> str:
 def takes(needed: Estimated) -> str:
     """The figures of an estimate, in a few words."""
     card = f", {amount(needed.card)} on the graphics card" if needed.card else ""
-    return phrase(f"needs about {amount(needed.memory)} of memory{card} and {duration(needed.seconds)}")
+    return phrase(f"needs about {amount(needed.memory)} of memory{card} and {rough(needed.seconds)}")
 
 
 def rounded(name: str, value: float) -> float:

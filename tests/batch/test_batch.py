@@ -189,7 +189,7 @@ def test_what_is_left_is_measured_and_not_guessed(tmp_path: Path) -> None:
     one.state, one.done, one.total, one.step_seconds = TaskState.TRAINING, 50, 100, 0.1
     share, left = progress([one, two])
     assert share == 0.625 and left == pytest.approx(15.0)
-    assert summary_sentence([one, two]) == "one: training 50/100, 0 of 2 finished, 15 s left"
+    assert summary_sentence([one, two]) == "one: training 50/100, 0 of 2 finished, 20 s left"
     assert progress([]) == (0.0, 0.0)
 
 

@@ -6,8 +6,10 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from tests.bench.bench_formats import trained_like
 from tests.blender.conftest import EXTENSION, empty_scene, module
 
 import bpy as blender  # isort: skip
+from tests.untyped import gpu  # isort: skip
 
 bpy: Any = blender  # stubs know nothing of what the extension registers
 
@@ -36,7 +39,7 @@ def ours(path: Path) -> Figures:
     figures["reload of a changed file"] = best(lambda: reloaded(target))
     figures["save while linked"] = best(lambda: saved(path))
     figures["depth order for the viewport"] = best(sorting(target))
-    return figures | preview()
+    return figures | preview() | longest_steps(path)
 
 
 def stock(path: Path) -> Figures:
@@ -88,6 +91,46 @@ def preview() -> Figures:
     gaussians = kind(**trained_like(PREVIEW).with_sh_degree(0).arrays())
     made = splat_object.create_splat_object("Splats", gaussians)
     return {"preview of 200k rewritten": best(lambda: splat_object.update_splat_object(made, gaussians), 5)}
+
+
+def longest_steps(path: Path) -> Figures:
+    """The longest single step of the main thread by processor time: import, Blender's evaluation, first draw, preview."""
+    empty_scene()
+    operator = SimpleNamespace(report=lambda *_: None)
+    figures = {"longest step of the import": longest(module("addon.operators.load").loading_steps(operator, [path], "AUTO", False))}
+    start = time.thread_time()
+    bpy.context.view_layer.update()
+    figures["Blender's evaluation after the import"] = time.thread_time() - start
+    if not module("addon.splats.display").draws_natively() and hasattr(gpu, "init"):
+        gpu.init()
+        figures["longest step of the first draw, without painting"] = longest(loading(bpy.data.objects[0]))
+    return figures | {"longest step of a preview of 200k": preview_step()}
+
+
+def loading(target: bpy.types.Object) -> Iterator[object]:
+    """Brings an object's splats to the graphics card, step by step."""
+    cloud = module("addon.viewport.cloud")
+    yield from cloud.CloudLoading([cloud.Source("", target.evaluated_get(bpy.context.evaluated_depsgraph_get()))])._steps
+
+
+def preview_step() -> float:
+    """Packed in a thread, a preview is written at once."""
+    empty_scene()
+    splat_object, packing, display = (module(f"addon.splats.{name}") for name in ("splat_object", "packing", "display"))
+    gaussians = module("engine.core.splats.gaussians").Gaussians(**trained_like(PREVIEW).with_sh_degree(0).arrays())
+    made = splat_object.create_splat_object("Splats", gaussians.take(slice(0, PREVIEW // 2)))
+    return longest(splat_object.write_packed(made, packing.pack(gaussians, display.schema())) for _ in range(1))
+
+
+def longest(steps: Iterable[object]) -> float:
+    """Seconds of processor time of the longest step."""
+    took, start = 0.0, time.thread_time()
+    for share in steps:
+        took = max(took, time.thread_time() - start)
+        if share is None:
+            time.sleep(0.001)  # a thread is at work
+        start = time.thread_time()
+    return max(took, time.thread_time() - start)
 
 
 def memory() -> int:

@@ -32,6 +32,9 @@ class Driver:
 
     def __init__(self, arguments: dict[str, Any]):
         self.arguments = arguments
+        self.package = MODULE
+        self.clicks = 0
+        """of the mouse, since the last time that somebody set it to 0"""
         self.answers: dict[str, Any] = {"version": bpy.app.version_string}
 
     @property
@@ -51,9 +54,33 @@ class Driver:
         bpy.ops.extensions.package_install_files(filepath=str(HERE / "extension.zip"), repo="user_default", enable_on_install=True)
         yield 0.5
 
+    def install_from(self, url: str) -> Steps:
+        """Add an extension repository, and install and enable the extension from it."""
+        bpy.context.preferences.system.use_online_access = True
+        bpy.ops.preferences.extension_repo_add(name="Splatwright", remote_url=url, type="REMOTE")
+        repositories = bpy.context.preferences.extensions.repos
+        index, found = next((index, entry) for index, entry in enumerate(repositories) if entry.remote_url == url)
+        bpy.ops.extensions.repo_sync(repo_index=index)
+        yield 0.5
+        bpy.ops.extensions.package_install(repo_index=index, pkg_id="splatwright", enable_on_install=True)
+        yield 0.5
+        self.package = f"bl_ext.{found.module}.splatwright"
+
+    def drop_extension(self, picture: str) -> Steps:
+        """Install the zip as Blender does when it is dropped on its window: a dialog, whose button Return presses."""
+        x, y = self.viewport.x + self.viewport.width // 2, self.viewport.y + self.viewport.height // 2
+        yield from self.move(x, y)
+        with bpy.context.temp_override(window=self.window, area=self.viewport):
+            bpy.ops.extensions.package_install_files("INVOKE_DEFAULT", url=str(HERE / "extension.zip"))
+        yield 1.0
+        yield from self.picture(picture)
+        yield from self.key("RET", x, y)
+        yield from self.until(lambda: MODULE in bpy.context.preferences.addons, "the extension")
+        yield 0.5
+
     def module(self, name: str) -> Any:
         """A module of the extension."""
-        return importlib.import_module(f"{MODULE}.{name}")
+        return importlib.import_module(f"{self.package}.{name}")
 
     def open_tab(self, name: str) -> Steps:
         """Show the sidebar with a tab in front; Blender knows the tab only once the sidebar was drawn."""
@@ -70,6 +97,17 @@ class Driver:
                 continue
         self.viewport.tag_redraw()
         yield 1.0
+
+    def click_tab(self, name: str) -> Steps:
+        """Click on a tab of the sidebar. Nobody but Blender knows where it is: what is clicked before it does not count."""
+        before, region = self.clicks, self.sidebar
+        for y in range(region.y + region.height - 30, region.y, -40):
+            yield from self.click(region.x + region.width - 10, y)
+            if region.active_panel_category == name:
+                self.clicks = before + 1
+                yield 0.5
+                return
+        raise AssertionError(f"the sidebar has no tab {name}")
 
     def widen_sidebar(self, pixels: int) -> Steps:
         """Drag the sidebar's edge."""
@@ -103,6 +141,7 @@ class Driver:
         yield from self.move(x, y)
         yield from self.event("LEFTMOUSE", "PRESS", x, y)
         yield from self.event("LEFTMOUSE", "RELEASE", x, y)
+        self.clicks += 1
         yield 0.3
 
     def key(self, kind: str, x: int, y: int, **options: Any) -> Steps:

@@ -23,7 +23,7 @@ GAMMA = 2.2
 def shot(desk: Desktop, name: str, place: dict[str, Any]) -> np.ndarray:
     """The viewport in a picture of the screen, uint8 [H, W, 3]."""
     x, y, width, height = place["region"]
-    screen = decode_png((desk.pictures / f"{name}.png").read_bytes())
+    screen = decode_png(desk.picture(name).read_bytes())
     bottom = len(screen) - y
     return screen[bottom - height : bottom, x : x + width][INNER]
 

@@ -14,9 +14,9 @@ bpy: Any = blender  # stubs know nothing of what the extension registers
 
 
 def steps(driver: Driver) -> Steps:
-    yield from driver.install()
+    yield from driver.drop_extension("first-run-dropped")
     yield 1.0
-    yield from driver.picture("01_enabled")
+    yield from driver.picture("first-run-enabled")
     scene = bpy.context.scene
     bpy.ops.object.select_all(action="DESELECT")
     scene.render.engine = "CYCLES"
@@ -27,28 +27,28 @@ def steps(driver: Driver) -> Steps:
     yield from driver.open_tab("Splats")
     driver.answers["cameras"] = settings.capture.cameras_from
     yield 0.7
-    yield from driver.picture("02_capture")
+    yield from driver.picture("first-run-capture")
     began = time.monotonic()
     yield from driver.press("splatwright.capture_dataset")
     yield from driver.until(lambda: bpy.types.SPLATWRIGHT_OT_capture_dataset.progress, "the capture to begin")
     yield 1.0
-    yield from driver.picture("03_capturing")
+    yield from driver.picture("first-run-capturing")
     yield from driver.until(lambda: settings.captured, "the dataset")
     driver.answers["unsaved"] = settings.captured
     yield 0.7
-    yield from driver.picture("04_captured")
+    yield from driver.picture("first-run-captured")
     yield from driver.press("splatwright.train")
     jobs = driver.module("addon.jobs.jobs")
     yield from driver.until(lambda: jobs.current(scene).step, "steps")
     yield 0.7
-    yield from driver.picture("05_training")
+    yield from driver.picture("first-run-training")
     yield from driver.until(lambda: jobs.current(scene).imported, "the result")
     driver.answers["seconds"] = round(time.monotonic() - began)
     yield 0.7
-    yield from driver.picture("06_trained")
+    yield from driver.picture("first-run-trained")
     saved(driver, scene)
     yield 0.7
-    yield from driver.picture("07_saved")
+    yield from driver.picture("first-run-saved")
     yield from check_everything(driver)
 
 
@@ -69,5 +69,5 @@ def check_everything(driver: Driver) -> Steps:
     yield from driver.until(lambda: diagnosis.result() is not None, "the self-check")
     driver.answers["rows"] = {row.subject: row.state for row in diagnosis.result().rows}
     yield 1.0
-    yield from driver.picture("08_self_check")
+    yield from driver.picture("first-run-self_check")
     assert MODULE in bpy.context.preferences.addons

@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,7 @@ from engine.training.evaluate import psnr
 from tests.preflight.planting import repaint, sound_dataset, tinted
 from tests.scenes import colored_ball, write_ball_dataset
 from tools import extension as packaging
+from tools import release
 
 from .engine_wheels import lay_out
 from .screen import decode_xwd
@@ -40,8 +45,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(archive: Path, tmp_path: Path) -> Iterator[Desktop]:
-    with desktop(tmp_path) as made:
+def desk(archive: Path) -> Iterator[Desktop]:
+    with desktop() as made:
         shutil.copy(archive, made.folder / "extension.zip")
         write_ball_dataset(made.folder / "dataset", size=96)
         yield made
@@ -146,6 +151,44 @@ def test_the_first_run(desk: Desktop) -> None:
     assert found["captured"] == "//splatwright/dataset" and not found["left"] and found["trained_on"] == found["dataset"]
     assert not {"weak", "broken"} & {state for subject, state in found["rows"].items() if subject not in ("Memory", "Disk", "Port")}
     assert "PyTorch" not in found["rows"]
+
+
+@contextmanager
+def extension_repository(folder: Path) -> Iterator[str]:
+    """The static repository of a release, served as any web server would; the address of its index."""
+    folder.mkdir()
+    release.build_repository(REPOSITORY, folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/index.json"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def say(title: str, lines: Mapping[str, object]) -> None:
+    print(f"\n{title}")
+    for name, value in lines.items():
+        print(f"  {name:60} {value}")
+
+
+@pytest.mark.gui
+@window
+def test_the_whole_way(desk: Desktop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_ply(desk.folder / "million.ply", colored_ball(1_000_000, sh_degree=3))
+    with extension_repository(tmp_path / "extensions") as address:
+        found = desk.run("steps_walk", repository=address)
+    cut = [f"{moment}: {label}" for moment, labels in found["cut"].items() for label in labels]
+    with capsys.disabled():
+        say("From the enabled extension to the first splats", {
+            "clicks": found["clicks"], "seconds of the capture": found["capture_seconds"],
+            "seconds from Train to the first splats": found["first_splats_seconds"]})
+        for stage, longest in found["longest"].items():
+            say(f"Longest steps of the main thread, {stage}", {step: f"{took} ms" for step, took in longest.items()})
+        say(f"Cut labels: {len(cut)}", dict.fromkeys(cut, ""))
+    assert found["clicks"] == 3 and found["splats"] > 50 and found["psnr"] > 20 and found["moved"] > 0.1
+    assert "Untitled.ply" in found["exported"] and not cut
 
 
 @pytest.mark.gui

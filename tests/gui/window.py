@@ -1,7 +1,7 @@
 """A real Blender window on a screen of its own: starts Xvfb and Blender, runs steps inside, takes pictures.
 
 SPLATWRIGHT_BLENDER names a Blender to run; SPLATWRIGHT_BLENDER_CHROOT a root folder that holds one (needs root rights; it
-reaches the screen through the abstract socket). Pictures go to SPLATWRIGHT_GUI_PICTURES where that is set.
+reaches the screen through the abstract socket). Pictures go to out/window, or the folder SPLATWRIGHT_GUI_PICTURES.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from engine.core.images.png import write_png
 from .screen import read_screen
 
 HERE = Path(__file__).resolve().parent
+PICTURES = HERE.parents[1] / "out" / "window"
 SIZE = (1280, 800)
 LIMIT_SECONDS = 800.0
 
@@ -44,7 +45,10 @@ def why_not() -> str:
 
 @dataclass
 class Desktop:
-    """A folder that Blender sees too, with its profile and the files of a test. Several windows may open one after the other."""
+    """A folder that Blender sees too, with its profile and the files of a test. Several windows may open one after the other.
+
+    Pictures are numbered in the order in which a test takes them: NN_name.png.
+    """
 
     folder: Path
     pictures: Path
@@ -54,6 +58,10 @@ class Desktop:
     def inside(self, path: Path) -> str:
         """A path as Blender sees it."""
         return str(path if self.root is None else Path("/") / path.relative_to(self.root))
+
+    def picture(self, name: str) -> Path:
+        """Where the picture lies that was taken under a name."""
+        return self.pictures / f"{self.seen.index(name) + 1:02d}_{name}.png"
 
     def run(self, steps: str, keep_profile: bool = False, **arguments: Any) -> dict[str, Any]:
         """Open a window, run the steps of a file beside this one inside Blender, and return what they found out.
@@ -118,8 +126,10 @@ class Desktop:
             time.sleep(0.1)
 
     def _take(self, name: str, framebuffer: Path) -> None:
-        write_png(self.pictures / f"{name}.png", read_screen(framebuffer))
         self.seen.append(name)
+        for former in self.pictures.glob(f"[0-9][0-9]_{name}.png"):
+            former.unlink()
+        write_png(self.picture(name), read_screen(framebuffer))
 
 
 @contextmanager
@@ -143,11 +153,11 @@ def _screen() -> Iterator[tuple[str, Path]]:
 
 
 @contextmanager
-def desktop(pictures: Path) -> Iterator[Desktop]:
+def desktop() -> Iterator[Desktop]:
     """A fresh desktop; its folder and every training begun there end with it."""
     chroot = os.environ.get("SPLATWRIGHT_BLENDER_CHROOT")
     root = Path(chroot).resolve() if chroot else None
-    pictures = Path(os.environ.get("SPLATWRIGHT_GUI_PICTURES", pictures))
+    pictures = Path(os.environ.get("SPLATWRIGHT_GUI_PICTURES", PICTURES))
     pictures.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="splatwright-desktop-", dir=root / "tmp" if root else None))
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..text import duration
+from ..text import rough
 from .events import Estimated
 
 GIGABYTE = 1e9
@@ -17,7 +17,7 @@ def sentence(found: Estimated) -> str:
     """What a training takes, how sure that is, and what it costs where the engine has a price."""
     where = "graphics card" if found.card else "processor"
     card = f", {amount(found.card)} of the graphics card's memory" if found.card else ""
-    return (f"On the {where} the training takes about {duration(found.seconds)} ({duration(found.fastest)} to {duration(found.slowest)}), "
+    return (f"On the {where} the training takes about {rough(found.seconds)} ({rough(found.fastest)} to {rough(found.slowest)}), "
             f"{amount(found.memory)} of memory{card} and {amount(found.disk)} of disk.{price(found)}")
 
 

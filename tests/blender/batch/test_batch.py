@@ -274,6 +274,7 @@ def test_shown_splats_come_into_the_scene(desk: Desk) -> None:
     assert not [found for found in bpy.data.objects if found.splatwright.job], "no splats stand in the way of the next capture"
     bpy.ops.splatwright.show_batch_splats()
     module("addon.jobs.jobs").poll()
+    desk.wait(lambda: module("addon.jobs.jobs").poll() is None)
     assert [found.users_scene[0].name for found in bpy.data.objects if found.splatwright.job] == [KITCHEN]
 
 

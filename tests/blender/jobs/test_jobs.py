@@ -289,8 +289,49 @@ def test_no_splats_change_under_a_render(desk: Desk, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module("addon.jobs.training_results"), "bpy", blender)
     desk.train("happy")
     desk.wait(lambda: desk.job.state.value == "finished")
-    assert desk.splats() is None and desk.jobs.poll() == desk.jobs.INTERVAL
+    desk.turn(0.3)
+    assert desk.splats() is None and bpy.app.timers.is_registered(desk.jobs.poll)
     rendering = False
+    desk.wait(lambda: desk.job.imported)
+
+
+def test_many_splats_take_the_place_of_the_former_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("addon.jobs.training_results"), "WRITTEN_AT_ONCE", 0)
+    monkeypatch.setattr(module("addon.jobs.jobs"), "SHOWING_SECONDS", 0.0)  # a tick takes one step
+    bpy.context.preferences.edit.use_global_undo = True
+    for message in ("before", "an empty"):
+        bpy.ops.ed.undo_push(message=message)
+        bpy.ops.object.empty_add()
+    desk.train("slow")
+    desk.wait(lambda: splat_count(desk) > 0)
+    twin = bpy.data.objects.new("Twin", desk.splats().data)
+    material = desk.splats().data.materials[0] = bpy.data.materials.new("Mine")
+    before = desk.splats().data
+    desk.wait(lambda: desk.splats().data != before)
+    assert twin.data == desk.splats().data and twin.data.name == "Splats" and twin.data.materials[0] == material
+    desk.wait(lambda: len(bpy.data.pointclouds) == 2)  # the next ones are being filled beside
+    assert twin.data == desk.splats().data
+    bpy.ops.ed.undo()
+    assert len(bpy.data.pointclouds) <= 1 and desk.job.showing is None
+    bpy.ops.splatwright.stop()
+    desk.wait(lambda: desk.job.imported)
+    assert splat_count(desk) == FINAL_SPLATS and len(bpy.data.pointclouds) == 1
+
+
+def test_panels_are_drawn_anew_when_something_changed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(desk.jobs, "redraw_sidebars", lambda: drawn.append(1))
+    desk.train("slow")
+    desk.wait(lambda: desk.job.step > 0)
+    bpy.ops.splatwright.pause()
+    desk.wait(lambda: desk.job.state.value == "paused" and desk.job.showing is None)
+    desk.turn(0.3)
+    drawn.clear()
+    desk.turn(0.5)
+    assert not drawn
+    bpy.ops.splatwright.resume()
+    desk.wait(lambda: len(drawn) > 2)
+    bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.imported)
 
 

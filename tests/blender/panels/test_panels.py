@@ -351,11 +351,30 @@ def test_durations(seconds: float | None, said: str) -> None:
     assert module("engine.core.text").duration(seconds) == said
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(3, "a few seconds"), (26, "30 s"), (58, "1 min"), (221, "4 min"), (575, "10 min"),
+                                               (1900, "30 min"), (4100, "1 h 10 min"), (30_000, "8 h"), (None, "some time")])
+def test_what_nobody_knows_to_the_second_is_said_roughly(seconds: float | None, said: str) -> None:
+    assert module("engine.core.text").rough(seconds) == said
+
+
 def test_sentences_break_between_words() -> None:
     broken = module("addon.ui.text").broken_lines
     text = "The dataset is not complete: 12 images are there, and averyveryverylongword too."
-    assert " ".join(broken(text, 20)) == text and max(map(len, broken(text, 20))) <= 21
+    assert " ".join(broken(text, 20)) == text.replace("longword", "longwor d") and max(map(len, broken(text, 20))) <= 20
     assert broken("", 20) == []
+
+
+def test_long_paths_break_between_folders() -> None:
+    broken = module("addon.ui.text").broken_lines
+    path = "/home/artist/blender/projects/kitchen/splatwright/dataset"
+    assert broken(f"{path} is missing.", 30) == ["/home/artist/blender/projects/", "kitchen/splatwright/dataset is", "missing."]
+    assert broken(path.replace("/", "\\"), 30)[0] == "\\home\\artist\\blender\\projects\\"
+
+
+def test_a_field_without_room_shows_the_end_of_a_path() -> None:
+    short = module("addon.ui.text").short_path
+    assert short("//dataset") == "//dataset" and short("") == ""
+    assert short("/home/artist/splatwright/dataset/") == short("C:\\artist\\splatwright\\dataset") == "…/dataset"
 
 
 @pytest.mark.parametrize(("behaviour", "state"), [("happy", "READY"), ("failing", "BROKEN")])

@@ -97,7 +97,7 @@ def test_stopped_and_resumed(desk: Desk, tmp_path: Path) -> None:
     bpy.ops.splatwright.cameras_from_photos()
     wait(lambda: job().stage == "extracting features")
     layout = drawn()
-    assert "Extracting features 3 of 10, 7 s left" in layout.text and layout.progress_factor == pytest.approx(0.3)
+    assert "Extracting features 3 of 10, a few seconds left" in layout.text and layout.progress_factor == pytest.approx(0.3)
     assert bpy.ops.splatwright.stop_photos() == {"FINISHED"} and "Finishing" in drawn().text
     wait(lambda: not job().state.alive)
     assert "Stopped" in drawn().text and "resume_photos" in drawn().operators and not module("addon.photos.posed_photos").roots()

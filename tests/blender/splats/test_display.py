@@ -179,7 +179,7 @@ def test_points_are_opaque_and_have_the_right_colour(preview: ModuleType, fresh_
 def test_display_is_chosen_by_the_object(preview: ModuleType) -> None:
     made = show(colored_ball(20, sh_degree=2))
     assert made.data.materials[0].name == "Splatwright Splats SH2"
-    soft = preview.radii(made.data, "SPLATS")
+    soft = radii(made)
     made.splatwright.display = "POINTS"
     assert made.data.materials[0].name == "Splatwright Points" and len(made.data.materials) == 1
     radius = module("addon.splats.attributes").read_layer(made.data, "radius")[:, 0]
@@ -188,12 +188,18 @@ def test_display_is_chosen_by_the_object(preview: ModuleType) -> None:
     assert made.data.materials[0].name == "Splatwright Points"
 
 
+def radii(made: bpy.types.Object) -> np.ndarray:
+    """Of the spheres that hold an object's Gaussians [N]."""
+    read = module("addon.splats.attributes").read_layer
+    return module("addon.splats.packing").radii(read(made.data, "scale"), read(made.data, "radiance:base")[:, 3], "SPLATS")
+
+
 def test_spheres_are_as_large_as_the_engine_needs(preview: ModuleType, fresh_scene: bpy.types.Scene) -> None:
     fresh_scene.render.engine = "BLENDER_EEVEE" if bpy.app.version >= (5, 0) else "BLENDER_EEVEE_NEXT"
     made, read = show(colored_ball(20)), lambda: module("addon.splats.attributes").read_layer(made.data, "radius")[:, 0]
-    assert np.allclose(read(), preview.radii(made.data, "SPLATS") * 2**0.5)
+    assert np.allclose(read(), radii(made) * 2**0.5)
     preview.prepare_cycles(fresh_scene)
-    assert np.allclose(read(), preview.radii(made.data, "SPLATS"))
+    assert np.allclose(read(), radii(made))
 
 
 def test_materials_are_shared_and_replaced_when_old(preview: ModuleType) -> None:

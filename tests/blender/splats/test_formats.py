@@ -196,10 +196,11 @@ def test_dropped_files_ask_for_their_axes(formats: ModuleType) -> None:
     """Dropping opens a small dialog, whatever number of files it was."""
     operator, asked = module("addon.operators.splats").SPLATWRIGHT_OT_import_splats, []
     window_manager = SimpleNamespace(invoke_props_dialog=lambda *_args, **options: asked.append(options["title"]) or {"RUNNING_MODAL"})
-    dropped = SimpleNamespace(properties=SimpleNamespace(is_property_set=lambda name: True), filepath="/a.spz", files=[1, 2],
-                              bl_label="Import Splats", invoke_popup=None)
-    dropped.invoke_popup = lambda context: operator.invoke_popup(dropped, context)
-    assert operator.invoke(dropped, SimpleNamespace(window_manager=window_manager), None) == {"RUNNING_MODAL"} and len(asked) == 1
+    for count in (1, 2):
+        dropped = SimpleNamespace(properties=SimpleNamespace(is_property_set=lambda name: True), bl_label="Import Splats",
+                                  paths=lambda count=count: [Path("/some/folder/a.spz")] * count)
+        assert operator.invoke(dropped, SimpleNamespace(window_manager=window_manager), None) == {"RUNNING_MODAL"}
+    assert asked == ["a.spz", "2 splat files"]
     handler = module("addon.operators.splats").SPLATWRIGHT_FH_splats
     assert handler.bl_file_extensions == ".ply;.splat;.spz"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.blender.conftest import module
 from tests.blender.splats.splat_samples import assert_same, some_gaussians
-from tests.blender.viewport.windowless import CLICK, ESCAPE, TICK, FakeManager, windowless
+from tests.blender.viewport.windowless import CLICK, ESCAPE, TICK, WHEEL, FakeManager, windowless
 from tests.untyped import bpy
 
 
@@ -52,8 +52,8 @@ def files(fresh_scene: bpy.types.Scene, tmp_path: Path) -> list[Path]:
 def test_it_loads_step_by_step(files: list[Path]) -> None:
     load = Load(files[0])
     assert load.event(CLICK) == {"RUNNING_MODAL"}
-    result, shares = load.to_the_end()
-    assert result == {"FINISHED"} and shares == sorted(shares) and len(shares) >= 15 and shares[-1] == 1.0
+    assert load.event(WHEEL) == {"PASS_THROUGH"}, "the view can be turned meanwhile"
+    assert load.to_the_end()[0] == {"FINISHED"}
     assert load.reports == [("INFO", "Imported 500 splats")]
     assert_same(module("addon.splats.splat_object").gaussians_from_object(bpy.data.objects["one"]), some_gaussians(500))
     load.assert_nothing_left()
@@ -74,11 +74,20 @@ def test_nothing_but_bad_files(files: list[Path], tmp_path: Path) -> None:
     load.assert_nothing_left()
 
 
-@pytest.mark.parametrize("ticks", [0, 1, 3, 10])
-def test_escape_leaves_nothing_behind(files: list[Path], ticks: int) -> None:
-    load = Load(files[0])
-    for _ in range(ticks):
-        load.event(TICK)
+def test_every_step_says_how_far_it_is(files: list[Path]) -> None:
+    operator = SimpleNamespace(report=lambda *_: None)
+    steps = module("addon.operators.load").loading_steps(operator, files[:1], "AUTO", True)
+    shares = [share for share in steps if share is not None]
+    assert shares == sorted(shares) and len(shares) >= 30 and shares[-1] == 1.0
+
+
+@pytest.mark.parametrize(("steps", "link"), [(0, False), (1, False), (10, False), (30, False), (46, False), (50, True), (60, True)])
+def test_escape_leaves_nothing_behind(files: list[Path], monkeypatch: pytest.MonkeyPatch, steps: int, link: bool) -> None:
+    """While the file is read, attributes are written, and the splats of a link are summed up."""
+    monkeypatch.setattr(module("addon.operators.load"), "STEP_SECONDS", 0.0)  # a tick takes one step
+    load = Load(files[0], link=link)
+    while steps and load.kind.progress is not None and load.event(TICK) == {"RUNNING_MODAL"}:
+        steps -= load.kind.progress > 0
     assert load.event(ESCAPE) == {"CANCELLED"} and load.reports == [("WARNING", "Import stopped")]
     assert not bpy.data.objects and not bpy.data.pointclouds and not bpy.data.meshes
     load.assert_nothing_left()
@@ -120,7 +129,8 @@ def test_display_and_material_are_made_once(
     """However many settings the file changes, and when another state of it is shown."""
     display, importing = module("addon.splats.display"), module("addon.splats.importing")
     calls: list[str] = []
-    for place, name in ((display, "radii"), (display, "turns"), (display.material, "material"), (display.thinning, "thin")):
+    packing = module("addon.splats.packing")
+    for place, name in ((packing, "radii"), (packing, "turns"), (display.material, "material"), (display.thinning, "thin")):
         original = getattr(place, name)
         monkeypatch.setattr(place, name, lambda *rest, name=name, original=original: calls.append(name) or original(*rest))
     paths = [tmp_path / "plain.ply", tmp_path / "other.ply"]

@@ -258,6 +258,21 @@ def test_a_changed_file_does_not_replace_edited_splats(linked: ModuleType, tmp_p
     assert made.splatwright.linked and not made.splatwright.problem
 
 
+def test_nothing_is_looked_at_without_linked_objects(linked: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "scene.ply", 50)
+    target = link(tmp_path / "scene.ply")
+    assert linked.look() == linked.INTERVAL
+    target.splatwright.linked = False
+    assert linked.look() is None
+    bpy.app.timers.unregister(linked.look)  # as Blender does then
+    bpy.context.view_layer.update()
+    assert not bpy.app.timers.is_registered(linked.look)
+    target.splatwright.linked = True
+    target.update_tag()
+    bpy.context.view_layer.update()
+    assert bpy.app.timers.is_registered(linked.look)
+
+
 def test_moving_an_object_is_no_edit(linked: ModuleType, tmp_path: Path) -> None:
     write(tmp_path / "a.ply", 100)
     made = link(tmp_path / "a.ply")

@@ -169,6 +169,54 @@ def test_a_preview_replaces_what_is_drawn(viewport: ModuleType) -> None:
         assert psnr(look(view), truth(ball, view)) > 50
 
 
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Each look takes one step of the loading; how many splats a slice has."""
+    cloud = module("addon.viewport.cloud")
+    monkeypatch.setattr(cloud, "SLICE", cloud.WIDTH)
+    monkeypatch.setattr(cloud, "LOADED_AT_ONCE", 0)
+    monkeypatch.setattr(module("addon.viewport.drawing"), "STEP_SECONDS", 0.0)
+    return cloud.WIDTH
+
+
+def looks_while_loading(viewport: ModuleType, view: Any) -> list[np.ndarray]:
+    """What is seen after each step, until everything is there."""
+    seen = [look_again(view)]
+    while viewport.running.is_loading:
+        seen.append(look_again(view))
+        assert len(seen) < 200
+    return seen
+
+
+def test_splats_are_seen_while_they_are_loaded(viewport: ModuleType, slowly: int) -> None:
+    if not hasattr(gpu, "init"):
+        pytest.skip("without gpu.init() every picture is taken in a render, which changes the scene")
+    ball, view = colored_ball(4 * slowly, sh_degree=1), camera()
+    show(ball)
+    seen = looks_while_loading(viewport, view)
+    parts = {picture.tobytes(): picture for picture in seen if picture.any()}
+    assert len(parts) == 3, "one slice, two, the whole"
+    assert psnr(next(iter(parts.values())), truth(ball.take(slice(0, slowly)), view)) > 45
+    assert psnr(seen[-1], truth(ball, view)) > 40  # so many are sorted to 16 bits
+
+
+def test_what_is_shown_stays_while_more_is_loaded(viewport: ModuleType, slowly: int) -> None:
+    if not hasattr(gpu, "init"):
+        pytest.skip("without gpu.init() every picture is taken in a render, which changes the scene")
+    view, first = camera(), colored_ball(400)
+    made = show(first, "Z")
+    before = looks_while_loading(viewport, view)[-1]
+    second = colored_ball(3 * slowly, seed=1)
+    other = show(second, "A")
+    other.hide_set(True)
+    seen = looks_while_loading(viewport, view)
+    assert all(np.array_equal(picture, before) for picture in seen), "what was there is never away"
+    module("addon.splats.splat_object").update_splat_object(made, second)
+    seen = looks_while_loading(viewport, view)
+    assert all(np.array_equal(picture, before) for picture in seen[:-1]), "no preview makes way for a part of the next one"
+    assert psnr(seen[-1], truth(second, view)) > 45
+
+
 def test_what_moves_is_drawn_where_it_is(viewport: ModuleType) -> None:
     ball, view = colored_ball(400), camera()
     made = show(ball)

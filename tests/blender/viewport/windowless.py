@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.untyped import bpy
 
-TICK, ESCAPE, CLICK = (SimpleNamespace(type=kind) for kind in ("TIMER", "ESC", "LEFTMOUSE"))
+TICK, ESCAPE, CLICK, WHEEL = (SimpleNamespace(type=kind) for kind in ("TIMER", "ESC", "LEFTMOUSE", "WHEELUPMOUSE"))
 
 
 class FakeManager:
