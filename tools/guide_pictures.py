@@ -40,7 +40,7 @@ PICTURES = (
     Picture("trained", "trained"),
     Picture("placed", "placed"),
     Picture("export", "export_dialog", WHOLE),
-    Picture("photos", "photos-imported"),
+    Picture("photos", "photos-level"),
     Picture("remote", "remote-preferences"),
 )
 
