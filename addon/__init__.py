@@ -21,6 +21,7 @@ MODULES = (
     "panels.report",
     "panels.splats",
     "viewport",
+    "viewport.rig_preview",
     "panels.layout",
     "jobs.jobs",
     "unsaved",

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import bpy
+import numpy as np
 
 from ...engine.core.datasets.dataset import Dataset
 from ...engine.core.errors import UserError
 from ...engine.core.text import duration
-from ..cameras import image_size, lens_warnings
+from ..cameras import check_camera, image_size, lens_warnings
+from ..scene_collections import writable_collection
 from ..splats.linked_files import missing_sentences, refresh
 from ..typed import Context
 from .dataset_folder import open_dataset_folder
@@ -24,7 +26,10 @@ from .recorder import Recorder
 from .render_passes import Render, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame, unbound_markers
 from .request import CaptureRequest
-from .shots import Shot, planned_shots, pose, requested_cameras
+from .rig_plan import GENERATED, RigPlan, plan
+from .shots import Shot, animated_shots, pose, requested_cameras, selected_cameras
+
+RIG_CAMERA = "Splatwright Rig"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,24 @@ class CaptureProgress:
         """For the status bar."""
         left = "" if self.eta_seconds is None else f", {duration(self.eta_seconds)} left"
         return f"captured {self.done} of {self.total} views{left}"
+
+
+_running = 0
+
+
+def is_running() -> bool:
+    """Whether views are being captured: cameras and settings of the scene are the capture's meanwhile."""
+    return _running > 0
+
+
+@contextmanager
+def _marked_running() -> Iterator[None]:
+    global _running
+    _running += 1
+    try:
+        yield
+    finally:
+        _running -= 1
 
 
 CaptureSteps = Generator[CaptureProgress, None, Dataset]
@@ -60,7 +83,7 @@ def capture(context: Context, request: CaptureRequest, warn: Warn = lambda _: No
 def capture_steps(
     context: Context, request: CaptureRequest, render: Render = render_blocking, warn: Warn = lambda _: None,
 ) -> CaptureSteps:
-    """Capture view by view; returns the finished dataset. `warn` hears of objects that move while frames are captured.
+    """Capture view by view; returns the finished dataset. `warn` hears of cameras that are left out and of objects that move.
 
     Closing the generator early, or an error, leaves what was rendered as a dataset marked incomplete. Scene settings
     are restored in every case. A finished dataset in the same folder is replaced only by a finished one.
@@ -68,10 +91,11 @@ def capture_steps(
     scene, view_layer = context.scene, context.view_layer
     _check_splats(view_layer)
     with ExitStack() as stack:
+        stack.enter_context(_marked_running())
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, scene_settings(scene, request)))
         stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True, "use_pass_normal": request.normals}))
-        shots = stack.enter_context(planned_shots(context, request))
+        shots = stack.enter_context(_planned_shots(context, request, warn))
         stack.enter_context(unbound_markers(scene))
         stack.enter_context(_sharp(shots))
         folder = open_dataset_folder(request.directory)
@@ -96,7 +120,7 @@ def _check_splats(view_layer: bpy.types.ViewLayer) -> None:
 
 def capture_warnings(context: Context, request: CaptureRequest) -> list[str]:
     """Sentences about what the capture will leave out."""
-    cameras = [] if request.source in ("DOME", "ORBIT") else requested_cameras(context, request)
+    cameras = [] if request.source in GENERATED else requested_cameras(context, request)
     return [*lens_warnings(context.scene, cameras), *_marker_warnings(context, request, cameras)]
 
 
@@ -131,6 +155,53 @@ def _resolution(scene: bpy.types.Scene, longest: int) -> Settings:
         "render.resolution_x": max(4, round(width * factor)),
         "render.resolution_y": max(4, round(height * factor)),
     }
+
+
+@contextmanager
+def _planned_shots(context: Context, request: CaptureRequest, warn: Warn) -> Iterator[list[Shot]]:
+    """The shots of `request`. A generated rig's one camera exists only inside the with block."""
+    if request.source == "ANIMATION":
+        yield _checked(animated_shots(context, request.frame_step))
+        return
+    if request.source == "SELECTED":
+        _checked([Shot(camera) for camera in selected_cameras(context, request)])
+    found = plan(context, request)
+    for sentence in found.warnings:
+        warn(sentence)
+    if request.source == "SELECTED":
+        yield [Shot(camera) for camera in selected_cameras(context, request)]
+        return
+    matrices = _matrices(found)
+    with _rig_camera(context.scene, request.focal_length, found.depths) as camera:
+        yield [Shot(camera, matrix) for matrix in matrices]
+
+
+def _matrices(found: RigPlan) -> list[np.ndarray]:
+    """camera_to_world [4, 4] of all cameras that are captured from; UserError when there are none."""
+    if not found.taken:
+        raise UserError(f"No generated camera can stand free. {' '.join(found.warnings)}",
+                        "Switch off Avoid Walls, or choose other cameras: Walk is for interiors.")
+    return [planned.camera.camera_to_world for planned in found.taken]
+
+
+def _checked(shots: list[Shot]) -> list[Shot]:
+    for shot in shots:
+        check_camera(shot.camera)
+    return shots
+
+
+@contextmanager
+def _rig_camera(scene: bpy.types.Scene, focal_length: float, depths: tuple[float, float]) -> Iterator[bpy.types.Object]:
+    place, lens = writable_collection(scene=scene), bpy.data.cameras.new(RIG_CAMERA)
+    lens.lens, lens.sensor_width, lens.sensor_fit = focal_length, 36.0, "AUTO"
+    lens.clip_start, lens.clip_end = min(lens.clip_start, depths[0] / 100), max(lens.clip_end, 4 * depths[1])
+    camera = bpy.data.objects.new(RIG_CAMERA, lens)
+    place.objects.link(camera)
+    try:
+        yield camera
+    finally:
+        bpy.data.objects.remove(camera)
+        bpy.data.cameras.remove(lens)
 
 
 def _sharp(shots: list[Shot]) -> ExitStack:

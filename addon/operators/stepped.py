@@ -10,6 +10,7 @@ import bpy
 from ..capture.render_passes import RenderStopped
 from ..typed import Context, OperatorMixin
 from ..ui.redraw import redraw_sidebars
+from .navigation import is_left_to_blender
 from .reporting import reports_user_errors
 
 
@@ -42,17 +43,23 @@ class Stepped(OperatorMixin):
 
 
 class SteppedRender(Stepped):
-    """Stepped work that renders. Esc stops it when the current render has ended: its settings must not change meanwhile."""
+    """Stepped work that renders. It stops when the current render has ended: its settings must not change meanwhile. Esc ends that at once.
+
+    Viewports can be navigated meanwhile, and sidebars used; all other input is held back, for it could change what is rendered.
+    """
+
+    stop_requested: ClassVar[bool] = False
+    """Set by a button."""
 
     def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
-        self._stopping = False
+        type(self).stop_requested = False
         super().begin(context, steps, seconds)
 
     @reports_user_errors
     def modal(self, context: Context, event: bpy.types.Event) -> set[str]:
-        self._stopping |= event.type == "ESC"
+        type(self).stop_requested |= event.type == "ESC"
         if event.type != "TIMER":
-            return {"RUNNING_MODAL"}
+            return {"PASS_THROUGH"} if is_left_to_blender(context, event) else {"RUNNING_MODAL"}
         try:
             return self._turn(context)
         except BaseException:
@@ -62,7 +69,7 @@ class SteppedRender(Stepped):
     def _turn(self, context: Context) -> set[str]:
         """One turn of the timer."""
         try:
-            if self._stopping and not bpy.app.is_job_running("RENDER"):
+            if self.stop_requested and not bpy.app.is_job_running("RENDER"):
                 raise RenderStopped
             self.advance(context)
         except RenderStopped:

@@ -16,6 +16,7 @@ from engine.core.datasets.dataset import PointCloud
 from engine.core.datasets.read import read_dataset
 from engine.core.datasets.transforms_json import write_transforms
 from engine.core.formats.ply import write_ply
+from engine.core.images.png import decode_png
 from engine.core.protocol.capture_messages import COMMAND, CaptureOrder, read_updates, write_order
 from engine.training.evaluate import psnr
 from tests.preflight.planting import repaint, sound_dataset, tinted
@@ -105,6 +106,34 @@ def test_the_first_run(desk: Desktop) -> None:
     assert found["captured"] == "//splatwright/dataset" and not found["left"] and found["trained_on"] == found["dataset"]
     assert not {"weak", "broken"} & {state for subject, state in found["rows"].items() if subject not in ("Memory", "Disk", "Port")}
     assert "PyTorch" not in found["rows"]
+
+
+@pytest.mark.gui
+@window
+def test_a_capture_in_a_room(desk: Desktop) -> None:
+    """The cameras in the viewport, navigation meanwhile, Stop, the outcome, Walk."""
+    beside = desk.folder / "tests" / "blender" / "capture"
+    beside.mkdir(parents=True)
+    shutil.copy(REPOSITORY / "tests" / "untyped.py", beside.parents[1])
+    shutil.copy(REPOSITORY / "tests" / "blender" / "capture" / "room.py", beside)
+    found = desk.run("steps_capture")
+    assert found["failure"] == "" and found["dome"] == "24 cameras" and found["made_for_nothing"] == 0
+    assert "moved before walls" in found["walls"] and found["moved_subject"] != found["walls"]
+    assert (decode_png((desk.folder / "view-on.png").read_bytes()) == decode_png((desk.folder / "view-off.png").read_bytes())).all()
+    pictures = {name: drawn(desk, f"rig-{name}") for name in ("walls", "no-overlays", "other-tab", "again", "off")}
+    assert (pictures["again"] > 20).sum() > 10 * max(1, *((pictures[name] > 20).sum() for name in ("no-overlays", "other-tab", "off")))
+    assert found["turned"] > 0.2 and found["zoomed"] and found["still_capturing"] and found["kept"]
+    assert found["stopped"] and 2 <= found["images_kept"] < 400
+    assert found["slowest_tick"] < 0.05, "processor seconds beside the render"
+    assert found["outcome"][0] > 12 and not found["outcome"][1]
+    assert len(found["walk"]) == 24 and (np.abs(found["walk"]) < [2.7, 2.2, 2.8]).all(), "within the walls"
+    assert "24 cameras" in found["curve"]
+
+
+def drawn(desk: Desktop, name: str) -> np.ndarray:
+    """How much bluer or redder than grey each pixel of the viewport is: the room's floor and walls are grey in solid view."""
+    screen = decode_png((desk.pictures / f"{name}.png").read_bytes())[100:760, 60:700, :3].astype(int)
+    return screen.max(axis=2) - screen.min(axis=2)
 
 
 @pytest.mark.gui
