@@ -27,7 +27,7 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object,
 
 
 @dataclass(frozen=True)
-class Lens:
+class BlenderLens:
     """What of a Blender camera decides on its field of view."""
 
     lens: float
@@ -42,7 +42,7 @@ class Lens:
 def camera_with_lens(scene: bpy.types.Scene, focal_length: float) -> Camera:
     """A camera at the origin with a lens of so many millimetres on a sensor 36 mm wide, as it renders in `scene`."""
     width, height = image_size(scene.render)
-    return Camera(width, height, *_intrinsics(scene.render, Lens(focal_length), width, height), np.eye(4))
+    return Camera(width, height, *_intrinsics(scene.render, BlenderLens(focal_length), width, height), np.eye(4))
 
 
 def camera_at(scene: bpy.types.Scene, frame: int) -> bpy.types.Object | None:
@@ -77,7 +77,7 @@ def rigid(matrix: Matrix) -> np.ndarray:
 
 
 def _intrinsics(
-    render: bpy.types.RenderSettings, lens: bpy.types.Camera | Lens, width: int, height: int,
+    render: bpy.types.RenderSettings, lens: bpy.types.Camera | BlenderLens, width: int, height: int,
 ) -> tuple[float, float, float, float]:
     """fl_x, fl_y, cx, cy in pixels. The sensor spans the fitted side; the shift is measured in it."""
     aspect = render.pixel_aspect_y / render.pixel_aspect_x  # of one pixel, height over width

@@ -92,7 +92,7 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
     show_rig: BoolProperty(
         name="Show Cameras", default=True,
         description="Draw the cameras that would be captured from in the viewport, where the panel Capture is open. "
-                    "They never appear in renders. Switched off when a capture ends",
+                    "They never appear in renders. Switched off when a capture is finished",
     )
 
     def rig_request(self) -> CaptureRequest:

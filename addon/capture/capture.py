@@ -30,6 +30,8 @@ from .rig_plan import GENERATED, RigPlan, plan
 from .shots import Shot, animated_shots, pose, requested_cameras, selected_cameras
 
 RIG_CAMERA = "Splatwright Rig"
+SLICE_SECONDS = 0.015
+"""Of the processor, after which what is done beside the renders lets the window go on."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,15 @@ def _sharp(shots: list[Shot]) -> ExitStack:
     return stack
 
 
+def _slices(steps: Iterator[None]) -> Iterator[None]:
+    """Take all steps; yields whenever they have taken the processor for so long that the window waits for it."""
+    began = time.thread_time()
+    for _ in steps:
+        if time.thread_time() - began > SLICE_SECONDS:
+            yield
+            began = time.thread_time()
+
+
 def _render_all(
     scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shots: list[Shot], recorder: Recorder, render: Render, motion: Motion,
 ) -> Iterator[CaptureProgress]:
@@ -224,6 +235,7 @@ def _render_all(
                 motion.look(view_layer)
             for _ in rendered(scene, recorder.next_image(), render):
                 yield CaptureProgress(done, total, eta)
-            recorder.add(scene, view_layer, camera)
+            for _ in _slices(recorder.add_steps(scene, view_layer, camera)):
+                yield CaptureProgress(done, total, eta)
             eta = (time.monotonic() - started) / (done + 1) * (total - done - 1)
         yield CaptureProgress(total, total, 0.0)

@@ -39,7 +39,7 @@ UP, DOWN = np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, -1.0])
 AROUND = np.stack([np.cos(BEARINGS), np.sin(BEARINGS), np.zeros(len(BEARINGS))], axis=1)
 
 
-class Kind(Enum):
+class FloorKind(Enum):
     """What one stands on."""
 
     ROOM = "a floor below a ceiling"
@@ -52,7 +52,7 @@ class Floor:
     """A place where one could stand."""
 
     place: np.ndarray  # [3] on the floor
-    kind: Kind
+    kind: FloorKind
 
 
 def standpoint_steps(walls: Walls, low: np.ndarray, high: np.ndarray, eye_height: float) -> Generator[None, None, list[Standpoint]]:
@@ -64,15 +64,15 @@ def standpoint_steps(walls: Walls, low: np.ndarray, high: np.ndarray, eye_height
     for x, y in _columns(low, high):
         floors += _floors(walls, np.array([x, y]), low, high, eye_height)
         yield
-    found: dict[Kind, list[Standpoint]] = {}
-    for kind in Kind:
+    found: dict[FloorKind, list[Standpoint]] = {}
+    for kind in FloorKind:
         found[kind] = []
         for floor in _of_storeys([floor for floor in floors if floor.kind is kind], STOREY * eye_height):
             found[kind] += _standpoint(walls, floor, eye_height, float(np.linalg.norm(high - low)))
             yield
-        if kind is Kind.ROOM and found[kind]:
+        if kind is FloorKind.ROOM and found[kind]:
             return found[kind]
-    return found[Kind.HOLLOW] if len(found[Kind.HOLLOW]) >= HOLLOW * len(found[Kind.OPEN]) else found[Kind.OPEN]
+    return found[FloorKind.HOLLOW] if len(found[FloorKind.HOLLOW]) >= HOLLOW * len(found[FloorKind.OPEN]) else found[FloorKind.OPEN]
 
 
 def _columns(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def _floors(walls: Walls, at: np.ndarray, low: np.ndarray, high: np.ndarray, eye
     for layer in _layers(walls, at, low, high):
         free = np.inf if above is None else above.place[2] - layer.place[2]
         if abs(layer.normal[2]) > LEVEL and free >= HEADROOM * eye_height and (above is not None or layer.normal[2] > 0):
-            kind = Kind.OPEN if above is None else Kind.HOLLOW if layer.normal[2] < 0 else Kind.ROOM
+            kind = FloorKind.OPEN if above is None else FloorKind.HOLLOW if layer.normal[2] < 0 else FloorKind.ROOM
             floors.append(Floor(layer.place, kind))
         above = layer
     return floors

@@ -17,7 +17,7 @@ from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
 from .stepped import SteppedRender
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.03
 
 
 class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types.Operator):
@@ -89,10 +89,10 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
         self.report({"INFO"}, f"Captured {len(dataset.views)} views into {dataset.folder} in {duration(time.monotonic() - self._began)}")
 
     def _note(self, context: Context, folder: Path, images: int, stopped: bool = False) -> None:
-        """Let the panel say what came of it; the cameras have done their work."""
+        """Let the panel say what came of it. The cameras of a finished capture have done their work."""
         settings = scene_settings(context.scene)
         settings.outcome.note(images, folder, time.monotonic() - self._began, self._told, stopped)
-        settings.capture.show_rig = False
+        settings.capture.show_rig &= stopped
 
 
 class SPLATWRIGHT_OT_stop_capture(bpy.types.Operator):

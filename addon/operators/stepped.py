@@ -20,6 +20,9 @@ class Stepped(OperatorMixin):
     progress: ClassVar[Any] = None
     """Of the work that runs now, None when none does; panels may show it."""
 
+    sentence: ClassVar[str] = ""
+    """What the status bar says of it"""
+
     def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
         """Let a timer ring for the next step every so many seconds."""
         self._steps = steps
@@ -28,7 +31,9 @@ class Stepped(OperatorMixin):
 
     def show(self, context: Context, progress: Any, sentence: str) -> None:
         """Say how far the work is."""
-        type(self).progress = progress
+        if (progress, sentence) == (self.progress, self.sentence):
+            return
+        type(self).progress, type(self).sentence = progress, sentence
         redraw_sidebars()
         context.workspace.status_text_set(f"Splatwright: {sentence}  |  Esc: Stop")
 

@@ -10,7 +10,7 @@ of quaternions.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bpy
 import numpy as np
@@ -76,7 +76,7 @@ def creation_steps(
     return made
 
 
-def run_to_end(steps: Generator[float, None, Result]) -> Result:
+def run_to_end(steps: Generator[Any, None, Result]) -> Result:
     """Take all steps at once."""
     while True:
         try:

@@ -1,6 +1,6 @@
 """The cameras that Capture would take now, drawn as wire in viewports whose sidebar shows the panel Capture.
 
-Drawing handlers run for windows alone: renders never show them. The plan is made anew a moment after the settings or the scene have
+Renders never show them, those of viewports included. The plan is made anew a moment after the settings or the scene have
 changed, in slices, and the lines are kept until then.
 """
 
@@ -189,7 +189,7 @@ def redraw_viewports() -> None:
 def _draw(paint: Callable[[Context, RigPlan], None]) -> None:
     """Blender calls this when it draws a viewport."""
     context = current_context()
-    if preview.failure or not is_shown(context):
+    if preview.failure or not is_shown(context) or _renders(context):
         return
     try:
         preview.want(context)
@@ -197,6 +197,15 @@ def _draw(paint: Callable[[Context, RigPlan], None]) -> None:
             paint(context, preview.plan)
     except Exception as error:  # Blender would print a traceback at every redraw
         preview.failure = f"The cameras cannot be drawn in the viewport: {error}"
+
+
+def _renders(context: Context) -> bool:
+    """Whether Blender draws a picture of the viewport instead of the viewport itself: its region lies at the window's corner meanwhile, and
+    is as large as the picture.
+    """
+    area, region = untyped(context).area, untyped(context).region
+    return (region.x < area.x or region.y < area.y or region.x + region.width > area.x + area.width
+            or region.y + region.height > area.y + area.height)
 
 
 def _paint_lines(context: Context, plan: RigPlan) -> None:

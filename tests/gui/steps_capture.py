@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy as blender
 from driver import HERE, Driver, Steps
+from mathutils import Euler
 
 from tests.blender.capture.room import furnished_room
 
@@ -174,6 +175,8 @@ def walked(driver: Driver, drawing: Any, scene: Any) -> Steps:
     made = drawing.preview.plans_made
     scene.splatwright.capture.show_rig, scene.splatwright.capture.focal_length = True, 24.0
     scene.splatwright.capture.cameras_from = "WALK"
+    bpy.data.objects["South Wall"].display_type = "TEXTURED"
+    driver.viewport.spaces.active.region_3d.view_rotation = Euler((0.5, 0, 0.3)).to_quaternion()
     bpy.ops.object.select_all(action="DESELECT")
     driver.viewport.tag_redraw()
     yield from planned(driver, drawing, made)

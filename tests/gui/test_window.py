@@ -117,9 +117,11 @@ def test_a_capture_in_a_room(desk: Desktop) -> None:
     shutil.copy(REPOSITORY / "tests" / "untyped.py", beside.parents[1])
     shutil.copy(REPOSITORY / "tests" / "blender" / "capture" / "room.py", beside)
     found = desk.run("steps_capture")
+    for name in ("view-on", "view-off"):
+        shutil.copy(desk.folder / f"{name}.png", desk.pictures)
     assert found["failure"] == "" and found["dome"] == "24 cameras" and found["made_for_nothing"] == 0
     assert "moved before walls" in found["walls"] and found["moved_subject"] != found["walls"]
-    assert (decode_png((desk.folder / "view-on.png").read_bytes()) == decode_png((desk.folder / "view-off.png").read_bytes())).all()
+    assert (decode_png((desk.pictures / "view-on.png").read_bytes()) == decode_png((desk.pictures / "view-off.png").read_bytes())).all()
     pictures = {name: drawn(desk, f"rig-{name}") for name in ("walls", "no-overlays", "other-tab", "again", "off")}
     assert (pictures["again"] > 20).sum() > 10 * max(1, *((pictures[name] > 20).sum() for name in ("no-overlays", "other-tab", "off")))
     assert found["turned"] > 0.2 and found["zoomed"] and found["still_capturing"] and found["kept"]

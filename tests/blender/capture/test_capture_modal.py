@@ -49,6 +49,7 @@ def test_the_stop_button_stops_after_the_image(fresh_scene: bpy.types.Scene, tmp
     assert operator.modal(context, TICK) == {"CANCELLED"} and manager.timers == 0
     outcome = fresh_scene.splatwright.outcome
     assert (outcome.images, outcome.directory, outcome.stopped) == (2, str(tmp_path), True)
+    assert fresh_scene.splatwright.capture.show_rig
 
 
 def test_what_is_kept_of_a_stopped_capture_lies_beside_the_finished_one(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
