@@ -15,7 +15,7 @@ from ..capture.request import CaptureRequest
 from ..properties import CaptureProperties, remember_captured
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
-from .stepped import SteppedRender
+from .stepped import RENDERING, SteppedRender, is_rendering
 
 TICK_SECONDS = 0.03
 
@@ -29,9 +29,10 @@ class SPLATWRIGHT_OT_capture_dataset(CaptureProperties, SteppedRender, bpy.types
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if cls.progress is not None:
-            cls.poll_message_set("A capture is running: stop it first")
-        return cls.progress is None and context.scene is not None
+        problem = "A capture is running: stop it first" if cls.progress is not None else RENDERING if is_rendering() else ""
+        if problem:
+            cls.poll_message_set(problem)
+        return not problem and context.scene is not None
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:

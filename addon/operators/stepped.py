@@ -7,11 +7,19 @@ from typing import Any, ClassVar
 
 import bpy
 
+from ..capture.capture import is_running as is_capturing
 from ..capture.render_passes import RenderStopped
 from ..typed import Context, OperatorMixin
 from ..ui.redraw import redraw_sidebars
 from .navigation import is_left_to_blender
 from .reporting import reports_user_errors
+
+RENDERING = "Something is being rendered: wait for it, or stop it first"
+
+
+def is_rendering() -> bool:
+    """Whether Blender renders, or captures with pauses between the images: no other render may begin."""
+    return bpy.app.is_job_running("RENDER") or is_capturing()
 
 
 class Stepped(OperatorMixin):

@@ -83,3 +83,13 @@ def test_error_ends_the_modal(fresh_scene: bpy.types.Scene, tmp_path: Path) -> N
     assert operator.modal(context, TICK) == {"CANCELLED"}
     assert operator.reports[-1][0] == "ERROR"
     assert manager.timers == 0 and manager.status[-1] is None and type(operator).progress is None
+
+
+def test_no_other_render_begins_meanwhile(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Sidebars can be used while images are captured."""
+    ball_scene(cameras=2)
+    operator, context, _ = start_modal(tmp_path)
+    buttons = [getattr(bpy.ops.splatwright, name) for name in ("capture_dataset", "instant_splats", "run_batch", "repeat_batch")]
+    assert not any(button.poll() for button in buttons)
+    operator.cancel(context)
+    assert buttons[0].poll() and buttons[1].poll()
