@@ -139,7 +139,7 @@ class Walls:
 
 def is_see_through(material: bpy.types.Material) -> bool:
     """Whether one sees through a material: glass, transparent in part, or a volume without a surface."""
-    nodes = material.node_tree.nodes if material.use_nodes and material.node_tree else ()
+    nodes = material.node_tree.nodes if material.node_tree else ()
     output = next((node for node in nodes if node.type == "OUTPUT_MATERIAL" and untyped(node).is_active_output), None)
     if output is None:
         return False

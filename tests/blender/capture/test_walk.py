@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.untyped import bpy
 
-from ..conftest import REPOSITORY, module
+from ..conftest import module
 from .capturing import capture, request
 from .room import furnished_room, inside
 
@@ -157,20 +156,34 @@ def test_the_scene_remembers_the_curve(fresh_scene: Any, tmp_path: Path) -> None
     assert settings.to_request().path == ""
 
 
-def test_a_walk_through_a_room_trains(fresh_scene: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def jobs(fresh_scene: Any, tmp_path: Path) -> Iterator[Any]:
+    """The trainings of this test, in a folder of their own."""
+    preferences, found = module("addon.engines.locations").preferences(), module("addon.jobs.jobs")
+    preferences.jobs_folder = str(tmp_path / "jobs")
+    yield found
+    for job in found.watched():
+        job.engine.kill(job.name)
+    preferences.jobs_folder = ""
+
+
+def test_a_walk_through_a_room_trains(jobs: Any, tmp_path: Path) -> None:
     """Captured by the operator, trained by the real engine; views that it never saw look like the room."""
     furnished_room()
     deselect()
-    settings = fresh_scene.splatwright.capture
-    settings.focal_length, settings.transparent, settings.resolution, settings.count, settings.cameras_from = 24.0, False, 80, 64, "WALK"
-    fresh_scene.cycles.samples = 1
+    scene = bpy.context.scene
+    capturing, training = scene.splatwright.capture, scene.splatwright.train
+    capturing.focal_length, capturing.transparent, capturing.resolution = 24.0, False, 80
+    capturing.count, capturing.cameras_from, scene.cycles.samples = 64, "WALK", 1
     assert bpy.ops.splatwright.capture_dataset(directory=str(tmp_path / "room"), depth=True) == {"FINISHED"}
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", "train", str(tmp_path / "room"), "-o", str(tmp_path / "room.ply"), "--max-steps", "1200",
-         "--max-gaussians", "12000", "--resolution", "80", "--threads", "2"], cwd=REPOSITORY, capture_output=True, text=True, timeout=250)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
-    assert figures["psnr"] > 24 and figures["gaussians"] > 1000
+    training.max_steps, training.max_gaussians, training.resolution = 1200, 12_000, 80
+    bpy.ops.splatwright.train()
+    end = time.monotonic() + 200.0
+    while not scene.splatwright.imported_job:
+        jobs.poll()
+        assert time.monotonic() < end, jobs.watched()
+        time.sleep(0.1)
+    assert jobs.current(scene).psnr > 24, "dB on views that are held out"
 
 
 def test_operators_take_a_path(fresh_scene: Any, tmp_path: Path) -> None:
