@@ -27,9 +27,8 @@ from .render_passes import Render, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame, unbound_markers
 from .request import CaptureRequest
 from .rig_plan import GENERATED, RigPlan, plan
-from .shots import Shot, animated_shots, pose, requested_cameras, selected_cameras
+from .shots import RIG_CAMERA, Shot, animated_shots, pose, requested_cameras, selected_cameras
 
-RIG_CAMERA = "Splatwright Rig"
 SLICE_SECONDS = 0.015
 """Of the processor, after which what is done beside the renders lets the window go on."""
 

@@ -17,6 +17,7 @@ from ..typed import Context, original_of, owner_of, shown_by
 from .outline import outline
 from .request import CaptureRequest
 
+RIG_CAMERA = "Splatwright Rig"
 GEOMETRY = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GREASEPENCIL")
 
 
