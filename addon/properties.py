@@ -82,12 +82,12 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
     """What panels show in the place of `source`, whose default files and scripts of version 0.1 count on."""
 
     walk_curve: PointerProperty(
-        type=bpy.types.Object, name="Path", poll=lambda settings, item: item.type == "CURVE",
+        type=bpy.types.Object, name="Path", poll=lambda settings, item: untyped(item).type == "CURVE",
         description="The curve that the walk follows. Empty: it goes through the rooms of what is selected, or of all that is visible",
     )
     path: StringProperty(
         name="Path", description="Full name of the curve that the walk follows",
-        get=lambda settings: settings.walk_curve.name_full if settings.walk_curve else "",
+        get=lambda settings: untyped(settings).walk_curve.name_full if untyped(settings).walk_curve else "",
     )
     show_rig: BoolProperty(
         name="Show Cameras", default=True,

@@ -34,7 +34,7 @@ def _line(spline: bpy.types.Spline) -> np.ndarray:
     """Points [N, 3] of a spline in its object's own frame."""
     if spline.type == "BEZIER":
         return _bezier(spline)
-    points = np.array([tuple(point.co) for point in spline.points]).reshape(-1, 4)  # x, y, z and the weight
+    points = np.array([point.co[:] for point in spline.points]).reshape(-1, 4)  # x, y, z and the weight
     if spline.type == "NURBS" and len(points) >= spline.order_u > 1:
         return _nurbs(spline, points)
     return _closed(points[:, :3]) if spline.use_cyclic_u else points[:, :3]
@@ -45,7 +45,7 @@ def _bezier(spline: bpy.types.Spline) -> np.ndarray:
     following = [*points[1:], *points[:1]] if spline.use_cyclic_u else points[1:]
     parts = [interpolate_bezier(one.co, one.handle_right, other.handle_left, other.co, RESOLUTION)
              for one, other in zip(points, following, strict=False)]
-    return np.array([tuple(place) for part in parts for place in part]).reshape(-1, 3)
+    return np.array([place[:] for part in parts for place in part]).reshape(-1, 3)
 
 
 def _nurbs(spline: bpy.types.Spline, points: np.ndarray) -> np.ndarray:

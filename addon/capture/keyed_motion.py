@@ -52,4 +52,4 @@ def _curves(item: bpy.types.Object) -> Iterator[bpy.types.FCurve]:
 
 
 def _has_deltas(item: bpy.types.Object) -> bool:
-    return any(item.delta_location) or any(item.delta_rotation_euler) or any(abs(value - 1) > 1e-9 for value in item.delta_scale)
+    return any(item.delta_location[:]) or any(item.delta_rotation_euler[:]) or item.delta_scale[:] != (1.0, 1.0, 1.0)

@@ -116,9 +116,9 @@ class RigPreview:
         shader = gpu.shader.from_builtin("POLYLINE_FLAT_COLOR")
         if self._batch is None:
             places, colors = rig_lines(plan)
-            self._batch = batch_for_shader(shader, "LINES", {"pos": places, "color": colors})
+            self._batch = batch_for_shader(shader, "LINES", untyped({"pos": places, "color": colors}))
         shader.bind()
-        shader.uniform_float("viewportSize", gpu.state.viewport_get()[2:])
+        shader.uniform_float("viewportSize", untyped(gpu.state).viewport_get()[2:])
         shader.uniform_float("lineWidth", LINE_WIDTH * pixel_size)
         gpu.state.blend_set("ALPHA")
         gpu.state.depth_test_set("LESS_EQUAL")
@@ -219,7 +219,7 @@ def _paint_text(context: Context, plan: RigPlan) -> None:
     width, _ = blf.dimensions(0, plan.label)
     blf.enable(0, blf.SHADOW)
     blf.shadow(0, 3, 0.0, 0.0, 0.0, 0.8)
-    blf.color(0, *context.preferences.themes[0].view_3d.space.text_hi, 1.0)
+    untyped(blf).color(0, *context.preferences.themes[0].view_3d.space.text_hi, 1.0)
     blf.position(0, (region.width - width) / 2, TEXT_MARGIN * scale, 0)
     blf.draw(0, plan.label)
     blf.disable(0, blf.SHADOW)
@@ -245,7 +245,7 @@ def _is_playing(context: Context) -> bool:
 
 @bpy.app.handlers.persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    if not capture.is_running() and any(_moves_cameras(update.id) for update in depsgraph.updates):
+    if not capture.is_running() and any(_moves_cameras(untyped(update).id) for update in depsgraph.updates):
         preview.note_change()
 
 
