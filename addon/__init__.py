@@ -25,6 +25,7 @@ MODULES = (
     "panels.report",
     "panels.splats",
     "viewport",
+    "viewport.rig_preview",
     "panels.layout",
     "jobs.jobs",
     "jobs.earlier",

@@ -15,7 +15,7 @@ AS_IN_TRAIN = "SCENE"
 CAMERAS = (
     ("ALL", "Every Camera", "Every camera of the scene takes one view"),
     ("COLLECTION", "Collection", "The cameras of a collection take one view each"),
-    ("RIG", "As in Capture", "What the panel Capture says in that scene: a dome or an orbit around what is selected there, "
+    ("RIG", "As in Capture", "What the panel Capture says in that scene: a dome or an orbit around what is selected there, a walk, "
      "an animated camera, the selected cameras"),
 )
 SETTINGS = (

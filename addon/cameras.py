@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import bpy
 import numpy as np
 from mathutils import Matrix
@@ -23,6 +25,25 @@ def camera_from_blender(scene: bpy.types.Scene, camera_object: bpy.types.Object,
     width, height = image_size(scene.render)
     fl_x, fl_y, cx, cy = _intrinsics(scene.render, camera_data(evaluated), width, height)
     return Camera(width, height, fl_x, fl_y, cx, cy, rigid(evaluated.matrix_world))
+
+
+@dataclass(frozen=True)
+class BlenderLens:
+    """What of a Blender camera decides on its field of view."""
+
+    lens: float
+    """millimetres"""
+    sensor_width: float = 36.0
+    sensor_height: float = 24.0
+    sensor_fit: str = "AUTO"
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+
+
+def camera_with_lens(scene: bpy.types.Scene, focal_length: float) -> Camera:
+    """A camera at the origin with a lens of so many millimetres on a sensor 36 mm wide, as it renders in `scene`."""
+    width, height = image_size(scene.render)
+    return Camera(width, height, *_intrinsics(scene.render, BlenderLens(focal_length), width, height), np.eye(4))
 
 
 def camera_at(scene: bpy.types.Scene, frame: int) -> bpy.types.Object | None:
@@ -57,7 +78,9 @@ def rigid(matrix: Matrix) -> np.ndarray:
     return np.array(matrix.normalized(), dtype=np.float64)
 
 
-def _intrinsics(render: bpy.types.RenderSettings, lens: bpy.types.Camera, width: int, height: int) -> tuple[float, float, float, float]:
+def _intrinsics(
+    render: bpy.types.RenderSettings, lens: bpy.types.Camera | BlenderLens, width: int, height: int,
+) -> tuple[float, float, float, float]:
     """fl_x, fl_y, cx, cy in pixels. The sensor spans the fitted side; the shift is measured in it."""
     aspect = render.pixel_aspect_y / render.pixel_aspect_x  # of one pixel, height over width
     horizontal = _fits_width(lens.sensor_fit, width, height * aspect)

@@ -76,7 +76,8 @@ def _paths() -> Iterator[tuple[Any, str]]:
     """The properties of scenes that name datasets: their owners and names."""
     for scene in bpy.data.scenes:
         settings = scene_settings(scene)
-        yield from ((settings, "captured"), (settings.train, "dataset"), (settings.capture, "directory"))
+        yield from ((settings, "captured"), (settings.train, "dataset"), (settings.capture, "directory"),
+                    (settings.outcome, "directory"))
         yield from ((entry, "directory") for entry in settings.batch.entries)
 
 

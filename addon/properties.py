@@ -31,7 +31,10 @@ SOURCES = (
     ("DOME", "Dome", "Generated cameras on a dome around the selected objects, or around all visible ones"),
     ("ORBIT", "Orbit", "Generated cameras on a ring around the selected objects, or around all visible ones"),
     ("ANIMATION", "Animated Camera", "The frames of the active camera, or of the scene's camera"),
+    ("WALK", "Walk", "Generated cameras at the height of the eyes, along a curve or through the rooms: for interiors"),
 )
+"""Files keep their number: new ones stand at the end."""
+
 SOURCE_NAMES = [name for name, _, _ in SOURCES]
 
 
@@ -55,6 +58,9 @@ class CaptureProperties:
     elevation: FloatProperty(subtype="ANGLE", **shown(CaptureRequest, "elevation"))
     focal_length: FloatProperty(subtype="DISTANCE_CAMERA", **shown(CaptureRequest, "focal_length"))
     margin: FloatProperty(**shown(CaptureRequest, "margin"))
+    avoid_walls: BoolProperty(**shown(CaptureRequest, "avoid_walls"))
+    path: StringProperty(name="Path", description="Full name of the curve that a walk follows. Empty: it goes through the rooms")
+    eye_height: FloatProperty(subtype="DISTANCE", soft_max=10, **shown(CaptureRequest, "eye_height"))
     frame_step: IntProperty(**shown(CaptureRequest, "frame_step"))
     resolution: IntProperty(subtype="PIXEL", **shown(CaptureRequest, "resolution"))
     samples: IntProperty(soft_max=1024, **shown(CaptureRequest, "samples"))
@@ -84,6 +90,25 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
     )
     """What panels show in the place of `source`, whose default files and scripts of version 0.1 count on."""
 
+    walk_curve: PointerProperty(
+        type=bpy.types.Object, name="Path", poll=lambda settings, item: untyped(item).type == "CURVE",
+        description="The curve that the walk follows. Empty: it goes through the rooms of what is selected, or of all that is visible",
+    )
+    path: StringProperty(
+        name="Path", description="Full name of the curve that the walk follows",
+        get=lambda settings: untyped(settings).walk_curve.name_full if untyped(settings).walk_curve else "",
+    )
+    show_rig: BoolProperty(
+        name="Show Cameras", default=True,
+        description="Draw the cameras that would be captured from in the viewport, where the panel Capture is open. "
+                    "They never appear in renders. Switched off when a capture is finished",
+    )
+
+    def rig_request(self) -> CaptureRequest:
+        """As to_request(), of the cameras alone: the folder is not looked at."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in CaptureProperties.__annotations__}
+        return CaptureRequest(**values | {"directory": Path(), "source": self.cameras_from})
+
     def to_request(self, overrides: bpy.types.OperatorProperties | None = None) -> CaptureRequest:
         """The request that these settings make; properties set on `overrides` win."""
         values: dict[str, Any] = {name: _chosen(name, self, overrides) for name in CaptureProperties.__annotations__}
@@ -91,6 +116,21 @@ class CaptureSettings(CaptureProperties, bpy.types.PropertyGroup):
         if overrides is None or not overrides.is_property_set("source"):
             values["source"] = self.cameras_from
         return CaptureRequest(**values)
+
+
+class CaptureOutcome(bpy.types.PropertyGroup):
+    """What came of the last capture of a scene."""
+
+    images: IntProperty(name="Images", description="How many images were rendered")
+    directory: StringProperty(name="Folder", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"}, description="Where they lie")
+    seconds: FloatProperty(name="Seconds", description="How long it took")
+    stopped: BoolProperty(name="Stopped", description="It was stopped before its end")
+    warnings: StringProperty(name="Warnings", description="What was left out and what was strange, one sentence a line")
+
+    def note(self, images: int, folder: Path, seconds: float, warnings: list[str], stopped: bool) -> None:
+        """Remember a capture that has ended."""
+        self.images, self.directory, self.seconds, self.stopped = images, beside_file(folder), seconds, stopped
+        self.warnings = "\n".join(warnings)
 
 
 def _preset_chosen(settings: "TrainSettings", context: bpy.types.Context) -> None:
@@ -262,6 +302,7 @@ class SceneSettings(bpy.types.PropertyGroup):
     """Everything that Splatwright keeps in a scene, as splat_settings(Scene)."""
 
     capture: PointerProperty(type=CaptureSettings)
+    outcome: PointerProperty(type=CaptureOutcome)
     train: PointerProperty(type=TrainSettings)
     photos: PointerProperty(type=PhotoSettings)
     automatic: PointerProperty(type=AutomaticSettings)
@@ -322,9 +363,8 @@ def captured_by_another(scene: bpy.types.Scene, folder: Path) -> bool:
 
 
 def remember_captured(scene: bpy.types.Scene, folder: Path) -> None:
-    """What Train will use. Relative to the file where that is shorter, so that both can move together."""
-    beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
-    scene_settings(scene).captured = bpy.path.relpath(str(folder)) if beside else str(folder)
+    """What Train will use."""
+    scene_settings(scene).captured = beside_file(folder)
     scene_settings(scene).untrained = True
     claim(scene)
 
@@ -334,6 +374,12 @@ def captured_datasets(scene: bpy.types.Scene) -> set[Path]:
     entries = [entry for other in bpy.data.scenes for entry in scene_settings(other).batch.entries if entry.scene == scene]
     folders = [scene_settings(scene).captured, *(entry.directory for entry in entries)]
     return {absolute_folder(folder) for folder in folders if folder.strip()}
+
+
+def beside_file(folder: Path) -> str:
+    """A folder as the file remembers it: relative where it lies beside the file, so that both can move together."""
+    beside = bool(bpy.data.filepath) and folder.is_relative_to(Path(bpy.data.filepath).resolve().parent)
+    return bpy.path.relpath(str(folder)) if beside else str(folder)
 
 
 def training_name(scene: bpy.types.Scene) -> str:
@@ -357,8 +403,8 @@ def _chosen(name: str, settings: bpy.types.PropertyGroup, overrides: bpy.types.O
 
 
 _register_classes, _unregister_classes = classes_factory(
-    (CaptureSettings, TrainSettings, PhotoSettings, OriginalSettings, SplatSettings, BatchEntry, BatchSettings, AutomaticSettings,
-     SceneSettings))
+    (CaptureSettings, CaptureOutcome, TrainSettings, PhotoSettings, OriginalSettings, SplatSettings, BatchEntry, BatchSettings,
+     AutomaticSettings, SceneSettings))
 
 
 def register() -> None:

@@ -65,7 +65,7 @@ ADDON: dict[str, set[str]] = {
     "addon/scene_collections.py": set(),
     "addon/batch_properties.py": set(),
     "addon/splats": {"scene_collections", "ui"},
-    "addon/viewport": {"splats"},
+    "addon/viewport": {"capture", "splats", "ui"},
     "addon/capture": {"cameras", "scene_collections", "splats", "ui"},
     "addon/photos": {"cameras", "scene_collections", "splats"},
     "addon/placement.py": {"photos", "splats"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -28,6 +30,9 @@ from ..typed import current_context, scene_settings
 COLOR_BYTES, DEPTH_BYTES, NORMAL_BYTES = 2, 4, 6
 """What a pixel takes on the disk: in a PNG about half of its four bytes, in the files of maps all of them."""
 
+LATER = ("avoid_walls", "path", "eye_height")
+"""Settings that fingerprints have only where they are not at their defaults, so that captures from before there were these stay valid."""
+
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -41,7 +46,9 @@ class BatchPlan:
     def asked(self) -> str:
         """Fingerprint of what is captured, wherever it is written."""
         size = image_size(bpy.data.scenes[self.scene].render)
-        return fingerprint([self.scene, size, self.task.images, asdict(replace(self.request, directory=Path()))])
+        request = asdict(replace(self.request, directory=Path()))
+        known = {name: value for name, value in request.items() if name not in LATER or not _is_default(name, value)}
+        return fingerprint([self.scene, size, self.task.images, known])
 
     @property
     def ready(self) -> int:
@@ -133,6 +140,12 @@ def check_room(plans: Sequence[BatchPlan]) -> None:
                                 "batch.space", needed=needed[disk] / 1e9, dataset=plan.task.dataset, free=free / 1e9)
 
 
+def _is_default(name: str, value: Any) -> bool:
+    """Whether a setting of a capture is what it is by itself, as near as Blender keeps numbers."""
+    default = getattr(CaptureRequest, name)
+    return math.isclose(value, default, rel_tol=1e-6) if isinstance(default, float) else value == default
+
+
 def _config(entry: BatchEntry) -> TrainConfig:
     if entry.preset == AS_IN_TRAIN:
         return scene_settings(entry.scene).train.to_config()
@@ -180,6 +193,12 @@ def _check_rig(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, source: str) 
             raise UserError(f"The scene {scene.name} has no camera to take the frames of.", "Make the animated camera its active object.",
                             "batch.no_animated_camera", scene=scene.name)
         check_camera(camera)
+        return
+    path = scene_settings(scene).capture.path
+    if source == "WALK" and path:
+        if not any(item.name_full == path for item in layer.objects):
+            raise UserError(f"The curve {path} is not in the scene {scene.name}.", "Choose another path in its panel Capture.",
+                        "batch.no_path", path=path, scene=scene.name)
         return
     chosen = {child for item in layer.objects if item.select_get(view_layer=layer) for child in (item, *item.children_recursive)}
     visible = [item for item in layer.objects if is_visible_subject(item, layer)]

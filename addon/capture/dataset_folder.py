@@ -67,12 +67,17 @@ def captured_images(target: Path) -> int:
     return len(values.get("frames", [])) if _is_complete(values) else 0
 
 
+def incomplete_folder(target: Path) -> Path:
+    """Where a capture into `target` lies until it is complete: beside a finished dataset that it will replace."""
+    return target.with_name(f"{target.name}-incomplete") if captured_images(target) else target
+
+
 def open_dataset_folder(target: Path) -> DatasetFolder:
     """Prepare `target` for a capture. A folder that holds anything but one of our datasets raises UserError."""
     if not _holds_files(target):
         return _prepared(DatasetFolder(target, target))
     if _is_complete(_our_transforms(target)):
-        work = target.with_name(f"{target.name}-incomplete")
+        work = incomplete_folder(target)
         if _holds_files(work):
             _remove_dataset(work)
         return _prepared(DatasetFolder(target, work))

@@ -44,8 +44,8 @@ def farthest(points: np.ndarray) -> np.ndarray:
     """Those of `points` [P, 3] that lie farthest in DIRECTIONS directions all around, each once."""
     height = 1 - 2 * (np.arange(DIRECTIONS) + 0.5) / DIRECTIONS
     angle, radius = np.arange(DIRECTIONS) * GOLDEN_ANGLE, np.sqrt(1 - height**2)
-    directions = np.stack([radius * np.cos(angle), radius * np.sin(angle), height])  # [3, D], a Fibonacci sphere
-    return points[np.unique((points @ directions).argmax(axis=0))]
+    directions = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)  # [D, 3], a Fibonacci sphere
+    return points[np.unique((directions.astype(points.dtype) @ points.T).argmax(axis=1))]
 
 
 def _vertices(mesh: bpy.types.Mesh) -> np.ndarray:

@@ -15,7 +15,7 @@ from ...engine.core.datasets.dataset import Dataset, PointCloud, View, held_out_
 from ...engine.core.datasets.transforms_json import add_view, write_transforms
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder, replacing
-from .render_passes import Passes, read_passes, read_pixels
+from .render_passes import Passes, passes_steps, read_pixels
 from .request import CaptureRequest
 from .start_points import join, sample_points
 
@@ -39,13 +39,15 @@ class Recorder:
         """Where the next view's image belongs."""
         return self.folder / "images" / f"{len(self.views) + 1:0{self._digits}d}.png"
 
-    def add(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> None:
-        """Record the view that was just rendered to next_image()."""
+    def add_steps(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> Iterator[None]:
+        """Record the view that was just rendered to next_image(); yields between the parts of the work, recorded with the last one."""
         image, depth, normals = self.next_image(), None, None
         if self.request.depth or self.request.normals or self.request.points:
-            passes = read_passes(scene, view_layer)
-            self._add_points(image, camera, passes)
-            depth, normals = self._write_depth(image.stem, passes), self._write_normals(image.stem, passes)
+            passes = yield from passes_steps(scene, view_layer)
+            yield from self._add_points(image, camera, passes)
+            depth = self._write_depth(image.stem, passes)
+            yield
+            normals = self._write_normals(image.stem, passes)
         self.views.append(View(image.name, image, camera, depth=depth, normals=normals))
         add_view(self.views[-1], self.folder)
 
@@ -69,14 +71,19 @@ class Recorder:
                 self.write()
             raise
         except GeneratorExit:
+            with suppress(OSError):
+                self.next_image().unlink(missing_ok=True)  # rendered, but not recorded
             self.write()
             raise
         self.write()
 
-    def _add_points(self, image: Path, camera: Camera, passes: Passes) -> None:
+    def _add_points(self, image: Path, camera: Camera, passes: Passes) -> Iterator[None]:
         if self.request.points and passes.depth is not None:
             count = min(self._points_a_view, self.request.points - sum(map(len, self.clouds)))
-            self.clouds.append(sample_points(camera, passes.depth, read_pixels(image), count, self._rng))
+            pixels = read_pixels(image)
+            yield
+            self.clouds.append(sample_points(camera, passes.depth, pixels, count, self._rng))
+            yield
 
     def _write_depth(self, stem: str, passes: Passes) -> Path | None:
         if not self.request.depth or passes.depth is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
 from ..typed import active_camera, current_context, operators, untyped
+from ..ui.steps import run_to_end
 from .exr import read_channels
 from .render_settings import multilayer_exr, overriding
 from .strip_png import strip_metadata
@@ -98,10 +99,16 @@ class Passes:
 
 def read_passes(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Passes:
     """The passes of the last render."""
+    return run_to_end(passes_steps(scene, view_layer))
+
+
+def passes_steps(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Generator[None, None, Passes]:
+    """Read the passes of the last render; yields between the parts of the work."""
     try:
-        channels = _render_passes(scene, f"{view_layer.name}.")
+        channels = yield from _render_passes(scene, f"{view_layer.name}.")
     except (RuntimeError, OSError, ValueError, LookupError, struct.error) as error:
         raise _render_error(Path(bpy.app.tempdir) / "passes.exr", str(error)) from error
+    yield
     depth = next((values for name, values in channels.items() if ".Depth." in name), None)
     if depth is not None:
         depth = np.where(np.isfinite(depth) & (depth < FAR * active_camera(scene).clip_end), depth, 0.0).astype(np.float32)
@@ -109,11 +116,13 @@ def read_passes(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Pass
     return Passes(depth, np.nan_to_num(np.stack(axes, axis=2), posinf=0, neginf=0) if len(axes) == 3 else None)
 
 
-def _render_passes(scene: bpy.types.Scene, prefix: str) -> dict[str, np.ndarray]:
+def _render_passes(scene: bpy.types.Scene, prefix: str) -> Generator[None, None, dict[str, np.ndarray]]:
     """Channels of the last render whose names start with `prefix`, each [H, W]. Blender gives them to files alone."""
-    with tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir) as folder, overriding(scene, multilayer_exr()):
+    with tempfile.TemporaryDirectory(prefix="splatwright-", dir=bpy.app.tempdir) as folder:
         path = Path(folder) / "passes.exr"
-        bpy.data.images["Render Result"].save_render(str(path), scene=scene)
+        with overriding(scene, multilayer_exr()):
+            bpy.data.images["Render Result"].save_render(str(path), scene=scene)
+        yield
         return read_channels(path, prefix)
 
 

@@ -37,10 +37,11 @@ PLAIN_OUTPUT: Settings = {
     "render.use_sequencer": False,
     "render.use_motion_blur": False,
     "render.use_single_layer": True,
-    "render.use_lock_interface": True,
+    "render.use_lock_interface": False,
     "render.use_persistent_data": True,
 }
-"""One unadorned, unblurred image of the whole frame from each render; the scene stays loaded between them."""
+"""One unadorned, unblurred image of the whole frame from each render; the scene stays loaded between them, and viewports can be
+navigated meanwhile."""
 
 
 def png(transparent: bool) -> Settings:

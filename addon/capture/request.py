@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...engine.core.protocol.settings import setting
 
-Source = Literal["SELECTED", "DOME", "ORBIT", "ANIMATION"]
+Source = Literal["SELECTED", "DOME", "ORBIT", "WALK", "ANIMATION"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class CaptureRequest:
 
     directory: Path
     source: Source = "SELECTED"
-    """which views: the selected cameras, a dome or a ring of cameras around the selection (else all that is visible), or the frames of
-    one animated camera"""
+    """which views: the selected cameras, a dome or a ring of cameras around the selection (else all that is visible), a walk along a
+    curve or through the rooms, or the frames of one animated camera"""
     cameras: tuple[str, ...] = ()
     """full names of the cameras that count as selected; empty: those that are"""
     count: int = setting(60, "Count", "number of generated cameras", 2, 10_000)
@@ -29,6 +29,12 @@ class CaptureRequest:
     focal_length: float = setting(35.0, "Focal Length", "lens of generated cameras", 5, 500)
     """millimetres, on a sensor 36 mm wide"""
     margin: float = setting(1.05, "Margin", "room around the selection in generated views; 1 fits it tightly", 0.2, 10)
+    avoid_walls: bool = setting(
+        True, "Avoid Walls",
+        "move generated cameras that stand inside or behind a wall in front of it, and leave out those that cannot be moved")
+    path: str = ""
+    """full name of the curve object that a walk follows; empty: it goes through the rooms"""
+    eye_height: float = setting(1.6, "Eye Height", "height of the cameras of a walk above the floor, or above its curve", 0)
     frame_step: int = setting(1, "Frame Step", "take every n-th frame of an animated camera", 1)
     resolution: int = setting(0, "Longest Side", "longest side of the images; 0 keeps the scene's resolution", 0, 16_384)
     samples: int = setting(0, "Samples", "render samples; 0 keeps the scene's", 0)

@@ -1,9 +1,8 @@
-"""Which views a capture takes: selected cameras, a generated rig, or the frames of an animated camera."""
+"""The views that a capture takes one by one, the cameras that it takes them with, and what generated cameras surround."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -12,16 +11,17 @@ from mathutils import Matrix
 
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.errors import UserError
-from ..cameras import camera_at, camera_from_blender, check_camera, image_size
-from ..scene_collections import writable_collection
+from ..cameras import camera_at, camera_from_blender
 from ..splats.originals import counts_as_rendered, counts_as_visible, has_geometry, hidden_originals, selected_originals
 from ..splats.splat_object import is_splat_object
-from ..typed import Context, camera_data, owner_of, shown_by
-from . import rigs
+from ..typed import Context, original_of, owner_of, shown_by
 from .outline import outline, unevaluated_box
 from .request import CaptureRequest
 
 RIG_CAMERA = "Splatwright Rig"
+
+Outlined = tuple[bpy.types.Object, bpy.types.Object, np.ndarray]
+"""An object, what it or its instance shows, and points [N, 3] around that."""
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,6 @@ class Shot:
     camera: bpy.types.Object
     matrix: np.ndarray | None = None  # [4, 4]
     frame: int | None = None
-
-
-@contextmanager
-def planned_shots(context: Context, request: CaptureRequest) -> Iterator[list[Shot]]:
-    """The shots of `request`. A generated rig's one camera exists only inside the with block."""
-    match request.source:
-        case "SELECTED":
-            yield _checked([Shot(camera) for camera in selected_cameras(context, request)])
-        case "ANIMATION":
-            yield _checked(_animated_shots(context, request.frame_step))
-        case "DOME" | "ORBIT":
-            corners = framed_corners(context)
-            with _rig_camera(context.scene, request.focal_length) as camera:
-                yield [Shot(camera, matrix) for matrix in rig_matrices(context.scene, camera, corners, request)]
 
 
 def pose(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, shot: Shot) -> Camera:
@@ -94,22 +80,46 @@ def capture_frames(scene: bpy.types.Scene, step: int) -> range:
     return range(scene.frame_start, scene.frame_end + 1, step)
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What a generated rig surrounds."""
+
+    points: np.ndarray
+    """[N, 3], enclosing it"""
+    objects: frozenset[bpy.types.Object]
+    """what it consists of: the objects, those that instances of it show, and those that instance them"""
+    whole: bool
+    """whether it is all that is visible, for want of a selection"""
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Of its bounds, [3]."""
+        return (self.points.min(axis=0) + self.points.max(axis=0)) / 2
+
+
 def framed_corners(context: Context) -> np.ndarray:
-    """Points [N, 3] that enclose what a generated rig surrounds, as evaluated and with its instances.
+    """Points [N, 3] that enclose what a generated rig surrounds."""
+    return framed(context).points
+
+
+def framed(context: Context) -> Subject:
+    """What a generated rig surrounds, as evaluated and with its instances; UserError where there is nothing.
 
     It is the selected objects and their children; where nothing of these has geometry, everything visible that renders, but splats.
     Originals that are hidden for splats count as visible, those that were selected before as selected where nothing else is.
     """
-    outlines = [(owner_of(instance), points) for instance in context.evaluated_depsgraph_get().object_instances
+    outlines = [(owner_of(instance), original_of(shown_by(instance)), points)
+                for instance in context.evaluated_depsgraph_get().object_instances
                 if has_geometry(shown_by(instance)) and not is_splat_object(shown_by(instance)) and len(points := outline(instance))]
     hidden = [item for item in hidden_originals(context.scene) if has_geometry(item) and counts_as_visible(item, context.view_layer)]
-    outlines += [(item, unevaluated_box(item)) for item in hidden]
-    framed = (_of(context.selected_objects, outlines) or _of(selected_originals(context.scene), outlines)
-              or [points for owner, points in outlines if is_subject(owner)])
-    if not framed:
+    outlines += [(item, item, unevaluated_box(item)) for item in hidden]
+    selected = _of(context.selected_objects, outlines) or _of(selected_originals(context.scene), outlines)
+    surrounded = selected or [found for found in outlines if is_subject(found[0])]
+    if not surrounded:
         raise UserError("There is nothing to look at in this scene.", "Add or show the objects that the generated cameras shall surround.",
                         "capture.nothing_visible")
-    return np.concatenate(framed)
+    owners, shown, points = zip(*surrounded, strict=True)
+    return Subject(np.concatenate(points), frozenset((*owners, *shown)), not selected)
 
 
 def is_subject(item: bpy.types.Object) -> bool:
@@ -122,46 +132,13 @@ def is_visible_subject(item: bpy.types.Object, layer: bpy.types.ViewLayer) -> bo
     return counts_as_visible(item, layer) and is_subject(item)
 
 
-def _of(chosen: Sequence[bpy.types.Object], outlines: Sequence[tuple[bpy.types.Object, np.ndarray]]) -> list[np.ndarray]:
+def _of(chosen: Sequence[bpy.types.Object], outlines: Sequence[Outlined]) -> list[Outlined]:
     """The outlines of some objects and their children."""
     family = {child for item in chosen for child in (item, *item.children_recursive)}
-    return [points for owner, points in outlines if owner in family]
+    return [found for found in outlines if found[0] in family]
 
 
-def rig_matrices(scene: bpy.types.Scene, camera: bpy.types.Object, corners: np.ndarray, request: CaptureRequest) -> np.ndarray:
-    """Places of the generated cameras, camera_to_world [N, 4, 4]; also fits the camera's clipping range."""
-    width, height = image_size(scene.render)
-    view = camera_from_blender(scene, camera)
-    slopes = width / view.fl_x / 2, height / view.fl_y / 2
-    directions = (rigs.dome if request.source == "DOME" else rigs.orbit)(request.count, request.elevation)
-    matrices = rigs.looking_in(corners, directions, *slopes, request.margin)
-    distances = np.linalg.norm(matrices[:, :3, 3] - corners.mean(axis=0), axis=1)
-    lens = camera_data(camera)
-    lens.clip_start, lens.clip_end = min(lens.clip_start, float(distances.min()) / 100), max(lens.clip_end, 4 * float(distances.max()))
-    return matrices
-
-
-def _animated_shots(context: Context, step: int) -> list[Shot]:
+def animated_shots(context: Context, step: int) -> list[Shot]:
+    """One shot for each frame that is captured of an animated camera."""
     frames = capture_frames(context.scene, step)
     return [Shot(camera, frame=frame) for camera, frame in zip(animated_cameras(context, frames), frames, strict=True)]
-
-
-def _checked(shots: list[Shot]) -> list[Shot]:
-    for shot in shots:
-        check_camera(shot.camera)
-    return shots
-
-
-
-
-@contextmanager
-def _rig_camera(scene: bpy.types.Scene, focal_length: float) -> Iterator[bpy.types.Object]:
-    place, lens = writable_collection(scene=scene), bpy.data.cameras.new(RIG_CAMERA)
-    lens.lens, lens.sensor_width, lens.sensor_fit = focal_length, 36.0, "AUTO"
-    camera = bpy.data.objects.new(RIG_CAMERA, lens)
-    place.objects.link(camera)
-    try:
-        yield camera
-    finally:
-        bpy.data.objects.remove(camera)
-        bpy.data.cameras.remove(lens)

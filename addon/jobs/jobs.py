@@ -190,7 +190,7 @@ def datasets_moved(moved: dict[Path, Path]) -> None:
 def known(name: str) -> str:
     """The name itself; UserError where no engine has a job of that name."""
     if name not in _watched and not any(name in place.jobs() for place in engines()):
-        raise UserError(f"There is no training {name}.", "Choose one of the list.")
+        raise UserError(f"There is no training {name}.", "Choose one of the list.", "job.no_such_training", name=name)
     return name
 
 
@@ -236,14 +236,16 @@ def delete(name: str) -> None:
     splats are linked to its result."""
     job = watch(name)
     if job.engine.state(name).alive:
-        raise UserError("The training is running.", "Stop it first.")
+        raise UserError("The training is running.", "Stop it first.", "job.running")
     if job.engine.kept_there(name):
-        raise UserError("A remote engine keeps this training.", "Show it and press Delete at Remote Engine first.")
+        raise UserError("A remote engine keeps this training.", "Show it and press Delete at Remote Engine first.",
+                        "job.kept_there")
     folder = job.engine.folder(name).path
     linked = next((item for item in bpy.data.objects if splat_settings(item).linked
                    and Path(bpy.path.abspath(splat_settings(item).source)).is_relative_to(folder)), None)
     if linked is not None:
-        raise UserError(f"The splats of {linked.name} are read from this training.", "Turn off Keep in File in the panel Splats first.")
+        raise UserError(f"The splats of {linked.name} are read from this training.", "Turn off Keep in File in the panel Splats first.",
+                        "job.linked", name=linked.name)
     LocalEngine(job.engine.root).delete(name)
     forget(name)
 

@@ -20,7 +20,7 @@ from ..typed import Context, classes_factory
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset
 from .reporting import reports_user_errors
 from .starting import Obstructed
-from .stepped import SteppedRender
+from .stepped import RENDERING, SteppedRender, is_rendering
 
 
 def add_scenes() -> int:
@@ -38,7 +38,7 @@ def add_collections() -> int:
 def at_work() -> str:
     """A sentence while something is captured, or the batch trains; empty when not."""
     capturing = SPLATWRIGHT_OT_capture_dataset.progress is not None or SPLATWRIGHT_OT_run_batch.progress is not None
-    return "A capture or the batch is running: stop it first" if capturing or run.busy() else ""
+    return "A capture or the batch is running: stop it first" if capturing or run.busy() else RENDERING if is_rendering() else ""
 
 
 class SPLATWRIGHT_OT_add_batch_entry(bpy.types.Operator):

@@ -15,7 +15,7 @@ from ..translations import tr
 from ..typed import Context, classes_factory, point_cloud
 from .reporting import reports_user_errors
 from .selected import select_alone
-from .stepped import SteppedRender
+from .stepped import RENDERING, SteppedRender, is_rendering
 
 TICK_SECONDS = 0.05
 
@@ -31,7 +31,7 @@ class SPLATWRIGHT_OT_instant_splats(SteppedRender, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        problem = ("Splats are being made: press Esc to stop it" if cls.progress is not None
+        problem = ("Splats are being made: press Esc to stop it" if cls.progress is not None else RENDERING if is_rendering()
                    else "" if camera_at(context.scene, context.scene.frame_current) else "The scene has no camera")
         if problem:
             cls.poll_message_set(problem)

@@ -7,11 +7,20 @@ from typing import Any, ClassVar
 
 import bpy
 
+from ..capture.capture import is_running as is_capturing
 from ..capture.render_passes import RenderStopped
 from ..translations import tr
 from ..typed import Context, OperatorMixin
 from ..ui.redraw import redraw_sidebars
+from .navigation import is_left_to_blender
 from .reporting import reports_user_errors
+
+RENDERING = "Something is being rendered: wait for it, or stop it first"
+
+
+def is_rendering() -> bool:
+    """Whether Blender renders, or captures with pauses between the images: no other render may begin."""
+    return bpy.app.is_job_running("RENDER") or is_capturing()
 
 
 class Stepped(OperatorMixin):
@@ -19,6 +28,9 @@ class Stepped(OperatorMixin):
 
     progress: ClassVar[Any] = None
     """Of the work that runs now, None when none does; panels may show it."""
+
+    sentence: ClassVar[str] = ""
+    """What the status bar says of it"""
 
     def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
         """Let a timer ring for the next step every so many seconds."""
@@ -28,7 +40,9 @@ class Stepped(OperatorMixin):
 
     def show(self, context: Context, progress: Any, sentence: str) -> None:
         """Say how far the work is."""
-        type(self).progress = progress
+        if (progress, sentence) == (self.progress, self.sentence):
+            return
+        type(self).progress, type(self).sentence = progress, sentence
         redraw_sidebars()
         context.workspace.status_text_set(tr("Splatwright: {sentence}  |  Esc: Stop", sentence=tr(sentence)))
 
@@ -43,17 +57,23 @@ class Stepped(OperatorMixin):
 
 
 class SteppedRender(Stepped):
-    """Stepped work that renders. Esc stops it when the current render has ended: its settings must not change meanwhile."""
+    """Stepped work that renders. It stops when the current render has ended: its settings must not change meanwhile. Esc ends that at once.
+
+    Viewports can be navigated meanwhile, and sidebars used; all other input is held back, for it could change what is rendered.
+    """
+
+    stop_requested: ClassVar[bool] = False
+    """Set by a button."""
 
     def begin(self, context: Context, steps: Generator[Any, None, Any], seconds: float) -> None:
-        self._stopping = False
+        type(self).stop_requested = False
         super().begin(context, steps, seconds)
 
     @reports_user_errors
     def modal(self, context: Context, event: bpy.types.Event) -> set[str]:
-        self._stopping |= event.type == "ESC"
+        type(self).stop_requested |= event.type == "ESC"
         if event.type != "TIMER":
-            return {"RUNNING_MODAL"}
+            return {"PASS_THROUGH"} if is_left_to_blender(context, event) else {"RUNNING_MODAL"}
         try:
             return self._turn(context)
         except BaseException:
@@ -63,7 +83,7 @@ class SteppedRender(Stepped):
     def _turn(self, context: Context) -> set[str]:
         """One turn of the timer."""
         try:
-            if self._stopping and not bpy.app.is_job_running("RENDER"):
+            if self.stop_requested and not bpy.app.is_job_running("RENDER"):
                 raise RenderStopped
             self.advance(context)
         except RenderStopped:

@@ -62,7 +62,7 @@ def next_step(context: Context) -> NextStep:
     scene = context.scene
     job = jobs.current(scene)
     if SPLATWRIGHT_OT_capture_dataset.progress is not None:
-        return NextStep(0, "The views are being rendered. Esc stops.")
+        return NextStep(0, "The views are being rendered. The viewport can be navigated meanwhile.")
     if SPLATWRIGHT_OT_run_batch.progress is not None or busy():
         return NextStep(0, "The batch is at work: its panel shows how far it is.")
     if job is not None and job.state.alive:

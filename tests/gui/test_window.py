@@ -21,6 +21,7 @@ from engine.core.datasets.dataset import PointCloud
 from engine.core.datasets.read import read_dataset
 from engine.core.datasets.transforms_json import write_transforms
 from engine.core.formats.ply import write_ply
+from engine.core.images.png import decode_png
 from engine.core.protocol.capture_messages import COMMAND, CaptureOrder, read_updates, write_order
 from engine.training.evaluate import psnr
 from tests.preflight.planting import repaint, sound_dataset, tinted
@@ -189,6 +190,40 @@ def test_the_whole_way(desk: Desktop, tmp_path: Path, capsys: pytest.CaptureFixt
         say(f"Cut labels: {len(cut)}", dict.fromkeys(cut, ""))
     assert found["clicks"] == 3 and found["splats"] > 50 and found["psnr"] > 20 and found["moved"] > 0.1
     assert "Untitled.ply" in found["exported"] and not cut
+
+
+@pytest.mark.gui
+@window
+def test_a_capture_in_a_room(desk: Desktop) -> None:
+    """The cameras in the viewport, navigation meanwhile, Stop, the outcome, Walk."""
+    beside = desk.folder / "tests" / "blender" / "capture"
+    beside.mkdir(parents=True)
+    shutil.copy(REPOSITORY / "tests" / "untyped.py", beside.parents[1])
+    shutil.copy(REPOSITORY / "tests" / "blender" / "capture" / "room.py", beside)
+    found = desk.run("steps_capture")
+    for name in ("view-on", "view-off"):
+        shutil.copy(desk.folder / f"{name}.png", desk.pictures)
+    assert found["failure"] == "" and found["dome"] == "24 cameras" and found["made_for_nothing"] == 0
+    assert "moved before walls" in found["walls"] and found["moved_subject"] != found["walls"]
+    again = blue(desk, "rig-again", WITHIN)
+    assert again > 100 and not any(blue(desk, f"rig-{name}", WITHIN) > again / 10 for name in ("no-overlays", "other-tab", "off"))
+    assert max(blue(desk, "view-on"), blue(desk, "view-off")) < 50, "pictures of the viewport show no cameras"
+    assert found["turned"] > 0.2 and found["zoomed"] and found["still_capturing"] and found["kept"]
+    assert found["stopped"] and 2 <= found["images_kept"] < 400
+    assert found["slowest_tick"] < 0.05, "processor seconds beside the render"
+    assert found["outcome"][0] > 12 and not found["outcome"][1]
+    assert len(found["walk"]) == 24 and (np.abs(found["walk"]) < [2.7, 2.2, 2.8]).all(), "within the walls"
+    assert "24 cameras" in found["curve"]
+
+
+WITHIN = (slice(100, 690), slice(60, 660))
+"""A part of the viewport without buttons, in a picture of the screen."""
+
+
+def blue(desk: Desktop, name: str, part: tuple[slice, ...] = ()) -> int:
+    """How many pixels of a picture are as blue as the cameras of a rig: nothing else in the room is."""
+    pixels = decode_png((desk.pictures / f"{name}.png").read_bytes())[part].astype(int)
+    return int((pixels[..., 2] - pixels[..., 0] > 40).sum())
 
 
 @pytest.mark.gui

@@ -6,11 +6,13 @@ import os
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.blender_file import HALL, KITCHEN, RINGS
@@ -186,6 +188,39 @@ def test_the_rig_of_a_scene_that_is_not_shown(desk: Desk) -> None:
     assert not [item for item in bpy.data.objects if "Rig" in item.name]
 
 
+def test_a_walk_of_a_scene_that_is_not_shown(desk: Desk) -> None:
+    """Along a curve; one that the scene has not is named before anything begins."""
+    hall, kitchen = bpy.data.scenes[HALL], bpy.data.scenes[KITCHEN]
+    data = bpy.data.curves.new("Path", "CURVE")
+    data.splines.new("POLY").points.add(1)
+    data.splines[0].points[0].co, data.splines[0].points[1].co = (-3, -3, 0, 1), (3, -3, 0, 1)
+    path = bpy.data.objects.new("Path", data)
+    kitchen.collection.objects.link(path)
+    settings, entry = hall.splatwright.capture, desk.entries.add_entry(hall)
+    settings.cameras_from, settings.count, settings.walk_curve, settings.eye_height = "WALK", 5, path, 0.7
+    entry.cameras, entry.train = "RIG", False
+    with pytest.raises(RuntimeError, match=f"The curve Path is not in the scene {HALL}"):
+        bpy.ops.splatwright.run_batch()
+    hall.collection.objects.link(path)
+    bpy.ops.splatwright.run_batch()
+    views = module("engine.core.datasets.read").read_dataset(desk.dataset(HALL)).views
+    assert np.allclose([view.camera.position[2] for view in views], 0.7) and len(views) == 5 and desk.states == ["done"]
+
+
+def test_fingerprints_from_before_walks_stay_valid(desk: Desk) -> None:
+    """Settings that came later count where they are not at their defaults."""
+    plans, settings = module("addon.batch.plan"), bpy.data.scenes[HALL].splatwright.capture
+    settings.cameras_from = "DOME"
+    entry = desk.entries.add_entry(bpy.data.scenes[HALL])
+    entry.cameras = "RIG"
+    plan = plans.plan_of(entry)
+    known = {name: value for name, value in asdict(replace(plan.request, directory=Path())).items() if name not in plans.LATER}
+    size = module("addon.cameras").image_size(bpy.data.scenes[HALL].render)
+    assert plan.asked == module("engine.batch.tasks").fingerprint([HALL, size, plan.task.images, known])
+    settings.avoid_walls = False
+    assert plans.plan_of(entry).asked != plan.asked
+
+
 def test_the_list(desk: Desk) -> None:
     bpy.ops.splatwright.add_batch_entry()
     bpy.ops.splatwright.add_batch_entry()
@@ -213,7 +248,7 @@ def start_modal(desk: Desk) -> tuple[Any, Any, FakeManager]:
     operators, manager, reports = module("addon.operators.batch"), FakeManager(), []
     operator = windowless(operators.SPLATWRIGHT_OT_run_batch)()
     operator.reports, operator.report = reports, lambda level, text: reports.append((*level, text))
-    context = SimpleNamespace(window_manager=manager, workspace=manager, window=None)
+    context = SimpleNamespace(window_manager=manager, workspace=manager, window=None, screen=None)
     operator.start(context, desk.batch.begin(), module("addon.capture.render_passes").render_blocking)
     return operator, context, manager
 

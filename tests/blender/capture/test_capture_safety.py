@@ -198,3 +198,22 @@ def test_passes_that_cannot_be_read(fresh_scene: bpy.types.Scene, tmp_path: Path
     (tmp_path / "passes.exr").write_bytes(b"no such thing")
     with pytest.raises(module("engine.core.errors").UserError, match="not an EXR"):
         module("addon.capture.exr").read_channels(tmp_path / "passes.exr", "")
+
+
+def test_work_beside_the_renders_comes_in_slices(fresh_scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same dataset comes of it; stopped between two slices, no image is left that the dataset does not name."""
+    ball_scene(cameras=3)
+    capture(tmp_path / "whole", depth=True, normals=True)
+    monkeypatch.setattr(module("addon.capture.capture"), "SLICE_SECONDS", -1.0)
+    seen = [progress.done for progress in steps(tmp_path / "sliced", depth=True, normals=True)]
+    assert seen == sorted(seen) and len(seen) > 4 + 3 * 4
+    assert folder_contents(tmp_path / "sliced") == folder_contents(tmp_path / "whole")
+    stopped = steps(tmp_path / "stopped", depth=True, normals=True)
+    while next(stopped).done < 1:
+        pass
+    for _ in range(2):
+        next(stopped)
+    assert (tmp_path / "stopped" / "images" / "0002.png").exists(), "it is rendered"
+    stopped.close()
+    assert [path.name for path in (tmp_path / "stopped" / "images").iterdir()] == ["0001.png"]
+    assert len(transforms(tmp_path / "stopped")["frames"]) == 1

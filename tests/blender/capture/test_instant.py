@@ -83,7 +83,7 @@ def start_modal() -> tuple[Any, Any, FakeManager]:
     manager, reports = FakeManager(), []
     operator = windowless(module("addon.operators.instant").SPLATWRIGHT_OT_instant_splats)()
     operator.reports, operator.report = reports, lambda level, text: reports.append((*level, text))
-    context = SimpleNamespace(scene=bpy.context.scene, window_manager=manager, workspace=manager, window=None, mode="EDIT")
+    context = SimpleNamespace(scene=bpy.context.scene, window_manager=manager, workspace=manager, window=None, screen=None, mode="EDIT")
     operator.show(context, 0.0, "rendering")
     operator.begin(context, module("addon.capture.instant_splats").instant_steps(bpy.context, 1000), 0.1)
     return operator, context, manager

@@ -107,12 +107,40 @@ def test_drawing_changes_nothing(desk: Desk) -> None:
     assert before == (list(bpy.data.objects), desk.jobs.watched(), list(desk.root.rglob("*")))
 
 
-@pytest.mark.parametrize(("source", "shown"), [("SELECTED", set()), ("DOME", {"count", "elevation"}), ("ANIMATION", {"frame_step"})])
+GENERATED = {"count", "focal_length", "avoid_walls"}
+
+
+@pytest.mark.parametrize(("source", "shown"), [
+    ("SELECTED", set()), ("DOME", GENERATED | {"elevation", "margin"}), ("ANIMATION", {"frame_step"}),
+    ("WALK", GENERATED | {"walk_curve", "eye_height"})])
 def test_capture_shows_what_its_cameras_need(desk: Desk, source: str, shown: set[str]) -> None:
     bpy.context.scene.splatwright.capture.source = source
+    layout, more = drawn("capture"), drawn("capture_more")
+    assert shown == set(layout.properties + more.properties) & (
+        GENERATED | {"elevation", "margin", "frame_step", "walk_curve", "eye_height"})
+    assert layout.operators == ["capture_dataset"] and len(layout.properties) <= 6
+
+
+def test_a_capture_that_runs_can_be_stopped_from_its_panel(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = module("addon.operators.capture").SPLATWRIGHT_OT_capture_dataset
+    assert not bpy.ops.splatwright.stop_capture.poll()
+    monkeypatch.setattr(kind, "progress", module("addon.capture.capture").CaptureProgress(3, 12, 65.0))
+    monkeypatch.setattr(kind, "stop_requested", False)
     layout = drawn("capture")
-    assert {"count", "elevation", "frame_step"} & set(layout.properties) == shown
-    assert layout.operators == ["capture_dataset"]
+    assert layout.operators == ["stop_capture"] and layout.progress_factor == 0.25 and "1 min 5 s left" in layout.text
+    assert bpy.ops.splatwright.stop_capture() == {"FINISHED"} and kind.stop_requested
+    assert "Stops when this image is done" in drawn("capture").text
+
+
+def test_the_panel_says_what_came_of_a_capture(desk: Desk, tmp_path: Path) -> None:
+    outcome = bpy.context.scene.splatwright.outcome
+    assert "images in" not in drawn("capture").text
+    outcome.note(58, tmp_path / "set", 83.0, ["2 cameras are left out: 2 behind Wall."], stopped=False)
+    layout = drawn("capture")
+    assert "58 images in 1 min 23 s" in layout.text and str(tmp_path / "set") in layout.text and "2 behind Wall" in layout.text
+    assert layout.operators == ["capture_dataset", "wm.path_open"]
+    outcome.note(3, tmp_path / "set", 2.0, [], stopped=True)
+    assert "Stopped: 3 images" in drawn("capture").text
 
 
 def test_before_the_first_training(desk: Desk) -> None:

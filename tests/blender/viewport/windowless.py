@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.untyped import bpy
 
-TICK, ESCAPE, CLICK, WHEEL = (SimpleNamespace(type=kind) for kind in ("TIMER", "ESC", "LEFTMOUSE", "WHEELUPMOUSE"))
+TICK, ESCAPE, CLICK, WHEEL = (SimpleNamespace(type=kind, mouse_x=0, mouse_y=0) for kind in ("TIMER", "ESC", "LEFTMOUSE", "WHEELUPMOUSE"))
 
 
 class FakeManager:
