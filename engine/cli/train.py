@@ -63,8 +63,11 @@ def train(
     last = None if output.exists() else finished_alone(place, folder, spec)
     if last is None:
         cursor = place.events(folder.name)[1]
-        start(place, folder, spec)
+        begun = start(place, folder, spec)
         last = follow(place, folder.name, cursor)
+        if last is None and not begun:  # it ended with the command that had begun it
+            start(place, folder, spec)
+            last = follow(place, folder.name, cursor)
     if isinstance(last, Finished):
         result = read_splats(folder.result)
         write_splats(output, result.gaussians, axes, result.antialiased, chosen, offset=result.offset)
@@ -93,19 +96,19 @@ def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished
     return ends[-1] if ends and ends[-1].step >= spec.config.max_steps and folder.result.exists() else None
 
 
-def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
-    """Begin the job, or go on with it when its folder is there already."""
+def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
+    """Begin the job, or go on with it when its folder is there already. False when it is at work, begun by somebody else."""
     if (folder.path / "job.json").exists():
         before = folder.read_spec()
         if engine.state(folder.name).alive:
             same = (before.dataset, before.exclude) == (spec.dataset, spec.exclude)
             if same and alike(gone_on(before.config, spec.config), before.config):
-                return  # whoever asked for it is gone, and it went on
+                return False
             raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
         if nothing_kept(engine, folder):
             folder.write_spec(spec)
             engine.resume(folder.name)
-            return
+            return True
         if before.dataset != spec.dataset:
             raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
         if steps_done(engine, folder.name) >= spec.config.max_steps:
@@ -116,6 +119,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
         engine.reach()
     folder.write_spec(spec)
     engine.resume(folder.name)
+    return True
 
 
 def nothing_kept(engine: Engine, folder: JobFolder) -> bool:
