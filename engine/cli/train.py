@@ -15,7 +15,7 @@ from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.protocol.events import Failed, Finished, Paused, Progress, error_of
-from ..core.protocol.folder import JobFolder, JobSpec
+from ..core.protocol.folder import FolderGone, JobFolder, JobSpec
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
 from .chosen_engine import chosen_engine
@@ -83,6 +83,8 @@ def train(
         place.kill(folder.name)
         raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
                         "Its checkpoint is kept: run the same command again to go on anyway, or fix the cause and start a new training.")
+    if not folder.path.is_dir():
+        raise FolderGone(folder.path)
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 
