@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.core.errors import UserError
+from ...engine.core.parsing import parse_object
 from ...engine.core.processes import DISCARD, PIPE, Process, end_tree, spawn
 from ...engine.core.protocol.progress import Step
 from ...engine.environment.backends import Backend
@@ -60,7 +60,7 @@ class Installation:
     def hear(self, line: str) -> None:
         """Take in one line."""
         try:
-            said = json.loads(line)
+            said = parse_object(line)
         except ValueError:
             return
         if "error" in said:

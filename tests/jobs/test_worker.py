@@ -10,7 +10,8 @@ from engine.core.protocol.events import Failed, Finding, Preview, Progress
 from engine.core.protocol.folder import JobFolder
 from engine.worker import REPEAT_SECONDS, EventWriter
 
-FULL = Finding("warning", "The disk is full: preview.ply could not be written.", "Free some space.", code="disk.full", values=(("path", "x"),))
+FULL = Finding("warning", "The disk is full: preview.ply could not be written.", "Free some space.", code="disk.full",
+               values=(("path", "x"),))
 
 
 def test_the_same_finding_is_written_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

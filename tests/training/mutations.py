@@ -69,8 +69,9 @@ def array_changed(data: bytes, chance: random.Random) -> bytes:
 def head_changed(data: bytes, chance: random.Random) -> bytes:
     """A sound archive whose head is none."""
     arrays = dict(np.load(io.BytesIO(data)))
-    heads = ("", "[]", "{", "[" * 5000, '{"step": -1, "seconds": 1}', '{"step": 1.5, "seconds": 1}', '{"step": ' + "9" * 400 + ', "seconds": 1}',
-             '{"step": 1, "seconds": NaN}', '{"step": true, "seconds": 1}', '{"seconds": 1}', json.dumps({"step": "1", "seconds": []}), "\0")
+    heads = ("", "[]", "{", "[" * 5000, '{"step": -1, "seconds": 1}', '{"step": 1.5, "seconds": 1}',
+             '{"step": ' + "9" * 400 + ', "seconds": 1}', '{"step": 1, "seconds": NaN}', '{"step": true, "seconds": 1}', '{"seconds": 1}',
+             json.dumps({"step": "1", "seconds": []}), "\0")
     arrays["head"] = np.frombuffer(chance.choice(heads).encode(), np.uint8)
     return packed(arrays)
 
@@ -80,7 +81,8 @@ def bomb(data: bytes, chance: random.Random) -> bytes:
     arrays = dict(np.load(io.BytesIO(data)))
     name = chance.choice(sorted(arrays))
     header = chance.choice([
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 1000), }", "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 1000), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "(" * 3000, "{'descr': '<f4'}"]).encode() + b"\n"
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", chance.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
