@@ -1,4 +1,4 @@
-"""Random numbers of tests: the same in every run, others with SPLATWRIGHT_SEED. The seed is printed, so that pytest shows it for a failure."""
+"""Random numbers of tests: the same in every run, others with SPLATWRIGHT_SEED. The seed is printed; pytest shows it for a failure."""
 
 from __future__ import annotations
 

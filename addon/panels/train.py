@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from ...engine.core.protocol.events import Finding
+from ...engine.core.protocol.events import SLOW_CHECKPOINTS, Finding
+from ...engine.core.protocol.job_progress import USUAL_INTERVAL, JobProgress
 from ...engine.core.text import duration
 from ...engine.jobs.local_engine import JobState
 from ..automatic import draw_automatic
@@ -199,6 +200,13 @@ def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     grid.label(text=f"Speed: {job.rate:.0f} steps/s" if job.rate >= 10 else f"Speed: {job.rate:.1f} steps/s")
     grid.label(text=f"PSNR: {job.psnr:.1f} dB" if job.psnr is not None else "PSNR: not yet")
     grid.label(text=f"Loss: {job.loss:.4f}" if job.loss is not None else "Loss: not yet")
+    if job.checkpoint_interval > USUAL_INTERVAL and not any(found.code == SLOW_CHECKPOINTS for found in job.findings):
+        draw_sentence(layout, checkpoints_text(job), "FILE_TICK")
+
+
+def checkpoints_text(job: JobProgress) -> str:
+    """What a cut costs."""
+    return f"Checkpoints of so many splats take long: up to {duration(job.checkpoint_interval)} of training are repeated if it is cut off."
 
 
 register, unregister = classes_factory(

@@ -104,8 +104,8 @@ JSON_FILES: dict[str, tuple[object, Callable[[Path], object]]] = {
                                    lambda folder: read_model_frame(folder / "dataparser_transforms.json")),
     "report.json": ({"held_out": ["a"], "psnr": 30.0, "views": [{"name": "a", "psnr": 1.0, "ssim": 0.5}]},
                     lambda folder: read_training(JobFolder(folder))),
-    "poses.json": ({"photos": 1, "placed": ["a"], "unplaced": [{"name": "b", "reason": "c"}], "lenses": [], "gap": None, "centre": [0, 0, 0],
-                    "advice": []}, read_report),
+    "poses.json": ({"photos": 1, "placed": ["a"], "unplaced": [{"name": "b", "reason": "c"}], "lenses": [], "gap": None,
+                    "centre": [0, 0, 0], "advice": []}, read_report),
 }
 
 

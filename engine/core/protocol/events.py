@@ -28,6 +28,9 @@ NEEDS = "needs"
 CHECKPOINTS = "training.checkpoints"
 """Code of the begin of a training."""
 
+SLOW_CHECKPOINTS = "training.slow_checkpoints"
+"""Code of the finding that checkpoints take longer, and come less often, than that begin says."""
+
 CODED = '{"event": "Coded"'
 """How the line begins that holds code and values of the event on the next line."""
 
