@@ -213,7 +213,7 @@ def save_when_due(run: Run) -> None:
     """Begin to write a checkpoint when it is time to, and say so when what a cut costs is more than the training's start named."""
     problem = run.checkpoints.problem()
     if problem:
-        run.emit(Finding("warning", problem.message, problem.hint, code=problem.code, values=problem.values))
+        tell_trouble(run, problem)
     if run.group.leads and run.checkpoints.due(run.model.count):
         run.checkpoints.begin(checkpoint_of(run))
     name_interval(run)
@@ -252,9 +252,14 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
     try:
         write()
     except UserError as error:
-        run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
+        tell_trouble(run, error)
         return False
     return True
+
+
+def tell_trouble(run: Run, error: UserError) -> None:
+    """Say what the disk refused."""
+    run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
 
 
 def pause_or_stop(run: Run, control: AskControl) -> bool:
