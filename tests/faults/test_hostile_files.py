@@ -86,6 +86,24 @@ def test_cameras(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     assert usable > TIMES // 10, "hostile files are refused, or cost one entry"
 
 
+def test_folders_that_cannot_be_read(tmp_path: Path) -> None:
+    ball(tmp_path / "data")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / ("n" * 5000), tmp_path / "loop", tmp_path / "loop" / "below", tmp_path / "data" / "transforms.json" / "below"):
+        assert survives(lambda path=path: read_dataset(path), str(path)[:200]) is None
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="this user may read everything")
+def test_forbidden_folders(tmp_path: Path) -> None:
+    folder = ball(tmp_path / "data").parent
+    for place in (folder, folder / "images"):
+        place.chmod(0)
+        try:
+            assert survives(lambda: read_dataset(folder), str(place)) is None
+        finally:
+            place.chmod(0o700)
+
+
 def job_of(folder: Path) -> JobFolder:
     job = JobFolder(folder)
     job.write_spec(JobSpec(folder / "data", TrainConfig()))

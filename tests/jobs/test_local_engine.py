@@ -121,6 +121,25 @@ def test_a_worker_asked_to_end_saves_its_state_first(engine: LocalEngine, datase
     assert (engine.folder(job).checkpoint / "state.npz").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no groups that get a signal")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_job_that_blender_began_outlives_its_end_by_a_signal(engine: LocalEngine, dataset: Path, how: str) -> None:
+    """As Ctrl+C, a closed terminal or a log-out end Blender with all of its group."""
+    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
+            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
+            "print(LocalEngine(Path(sys.argv[1])).submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))),"
+            "flush=True); time.sleep(600)")
+    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, start_new_session=True) as starter:
+        assert starter.stdout is not None
+        job = starter.stdout.readline().strip()
+        wait(engine, job, lambda: steps(engine, job) > 0)
+        os.killpg(starter.pid, getattr(signal, how))
+    before = steps(engine, job)
+    wait(engine, job, lambda: steps(engine, job) > before)
+    assert engine.state(job) is JobState.RUNNING
+
+
 def test_the_job_outlives_whoever_started_it(engine: LocalEngine, dataset: Path) -> None:
     code = ("import sys; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
             "from engine.core.protocol.spec import JobSpec;"
