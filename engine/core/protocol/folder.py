@@ -204,7 +204,7 @@ class JobFolder:
 
     def clear_away(self) -> None:
         """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
-        written = (self.preview, self.result, self.report, self.page, self.checkpoint / "*")
+        written = (self.preview, self.result, self.report, self.page, self.checkpoint / "*", self.path / "speed")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
                 path.unlink()
