@@ -12,6 +12,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -40,10 +41,12 @@ from tests.faults.hostile_values import DEEP, changed
 from tests.scenes import colored_ball, write_ball_dataset
 from tests.seeds import seeded
 
+T = TypeVar("T")
+
 TIMES = 150 * int(os.environ.get("SPLATWRIGHT_FUZZ", "1"))
 
 
-def survives(read: Callable[[], object], what: str) -> object:
+def survives(read: Callable[[], T], what: str) -> T | None:
     """What is read, or None for a UserError with a sentence; nothing else is raised."""
     try:
         with warnings.catch_warnings():

@@ -63,7 +63,7 @@ class Gaussians:
         """Mask [N] of the rows without a NaN or an infinity, and not farther away than FARTHEST."""
         good = (np.abs(self.means) <= FARTHEST).all(axis=1)
         for array in self.arrays().values():
-            good &= np.isfinite(array.reshape(len(self), -1)).all(axis=1)
+            good &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
         return good
 
 
