@@ -15,8 +15,6 @@ BROKEN_PIPE = 141
 BY_SIGNAL = 128
 """Exit status of a program that a signal ended, less the signal's number, as shells report it."""
 
-ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
 
 class Ended(SystemExit):
     """Raised where the command is at work when it is asked to end or its terminal is closed, so that it tidies up behind itself."""
@@ -34,8 +32,9 @@ def main() -> None:
     except ImportError as error:
         sys.exit(f"The command line needs the package {error.name}. Install it with: pip install splatwright")
     try:
-        for number in ENDING:
-            handle(number, ask_to_end)
+        handle(signal.SIGTERM, ask_to_end)
+        if sys.platform != "win32":
+            handle(signal.SIGHUP, hang_up)
         handle(signal.SIGINT, signal.default_int_handler)
         status = run(sys.argv[1:])
     except Ended as ended:
@@ -63,6 +62,11 @@ def ask_to_end(number: int, _: FrameType | None) -> None:
     """Handler of signals that ask a program to end; a second one ends it at once."""
     signal.signal(number, signal.SIG_DFL)
     raise Ended(BY_SIGNAL + number)
+
+
+def hang_up(*_: object) -> None:
+    """Handler of a closed terminal: a request to end, whoever handles that by now; a server has its own way."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def leave(status: object) -> NoReturn:

@@ -24,6 +24,9 @@ SHARE = 0.1
 MARGIN = 1.5
 """A busy disk takes so many times as long as the last time."""
 
+PRUDENCE = 0.9
+"""Of the interval that is promised: steps and disks may be slower than they ever were."""
+
 NUMBERS_A_GAUSSIAN = 3 * (14 + 45)
 """Of a state at most: the parameters and two moments of each."""
 
@@ -55,7 +58,7 @@ class CheckpointWriter:
         self._gap, self._asked = max(now - self._asked, 0.9 * self._gap), now
         if self.writing:
             return False
-        latest = self.interval(gaussians) - MARGIN * self.took - self._gap
+        latest = PRUDENCE * self.interval(gaussians) - MARGIN * self.took - self._gap
         return now - self._copied >= max(latest, min(self.wanted, self.took))
 
     @property

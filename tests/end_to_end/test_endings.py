@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,11 +36,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ball_dataset(tmp_path_factory.mktemp("large"), views=12, size=200, truth=replace(ball, scales=ball.scales - 3)).folder
 
 
-def command(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    """`splatwright …` in a session of its own, as a terminal starts it; errors are a pipe."""
+def command(*arguments: object, python: Sequence[str] = (), **options: object) -> subprocess.Popen[str]:
+    """`splatwright …` in a session of its own, as a terminal starts it; errors are a pipe. `python` gets options of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "engine", *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                            text=True, env=environment, start_new_session=True, **options)  # type: ignore[call-overload]
+    return subprocess.Popen([sys.executable, *python, "-m", "engine", *map(str, arguments)], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True, **options)  # type: ignore[call-overload]
 
 
 def wait(reached: Callable[[], bool], seconds: float = 90) -> None:
@@ -60,14 +60,17 @@ def ends_with_all(process: subprocess.Popen[str], number: int, folder: Path) -> 
 
 
 def test_no_traceback_while_python_still_imports() -> None:
-    """Of every moment of the first second, several times."""
+    """At moments by chance, from the first module that the command line imports on: what comes before is Python's own."""
     chance = seeded(8)
     for _ in range(24):
-        process = command("convert", "--help")
-        time.sleep(chance.uniform(0.04, 0.6))
+        process = command("convert", "--help", python=["-X", "importtime"])
+        assert process.stderr is not None
+        while "engine.core.errors" not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(chance.uniform(0, 0.4))
         process.send_signal(chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
         said = process.communicate(timeout=30)[1]
-        assert "Traceback" not in said, said
+        assert "Traceback" not in said, said[-2000:]
 
 
 def test_a_training_of_many_gaussians_ends_also_during_an_evaluation_and_goes_on(large: Path, tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_a_training_of_many_gaussians_ends_also_during_an_evaluation_and_goes_on
         begun = next(event for event in events if isinstance(event, Started))
         assert dict(begun.values)["every"] == 10
         assert checkpoint.step >= max(event.step for event in events if isinstance(event, (Progress, Started)))
-        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        assert process.returncode == (-number if number == signal.SIGKILL else 128 + signal.SIGTERM)
 
 
 def test_a_closed_terminal(large: Path, tmp_path: Path) -> None:
@@ -113,3 +116,18 @@ def test_what_only_looks_leaves_nothing(large: Path, tmp_path: Path, verb: str, 
     time.sleep(chance.uniform(0.5, 2.5))
     ends_with_all(process, number, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_server_ends_in_order(tmp_path: Path, number: int) -> None:
+    pytest.importorskip("uvicorn")
+    process = command("serve", "--folder", tmp_path / "serve", "--port", 0, "--gpus", "cpu")
+    assert process.stderr is not None
+    said = ""
+    while "startup complete" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(number)
+    said += process.communicate(timeout=30)[1]
+    assert "Traceback" not in said and "shutdown complete" in said, said
