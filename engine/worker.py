@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .core.errors import UserError, values
-from .core.processes import end_with_parent, lower_priority
+from .core.processes import at_end_of_parent, end_with_parent, lower_priority
 from .core.protocol.config import TrainConfig
-from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage, failed
-from .core.protocol.folder import Control, JobFolder
+from .core.protocol.events import NEEDS, Event, Failed, Finding, Finished, Stage, event_to_json, failed, newest
+from .core.protocol.folder import Control, FolderGone, JobFolder
 from .core.protocol.lock import holder, holding
 from .core.protocol.progress import Step
 from .core.protocol.spec import kind_of
@@ -34,10 +35,15 @@ if TYPE_CHECKING:
     from .training.data.view_files import Seen
 
 Emit = Callable[[Event], None]
-AskControl = Callable[[], Control]
 
 TELL_SECONDS = 0.1
 """Between two words about how far an estimate is."""
+
+REPEAT_SECONDS = 600.0
+"""Before the same finding is written again: a full disk is met by every write."""
+
+GONE_EXIT = 4
+"""Exit status of a worker whose folder was moved or deleted; there is no place for its last event."""
 
 
 def main(arguments: list[str]) -> int:
@@ -84,25 +90,48 @@ def work(job: JobFolder) -> int:
 
 
 def work_alone(job: JobFolder) -> int:
-    """Do the job; every failure becomes a Failed event."""
+    """Do the job; every failure becomes a Failed event. Ends by itself, with a checkpoint, when asked to by a signal or when the process
+    that it is tied to is gone; and where it is, when its folder is moved or deleted."""
     lower_priority()
     interrupted = listen_for_signals()
+    at_end_of_parent(interrupted.set)
     writer = EventWriter(job)
-
-    def control() -> Control:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        return job.control()
+    desk = Desk(job, interrupted)
 
     def training() -> None:
         job.clear_away()
         job.heartbeat()
-        do(job, writer.emit, control)
+        do(job, writer.emit, desk)
 
     try:
-        return attempt(training, writer)
-    finally:
-        clear_heartbeat(job)
+        status = attempt(training, writer)
+    except FolderGone as error:
+        log(str(error))
+        return GONE_EXIT
+    clear_heartbeat(job)
+    return status
+
+
+class Desk:
+    """Where a worker looks for what it is asked to do: call it for the control, look() where the work takes long."""
+
+    def __init__(self, job: JobFolder, interrupted: threading.Event):
+        self.job, self.interrupted = job, interrupted
+        self.identity = job.identity() if job.path.is_dir() else (0, 0)
+        self.known: Control = "run"
+
+    def __call__(self) -> Control:
+        """What control says, or said when it could be read last. KeyboardInterrupt and FolderGone as look()."""
+        self.look()
+        self.known = self.job.control(self.known)
+        return self.known
+
+    def look(self) -> None:
+        """KeyboardInterrupt when this process was asked to end, FolderGone when the job's folder is not where it was."""
+        if self.interrupted.is_set():
+            raise KeyboardInterrupt
+        if self.identity != (0, 0) and self.job.identity() not in (self.identity, (0, 0)):
+            raise FolderGone(self.job.path)
 
 
 def check(job: JobFolder) -> int:
@@ -160,11 +189,14 @@ def estimate(job: JobFolder) -> int:
 
 
 def attempt(work: Callable[[], None], writer: EventWriter) -> int:
-    """Do it; whatever goes wrong becomes a Failed event. The exit status."""
+    """Do it; whatever goes wrong becomes a Failed event, but for FolderGone. The exit status."""
     try:
         work()
     except KeyboardInterrupt:
         return 1  # the checkpoint stays; the watcher sees an interrupted job
+    except FolderGone:
+        writer.pending.clear()  # another job may lie at the path
+        raise
     except UserError as error:
         writer.emit(failed(error))
         return 1
@@ -183,19 +215,19 @@ def attempt(work: Callable[[], None], writer: EventWriter) -> int:
     return 0
 
 
-def do(job: JobFolder, emit: Emit, control: AskControl) -> None:
+def do(job: JobFolder, emit: Emit, control: Desk) -> None:
     """What the job asks for, by the table of kinds."""
     module, _, function = kind_of(job.read_any()).run.partition(":")
     getattr(import_module(f".{module}", __package__), function)(job, emit, control)
 
 
-def run_training(job: JobFolder, emit: Emit, control: AskControl) -> None:
+def run_training(job: JobFolder, emit: Emit, control: Desk) -> None:
     """Train, on as many graphics cards as the job asks for."""
     launch_group(job, job.read_spec().config.gpus)
     learn(job, emit, control)
 
 
-def learn(job: JobFolder, tell: Emit, control: AskControl) -> None:
+def learn(job: JobFolder, tell: Emit, control: Desk) -> None:
     """Train, together with the other processes if this one was started with others."""
     from .training.cuda.launch import join, leave
     from .training.trainer import train
@@ -205,7 +237,7 @@ def learn(job: JobFolder, tell: Emit, control: AskControl) -> None:
             write_page(job, tell, event)  # whoever hears that the training is over finds its report
         tell(event)
 
-    train(job, emit, control, join(), checks=Preflight())
+    train(job, emit, control, join(), checks=Preflight(), look=control.look)
     leave()
 
 
@@ -243,10 +275,10 @@ def write_page(job: JobFolder, emit: Emit, finished: Finished) -> None:
 
 def follow(job: JobFolder) -> int:
     """Train as one of several processes, beside the one that writes the job's files; only a failure is reported."""
-    listen_for_signals()
+    desk = Desk(job, listen_for_signals())
     writer = EventWriter(job)
     try:
-        learn(job, writer.emit, job.control)
+        learn(job, writer.emit, desk)
     except KeyboardInterrupt:
         return 1
     except UserError as error:
@@ -302,15 +334,20 @@ def listen_for_signals() -> threading.Event:
 
 
 class EventWriter:
-    """Writes events; keeps those that a full disk refuses and tries again with the next one."""
+    """Writes events; keeps those that a full disk refuses and tries again with the next one. The same finding is not written again and
+    again."""
 
     def __init__(self, job: JobFolder):
         self.job = job
         self.pending: list[Event] = []
+        self._written: dict[str, float] = {}
+        self._trouble = ""
 
     def emit(self, event: Event) -> None:
         """Append an event to the job's events."""
-        self.pending.append(event)
+        if isinstance(event, Finding) and self._is_repeated(event):
+            return
+        self.pending = newest([*self.pending, event])
         self.flush()
 
     def flush(self) -> None:
@@ -320,7 +357,16 @@ class EventWriter:
                 self.job.append_event(self.pending[0])
                 self.pending.pop(0)
         except UserError as error:
-            log(str(error))
+            if str(error) != self._trouble:
+                log(str(error))
+            self._trouble = str(error)
+
+    def _is_repeated(self, finding: Finding) -> bool:
+        now, text = time.monotonic(), event_to_json(finding)
+        if now - self._written.get(text, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return True
+        self._written[text] = now
+        return False
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from ...engine.core.datasets.excluded import EXCLUDED
 from ...engine.core.datasets.transforms_json import write_transforms
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error, make_folder
+from ...engine.core.parsing import parse_object
 
 TRANSFORMS = "transforms.json"
 POINTS = "points3d.ply"
@@ -110,7 +110,7 @@ def _holds_files(folder: Path) -> bool:
 def _our_transforms(folder: Path) -> dict[str, Any]:
     """transforms.json of a dataset that Splatwright captured; UserError for a folder of anything else."""
     try:
-        values = json.loads((folder / TRANSFORMS).read_text(encoding="utf-8"))
+        values = parse_object((folder / TRANSFORMS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         values = None
     if not isinstance(values, dict) or "splatwright" not in values:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.core.errors import UserError
+from ...engine.core.parsing import parse_object
 from ...engine.core.processes import DISCARD, PIPE, Process, end_tree, spawn
 from ...engine.core.protocol.progress import Step
 from ...engine.environment.backends import Backend
@@ -65,7 +65,7 @@ class Installation:
     def hear(self, line: str) -> None:
         """Take in one line."""
         try:
-            said = json.loads(line)
+            said = parse_object(line)
         except ValueError:
             return
         if "error" in said:

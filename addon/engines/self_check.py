@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from ...engine.core.errors import UserError
+from ...engine.core.parsing import parse_object
 from ...engine.core.processes import run
 from ..ui.background import BackgroundTask, ThreadWork
 
@@ -57,7 +57,7 @@ def start(command: list[str], environment: dict[str, str]) -> ThreadWork[SelfChe
 def understood(text: str) -> SelfCheck:
     """The list in the last line that a self-check printed."""
     try:
-        answer = json.loads(text.strip().splitlines()[-1])
+        answer = parse_object(text.strip().splitlines()[-1])
         return SelfCheck(tuple(SelfCheckRow(**row) for row in answer["rows"]), answer["report"])
     except (ValueError, KeyError, TypeError, IndexError):
         return SelfCheck(problem=NO_ANSWER)

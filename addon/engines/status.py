@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 
 from ...engine.core.errors import UserError
+from ...engine.core.parsing import parse_object
 from ...engine.core.processes import run
 from ..typed import operators
 from ..ui.background import BackgroundTask, ThreadWork
@@ -68,7 +68,7 @@ def check_engine(command: list[str], environment: dict[str, str]) -> None:
 def ask_worker(command: list[str], environment: dict[str, str]) -> EngineStatus:
     """Run the self-check; whatever is not its one line of JSON means that the engine does not start."""
     try:
-        answer = json.loads(run(command, environment=environment, seconds=CHECK_SECONDS).stdout.strip().splitlines()[-1])
+        answer = parse_object(run(command, environment=environment, seconds=CHECK_SECONDS).stdout.strip().splitlines()[-1])
         state = EngineState.READY if answer["ok"] is True else EngineState.BROKEN
         return EngineStatus(state, str(answer["message"]), str(answer["hint"]))
     except (UserError, ValueError, KeyError, TypeError, IndexError):

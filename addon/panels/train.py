@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from ...engine.core.protocol.events import Finding
+from ...engine.core.protocol.events import SLOW_CHECKPOINTS, Finding
+from ...engine.core.protocol.job_progress import USUAL_INTERVAL, JobProgress
 from ...engine.core.text import duration, rough
 from ...engine.jobs.local_engine import JobState
 from ..automatic import draw_automatic
@@ -219,6 +220,14 @@ def _draw_figures(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     grid.label(text=tr("Speed: {rate:.0f} steps/s", rate=job.rate) if job.rate >= 10 else tr("Speed: {rate:.1f} steps/s", rate=job.rate))
     grid.label(text=tr("PSNR: {psnr:.1f} dB", psnr=job.psnr) if job.psnr is not None else "PSNR: not yet")
     grid.label(text=tr("Loss: {loss:.4f}", loss=job.loss) if job.loss is not None else "Loss: not yet")
+    if job.checkpoint_interval > USUAL_INTERVAL and not any(found.code == SLOW_CHECKPOINTS for found in job.findings):
+        draw_sentence(layout, checkpoints_text(job), "FILE_TICK")
+
+
+def checkpoints_text(job: JobProgress) -> str:
+    """What a cut costs."""
+    return tr("Checkpoints of so many splats take long: up to {time} of training are repeated if it is cut off.",
+              time=duration(job.checkpoint_interval))
 
 
 register, unregister = classes_factory(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import write_text
+from ..core.parsing import parse_object
 from ..core.protocol.config import TrainConfig, config_to_json
 from ..core.protocol.events import Event, Stage, Started
 from ..core.protocol.job_progress import JobProgress
@@ -179,7 +180,7 @@ def write_record(dataset: Path, asked: str) -> None:
 def read_record(dataset: Path) -> TaskRecord | None:
     """What was captured there by a batch; None where that is not known."""
     try:
-        values = json.loads((dataset / RECORD).read_text(encoding="utf-8"))
+        values = parse_object((dataset / RECORD).read_text(encoding="utf-8"))
         return TaskRecord(str(values["asked"]), str(values["capture"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

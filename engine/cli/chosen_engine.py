@@ -22,6 +22,6 @@ def chosen_address(url: str) -> Address | None:
 
 
 def chosen_engine(root: Path, url: str) -> Engine:
-    """The engine at an address as for chosen_address, or this computer; job folders lie below `root`."""
+    """The engine at an address as for chosen_address, or this computer; job folders lie below `root`. Workers here end with the command."""
     address = chosen_address(url)
-    return RemoteEngine(root, address) if address else LocalEngine(root)
+    return RemoteEngine(root, address) if address else LocalEngine(root, tied=True)

@@ -18,9 +18,9 @@ from ..batch.tasks import Task, TaskState, progress, summary, time_left
 from ..core.datasets.read import leave_out_strays
 from ..core.errors import UserError
 from ..core.protocol.events import Evaluated, Event, Finding, Finished, Paused, Posed, Progress, Started
-from ..core.protocol.job_progress import JobProgress
+from ..core.protocol.job_progress import USUAL_INTERVAL, JobProgress
 from ..core.protocol.progress import OnProgress, Step
-from ..core.text import named
+from ..core.text import duration, named
 from ..jobs.local_engine import Engine, JobState
 
 console = Console(stderr=True, soft_wrap=True)
@@ -192,6 +192,9 @@ def print_event(event: Event) -> None:
         case Started():
             console.print(f"{event.train_views} views to train on, {event.eval_views} held out, {event.gaussians} Gaussians, "
                           f"{event.backend}" + (f", going on from step {event.step}" if event.step else ""))
+            every = dict(event.values).get("every", 0.0)
+            if isinstance(every, float) and every > USUAL_INTERVAL:
+                console.print(f"checkpoints take long: up to {duration(every)} of training are repeated if it is cut off")
         case Evaluated():
             console.print(f"step {event.step}: PSNR {event.psnr:.2f} dB, SSIM {event.ssim:.4f} on {event.views} held-out views")
         case Posed():

@@ -15,7 +15,7 @@ from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
 from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, error_of
-from ..core.protocol.folder import JobFolder, JobSpec
+from ..core.protocol.folder import FolderGone, JobFolder, JobSpec
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
 from .chosen_engine import chosen_engine
@@ -63,8 +63,11 @@ def train(
     last = None if output.exists() else finished_alone(place, folder, spec)
     if last is None:
         cursor = place.events(folder.name)[1]
-        start(place, folder, spec)
+        begun = start(place, folder, spec)
         last = follow(place, folder.name, cursor)
+        if last is None and not begun:  # it ended with the command that had begun it
+            start(place, folder, spec)
+            last = follow(place, folder.name, cursor)
     return conclude(place, folder, last, output, axes)
 
 
@@ -85,6 +88,8 @@ def conclude(place: Engine, folder: JobFolder, last: Event | None, output: Path,
         place.kill(folder.name)
         raise UserError(f"The training paused itself at step {last.step}. {last.reason}",
                         "Its checkpoint is kept: run the same command again to go on anyway, or fix the cause and start a new training.")
+    if not folder.path.is_dir():
+        raise FolderGone(folder.path)
     raise UserError("The engine stopped before the end.", f"Run the same command again to go on; its log is {folder.log}.")
 
 
@@ -98,19 +103,19 @@ def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished
     return ends[-1] if ends and ends[-1].step >= spec.config.max_steps and folder.result.exists() else None
 
 
-def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
-    """Begin the job, or go on with it when its folder is there already."""
+def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
+    """Begin the job, or go on with it when its folder is there already. False when it is at work, begun by somebody else."""
     if (folder.path / "job.json").exists():
         before = folder.read_spec()
         if engine.state(folder.name).alive:
             same = (before.dataset, before.exclude) == (spec.dataset, spec.exclude)
             if same and alike(gone_on(before.config, spec.config), before.config):
-                return  # whoever asked for it is gone, and it went on
+                return False
             raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
         if nothing_kept(engine, folder):
             folder.write_spec(spec)
             engine.resume(folder.name)
-            return
+            return True
         if before.dataset != spec.dataset:
             raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
         if steps_done(engine, folder.name) >= spec.config.max_steps:
@@ -121,6 +126,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> None:
         engine.reach()
     folder.write_spec(spec)
     engine.resume(folder.name)
+    return True
 
 
 def nothing_kept(engine: Engine, folder: JobFolder) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST = 4000
+"""Letters of a sentence, or of a value in it."""
+
 Value = int | float | str
 Values = tuple[tuple[str, Value], ...]
 """Figures and words that a sentence contains, each with its name."""
@@ -16,9 +19,8 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "", /, code: str = "", **said: Any):
-        super().__init__(f"{message} {hint}".strip())
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = printable(message), printable(hint)
+        super().__init__(f"{self.message} {self.hint}".strip())
         self.code = code
         self.values = values(**said)
 
@@ -28,6 +30,14 @@ def values(**said: Any) -> Values:
     return tuple((name, _plain(value)) for name, value in said.items())
 
 
+def printable(text: str) -> str:
+    """Text that every terminal and file takes: files may hold zero bytes, halves of letters, or names of thousands of letters."""
+    if text.isascii() and text.isprintable() and len(text) <= LONGEST:
+        return text
+    clean = "".join("?" if letter == "\0" or "\ud800" <= letter <= "\udfff" else letter for letter in text)
+    return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]} …"
+
+
 def _plain(value: Any) -> Value:
     value = value.item() if hasattr(value, "item") else value
-    return value if type(value) in (int, float, str) else str(value)
+    return value if type(value) in (int, float) else printable(str(value))

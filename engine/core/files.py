@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
-import json
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -13,20 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .parsing import parse_json
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
 NO_NUMBERS = re.compile(r"(?<=[\s\[:,])[+-]?(nan(\([a-z]*\))?|inf(inity)?|1\.#[a-z]+\d*)(?=\s*[,\]}])", re.IGNORECASE)
 """NaN and infinity where JSON has a value."""
 
+LONGEST_TEMPORARY = 100
+"""Letters of a name that its temporary name keeps: systems take 255 bytes."""
+
+_writes = itertools.count()
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success rename it into place, on failure remove it.
 
+    The name is another for each write: threads may write the same file at once, and one of them is the last.
     A full or read-only disk, a missing folder or forbidden access raises UserError.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:LONGEST_TEMPORARY]}.{os.getpid()}-{next(_writes)}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -58,10 +65,10 @@ def read_json(path: Path, wanted: str, hint: str, foreign: bool = False) -> dict
     """
     try:
         text = read_text(path) if foreign else path.read_text(encoding="utf-8-sig")
-        values = json.loads(NO_NUMBERS.sub("NaN", text) if foreign and not _is_json(text) else text)
+        values = parse_json(NO_NUMBERS.sub("NaN", text) if foreign and not _is_json(text) else text)
     except OSError as error:
         raise disk_error(path, error) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON: {error}.", hint, "file.json", path=path, problem=error) from None
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no {wanted}.", hint, "file.no_object", path=path, wanted=wanted)
@@ -70,7 +77,7 @@ def read_json(path: Path, wanted: str, hint: str, foreign: bool = False) -> dict
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        parse_json(text)
     except ValueError:
         return False
     return True

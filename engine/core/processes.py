@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -123,8 +123,14 @@ def process_exists(pid: int) -> bool:
 
 def end_with_parent() -> None:
     """Let this process end as soon as whoever started it `tied` is gone. Nothing happens where standard input is no pipe."""
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_exit_at_end_of_input, name="end with parent", daemon=True).start()
+    at_end_of_parent(lambda: os._exit(3))
+
+
+def at_end_of_parent(act: Callable[[], object]) -> None:
+    """Call a function, in a thread, as soon as whoever started this process `tied` is gone. Nothing where standard input is no pipe."""
+    with suppress(OSError):  # there is none
+        if stat.S_ISFIFO(os.fstat(0).st_mode):
+            threading.Thread(target=_at_end_of_input, args=(act,), name="end with parent", daemon=True).start()
 
 
 def lower_priority() -> None:
@@ -204,10 +210,10 @@ def _close_pipes(process: Process) -> None:
                 pipe.close()
 
 
-def _exit_at_end_of_input() -> None:
+def _at_end_of_input(act: Callable[[], object]) -> None:
     while os.read(0, 4096):  # not through sys.stdin, whose lock Python wants when it ends
         pass
-    os._exit(3)
+    act()
 
 
 def _die_with_parent() -> None:

@@ -6,7 +6,6 @@ environment has passed its self-check.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
+from ..core.parsing import parse_object
 from ..core.protocol.progress import OnProgress, Step
 from .backends import LOCKS, Backend
 from .commands import run_logged
@@ -164,7 +164,7 @@ class Building:
         command = [str(self.target.python), "-m", f"splatwright.{CHECK}", "--json", *(["--graphics"] if self.request.backend.cuda else [])]
         said = self._run(command, "The self-check")
         try:
-            rows = json.loads(said.strip().splitlines()[-1])["rows"]
+            rows = parse_object(said.strip().splitlines()[-1])["rows"]
             broken = [row for row in rows if row["state"] == "broken"]
         except (ValueError, IndexError, KeyError, TypeError) as error:
             raise UserError("The self-check gave no answer.", f"Everything it said is in {self.folder.log}.",

@@ -13,8 +13,11 @@ from ..core.protocol.events import Estimated
 from ..training.cuda.memory import ALWAYS, least_memory
 from ..training.data.image_store import GIGABYTE
 from ..training.schedule import reduction_at, sh_degree_at
-from ..training.trainer import CHECKPOINT_SHARE, PREVIEW_GAUSSIANS
+from ..training.trainer import PREVIEW_GAUSSIANS
 from .probe_result import Kind, Probe, Size
+
+CHECKPOINT_SHARE = 0.03
+"""Of the time that checkpoints cost at most: they are written beside the training."""
 
 BLOCKS = 400
 """Parts of a training in which the number of Gaussians is taken as constant."""
@@ -87,7 +90,7 @@ class Forecast:
         probe, grown = self._probe, self._pixels(config) / self._probe_pixels()
         score = probe.held_out * self._line(lambda size: size.score, count) * grown
         saving, preview = (self._line(choose, count) for choose in (lambda size: size.saving, lambda size: size.preview))
-        beside = saving / max(config.checkpoint_seconds, saving / CHECKPOINT_SHARE) + preview / (config.preview_seconds + preview)
+        beside = min(CHECKPOINT_SHARE, saving / config.checkpoint_seconds) + preview / (config.preview_seconds + preview)
         measured = (config.max_steps - 1) // config.eval_every
         ending = 2 * saving + score + PAGE_SCORES * score * min(1.0, MOST_STRIPS / max(1, probe.held_out))
         return (probe.views + probe.held_out) * probe.photo_seconds + (learning + measured * score) * (1 + beside) + ending

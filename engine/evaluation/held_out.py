@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..core.datasets.read import read_dataset, read_dataset_of
 from ..core.datasets.recentring import offset_of_job
 from ..core.errors import UserError
 from ..core.formats.registry import stated_offset
+from ..core.parsing import parse_object
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.folder import JobFolder
 from ..training.backend import Target
@@ -101,6 +101,6 @@ def trained_images(job: JobFolder) -> set[Path]:
 
 def _reported_names(job: JobFolder) -> set[str] | None:
     try:
-        return {str(name) for name in json.loads(job.report.read_text(encoding="utf-8"))["held_out"]}
+        return {str(name) for name in parse_object(job.report.read_text(encoding="utf-8"))["held_out"]}
     except (OSError, ValueError, LookupError, TypeError):
         return None

@@ -144,7 +144,8 @@ class LocalEngine(Engine):
     `python` is the interpreter of the workers; `import_paths` are added to what it imports from (Blender keeps the
     wheels of an extension in a folder that a plain interpreter does not know). `image_library` is the folder of the package
     OpenImageIO that they read images with, where it lies outside of what they import from, `image_reader` the command line of a Blender
-    that reads them where there is none.
+    that reads them where there is none. Workers go on when this process ends, however it ends, unless they are `tied`: then they write a
+    checkpoint and end too.
     """
 
     root: Path
@@ -152,6 +153,7 @@ class LocalEngine(Engine):
     import_paths: tuple[Path, ...] = ()
     image_library: Path | None = None
     image_reader: tuple[str, ...] = ()
+    tied: bool = False
     _processes: dict[str, Process] = field(default_factory=dict)
 
     def submit(self, spec: Spec) -> str:
@@ -172,7 +174,7 @@ class LocalEngine(Engine):
         folder = self.folder(job)
         command, variables = self.worker_command(str(folder.path))
         self._processes[job] = spawn(command, environment={**variables, **environment}, folder=folder.path, output=folder.log,
-                                     what="The engine")
+                                     what="The engine", tied=self.tied)
         folder.heartbeat(self._processes[job].pid)
 
     def state(self, job: str) -> JobState:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..core.files import write_text
+from ..core.parsing import parse_object
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.spec import Spec, spec_to_json
 from ..jobs.local_engine import JobState
@@ -41,10 +42,10 @@ def new_remote_state(folder: JobFolder) -> RemoteJobState:
 def read_remote_state(folder: JobFolder) -> RemoteJobState | None:
     """What ties a job folder to a remote job; None when it is no copy, or its file cannot be read."""
     try:
-        values = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
+        values = parse_object((folder.path / FILE).read_text(encoding="utf-8"))
         state = JobState(values["state"])
         return RemoteJobState(str(values["job"]), state, int(values["cursor"]), str(values["sent"]), str(values["told"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

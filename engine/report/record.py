@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.parsing import parse_object
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Evaluated, Failed, Finding, Finished, Progress, Started
 from ..core.protocol.folder import JobFolder
@@ -65,7 +65,6 @@ def _curve(events: list[Any], name: str) -> Curve:
 
 def _report(job: JobFolder) -> dict[str, Any]:
     try:
-        values = json.loads(job.report.read_text(encoding="utf-8"))
+        return parse_object(job.report.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return values if isinstance(values, dict) else {}

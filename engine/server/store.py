@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder, write_text
+from ..core.parsing import parse_object
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobFile, Submission
 from ..core.protocol.spec import kind_of, source_of, with_source
@@ -100,9 +101,9 @@ class Client:
     def ticket(self, job: str) -> Ticket | None:
         """The job's place in the queue; None when it has none, or when its file is damaged."""
         try:
-            values = json.loads((self.engine.folder(job).path / QUEUE_FILE).read_text(encoding="utf-8"))
+            values = parse_object((self.engine.folder(job).path / QUEUE_FILE).read_text(encoding="utf-8"))
             return Ticket(int(values["priority"]), int(values["number"]), values["wanted"] is True, tuple(map(str, values["devices"])))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def write_ticket(self, job: str, ticket: Ticket) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..core.files import write_text
+from ..core.parsing import parse_object
 from ..core.protocol.sfm_options import Features, Mapping, Pairing
 
 REQUEST, OUTCOME = "request.json", "outcome.json"
@@ -90,7 +90,7 @@ def write_request(request: SearchRequest, work: Path) -> None:
 
 def read_request(work: Path) -> SearchRequest:
     """The inverse of write_request."""
-    values: dict[str, Any] = json.loads((work / REQUEST).read_text(encoding="utf-8"))
+    values = parse_object((work / REQUEST).read_text(encoding="utf-8"))
     groups = tuple(CameraGroup(**{**group, "images": tuple(group["images"])}) for group in values["groups"])
     return SearchRequest(**{**values, "images": tuple(values["images"]), "groups": groups})
 
@@ -102,6 +102,6 @@ def write_outcome(outcome: Outcome, work: Path) -> None:
 
 def read_outcome(work: Path) -> Outcome:
     """The inverse of write_outcome."""
-    values: dict[str, Any] = json.loads((work / OUTCOME).read_text(encoding="utf-8"))
+    values = parse_object((work / OUTCOME).read_text(encoding="utf-8"))
     return Outcome(tuple(ImageOutcome(**each) for each in values["images"]), tuple(Link(**each) for each in values["links"]),
                    values["reprojection_error"], tuple(values["focals"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ from typing import IO
 
 from ..core.errors import UserError
 from ..core.files import write_text
+from ..core.parsing import parse_object
 from ..core.processes import PIPE, Process, ended_after, spawn
 from ..core.protocol.progress import OnProgress, Step
 from .exchange import OUTCOME, Outcome, SearchRequest, read_outcome, write_request
@@ -55,7 +55,7 @@ def _steps(output: IO[str]) -> Iterator[Step]:
             continue
         if line is None:
             return
-        step = Step(**json.loads(line))
+        step = Step(**parse_object(line))
         yield step
 
 

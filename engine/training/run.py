@@ -12,13 +12,14 @@ from ..core.datasets.dataset import Dataset
 from ..core.datasets.read import read_dataset_of
 from ..core.datasets.recentring import remember_offset
 from ..core.datasets.spread import focus_point, scene_scale, steady_cameras
-from ..core.errors import UserError
+from ..core.errors import UserError, values
 from ..core.protocol.config import TrainConfig
-from ..core.protocol.events import Event, Finding, Started, error_of
+from ..core.protocol.events import CHECKPOINTS, Event, Finding, Started, error_of
 from ..core.protocol.folder import JobFolder
 from ..core.splats.offset import NO_OFFSET, Offset
 from .backend import BackendName, Model
 from .checkpoint import Checkpoint, load_checkpoint
+from .checkpoint_writer import CheckpointWriter
 from .clocks import Clock
 from .data.image_store import Photos, empty_store
 from .data.view_files import Seen, ViewFiles
@@ -60,8 +61,9 @@ class Checks(Protocol):
 class Run:
     """Everything of one training in memory. `step` counts photos learned from: each of the group's processes takes one at a time.
 
-    `cramped`: memory did not suffice for all Gaussians. `rarely_saved`: it was said that checkpoints are rare. `unhealthy`: why
-    the training pauses by itself. `offset`: what was taken from the dataset's coordinates.
+    `memory_limited`: memory did not suffice for all Gaussians. `named_interval`: seconds that a cut costs at most, as was said.
+    `unhealthy`: why the training pauses by itself. `offset`: what was taken from the dataset's coordinates. `look` may end the work by
+    raising.
     """
 
     job: JobFolder
@@ -77,9 +79,11 @@ class Run:
     progress: Progression
     health: Health
     emit: Emit
+    checkpoints: CheckpointWriter
     group: Group = SOLO
+    look: Callable[[], None] = lambda: None
     memory_limited: bool = False
-    rarely_saved: bool = False
+    named_interval: float = 0.0
     unhealthy: Finding | None = None
     offset: Offset = NO_OFFSET
 
@@ -89,14 +93,20 @@ class Run:
         return self.group.size
 
     def heartbeat(self) -> None:
-        """Say that the job is alive."""
+        """Say that the job is alive, and look whether it shall end."""
         if self.group.leads:
             self.job.heartbeat()
+        self.look()
 
 
-def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, checks: Checks | None = None) -> Run:
+def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, checks: Checks | None = None,
+            look: Callable[[], None] = lambda: None) -> Run:
     """Read the job and its dataset, look for trouble, load images, and make the model or restore it."""
-    tick = job.heartbeat if group.leads else lambda: None
+    def tick() -> None:
+        if group.leads:
+            job.heartbeat()
+        look()
+
     spec = job.read_spec()
     dataset = read_dataset_of(job)
     dataset, sources = checked_sources(dataset, spec.config, group, tick, emit, checks)
@@ -119,9 +129,19 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     photos, held_out = sources.filled(tick)
     context = SceneContext(focus_point(steady_cameras(cameras)), scale, config)
     health = Health(context, photos, model.count, job.read_events()[0] if checkpoint else ())
-    emit(Started(choice.engine, step, config.max_steps, len(photos), len(held_out), model.count))
-    return Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
-               Progression(step, config.max_steps), health, emit, group, offset=dataset.offset)
+    most = max(model.count, config.max_gaussians)
+    checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most)
+    run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
+              Progression(step, config.max_steps), health, emit, checkpoints, group, look, offset=dataset.offset,
+              named_interval=checkpoints.interval(most))
+    emit(started(run))
+    return run
+
+
+def started(run: Run) -> Started:
+    """The begin of the training, or its going on, with the seconds of it that a cut costs at most."""
+    return Started(run.engine, run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count,
+                   CHECKPOINTS, values(every=round(run.named_interval, 1)))
 
 
 def checked_sources(dataset: Dataset, config: TrainConfig, group: Group, tick: Callable[[], None], emit: Emit,

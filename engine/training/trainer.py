@@ -15,19 +15,19 @@ from ..core.errors import UserError, values
 from ..core.files import write_text
 from ..core.formats.ply import read_ply, write_ply
 from ..core.formats.registry import write_splats
-from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Started, error_of
+from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, error_of
 from ..core.protocol.folder import Control, JobFolder
 from ..core.splats.gaussians import Gaussians
 from ..core.splats.offset import NO_OFFSET
 from ..core.text import duration
 from .backend import Loss, OutOfMemory
-from .checkpoint import Checkpoint, save_checkpoint
+from .checkpoint import Checkpoint
 from .clocks import Every
 from .data.image_store import AHEAD
 from .engines import create_model, device_errors
 from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
 from .group import SOLO, Group, SharedControl
-from .run import Checks, Emit, MakeModel, Run, close, prepare
+from .run import Checks, Emit, MakeModel, Run, close, prepare, started
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
 from .shrink import make_room
 from .smoke_test import STEPS, begun
@@ -36,11 +36,11 @@ from .versions import checksum, versions
 
 PREVIEW_GAUSSIANS = 200_000
 RETRY_SECONDS = 2.0
-CHECKPOINT_SHARE = 0.03
-"""Of the time that goes into checkpoints at most: those of millions of Gaussians take seconds and come less often."""
+HASTE_SECONDS = 1.0
+"""Whoever ends a training waits for its last checkpoint; one that takes longer to write is left out, and the one before it holds."""
 
-MOST_LOST_SECONDS = 10.0
-"""Of training, when it is cut off; where checkpoints take too long for that, it is said."""
+INTERVAL_SHARE = 1.25
+"""A longer interval than the one that was named is worth a finding from so many times on."""
 
 UNMEASURED = Finding("warning", "No view is held out, so the quality of this training is not measured: trained images would flatter it.",
                      "Hold views out: name them in val_filenames of transforms.json, or leave the lists out to hold out every eighth.",
@@ -50,13 +50,14 @@ AskControl = Callable[[], Control]
 
 
 def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, make_model: MakeModel = create_model,
-          checks: Checks | None = None) -> None:
+          checks: Checks | None = None, look: Callable[[], None] = lambda: None) -> None:
     """Train the job to its end, or until control says stop. Goes on from the job's checkpoint when there is one.
 
     Emits events; leaves result.ply and report.json. Raises UserError for everything that people can mend. In a group of
-    processes the first one alone emits, writes and is asked. `checks` look for trouble before.
+    processes the first one alone emits, writes and is asked. `checks` look for trouble before. `look` is called wherever work takes
+    long, and may raise KeyboardInterrupt, which ends the training with a checkpoint, as control may.
     """
-    run = prepare(job, emit if group.leads else lambda event: None, group, make_model, checks)
+    run = prepare(job, emit if group.leads else lambda event: None, group, make_model, checks, look if group.size == 1 else lambda: None)
     if not len(run.held_out) and group.leads:
         emit(UNMEASURED)
     try:
@@ -66,16 +67,16 @@ def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, 
                 finish(run, stopped, control, make_model)
     except KeyboardInterrupt:
         if group.leads:
-            save_state(run)
+            save_in_haste(run)
         raise
     finally:
+        run.checkpoints.wait()
         close(run)
 
 
 def loop(run: Run, ask: AskControl) -> bool:
     """Step after step, with previews and checkpoints when they are due. True when it was asked to stop before the end."""
     previews = Every(run.config.preview_seconds)
-    checkpoints = Every(run.config.checkpoint_seconds, first=False)
     smoke_test = begun(run)
     while run.step < run.config.max_steps:
         problem = shortage(run, lambda: advance(run, previews))
@@ -86,9 +87,8 @@ def loop(run: Run, ask: AskControl) -> bool:
             smoke_test.conclude(run)
             run.health.seconds += smoke_test.seconds
             smoke_test = None
-        if run.group.leads and checkpoints.due():
-            with run.progress.beside():
-                save_now_and_then(run, checkpoints)
+        with run.progress.beside():
+            save_when_due(run)
         if pause_or_stop(run, ask):
             return True
     return False
@@ -180,9 +180,13 @@ def report_progress(run: Run, loss: Loss) -> None:
 
 def measure(run: Run) -> Score | None:
     """Evaluate on held-out views and emit the scores, None without any; and write the thumbnail."""
+    def tick() -> None:
+        run.heartbeat()
+        save_when_due(run)
+
     degree = sh_degree_at(run.step, run.config)
     without_disk_trouble(run, lambda: write_thumbnail(run.job.thumbnail, run.model, degree, run.held_out, run.train))
-    score = evaluate(run.model, run.held_out.each(), degree, tick=run.heartbeat)
+    score = evaluate(run.model, run.held_out.each(), degree, tick)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
         run.health.measured(run.model, run.step, score.psnr, degree)
@@ -197,28 +201,47 @@ def save_preview(run: Run) -> None:
 
 
 def save_state(run: Run) -> bool:
-    """Write a checkpoint; False when the disk is full, which does not end the training.
+    """Write a checkpoint and wait for it; False when the disk is full, which does not end the training.
 
     UserError, and no checkpoint, when the loss is not a number.
     """
+    state = checkpoint_of(run)
+    return without_disk_trouble(run, lambda: run.checkpoints.save(state))
+
+
+def save_in_haste(run: Run) -> None:
+    """Write a checkpoint, if it is another than the last one and can be written while somebody waits for the end."""
+    run.checkpoints.wait()
+    if run.checkpoints.saved_step != run.step and run.checkpoints.took < HASTE_SECONDS:
+        save_state(run)
+
+
+def save_when_due(run: Run) -> None:
+    """Begin to write a checkpoint when it is time to, and say so when what a cut costs is more than the training's start named."""
+    problem = run.checkpoints.problem()
+    if problem:
+        tell_trouble(run, problem)
+    if run.group.leads and run.checkpoints.due(run.model.count):
+        run.checkpoints.begin(checkpoint_of(run))
+    name_interval(run)
+
+
+def name_interval(run: Run) -> None:
+    """Say once that checkpoints turned out to be rarer than the training's start named."""
+    every = run.checkpoints.interval(run.model.count)
+    if every <= INTERVAL_SHARE * run.named_interval or not run.group.leads:
+        return
+    took, run.named_interval = run.checkpoints.took, every
+    run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(every)}: "
+                     "so much of the training at most is repeated when the computer or the engine is cut off.",
+                     "A faster disk or fewer Gaussians make it less.",
+                     code="training.slow_checkpoints", values=values(seconds=took, every=every, interval=duration(every))))
+
+
+def checkpoint_of(run: Run) -> Checkpoint:
+    """A copy of the training's state; UserError when it has values that are no numbers."""
     run.progress.settle()
-    state = Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
-    return without_disk_trouble(run, lambda: save_checkpoint(run.job.checkpoint, state))
-
-
-def save_now_and_then(run: Run, checkpoints: Every) -> None:
-    """Write a checkpoint, and let the next one wait until this one was worth its time; says so when that is long."""
-    started = time.monotonic()
-    save_state(run)
-    took = time.monotonic() - started
-    checkpoints.postpone(took / CHECKPOINT_SHARE)
-    if took / CHECKPOINT_SHARE > MOST_LOST_SECONDS and not run.rarely_saved:
-        run.rarely_saved = True
-        run.emit(Finding("info", f"A checkpoint takes {took:.1f} s to write, so there is one every {duration(took / CHECKPOINT_SHARE)}: "
-                         "so much of the training at most is repeated when the computer or the engine is cut off.",
-                         "A faster disk or fewer Gaussians make it less.",
-                         code="training.slow_checkpoints", values=values(seconds=took, every=took / CHECKPOINT_SHARE,
-                                                                         interval=duration(took / CHECKPOINT_SHARE))))
+    return Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
 
 
 def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -236,9 +259,14 @@ def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:
     try:
         write()
     except UserError as error:
-        run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
+        tell_trouble(run, error)
         return False
     return True
+
+
+def tell_trouble(run: Run, error: UserError) -> None:
+    """Say what the disk refused."""
+    run.emit(Finding("warning", error.message, error.hint, code=error.code, values=error.values))
 
 
 def pause_or_stop(run: Run, control: AskControl) -> bool:
@@ -251,7 +279,7 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
             while control() == "pause":
                 run.heartbeat()
                 time.sleep(0.1)
-        run.emit(Started(run.engine, run.step, run.config.max_steps, len(run.train), len(run.held_out), run.model.count))
+        run.emit(started(run))
     return control() == "stop"
 
 

@@ -22,7 +22,8 @@ from tests.server.serving import ROOT, TOKEN, Server
 
 STEPS = 4000
 CHECKPOINT_SECONDS = 0.5
-MAY_SAY = ("ended several times", "stopped before the end", "The disk is full", "is damaged and cannot be read", "does not answer")
+MAY_SAY = ("ended several times", "stopped before the end", "The disk is full", "is damaged and cannot be read", "does not answer",
+           "was moved or deleted", "cannot be reached")
 """What a command may end with after a fault: run again it goes on."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import psutil
 
 from tests.faults.desk import Desk, end
 from tests.processes import suspended
+from tests.training.mutations import MUTATIONS
 
 Fault = Callable[[Desk], bool]
 HOUR = 3600.0
@@ -112,6 +114,37 @@ def tear_checkpoint(desk: Desk) -> bool:
     return True
 
 
+def spoil_checkpoint(desk: Desk) -> bool:
+    """Bytes, a block, the archive's directory or an array of the newest one are others: the one before it must do."""
+    found = [job for job in desk.at_work() if all((job.checkpoint / name).exists() for name in ("state.npz", "previous.npz"))]
+    if not found:
+        return False
+    job = desk.random.choice(found)
+    for pid, folder in desk.workers().items():
+        if folder == job.path:
+            end(pid)
+    with suppress(OSError):
+        path = job.checkpoint / "state.npz"
+        path.write_bytes(desk.random.choice(MUTATIONS)(path.read_bytes(), desk.random))
+    return True
+
+
+def move_job_away(desk: Desk) -> bool:
+    """A worker's folder is somewhere else for a while: the worker ends, and the next one goes on."""
+    found = [job for job in desk.at_work() if job.path.parent == desk.near]
+    if not found:
+        return False
+    path = found[0].path
+    away = path.with_name("away")
+    path.rename(away)
+    time.sleep(desk.random.uniform(0, 2))
+    while away.exists():
+        shutil.rmtree(path, ignore_errors=True)  # what a command made anew meanwhile, whose worker may still write
+        with suppress(OSError):
+            away.rename(path)
+    return True
+
+
 def tear_events(desk: Desk) -> bool:
     """Half a line, as of a worker that died while it wrote, or a file that lost its end."""
     found = [job.events_file for job in desk.jobs() if job.events_file.exists()]
@@ -120,7 +153,7 @@ def tear_events(desk: Desk) -> bool:
     path = desk.random.choice(found)
     if desk.random.random() < 0.5:
         with open(path, "ab") as file:
-            file.write(b'{"event": "Progress", "st\n')
+            file.write(desk.random.choice([b'{"event": "Progress", "st\n', b'{"event": "Progress", "st', bytes(512)]))
     else:
         os.truncate(path, int(path.stat().st_size * desk.random.uniform(0.3, 1)))
     return True
@@ -159,8 +192,8 @@ def edit_job_by_hand(desk: Desk) -> bool:
 
 FAULTS: tuple[Fault, ...] = (
     kill_worker, kill_server, kill_client, reboot, server_dies_beside_an_unreadable_heartbeat, freeze_worker, freeze_server, freeze_client,
-    cut_network, jump_clock, fill_disk, tear_checkpoint, tear_events, spoil_heartbeat, spoil_control, spoil_place_in_queue,
-    spoil_clients_memory, edit_job_by_hand)
+    cut_network, jump_clock, fill_disk, tear_checkpoint, spoil_checkpoint, move_job_away, tear_events, spoil_heartbeat, spoil_control,
+    spoil_place_in_queue, spoil_clients_memory, edit_job_by_hand)
 
 
 def break_something(desk: Desk) -> str:
@@ -195,5 +228,6 @@ def write(desk: Desk, paths: list[Path]) -> bool:
     """Garbage into one of the files that are there."""
     found = [path for path in paths if path.exists()]
     if found:
-        desk.random.choice(found).write_bytes(desk.random.choice([b"{", b"", b"[]", b"\xff\xfe", b'{"pid": "x"}']))
+        huge = b'{"pid": ' + b"9" * 400 + b"}"
+        desk.random.choice(found).write_bytes(desk.random.choice([b"{", b"", b"[]", b"\xff\xfe", b'{"pid": "x"}', b"[" * 9999, huge]))
     return bool(found)

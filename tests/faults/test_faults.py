@@ -11,9 +11,9 @@ from tests.faults.run import strike
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="clock and disk are spoiled in Linux's ways")
 
-STRUCK = (faults.kill_worker, faults.tear_checkpoint, faults.server_dies_beside_an_unreadable_heartbeat, faults.cut_network,
-          faults.kill_client, faults.fill_disk, faults.edit_job_by_hand, faults.freeze_worker, faults.jump_clock, faults.tear_events,
-          faults.reboot)
+STRUCK = (faults.kill_worker, faults.tear_checkpoint, faults.spoil_checkpoint, faults.server_dies_beside_an_unreadable_heartbeat,
+          faults.cut_network, faults.kill_client, faults.fill_disk, faults.edit_job_by_hand, faults.freeze_worker, faults.jump_clock,
+          faults.tear_events, faults.reboot)
 
 
 def test_nothing_is_lost() -> None:

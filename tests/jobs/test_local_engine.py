@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from engine.core.protocol.events import Failed, Finished, Progress, Started
 from engine.core.protocol.folder import JobSpec
 from engine.jobs.local_engine import JobState, LocalEngine
 from engine.jobs.processes import process_exists
+from engine.training.checkpoint import load_checkpoint
+from engine.worker import GONE_EXIT
 from tests.processes import ended, suspended
 from tests.scenes import write_ball_dataset
 
@@ -116,6 +119,25 @@ def test_a_worker_asked_to_end_saves_its_state_first(engine: LocalEngine, datase
     os.kill(engine.folder(job).worker_pid() or 0, signal.SIGTERM)
     wait_for(engine, job, JobState.INTERRUPTED)
     assert (engine.folder(job).checkpoint / "state.npz").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no groups that get a signal")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_a_job_that_blender_began_outlives_its_end_by_a_signal(engine: LocalEngine, dataset: Path, how: str) -> None:
+    """As Ctrl+C, a closed terminal or a log-out end Blender with all of its group."""
+    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
+            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
+            "print(LocalEngine(Path(sys.argv[1])).submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))),"
+            "flush=True); time.sleep(600)")
+    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, start_new_session=True) as starter:
+        assert starter.stdout is not None
+        job = starter.stdout.readline().strip()
+        wait(engine, job, lambda: steps(engine, job) > 0)
+        os.killpg(starter.pid, getattr(signal, how))
+    before = steps(engine, job)
+    wait(engine, job, lambda: steps(engine, job) > before)
+    assert engine.state(job) is JobState.RUNNING
 
 
 def test_the_job_outlives_whoever_started_it(engine: LocalEngine, dataset: Path) -> None:
@@ -237,6 +259,64 @@ def test_what_a_cut_off_worker_left_half_written_goes(engine: LocalEngine, datas
     engine.resume(job)
     finished(engine, job)
     assert not any(path.exists() for path in left)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder of a process that is at work")
+@pytest.mark.parametrize("fate", ["moved", "deleted", "replaced"])
+def test_a_folder_that_is_gone_ends_its_worker(engine: LocalEngine, dataset: Path, fate: str) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    folder, moved = engine.folder(job), engine.root.parent / "moved"
+    pid, before = folder.worker_pid() or 0, steps(engine, job)
+    folder.path.rename(moved)
+    if fate == "deleted":
+        shutil.rmtree(moved)
+    if fate == "replaced":
+        folder.path.mkdir()
+        (folder.path / "heartbeat").write_text(json.dumps({"pid": os.getpid()}))
+    end = time.monotonic() + 30
+    while not ended(pid):
+        assert time.monotonic() < end, "it goes on"
+        time.sleep(0.02)
+    assert engine._processes[job].wait() == GONE_EXIT
+    if fate == "replaced":
+        assert [path.name for path in folder.path.iterdir()] == ["heartbeat"] and folder.worker_pid() == os.getpid()
+    else:
+        assert not folder.path.exists()
+    if fate != "deleted":
+        assert "was moved or deleted while the job was at work" in (moved / "engine.log").read_text()
+        again = LocalEngine(moved.parent)
+        again.resume("moved")
+        wait(again, "moved", lambda: steps(again, "moved") > before)
+        again.kill("moved")
+
+
+def test_a_control_that_cannot_be_read_leaves_a_pause_a_pause(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    engine.control(job, "pause")
+    wait_for(engine, job, JobState.PAUSED)
+    (engine.folder(job).path / "control").write_bytes(b"\0\xff")
+    resting = steps(engine, job)
+    time.sleep(1)
+    assert engine.state(job) is JobState.PAUSED and steps(engine, job) == resting
+    engine.control(job, "stop")
+    assert finished(engine, job).stopped
+
+
+def test_a_tied_worker_ends_with_whoever_started_it_and_keeps_its_state(engine: LocalEngine, dataset: Path) -> None:
+    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
+            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
+            "engine = LocalEngine(Path(sys.argv[1]), tied=True);"
+            "print(engine.submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))), flush=True); time.sleep(600)")
+    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        job = starter.stdout.readline().strip()
+        wait(engine, job, lambda: steps(engine, job) > 0)
+        starter.kill()
+    wait_for(engine, job, JobState.INTERRUPTED)
+    checkpoint = load_checkpoint(engine.folder(job).checkpoint)
+    assert checkpoint is not None and checkpoint.step >= steps(engine, job)
 
 
 def test_a_deleted_job_is_gone_with_its_worker(engine: LocalEngine, dataset: Path) -> None:

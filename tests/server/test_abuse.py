@@ -231,7 +231,8 @@ def test_links_and_hand_edited_folders(server: Server) -> None:
         assert status in (400, 404) and "root:" not in text
     listed = [found["path"] for found in ask(server, "GET", "/v1/jobs/edited/files")["files"]]
     assert not [path for path in listed if "leak" in path or "etc" in path]
-    for text in ("{", "[]", '{"protocol": 99}', '{"protocol": 1, "kind": "train", "dataset": "/etc", "config": {"max_steps": -1}}'):
+    for text in ("{", "[]", "[" * 9999, '{"protocol": 99}',
+                 '{"protocol": 1, "kind": "train", "dataset": "/etc", "config": {"max_steps": -1}}'):
         (folder / "job.json").write_text(text)
         (folder / "queue.json").write_text(text)
         (folder / "heartbeat").write_text(text)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import disk_error, write_text
+from ..parsing import parse_object
 from .camera import Camera
 
 CENTRED = 1e-3
@@ -54,13 +55,13 @@ def write_camera_path(path: Path, cameras: Sequence[Camera], fps: float, frame: 
 def read_model_frame(path: Path) -> ModelFrame:
     """The frame of a nerfstudio training, from its dataparser_transforms.json."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_object(path.read_text(encoding="utf-8"))
         matrix, scale = np.array(values["transform"], float), float(values["scale"])
         if matrix.shape not in ((3, 4), (4, 4)) or not (np.isfinite(matrix).all() and scale > 0):
             raise ValueError
     except OSError as error:
         raise disk_error(path, error) from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise UserError(f"{path} is no dataparser_transforms.json.", "Choose the file that lies beside the model's config.yml.",
                         "camera_path.no_model_frame", path=path) from None
     return ModelFrame(matrix[:3], scale)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import disk_error
+from ..parsing import parse_json
 
 JOURNAL = "frames.jsonl"
 
@@ -37,8 +38,8 @@ def journal_frames(folder: Path) -> list[dict[str, Any]]:
 
 def _frames(text: str) -> Iterator[dict[str, Any]]:
     for line in text.split("\n"):
-        with suppress(ValueError, RecursionError):
-            frame = json.loads(line)
+        with suppress(ValueError):
+            frame = parse_json(line)
             if isinstance(frame, dict):
                 yield frame
 

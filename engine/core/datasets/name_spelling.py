@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import permutations
 from urllib.parse import unquote
 
+from ..errors import printable
+
 PAGES = ("cp1252", "gb18030", "cp932", "cp949", "big5", "cp1251", "cp1250", "cp437", "cp850", "cp866", "latin-1", "mac_roman")
 """Code pages that programs on Windows and old archives write names in."""
 
@@ -29,7 +31,12 @@ def folded(name: str) -> str:
 
 def readable(name: str) -> str:
     """A name without the marks of bytes that were no UTF-8, for people and files."""
-    return name if _is_text(name) else name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    if _is_text(name):
+        return name
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    except UnicodeEncodeError:  # halves of letters, which no file's name has
+        return printable(name)
 
 
 def _is_text(name: str) -> bool:

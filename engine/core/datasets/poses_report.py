@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import disk_error, write_text
+from ..parsing import parse_object
 from ..text import duration
 
 FILE, TEXT, PICTURE = "poses.json", "poses.txt", "poses.png"
@@ -102,7 +103,7 @@ def read_report(folder: Path) -> PosesReport:
     """The inverse of write_report; UserError when the file is not there or damaged."""
     path = folder / FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_object(path.read_text(encoding="utf-8"))
         parts = {"unplaced": tuple(UnregisteredPhoto(**each) for each in values["unplaced"]),
                  "lenses": tuple(LensReport(**each) for each in values["lenses"]),
                  "gap": Gap(**values["gap"]) if values["gap"] else None, "centre": tuple(values["centre"]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import disk_error
 from ..protocol.folder import JobFolder
 from ..splats.offset import Offset
 from .colmap import find_model, read_colmap
@@ -85,7 +86,10 @@ def read_dataset(folder: Path, exclude: Sequence[str] = (), offset: Offset | Non
 
 def read_whole(folder: Path, offset: Offset | None = None) -> Dataset:
     """As read_dataset, with the views that excluded.txt names."""
-    return with_near_planes(recentred(_as_stored(Path(folder)), offset))
+    try:
+        return with_near_planes(recentred(_as_stored(Path(folder)), offset))
+    except OSError as error:  # a folder that may not be read, or a name that no disk takes
+        raise disk_error(Path(folder), error) from error
 
 
 def leave_out_strays(folder: Path) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import disk_error, write_text
+from ..parsing import finite, parse_object
 from ..protocol.folder import JobFolder
 from ..splats.offset import NO_OFFSET, Offset, offset_from_words, offset_of
 from .dataset import Dataset, PointCloud
@@ -76,7 +77,7 @@ def offset_of_job(job: JobFolder) -> Offset | None:
     """
     path = job.path / FILE
     try:
-        found = offset_from_words(" ".join(str(float(value)) for value in json.loads(path.read_text(encoding="utf-8"))["offset"]))
+        found = offset_from_words(" ".join(str(finite(value)) for value in parse_object(path.read_text(encoding="utf-8"))["offset"]))
     except FileNotFoundError:
         return NO_OFFSET if any(job.checkpoint.glob("*")) else None
     except OSError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..files import write_text
+from ..parsing import parse_object
 
 ORDER, NEWS = "order.json", "news.jsonl"
 COMMAND = "splatwright_capture"
@@ -52,7 +52,7 @@ def write_order(order: CaptureOrder, work: Path) -> None:
 
 def read_order(work: Path) -> CaptureOrder:
     """The order in a work folder that the command line made."""
-    values: dict[str, Any] = json.loads((work / ORDER).read_text(encoding="utf-8"))
+    values = parse_object((work / ORDER).read_text(encoding="utf-8"))
     return CaptureOrder(**{**values, "scenes": tuple(values["scenes"]), "cameras": tuple(values["cameras"])})
 
 
@@ -69,4 +69,4 @@ def read_updates(work: Path, after: int) -> tuple[list[CaptureUpdate], int]:
     except FileNotFoundError:
         return [], after
     whole = data[: data.rfind(b"\n") + 1]
-    return [CaptureUpdate(**json.loads(line)) for line in whole.decode("utf-8").splitlines()], after + len(whole)
+    return [CaptureUpdate(**parse_object(line)) for line in whole.decode("utf-8").splitlines()], after + len(whole)

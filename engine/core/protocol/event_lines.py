@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+
+from ..parsing import parse_json
 
 REPLACED = frozenset({"Progress", "Stage", "Preview"})
 """Kinds of events that a later one of the same kind replaces."""
@@ -12,8 +13,8 @@ REPLACED = frozenset({"Progress", "Stage", "Preview"})
 def event_kind(line: str) -> str:
     """The name of a line's event, whether it is known here or not; empty for a line that tells none."""
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
+        values = parse_json(line)
+    except ValueError:
         return ""
     kind = values.get("event") if isinstance(values, dict) else None
     return kind if isinstance(kind, str) else ""

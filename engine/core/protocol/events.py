@@ -2,9 +2,9 @@
 
 Heavy data never travels in an event: an event names a file of the job folder.
 
-Sentences are English. Beside them a Finding, a Failed and a Paused carry a code, which names the sentence, and the values that it
-contains, so that an interface can say it in another language. Version 0.1.0 passes over an event that has fields it does not know.
-So code and values are a line of their own, `{"event": "Coded", ...}`, before the line of their event: 0.1.0 passes over that alone.
+Sentences are English. Beside them a Finding, a Failed, a Paused and a Started carry a code, which names the sentence, and the values
+that it contains, so that an interface can say it in another language. Version 0.1.0 passes over an event that has fields it does not
+know. So code and values are a line of their own, `{"event": "Coded", ...}`, before the line of their event: 0.1.0 passes over that alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import UserError, Values
+from ..parsing import parse_json
 
 Severity = Literal["info", "warning", "error"]
 Fix = Literal["exclude", "include", "recapture", "convert", "cover", "relight", "finish", "settings"]
@@ -23,6 +24,12 @@ the scene anew, end the training with what it has, change the finding's settings
 
 NEEDS = "needs"
 """Kind of the finding with which a check says what a training will take."""
+
+CHECKPOINTS = "training.checkpoints"
+"""Code of the begin of a training."""
+
+SLOW_CHECKPOINTS = "training.slow_checkpoints"
+"""Code of the finding that checkpoints take longer, and come less often, than that begin says."""
 
 CODED = '{"event": "Coded"'
 """How the line begins that holds code and values of the event on the next line."""
@@ -33,7 +40,8 @@ MOST_IMAGES = 500
 
 @dataclass(frozen=True)
 class Started:
-    """A worker begins or goes on with the job."""
+    """A worker begins or goes on with the job. A training's `code` is CHECKPOINTS; its value `every` is the number of seconds of training
+    that are repeated at most when the worker is cut off."""
 
     backend: str
     step: int
@@ -41,6 +49,8 @@ class Started:
     train_views: int
     eval_views: int
     gaussians: int
+    code: str = ""
+    values: Values = ()
 
 
 @dataclass(frozen=True)
@@ -217,11 +227,11 @@ def event_from_json(line: str) -> Event | None:
     Fields that this version does not know are left out.
     """
     try:
-        found = json.loads(line)
+        found = parse_json(line)
         kind = _KINDS[found.pop("event")]
         fields = {name: _field(value) for name, value in found.items() if name in _HINTS[kind]}
         event = kind(**fields)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return event if all(_fits(value, _HINTS[kind][name]) for name, value in fields.items()) else None
 
@@ -233,12 +243,12 @@ def _field(value: Any) -> Any:
 
 def _coded(event: Event, line: str) -> Event:
     """The event with code and values of the line before it; as it is where that line is damaged, or the event has none."""
-    if not isinstance(event, (Finding, Failed, Paused)):
+    if not isinstance(event, (Started, Finding, Failed, Paused)):
         return event
     try:
-        found = json.loads(line)
+        found = parse_json(line)
         code, said = found["code"], tuple(found["values"].items())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return event
     return replace(event, code=code, values=said) if isinstance(code, str) and _fits(said, Values) else event
 

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import UserError
 from ..files import disk_error, make_folder, write_text
+from ..parsing import parse_json, parse_object, process_number
 from .events import CODED, Event, event_to_json, events_from_lines
 from .spec import JobSpec, Spec, kind_of, spec_from_json, spec_to_json
 
@@ -105,7 +106,7 @@ class JobFolder:
         """What job.json asks for; UserError when it is missing, damaged, or of another protocol."""
         path = self.path / "job.json"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parse_object(path.read_text(encoding="utf-8"))
             check_protocol(values["protocol"])
             return spec_from_json(values)
         except FileNotFoundError:
@@ -134,11 +135,17 @@ class JobFolder:
         self.append_lines([event_to_json(event) for event in events])
 
     def append_lines(self, texts: Sequence[str]) -> None:
-        """Add events that are lines of JSON already to events.jsonl, all of them or none."""
+        """Add events that are lines of JSON already to events.jsonl, all of them or none.
+
+        A line that was torn, by a full disk or a power cut, is ended first: it is lost, and nothing after it.
+        """
         lines = "".join(text + "\n" for text in texts).encode()
         try:
-            with open(self.events_file, "ab", buffering=0) as file:
-                start = file.tell()
+            with open(self.events_file, "a+b", buffering=0) as file:
+                start = file.seek(0, os.SEEK_END)
+                if start:
+                    file.seek(start - 1)
+                    lines = lines if file.read(1) == b"\n" else b"\n" + lines
                 if file.write(lines) != len(lines):
                     file.truncate(start)
                     raise OSError(errno.ENOSPC, "No space left on device")
@@ -175,19 +182,32 @@ class JobFolder:
             size = self.events_file.stat().st_size
         except OSError:
             return []
-        return self.read_events(max(0, size - TAIL_BYTES))[0]
+        tail = TAIL_BYTES
+        while not (found := self.read_events(max(0, size - tail))[0]) and tail < size:  # one event, or what is none, is longer
+            tail *= 4
+        return found
 
     def set_control(self, control: Control) -> None:
         """Ask the worker to run, pause or stop."""
         write_text(self.path / "control", control)
 
-    def control(self) -> Control:
-        """What the worker is asked to do; anything unreadable means run."""
+    def control(self, known: Control = "run") -> Control:
+        """What the worker is asked to do; what is `known` already while that cannot be read."""
         try:
             text = (self.path / "control").read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            return known
+        return text if text in ("run", "pause", "stop") else known
+
+    def identity(self) -> tuple[int, int]:
+        """What tells the folder from another one at its path. FolderGone when there is none; zeros when the disk does not tell."""
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise FolderGone(self.path) from None
         except OSError:
-            return "run"
-        return text if text in ("pause", "stop") else "run"
+            return 0, 0
+        return found.st_dev, found.st_ino
 
     def heartbeat(self, pid: int | None = None) -> None:
         """Say that a process (this one, or the worker just started) gets on with the job. A full disk does not hinder it."""
@@ -205,24 +225,20 @@ class JobFolder:
 
     def clear_away(self) -> None:
         """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
-        written = (self.preview, self.thumbnail, self.result, self.report, self.page, self.checkpoint / "*")
+        written = (self.preview, self.thumbnail, self.result, self.report, self.page, self.checkpoint / "*", self.path / "speed")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
                 path.unlink()
 
     def worker_pid(self) -> int | None:
-        """Process id of the worker that beat last; None without a heartbeat, or with one that cannot be read."""
-        try:
-            return int(self._heartbeat()["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        """Process id of the worker that beat last; None without a heartbeat, or with one that was never readable."""
+        beat = self._heartbeat()
+        return beat.pid if beat else None
 
     def is_local(self) -> bool:
         """Whether the worker that beat last works on this computer; its number means nothing on another one."""
-        try:
-            return self._heartbeat().get("host", platform.node()) == platform.node()
-        except (OSError, ValueError, AttributeError):
-            return True
+        beat = self._heartbeat()
+        return beat is None or beat.host == platform.node()
 
     def heartbeat_age(self) -> float | None:
         """Seconds since the worker's last beat, by the file's own clock; None without a heartbeat."""
@@ -231,8 +247,38 @@ class JobFolder:
         except OSError:
             return None
 
-    def _heartbeat(self) -> Any:
-        return json.loads((self.path / "heartbeat").read_text(encoding="utf-8"))
+    def _heartbeat(self) -> Beat | None:
+        """What the heartbeat says; while it cannot be read, what it said when this process read it last. None without one."""
+        try:
+            values = parse_json((self.path / "heartbeat").read_text(encoding="utf-8"))
+            beat = Beat(process_number(values["pid"]), str(values.get("host", platform.node())))
+        except (FileNotFoundError, NotADirectoryError):
+            _beats.pop(self.path, None)
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _beats.get(self.path)
+        _beats[self.path] = beat
+        return beat
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Which process works on a job, and on which computer."""
+
+    pid: int
+    host: str
+
+
+_beats: dict[Path, Beat] = {}
+"""The last readable heartbeat of each job that this process has looked at."""
+
+
+class FolderGone(UserError):
+    """A job's folder is not where it was: whoever works on it has nothing left to do."""
+
+    def __init__(self, path: Path):
+        super().__init__(f"The job folder {path} was moved or deleted while the job was at work.",
+                         "Resume the job from where its folder lies now, or start a new one.", "job.gone", path=path)
 
 
 def check_protocol(protocol: object) -> None:
@@ -245,5 +291,8 @@ def check_protocol(protocol: object) -> None:
 
 def find_jobs(root: Path) -> list[JobFolder]:
     """Every job folder directly below `root`, oldest first."""
-    found = [path.parent for path in root.glob("*/job.json")] if root.is_dir() else []
-    return [JobFolder(path) for path in sorted(found, key=lambda path: (path / "job.json").stat().st_mtime)]
+    found: list[tuple[float, Path]] = []
+    for path in root.glob("*/job.json") if root.is_dir() else ():
+        with suppress(OSError):  # it was deleted meanwhile
+            found.append((path.stat().st_mtime, path.parent))
+    return [JobFolder(path) for _, path in sorted(found)]

@@ -6,9 +6,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from .events import Estimated, Evaluated, Event, Failed, Finding, Finished, Paused, Posed, Preview, Progress, Stage, Started
+from .events import (
+    CHECKPOINTS,
+    SLOW_CHECKPOINTS,
+    Estimated,
+    Evaluated,
+    Event,
+    Failed,
+    Finding,
+    Finished,
+    Paused,
+    Posed,
+    Preview,
+    Progress,
+    Stage,
+    Started,
+)
 
 MOST_FINDINGS = 20
+
+USUAL_INTERVAL = 10.0
+"""Seconds of training that a cut costs at most, where nothing else is said."""
 
 
 @dataclass(kw_only=True)
@@ -21,6 +39,8 @@ class JobProgress:
     word: Event | None = None
     """the last event that is more than a measurement: what state the job is in"""
     started: Started | None = None
+    checkpoint_interval: float = 0.0
+    """seconds of training that are repeated at most when the worker is cut off; 0 while that is not known"""
     step: int = 0
     trained: int = 0
     """steps of the training, whatever other work has been told of since"""
@@ -86,6 +106,7 @@ class JobProgress:
                 self.preview = event
             case Finding():
                 self.findings = [*(found for found in self.findings if found != event), event][-MOST_FINDINGS:]
+                self._take_interval(event, SLOW_CHECKPOINTS)
             case Estimated():
                 self.estimated = event
             case Evaluated():
@@ -104,9 +125,15 @@ class JobProgress:
     def _begin(self, event: Started) -> None:
         """A worker is at work again: how it ended before is past."""
         self.word = self.started = event
+        self._take_interval(event, CHECKPOINTS)
         self.step, self.max_steps, self.gaussians = event.step, event.max_steps, event.gaussians
         self.rate, self.eta, self.stage, self.unhealthy = 0.0, None, "", ""
         self.failure, self.finished, self.stopped = None, None, False
+
+    def _take_interval(self, event: Started | Finding, code: str) -> None:
+        every = dict(event.values).get("every")
+        if event.code == code and isinstance(every, (int, float)):
+            self.checkpoint_interval = float(every)
 
 
 def told(events: Iterable[Event]) -> JobProgress:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ..parsing import process_number
+
 NAME = "lock"
 PATIENCE_SECONDS = 1.0
 """Whoever looks at a lock has it for an instant, which a worker that begins must wait out."""
@@ -110,6 +112,6 @@ def _sign(file: BinaryIO) -> None:
 
 def _signature(file: BinaryIO) -> int | None:
     try:
-        return int(file.read(20))
+        return process_number(int(file.read(20)))
     except (OSError, ValueError):
         return None

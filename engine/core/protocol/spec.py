@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from ..errors import UserError
+from ..parsing import plain_path
 from .config import TrainConfig, config_from_json, config_to_json
 from .sfm_options import FrameOptions, PosesOptions, frame_options_from_json, options_from_json
 
@@ -139,11 +140,11 @@ def spec_from_json(values: dict[str, Any]) -> Spec:
     kind = KINDS[name]
     paths = {field: values[field] for field in (kind.source, kind.output) if field}
     settings = values[kind.settings]
-    if not isinstance(settings, dict) or not all(isinstance(path, str) for path in paths.values()):
+    if not isinstance(settings, dict):
         raise ValueError
     names = values.get(kind.names, []) if kind.names else []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError
     listed = {kind.names: tuple(names)} if names else {}
-    return kind.spec(**{field: Path(path) for field, path in paths.items()}, **listed, **{kind.settings: kind.settings_from_json(settings)},
-                     name=str(values.get("name", "")))
+    found = {field: plain_path(path) for field, path in paths.items()}
+    return kind.spec(**found, **listed, **{kind.settings: kind.settings_from_json(settings)}, name=str(values.get("name", "")))

@@ -13,6 +13,9 @@ SMALLEST_LOG_SCALE = -30.0
 LARGEST_LOG_SCALE = 80.0
 """Sizes whose squares and products arithmetic can still hold; float32 ends at e^88."""
 
+FARTHEST = 1e30
+"""Metres along an axis: what is farther away is damage, whose square 32 bits cannot hold."""
+
 LARGEST_LOGIT = 30.0
 """What an infinite logit (opacity of exactly 1 or 0, as some converters write it) becomes."""
 
@@ -57,10 +60,10 @@ class Gaussians:
         return Gaussians(**{**self.arrays(), "shN": shN})
 
     def finite_rows(self) -> np.ndarray:
-        """Mask [N] of the rows without a NaN or an infinity."""
-        good = np.ones(len(self), bool)
+        """Mask [N] of the rows without a NaN or an infinity, and not farther away than FARTHEST."""
+        good = (np.abs(self.means) <= FARTHEST).all(axis=1)
         for array in self.arrays().values():
-            good &= np.isfinite(array.reshape(len(self), -1)).all(axis=1)
+            good &= np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
         return good
 
 
@@ -72,14 +75,14 @@ def concatenate(parts: list[Gaussians]) -> Gaussians:
 
 
 def drawable(gaussians: Gaussians) -> Gaussians:
-    """The rows that a viewer can draw, without NaN and infinities; the same object when nothing is wrong.
+    """The rows that a viewer can draw, without NaN, infinities and absurd distances; the same object when nothing is wrong.
 
     An opacity of exactly 0 or 1 (infinite logit), a scale of 0 or beyond float's range and a quaternion of 0 are replaced by valid
     values; other rows are dropped.
     """
     mended = _mended(gaussians)
-    finite = all(np.isfinite(array).all() for array in mended.arrays().values())
-    return mended if finite else mended.take(mended.finite_rows())
+    good = mended.finite_rows()
+    return mended if good.all() else mended.take(good)
 
 
 def drawable_rows(gaussians: Gaussians) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ...core.cameras.camera import Camera
 from ...core.cameras.distortion import undistort_image
 from ...core.errors import UserError
 from ...core.files import disk_error
+from ...core.formats.npy import parse_npy
 from ...core.images.png import decode_deep_png
 from ...core.protocol.config import MaskMeaning, TrainConfig
 from .images import DAMAGED, area_average, fast_unfilter, read_image
@@ -128,7 +128,7 @@ def emptied(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _array(path: Path, dimensions: int) -> np.ndarray:
     """A NumPy file of numbers."""
-    array = _decoded(path, lambda data: np.load(io.BytesIO(data), allow_pickle=False))
+    array = _decoded(path, parse_npy)
     if array.ndim == dimensions + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != dimensions or array.dtype.kind not in "fiu" or (dimensions == 3 and array.shape[2] != 3):

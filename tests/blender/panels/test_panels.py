@@ -181,6 +181,16 @@ def test_while_training(desk: Desk) -> None:
     assert "Stopped after" in drawn("train").text
 
 
+def test_what_a_cut_costs_is_said_where_it_is_more_than_usual(desk: Desk) -> None:
+    desk.train("slow")
+    desk.wait(lambda: desk.job.psnr is not None)
+    for every, said in ((10.0, False), (45.0, True)):
+        desk.job.checkpoint_interval = every
+        assert ("up to 45 s of training are repeated if it is cut off" in drawn("train").text) is said
+    bpy.ops.splatwright.stop()
+    desk.wait(lambda: desk.job.imported)
+
+
 def test_after_training(desk: Desk) -> None:
     desk.train("happy")
     desk.wait(lambda: desk.job.imported)

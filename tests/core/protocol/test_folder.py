@@ -7,6 +7,7 @@ import json
 import os
 import typing
 from pathlib import Path
+from threading import Thread
 from typing import get_args
 
 import pytest
@@ -32,7 +33,7 @@ from engine.core.protocol.events import (
     event_to_json,
     newest,
 )
-from engine.core.protocol.folder import PROTOCOL, JobFolder, JobSpec, find_jobs
+from engine.core.protocol.folder import PROTOCOL, FolderGone, JobFolder, JobSpec, find_jobs
 from engine.core.protocol.sfm_options import PosesOptions
 from engine.core.protocol.spec import PosesSpec
 
@@ -179,13 +180,85 @@ def test_control_and_heartbeat(job: JobFolder) -> None:
     assert job.control() == "pause" and job.worker_pid() == os.getpid() and job.is_local()
     assert job.heartbeat_age() is not None and job.heartbeat_age() < 5
     write_text(job.path / "control", "nonsense")
-    assert job.control() == "run"
+    assert job.control() == "run" and job.control("pause") == "pause"
     write_text(job.path / "heartbeat", f'{{"pid": {os.getpid()}, "host": "another computer"}}')
     assert not job.is_local()
     job.heartbeat()
     assert job.is_local()
     job.clear_heartbeat()
     assert job.worker_pid() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\0", b"stop\0", b"sto", None])
+def test_an_unreadable_control_leaves_the_last_known_one(job: JobFolder, content: bytes | None) -> None:
+    path = job.path / "control"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert job.control("pause") == "pause" and job.control("stop") == "stop"
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"pid": ' + b"9" * 400 + b"}", b'{"pid": -1}', b'{"pid": 0}', b'{"pid": true}',
+    b'{"pid": 1e300}', b'{"pid": "1"}', None])
+def test_an_unreadable_heartbeat_leaves_the_last_known_one(job: JobFolder, content: bytes | None) -> None:
+    path = job.path / "heartbeat"
+    path.write_text('{"pid": 77, "host": "another computer"}')
+    assert job.worker_pid() == 77 and not job.is_local()
+    path.unlink()
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert job.worker_pid() == 77 and not job.is_local()
+    path.rmdir() if content is None else path.unlink()
+    assert job.worker_pid() is None and job.is_local()
+
+
+@pytest.mark.parametrize("torn", [b'{"event": "Progress", "st', b"\0" * 4096, b"\xff", b'{"event": "Coded", "code": "a"'])
+def test_a_torn_event_loses_nothing_after_it(job: JobFolder, torn: bytes) -> None:
+    job.append_event(Preview(1, 1))
+    with open(job.events_file, "ab") as file:
+        file.write(torn)
+    for event in (Failed("a", "b", "some.code"), Preview(2, 2)):
+        job.append_event(event)
+    assert job.read_events()[0] == [Preview(1, 1), Failed("a", "b", "some.code"), Preview(2, 2)]
+    assert job.last_events()[-1] == Preview(2, 2)
+
+
+def test_the_last_event_is_found_however_long_it_is(job: JobFolder) -> None:
+    long = Finding("warning", "many", images=tuple(f"image {number:05}.png" for number in range(5000)))
+    job.append_event(Preview(1, 1), long)
+    assert job.last_events()[-1] == long
+
+
+def test_a_folder_that_was_replaced_is_another(job: JobFolder) -> None:
+    before = job.identity()
+    assert job.identity() == before
+    job.path.rename(job.path.with_name("moved"))
+    with pytest.raises(FolderGone, match="moved or deleted"):
+        job.identity()
+    job.path.mkdir()
+    assert job.identity() != before
+
+
+def test_threads_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Each writes under a name of its own; one of them is the last."""
+    path, refused = tmp_path / "file", list[BaseException]()
+
+    def write(letter: str) -> None:
+        for _ in range(1500):
+            try:
+                write_text(path, letter * 1000)
+            except Exception as error:
+                refused.append(error)
+
+    threads = [Thread(target=write, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not refused and list(tmp_path.iterdir()) == [path] and len(set(path.read_text())) == 1
+
+
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path) -> None:
+    write_text(tmp_path / ("n" * 250), "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["n" * 250]
 
 
 def test_jobs_are_found(tmp_path: Path, job: JobFolder) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
 
 from engine.core.protocol.events import (
+    CHECKPOINTS,
+    SLOW_CHECKPOINTS,
     Estimated,
     Evaluated,
     Event,
@@ -21,6 +23,8 @@ from engine.core.protocol.events import (
     Stage,
     Started,
     event_from_json,
+    event_to_json,
+    events_from_lines,
 )
 from engine.core.protocol.job_progress import MOST_FINDINGS, JobProgress, told
 from tests.compatibility.former_version import FIXTURES
@@ -71,6 +75,14 @@ def test_problems_in_a_sentence() -> None:
 def test_findings_are_kept_once_and_the_newest_of_them() -> None:
     many = [Finding("info", str(number)) for number in range(MOST_FINDINGS + 5)]
     assert told([*many, many[-2]]).findings == [*many[5:-2], many[-1], many[-2]]
+
+
+def test_what_a_cut_costs_is_known_from_the_start_and_when_it_turns_out_to_be_more() -> None:
+    begun = replace(STARTED, code=CHECKPOINTS, values=(("every", 25.0),))
+    assert told([STARTED]).checkpoint_interval == 0 and told([begun]).checkpoint_interval == 25
+    slow = Finding("info", "A checkpoint takes long.", code=SLOW_CHECKPOINTS, values=(("seconds", 4.0), ("every", 50.0)))
+    assert told([begun, slow]).checkpoint_interval == 50
+    assert events_from_lines(event_to_json(begun).splitlines()) == [begun], "0.1.0 passes over the line with the value alone"
 
 
 def test_photos() -> None:

@@ -164,7 +164,7 @@ def test_a_mask_goes_through_the_lens_with_its_photo(tmp_path: Path, meaning: st
     ("mask", "m.png", b"no image", "m.png"), ("depth", "d.npy", b"no array", "d.npy is damaged"),
     ("depth", "d.png", b"\x89PNG\r\n\x1a\n", "d.png"),
     ("depth", "d.npy", None, "d.npy"), ("normals", "n.npy", np.zeros((24, 32), np.float32), "n.npy holds float32"),
-    ("depth", "d.npy", np.array(["a", "b"]), "d.npy holds"), ("depth", "d.npy", np.zeros((10, 32), np.float32), "d.npy is 32 x 10"),
+    ("depth", "d.npy", np.array(["a", "b"]), "d.npy is damaged"), ("depth", "d.npy", np.zeros((10, 32), np.float32), "d.npy is 32 x 10"),
     ("mask", "m.png", np.zeros((24, 30), np.uint8), "m.png is 30 x 24"),
 ])
 def test_bad_maps_are_one_sentence(tmp_path: Path, kind: str, file: str, content: bytes | np.ndarray | None, sentence: str) -> None:

@@ -102,8 +102,7 @@ def test_a_learning_rate_of_zero_is_named_and_respected(job: JobFolder, dataset:
 
 @pytest.mark.parametrize(("kind", "name"), [(unhealthy.Poisoned, "positions"), (unhealthy.PoisonedGradient, "sizes")])
 def test_values_that_are_no_numbers_end_it_and_leave_the_sound_checkpoint(
-        job: JobFolder, dataset: Path, kind: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.training.trainer.CHECKPOINT_SHARE", 1e9)
+        job: JobFolder, dataset: Path, kind: type, name: str) -> None:
     with pytest.raises(UserError, match=f"{name} hold values that are no numbers .step 40."):
         watched(ask(job, dataset, checkpoint_seconds=0.1), make_model=making(kind))
     checkpoint = load_checkpoint(job.checkpoint)

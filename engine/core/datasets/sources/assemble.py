@@ -97,7 +97,7 @@ def assemble(source: CameraFile, camera_of: Callable[[str, Path], PosedImage], p
     for name in sorted(found.paths):
         path = found.paths[name]
         try:
-            shot = _sound(camera_of(name, path), name, source.file.name)
+            shot = _sound(_read(camera_of, name, path, source.file.name), name, source.file.name)
             view = View(_shown(name, path), path, shot.camera, plain_name(name) in held_out, shot.depth, masks.paths.get(path))
             views += views_of_panorama(view) if shot.panorama else (view,)
         except UserError as error:
@@ -106,6 +106,15 @@ def assemble(source: CameraFile, camera_of: Callable[[str, Path], PosedImage], p
         raise errors[0][1]
     left_out = (*source.bad, *(LeftOut(name, error.message) for name, error in errors), *masks.notes)
     return Dataset(source.root, tuple(views), points, missing=tuple(map(readable, found.missing)), left_out=left_out)
+
+
+def _read(camera_of: Callable[[str, Path], PosedImage], name: str, path: Path, what: str) -> PosedImage:
+    """The camera of an entry; UserError for all that its values may lead to, as numbers that no array holds."""
+    try:
+        return camera_of(name, path)
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise UserError(f"{readable(name)} in {what} has a camera with a value that cannot be used: {error}.",
+                        "Align the photos again, or leave this one out.", "source.value", image=readable(name), problem=error) from None
 
 
 def pose_of(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from ...cameras.camera import Camera
 from ...errors import UserError
 from ...files import disk_error
+from ...formats.npy import parse_npy
 from ...splats.transform import PLY_TO_BLENDER
 from ..dataset import Dataset
 from ..file_types import PHOTOS
@@ -60,12 +61,12 @@ def _rows(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("too large")
-        rows = np.load(path, allow_pickle=False)
+        rows = parse_npy(path.read_bytes())
     except OSError as error:
         raise disk_error(path, error) from error
-    except (ValueError, EOFError, SyntaxError):
+    except ValueError:
         raise UserError(f"{path} is no array of numbers.", MEND, "llff.damaged", path=path) from None
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != COLUMNS or rows.dtype.kind not in "fiu" or not len(rows):
+    if rows.ndim != 2 or rows.shape[1] != COLUMNS or rows.dtype.kind not in "fiu" or not len(rows):
         raise UserError(f"{path} does not hold rows of {COLUMNS} numbers.", MEND, "llff.shape", path=path)
     return rows.astype(np.float64)
 

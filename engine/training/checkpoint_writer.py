@@ -1,0 +1,123 @@
+"""Writes checkpoints beside the training, in a thread, so that what is lost when it is cut off stays within an interval that is known.
+
+A state is copied between two steps and written while the training goes on. What a cut costs is the time since the copy of the last state
+that lies on the disk whole: the time between two copies, and that of writing one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+from ..core.errors import UserError
+from .checkpoint import Checkpoint, save_checkpoint
+
+SURE_GAUSSIANS = 200_000
+"""Up to so many, checkpoints come as often as the settings say, whatever share of the time they take."""
+
+SHARE = 0.1
+"""Of the time in which a checkpoint is being written at most, for more Gaussians."""
+
+MARGIN = 1.5
+"""A busy disk takes so many times as long as the last time."""
+
+PRUDENCE = 0.9
+"""Of the interval that is promised: steps and disks may be slower than they ever were."""
+
+NUMBERS_A_GAUSSIAN = 3 * (14 + 45)
+"""Of a state at most: the parameters and two moments of each."""
+
+SAMPLE_BYTES = 4 << 20
+"""Written to learn how fast the disk is."""
+
+
+class CheckpointWriter:
+    """When the next checkpoint is due, and the thread that writes it."""
+
+    def __init__(self, folder: Path, seconds: float, gaussians: int):
+        self.folder, self.wanted = folder, seconds
+        self.took = expected_seconds(folder.parent, gaussians)
+        """seconds from the copy of a state until it lay on the disk, the last time or as the disk's speed suggests"""
+        self.saved_step = -1
+        """the step of the newest state that lies on the disk"""
+        self._copied = self._asked = time.monotonic()
+        self._gap = 0.0
+        self._thread: Thread | None = None
+        self._problem: UserError | None = None
+
+    def interval(self, gaussians: int) -> float:
+        """Seconds of training at most that a cut costs."""
+        return interval(self.wanted, self.took, gaussians)
+
+    def due(self, gaussians: int) -> bool:
+        """Whether it is time to copy a state, and none is being written. Asked between steps, of which the longest of late counts too."""
+        now = time.monotonic()
+        self._gap, self._asked = max(now - self._asked, 0.9 * self._gap), now
+        if self.writing:
+            return False
+        latest = PRUDENCE * self.interval(gaussians) - MARGIN * self.took - self._gap
+        return now - self._copied >= max(latest, min(self.wanted, self.took))
+
+    @property
+    def writing(self) -> bool:
+        """Whether a checkpoint is being written at the moment."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint in the thread, after the one that is being written. problem() tells what came of it."""
+        self.wait()
+        self._copied = time.monotonic()
+        self._thread = Thread(target=self._write, args=(checkpoint, self._copied), name="checkpoint")
+        self._thread.start()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint and wait for it. UserError when the disk refuses."""
+        self.wait()
+        self._problem, self._copied = None, time.monotonic()
+        self._write(checkpoint, self._copied)
+        problem = self.problem()
+        if problem:
+            raise problem
+
+    def wait(self) -> None:
+        """Until nothing is being written."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def problem(self) -> UserError | None:
+        """Why the last checkpoint was not written, told once."""
+        problem, self._problem = self._problem, None
+        return problem
+
+    def _write(self, checkpoint: Checkpoint, copied: float) -> None:
+        try:
+            save_checkpoint(self.folder, checkpoint)
+        except UserError as error:
+            self._problem = error
+            return
+        self.saved_step = checkpoint.step
+        self.took = time.monotonic() - copied
+
+
+def interval(wanted: float, took: float, gaussians: int) -> float:
+    """Seconds of training at most that a cut costs, where so many are wanted and a checkpoint takes so long to write."""
+    return max(wanted, (MARGIN + 1) * took if gaussians <= SURE_GAUSSIANS else (MARGIN + 1 + 1 / SHARE) * took)
+
+
+def expected_seconds(folder: Path, gaussians: int) -> float:
+    """How long a checkpoint of so many Gaussians may take to write, by a sample that is written and removed; 0 when that is refused."""
+    path = folder / f".speed.{os.getpid()}.tmp"
+    with suppress(OSError):
+        try:
+            begin = time.monotonic()
+            with open(path, "wb") as file:
+                file.write(bytes(SAMPLE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            return (time.monotonic() - begin) * gaussians * NUMBERS_A_GAUSSIAN * 4 / SAMPLE_BYTES
+        finally:
+            path.unlink(missing_ok=True)
+    return 0.0
