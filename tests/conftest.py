@@ -17,8 +17,8 @@ try:
     import hypothesis
 except ImportError:
     pass
-else:  # the same examples in every run; HYPOTHESIS_PROFILE=default looks for new ones and prints how to see a failing one again
-    hypothesis.settings.register_profile("splatwright", derandomize=True, database=None)
+else:  # the same examples in every run, however long a busy computer takes; HYPOTHESIS_PROFILE=default looks for new ones and prints how to see a failing one again
+    hypothesis.settings.register_profile("splatwright", derandomize=True, database=None, deadline=None)
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "splatwright"))
 
 SKIPPED = "SPLATWRIGHT_SKIPPED"

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from engine.core.processes import process_exists
+
 KILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
 """What ends a process at once: under Windows os.kill() ends it whatever the signal."""
 
@@ -31,6 +33,10 @@ def kill_group(pid: int) -> None:
 @contextmanager
 def suspended(pid: int | None) -> Iterator[None]:
     """A process gets no time meanwhile; it may be killed."""
+    if os.name == "nt":
+        with _suspended_windows_process(pid or 0):
+            yield
+        return
     import psutil
 
     process = psutil.Process(pid or -1)
@@ -40,6 +46,22 @@ def suspended(pid: int | None) -> Iterator[None]:
     finally:
         with suppress(psutil.NoSuchProcess):
             process.resume()
+
+
+@contextmanager
+def _suspended_windows_process(pid: int) -> Iterator[None]:
+    import ctypes
+
+    windll = ctypes.windll  # type: ignore[attr-defined]
+    windll.kernel32.OpenProcess.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(windll.kernel32.OpenProcess(0x0800, False, pid))  # PROCESS_SUSPEND_RESUME
+    assert handle.value, f"no process {pid}"
+    windll.ntdll.NtSuspendProcess(handle)
+    try:
+        yield
+    finally:
+        windll.ntdll.NtResumeProcess(handle)
+        windll.kernel32.CloseHandle(handle)
 
 
 def running(word: str) -> dict[int, list[str]]:
@@ -57,6 +79,8 @@ def running(word: str) -> dict[int, list[str]]:
 
 def ended(pid: int) -> bool:
     """Whether a process is gone, or waits for somebody to take note of its end."""
+    if os.name == "nt":
+        return not process_exists(pid)
     import psutil
 
     try:

@@ -28,6 +28,7 @@ KILL_SECONDS = 10.0
 """For a process that was killed; the system may have to finish its reads and writes first."""
 
 WATCH_SECONDS = 0.02
+PIPE_SECONDS = 0.2
 PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")
 """Variables that would let a Python find the packages of another."""
 
@@ -211,8 +212,11 @@ def _close_pipes(process: Process) -> None:
 
 
 def _at_end_of_input(act: Callable[[], object]) -> None:
-    while os.read(0, 4096):  # not through sys.stdin, whose lock Python wants when it ends
-        pass
+    if os.name == "nt":
+        _wait_for_end_of_windows_pipe()
+    else:
+        while os.read(0, 4096):  # not through sys.stdin, whose lock Python wants when it ends
+            pass
     act()
 
 
@@ -221,6 +225,17 @@ def _die_with_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
+def _wait_for_end_of_windows_pipe() -> None:
+    """Look again and again: a thread that waits in a read of standard input lets whoever asks Windows about that handle wait as well,
+    as `import numpy` does (numpy issue 24290)."""
+    import ctypes
+    import msvcrt
+
+    kernel, pipe = ctypes.windll.kernel32, ctypes.c_void_p(msvcrt.get_osfhandle(0))  # type: ignore[attr-defined]
+    while kernel.PeekNamedPipe(pipe, None, 0, None, None, None):
+        time.sleep(PIPE_SECONDS)
 
 
 def _windows_process_exists(pid: int) -> bool:

@@ -158,10 +158,12 @@ def test_an_estimate_does_not_outlive_whoever_asked_for_it(engine: LocalEngine, 
             "making = LocalEngine(Path(sys.argv[1])).estimate(JobSpec(Path(sys.argv[2]), TrainConfig()));"
             "print(making._process.pid, flush=True); time.sleep(600)")
     with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, text=True) as starter:
-        assert starter.stdout is not None
-        pid = int(starter.stdout.readline())
-        assert not ended(pid)
-        starter.kill()
+        try:
+            assert starter.stdout is not None
+            pid = int(starter.stdout.readline())
+            assert not ended(pid)
+        finally:
+            starter.kill()
     end = time.monotonic() + 30
     while not ended(pid):
         assert time.monotonic() < end, "it goes on alone"

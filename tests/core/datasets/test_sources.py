@@ -482,7 +482,7 @@ def test_images_and_masks_are_looked_for_as_everywhere(tmp_path: Path, kind: str
     (tmp_path / BAD[kind][0]).write_text(whole_file(kind))
     found = read_dataset(tmp_path)
     assert len(found.views) == COUNT - 1 and [Path(name).stem for name in found.missing] == ["photo_8"]
-    assert [view.image.name for view in found.views if view.mask] == ["PHOTO_3.JPG"]
+    assert [view.image.name.upper() for view in found.views if view.mask] == ["PHOTO_3.JPG"]
 
 
 @pytest.mark.parametrize("values", [{"x_fov": 2 * math.degrees(math.atan(W / 2 / 100.0))}, {"fl_x": 100.0, "k4": 0.004, "k1": 0.02},

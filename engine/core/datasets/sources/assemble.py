@@ -114,7 +114,8 @@ def _read(camera_of: Callable[[str, Path], PosedImage], name: str, path: Path, w
         return camera_of(name, path)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         raise UserError(f"{readable(name)} in {what} has a camera with a value that cannot be used: {error}.",
-                        "Align the photos again, or leave this one out.", "source.value", image=readable(name), problem=error) from None
+                        "Align the photos again, or leave this one out.", "source.value", image=readable(name), what=what,
+                        problem=error) from None
 
 
 def pose_of(rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
