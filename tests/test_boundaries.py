@@ -23,6 +23,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core/splats": ({"numpy"}, {"core", "core/cameras"}),
     "engine/core/cameras": ({"numpy"}, {"core"}),
     "engine/core/images": ({"numpy"}, {"core"}),
+    "engine/core/images/pillow.py": ({"PIL"}, {"core"}),
     "engine/core/protocol": (set(), {"core"}),
     "engine/core/formats": ({"numpy", "plyfile", "zstandard"}, {"core", "core/splats"}),
     "engine/core/datasets": ({"numpy"}, CORE),

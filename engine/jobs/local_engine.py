@@ -26,7 +26,7 @@ from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
 from ..core.protocol.job_progress import told
 from ..core.protocol.spec import JobSpec, Spec
-from .estimation import Estimation, LocalEstimation
+from .estimation import Estimation, LocalEstimation, estimate_folder
 from .processes import at_work, worker_of
 
 
@@ -173,9 +173,10 @@ class LocalEngine(Engine):
         if process:
             process.wait(timeout=10)
 
-    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({})) -> Estimation:
+    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({}), folder: Path | None = None) -> Estimation:
+        """As every engine does, with more variables, and in an empty or prepared folder that is given."""
         command, variables = self.worker_command("--estimate")
-        return LocalEstimation(command, {**variables, **environment}, spec, self.root)
+        return LocalEstimation(command, {**variables, **environment}, spec, folder or estimate_folder(self.root))
 
     def delete(self, job: str) -> None:
         self.kill(job)

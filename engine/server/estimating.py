@@ -23,6 +23,7 @@ from .executors import CPU
 from .http_errors import Refused
 from .idle_shutdown import CostMeter
 from .queue import Queue
+from .quota import INPUT
 from .store import Client, link_files
 
 ALIVE = "event: status\ndata: {}\n\n"
@@ -63,11 +64,11 @@ class Estimates:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _begin(self, client: Client, submission: Submission, folder: Path) -> Estimation:
-        root = link_files(client.uploads, folder / "input", submission)
+        root = link_files(client.uploads, folder / INPUT, submission)
         spec = with_source(submission.spec, root / source_of(submission.spec))
         assert isinstance(spec, JobSpec)
         cards = [device for device in self._queue.executor.devices if device != CPU][: spec.config.gpus]
-        return client.engine.estimate(spec, {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {})
+        return client.engine.estimate(spec, {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {}, folder)
 
     async def _told(self, making: Estimation) -> AsyncIterator[str]:
         told, quiet, ended = 0, 0.0, False

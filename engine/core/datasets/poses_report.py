@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, write_text
 from ..text import duration
@@ -102,7 +103,7 @@ def read_report(folder: Path) -> PosesReport:
     """The inverse of write_report; UserError when the file is not there or damaged."""
     path = folder / FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(admitted(path).read_text(encoding="utf-8"))
         parts = {"unplaced": tuple(UnregisteredPhoto(**each) for each in values["unplaced"]),
                  "lenses": tuple(LensReport(**each) for each in values["lenses"]),
                  "gap": Gap(**values["gap"]) if values["gap"] else None, "centre": tuple(values["centre"]),

@@ -14,13 +14,14 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from ...core.cameras.camera import Camera
+from ...core.confinement import admitted
 from ...core.datasets.dataset import View
 from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.images.decoding import decode
 from ...core.images.openimageio import openimageio
 from ...core.images.orientation import same_shape
-from ...core.images.png import SIGNATURE, Unfilter, decode_png
+from ...core.images.png import SIGNATURE, Unfilter, decode_png, too_large
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -67,11 +68,11 @@ def image_reader() -> Literal["OpenImageIO", "Pillow", "PNG"]:
 def _decoded(path: Path) -> np.ndarray:
     """The first reader that knows the kind of file decides."""
     if openimageio() is not None:
-        with open(path, "rb"):  # tells a file that is not there from one of an unknown kind
+        with open(admitted(path), "rb"):  # tells a file that is not there from one of an unknown kind
             image = decode(path)
         if image is not None:
             return image
-    data = path.read_bytes()
+    data = admitted(path).read_bytes()
     if _pillow_is_there():
         return _with_pillow(data)
     if data.startswith(SIGNATURE):
@@ -99,8 +100,10 @@ def _pillow_is_there() -> bool:
 def _with_pillow(data: bytes) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
+    from ...core.images.pillow import open_image
+
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with open_image(io.BytesIO(data)) as opened:
             if opened.mode.startswith(("I", "F")):
                 return _from_wide(np.asarray(opened))
             transparent = opened.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in opened.info
@@ -109,7 +112,7 @@ def _with_pillow(data: bytes) -> np.ndarray:
     except UnidentifiedImageError:
         raise _unknown_kind() from None
     except Image.DecompressionBombError:
-        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "images.too_large") from None
+        raise too_large() from None
 
 
 def _from_wide(values: np.ndarray) -> np.ndarray:

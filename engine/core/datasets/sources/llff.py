@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cameras.camera import Camera
+from ...confinement import admitted
 from ...errors import UserError
 from ...files import disk_error
 from ...splats.transform import PLY_TO_BLENDER
@@ -60,7 +61,7 @@ def _rows(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("too large")
-        rows = np.load(path, allow_pickle=False)
+        rows = np.load(admitted(path), allow_pickle=False)
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, EOFError, SyntaxError):
