@@ -41,7 +41,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/report": ({"numpy"}, CORE | TRAINING | {"evaluation"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, CORE),
     "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, CORE | {"training/data"}),
-    "engine/viewer.py": ({"numpy", "viser"}, CORE | {"training/data"}),
+    "engine/viewer.py": ({"numpy", "viser", "websockets"}, CORE | {"training/data"}),
     "engine/jobs": (set(), CORE),
     "engine/batch": (set(), CORE | {"jobs"}),
     "engine/remote": (set(), CORE | {"jobs"}),

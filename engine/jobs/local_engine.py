@@ -29,6 +29,9 @@ from ..core.protocol.spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation, estimate_folder
 from .processes import at_work, worker_of
 
+SECRETS = ("SPLATWRIGHT_TOKEN",)
+"""Variables that are no business of workers."""
+
 
 class JobState(Enum):
     """What a job is doing, as far as its folder tells."""
@@ -194,7 +197,7 @@ class LocalEngine(Engine):
         """Command line and environment of one of the modules of the engine, run by the Python of the workers."""
         package = Path(__file__).resolve().parents[1]
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
-        environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"})
+        environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}, without=SECRETS)
         if self.image_library:
             environment[IMAGE_LIBRARY] = str(self.image_library)
         return [str(self.python), "-m", f"{package.name}.{module}", *arguments], environment

@@ -228,5 +228,8 @@ def check_protocol(protocol: object) -> None:
 
 def find_jobs(root: Path) -> list[JobFolder]:
     """Every job folder directly below `root`, oldest first."""
-    found = [path.parent for path in root.glob("*/job.json")] if root.is_dir() else []
-    return [JobFolder(path) for path in sorted(found, key=lambda path: (path / "job.json").stat().st_mtime)]
+    found = []
+    for path in root.glob("*/job.json") if root.is_dir() else ():
+        with suppress(OSError):  # it is being deleted
+            found.append((path.stat().st_mtime, path.parent))
+    return [JobFolder(path) for _, path in sorted(found)]
