@@ -172,10 +172,11 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route("/v1/blobs/{sha256}", upload, methods=["PUT", "PATCH"])
 
 
-def engine(service: Served) -> Any:
-    """What this engine is, and what it costs."""
+def engine(service: Served, client: Asking) -> Any:
+    """What this engine is, what it costs, and how many bytes more the client may store."""
     return {"protocol": PROTOCOL, "version": version(), "devices": service.queue.executor.devices, "waiting": len(service.queue.waiting),
-            "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence()}
+            "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence(),
+            "room": client.uploads.room()}
 
 
 def jobs(client: Asking, service: Served, sizes: bool = False) -> Any:

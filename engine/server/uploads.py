@@ -119,6 +119,12 @@ class Uploads:
         if shutil.disk_usage(self.folder).free - self.promised.below(None, path) - more < self.limits.keep_free:
             raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.")
 
+    def room(self) -> int:
+        """Bytes that the client may still store."""
+        share = self.limits.client - self.used() - self.quota.used() - self.promised.below(self.folder)
+        disk = shutil.disk_usage(make_folder(self.folder)).free - self.promised.below() - self.limits.keep_free
+        return min(share, disk)
+
     async def receive(self, sha256: str, part: UploadPart, body: AsyncIterator[bytes]) -> int:
         """Take in what a request brings; bytes that are there afterwards. The newest request for a file wins.
 
