@@ -237,12 +237,12 @@ def test_a_dataset_that_reaches_for_other_files(server: Server, tmp_path: Path, 
     put(server, digest(data), data)
     files = [["transforms.json", len(data), digest(data)]]
     if not relative:
-        assert "outside" in refused(server, 400, "POST", "/v1/check", job(files)).message
+        assert "not there" in refused(server, 400, "POST", "/v1/check", job(files)).message
     ask(server, "PUT", "/v1/jobs/reaching", job(files))
     end = time.monotonic() + 30
     while ask(server, "GET", "/v1/jobs/reaching")["state"] != "failed" and time.monotonic() < end:
         time.sleep(0.1)
-    assert "outside of the dataset" in (server.jobs() / "reaching" / "events.jsonl").read_text()
+    assert "not there" in (server.jobs() / "reaching" / "events.jsonl").read_text()
     ask(server, "DELETE", "/v1/jobs/reaching")
 
 
