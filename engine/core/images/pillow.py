@@ -15,7 +15,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "HEIF", "AVIF", "TGA", "GIF", "
 
 def open_image(source: Path | BinaryIO) -> Image.Image:
     """The header of an image, whose pixels are read when they are asked for. Pillow's errors, and PermissionError as admitted()."""
-    return Image.open(admitted(source) if isinstance(source, Path) else source, formats=_formats())
+    return Image.open(admitted(source) if isinstance(source, Path) else source, "r", _formats())
 
 
 def _formats() -> tuple[str, ...]:
