@@ -145,9 +145,9 @@ def photo_camera(width: int, height: int, field_of_view: float) -> Camera:
 def told_field_of_view(path: Path) -> float | None:
     """Radians across the longer side, from the focal length in a photo's EXIF; None without one."""
     try:
-        from PIL import Image
+        from .core.images.pillow import open_image
 
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
             focal = float(opened.getexif().get_ifd(EXIF_FOLDER).get(FOCAL_LENGTH_35MM, 0))
     except (ImportError, OSError, ValueError, TypeError):
         return None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -113,7 +116,8 @@ def viewing(file_of: FileOf, views: Sequence[View] = (), host: str = "127.0.0.1"
     except ImportError:
         raise UserError("The viewer needs the package viser.", "Install it with: pip install 'splatwright[view]'") from None
     try:
-        server = viser.ViserServer(host, port, label="Splatwright", verbose=False)
+        with own_pages_alone(host):
+            server = viser.ViserServer(host, port, label="Splatwright", verbose=False)
     except OSError as error:
         raise UserError(f"Nothing can listen on {host}, port {port}: {error.strerror or error}.",
                         "Choose another --host or --port.") from None
@@ -123,6 +127,51 @@ def viewing(file_of: FileOf, views: Sequence[View] = (), host: str = "127.0.0.1"
         yield viewer
     finally:
         server.stop()
+
+
+@contextmanager
+def own_pages_alone(host: str) -> Iterator[None]:
+    """A server that viser starts inside answers no page of another site, which a browser here may show; viser has no setting for that."""
+    import websockets.asyncio.server as websockets
+    from websockets.http11 import Request, Response
+
+    serve = websockets.serve
+
+    def serve_own(*arguments: Any, process_request: Any = None, **options: Any) -> Any:
+        def checked(connection: Any, request: Request) -> Any:
+            if not is_own(host, request.headers.get_all("Host"), request.headers.get_all("Origin")):
+                return Response(403, "Forbidden", type(request.headers)(), b"This address is not the viewer's own.")
+            return process_request(connection, request) if process_request else None
+
+        return serve(*arguments, process_request=checked, **options)
+
+    websockets.serve = serve_own
+    try:
+        yield
+    finally:
+        websockets.serve = serve
+
+
+def is_own(host: str, hosts: Sequence[str], origins: Sequence[str]) -> bool:
+    """Whether a request's one Host is an address, or a name of this computer, and its Origin, if it has one, is the page at that Host.
+
+    A name of somebody else may lead here (DNS rebinding): it has no business with this computer.
+    """
+    if len(hosts) != 1 or len(origins) > 1:
+        return False
+    name = (urlsplit(f"//{hosts[0]}").hostname or "").casefold()
+    here = socket.gethostname().casefold()
+    if name not in ("localhost", host.casefold(), here, f"{here}.local") and not _is_address(name):
+        return False
+    return not origins or urlsplit(origins[0]).netloc.casefold() == hosts[0].casefold()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def show_splats(server: Any, gaussians: Gaussians) -> None:

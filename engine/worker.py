@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .core.confinement import confine
 from .core.errors import UserError, values
 from .core.processes import at_end_of_parent, end_with_parent, lower_priority
 from .core.protocol.config import TrainConfig
@@ -54,15 +55,24 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["--check", folder]:
             end_with_parent()
-            return check(JobFolder(Path(folder)))
+            return check(confined_to(folder))
         case ["--estimate", folder]:
             end_with_parent()
-            return estimate(JobFolder(Path(folder)))
+            return estimate(confined_to(folder))
         case [folder]:
-            return work(JobFolder(Path(folder)))
+            return work(confined_to(folder))
         case _:
             print("usage: python -m engine.worker JOB_FOLDER | --check JOB_FOLDER | --estimate JOB_FOLDER | --self-check", file=sys.stderr)
             return 2
+
+
+def confined_to(path: str) -> JobFolder:
+    """The job folder; what a client sent is read from now on without reaching for other files of this computer."""
+    job = JobFolder(Path(path))
+    with suppress(UserError):  # a job that cannot be read is told of by whoever works on it
+        if job.was_sent(job.read_any()):
+            confine(job.path)
+    return job
 
 
 def self_check() -> dict[str, object]:

@@ -17,7 +17,9 @@ try:
     import hypothesis
 except ImportError:
     pass
-else:  # the same examples in every run, however long a busy computer takes; HYPOTHESIS_PROFILE=default looks for new ones and prints how to see a failing one again
+else:
+    # The same examples in every run, however long a busy computer takes for one. HYPOTHESIS_PROFILE=default looks for new ones and prints
+    # how to see a failing one again.
     hypothesis.settings.register_profile("splatwright", derandomize=True, database=None, deadline=None)
     hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "splatwright"))
 

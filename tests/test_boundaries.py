@@ -17,12 +17,14 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 
 # room -> (third-party packages, other rooms) that it may import. A room is a folder, or a file that lies beside folders.
 CORE = {"core", "core/cameras", "core/datasets", "core/formats", "core/images", "core/protocol", "core/splats"}
+PILLOW = "core/images/pillow"
 TRAINING = {"training", "training/cpu", "training/cuda", "training/data", "training/health", "training/init", "training/strategies"}
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": (set(), set()),
     "engine/core/splats": ({"numpy"}, {"core", "core/cameras"}),
     "engine/core/cameras": ({"numpy"}, {"core"}),
     "engine/core/images": ({"numpy"}, {"core"}),
+    "engine/core/images/pillow.py": ({"PIL"}, {"core"}),
     "engine/core/protocol": (set(), {"core"}),
     "engine/core/formats": ({"numpy", "plyfile", "zstandard"}, {"core", "core/splats"}),
     "engine/core/datasets": ({"numpy"}, CORE),
@@ -31,16 +33,16 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/training/cpu": ({"numpy"}, CORE | {"training"}),
     "engine/training/cuda": ({"numpy", "torch", "gsplat", "triton"}, CORE | {"training"}),
     "engine/training/strategies": ({"numpy"}, CORE | {"training"}),
-    "engine/training/data": ({"numpy", "PIL", "pillow_heif"}, CORE | {"training", "training/cpu"}),
+    "engine/training/data": ({"numpy", "PIL", "pillow_heif"}, CORE | {PILLOW, "training", "training/cpu"}),
     "engine/training/init": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
     "engine/training/health": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
     "engine/preflight": ({"numpy"}, CORE | {"training", "training/data", "training/init"}),
     "engine/estimate": ({"numpy"}, CORE | TRAINING | {"preflight"}),
     "engine/evaluation": ({"numpy", "av", "torch"}, CORE | TRAINING),
     "engine/report": ({"numpy"}, CORE | TRAINING | {"evaluation"}),
-    "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, CORE),
-    "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, CORE | {"training/data"}),
-    "engine/viewer.py": ({"numpy", "viser"}, CORE | {"training/data"}),
+    "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, CORE | {PILLOW}),
+    "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, CORE | {PILLOW, "training/data"}),
+    "engine/viewer.py": ({"numpy", "viser", "websockets"}, CORE | {"training/data"}),
     "engine/jobs": (set(), CORE),
     "engine/batch": (set(), CORE | {"jobs"}),
     "engine/remote": (set(), CORE | {"jobs"}),

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from ...engine.core.errors import UserError
 from ...engine.core.parsing import parse_object
 from ...engine.core.processes import run
+from ...engine.environment.own_wheel import engine_version
+from ...engine.remote.examine import examine
+from ...engine.remote.http import Address
 from ..ui.background import BackgroundTask, ThreadWork
 
 SECONDS = 1800
@@ -52,6 +55,17 @@ def running() -> bool:
 def start(command: list[str], environment: dict[str, str]) -> ThreadWork[SelfCheck]:
     """Ask; the rows come all at once."""
     return _task.start(ThreadWork(lambda: ask(command, environment)))
+
+
+def start_remotely(address: Address) -> ThreadWork[SelfCheck]:
+    """Ask about the engine at an address instead."""
+    return _task.start(ThreadWork(lambda: ask_engine(address)))
+
+
+def ask_engine(address: Address) -> SelfCheck:
+    """The rows about a remote engine."""
+    rows = tuple(SelfCheckRow(row.subject, row.state, row.sentence, row.fix) for row in examine(address, engine_version()))
+    return SelfCheck(rows, "\n".join(f"[{row.state}] {row.subject}: {row.sentence} {row.fix}".rstrip() for row in rows))
 
 
 def understood(text: str) -> SelfCheck:

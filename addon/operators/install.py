@@ -12,7 +12,8 @@ from ...engine.core.errors import UserError
 from ...engine.environment.backends import BACKENDS, Backend
 from ...engine.environment.folder import InstallState
 from ...engine.environment.plan import MANAGED_PYTHON, Surroundings, choose, look_around, needs_own_python, unsuited
-from ..engines import full_engine, self_check
+from ..engines import full_engine, remote, self_check
+from ..engines.locations import jobs_folder, preferences
 from ..jobs import jobs
 from ..translations import tr
 from ..typed import Context, classes_factory, layout_of, operators
@@ -169,7 +170,8 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
-    """Check everything the engine needs: Python, graphics card, compiler, kernels, disk, memory"""
+    """Check everything the chosen engine needs: Python, graphics card, compiler, kernels, disk, memory; of a remote one address, token,
+    version, graphics card and disk"""
 
     bl_idname = "splatwright.self_check"
     bl_label = "Check Everything"
@@ -180,6 +182,10 @@ class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
         return "The self-check is running: wait for its end" if self_check.running() else ""
 
     def begin(self, context: Context) -> None:
+        entry = remote.chosen(preferences())
+        if entry is not None:
+            self_check.start_remotely(remote.engine_at(entry, jobs_folder()).address)
+            return
         engine = jobs.local_engine()
         self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
 

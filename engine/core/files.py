@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from .confinement import admitted
 from .errors import UserError
 from .parsing import parse_json
 
@@ -52,7 +53,7 @@ def write_text(path: Path, text: str) -> None:
 
 def read_text(path: Path) -> str:
     """A text file of any program: UTF-8 or UTF-16 by its byte order mark. Bytes that are no UTF-8 stay marked (surrogateescape)."""
-    data = path.read_bytes()
+    data = admitted(path).read_bytes()
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     return data.decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
@@ -64,7 +65,7 @@ def read_json(path: Path, wanted: str, hint: str, foreign: bool = False) -> dict
     `foreign`: other programs wrote it, in whatever encoding, and with NaN as libraries of C spell it.
     """
     try:
-        text = read_text(path) if foreign else path.read_text(encoding="utf-8-sig")
+        text = read_text(path) if foreign else admitted(path).read_text(encoding="utf-8-sig")
         values = parse_json(NO_NUMBERS.sub("NaN", text) if foreign and not _is_json(text) else text)
     except OSError as error:
         raise disk_error(path, error) from error

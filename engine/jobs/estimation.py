@@ -50,12 +50,10 @@ class Estimation(ABC):
 
 
 class LocalEstimation(Estimation):
-    """A worker process on this computer, in a folder of its own below `root`, which goes when the process has ended."""
+    """A worker process on this computer, in a folder of its own, which goes when the process has ended."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], spec: JobSpec, root: Path):
-        parent = make_folder(root / FOLDER)
-        sweep(parent)
-        self._job = JobFolder(Path(tempfile.mkdtemp(dir=parent)))
+    def __init__(self, command: list[str], environment: dict[str, str], spec: JobSpec, folder: Path):
+        self._job = JobFolder(folder)
         self._job.write_spec(spec)
         self._heard: list[Event] | None = None
         try:
@@ -87,8 +85,16 @@ class LocalEstimation(Estimation):
 
     def _clear(self) -> None:
         shutil.rmtree(self._job.path, ignore_errors=True)
-        with suppress(OSError):  # another estimate is being made
-            self._job.path.parent.rmdir()
+        if self._job.path.parent.name == FOLDER:
+            with suppress(OSError):  # another estimate is being made
+                self._job.path.parent.rmdir()
+
+
+def estimate_folder(root: Path) -> Path:
+    """An empty folder below `root` for an estimate."""
+    parent = make_folder(root / FOLDER)
+    sweep(parent)
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def sweep(parent: Path) -> None:

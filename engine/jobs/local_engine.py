@@ -27,8 +27,11 @@ from ..core.protocol.events import Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
 from ..core.protocol.job_progress import JobProgress, told
 from ..core.protocol.spec import JobSpec, Spec
-from .estimation import Estimation, LocalEstimation
+from .estimation import Estimation, LocalEstimation, estimate_folder
 from .processes import at_work, worker_of
+
+SECRETS = ("SPLATWRIGHT_TOKEN",)
+"""Variables that are no business of workers."""
 
 
 class JobState(Enum):
@@ -197,9 +200,10 @@ class LocalEngine(Engine):
         if process:
             process.wait(timeout=10)
 
-    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({})) -> Estimation:
+    def estimate(self, spec: JobSpec, environment: Mapping[str, str] = MappingProxyType({}), folder: Path | None = None) -> Estimation:
+        """As every engine does, with more variables, and in an empty or prepared folder that is given."""
         command, variables = self.worker_command("--estimate")
-        return LocalEstimation(command, {**variables, **environment}, spec, self.root)
+        return LocalEstimation(command, {**variables, **environment}, spec, folder or estimate_folder(self.root))
 
     def delete(self, job: str) -> None:
         self.kill(job)
@@ -217,7 +221,7 @@ class LocalEngine(Engine):
         """Command line and environment of one of the modules of the engine, run by the Python of the workers."""
         package = Path(__file__).resolve().parents[1]
         paths = [str(package.parent), *(str(path) for path in self.import_paths)]
-        environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"})
+        environment = clean_environment({"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}, without=SECRETS)
         if self.image_library:
             environment[image_variables.LIBRARY] = str(self.image_library)
         if self.image_reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,14 +34,14 @@ def fetch(line: Connection, job: str, name: str, target: Path) -> bool:
 
 
 def _take_in(response: http.client.HTTPResponse, target: Path, begun: Path | None) -> None:
-    tag = (response.getheader("ETag") or "new").strip('"')
+    tag = re.sub(r"[^\w-]", "", response.getheader("ETag") or "")[:64] or "new"
     part = begun or target.with_name(f".{target.name}.{tag}.part")
-    left = int(response.getheader("Content-Length") or 0)
+    left = _length(response)
     try:
         with open(part, "ab" if begun else "wb") as file:
-            while left > 0 and (block := _read(response, min(BLOCK, left))):
+            while (left is None or left > 0) and (block := _read(response, BLOCK if left is None else min(BLOCK, left))):
                 file.write(block)
-                left -= len(block)
+                left = None if left is None else left - len(block)
     except (Unreachable, http.client.HTTPException):
         raise
     except OSError as error:
@@ -51,6 +52,16 @@ def _take_in(response: http.client.HTTPResponse, target: Path, begun: Path | Non
     for other in target.parent.glob(f".{target.name}.*.part"):
         with suppress(OSError):
             other.unlink()
+
+
+def _length(response: http.client.HTTPResponse) -> int | None:
+    """Bytes that will come; None where their end is marked (chunks). Unreachable where no one can tell whether all of it came."""
+    text = response.getheader("Content-Length")
+    if text is not None and text.isdecimal() and len(text) < 19:
+        return int(text)
+    if response.chunked:
+        return None
+    raise Unreachable("The engine, or what is on the way to it, does not say how long the file is.", "It is tried again.")
 
 
 def _read(response: http.client.HTTPResponse, length: int) -> bytes:

@@ -41,6 +41,9 @@ class RemoteEstimation(Estimation):
                 raise UserError("The connection to the engine was cut.", "Try again.", "remote.cut")
         except UserError as error:
             self._events.append(failed(error))
+        except Exception as error:  # whatever a broken engine may answer, the estimate ends with a sentence
+            self._events.append(failed(UserError(f"What the engine answers cannot be understood: {type(error).__name__}.",
+                                                 "Check the address and its port.", "remote.strange", kind=type(error).__name__)))
 
     def _listen(self, line: Connection, method: str, path: str, body: bytes) -> None:
         with line.open(method, path, body) as response:

@@ -17,7 +17,7 @@ from ..core.protocol.http_messages import JobStatus, checked_path, status_from_j
 from ..core.protocol.spec import kind_of, output_of
 from ..jobs.local_engine import JobState
 from .download import fetch
-from .http import Address, Connection, Rejected, Unreachable
+from .http import Address, Connection, Rejected, Unreachable, no_engine
 from .local_copy import DELETE, asked_control, fingerprint, read_remote_state, write_remote_state
 from .upload import SENDING, UploadManifest, pack, send, stage_of
 
@@ -73,7 +73,7 @@ class Follower:
             except UserError as error:
                 self._fail(error)
                 return
-            except (OSError, KeyError, TypeError) as error:
+            except Exception as error:  # whatever a broken engine may answer, the job ends with a sentence
                 self._fail(UserError(f"The job cannot be followed: {type(error).__name__}: {error}.", "Resume it to try again.",
                                      "remote.not_followed", name=type(error).__name__, error=error))
                 return
@@ -146,8 +146,7 @@ class Follower:
                     if not self.remote_state.sent:
                         return False
         except ValueError:
-            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.",
-                            "remote.no_engine", url=self.address.url) from None
+            raise no_engine(self.address) from None
         finally:
             line.close()
             aside.close()

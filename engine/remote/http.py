@@ -120,9 +120,13 @@ class Connection:
             text = response.read()
         try:
             return json.loads(text) if text else None
-        except ValueError:
-            raise UserError(f"What answers at {self.address.url} is no engine.", "Check the address and its port.",
-                            "remote.not_an_engine", url=self.address.url) from None
+        except (ValueError, RecursionError):
+            raise no_engine(self.address) from None
+
+
+def no_engine(address: Address) -> UserError:
+    """What is said of an answer that no engine gives."""
+    return UserError(f"What answers at {address.url} is no engine.", "Check the address and its port.", "remote.no_engine", url=address.url)
 
 
 def _words(error: OSError | http.client.HTTPException) -> str:
@@ -133,7 +137,7 @@ def _words(error: OSError | http.client.HTTPException) -> str:
 def rejected(response: http.client.HTTPResponse) -> Rejected:
     """The sentence of a refusal."""
     values: Any = None
-    with suppress(ValueError, OSError, http.client.HTTPException):
+    with suppress(ValueError, RecursionError, OSError, http.client.HTTPException):
         values = json.loads(response.read(64 * BLOCK))
     answer = values if isinstance(values, dict) else {}
     message = str(answer.get("message") or f"The engine refuses the request (HTTP {response.status}).")

@@ -24,7 +24,7 @@ from ..core.protocol.http_messages import (
     submission_to_json,
 )
 from ..core.protocol.spec import Spec, kind_of, source_of, with_source
-from .http import Address, Connection, Rejected, Unreachable
+from .http import Address, Connection, Rejected, Unreachable, no_engine
 
 READING, SENDING = "reading the dataset", "sending the dataset"
 ANSWER_SECONDS = 600.0
@@ -107,7 +107,10 @@ def send(address: Address, job: str, manifest: UploadManifest, tell: Tell, cance
 def check_remotely(address: Address, manifest: UploadManifest, tell: Tell = quiet) -> list[Finding]:
     """The engine's findings on a dataset, after sending what it lacks of it."""
     answer = offer(address, manifest, Connection.ask, "POST", "/v1/check", tell, lambda: False)
-    return findings_from_json(answer)
+    try:
+        return findings_from_json(answer)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise no_engine(address) from None
 
 
 def offer(address: Address, manifest: UploadManifest, ask: Callable[[Connection, str, str, bytes], Any], method: str, path: str, tell: Tell,
@@ -122,11 +125,22 @@ def offer(address: Address, manifest: UploadManifest, ask: Callable[[Connection,
             except Rejected as refusal:
                 if "missing" not in refusal.answer:
                     raise
-                missing = [(str(found["sha256"]), int(found["offset"])) for found in refusal.answer["missing"]]
+                missing = missing_of(refusal, manifest)
             _send_files(address, manifest, missing, tell, cancelled)
     finally:
         line.close()
     return None
+
+
+def missing_of(refusal: Rejected, manifest: UploadManifest) -> list[tuple[str, int]]:
+    """Hash and offset of the files that the engine lacks; UserError when it names none of the job's."""
+    try:
+        found = {str(row["sha256"]): int(row["offset"]) for row in refusal.answer["missing"]}
+        if found and all(0 <= offset <= manifest.sizes[name] for name, offset in found.items()):
+            return list(found.items())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    raise UserError("The engine asks for files that the job does not have.", "Use the same version of Splatwright on both sides.")
 
 
 def _send_files(address: Address, manifest: UploadManifest, missing: list[tuple[str, int]], tell: Tell,

@@ -39,9 +39,11 @@ from .middleware import JOB_BODY, SMALL_BODY, log, refusal, takes
 from .queue import Queue
 from .ranges import file_response
 from .store import Client, Store
+from .turns import Turns
 from .uploads import part_of
 
 LAST_BYTE = 2**53
+MOST_LEVELS = 32
 CONTROLS = ("run", "pause", "stop", "kill")
 
 
@@ -52,10 +54,11 @@ class Service:
     store: Store
     queue: Queue
     meter: CostMeter
+    turns: Turns = field(default_factory=Turns)
     estimates: Estimates = field(init=False)
 
     def __post_init__(self) -> None:
-        self.estimates = Estimates(self.queue, self.meter)
+        self.estimates = Estimates(self.queue, self.meter, self.turns)
 
     def sized(self, job: Job, positions: dict[Job, int]) -> JobStatus:
         """How a job stands, and how much of the disk it takes."""
@@ -77,16 +80,17 @@ class Service:
         One that waits or runs is left as it is, unless its worker has said its last word: then it runs once more, with these settings.
         """
         room_for(client, submission)
-        missing = client.uploads.missing(submission.files)
-        if missing:
-            return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
-        client.uploads.make_room(0)
-        job = Job(client, name)
-        if client.has(name) and self.queue.has(job) and not said_last_word(client.job(name)):
-            return JSONResponse(status_to_json(self.status(job)))
-        client.place(name, submission)
-        self.queue.add(job, submission.priority)
-        return JSONResponse(status_to_json(self.status(job)), 201)
+        with client.changing:
+            missing = client.uploads.missing(submission.files)
+            if missing:
+                return JSONResponse({"missing": [asdict(found) for found in missing]}, 409)
+            client.uploads.make_room(0)
+            job = Job(client, name)
+            if client.has(name) and self.queue.has(job) and not said_last_word(client.job(name)):
+                return JSONResponse(status_to_json(self.status(job)))
+            client.place(name, submission)
+            self.queue.add(job, submission.priority)
+            return JSONResponse(status_to_json(self.status(job)), 201)
 
     def control(self, job: Job, control: str) -> JobStatus:
         """Run, pause, stop, or end at once. A job that rests needs its turn to go on, and to write its result when it is stopped."""
@@ -104,9 +108,10 @@ class Service:
 
     def delete(self, job: Job) -> None:
         """End a job and remove all of it."""
-        job.client.job(job.name)
-        self.queue.drop(job)
-        job.client.delete(job.name)
+        with job.client.changing:
+            job.client.job(job.name)
+            self.queue.drop(job)
+            job.client.delete(job.name)
 
 
 def room_for(client: Client, submission: Submission) -> None:
@@ -170,17 +175,19 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route("/v1/blobs/{sha256}", upload, methods=["PUT", "PATCH"])
 
 
-def engine(service: Served) -> Any:
-    """What this engine is, and what it costs."""
+def engine(service: Served, client: Asking) -> Any:
+    """What this engine is, what it costs, and how many bytes more the client may store."""
     return {"protocol": PROTOCOL, "version": version(), "devices": service.queue.executor.devices, "waiting": len(service.queue.waiting),
-            "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence()}
+            "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence(),
+            "room": client.uploads.room()}
 
 
 def jobs(client: Asking, service: Served, sizes: bool = False) -> Any:
-    """Every job of the client, oldest first; with `sizes` the bytes of each."""
+    """Every job of the client, oldest first; with `sizes` the bytes of each. One that is deleted meanwhile is left out."""
     positions = service.queue.positions()
     status = service.sized if sizes else service.status
-    return JSONResponse({"jobs": [status_to_json(status(Job(client, name), positions)) for name in client.engine.jobs()]})
+    rows = [status_to_json(status(Job(client, name), positions)) for name in client.engine.jobs()]
+    return JSONResponse({"jobs": [row for row in rows if client.has(row["id"])]})
 
 
 def status(job: Asked, service: Served) -> Any:
@@ -196,11 +203,11 @@ async def submit(job: str, request: Request, client: Asking, service: Served) ->
 
 
 @takes(JOB_BODY)
-async def check_files(request: Request, client: Asking) -> Response:
+async def check_files(request: Request, client: Asking, service: Served) -> Response:
     """Look for trouble in a dataset before a job is made of it. 409 with the files that are missing."""
     submission = submission_from_json(await json_body(request))
     room_for(client, submission)
-    return await run_in_threadpool(check, client, submission)
+    return await check(client, submission, service.turns, request.is_disconnected)
 
 
 @takes(JOB_BODY)
@@ -262,11 +269,23 @@ async def upload(sha256: str, request: Request, client: Asking) -> Response:
 
 
 async def json_body(request: Request) -> Any:
-    """The request's body; Refused when it is no JSON."""
+    """The request's body, read outside of the event loop; Refused when it is no JSON, or nested deeper than any request is."""
+    return await run_in_threadpool(parsed, await request.body())
+
+
+def parsed(text: bytes) -> Any:
+    """JSON that is no deeper than MOST_LEVELS; Refused else."""
     try:
-        return await run_in_threadpool(json.loads, await request.body())
+        values = json.loads(text)
     except (ValueError, RecursionError):
         raise Refused(400, "The request is no JSON.", "Use the same version of Splatwright on both sides.") from None
+    level = [values] if isinstance(values, (dict, list)) else []
+    for _ in range(MOST_LEVELS):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)
+                 if isinstance(inner, (dict, list))] if level else level
+    if level:
+        raise Refused(400, f"The request is nested deeper than {MOST_LEVELS} levels.", "Use the same version of Splatwright on both sides.")
+    return values
 
 
 def version() -> str:

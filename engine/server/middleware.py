@@ -24,7 +24,7 @@ from .http_errors import Refused
 log = logging.getLogger("splatwright.server")
 
 SMALL_BODY = 4096
-JOB_BODY = 32 * 1024**2
+JOB_BODY = 16 * 1024**2
 """A job with a hundred thousand files."""
 
 SILENT_SECONDS = 30.0
@@ -61,6 +61,8 @@ class Guard:
     tokens: Tokens
     largest_file: int
     seen: Callable[[], None]
+    known: Callable[[tuple[str, int] | None], None]
+    """called with the address of a connection on which a token has come"""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,6 +83,7 @@ class Guard:
         if client is None:
             raise Refused(401, "The token is missing or wrong.", "Give the token that the engine was started with.")
         scope.setdefault("state", {})["client"] = client
+        self.known(scope.get("client"))
         check_header(headers.get(PROTOCOL_HEADER))
         limit = body_limit(self.app, scope, self.largest_file)
         if declared_length(headers) > limit or (not limit and "transfer-encoding" in headers):

@@ -51,6 +51,7 @@ class Queue:
     def restore(self) -> None:
         """Take up what an earlier server left: its workers may still be at work."""
         for client in self.store.clients():
+            client.clear_away()
             for name in client.engine.jobs():
                 job = Job(client, name)
                 state = self.executor.state(job)

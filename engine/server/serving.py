@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..core.errors import UserError
-from ..core.files import make_folder
+from ..core.files import disk_error, make_folder
 from .app import Service, create_app
 from .auth import checked_tokens, is_loopback, kept_token
 from .executors import Executor, LocalExecutor, find_devices
 from .idle_shutdown import CostMeter, IdleShutdown
 from .middleware import Guard
-from .options import GIGABYTE, ServeOptions, tunnel
+from .options import GIGABYTE, TOKEN_VARIABLE, ServeOptions, tunnel
 from .queue import Queue
 from .store import Store
 from .uploads import Limits
 
 MOST_CONNECTIONS = 512
+MOST_STRANGERS = 64
 IDLE_SECONDS = 15
+PRIVATE = 0o077
+"""What others may not do with files and folders of the engine, those of its workers included."""
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP that closes connections on which no whole request comes: slow heads hold nothing for long."""
+    """HTTP that closes connections on which no whole request comes: slow heads hold nothing for long.
 
-    requests = 0
+    Of the connections on which no token has come yet there are at most MOST_STRANGERS: one more closes the oldest.
+    """
+
+    strangers: ClassVar[dict[tuple[str, int] | None, PatientProtocol]] = {}
+    """By the address of the other side, oldest first."""
 
     def connection_made(self, transport: object) -> None:  # type: ignore[override]
         super().connection_made(transport)  # type: ignore[arg-type]
         self.loop.call_later(IDLE_SECONDS, self._look, None)
+        while len(self.strangers) >= MOST_STRANGERS:
+            self.strangers.pop(next(iter(self.strangers))).transport.close()
+        self.strangers[self.client] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.strangers.get(self.client) is self:
+            del self.strangers[self.client]
+        super().connection_lost(exc)
 
     def _look(self, last: object) -> None:
         """Close when the same request, or none, has been there since the last look and is answered."""
@@ -44,19 +62,26 @@ class PatientProtocol(H11Protocol):
             self.loop.call_later(IDLE_SECONDS, self._look, self.cycle)
 
 
+def known(client: tuple[str, int] | None) -> None:
+    """A token came on the connection from this address."""
+    PatientProtocol.strangers.pop(client, None)
+
+
 def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     """Serve until Ctrl+C, SIGTERM, or idleness ends it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     tokens = checked_tokens(tokens_of(options))
+    os.environ.pop(TOKEN_VARIABLE, None)  # nothing that is started from here gets it
+    os.umask(PRIVATE)
     check_certificate(options)
     limits = Limits(*(int(amount * GIGABYTE) for amount in
                       (options.file_gigabytes, options.client_gigabytes, options.keep_free_gigabytes)))
-    store = Store(make_folder(options.folder.resolve()), limits)
+    store = Store(private_folder(options.folder.resolve()), limits)
     listener = listen(options)
     queue = Queue(store, executor_of(options))
     meter = CostMeter(options.price_per_hour, options.currency)
     watchman = IdleShutdown(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
-    guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen)
+    guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen, known)
     server = uvicorn.Server(configured(guarded, options))
     for line in greeting(options, listener.getsockname()[1], queue):
         tell(line)
@@ -80,6 +105,17 @@ def configured(app: Guard, options: ServeOptions) -> uvicorn.Config:
         app, http=PatientProtocol, ws="none", log_config=None, access_log=False, server_header=False,
         limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=3, h11_max_incomplete_event_size=64 * 1024,
         ssl_certfile=options.certificate, ssl_keyfile=options.key)
+
+
+def private_folder(path: Path) -> Path:
+    """The folder, with all folders in it that earlier versions left open to others, for its owner alone."""
+    make_folder(path)
+    try:
+        for folder in (path, *path.glob("clients"), *path.glob("clients/*")):
+            folder.chmod(0o700)
+    except OSError as error:
+        raise disk_error(path, error) from error
+    return path
 
 
 def stop(server: uvicorn.Server) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,10 +19,13 @@ from ..core.protocol.http_messages import JobFile, Submission
 from ..core.protocol.spec import kind_of, source_of, with_source
 from ..jobs.local_engine import JobState, LocalEngine, rests, state_of
 from .http_errors import Refused
-from .quota import INPUT, Quota, size_of
+from .quota import INPUT, Quota, folders, size_of
+from .room import Promised
 from .uploads import Limits, Uploads
 
 QUEUE_FILE = "queue.json"
+CHECKS = "checks"
+"""Folder for the files of checks and estimates, which go when these end."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,13 @@ class Client:
     quota: Quota = field(init=False)
     uploads: Uploads = field(init=False)
     engine: LocalEngine = field(init=False)
+    promised: Promised = field(default_factory=Promised)
+    changing: threading.RLock = field(default_factory=threading.RLock)
+    """Held while jobs are made or deleted, and while files get a second name, so that none is swept in between."""
 
     def __post_init__(self) -> None:
         self.quota = Quota(self.folder / "jobs")
-        self.uploads = Uploads(self.folder / "blobs", self.limits, self.quota)
+        self.uploads = Uploads(self.folder / "blobs", self.limits, self.quota, self.promised)
         self.engine = LocalEngine(self.folder / "jobs", Path(sys.executable))
 
     def has(self, job: str) -> bool:
@@ -71,10 +79,21 @@ class Client:
         folder.set_control("run")
 
     def delete(self, job: str) -> None:
-        """Remove a job whose worker is gone, and the files that no other job holds."""
-        shutil.rmtree(self.job(job).path, ignore_errors=True)
-        self.uploads.sweep()
+        """Remove a job whose worker is gone, and those of its files that no other job holds."""
+        path = self.job(job).path
+        held = inodes(path / INPUT)
+        shutil.rmtree(path, ignore_errors=True)
+        self.uploads.sweep(held)
         self.quota.forget()
+
+    def clear_away(self) -> None:
+        """Remove what a server that was killed left half-done: checks, estimates, and jobs that were never told."""
+        shutil.rmtree(self.folder / CHECKS, ignore_errors=True)
+        for job in folders(self.engine.root):
+            shutil.rmtree(job / f".{INPUT}.part", ignore_errors=True)
+            if not (job / "job.json").exists():
+                shutil.rmtree(job, ignore_errors=True)
+        self.uploads.sweep()
 
     def size(self, job: str) -> int:
         """Bytes of a job's folder with its files."""
@@ -83,11 +102,14 @@ class Client:
     def files(self, job: str) -> list[JobFile]:
         """What the job made, without what it was given; links are left out."""
         root = self.job(job).path
-        found = []
-        for folder, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith(".") and Path(folder, name) != root / INPUT]
+        found: list[JobFile] = []
+        for folder, below, names in os.walk(root):
+            below[:] = [name for name in below if not name.startswith(".") and Path(folder, name) != root / INPUT]
             paths = [Path(folder, name) for name in names if not name.startswith(".")]
-            found += [JobFile(path.relative_to(root).as_posix(), path.stat().st_size) for path in paths if not path.is_symlink()]
+            for path in paths:
+                with suppress(FileNotFoundError):  # what the worker writes anew gets its name at the end
+                    if not path.is_symlink():
+                        found.append(JobFile(path.relative_to(root).as_posix(), path.stat().st_size))
         return found
 
     def file(self, job: str, name: str) -> Path:
@@ -136,18 +158,29 @@ class Store:
 
     root: Path
     limits: Limits
+    promised: Promised = field(default_factory=Promised)
     _clients: dict[str, Client] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def client(self, name: str) -> Client:
         """The client of a token."""
+        with self._lock:
+            return self._client(name)
+
+    def _client(self, name: str) -> Client:
         if name not in self._clients:
-            self._clients[name] = Client(self.root / "clients" / name, self.limits)
+            self._clients[name] = Client(self.root / "clients" / name, self.limits, promised=self.promised)
         return self._clients[name]
 
     def clients(self) -> list[Client]:
         """Every client that has ever left something here."""
         folders = (self.root / "clients").iterdir() if (self.root / "clients").is_dir() else ()
         return [self.client(folder.name) for folder in sorted(folders) if folder.is_dir()]
+
+
+def inodes(folder: Path) -> set[int]:
+    """The files below a folder, by what they share with other names of theirs."""
+    return {os.lstat(Path(where, name)).st_ino for where, _, names in os.walk(folder) for name in names}
 
 
 def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:

@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..core.files import disk_error, make_folder
 from ..core.protocol.http_messages import FileEntry, Missing
 from .http_errors import Refused
 from .quota import Quota
+from .room import Promised
 
 BLOCK = 1024**2
 """Bytes that are gathered before a thread hashes and writes them."""
@@ -55,9 +57,11 @@ class Uploads:
     folder: Path
     limits: Limits
     quota: Quota
+    promised: Promised = field(default_factory=Promised)
     _writers: dict[str, object] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     _used: int | None = None
+    _promising: threading.Lock = field(default_factory=threading.Lock)
 
     def path(self, sha256: str) -> Path:
         """Where a whole file lies."""
@@ -90,26 +94,36 @@ class Uploads:
             self._used = sum(_sizes(self.folder).values())
         return self._used
 
-    def sweep(self) -> None:
-        """Delete the files that no job holds any more: a job's files are links to them."""
+    def sweep(self, held: Set[int] = frozenset()) -> None:
+        """Delete the files that no job holds any more: a job's files are links to them.
+
+        Those that the inodes `held` are go at once; others may have been sent for a job that comes next, and have PART_SECONDS for that.
+        """
         for found in os.scandir(self.folder) if self.folder.is_dir() else ():
             with suppress(FileNotFoundError):
                 status = found.stat()
-                given_up = time.time() - status.st_mtime > PART_SECONDS
-                if given_up if found.name.endswith(".part") else status.st_nlink == 1:
+                given_up = time.time() - status.st_ctime > PART_SECONDS or status.st_ino in held
+                if given_up and (found.name.endswith(".part") or status.st_nlink == 1):
                     os.unlink(found.path)
         self._used = None
 
-    def make_room(self, more: int) -> None:
-        """Refused when so many more bytes are more than the client or the disk has room for."""
-        used = self.used() + self.quota.used()
+    def make_room(self, more: int, path: Path | None = None) -> None:
+        """Refused when so many more bytes, of the file at `path`, are more than the client or the disk has room for beside what was
+        promised to other files."""
+        used = self.used() + self.quota.used() + self.promised.below(self.folder, path)
         if used + more > self.limits.client:
             taken = f"{used / 1e9:.2f} of {self.limits.client / 1e9:.2f} GB are taken"
             raise Refused(507, f"Your share of the engine's disk is full: {taken}, and {more / 1e9:.2f} GB more are asked for.",
                           self.quota.advice())
         make_folder(self.folder)
-        if shutil.disk_usage(self.folder).free - more < self.limits.keep_free:
+        if shutil.disk_usage(self.folder).free - self.promised.below(None, path) - more < self.limits.keep_free:
             raise Refused(507, "The engine's disk is full.", "Delete old jobs, or give the engine a larger disk.")
+
+    def room(self) -> int:
+        """Bytes that the client may still store."""
+        share = self.limits.client - self.used() - self.quota.used() - self.promised.below(self.folder)
+        disk = shutil.disk_usage(make_folder(self.folder)).free - self.promised.below() - self.limits.keep_free
+        return min(share, disk)
 
     async def receive(self, sha256: str, part: UploadPart, body: AsyncIterator[bytes]) -> int:
         """Take in what a request brings; bytes that are there afterwards. The newest request for a file wins.
@@ -121,7 +135,7 @@ class Uploads:
         if part.total is not None:
             if part.total > self.limits.file:
                 raise Refused(413, "The file is larger than this engine takes.", f"Send files of at most {self.limits.file:,} bytes.")
-            await asyncio.to_thread(self.make_room, part.total - self.offset(sha256))
+            await asyncio.to_thread(self._promise, sha256, part.total)
         me = self._writers[sha256] = object()
         lock = self._locks.setdefault(sha256, asyncio.Lock())
         try:
@@ -141,8 +155,16 @@ class Uploads:
             raise
         finally:
             if self._writers.get(sha256) is me:
+                self.promised.note(self.partial(sha256), 0)
                 del self._writers[sha256]
                 self._locks.pop(sha256, None)
+
+    def _promise(self, sha256: str, total: int) -> None:
+        """Keep room for the rest of a file before it is sent; Refused when there is none."""
+        with self._promising:
+            left = total - self.offset(sha256)
+            self.make_room(left, self.partial(sha256))
+            self.promised.note(self.partial(sha256), left)
 
     def _check_newest(self, sha256: str, writer: object) -> None:
         """Refused when another request has begun to write the file since."""
@@ -172,7 +194,7 @@ class Uploads:
             file.seek(part.offset)
         except OSError as error:
             raise disk_error(path, error) from error
-        return Growing(file, digest, part.offset)
+        return Growing(sha256, file, digest, part.offset)
 
     def _write(self, growing: Growing, block: bytes, part: UploadPart) -> None:
         if growing.size + len(block) > (self.limits.file if part.total is None else part.total):
@@ -184,6 +206,8 @@ class Uploads:
             if growing.file.write(block) != len(block):
                 raise OSError(errno.ENOSPC, "No space left on device")
             growing.size += len(block)
+            if part.total is not None:
+                self.promised.note(self.partial(growing.sha256), part.total - growing.size)
             self._used = self.used() + len(block)
         except OSError as error:
             if error.errno == errno.ENOSPC:
@@ -213,6 +237,7 @@ class Uploads:
 class Growing:
     """A file that is being received."""
 
+    sha256: str
     file: BinaryIO
     digest: hashlib._Hash
     size: int

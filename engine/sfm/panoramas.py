@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..core.cameras.panorama import FACES, cut_face, face_name, face_size
+from ..core.confinement import admitted
 from ..core.datasets.poses_report import UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import make_folder, replacing
@@ -81,7 +82,7 @@ def searched_names(photos: Sequence[Photo]) -> set[str]:
 
 def _is_panorama(photo: Photo) -> bool:
     try:
-        with open(photo.path, "rb") as file:
+        with open(admitted(photo.path), "rb") as file:
             if MARK in file.read(HEAD):
                 return True
         small = open_photo(photo.path, LOOKED_AT).convert("L").resize((LOOKED_AT, LOOKED_AT // 2), Image.Resampling.BOX)

@@ -20,6 +20,7 @@ from ..core.datasets.mask_search import find_masks
 from ..core.datasets.poses_report import UnregisteredPhoto
 from ..core.errors import UserError
 from ..core.files import disk_error
+from ..core.images.pillow import open_image
 from ..core.text import named
 
 HEIF = (".heic", ".heif")
@@ -149,7 +150,7 @@ def _opened(path: Path) -> Image.Image:
     """The file's header; UserError with the reason when it is no image."""
     _register_heif()
     try:
-        return Image.open(path)
+        return open_image(path)
     except UnidentifiedImageError:
         raise UserError(_unknown(path)) from None
     except Image.DecompressionBombError:

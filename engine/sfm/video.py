@@ -1,4 +1,4 @@
-"""The frames of a video, upright and in sRGB, with PyAV: any container and codec that FFmpeg knows."""
+"""The frames of a video, upright and in sRGB, with PyAV: the containers of cameras, phones and editors, and any codec that FFmpeg knows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 
 import av
 import numpy as np
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.error import EOFError as EndOfFile
-from av.error import FFmpegError, InvalidDataError
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..core.confinement import admitted
 from ..core.datasets.file_types import PHOTOS
 from ..core.errors import UserError
 from ..core.files import disk_error
@@ -24,6 +25,13 @@ from .tone_mapping import Transfer, tone_mapped
 
 TRANSFERS: dict[int, Transfer] = {16: "PQ", 18: "HLG"}
 """ITU-T H.273's numbers of the curves of HDR video."""
+
+CONTAINERS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg", "mxf", "dv", "h264",
+              "hevc", "gif", "mp3", "wav", "flac")
+"""FFmpeg's demuxers that read the one file alone. Playlists, sequences of images and descriptions of streams open further files and
+addresses, whatever the ending of their own file is."""
+
+OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 
 FULL_RANGE = 2
 LITTLE = 1.0
@@ -58,14 +66,14 @@ def opened(path: Path) -> Iterator[tuple[Any, VideoStream]]:
         raise UserError(f"{path.name} is an image, not a video.", "Choose a video file; photos need no frames taken from them.",
                         "video.image", file=path.name)
     try:
-        with av.open(os.fspath(path)) as container:
+        with av.open(f"file:{os.path.abspath(admitted(path))}", options=OPTIONS) as container:
             stream = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
             if stream is None:
                 raise UserError(f"{path.name} holds no moving images, only {_kinds(container)}.", "Choose a video file.",
                                 "video.no_images", file=path.name, kinds=_kinds(container))
             stream.thread_type = "AUTO"
             yield container, stream
-    except (InvalidDataError, EndOfFile):
+    except (InvalidDataError, EndOfFile, ArgumentError):
         raise UserError(f"{path.name} is no video, or its beginning or end is missing.",
                         "Copy it again from the camera, or play it to see whether it is whole.", "video.damaged", file=path.name) from None
     except FFmpegError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults.desk import Desk, end
+from tests.faults.hostile import neighbour_floods_checks_and_hangs_up, neighbour_promises_a_file_and_leaves, strangers_crowd_the_server
 from tests.processes import suspended
 from tests.training.mutations import MUTATIONS
 
@@ -190,10 +191,12 @@ def edit_job_by_hand(desk: Desk) -> bool:
     return True
 
 
+HOSTILE: tuple[Fault, ...] = (strangers_crowd_the_server, neighbour_floods_checks_and_hangs_up, neighbour_promises_a_file_and_leaves)
+
 FAULTS: tuple[Fault, ...] = (
     kill_worker, kill_server, kill_client, reboot, server_dies_beside_an_unreadable_heartbeat, freeze_worker, freeze_server, freeze_client,
     cut_network, jump_clock, fill_disk, tear_checkpoint, spoil_checkpoint, move_job_away, tear_events, spoil_heartbeat, spoil_control,
-    spoil_place_in_queue, spoil_clients_memory, edit_job_by_hand)
+    spoil_place_in_queue, spoil_clients_memory, edit_job_by_hand, *HOSTILE)
 
 
 def break_something(desk: Desk) -> str:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cl
 
 STRUCK = (faults.kill_worker, faults.tear_checkpoint, faults.spoil_checkpoint, faults.server_dies_beside_an_unreadable_heartbeat,
           faults.cut_network, faults.kill_client, faults.fill_disk, faults.edit_job_by_hand, faults.freeze_worker, faults.jump_clock,
-          faults.tear_events, faults.reboot)
+          faults.tear_events, faults.reboot, *faults.HOSTILE)
 
 
 def test_nothing_is_lost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -13,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from engine.core.protocol.config import TrainConfig, config_to_json
 from engine.jobs.local_engine import JobState
 from engine.remote.engine import RemoteEngine
-from engine.remote.http import Address, Connection
+from engine.remote.http import Address, Connection, Rejected
 from tests.processes import kill_group
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +113,30 @@ def ask(server: Server, method: str, path: str, values: Any = None, token: str =
     line = Connection(server.address(token))
     try:
         return line.ask(method, path, None if values is None else json.dumps(values).encode())
+    finally:
+        line.close()
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def job(files: list[list[Any]], **changes: Any) -> dict[str, Any]:
+    spec = {"kind": "train", "name": "x", "dataset": ".", "config": config_to_json(TrainConfig(max_steps=10))}
+    return {"protocol": 1, "spec": spec, "files": files, "priority": 0, **changes}
+
+
+def refused(server: Server, status: int, method: str, path: str, values: Any = None, token: str = TOKEN) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        ask(server, method, path, values, token)
+    assert caught.value.status == status and caught.value.message.endswith(".") and caught.value.hint
+    return caught.value
+
+
+def put(server: Server, name: str, data: bytes, headers: dict[str, str] | None = None, token: str = TOKEN) -> None:
+    line = Connection(server.address(token))
+    try:
+        line.ask("PUT", f"/v1/blobs/{name}", data, headers)
     finally:
         line.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -18,12 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.errors import UserError
-from engine.core.protocol.config import TrainConfig, config_to_json
 from engine.core.protocol.http_messages import checked_path
 from engine.remote.http import Connection, Rejected
 from engine.server.auth import client_name
 from engine.server.quota import KNOWN_SECONDS
-from tests.server.serving import OTHER, TOKEN, Server, ask, flood, raw
+from tests.server.serving import OTHER, TOKEN, Server, ask, digest, flood, job, put, raw, refused
 
 GIGABYTE = 10**9
 MOST_TAKEN = GIGABYTE // 4
@@ -45,30 +43,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def noise(size: int) -> bytes:
     """Bytes that do not compress, the same in every run."""
     return random.Random(size).randbytes(size)
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def job(files: list[list[Any]], **changes: Any) -> dict[str, Any]:
-    spec = {"kind": "train", "name": "x", "dataset": ".", "config": config_to_json(TrainConfig(max_steps=10))}
-    return {"protocol": 1, "spec": spec, "files": files, "priority": 0, **changes}
-
-
-def refused(server: Server, status: int, method: str, path: str, values: Any = None, token: str = TOKEN) -> Rejected:
-    with pytest.raises(Rejected) as caught:
-        ask(server, method, path, values, token)
-    assert caught.value.status == status and caught.value.message.endswith(".") and caught.value.hint
-    return caught.value
-
-
-def put(server: Server, name: str, data: bytes, headers: dict[str, str] | None = None, token: str = TOKEN) -> None:
-    line = Connection(server.address(token))
-    try:
-        line.ask("PUT", f"/v1/blobs/{name}", data, headers)
-    finally:
-        line.close()
 
 
 def offset(server: Server, name: str) -> int:
@@ -264,12 +238,12 @@ def test_a_dataset_that_reaches_for_other_files(server: Server, tmp_path: Path, 
     put(server, digest(data), data)
     files = [["transforms.json", len(data), digest(data)]]
     if not relative:
-        assert "outside" in refused(server, 400, "POST", "/v1/check", job(files)).message
+        assert "not there" in refused(server, 400, "POST", "/v1/check", job(files)).message
     ask(server, "PUT", "/v1/jobs/reaching", job(files))
     end = time.monotonic() + 30
     while ask(server, "GET", "/v1/jobs/reaching")["state"] != "failed" and time.monotonic() < end:
         time.sleep(0.1)
-    assert "outside of the dataset" in (server.jobs() / "reaching" / "events.jsonl").read_text()
+    assert "not there" in (server.jobs() / "reaching" / "events.jsonl").read_text()
     ask(server, "DELETE", "/v1/jobs/reaching")
 
 

@@ -127,3 +127,25 @@ def test_a_browser_shows_the_splats_of_a_running_training(tmp_path: Path) -> Non
         server.wait(20)
     seen = decode_png(picture.read_bytes())[..., :3].astype(int)
     assert ((seen[..., 1] > seen[..., 0] + 60) & (seen[..., 1] > seen[..., 2] + 60)).sum() > 2000
+
+
+def asked_as(port: int, *headers: str) -> int:
+    """The status of a request with these very headers."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall("\r\n".join(("GET / HTTP/1.1", *headers, "Connection: close", "", "")).encode())
+        return int(connection.recv(64).split(b" ")[1])
+
+
+def test_pages_of_other_sites_get_nothing(tmp_path: Path) -> None:
+    upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13")
+    with viewing(lambda: None, port=free_port()) as viewer:
+        here = f"127.0.0.1:{viewer.port}"
+        for own in (here, f"localhost:{viewer.port}", f"[::1]:{viewer.port}"):
+            assert asked_as(viewer.port, f"Host: {own}") == 200
+            assert asked_as(viewer.port, f"Host: {own}", f"Origin: http://{own}") == 200
+        for stranger in ("evil.example", "127.0.0.1.evil.example", f"evil.example:{viewer.port}", ""):
+            assert asked_as(viewer.port, f"Host: {stranger}") in (400, 403)
+        for origin in ("http://evil.example", "null", f"http://localhost:{viewer.port + 1}"):
+            assert asked_as(viewer.port, f"Host: {here}", f"Origin: {origin}") == 403
+            assert asked_as(viewer.port, f"Host: {here}", f"Origin: {origin}", *upgrade) == 403
+        assert asked_as(viewer.port, f"Host: {here}", f"Origin: http://{here}", *upgrade) == 101

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..confinement import admitted
 from ..files import disk_error
 from ..parsing import parse_json
 
@@ -30,7 +31,7 @@ def append_frame(folder: Path, frame: dict[str, Any]) -> None:
 def journal_frames(folder: Path) -> list[dict[str, Any]]:
     """The frames of a dataset's journal; none without one. A line that was cut off is no frame."""
     try:
-        text = (folder / JOURNAL).read_text(encoding="utf-8", errors="replace")
+        text = admitted(folder / JOURNAL).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     return list(_frames(text))

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..cameras.lenses import MODELS, PARAMETERS, UNDISTORT, Lens
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, read_text
 from .name_spelling import readable
@@ -96,7 +97,7 @@ def image_count(model: Path) -> int:
     try:
         if path is None or path.suffix == ".txt":
             return len(_lines(path)) // 2 if path else 0
-        with open(path, "rb") as file:
+        with open(admitted(path), "rb") as file:
             return int.from_bytes(file.read(8), "little")
     except (OSError, ValueError):
         return 0
@@ -155,7 +156,7 @@ class _Bytes:
     """A binary file read from front to back; StructError at its end."""
 
     def __init__(self, path: Path):
-        self.path, self.data, self.offset = path, path.read_bytes(), 0
+        self.path, self.data, self.offset = path, admitted(path).read_bytes(), 0
 
     def unpack(self, layout: Struct) -> tuple:
         values = layout.unpack_from(self.data, self.offset)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, write_text
 from ..text import named
@@ -23,7 +24,7 @@ def read_excluded(folder: Path) -> set[str]:
     """Paths of the images that are left out, relative to the dataset's folder where they lie in it; UserError when unreadable."""
     path = folder / EXCLUDED
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        lines = admitted(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except FileNotFoundError:
         return set()
     except OSError as error:

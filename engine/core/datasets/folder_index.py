@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from ..confinement import may_open
 from ..text import named
 from .file_types import MAPS, PHOTOS
 from .name_spelling import folded, plain_name, readable
@@ -107,7 +108,7 @@ def _shared_folders(a: PurePosixPath, b: PurePosixPath) -> int:
 
 
 def _walked(root: Path) -> Iterator[str]:
-    """Paths of images and arrays, through linked folders too, each folder once."""
+    """Paths of images and arrays that may be opened, through linked folders too, each folder once."""
     seen: set[str] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -117,7 +118,7 @@ def _walked(root: Path) -> Iterator[str]:
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".") and name.casefold() not in FOREIGN]
         below = Path(folder).relative_to(root)
-        yield from ((below / name).as_posix() for name in visible(files))
+        yield from ((below / name).as_posix() for name in visible(files) if may_open(Path(folder, name)))
 
 
 def visible(names: Sequence[str]) -> list[str]:

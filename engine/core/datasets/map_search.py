@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..confinement import may_open
 from .dataset import LeftOut
 from .folder_index import FolderIndex
 from .mask_search import find_masks
 from .name_spelling import plain_name, readable
-from .photo_search import is_there
 
 MapKind = Literal["mask", "depth", "normals"]
 WORDS: dict[MapKind, str] = {"mask": "mask", "depth": "depth map", "normals": "normal map"}
@@ -52,7 +52,7 @@ def find_maps(index: FolderIndex, images: Mapping[str, Path], maps: Mapping[str,
 
 def _place_of(index: FolderIndex, name: str) -> Path | None:
     path = index.root / plain_name(name)
-    if is_there(path):
+    if may_open(path):
         return path
     alike = index.alike_map(name)
     return index.root / alike[0] if len(alike) == 1 else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
+from ..confinement import may_open
 from ..text import named
 from .dataset import LeftOut
 from .file_types import MASK_FOLDERS
@@ -100,7 +101,7 @@ def _masks_in(folder: Path) -> Iterator[_MaskFile]:
     for below, folders, names in os.walk(folder):
         folders.sort()
         parts = tuple(folded(part) for part in Path(below).relative_to(folder).parts)
-        yield from (_MaskFile(Path(below) / name, folder.parent, parts) for name in sorted(visible(names)))
+        yield from (_MaskFile(Path(below) / name, folder.parent, parts) for name in sorted(visible(names)) if may_open(Path(below, name)))
 
 
 def _unfit(by_key: Mapping[str, Sequence[_MaskFile]], photos: Sequence[Path]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ..confinement import may_open
 from ..text import named
 from .folder_index import IMAGES, FolderIndex
 from .name_spelling import plain_name, readable, respelled, respellings
@@ -50,14 +51,6 @@ class FoundPhotos:
     def lies_there(self) -> str:
         """What lies there instead."""
         return self.index.contents()
-
-
-def is_there(path: Path) -> bool:
-    """Whether a file is there; no name that some file made up is an error."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for the disk; a zero byte in it, or letters that the disk's code page lacks
-        return False
 
 
 def find_photos(index: FolderIndex, names: Sequence[str], bases: Sequence[Path] = ()) -> FoundPhotos:
@@ -101,10 +94,10 @@ def _fullest(layouts: Sequence[Mapping[str, Path]]) -> dict[str, Path]:
 
 def _with_ending(path: Path) -> Path | None:
     """The file, or the one with the ending that its name leaves out; None where neither is there."""
-    if is_there(path):
+    if may_open(path):
         return path
     endings = () if path.suffix.lower() in IMAGES else ENDINGS
-    return next((found for ending in endings if is_there(found := path.with_name(path.name + ending))), None)
+    return next((found for ending in endings if may_open(found := path.with_name(path.name + ending))), None)
 
 
 def _reduced(names: Sequence[str], base: Path, ending: str) -> dict[str, Path]:

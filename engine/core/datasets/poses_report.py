@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, write_text
 from ..parsing import parse_object
@@ -103,7 +104,7 @@ def read_report(folder: Path) -> PosesReport:
     """The inverse of write_report; UserError when the file is not there or damaged."""
     path = folder / FILE
     try:
-        values = parse_object(path.read_text(encoding="utf-8"))
+        values = parse_object(admitted(path).read_text(encoding="utf-8"))
         parts = {"unplaced": tuple(UnregisteredPhoto(**each) for each in values["unplaced"]),
                  "lenses": tuple(LensReport(**each) for each in values["lenses"]),
                  "gap": Gap(**values["gap"]) if values["gap"] else None, "centre": tuple(values["centre"]),

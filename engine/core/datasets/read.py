@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..confinement import confined
 from ..errors import UserError
 from ..files import disk_error
 from ..protocol.folder import JobFolder
@@ -188,14 +189,7 @@ def _has(folder: Path, name: str) -> bool:
 
 
 def read_dataset_of(job: JobFolder) -> Dataset:
-    """The dataset of a training. One that lies in the job's own folder was sent by a client: it may use nothing that lies elsewhere, and no
-    ZIP is unpacked for it, whose size nobody has counted."""
+    """The dataset of a training. One that was sent by a client may use nothing that lies elsewhere than in the job's folder."""
     spec = job.read_spec()
-    folder, offset = spec.dataset, offset_of_job(job)
-    if not folder.resolve().is_relative_to(job.path.resolve()):
-        return read_dataset(folder, spec.exclude, offset)
-    if not holds_dataset(folder) and find_zip(folder):
-        raise UserError("A ZIP that was sent is not unpacked.", "Send the dataset itself: clients unpack it first.", "dataset.sent_zip")
-    dataset = read_dataset(folder, spec.exclude, offset)
-    dataset.check_inside(folder.resolve() if folder.is_dir() else folder.resolve().parent)
-    return dataset
+    with confined(job.path if job.was_sent(spec) else None):
+        return read_dataset(spec.dataset, spec.exclude, offset_of_job(job))

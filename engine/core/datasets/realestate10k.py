@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cameras.camera import FLIP_YZ, Camera
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, read_text, write_text
 from ..images.image_size import image_size
@@ -45,7 +46,7 @@ class Shots:
 def is_camera_file(path: Path) -> bool:
     """Whether a text file looks like one of RealEstate10K's, by its first two lines."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(admitted(path), encoding="utf-8-sig") as file:
             lines = [file.readline(4096) for _ in range(2)]
     except (OSError, UnicodeDecodeError):
         return False

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, write_text
 from ..parsing import finite, parse_object
@@ -77,7 +78,8 @@ def offset_of_job(job: JobFolder) -> Offset | None:
     """
     path = job.path / FILE
     try:
-        found = offset_from_words(" ".join(str(finite(value)) for value in parse_object(path.read_text(encoding="utf-8"))["offset"]))
+        noted = parse_object(admitted(path).read_text(encoding="utf-8"))["offset"]
+        found = offset_from_words(" ".join(str(finite(value)) for value in noted))
     except FileNotFoundError:
         return NO_OFFSET if any(job.checkpoint.glob("*")) else None
     except OSError as error:

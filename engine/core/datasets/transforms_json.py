@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras.camera import Camera
+from ..confinement import may_open
 from ..errors import UserError
 from ..files import read_json, write_text
 from ..splats.offset import NO_OFFSET, Offset, offset_from_words
@@ -21,7 +22,7 @@ from .folder_index import FolderIndex
 from .map_search import find_maps
 from .model_points import points_of_model
 from .name_spelling import plain_name, readable
-from .photo_search import FoundPhotos, find_photos, is_there
+from .photo_search import FoundPhotos, find_photos
 from .points_ply import read_points, write_points
 from .recentring import recentred, restored
 from .start_points import points_beside
@@ -200,7 +201,7 @@ def _points(values: dict[str, Any], folder: Path, views: Sequence[View]) -> tupl
     name, notes = values.get("ply_file_path"), list[LeftOut]()
     if isinstance(name, str) and name:
         path = folder / plain_name(name)
-        if is_there(path):
+        if may_open(path):
             return read_points(path, exact=True), notes
         notes.append(LeftOut(path.name, f"The start points {path.name}, named in {FILE}, are not there", "points"))
     elif "splatwright" in values:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from plyfile import PlyData, PlyHeaderParseError, PlyListProperty
 
+from ..confinement import admitted
 from ..errors import UserError
 from ..files import disk_error, replacing
 
@@ -68,7 +69,7 @@ def read_ply_header(path: Path) -> PlyHeader:
     """Read and check a PLY's header and size, without its data. UserError in one sentence when it cannot be read."""
     path = Path(path)
     try:
-        with open(path, "rb") as file:
+        with open(admitted(path), "rb") as file:
             head = file.read(LONGEST_HEADER)
         size = path.stat().st_size
     except OSError as error:
@@ -93,7 +94,7 @@ def read_part(path: Path, header: PlyHeader, part: PlyPart) -> np.ndarray:
     if not part.count:
         return np.empty(0, part.dtype)
     try:
-        return _read_text(path, part) if header.text else np.fromfile(path, part.dtype, part.count, offset=part.start)
+        return _read_text(path, part) if header.text else np.fromfile(admitted(path), part.dtype, part.count, offset=part.start)
     except OSError as error:
         raise disk_error(path, error) from error
 
@@ -179,13 +180,13 @@ def _ends_blank(path: Path, count: int) -> bool:
     """Whether the last `count` bytes of a file are few and white space."""
     if count > LONGEST_TAIL:
         return False
-    with open(path, "rb") as file:
+    with open(admitted(path), "rb") as file:
         file.seek(-count, io.SEEK_END)
         return not file.read().strip()
 
 
 def _read_text(path: Path, part: PlyPart) -> np.ndarray:
-    with open(path, encoding="ascii", errors="replace") as file:
+    with open(admitted(path), encoding="ascii", errors="replace") as file:
         lines = list(itertools.islice(file, part.start, part.start + part.count))
     if lines and "," in lines[0]:
         lines = _without_commas(lines)
@@ -210,7 +211,7 @@ def _without_commas(lines: list[str]) -> list[str]:
 def _wrapped_rows(path: Path, part: PlyPart) -> np.ndarray | None:
     """The rows of a text file that breaks its lines anywhere, by counting its numbers; None when it holds too few, or other words."""
     wanted = part.count * len(part.names)
-    with open(path, encoding="ascii", errors="replace") as file:
+    with open(admitted(path), encoding="ascii", errors="replace") as file:
         lines = itertools.islice(file, part.start, None)
         words = list(itertools.islice((word for line in lines for word in line.split()), wanted))
     try:

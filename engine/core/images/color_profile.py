@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ..confinement import admitted
 from .image_size import JPEG, PNG
 
 LARGEST_HEADER = 4 << 20
@@ -22,7 +23,7 @@ def color_profile(path: Path) -> str:
     PNG specification 11.3.3 (gAMA, iCCP), ICC.1 annex B.4 (profiles in JPEG) and 9.2.41 (description of a profile).
     """
     try:
-        with open(path, "rb") as file:
+        with open(admitted(path), "rb") as file:
             head = file.read(8)
             if head.startswith(PNG):
                 name = _from_png(file)

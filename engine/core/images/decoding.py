@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import UserError
 from .openimageio import opened
+from .png import MOST_PIXELS, too_large
 
-MOST_PIXELS = 179_000_000
 LIGHT = frozenset({"openexr", "hdr"})
 """Kinds of files whose numbers are linear light, of which 1 is white."""
 
@@ -28,7 +28,7 @@ def decode(path: Path) -> np.ndarray | None:
             return None
         spec = image.spec()
         if spec.width * spec.height > MOST_PIXELS:
-            raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "image.too_large")
+            raise too_large()
         kind, names, alpha = image.format_name(), spec.channelnames, spec.alpha_channel
         pixels = image.read_image(0, 0, 0, spec.nchannels, _stored_as(spec))
         if pixels is None or image.geterror():

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from ..confinement import admitted
 from .openimageio import size_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -20,7 +21,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
     None for a file of another kind, damaged or not there.
     """
     try:
-        with open(path, "rb") as file:
+        with open(admitted(path), "rb") as file:
             head = file.read(24)
             if head.startswith(PNG) and head[12:16] == b"IHDR":
                 return struct.unpack(">II", head[16:24])

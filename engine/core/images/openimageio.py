@@ -17,11 +17,15 @@ from threading import Lock
 from types import ModuleType
 from typing import Any
 
+from ..confinement import may_open
 from .environment import LIBRARY
 
 NAME = "OpenImageIO"
 _loading = Lock()
 """Images are read in several threads, the first ones at the same time."""
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif", ".exr", ".hdr", ".tga"})
+"""Of files that are given to it: by others it would choose readers of videos and scenes, which open further files."""
 
 LIBRARIES = "blender.shared"
 """Folder beside blender.exe with the libraries that Blender's Python modules need on Windows."""
@@ -93,9 +97,9 @@ def size_of(path: Path) -> tuple[int, int] | None:
 @contextmanager
 def opened(path: Path) -> Iterator[Any | None]:
     """The opened file, or None for one that is not read. Alpha stays as files of straight alpha store it."""
-    module = openimageio()
+    module = openimageio() if path.suffix.lower() in ENDINGS else None
     image = None
-    if module is not None:
+    if module is not None and may_open(path):
         config = module.ImageSpec()
         config.attribute("oiio:UnassociatedAlpha", 1)
         image = module.ImageInput.open(str(path), config)

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..confinement import admitted
 from .image_size import JPEG, PNG
 
 EXIF = b"Exif\0\0"
@@ -25,7 +26,7 @@ def orientation(path: Path) -> int:
 
     EXIF 2.32, 4.6.2; PNG's chunk eXIf; TIFF 6.0, section 2; WebP's chunk EXIF.
     """
-    with suppress(OSError, struct.error), open(path, "rb") as file:
+    with suppress(OSError, struct.error), open(admitted(path), "rb") as file:
         return next(filter(None, map(_in_tiff, _exif_of(file))), UPRIGHT)
     return UPRIGHT
 

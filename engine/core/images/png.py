@@ -20,6 +20,9 @@ AVERAGE, PAETH = 3, 4
 LARGEST_SIDE = 1 << 16
 """Most pixels in a row; a header with more counts as damaged."""
 
+MOST_PIXELS = 179_000_000
+"""As Pillow has it; a file of some kilobytes can claim to hold any number."""
+
 Unfilter = Callable[[np.ndarray, int, int, int], np.ndarray]
 """(raw bytes, height, stride, bytes per pixel) -> [height, stride] uint8. The kernels have a fast one."""
 
@@ -108,6 +111,8 @@ class _PngFile:
         possible = 0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE and kind in CHANNELS
         if not possible or len(palette) > 256 or (kind == PALETTE and depth == 16):
             raise ValueError("the header is damaged")
+        if width * height > MOST_PIXELS:
+            raise too_large()
         return _PngFile(width, height, depth, kind, bool(interlaced), palette, chunks.get(b"tRNS", b""), chunks[b"IDAT"])
 
     def refuse_other_kinds(self) -> None:
@@ -117,6 +122,11 @@ class _PngFile:
         if self.depth not in (8, 16):
             raise UserError(f"PNG with {self.depth} bits a channel is not read by the built-in engine.", "Save it again with 8 bits.",
                             "png.depth", bits=self.depth)
+
+
+def too_large() -> UserError:
+    """What is said of an image with more than MOST_PIXELS."""
+    return UserError("The image is too large.", "Make it smaller than 170 million pixels.", "images.too_large")
 
 
 def _checksum(name: bytes, body: bytes) -> bytes:

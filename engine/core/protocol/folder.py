@@ -23,7 +23,7 @@ from ..errors import UserError
 from ..files import disk_error, make_folder, write_text
 from ..parsing import parse_json, parse_object, process_number
 from .events import CODED, Event, event_to_json, events_from_lines
-from .spec import JobSpec, Spec, kind_of, spec_from_json, spec_to_json
+from .spec import JobSpec, Spec, kind_of, source_of, spec_from_json, spec_to_json
 
 PROTOCOL = 1
 """Raised whenever a job folder of the other version could be misread."""
@@ -129,6 +129,9 @@ class JobFolder:
     def set_title(self, title: str) -> None:
         """Give the job a name of its own; an empty one takes it away."""
         write_text(self.path / "title", title.strip())
+    def was_sent(self, spec: Spec) -> bool:
+        """Whether a client sent what the job reads: a server keeps it in the job's own folder, and nobody else puts it there."""
+        return source_of(spec).resolve().is_relative_to(self.path.resolve())
 
     def append_event(self, *events: Event) -> None:
         """Add events to events.jsonl, all of them or none."""

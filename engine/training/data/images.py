@@ -15,13 +15,14 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from ...core.cameras.camera import Camera
+from ...core.confinement import admitted
 from ...core.datasets.dataset import View
 from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.images.decoding import decode
 from ...core.images.openimageio import openimageio
 from ...core.images.orientation import same_shape
-from ...core.images.png import SIGNATURE, Unfilter, decode_png
+from ...core.images.png import SIGNATURE, Unfilter, decode_png, too_large
 from ...core.images.through_blender import blender_reader
 
 T = TypeVar("T")
@@ -70,11 +71,11 @@ def image_reader() -> Literal["OpenImageIO", "Pillow", "Blender", "PNG"]:
 def _decoded(path: Path) -> np.ndarray:
     """The first reader that knows the kind of file decides."""
     if openimageio() is not None:
-        with open(path, "rb"):  # tells a file that is not there from one of an unknown kind
+        with open(admitted(path), "rb"):  # tells a file that is not there from one of an unknown kind
             image = decode(path)
         if image is not None:
             return image
-    data = path.read_bytes()
+    data = admitted(path).read_bytes()
     if _pillow_is_there():
         image = _with_pillow(data)
     else:
@@ -133,8 +134,10 @@ def _with_pillow(data: bytes) -> np.ndarray | None:
     """None for what Pillow does not know."""
     from PIL import Image, UnidentifiedImageError
 
+    from ...core.images.pillow import open_image
+
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with open_image(io.BytesIO(data)) as opened:
             if opened.mode.startswith(("I", "F")):
                 return _from_wide(np.asarray(opened))
             transparent = opened.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in opened.info
@@ -143,7 +146,7 @@ def _with_pillow(data: bytes) -> np.ndarray | None:
     except UnidentifiedImageError:
         return None
     except Image.DecompressionBombError:
-        raise UserError("The image is too large.", "Make it smaller than 170 million pixels.", "images.too_large") from None
+        raise too_large() from None
 
 
 def _from_wide(values: np.ndarray) -> np.ndarray:

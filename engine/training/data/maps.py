@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.cameras.camera import Camera
 from ...core.cameras.distortion import undistort_image
+from ...core.confinement import admitted
 from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.formats.npy import parse_npy
@@ -144,7 +145,7 @@ def _deep_png(path: Path) -> np.ndarray:
 def _decoded(path: Path, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
     """What `decode` makes of a file; every trouble becomes a UserError that names it."""
     try:
-        return decode(path.read_bytes())
+        return decode(admitted(path).read_bytes())
     except UserError as error:
         raise UserError(f"{path.name}: {error.message}", error.hint,
                         error.code, **{**dict(error.values), "path": path.name}) from None

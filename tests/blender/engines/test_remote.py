@@ -146,10 +146,23 @@ def test_no_network_without_leave(desk: Desk) -> None:
     assert remote.is_near("http://localhost:8787") and not remote.is_near("http://192.168.1.5:1")
 
 
-def test_the_self_check_is_about_this_computer(desk: Desk) -> None:
-    """Whatever engine is chosen to train on."""
+def rows_of_self_check(desk: Desk) -> dict[str, str]:
+    """Subjects and states of the self-check's list."""
     assert bpy.ops.splatwright.self_check() == {"FINISHED"}
-    self_check_result = module("addon.engines.self_check")
-    desk.wait(lambda: not self_check_result.running())
-    assert "Built-in engine" in {row.subject for row in self_check_result.result().rows}
-    self_check_result.close()
+    self_check = module("addon.engines.self_check")
+    desk.wait(lambda: not self_check.running())
+    found = {row.subject: row.state for row in self_check.result().rows}
+    assert bpy.ops.splatwright.copy_self_check() == {"FINISHED"} and self_check.result().report
+    self_check.close()
+    return found
+
+
+def test_the_self_check_is_about_the_engine_that_is_chosen(desk: Desk) -> None:
+    entry = desk.preferences.engines[-1]
+    assert rows_of_self_check(desk) == {"Reachable": "well", "Token": "well", "Version": "well", "Graphics card": "absent", "Disk": "well"}
+    entry.token = "another-token-than-the-engines"
+    assert rows_of_self_check(desk) == {"Reachable": "well", "Token": "broken"}
+    entry.url = "http://127.0.0.1:1"
+    assert rows_of_self_check(desk) == {"Reachable": "broken"}
+    desk.preferences.engine = "HERE"
+    assert "Built-in engine" in rows_of_self_check(desk)

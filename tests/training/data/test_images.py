@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,9 +97,10 @@ def test_transparent_pixels_lend_no_colour(tmp_path: Path) -> None:
 @given(arrays(np.uint8, (16, 16, 4)))
 def test_alpha_at_full_size_is_kept_bit_by_bit(image: np.ndarray) -> None:
     image[0, 0, 3] = 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_bytes", lambda _: encode_png(image))
-        full = load_pyramid(view_of(Path("a.png"), 16, 16), 16).full.image
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.png")
+        path.write_bytes(encode_png(image))
+        full = load_pyramid(view_of(path, 16, 16), 16).full.image
     assert np.array_equal(full[..., 3], image[..., 3])
     seen = image[..., 3] > 0
     assert np.array_equal(full[..., :3][seen], image[..., :3][seen])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...confinement import admitted
 from ...errors import UserError
 from ...files import disk_error, read_text
 from ...parsing import parse_json
@@ -15,7 +16,7 @@ HEAD = 4096
 def begins_a_list(path: Path, *words: str) -> bool:
     """Whether a file begins as a list of objects and names one of these keys in its first lines."""
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
+        with open(admitted(path), encoding="utf-8-sig", errors="replace") as file:
             head = file.read(HEAD).lstrip()
     except OSError:
         return False

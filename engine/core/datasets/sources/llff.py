@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cameras.camera import Camera
+from ...confinement import admitted
 from ...errors import UserError
 from ...files import disk_error
 from ...formats.npy import parse_npy
@@ -61,7 +62,7 @@ def _rows(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("too large")
-        rows = parse_npy(path.read_bytes())
+        rows = parse_npy(admitted(path).read_bytes())
     except OSError as error:
         raise disk_error(path, error) from error
     except ValueError:

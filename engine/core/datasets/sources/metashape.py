@@ -16,6 +16,7 @@ import numpy as np
 
 from ...cameras.camera import FLIP_YZ
 from ...cameras.lenses import Coefficients, Lens, Pinhole, brown_lens, opencv_lens
+from ...confinement import admitted
 from ...errors import UserError
 from ..dataset import Dataset, LeftOut
 from .assemble import CameraFile, PosedImage, SourceLens, assemble, pose_of, the_one
@@ -152,7 +153,7 @@ def _numbers(element: Element | None, count: int, what: str) -> Sequence[float]:
 
 def _is_metashape(path: Path) -> bool:
     try:
-        with open(path, "rb") as file:
+        with open(admitted(path), "rb") as file:
             head = file.read(HEAD)
     except OSError:
         return False

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...cameras.camera import Camera
 from ...cameras.lenses import brown_lens
+from ...confinement import admitted
 from ...errors import UserError
 from ...files import disk_error, read_text
 from ...images.image_size import image_size
@@ -103,7 +104,7 @@ def _row(columns: list[str], words: list[str], where: str) -> dict[str, float]:
 def _header(path: Path) -> list[str] | None:
     """The columns, by the first lines of the file; None when it holds no cameras."""
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
+        with open(admitted(path), encoding="utf-8-sig", errors="replace") as file:
             lines = file.read(HEAD).splitlines()
     except OSError:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers.expat import ExpatError, ParserCreate
 
+from ...confinement import admitted
 from ...errors import UserError
 from ...files import disk_error
 
@@ -20,7 +21,7 @@ def read_xml(path: Path) -> Element:
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path} is larger than {MOST_BYTES >> 20} MB, which no list of cameras is.", MEND, "xml.too_large", path=path,
                             most_bytes=MOST_BYTES >> 20)
-        data = path.read_bytes()
+        data = admitted(path).read_bytes()
     except OSError as error:
         raise disk_error(path, error) from error
     tree, parser = TreeBuilder(), ParserCreate()

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from ...confinement import admitted, is_confined
 from ...errors import UserError
 from ...files import disk_error, make_folder
 
@@ -41,14 +42,17 @@ def find_zip(path: Path) -> Path | None:
 def unpacked(archive: Path) -> Path:
     """The folder in the cache that holds what is in an archive, unpacked when it is not there yet.
 
-    UserError for archives that are damaged, encrypted, too large, or that name places outside of themselves.
+    UserError for archives that are damaged, encrypted, too large, or that name places outside of themselves, and for any in a process that
+    is confined: what a client sent was unpacked and counted before.
     """
+    if is_confined():
+        raise UserError("A ZIP that was sent is not unpacked.", "Send the dataset itself: clients unpack it first.", "dataset.sent_zip")
     folder = cache_folder() / f"{archive.stem[:40]}-{_digest(archive)}"
     if folder.is_dir():
         return folder
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with zipfile.ZipFile(admitted(archive)) as opened:
             members = _checked(opened, archive)
             _refuse_without_space(make_folder(folder.parent), sum(member.file_size for member in members), archive)
             for member in members:
