@@ -209,7 +209,7 @@ def test_a_capture_tells_of_what_moves(fresh_scene: bpy.types.Scene, tmp_path: P
     keyed(ball, last=0.5)
     bpy.ops.splatwright.capture_dataset(**options)
     out = capfd.readouterr().out
-    assert f"{ball.name} moves" in out and out.count("same moment") == 1
+    assert f"between the frames: {ball.name}." in out and out.count("same moment") == 1
     bpy.ops.splatwright.capture_dataset(directory=str(tmp_path / "b"), source="SELECTED", points=0)
     assert "same moment" not in capfd.readouterr().out
 

@@ -67,7 +67,7 @@ def test_commands_of_blender() -> None:
 
 
 def test_names_in_files_are_those_of_before() -> None:
-    splats, material, crop, nodes = (module(f"addon.splats.{name}") for name in ("splat_object", "material", "crop", "crop_nodes"))
+    splats, material, crop, nodes = (module(f"addon.splats.{name}") for name in ("packing", "material", "crop", "crop_nodes"))
     thinning, extras = module("addon.splats.thinning"), module("addon.splats.extras")
     photos, coverage = module("addon.photos.posed_photos"), module("addon.capture.surface_coverage")
     stored = NAMES["stored"]
