@@ -27,7 +27,7 @@ READERS = ("core/datasets", "core/images", "core/formats/ply_container.py", "cor
            "sfm/panoramas.py", "sfm/video.py", "monocular.py")
 """Rooms that open files which a dataset may name."""
 
-WRITTEN_HERE = {"capture_journal.py:append_frame"}
+WRITTEN_HERE = {"capture_journal.py:append_frame", "through_blender.py:_taken"}
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
 
 
