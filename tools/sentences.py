@@ -112,8 +112,8 @@ class _Module:
                                for part in node.values)
             case ast.BinOp(op=ast.Add()):
                 return self._template(node.left, values) + self._template(node.right, values)
-            case ast.Call(func=ast.Attribute(attr="rstrip" | "strip"), args=[]):
-                return self._template(node.func.value, values)
+            case ast.Call(func=ast.Attribute(attr="rstrip" | "strip", value=said), args=[]):
+                return self._template(said, values)
             case ast.Name() if isinstance(self.constants.get(node.id), str):
                 return str(self.constants[node.id]).replace("{", "{{").replace("}", "}}")
             case ast.Name() | ast.Attribute() | ast.Call() | ast.Subscript() if ast.unparse(node) in values:

@@ -62,8 +62,8 @@ def motion_sentence(names: Iterable[str]) -> str:
     """The warning about objects that move."""
     known = sorted(names)
     more = tr(" and {count} more", count=len(known) - MOST_NAMED) if len(known) > MOST_NAMED else ""
-    return tr("The images will not show the same moment, which training takes them to. Moving or changing between the frames: {known}{more}.",
-              known=", ".join(known[:MOST_NAMED]), more=more)
+    return tr("The images will not show the same moment, which training takes them to. "
+              "Moving or changing between the frames: {known}{more}.", known=", ".join(known[:MOST_NAMED]), more=more)
 
 
 def _spread(frames: Sequence[int]) -> list[int]:

@@ -18,7 +18,7 @@ from ..splats.instances import may_show_splats
 from ..splats.overwritten import after_export
 from ..splats.unapplied_transform import unturned_sentence
 from ..translations import tr
-from ..typed import Context, layout_of
+from ..typed import Context, layout_of, untyped
 from .menus import register_with_menus
 from .reporting import reports_user_errors
 
@@ -67,7 +67,7 @@ class SPLATWRIGHT_OT_export_splats(bpy.types.Operator, ExportHelper):
         """The file browser, which proposes the selection where there is one."""
         if not self.properties.is_property_set("use_selection"):
             self.use_selection = bool(selected_to_export(context))
-        return ExportHelper.invoke(self, context, event)
+        return untyped(ExportHelper).invoke(self, context, event)
 
     def check(self, context: Context) -> bool:
         """Let the name follow the format."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import bpy
 
 from ...engine.core.errors import Value, Values
+from ..typed import current_context
 
 FOLDER = Path(__file__).resolve().parent
 LANGUAGES = ("de_DE", "fr_FR", "ja_JP", "zh_HANS")
@@ -42,10 +43,14 @@ SENTENCES = re.compile(r"(?<=[.!?]) ")
 class Said(Protocol):
     """What carries a sentence with its code: UserError, Finding, Failed."""
 
-    message: str
-    hint: str
-    code: str
-    values: Values
+    @property
+    def message(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def values(self) -> Values: ...
 
 
 def tr(text: str, /, **values: Any) -> str:
@@ -70,7 +75,7 @@ def sentence(code: str, message: str, values: Values) -> str:
 
 def language() -> str:
     """The file for the language that Blender's interface speaks; empty for English and all others."""
-    if not bpy.context.preferences.view.use_translate_interface:
+    if not current_context().preferences.view.use_translate_interface:
         return ""
     return nearest(bpy.app.translations.locale)
 
@@ -109,7 +114,7 @@ def _part(code: str, part: str, english: str, values: Values) -> str:
     if not english or not entries:
         return english
     found = entries.get(f"{code}{part}{BAR}") if code else None
-    return _filled(found, english, {name: _word(value, entries) for name, value in values}) if found else _word(english, entries)
+    return _filled(found, english, {name: _word(value, entries) for name, value in values}) if found else str(_word(english, entries))
 
 
 def _word(value: Value, entries: dict[str, str]) -> Value:

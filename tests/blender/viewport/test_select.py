@@ -90,7 +90,6 @@ class Following:
         self.blenders = SimpleNamespace(bl_idname=self.kind.followed, properties=Properties(**{"mode": "SET"} | properties),
                                         as_pointer=lambda: 77)
         self.window, self.manager = SimpleNamespace(modal_operators=[self.blenders]), FakeManager()
-        self.manager.operators = []
         region = SimpleNamespace(x=0, y=0)
         self.context: Any = SimpleNamespace(
             window=self.window, window_manager=self.manager, area=None, region=region, space_data=space(),

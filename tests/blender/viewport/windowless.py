@@ -15,6 +15,7 @@ class FakeManager:
 
     def __init__(self) -> None:
         self.timers = 0
+        self.operators: list[Any] = []
         self.status: list[str | None] = []
 
     def event_timer_add(self, _: float, window: Any = None) -> str:
