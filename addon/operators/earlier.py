@@ -73,7 +73,7 @@ class SPLATWRIGHT_OT_delete_training(bpy.types.Operator):
     def draw(self, context: Context) -> None:
         column = layout_of(self).column(align=True)
         column.label(text=jobs.watch(self.job).title, icon="TRASH")
-        for line in broken_lines(CONSEQUENCE, LINE_LETTERS):
+        for line in broken_lines(tr(CONSEQUENCE), LINE_LETTERS):
             column.label(text=line)
 
     @reports_user_errors

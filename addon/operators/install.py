@@ -117,7 +117,7 @@ def _lines(layout: bpy.types.UILayout, text: str, alert: bool = False) -> None:
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.8
-    for line in broken_lines(text, LINE_LETTERS):
+    for line in broken_lines(tr(text), LINE_LETTERS):
         column.label(text=line)
 
 

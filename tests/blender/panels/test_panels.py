@@ -411,6 +411,14 @@ def test_long_paths_break_between_folders() -> None:
     assert broken(path.replace("/", "\\"), 30)[0] == "\\home\\artist\\blender\\projects\\"
 
 
+def test_sentences_without_spaces_break_where_a_line_is_full() -> None:
+    text, lines = "训练正在运行：请先停止。其泼溅会保留在文件夹 dataset 中。", module("addon.ui.text").broken_lines
+    broken = lines(text, 20)
+    assert max(map(module("addon.ui.text").cells, broken)) <= 20 and len(broken) == 3
+    assert "".join(broken).replace(" ", "") == text.replace(" ", "")
+    assert lines("iii iii mmm", 6, lambda said: sum(2 if letter == "m" else 0.5 for letter in said)) == ["iii iii", "mmm"]
+
+
 def test_a_field_without_room_shows_the_end_of_a_path() -> None:
     short = module("addon.ui.text").short_path
     assert short("//dataset") == "//dataset" and short("") == ""
