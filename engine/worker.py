@@ -30,6 +30,7 @@ from .core.protocol.folder import Control, FolderGone, JobFolder
 from .core.protocol.lock import holder, holding
 from .core.protocol.progress import Step
 from .core.protocol.spec import kind_of
+from .core.text import phrase
 
 if TYPE_CHECKING:
     from .core.datasets.dataset import Dataset
@@ -84,8 +85,9 @@ def self_check() -> dict[str, object]:
     except UserError as error:
         return {"ok": False, "backend": "cpu", "message": error.message, "hint": error.hint}
     except ImportError as error:
-        return {"ok": False, "backend": "cpu", "message": f"The engine's Python lacks {error.name}.", "hint": "Reinstall the extension."}
-    return {"ok": True, "backend": "cpu", "message": "The built-in engine is ready.", "hint": ""}
+        return {"ok": False, "backend": "cpu", "message": phrase(f"The engine's Python lacks {error.name}."),
+                "hint": phrase("Reinstall the extension.")}
+    return {"ok": True, "backend": "cpu", "message": phrase("The built-in engine is ready."), "hint": ""}
 
 
 def work(job: JobFolder) -> int:

@@ -11,7 +11,7 @@ from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
 from ..properties import CaptureOutcome, CaptureSettings
 from ..translations import tr
 from ..typed import Context, classes_factory, layout_of, scene_settings, untyped
-from ..ui.text import draw_sentence
+from ..ui.text import draw_sentence, short_path
 from ..viewport.rig_preview import note_panel, preview
 from .base import SidebarPanel
 
@@ -111,7 +111,7 @@ def _draw_outcome(layout: bpy.types.UILayout, outcome: CaptureOutcome) -> None:
         else tr("{count} images in {time}", count=outcome.images, time=time)
     draw_sentence(row, said, "ERROR" if outcome.stopped else "CHECKMARK")
     untyped(row).operator("wm.path_open", text="", icon="FILE_FOLDER").filepath = outcome.directory
-    draw_sentence(layout, bpy.path.abspath(outcome.directory), "NONE")
+    layout.label(text=short_path(outcome.directory), icon="BLANK1")
     for warning in outcome.warnings.splitlines():
         draw_sentence(layout, warning, "ERROR")
 
