@@ -248,7 +248,7 @@ def test_the_viewport_draws_what_the_trainer_sees(desk: Desktop) -> None:
     seen = {name: shot(desk, f"drawing-{name}", found["first"])
             for name in ("ball", "plane-before", "plane-middle", "hidden", "selected", "local-view", "disabled")}
     assert not seen["local-view"].any()
-    assert seen["disabled"].any() and not np.ptp(seen["disabled"], axis=2).any(), "without the extension Blender draws its points, white here"
+    assert seen["disabled"].any() and np.ptp(seen["disabled"], axis=2).max() < 3, "without the extension Blender draws white points"
     center = (slice(270, 370), slice(450, 550))
     assert (seen["plane-before"][center] == 255).all(), "a mesh in front hides the splats"
     difference = np.abs(seen["plane-middle"][center].astype(int) - seen["ball"][center])
