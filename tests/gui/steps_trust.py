@@ -65,10 +65,8 @@ def report(driver: Driver) -> Steps:
     bpy.ops.splatwright.train()
     yield from driver.until(lambda: jobs.current(scene).imported, "the result")
     yield 1.0
-    for panel in ("instant", "layout"):
-        driver.module(f"addon.panels.{panel}").unregister()
-    capture = driver.module("addon.panels.capture").SPLATWRIGHT_PT_capture
-    bpy.utils.unregister_class(capture)  # so that the button is within the window
+    for panel in ("instant", "layout", "photos", "next_step", "capture"):
+        driver.module(f"addon.panels.{panel}").unregister()  # so that the button is within the window
     driver.viewport.tag_redraw()
     yield 1.0
     yield from driver.picture("report-panel")

@@ -222,7 +222,8 @@ WITHIN = (slice(100, 690), slice(60, 660))
 
 def blue(desk: Desktop, name: str, part: tuple[slice, ...] = ()) -> int:
     """How many pixels of a picture are as blue as the cameras of a rig: nothing else in the room is."""
-    pixels = decode_png((desk.pictures / f"{name}.png").read_bytes())[part].astype(int)
+    path = desk.picture(name) if name in desk.seen else desk.pictures / f"{name}.png"
+    pixels = decode_png(path.read_bytes())[part].astype(int)
     return int((pixels[..., 2] - pixels[..., 0] > 40).sum())
 
 
