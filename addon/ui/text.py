@@ -21,8 +21,8 @@ LETTER_WIDTH = 6.0
 SETTING = re.compile(rf"\b({'|'.join(name for name in TrainConfig.__dataclass_fields__ if '_' in name)})\b")
 """Names of one word, such as noise, are words of sentences too."""
 
-MARGIN = 60
-"""Pixels beside a line, at a scale of 1: its icon and the panel's borders."""
+MARGIN = 72
+"""Pixels beside a line, at a scale of 1: the sidebar's tabs, the panel's borders, the line's icon and what a label leaves free."""
 
 FIELD_LETTERS = 16
 """What a field of a path has room for at the sidebar's usual width."""
