@@ -21,7 +21,7 @@ LETTER_WIDTH = 6.0
 SETTING = re.compile(rf"\b({'|'.join(name for name in TrainConfig.__dataclass_fields__ if '_' in name)})\b")
 """Names of one word, such as noise, are words of sentences too."""
 
-MARGIN = 72
+MARGIN = 80
 """Pixels beside a line, at a scale of 1: the sidebar's tabs, the panel's borders, the line's icon and what a label leaves free."""
 
 FIELD_LETTERS = 16
