@@ -170,11 +170,12 @@ class SPLATWRIGHT_OT_open_install_log(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
-    """Check everything the chosen engine needs: Python, graphics card, compiler, kernels, disk, memory; of a remote one address, token,
-    version, graphics card and disk"""
+    """Check everything the chosen engine needs."""
 
     bl_idname = "splatwright.self_check"
     bl_label = "Check Everything"
+    bl_description = ("Check everything the chosen engine needs: Python, graphics card, compiler, kernels, disk, memory; of a remote one "
+                      "address, token, version, graphics card and disk")
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     @classmethod

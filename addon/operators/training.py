@@ -144,11 +144,12 @@ class SPLATWRIGHT_OT_stop(bpy.types.Operator):
 
 
 class SPLATWRIGHT_OT_delete_remote_job(bpy.types.Operator):
-    """Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. The splats here stay.
-    Going on with the training would then send everything again and begin anew"""
+    """Delete this training at the remote engine."""
 
     bl_idname = "splatwright.delete_remote_job"
     bl_label = "Delete at Remote Engine"
+    bl_description = ("Delete this training at the remote engine, with its images and its checkpoint, which frees their room there. "
+                      "The splats here stay. Going on with the training would then send everything again and begin anew")
     bl_options: ClassVar[set[str]] = {"REGISTER"}
 
     @classmethod
