@@ -88,7 +88,7 @@ def open_dataset_folder(target: Path) -> DatasetFolder:
 def _prepared(folder: DatasetFolder) -> DatasetFolder:
     """Create the folders and the note that the dataset is unfinished; this also proves that they can be written."""
     make_folder(folder.work / "images")
-    _written(Dataset(folder.work, ()), complete=False)
+    _written(Dataset(folder.work, (), rendered=True), complete=False)
     return folder
 
 

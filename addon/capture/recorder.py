@@ -55,7 +55,7 @@ class Recorder:
         """Everything recorded so far, as an incomplete dataset."""
         held_out = held_out_names([view.name for view in self.views])
         views = tuple(replace(view, held_out=view.name in held_out) for view in self.views)
-        return Dataset(self.folder, views, join(self.clouds), complete=False)
+        return Dataset(self.folder, views, join(self.clouds), complete=False, rendered=True)
 
     def write(self) -> None:
         """Write transforms.json and the points."""

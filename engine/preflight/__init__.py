@@ -73,12 +73,12 @@ def _check_geometry(dataset: Dataset, all_stats: list[ImageStats]) -> list[Findi
     if any(finding.severity == "error" for finding in placed):
         return placed
     if not dataset.points:
-        return [*placed, *check_points(dataset), *check_directions(dataset.views), *check_neighbours(all_stats, None)]
+        return [*placed, *check_points(dataset), *check_directions(dataset.views), *check_neighbours(all_stats, None, dataset.rendered)]
     points = sampled(dataset.points)
     agreeing = check_reprojection(all_stats, points)
     if any(finding.kind in ("convention", "outside") for finding in agreeing):  # nothing follows from such poses
         return agreeing
-    return [*placed, *agreeing, *check_points(dataset), *check_neighbours(all_stats, points)]
+    return [*placed, *agreeing, *check_points(dataset), *check_neighbours(all_stats, points, dataset.rendered)]
 
 
 def check_dataset(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen = lambda _: None) -> list[Finding]:

@@ -22,8 +22,11 @@ TURN = 2.0
 LEAST_LIGHT = 1e-3
 
 
-def check_neighbours(all_stats: Sequence[ImageStats], points: PointCloud | None) -> list[Finding]:
-    """Compare each image with its neighbours; start points tell the scene's own light from the camera's. Poses must be sound."""
+def check_neighbours(all_stats: Sequence[ImageStats], points: PointCloud | None, rendered: bool = False) -> list[Finding]:
+    """Compare each image with its neighbours; start points tell the scene's own light from the camera's. Poses must be sound.
+
+    Of `rendered` images alone over-exposed ones are told: in a render softness and light are the scene's own.
+    """
     shown = [stats for stats in all_stats if not shows_nothing(stats)]
     if len(shown) < limit.FEWEST_COMPARED:
         return []
@@ -31,7 +34,8 @@ def check_neighbours(all_stats: Sequence[ImageStats], points: PointCloud | None)
     compare = _Comparison(shown, nearest, len(all_stats))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # neighbours that are all flat have no median
-        return compare.findings(_light(shown, points))
+        found = compare.findings(_light(shown, points))
+    return [finding for finding in found if finding.kind == "over_exposed"] if rendered else found
 
 
 def nearest_views(views: Sequence[View], count: int = limit.NEIGHBOURS) -> np.ndarray:

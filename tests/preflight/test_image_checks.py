@@ -118,6 +118,21 @@ def test_a_white_balance_jump(sound: Dataset, factors: tuple[float, float, float
     assert (finding.severity, finding.kind, finding.images) == ("warning", "white_balance", (name,))
 
 
+def test_what_is_soft_or_lit_otherwise_in_a_rendered_scene_is_the_scene(sound: Dataset) -> None:
+    """A wall fills one view, a lamp another: in photos that would be blur and exposure. What a file cannot hold is lost in both."""
+    repaint(sound, 7, tinted(0.4))
+    view = sound.views[11]
+    with Image.open(view.image) as opened:
+        alpha, blurred = opened.getchannel("A"), opened.convert("RGB").filter(ImageFilter.GaussianBlur(3))
+    blurred.putalpha(alpha)
+    blurred.save(view.image)
+    assert {found.kind for found in check_dataset(sound)} >= {"exposure", "blur"}
+    assert check_dataset(replace(sound, rendered=True)) == []
+    name = repaint(sound, 4, lambda pixels: np.dstack([(pixels[..., :3] * 1.2 + 150).clip(0, 255), pixels[..., 3:]]).astype(np.uint8))
+    finding, = check_dataset(replace(sound, rendered=True))
+    assert (finding.kind, finding.images) == ("over_exposed", (name,))
+
+
 @pytest.mark.parametrize("filters", [ImageFilter.GaussianBlur(3), ImageFilter.BoxBlur((12, 0))], ids=["defocus", "motion"])
 def test_blur(sound: Dataset, filters: ImageFilter.Filter) -> None:
     view = sound.views[6]

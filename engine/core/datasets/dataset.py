@@ -68,7 +68,7 @@ class Dataset:
 
     `complete` is False after an interrupted capture; `missing` are names of images that have a camera and are not there; `left_out` what
     else could not be used, and why. `unpacked_to` is where a ZIP was unpacked that somebody chose. `offset` was taken from all positions:
-    position + offset is where the source put it.
+    position + offset is where the source put it. `rendered` images were made of a scene: no hand has shaken and no camera has exposed them.
     """
 
     folder: Path
@@ -79,6 +79,7 @@ class Dataset:
     left_out: tuple[LeftOut, ...] = ()
     unpacked_to: Path | None = None
     offset: Offset = NO_OFFSET
+    rendered: bool = False
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""

@@ -40,7 +40,9 @@ def write_transforms(dataset: Dataset) -> Path:
     nerfstudio reads it too: it wants all three lists of names, so the held-out views are both val and test. The offset of survey
     coordinates is given back, and noted, so that reading takes the same one.
     """
-    own = {"complete": dataset.complete} | ({"offset": list(dataset.offset)} if dataset.offset != NO_OFFSET else {})
+    own: dict[str, Any] = {"complete": dataset.complete, "rendered": dataset.rendered}
+    if dataset.offset != NO_OFFSET:
+        own["offset"] = list(dataset.offset)
     dataset = restored(dataset)
     rational = any(any(view.camera.distortion[5:]) for view in dataset.views)
     values: dict[str, Any] = {"camera_model": "FULL_OPENCV" if rational else "OPENCV", "splatwright": own}
@@ -114,7 +116,8 @@ def read_values(values: dict[str, Any], file: Path) -> Dataset:
     views = tuple(view for name, frame in zip(names, raw, strict=True)
                   for view in frame.views(name, frame.path in held_out, maps.of(frame.path)))
     points, notes = _points(values, file.parent, views)
-    dataset = Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes))
+    dataset = Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes),
+                      rendered=_own(values).get("rendered") is True)
     noted = _noted_offset(values)
     return dataset if noted is None else recentred(dataset, noted)
 

@@ -35,7 +35,7 @@ def test_modal_runs_to_the_end(fresh_scene: bpy.types.Scene, tmp_path: Path) -> 
     assert results == [{"PASS_THROUGH"}, {"FINISHED"}]
     assert operator.reports[-1][0] == "INFO" and type(operator).progress is None
     assert manager.timers == 0 and manager.status[-1] is None and "2 of 3" in manager.status[1]
-    assert transforms(tmp_path)["splatwright"] == {"complete": True}
+    assert transforms(tmp_path)["splatwright"] == {"complete": True, "rendered": True}
     outcome = fresh_scene.splatwright.outcome
     assert (outcome.images, outcome.directory, outcome.stopped) == (3, str(tmp_path), False) and outcome.seconds > 0
     assert not fresh_scene.splatwright.capture.show_rig, "the cameras have done their work"
@@ -72,7 +72,7 @@ def test_escape_stops_the_modal(fresh_scene: bpy.types.Scene, tmp_path: Path) ->
     assert operator.reports[-1] == ("WARNING", "Capture stopped: 2 views are kept as an incomplete dataset")
     assert manager.timers == 0 and manager.status[-1] is None
     assert snapshot() == before
-    assert transforms(tmp_path)["splatwright"] == {"complete": False}
+    assert transforms(tmp_path)["splatwright"] == {"complete": False, "rendered": True}
 
 
 def test_error_ends_the_modal(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:

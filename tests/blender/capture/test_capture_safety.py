@@ -91,7 +91,7 @@ def test_an_error_keeps_what_was_rendered(fresh_scene: bpy.types.Scene, tmp_path
     with pytest.raises(module("engine.core.errors").UserError, match=r"0002\.png"):
         list(running)
     assert snapshot() == before
-    assert transforms(tmp_path)["splatwright"] == {"complete": False}
+    assert transforms(tmp_path)["splatwright"] == {"complete": False, "rendered": True}
 
 
 def test_a_finished_dataset_is_replaced_only_by_a_finished_one(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_incomplete_dataset_is_captured_anew(fresh_scene: bpy.types.Scene, tm
         pass
     running.close()
     assert len(capture(tmp_path).views) == 3
-    assert transforms(tmp_path)["splatwright"] == {"complete": True}
+    assert transforms(tmp_path)["splatwright"] == {"complete": True, "rendered": True}
 
 
 def test_foreign_files_are_never_touched(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_full_disk(fresh_scene: bpy.types.Scene, small_disk: Path) -> None:
     assert "Traceback" not in str(caught.value)
     assert snapshot() == before
     values = transforms(small_disk / "dataset")
-    assert values["splatwright"] == {"complete": False}
+    assert values["splatwright"] == {"complete": False, "rendered": True}
     for frame in values["frames"]:
         assert pixels(small_disk / "dataset" / frame["file_path"]).shape[:2] == (256, 256)
 
