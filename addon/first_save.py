@@ -17,11 +17,13 @@ from ..engine.core.protocol.spec import JobSpec
 from . import unsaved
 from .batch.run import busy
 from .capture.dataset_folder import TRANSFORMS
+from .engines import choice
 from .jobs import jobs
 from .operators.batch import SPLATWRIGHT_OT_run_batch
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
 from .properties import absolute_folder
 from .typed import scene_settings
+from .ui.handlers import add_handlers, remove_handlers
 from .ui.redraw import redraw_sidebars
 
 _followed: list[tuple[Any, str, Path]] = []
@@ -89,7 +91,7 @@ def _folder(owner: Any, name: str) -> Path | None:
 
 def _follow_in_jobs(moved: dict[Path, Path]) -> None:
     """Trainings that have ended find their images again when they go on."""
-    place = jobs.local_engine()
+    place = choice.local_engine()
     for name in place.jobs() if moved else ():
         with suppress(UserError, OSError):
             spec = place.spec(name)
@@ -141,10 +143,8 @@ _HANDLERS = (("undo_post", _on_undo), ("redo_post", _on_undo), ("load_post", _on
 
 
 def register() -> None:
-    for name, handler in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(handler)
+    add_handlers(_HANDLERS)
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(handler)
+    remove_handlers(_HANDLERS)

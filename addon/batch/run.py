@@ -18,9 +18,8 @@ from ...engine.batch.trainings import Trainings
 from ...engine.core.errors import UserError
 from ..batch_properties import BatchEntry, batch_settings
 from ..capture.render_passes import Render
-from ..engines import remote
+from ..engines import choice, remote
 from ..engines.locations import preferences
-from ..jobs import jobs
 from ..translations import tr
 from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars
@@ -72,7 +71,7 @@ def begin() -> list[BatchPlan]:
     plans = _checked(entries)
     check_apart(plans)
     check_room(plans)
-    _trainings, _ended = Trainings([jobs.engine(), *jobs.engines()], AT_ONCE_ELSEWHERE if _elsewhere() else 1), ""
+    _trainings, _ended = Trainings([choice.engine(), *choice.engines()], AT_ONCE_ELSEWHERE if _elsewhere() else 1), ""
     for entry, plan in zip(entries, plans, strict=True):
         _tasks[entry.number] = plan.task
         if plan.ready:
@@ -130,7 +129,7 @@ def again(entry: BatchEntry) -> None:
 def look() -> None:
     """Find out from the files how far the entries are, and follow the trainings that are at work."""
     global _trainings
-    _trainings = Trainings(jobs.engines(), 1)
+    _trainings = Trainings(choice.engines(), 1)
     for entry in batch_settings().entries:
         with suppress(UserError, OSError):
             plan = plan_of(entry)

@@ -11,8 +11,8 @@ import bpy
 from ...engine.core.processes import Process, end_tree, spawn
 from ...engine.core.protocol.events import NEEDS, Failed, Finding
 from ...engine.core.protocol.folder import JobFolder, JobSpec
+from ..engines import choice
 from ..typed import scene_settings
-from . import jobs
 from .latest import Latest, existing_dataset
 
 
@@ -63,7 +63,7 @@ def start(scene: bpy.types.Scene) -> DatasetCheck:
     forget()
     job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
     job.write_spec(JobSpec(folder, scene_settings(scene).train.to_config()))
-    command, environment = jobs.local_engine().worker_command("--check", str(job.path))
+    command, environment = choice.local_engine().worker_command("--check", str(job.path))
     return _latest.start(DatasetCheck(folder, job, spawn(command, environment=environment, output=job.log, what="The engine", tied=True)))
 
 

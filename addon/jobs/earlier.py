@@ -15,6 +15,7 @@ from ...engine.core.protocol.events import Evaluated, Event, Finished, Progress,
 from ...engine.core.protocol.folder import JobFolder
 from ...engine.core.protocol.spec import JobSpec
 from ...engine.jobs.local_engine import Engine
+from ..engines import choice
 from ..engines.locations import jobs_folder
 from ..ui.background import BackgroundTask, ThreadWork
 from . import jobs
@@ -96,7 +97,7 @@ def _look(places: list[Engine]) -> list[EarlierTraining]:
 
 
 def _begin() -> ThreadWork[list[EarlierTraining]]:
-    places = jobs.engines()
+    places = choice.engines()
     return _looking.start(ThreadWork(lambda: _look(places)))
 
 

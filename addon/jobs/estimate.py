@@ -13,9 +13,9 @@ from ...engine.core.protocol.config import TrainConfig
 from ...engine.core.protocol.events import Estimated, Failed, Finding, Stage
 from ...engine.core.protocol.spec import JobSpec
 from ...engine.jobs.estimation import Estimation
+from ..engines import choice
 from ..properties import dataset_folder
 from ..typed import scene_settings
-from . import jobs
 from .latest import Latest, existing_dataset
 
 
@@ -81,7 +81,7 @@ def start(scene: bpy.types.Scene) -> Estimate:
     existing_dataset(scene)
     spec = wanted(scene)
     forget()
-    return _latest.start(Estimate(spec, jobs.engine().estimate(spec)))
+    return _latest.start(Estimate(spec, choice.engine().estimate(spec)))
 
 
 def wait(estimate: Estimate) -> None:

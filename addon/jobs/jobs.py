@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import bpy
-import numpy
-import plyfile
 
 from ...engine.core.errors import UserError
-from ...engine.core.images.openimageio import packaged_folder
 from ...engine.core.protocol.spec import JobSpec, Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
-from ..engines import remote
-from ..engines.full_engine import python_path
-from ..engines.locations import jobs_folder, preferences
-from ..photos import image_server
+from ..engines import choice, remote
 from ..properties import claim, dataset_folder, is_copy
 from ..translations import tr
 from ..typed import scene_settings, splat_settings
 from ..ui.background import start_timer, stop_timers
+from ..ui.handlers import add_handlers, remove_handlers
 from ..ui.redraw import redraw_sidebars, redraw_status_bars
 from ..ui.steps import Steps, advance
 from . import copied_scenes, photo_results
@@ -43,57 +37,8 @@ DELETING_SECONDS = 30.0
 
 _watched: dict[str, WatchedJob] = {}
 _revision = 0
-_engine: LocalEngine | None = None
 _before_undo: tuple[dict[int, tuple[str, str]], set[str]] = ({}, set())
 _last_preview: tuple[WatchedJob, float] | None = None
-
-
-def engine() -> Engine:
-    """The engine that the preferences choose; UserError when it cannot be used."""
-    entry = remote.chosen(preferences())
-    return local_engine() if entry is None else remote.engine_at(entry, jobs_folder())
-
-
-def engines() -> list[Engine]:
-    """Every engine whose jobs can be followed: this computer first."""
-    places: list[Engine] = [local_engine()]
-    for entry in preferences().engines:
-        with suppress(UserError):
-            places.append(remote.engine_at(entry, jobs_folder()))
-    return places
-
-
-def local_engine() -> LocalEngine:
-    """The engine on this computer, its jobs in the folder that the preferences name."""
-    global _engine
-    root, python = jobs_folder(), python_path()
-    if _engine is None or _engine.root != root or _engine.python != python:
-        own = python == Path(sys.executable)
-        _engine = builtin_engine() if own else LocalEngine(root, python, image_reader=image_reader())
-    return _engine
-
-
-def builtin_engine() -> LocalEngine:
-    """The engine that Blender's own Python runs, whatever else is installed."""
-    library = image_library()
-    return LocalEngine(jobs_folder(), Path(sys.executable), import_paths(), library, () if library else image_reader())
-
-
-def import_paths() -> tuple[Path, ...]:
-    """Where Blender's own Python finds numpy and plyfile: Blender keeps an extension's wheels in a folder of their own."""
-    return tuple(dict.fromkeys((Path(plyfile.__file__).resolve().parent, Path(numpy.__file__).resolve().parents[2])))
-
-
-def image_library() -> Path | None:
-    """The package OpenImageIO that Blender ships for its own Python; None in builds without it."""
-    places = (bpy.utils.resource_path(kind) for kind in ("LOCAL", "SYSTEM"))
-    return next((found for place in places if place and (found := packaged_folder(Path(place)))), None)
-
-
-def image_reader() -> tuple[str, ...]:
-    """The command line of this Blender, or of the Python that has it as a module, where it reads images for an engine."""
-    program = [bpy.app.binary_path, "--background", "--factory-startup", "--python"] if bpy.app.binary_path else [sys.executable]
-    return (*program, str(Path(image_server.__file__)))
 
 
 def watched() -> list[WatchedJob]:
@@ -142,7 +87,7 @@ def required(scene: bpy.types.Scene) -> WatchedJob:
 
 def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
     """Start a training, or work on photos or a video, and follow it."""
-    place = engine()
+    place = choice.engine()
     job = place.submit(spec)
     copied_scenes.forget_belongings()
     claim(scene)
@@ -155,7 +100,7 @@ def submit(scene: bpy.types.Scene, spec: Spec) -> WatchedJob:
 def watch(name: str, place: Engine | None = None) -> WatchedJob:
     """Follow a job from its first event on, at the engine that has it."""
     if name not in _watched:
-        place = place or next((found for found in engines() if name in found.jobs()), local_engine())
+        place = place or next((found for found in choice.engines() if name in found.jobs()), choice.local_engine())
         job = WatchedJob(name, place, photo_results.works_on_photos(place, name), title=place.folder(name).title(),
                          dataset=_dataset_of(place, name))
         job.has_object, job.imported = splat_object(name) is not None, (photo_results.is_imported if job.photos else is_imported)(job)
@@ -189,7 +134,7 @@ def datasets_moved(moved: dict[Path, Path]) -> None:
 
 def known(name: str) -> str:
     """The name itself; UserError where no engine has a job of that name."""
-    if name not in _watched and not any(name in place.jobs() for place in engines()):
+    if name not in _watched and not any(name in place.jobs() for place in choice.engines()):
         raise UserError(f"There is no training {name}.", "Choose one of the list.", "job.no_such_training", name=name)
     return name
 
@@ -216,7 +161,7 @@ def resume(job: WatchedJob) -> None:
 
 def _use_engine_of_now(job: WatchedJob) -> None:
     """A job of this computer goes on with the engine that is installed by now, which may be the one that it waited for."""
-    here = local_engine()
+    here = choice.local_engine()
     if isinstance(job.engine, LocalEngine) and job.engine.root == here.root and not job.engine.state(job.name).alive:
         job.engine = here
 
@@ -303,7 +248,7 @@ def attach() -> None:
     copied_scenes.claim_all()
     wanted = {name for scene in bpy.data.scenes for name in (scene_settings(scene).job, scene_settings(scene).photo_job)}
     wanted |= {splat_settings(found).job for found in bpy.data.objects}
-    for place in engines():
+    for place in choice.engines():
         with suppress(UserError, OSError):
             for name in sorted(wanted & set(place.jobs())):
                 watch(name, place)
@@ -433,14 +378,12 @@ _HANDLERS = (("load_post", _on_load), ("save_pre", _on_save_begins), ("undo_pre"
 
 
 def register() -> None:
-    for name, handler in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(handler)
+    add_handlers(_HANDLERS)
     start_timer(_attach_later, 0.1)
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(handler)
+    remove_handlers(_HANDLERS)
     stop_timers(poll, _attach_later, _forget_belongings)
     if sentence := farewell():
         print(sentence, flush=True)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import bpy
 
 from ...engine.core.errors import UserError
-from ..engines import status
+from ..engines import choice, status
 from ..jobs import jobs
 from ..typed import Context, classes_factory, operators
 from .reporting import reports_user_errors
@@ -22,7 +22,7 @@ class SPLATWRIGHT_OT_check_engine(StartsJob, bpy.types.Operator):
     bl_options: ClassVar[set[str]] = {"INTERNAL"}
 
     def begin(self, context: Context) -> None:
-        status.check_engine(*jobs.local_engine().worker_command("--self-check"))
+        status.check_engine(*choice.local_engine().worker_command("--self-check"))
 
 
 class SPLATWRIGHT_OT_open_job_folder(bpy.types.Operator):

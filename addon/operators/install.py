@@ -12,7 +12,7 @@ from ...engine.core.errors import UserError
 from ...engine.environment.backends import BACKENDS, Backend
 from ...engine.environment.folder import InstallState
 from ...engine.environment.plan import MANAGED_PYTHON, Surroundings, choose, look_around, needs_own_python, unsuited
-from ..engines import full_engine, remote, self_check
+from ..engines import choice, full_engine, remote, self_check
 from ..engines.locations import jobs_folder, preferences
 from ..jobs import jobs
 from ..translations import tr
@@ -67,7 +67,7 @@ class SPLATWRIGHT_OT_install_engine(StartsJob, bpy.types.Operator):
         if full_engine.state() in (InstallState.READY, InstallState.OUTDATED):
             check_idle()
         backend = self._chosen()
-        command, environment = jobs.builtin_engine().command("environment", *full_engine.install_command(backend, self.wheels))
+        command, environment = choice.builtin_engine().command("environment", *full_engine.install_command(backend, self.wheels))
         return full_engine.start(command, environment, backend)
 
     def outcome(self, work: full_engine.Installation) -> str:
@@ -187,7 +187,7 @@ class SPLATWRIGHT_OT_self_check(StartsJob, bpy.types.Operator):
         if entry is not None:
             self_check.start_remotely(remote.engine_at(entry, jobs_folder()).address)
             return
-        engine = jobs.local_engine()
+        engine = choice.local_engine()
         self_check.start(*engine.command("doctor", "--json", "--folder", str(engine.root)))
 
 

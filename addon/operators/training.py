@@ -11,6 +11,7 @@ from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
 from ...engine.core.protocol.folder import JobSpec
 from ...engine.jobs.local_engine import JobState
+from ..engines import choice
 from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
@@ -172,7 +173,7 @@ _items: list[tuple[str, str, str]] = []
 
 
 def _earlier(operator: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
-    names = [name for place in jobs.engines() for name in reversed(place.jobs()) if not works_on_photos(place, name)]
+    names = [name for place in choice.engines() for name in reversed(place.jobs()) if not works_on_photos(place, name)]
     _items[:] = [(name, name, tr("Show the training {name} here", name=name)) for name in names]
     return _items
 

@@ -8,13 +8,13 @@ extension goes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import bpy
 import numpy as np
 
 from ..typed import point_cloud, splat_settings, untyped
 from ..ui.background import start_timer, stop_timers
+from ..ui.handlers import add_handlers, remove_handlers
 
 BOX, NOTHING = 0, 4
 """Kinds of bounds as numbers of DNA_object_types.h: OB_BOUND_BOX, and OB_BOUND_TRIANGLE_MESH, which is kept and never drawn."""
@@ -95,20 +95,16 @@ def _settle_later() -> None:
     settle()
 
 
-def _handlers() -> list[tuple[list[Any], Any]]:
-    handlers: Any = bpy.app.handlers
-    return [(handlers.save_pre, _on_save_begins), (handlers.save_post, _on_save_ended), (handlers.save_post_fail, _on_save_ended),
-            (handlers.load_post, _on_other_data), (handlers.blend_import_post, _on_other_data)]
+_HANDLERS = (("save_pre", _on_save_begins), ("save_post", _on_save_ended), ("save_post_fail", _on_save_ended),
+             ("load_post", _on_other_data), ("blend_import_post", _on_other_data))
 
 
 def register() -> None:
-    for handlers, function in _handlers():
-        handlers.append(function)
+    add_handlers(_HANDLERS)
     start_timer(_settle_later, 0.1)
 
 
 def unregister() -> None:
-    for handlers, function in _handlers():
-        handlers.remove(function)
+    remove_handlers(_HANDLERS)
     stop_timers(_settle_later)
     draw_points([found for found in bpy.data.objects if wants_our_drawing(found)])

@@ -23,6 +23,7 @@ from ...engine.core.formats.splat_file import SplatFile
 from ..translations import tr
 from ..typed import point_cloud, splat_settings
 from ..ui.background import start_timer, stop_timers
+from ..ui.handlers import add_handlers, remove_handlers
 from ..ui.redraw import redraw_sidebars
 from .foreign_points import Loan, end_loans, fill_foreign, forget_loans, is_foreign, keep_loan, lend_again, take_back
 from .importing import fill_splat_object, is_as_read, remember_state, stamp_of
@@ -264,22 +265,17 @@ def _before_undo(*_: Any) -> None:
     end_loans(linked_objects())
 
 
-def _hooks() -> list[tuple[list[Any], Any]]:
-    handlers = bpy.app.handlers
-    return [(handlers.save_pre, _before_saving), (handlers.save_post, _after_saving), (handlers.save_post_fail, _after_saving),
-            (handlers.load_post, _after_loading), (handlers.render_init, _before_rendering),
-            (handlers.undo_pre, _before_undo), (handlers.redo_pre, _before_undo),
-            (handlers.load_post, _after_change), (handlers.undo_post, _after_change), (handlers.redo_post, _after_change),
-            (handlers.depsgraph_update_post, _after_update)]
+_HANDLERS = (("save_pre", _before_saving), ("save_post", _after_saving), ("save_post_fail", _after_saving),
+             ("load_post", _after_loading), ("render_init", _before_rendering), ("undo_pre", _before_undo), ("redo_pre", _before_undo),
+             ("load_post", _after_change), ("undo_post", _after_change), ("redo_post", _after_change),
+             ("depsgraph_update_post", _after_update))
 
 
 def register() -> None:
-    for handlers, function in _hooks():
-        handlers.append(function)
+    add_handlers(_HANDLERS)
     start_timer(look, INTERVAL)
 
 
 def unregister() -> None:
-    for handlers, function in _hooks():
-        handlers.remove(function)
+    remove_handlers(_HANDLERS)
     stop_timers(look)

@@ -18,6 +18,7 @@ import numpy as np
 from ...engine.core.text import named, phrase
 from ..typed import current_context, original_settings, scene_settings, splat_settings, untyped
 from ..ui.background import start_timer, stop_timers
+from ..ui.handlers import add_handlers, remove_handlers
 from ..ui.notice import inform
 from .instances import objects_with_splats
 from .splat_object import is_splat_object
@@ -257,22 +258,17 @@ def _settle_later() -> None:
     settle()
 
 
-def _handlers() -> list[tuple[list[Any], Any]]:
-    handlers = bpy.app.handlers
-    begins = [(found, _on_undo_begins) for found in (handlers.undo_pre, handlers.redo_pre)]
-    ended = [(found, _on_undo_ended) for found in (handlers.undo_post, handlers.redo_post)]
-    return [*begins, *ended, (handlers.load_post, _on_load), (handlers.depsgraph_update_post, _on_update)]
+_HANDLERS = (("undo_pre", _on_undo_begins), ("redo_pre", _on_undo_begins), ("undo_post", _on_undo_ended), ("redo_post", _on_undo_ended),
+             ("load_post", _on_load), ("depsgraph_update_post", _on_update))
 
 
 def register() -> None:
-    for handlers, function in _handlers():
-        handlers.append(function)
+    add_handlers(_HANDLERS)
     start_timer(_settle_later, 0.1)
 
 
 def unregister() -> None:
     """Without the extension nothing is hidden."""
-    for handlers, function in _handlers():
-        handlers.remove(function)
+    remove_handlers(_HANDLERS)
     stop_timers(_settle_later)
     _show([item for item in bpy.data.objects if item.library is None and original_settings(item).hidden])

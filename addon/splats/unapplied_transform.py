@@ -17,6 +17,7 @@ from ...engine.core.splats.moved_points import MovedGroup, MovedPoints, moved_po
 from ...engine.core.splats.transform import rebase_gaussians
 from ..translations import tr
 from ..typed import current_context, point_cloud, untyped
+from ..ui.handlers import add_handlers, remove_handlers
 from . import display
 from .attributes import Layer, read_layer, write_layers
 from .packing import POSITION, REST
@@ -194,17 +195,13 @@ def _forget(*given: Any) -> None:
         _known.clear()
 
 
-def _hooks() -> list[list[Any]]:
-    handlers = bpy.app.handlers
-    return [handlers.depsgraph_update_post, handlers.load_post, handlers.undo_post, handlers.redo_post]
+_HANDLERS = tuple((name, _forget) for name in ("depsgraph_update_post", "load_post", "undo_post", "redo_post"))
 
 
 def register() -> None:
-    for handlers in _hooks():
-        handlers.append(_forget)
+    add_handlers(_HANDLERS)
 
 
 def unregister() -> None:
-    for handlers in _hooks():
-        handlers.remove(_forget)
+    remove_handlers(_HANDLERS)
     _known.clear()

@@ -1,4 +1,4 @@
-"""Redrawing of panels after changes outside of Blender."""
+"""Redrawing of panels and viewports after changes that Blender does not know of."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ def redraw_sidebars() -> None:
             for region in area.regions:
                 if region.type == REGIONS.get(area.type):
                     region.tag_redraw()
+
+
+def redraw_viewports() -> None:
+    """Let Blender draw every viewport anew."""
+    for window in current_context().window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
 
 
 def redraw_status_bars() -> None:

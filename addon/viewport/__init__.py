@@ -13,6 +13,8 @@ import bpy
 from ..splats import display
 from ..translations import tr
 from ..typed import current_context
+from ..ui.handlers import add_handlers, remove_handlers
+from ..ui.redraw import redraw_viewports
 from .drawing import ViewportDrawing
 
 PATIENCE = 1 / 60
@@ -34,7 +36,7 @@ def look_at_work() -> float | None:
     if running is None:
         return None
     if any([sorter.take() for sorter in running.busy_sorters()]) or running.is_loading:
-        _redraw_viewports()
+        redraw_viewports()
     return PATIENCE if running.busy_sorters() or running.is_loading else None
 
 
@@ -52,13 +54,6 @@ def _draw() -> None:
         bpy.app.timers.register(look_at_work, first_interval=PATIENCE)
 
 
-def _redraw_viewports() -> None:
-    for window in current_context().window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-
-
 @bpy.app.handlers.persistent
 def _on_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     if running is not None:
@@ -74,11 +69,8 @@ def _on_replaced_data(*_: Any) -> None:
         running.forget_stages()
 
 
-def _hooks() -> list[tuple[list[Any], Any]]:
-    """Blender's lists of handlers, and what belongs into each."""
-    handlers = bpy.app.handlers
-    updates = [(found, _on_update) for found in (handlers.depsgraph_update_post, handlers.frame_change_post)]
-    return updates + [(found, _on_replaced_data) for found in (handlers.load_post, handlers.undo_post, handlers.redo_post)]
+_HANDLERS = (("depsgraph_update_post", _on_update), ("frame_change_post", _on_update), ("load_post", _on_replaced_data),
+             ("undo_post", _on_replaced_data), ("redo_post", _on_replaced_data))
 
 
 def register() -> None:
@@ -87,16 +79,14 @@ def register() -> None:
         return
     running = ViewportDrawing()
     _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_VIEW")
-    for handlers, function in _hooks():
-        handlers.append(function)
+    add_handlers(_HANDLERS)
 
 
 def unregister() -> None:
     global running, _handle
     if running is None:
         return
-    for handlers, function in _hooks():
-        handlers.remove(function)
+    remove_handlers(_HANDLERS)
     if bpy.app.timers.is_registered(look_at_work):
         bpy.app.timers.unregister(look_at_work)
     bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")

@@ -25,7 +25,8 @@ from ..splats.splat_object import is_splat_object
 from ..translations import tr
 from ..typed import Context, current_context, scene_settings, untyped
 from ..ui.background import start_timer, stop_timers
-from ..ui.redraw import redraw_sidebars
+from ..ui.handlers import add_handlers, remove_handlers
+from ..ui.redraw import redraw_sidebars, redraw_viewports
 
 TAB = "Splats"
 COLORS = {
@@ -179,14 +180,6 @@ def _frustum(camera: Camera, size: float) -> np.ndarray:
     return np.concatenate([camera.position[None], camera.unproject(pixels, depth)])
 
 
-def redraw_viewports() -> None:
-    """Let Blender draw every viewport anew."""
-    for window in current_context().window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-
-
 def _draw(paint: Callable[[Context, RigPlan], None]) -> None:
     """Blender calls this when it draws a viewport."""
     context = current_context()
@@ -260,24 +253,19 @@ def _moves_cameras(changed: bpy.types.ID) -> bool:
     return not isinstance(changed, IRRELEVANT) and not (isinstance(changed, bpy.types.Object) and is_splat_object(changed))
 
 
-def _hooks() -> list[tuple[list[Any], Any]]:
-    """Blender's lists of handlers, and what belongs into each."""
-    handlers = bpy.app.handlers
-    replaced = (handlers.load_post, handlers.undo_post, handlers.redo_post, handlers.frame_change_post)
-    return [(handlers.depsgraph_update_post, _on_update), *((found, _on_replaced_data) for found in replaced)]
+_HANDLERS = (("depsgraph_update_post", _on_update), ("load_post", _on_replaced_data), ("undo_post", _on_replaced_data),
+             ("redo_post", _on_replaced_data), ("frame_change_post", _on_replaced_data))
 
 
 def register() -> None:
     for paint, when in ((_paint_lines, "POST_VIEW"), (_paint_text, "POST_PIXEL")):
         _handles.append(bpy.types.SpaceView3D.draw_handler_add(_draw, (paint,), "WINDOW", when))
-    for handlers, function in _hooks():
-        handlers.append(function)
+    add_handlers(_HANDLERS)
 
 
 def unregister() -> None:
     global preview
-    for handlers, function in _hooks():
-        handlers.remove(function)
+    remove_handlers(_HANDLERS)
     while _handles:
         bpy.types.SpaceView3D.draw_handler_remove(_handles.pop(), "WINDOW")
     stop_timers(poll, redraw_viewports)

@@ -162,7 +162,7 @@ def test_a_dataset_moves_after_the_training_that_reads_it(desk: Desk, tmp_path: 
     desk.wait(lambda: desk.job.imported)
     bpy.ops.wm.save_mainfile()
     assert not dataset.exists() and scene.splatwright.captured == "//splatwright/dataset"
-    assert desk.jobs.local_engine().spec(desk.name).dataset == tmp_path / "splatwright" / "dataset", "it can go on"
+    assert desk.choice.local_engine().spec(desk.name).dataset == tmp_path / "splatwright" / "dataset", "it can go on"
 
 
 def step(**context: Any) -> Any:

@@ -186,7 +186,8 @@ class Driver:
     def show_job(self, state: str, picture: str, **values: Any) -> Steps:
         """A picture of the panels with a training in some state, and with what else is known of it."""
         jobs, watched = self.module("addon.jobs.jobs"), self.module("addon.jobs.job_status")
-        job = watched.WatchedJob("job", jobs.local_engine(), state=self.module("engine.jobs.local_engine").JobState(state))
+        here, states = self.module("addon.engines.choice").local_engine(), self.module("engine.jobs.local_engine").JobState
+        job = watched.WatchedJob("job", here, state=states(state))
         for key, value in values.items():
             setattr(job, key, value)
         jobs._watched["job"] = job

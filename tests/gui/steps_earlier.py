@@ -46,7 +46,7 @@ def steps(driver: Driver) -> Steps:
     x, y = driver.window.width // 2, driver.window.height // 2
     yield from driver.key("RET", x, y)  # the usual answer is Cancel
     yield 0.5
-    driver.answers["kept"] = sorted(jobs.local_engine().jobs()) == sorted(names)
+    driver.answers["kept"] = sorted(driver.module("addon.engines.choice").local_engine().jobs()) == sorted(names)
     yield from leave_dialog(driver)
     bpy.context.scene.splatwright.further_steps = 60_000
     yield from driver.press("splatwright.train_further")

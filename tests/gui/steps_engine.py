@@ -33,7 +33,7 @@ def steps(driver: Driver) -> Steps:
     assert found.problem is None, (found.problem, full.folder().log.read_text())
     yield 1.5
     driver.answers["state"] = full.state().value
-    driver.answers["python"] = str(driver.module("addon.jobs.jobs").engine().python)
+    driver.answers["python"] = str(driver.module("addon.engines.choice").engine().python)
     status = driver.module("addon.engines.status")
     yield from driver.until(lambda: status.status().state.value in ("ready", "broken"), "the engine's self-check")
     driver.answers["engine"] = status.status().message

@@ -288,7 +288,7 @@ def test_stop_ends_the_training_and_the_next_run_goes_on_from_its_checkpoint(des
     load = module("engine.training.checkpoint").load_checkpoint
     desk.wait(lambda: load(desk.folder / "jobs" / task.job / "checkpoint") is not None)
     assert bpy.ops.splatwright.stop_batch() == {"FINISHED"}
-    place, job = module("addon.jobs.jobs").engine(), desk.jobs()
+    place, job = module("addon.engines.choice").engine(), desk.jobs()
     assert not place.state(job[0]).alive and desk.states == ["captured"] and desk.batch.poll() is None
     assert desk.batch.ended() == "0 of 1 done, 1 to do"
     for _ in begin(desk):

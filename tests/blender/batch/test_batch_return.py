@@ -62,7 +62,7 @@ def test_killed_in_the_middle_of_a_training_it_is_attached_again(desk: Desk) -> 
     desk.reopen()
     desk.wait(lambda: desk.states == ["training"] and desk.batch.tasks()[0].done > 100)
     assert desk.batch.busy() and desk.jobs() == jobs, "it is followed although nobody pressed a button"
-    module("addon.jobs.jobs").engine().control(jobs[0], "stop")
+    module("addon.engines.choice").engine().control(jobs[0], "stop")
     desk.wait(lambda: desk.states == ["done"])
     assert desk.dataset(f"{KITCHEN}.ply").exists()
 

@@ -75,9 +75,9 @@ def drawn() -> Layout:
 def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> None:
     """Install, stop, go on, train's Python, self-check, uninstall."""
     states = module("engine.environment.folder").InstallState
-    jobs = module("addon.jobs.jobs")
+    choice = module("addon.engines.choice")
     assert full.state() is states.ABSENT and "install_engine" in drawn().operators
-    assert jobs.engine().python == Path(sys.executable)
+    assert choice.engine().python == Path(sys.executable)
 
     assert bpy.ops.splatwright.install_engine(backend="cpu", wheels=str(wheels)) == {"FINISHED"}
     wait(lambda: full.installation().step.name != "Starting")
@@ -97,8 +97,8 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
     assert full.installation().problem is None, full.installation().problem
     assert full.poll() is None and full.state() is states.READY
     assert len(sentences) >= 2 and "The full engine is installed: Photos and videos" in drawn().text
-    python = jobs.engine().python
-    assert python.is_relative_to(full.folder().root) and jobs.engine().import_paths == ()
+    python = choice.engine().python
+    assert python.is_relative_to(full.folder().root) and choice.engine().import_paths == ()
 
     bpy.ops.splatwright.self_check()
     self_check_result = module("addon.engines.self_check")
@@ -110,7 +110,7 @@ def test_from_nothing_to_a_training_and_back(full: ModuleType, wheels: Path) -> 
 
     assert bpy.ops.splatwright.uninstall_engine() == {"FINISHED"}
     assert full.state() is states.ABSENT and not full.folder().root.exists()
-    assert jobs.engine().python == Path(sys.executable)
+    assert choice.engine().python == Path(sys.executable)
 
 
 def group_is_gone(leader: int) -> bool:
@@ -200,6 +200,7 @@ def test_a_chosen_python_comes_first(full: ModuleType, tmp_path: Path) -> None:
     settings = module("addon.engines.locations").preferences()
     settings.python = str(tmp_path / "python")
     try:
-        assert module("addon.jobs.jobs").engine().python == tmp_path / "python" and module("addon.jobs.jobs").engine().import_paths == ()
+        engine = module("addon.engines.choice").engine()
+        assert engine.python == tmp_path / "python" and engine.import_paths == ()
     finally:
         settings.python = ""

@@ -39,7 +39,7 @@ class Reading:
 
 
 def engine(**changes: Any) -> Any:
-    return replace(module("addon.jobs.jobs").builtin_engine(), **changes)
+    return replace(module("addon.engines.choice").builtin_engine(), **changes)
 
 
 def reading(place: Any, *paths: Path) -> Reading:
@@ -103,11 +103,11 @@ def read_by_blender(folder: Path) -> Reading:
 
 def without_library(**changes: Any) -> Any:
     """The built-in engine of a Blender that has no OpenImageIO for Python: another Blender without a window reads for it."""
-    return engine(image_library=None, image_reader=module("addon.jobs.jobs").image_reader(), **changes)
+    return engine(image_library=None, image_reader=module("addon.engines.choice").image_reader(), **changes)
 
 
 def test_blender_brings_it_along_and_nothing_beside_it_is_imported(read: Reading) -> None:
-    library = module("addon.jobs.jobs").image_library()
+    library = module("addon.engines.choice").image_library()
     assert library is not None and library.is_relative_to(bpy.utils.resource_path("LOCAL"))
     assert read.reader == "OpenImageIO" and read.said == {}
     assert Path(read.numpy) == Path(np.__file__) and str(library.parent) not in read.path

@@ -58,14 +58,14 @@ def test_an_empty_name_gives_back_the_first_one(desk: Desk) -> None:
     name = trained(desk)
     bpy.ops.splatwright.rename_training(job=name, title="Chair")
     bpy.ops.splatwright.rename_training(job=name, title="  ")
-    assert listed()[0].title == "dataset" and (desk.jobs.engine().folder(name).path / "job.json").exists()
+    assert listed()[0].title == "dataset" and (desk.choice.engine().folder(name).path / "job.json").exists()
 
 
 def test_deleted_the_splats_stay(desk: Desk) -> None:
     name = trained(desk)
     made = desk.splats()
     assert bpy.ops.splatwright.delete_training(job=name) == {"FINISHED"}
-    assert not desk.jobs.engine().folder(name).path.exists() and listed() == []
+    assert not desk.choice.engine().folder(name).path.exists() and listed() == []
     assert len(made.data.points) == FINAL_SPLATS and not made.splatwright.job and not made.splatwright.source
     assert not bpy.context.scene.splatwright.job and desk.jobs.current(bpy.context.scene) is None
     assert (desk.dataset / "transforms.json").exists()
@@ -122,7 +122,7 @@ def test_trained_further_it_is_the_same_training(desk: Desk) -> None:
     bpy.context.scene.splatwright.further_steps = 600
     assert bpy.ops.splatwright.train_further() == {"FINISHED"}
     assert desk.name == name and desk.job.state.alive
-    config = desk.jobs.engine().spec(name).config
+    config = desk.choice.engine().spec(name).config
     assert (config.max_steps, config.planned_steps) == (3600, 3000)
     desk.wait(lambda: desk.job.imported and not desk.job.state.alive)
     assert desk.job.step == 3600 and desk.splats() == made

@@ -214,7 +214,7 @@ def test_a_training_outlives_the_blender_that_began_it(desk: Desk, tmp_path: Pat
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "other" / "scene.blend"))
     assert desk.name == name
     desk.wait(lambda: desk.job.step > int(step))
-    assert desk.job.state.value == "running" and len(desk.jobs.engine().jobs()) == 1
+    assert desk.job.state.value == "running" and len(desk.choice.engine().jobs()) == 1
     bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.imported)
     assert splat_count(desk) == FINAL_SPLATS
@@ -226,7 +226,7 @@ def test_a_worker_that_died_while_blender_was_closed_is_an_interruption(desk: De
     desk.wait(lambda: splat_count(desk) > 0 and desk.job.step > 0)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     empty_scene()
-    desk.jobs.engine().kill(desk.name)
+    desk.choice.engine().kill(desk.name)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     desk.wait(lambda: desk.job.state.value == "interrupted" and desk.job.step > 0)
     bpy.ops.splatwright.resume()
@@ -248,7 +248,7 @@ def test_a_training_that_ended_while_the_file_was_closed_comes_home(desk: Desk, 
     desk.train("happy")
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     empty_scene()
-    engine = desk.jobs.engine()
+    engine = desk.choice.engine()
     desk.wait(lambda: engine.state(desk.name).value == "finished")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     desk.wait(lambda: desk.job.imported)
@@ -369,7 +369,7 @@ def test_reading_keeps_to_its_budget(desk: Desk) -> None:
     desk.wait(lambda: desk.job.imported)
     line = (desk.folder / "events.jsonl").read_text().splitlines()[2]
     (desk.folder / "events.jsonl").write_text((line + "\n") * 100_000)
-    job = module("addon.jobs.job_status").WatchedJob(desk.name, desk.jobs.engine())
+    job = module("addon.jobs.job_status").WatchedJob(desk.name, desk.choice.engine())
     assert not job.follow(time.monotonic() + desk.jobs.BUDGET_SECONDS)
     assert 0 < job.cursor < (desk.folder / "events.jsonl").stat().st_size
 
@@ -377,7 +377,7 @@ def test_reading_keeps_to_its_budget(desk: Desk) -> None:
 def test_disabling_leaves_no_timer_and_no_handler(desk: Desk) -> None:
     desk.train("slow")
     desk.wait(lambda: desk.job.step > 0)
-    name, engine = desk.name, desk.jobs.engine()
+    name, engine = desk.name, desk.choice.engine()
     addon_utils.disable(EXTENSION)
     assert not bpy.app.timers.is_registered(desk.jobs.poll)
     for kind in ("load_post", "undo_pre", "undo_post", "redo_pre", "redo_post"):
@@ -401,14 +401,14 @@ def test_train_says_what_is_missing(desk: Desk, tmp_path: Path) -> None:
     assert problem(bpy.context.scene) == ""
     with pytest.raises(RuntimeError, match="holds no dataset"):
         bpy.ops.splatwright.train()
-    assert bpy.context.scene.splatwright.job == "" and desk.jobs.engine().jobs() == []
+    assert bpy.context.scene.splatwright.job == "" and desk.choice.engine().jobs() == []
 
 
 def test_the_operator_submits_what_the_function_does(desk: Desk) -> None:
     settings = bpy.context.scene.splatwright.train
     settings.max_steps, settings.background, settings.seed = 77, "white", 5
     desk.train("happy")
-    spec = desk.jobs.engine().spec(desk.name)
+    spec = desk.choice.engine().spec(desk.name)
     assert spec.config == settings.to_config() and spec.config.max_steps == 77 and spec.config.background == "white"
     assert spec.dataset == desk.dataset
 

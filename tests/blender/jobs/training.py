@@ -24,7 +24,7 @@ class Desk:
     def __init__(self, folder: Path):
         empty_scene()
         self.root = folder
-        self.jobs = module("addon.jobs.jobs")
+        self.jobs, self.choice = module("addon.jobs.jobs"), module("addon.engines.choice")
         self.preferences.jobs_folder = str(folder / JOBS)
         self.dataset = write_dataset(folder / "dataset")
         bpy.context.scene.splatwright.train.dataset = str(self.dataset)
@@ -52,7 +52,7 @@ class Desk:
 
     @property
     def folder(self) -> Path:
-        return self.jobs.engine().folder(self.name).path
+        return self.choice.engine().folder(self.name).path
 
     def use(self, python: Path) -> None:
         self.preferences.python = str(python)
@@ -70,7 +70,7 @@ class Desk:
         """Let time pass until something is so."""
         end = time.monotonic() + PATIENCE
         while not reached():
-            assert time.monotonic() < end, (self.job, self.jobs.engine().folder(self.name).log.read_text(errors="replace"))
+            assert time.monotonic() < end, (self.job, self.choice.engine().folder(self.name).log.read_text(errors="replace"))
             self.jobs.poll()
             time.sleep(0.02)
 

@@ -448,7 +448,7 @@ def test_an_engine_that_says_nonsense_is_broken(command: list[str]) -> None:
 
 def test_the_real_engine_is_ready(desk: Desk) -> None:
     status = module("addon.engines.status")
-    answer = status.ask_worker(*desk.jobs.local_engine().worker_command("--self-check"))
+    answer = status.ask_worker(*desk.choice.local_engine().worker_command("--self-check"))
     assert answer.state is status.EngineState.READY, answer
 
 

@@ -399,11 +399,12 @@ def test_a_failure_is_told_in_a_sentence(viewport: ModuleType, monkeypatch: pyte
 def test_disabling_leaves_nothing_behind(viewport: ModuleType) -> None:
     show(colored_ball(50))
     look(camera())
-    before = [len(handlers) for handlers, _ in viewport._hooks()]
+    handlers = [getattr(bpy.app.handlers, name) for name, _ in viewport._HANDLERS]
+    before = [len(found) for found in handlers]
     viewport.unregister()
     try:
         assert viewport.running is None and viewport.failure() == ""
-        assert [len(handlers) for handlers, _ in viewport._hooks()] == [count - 1 for count in before]
+        assert [len(found) for found in handlers] == [count - 1 for count in before]
         assert not bpy.app.timers.is_registered(viewport.look_at_work)
     finally:
         viewport.register()
