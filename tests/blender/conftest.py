@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,9 @@ import bpy as blender  # noqa: E402
 from mathutils import Vector  # noqa: E402
 
 from tests.blender_file import glowing  # noqa: E402
+
+if TYPE_CHECKING:
+    from .jobs.training import Desk
 
 bpy: Any = blender  # stubs know nothing of what the extension registers
 
@@ -95,6 +98,16 @@ def add_camera(scene: bpy.types.Scene, location: tuple[float, float, float] = (3
 
 
 @pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A place to train at."""
+    from .jobs.training import Desk
+
+    made = Desk(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def layout(fresh_scene: bpy.types.Scene) -> ModuleType:
     """Placing splat objects, in an empty scene."""
     return module("addon.placement")
@@ -103,3 +116,18 @@ def layout(fresh_scene: bpy.types.Scene) -> ModuleType:
 def glow(target: bpy.types.Object, color: tuple[float, float, float]) -> None:
     """Give `target` a material that renders as exactly this linear colour."""
     target.data.materials.append(glowing(color))
+
+
+def cube(location: tuple[float, float, float] = (0, 0, 0), name: str = "Cube") -> Any:
+    """A cube that glows; it is active."""
+    bpy.ops.mesh.primitive_cube_add(location=location)
+    bpy.context.object.name = name
+    glow(bpy.context.object, (0.8, 0.2, 0.1))
+    return bpy.context.object
+
+
+def select_only(*chosen: bpy.types.Object) -> None:
+    """Select these objects and no others."""
+    bpy.ops.object.select_all(action="DESELECT")
+    for item in chosen:
+        item.select_set(True)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.untyped import bpy
 
-from .conftest import add_camera, glow, module
+from .conftest import add_camera, cube, module, select_only
 from .jobs.training import Desk, write_dataset
 from .splats.splat_samples import some_gaussians
 
@@ -25,26 +25,6 @@ def nothing_left() -> Iterator[None]:
     shutil.rmtree(module("addon.unsaved").root(), ignore_errors=True)
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
-
-
-def cube(location: tuple[float, float, float] = (0, 0, 0), name: str = "Cube") -> Any:
-    bpy.ops.mesh.primitive_cube_add(location=location)
-    bpy.context.object.name = name
-    glow(bpy.context.object, (0.5, 0.5, 0.5))
-    return bpy.context.object
-
-
-def select(*chosen: Any) -> None:
-    bpy.ops.object.select_all(action="DESELECT")
-    for item in chosen:
-        item.select_set(True)
-
-
 def middle() -> np.ndarray:
     """Middle of what a rig surrounds."""
     corners = module("addon.capture.shots").framed_corners(bpy.context)
@@ -54,11 +34,11 @@ def middle() -> np.ndarray:
 def test_cameras_are_a_dome_until_cameras_are_selected(fresh_scene: Any) -> None:
     settings, camera, box = fresh_scene.splatwright.capture, add_camera(fresh_scene), cube()
     for chosen, source in (((), "DOME"), ((box,), "DOME"), ((camera, box), "DOME"), ((camera,), "SELECTED")):
-        select(*chosen)
+        select_only(*chosen)
         assert settings.cameras_from == settings.to_request().source == source
     settings.cameras_from = "ORBIT"
     assert settings.source == settings.to_request().source == "ORBIT"
-    select()
+    select_only()
     settings.source = "SELECTED"
     assert settings.cameras_from == "SELECTED", "what was chosen stays"
 
@@ -72,13 +52,13 @@ def test_nothing_selected_means_everything_that_renders(fresh_scene: Any) -> Non
     splats.location = (0, 0, -90)
     bpy.context.view_layer.update()
     for chosen in ((), (camera,)):
-        select(*chosen)
+        select_only(*chosen)
         assert np.allclose(middle(), (2, 0, 0))
-    select(two)
+    select_only(two)
     assert np.allclose(middle(), (4, 0, 0))
     for item in (one, two):
         item.hide_render = True
-    select()
+    select_only()
     with pytest.raises(module("engine.core.errors").UserError, match="nothing to look at"):
         middle()
 
@@ -92,7 +72,7 @@ def test_folders_of_an_unsaved_file_lie_in_the_extensions_own(fresh_scene: Any, 
 def captured_unsaved() -> Path:
     """A dataset of the factory kind: a cube, no selection, no saved file."""
     cube()
-    select()
+    select_only()
     scene = bpy.context.scene
     scene.splatwright.capture.count, scene.splatwright.capture.resolution = 3, 32
     assert bpy.ops.splatwright.capture_dataset() == {"FINISHED"}

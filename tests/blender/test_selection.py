@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,9 @@ OPERATORS = (
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk(desk: Desk) -> Desk:
     ball_scene(cameras=1)
-    yield made
-    made.close()
+    return desk
 
 
 @pytest.mark.parametrize("name", OPERATORS)

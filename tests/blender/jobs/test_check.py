@@ -22,11 +22,9 @@ SHEET = "Contact Sheet"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
+def desk(desk: Desk) -> Iterator[Desk]:
+    yield desk
     module("addon.jobs.dataset_check").forget()
-    made.close()
 
 
 @pytest.fixture

@@ -18,14 +18,12 @@ from .training import JOBS, Desk
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk(desk: Desk, tmp_path: Path) -> Iterator[Desk]:
     write_ball_dataset(tmp_path / "ball – 球", size=64)
     settings = bpy.context.scene.splatwright.train
     settings.dataset, settings.max_gaussians, settings.max_steps = str(tmp_path / "ball – 球"), 2000, 3000
-    yield made
+    yield desk
     module("addon.jobs.estimate").forget()
-    made.close()
 
 
 def estimated() -> Any:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,13 +19,6 @@ from tests.untyped import bpy
 
 from ..conftest import EXTENSION, REPOSITORY, empty_scene, module
 from .training import JOBS, Desk
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
 
 
 def splat_count(desk: Desk) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,9 @@ from .training import Desk
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk(desk: Desk, tmp_path: Path) -> Desk:
     bpy.context.scene.splatwright.train.dataset = str(sound_dataset(tmp_path / "ball").folder)
-    yield made
-    made.close()
+    return desk
 
 
 def train_sick(desk: Desk, **changes: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,13 +84,6 @@ def drawn(name: str, place: str = "") -> Layout:
         panels = module(place or f"addon.panels.{name.removesuffix('_more')}")
         getattr(panels, f"SPLATWRIGHT_PT_{name}").draw(SimpleNamespace(layout=layout), bpy.context)
     return layout
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
 
 
 def test_every_panel_lies_in_the_splats_tab() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,13 +13,6 @@ from tests.untyped import bpy
 from ..conftest import empty_scene, module
 from ..jobs.training import Desk
 from .test_panels import Layout
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
 
 
 def test_the_built_in_engine_leaves_a_report_that_the_button_opens(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

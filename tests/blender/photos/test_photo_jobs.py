@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,13 +18,6 @@ from tests.untyped import bpy
 
 can_pose = pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed beside this Blender")
 can_decode = pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="PyAV is not installed beside this Blender")
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
 
 
 def job() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -28,13 +27,6 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "фото ü"
     write_photos(made)
     return made
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
 
 
 def imported(folder: Path) -> bpy.types.Object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.blender.capture.capturing import pixels, transforms
-from tests.blender.conftest import add_camera, empty_scene, glow, module
+from tests.blender.conftest import add_camera, cube, empty_scene, module, select_only
 from tests.blender.jobs.training import Desk
 from tests.blender.panels.test_panels import Layout
 from tests.blender.splats.splat_samples import some_gaussians
@@ -24,26 +23,6 @@ from tests.untyped import bpy
 @pytest.fixture
 def originals(fresh_scene: Any) -> ModuleType:
     return module("addon.splats.originals")
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
-
-
-def cube(location: tuple[float, float, float] = (0, 0, 0), name: str = "Cube") -> Any:
-    bpy.ops.mesh.primitive_cube_add(location=location)
-    bpy.context.object.name = name
-    glow(bpy.context.object, (0.8, 0.2, 0.1))
-    return bpy.context.object
-
-
-def select(*chosen: Any) -> None:
-    bpy.ops.object.select_all(action="DESELECT")
-    for item in chosen:
-        item.select_set(True)
 
 
 def switches(item: Any) -> tuple[bool, bool]:
@@ -72,7 +51,7 @@ def splats(name: str = "Splats") -> Any:
 def captured_scene(folder: Path) -> Any:
     """A cube that was captured, hidden for its splats."""
     box = cube()
-    select()
+    select_only()
     capture(folder)
     splats()
     assert switches(box) == HIDDEN
@@ -89,7 +68,7 @@ def test_the_first_preview_hides_what_was_captured(desk: Desk, tmp_path: Path) -
     group.objects.link(cube((0, 5, 0), "Not in Renders"))
     bpy.context.scene.collection.objects.unlink(bpy.data.objects["Not in Renders"])
     group.hide_render = True
-    select()
+    select_only()
     capture(tmp_path / "captured")
     desk.train("slow")
     assert switches(box) == SHOWN, "the training has no splats yet"
@@ -111,7 +90,7 @@ def test_the_first_preview_hides_what_was_captured(desk: Desk, tmp_path: Path) -
 def test_splats_of_other_datasets_hide_nothing(desk: Desk, tmp_path: Path) -> None:
     """Photos have no originals."""
     box = cube()
-    select()
+    select_only()
     capture(tmp_path / "captured")
     bpy.context.scene.splatwright.train.dataset = str(desk.dataset)
     desk.train("happy")
@@ -121,7 +100,7 @@ def test_splats_of_other_datasets_hide_nothing(desk: Desk, tmp_path: Path) -> No
 
 def test_an_earlier_training_hides_them_too(desk: Desk, tmp_path: Path) -> None:
     box = cube()
-    select()
+    select_only()
     capture(tmp_path / "captured")
     desk.train("happy")
     desk.wait(lambda: desk.job.imported)
@@ -149,7 +128,7 @@ def test_what_was_hidden_before_stays_so_afterwards(originals: ModuleType, tmp_p
     disabled.hide_viewport = True
     hidden = cube((0, 3, 0), "Hidden")
     hidden.hide_set(True)
-    select()
+    select_only()
     capture(tmp_path)
     splats()
     assert [switches(found) for found in (box, disabled, hidden)] == [HIDDEN] * 3
@@ -174,7 +153,7 @@ def test_deleting_the_splats_brings_them_back(originals: ModuleType, tmp_path: P
     bpy.ops.ed.undo_push(message="Before")
     for name in ("Splats", "More"):
         assert switches(bpy.data.objects["Cube"]) == HIDDEN
-        select(bpy.data.objects[name])
+        select_only(bpy.data.objects[name])
         bpy.ops.object.delete()
         bpy.context.view_layer.update()
     assert switches(box) == SHOWN
@@ -187,7 +166,7 @@ def test_deleting_the_splats_brings_them_back(originals: ModuleType, tmp_path: P
 
 def test_undo_of_the_splats_brings_them_back_and_the_next_preview_hides_again(desk: Desk, tmp_path: Path) -> None:
     cube()
-    select()
+    select_only()
     bpy.ops.ed.undo_push(message="Before the capture")
     capture(tmp_path / "captured")
     desk.train("slow")
@@ -251,7 +230,7 @@ def test_a_capture_while_they_are_hidden_is_the_same(originals: ModuleType, tmp_
     cube((6, 0, 0), "Pedestal")
     for chosen in ((), ("Cube",)):
         bpy.context.scene.splatwright.show_originals = False
-        select(*(bpy.data.objects[name] for name in chosen))
+        select_only(*(bpy.data.objects[name] for name in chosen))
         first = capture(tmp_path / f"first{len(chosen)}")
         framed = module("addon.capture.shots").framed_corners(bpy.context)
         made = splats()
@@ -270,7 +249,7 @@ def test_a_capture_while_they_are_hidden_is_the_same(originals: ModuleType, tmp_
 
 def test_no_preview_hides_what_is_being_captured(originals: ModuleType, tmp_path: Path) -> None:
     box = cube()
-    select()
+    select_only()
     capture(tmp_path / "first")
     request = module("addon.capture.request").CaptureRequest(tmp_path / "second", source="DOME", count=2, resolution=16, points=0)
     steps = module("addon.capture.capture").capture_steps(bpy.context, request)
@@ -297,7 +276,7 @@ def test_splats_are_never_captured(originals: ModuleType, tmp_path: Path, kind: 
             instances = bpy.data.objects.new("Instances", bpy.data.meshes.new("Instances"))
             instances.modifiers.new("Nodes", "NODES").node_group = instancing(made)
         bpy.context.scene.collection.objects.link(instances)
-    select()
+    select_only()
     seen = [pixels(path) for path in sorted((capture(tmp_path / "with") / "images").iterdir())]
     assert all(np.array_equal(one, other) for one, other in zip(seen, expected, strict=True))
     assert not made.hide_render and not made.splatwright.original.captured
@@ -325,7 +304,7 @@ def test_coverage_sees_them_and_shows_its_colours(desk: Desk, tmp_path: Path) ->
 
 def test_a_batch_takes_them_for_visible(originals: ModuleType, tmp_path: Path) -> None:
     captured_scene(tmp_path)
-    select()
+    select_only()
     bpy.context.scene.splatwright.capture.source = "DOME"
     plan = module("addon.batch.plan")
     assert plan.make_plan("Again", plan.Views(bpy.context.scene, "RIG"), tmp_path / "batch", None).request.source == "DOME"
@@ -429,7 +408,7 @@ def test_the_switch_is_below_splats_of_originals_alone(originals: ModuleType, tm
     assert not drawn(module("addon.splats.splat_object").create_splat_object("Imported", some_gaussians())).properties
     tip = bpy.context.scene.splatwright.bl_rna.properties["show_originals"].description
     assert "viewports" in tip and "renders" in tip
-    select(bpy.data.objects["Splats"])
+    select_only(bpy.data.objects["Splats"])
     bpy.context.view_layer.objects.active = bpy.data.objects["Splats"]
     layout = Layout()
     module("addon.panels.splats").SPLATWRIGHT_PT_splats.draw(SimpleNamespace(layout=layout), bpy.context)
