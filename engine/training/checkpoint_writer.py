@@ -46,7 +46,7 @@ class CheckpointWriter:
         self._copied = self._asked = time.monotonic()
         self._gap = 0.0
         self._thread: Thread | None = None
-        self._problem: UserError | None = None
+        self._problem: Exception | None = None
 
     def interval(self, gaussians: int) -> float:
         """Seconds of training at most that a cut costs."""
@@ -88,14 +88,16 @@ class CheckpointWriter:
             self._thread.join()
 
     def problem(self) -> UserError | None:
-        """Why the last checkpoint was not written, told once."""
+        """Why the disk refused the last checkpoint, told once. What else went wrong in the thread is raised."""
         problem, self._problem = self._problem, None
+        if problem is not None and not isinstance(problem, UserError):
+            raise problem
         return problem
 
     def _write(self, checkpoint: Checkpoint, copied: float) -> None:
         try:
             save_checkpoint(self.folder, checkpoint)
-        except UserError as error:
+        except Exception as error:
             self._problem = error
             return
         self.saved_step = checkpoint.step

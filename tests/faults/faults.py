@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from engine.core.protocol.folder import JobFolder
 from tests.faults.desk import Desk, end
 from tests.faults.hostile import neighbour_floods_checks_and_hangs_up, neighbour_promises_a_file_and_leaves, strangers_crowd_the_server
 from tests.processes import suspended
@@ -101,15 +102,20 @@ def fill_disk(desk: Desk) -> bool:
     return True
 
 
+def end_workers(desk: Desk, job: JobFolder) -> None:
+    """Cut off whatever works at a job."""
+    for pid, folder in desk.workers().items():
+        if folder == job.path:
+            end(pid)
+
+
 def tear_checkpoint(desk: Desk) -> bool:
     """As a power cut leaves a file that was not on the disk yet: the one before it must do."""
     found = [job for job in desk.at_work() if (job.checkpoint / "previous.npz").exists()]
     if not found:
         return False
     job = desk.random.choice(found)
-    for pid, folder in desk.workers().items():
-        if folder == job.path:
-            end(pid)
+    end_workers(desk, job)
     with suppress(OSError):
         os.truncate(job.checkpoint / "state.npz", desk.random.choice([0, 100, 5000]))
     return True
@@ -121,9 +127,7 @@ def spoil_checkpoint(desk: Desk) -> bool:
     if not found:
         return False
     job = desk.random.choice(found)
-    for pid, folder in desk.workers().items():
-        if folder == job.path:
-            end(pid)
+    end_workers(desk, job)
     with suppress(OSError):
         path = job.checkpoint / "state.npz"
         path.write_bytes(desk.random.choice(MUTATIONS)(path.read_bytes(), desk.random))

@@ -30,6 +30,22 @@ from tests.scenes import write_ball_dataset
 SHORT = TrainConfig(max_steps=300, max_gaussians=600, resolution=64, sh_degree=1, refine_every=20, checkpoint_seconds=0.1, threads=1)
 ENDLESS = dataclasses.replace(SHORT, max_steps=1_000_000)
 
+STARTER = """
+import sys, time
+from pathlib import Path
+from engine.core.protocol.config import TrainConfig
+from engine.core.protocol.spec import JobSpec
+from engine.jobs.local_engine import LocalEngine
+root, dataset = map(Path, sys.argv[1:])
+"""
+"""The beginning of a program that starts something and is ended, as a Blender."""
+SUBMIT = STARTER + """
+config = TrainConfig(max_steps=1000000, resolution=64)
+print(LocalEngine(root, tied={tied}).submit(JobSpec(dataset, config)), flush=True)
+"""
+ESTIMATE = STARTER + "making = LocalEngine(root).estimate(JobSpec(dataset, TrainConfig()))\nprint(making._process.pid, flush=True)\n"
+STAY = "time.sleep(600)\n"
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -125,12 +141,8 @@ def test_a_worker_asked_to_end_saves_its_state_first(engine: LocalEngine, datase
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_a_job_that_blender_began_outlives_its_end_by_a_signal(engine: LocalEngine, dataset: Path, how: str) -> None:
     """As Ctrl+C, a closed terminal or a log-out end Blender with all of its group."""
-    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
-            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
-            "print(LocalEngine(Path(sys.argv[1])).submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))),"
-            "flush=True); time.sleep(600)")
-    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True, start_new_session=True) as starter:
+    command = [sys.executable, "-c", SUBMIT.format(tied=False) + STAY, str(engine.root), str(dataset)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True) as starter:
         assert starter.stdout is not None
         job = starter.stdout.readline().strip()
         wait(engine, job, lambda: steps(engine, job) > 0)
@@ -141,23 +153,16 @@ def test_a_job_that_blender_began_outlives_its_end_by_a_signal(engine: LocalEngi
 
 
 def test_the_job_outlives_whoever_started_it(engine: LocalEngine, dataset: Path) -> None:
-    code = ("import sys; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
-            "from engine.core.protocol.spec import JobSpec;"
-            "from engine.core.protocol.config import TrainConfig;"
-            "print(LocalEngine(Path(sys.argv[1])).submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))))")
-    starter = subprocess.run([sys.executable, "-c", code, str(engine.root), str(dataset)], capture_output=True, text=True, check=True)
-    job = starter.stdout.strip()
+    command = [sys.executable, "-c", SUBMIT.format(tied=False), str(engine.root), str(dataset)]
+    job = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     wait(engine, job, lambda: steps(engine, job) > 0)
     engine.control(job, "stop")
     assert finished(engine, job).stopped
 
 
 def test_an_estimate_does_not_outlive_whoever_asked_for_it(engine: LocalEngine, dataset: Path) -> None:
-    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
-            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
-            "making = LocalEngine(Path(sys.argv[1])).estimate(JobSpec(Path(sys.argv[2]), TrainConfig()));"
-            "print(making._process.pid, flush=True); time.sleep(600)")
-    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, text=True) as starter:
+    command = [sys.executable, "-c", ESTIMATE + STAY, str(engine.root), str(dataset)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
         try:
             assert starter.stdout is not None
             pid = int(starter.stdout.readline())
@@ -307,11 +312,8 @@ def test_a_control_that_cannot_be_read_leaves_a_pause_a_pause(engine: LocalEngin
 
 
 def test_a_tied_worker_ends_with_whoever_started_it_and_keeps_its_state(engine: LocalEngine, dataset: Path) -> None:
-    code = ("import sys, time; from pathlib import Path; from engine.jobs.local_engine import LocalEngine; "
-            "from engine.core.protocol.spec import JobSpec; from engine.core.protocol.config import TrainConfig;"
-            "engine = LocalEngine(Path(sys.argv[1]), tied=True);"
-            "print(engine.submit(JobSpec(Path(sys.argv[2]), TrainConfig(max_steps=1000000, resolution=64))), flush=True); time.sleep(600)")
-    with subprocess.Popen([sys.executable, "-c", code, str(engine.root), str(dataset)], stdout=subprocess.PIPE, text=True) as starter:
+    command = [sys.executable, "-c", SUBMIT.format(tied=True) + STAY, str(engine.root), str(dataset)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         job = starter.stdout.readline().strip()
         wait(engine, job, lambda: steps(engine, job) > 0)

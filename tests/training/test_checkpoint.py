@@ -112,6 +112,22 @@ def test_why_it_was_not_written_is_told_once(tmp_path: Path, state: dict[str, np
         writer.save(Checkpoint(8, 1.0, state))
 
 
+def test_what_else_goes_wrong_ends_the_training(
+        tmp_path: Path, state: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread's error would be lost, and every checkpoint after it."""
+    def fail(*_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("engine.training.checkpoint_writer.save_checkpoint", fail)
+    writer = CheckpointWriter(tmp_path / "checkpoint", 0.1, 300)
+    writer.begin(Checkpoint(7, 1.0, state))
+    writer.wait()
+    with pytest.raises(MemoryError):
+        writer.problem()
+    with pytest.raises(MemoryError):
+        writer.save(Checkpoint(8, 1.0, state))
+
+
 @pytest.mark.parametrize(("took", "gaussians", "expected"), [
     (0.0, 10, 10.0), (2.0, SURE_GAUSSIANS, 10.0), (4.0, SURE_GAUSSIANS, 10.0), (2.0, SURE_GAUSSIANS + 1, 25.0), (0.5, 10**6, 10.0)])
 def test_what_a_cut_costs(took: float, gaussians: int, expected: float) -> None:
