@@ -21,7 +21,7 @@ from .engines import choice
 from .jobs import jobs
 from .operators.batch import SPLATWRIGHT_OT_run_batch
 from .operators.capture import SPLATWRIGHT_OT_capture_dataset
-from .properties import absolute_folder
+from .properties.paths import absolute_folder
 from .typed import scene_settings
 from .ui.handlers import add_handlers, remove_handlers
 from .ui.redraw import redraw_sidebars

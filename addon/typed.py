@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import bpy
 
 if TYPE_CHECKING:
-    from .properties import OriginalSettings, SceneSettings, SplatSettings
+    from .properties.scene import SceneSettings
+    from .properties.splats import OriginalSettings, SplatSettings
 
     class Context(bpy.types.Context):
         """The context while Blender runs."""

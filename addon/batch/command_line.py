@@ -12,8 +12,8 @@ from ...engine.batch.tasks import TaskState, forget
 from ...engine.core.errors import UserError
 from ...engine.core.processes import end_with_parent
 from ...engine.core.protocol.capture_messages import ALL, COMMAND, EACH, RIG, CaptureOrder, CaptureUpdate, read_order, report_update
-from ..batch_properties import camera_collections, cameras_of, file_name
 from ..capture.render_passes import render_blocking
+from ..properties.batch import camera_collections, cameras_of, file_name
 from ..typed import operators
 from .capture import captured
 from .plan import BatchPlan, Views, check_apart, check_places, check_room, make_plan

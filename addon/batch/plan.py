@@ -18,12 +18,12 @@ from ...engine.batch.tasks import Task, fingerprint, read_record
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error
 from ...engine.core.protocol.config import PRESETS, TrainConfig
-from ..batch_properties import AS_IN_TRAIN, BatchEntry, cameras_of
 from ..cameras import camera_at, check_camera, image_size
 from ..capture.dataset_folder import captured_images, check_dataset_folder
 from ..capture.request import CaptureRequest
 from ..capture.shots import has_geometry, is_visible_subject
-from ..properties import absolute_folder
+from ..properties.batch import AS_IN_TRAIN, BatchEntry, cameras_of
+from ..properties.paths import absolute_folder
 from ..translations import tr
 from ..typed import current_context, scene_settings
 

@@ -16,10 +16,10 @@ import bpy
 from ...engine.batch.tasks import Task, TaskState, forget, progress, summary, summary_sentence
 from ...engine.batch.trainings import Trainings
 from ...engine.core.errors import UserError
-from ..batch_properties import BatchEntry, batch_settings
 from ..capture.render_passes import Render
 from ..engines import choice, remote
 from ..engines.locations import preferences
+from ..properties.batch import BatchEntry, batch_settings
 from ..translations import tr
 from ..ui.background import start_timer, stop_timers
 from ..ui.redraw import redraw_sidebars

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..properties import claim, is_copy
+from ..properties.datasets import claim, is_copy
 from ..typed import scene_settings, splat_settings
 
 BELONGINGS = ("job", "imported_job", "photo_job", "imported_photo_job", "captured", "untrained")

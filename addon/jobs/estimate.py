@@ -14,7 +14,7 @@ from ...engine.core.protocol.events import Estimated, Failed, Finding, Stage
 from ...engine.core.protocol.spec import JobSpec
 from ...engine.jobs.estimation import Estimation
 from ..engines import choice
-from ..properties import dataset_folder
+from ..properties.datasets import dataset_folder
 from ..typed import scene_settings
 from .latest import Latest, existing_dataset
 

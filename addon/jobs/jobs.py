@@ -12,7 +12,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.protocol.spec import JobSpec, Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import choice, remote
-from ..properties import claim, dataset_folder, is_copy
+from ..properties.datasets import claim, dataset_folder, is_copy
 from ..translations import tr
 from ..typed import scene_settings, splat_settings
 from ..ui.background import start_timer, stop_timers

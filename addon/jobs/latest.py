@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import bpy
 
 from ...engine.core.errors import UserError
-from ..properties import dataset_folder
+from ..properties.datasets import dataset_folder
 from ..ui.background import BackgroundTask, Work
 
 

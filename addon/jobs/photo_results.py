@@ -15,7 +15,7 @@ from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import kind_of, output_of
 from ...engine.jobs.local_engine import Engine
 from ..photos.posed_photos import import_photos
-from ..properties import is_copy
+from ..properties.datasets import is_copy
 from ..typed import operators, scene_settings
 from .job_status import WatchedJob
 

@@ -21,7 +21,7 @@ from ...engine.core.formats.strange_values import spread_of
 from ...engine.core.protocol.events import Finding
 from ...engine.core.protocol.spec import JobSpec
 from ..photos.posed_photos import adopt, root_of
-from ..properties import captured_datasets, is_copy
+from ..properties.datasets import captured_datasets, is_copy
 from ..scene_collections import writable_collection
 from ..splats.display import schema
 from ..splats.originals import hide_originals_of

@@ -12,9 +12,9 @@ from ...engine.batch.tasks import TaskState
 from ...engine.core.errors import UserError
 from ..batch import run
 from ..batch.plan import BatchPlan
-from ..batch_properties import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..capture.render_passes import Render, render_as_job, render_blocking
 from ..jobs import jobs
+from ..properties.batch import BatchSettings, active_entry, add_entry, batch_settings, camera_collections
 from ..translations import tr
 from ..typed import Context, classes_factory
 from .capture import TICK_SECONDS, SPLATWRIGHT_OT_capture_dataset

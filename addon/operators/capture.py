@@ -12,7 +12,8 @@ from ..capture.capture import CaptureProgress, capture, capture_steps, capture_w
 from ..capture.dataset_folder import incomplete_folder
 from ..capture.render_passes import Render, render_as_job
 from ..capture.request import CaptureRequest
-from ..properties import CaptureProperties, remember_captured
+from ..properties.capture import CaptureProperties
+from ..properties.datasets import remember_captured
 from ..translations import tr
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors

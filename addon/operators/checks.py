@@ -17,7 +17,7 @@ from ...engine.core.errors import UserError
 from ..capture import surface_coverage
 from ..capture.relight import relight
 from ..jobs import dataset_check
-from ..properties import dataset_folder
+from ..properties.datasets import dataset_folder
 from ..splats.originals import hidden_originals, originals_visible
 from ..translations import tr
 from ..typed import Context, classes_factory, operators, scene_settings

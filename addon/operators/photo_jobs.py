@@ -14,7 +14,7 @@ from ...engine.jobs.local_engine import JobState
 from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import result_of
-from ..properties import absolute_folder
+from ..properties.paths import absolute_folder
 from ..typed import Context, classes_factory, scene_settings
 from ..ui.image_window import show_image
 from .reporting import reports_user_errors

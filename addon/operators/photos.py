@@ -13,7 +13,7 @@ from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
 from ..photos.look_through import chosen_camera, is_photo, look_through
 from ..photos.posed_photos import import_photos, photo_cameras
-from ..properties import absolute_folder
+from ..properties.paths import absolute_folder
 from ..translations import tr
 from ..typed import Context, OperatorMixin, layout_of, scene_settings, splat_settings
 from .menus import register_with_menus

@@ -15,7 +15,7 @@ from ..engines import choice
 from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
-from ..properties import captured_by_another, dataset_folder, training_name
+from ..properties.datasets import captured_by_another, dataset_folder, training_name
 from ..translations import tr
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors

@@ -8,8 +8,8 @@ import bpy
 
 from ...engine.batch.tasks import Task, TaskState
 from ..batch import run
-from ..batch_properties import BatchEntry, active_entry, batch_settings
 from ..operators.batch import SPLATWRIGHT_OT_run_batch
+from ..properties.batch import BatchEntry, active_entry, batch_settings
 from ..translations import tr
 from ..typed import Context, classes_factory, layout_of
 from ..ui.text import draw_sentence

@@ -5,10 +5,10 @@ from __future__ import annotations
 import bpy
 
 from ...engine.core.text import duration
-from ..automatic import draw_automatic
 from ..capture.rig_plan import GENERATED
 from ..operators.capture import SPLATWRIGHT_OT_capture_dataset
-from ..properties import CaptureOutcome, CaptureSettings
+from ..properties.automatic import draw_automatic
+from ..properties.capture import CaptureOutcome, CaptureSettings
 from ..translations import tr
 from ..typed import Context, classes_factory, layout_of, scene_settings, untyped
 from ..ui.text import draw_sentence, short_path

@@ -7,9 +7,9 @@ import bpy
 from ...engine.core.protocol.estimate_text import amount, price
 from ...engine.core.protocol.events import Estimated, Finding
 from ...engine.core.text import rough
-from ..automatic import draw_automatic
 from ..jobs import estimate
-from ..properties import TrainSettings
+from ..properties.automatic import draw_automatic
+from ..properties.training import TrainSettings
 from ..translations import spoken, tr
 from ..ui.text import draw_sentence
 from .train import FINDING_ICONS

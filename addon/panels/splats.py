@@ -6,7 +6,7 @@ import bpy
 
 from ...engine.core.splats.offset import offset_words
 from ..operators.load import SPLATWRIGHT_OT_load_splats
-from ..properties import SplatSettings
+from ..properties.splats import SplatSettings
 from ..splats import renders
 from ..splats.from_mesh import is_mesh_of_splats
 from ..splats.splat_object import is_splat_object

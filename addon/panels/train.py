@@ -8,7 +8,6 @@ from ...engine.core.protocol.events import SLOW_CHECKPOINTS, Finding
 from ...engine.core.protocol.job_progress import USUAL_INTERVAL, JobProgress
 from ...engine.core.text import duration, rough
 from ...engine.jobs.local_engine import JobState
-from ..automatic import draw_automatic
 from ..engines.locations import preferences
 from ..engines.remote import chosen
 from ..jobs import jobs
@@ -16,7 +15,8 @@ from ..jobs.job_status import WatchedJob
 from ..jobs.training_results import splat_object
 from ..operators.install import SPLATWRIGHT_OT_install_engine
 from ..operators.training import problem
-from ..properties import usual_dataset
+from ..properties.automatic import draw_automatic
+from ..properties.datasets import usual_dataset
 from ..splats.display import NATIVE_TYPE
 from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings

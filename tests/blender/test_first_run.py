@@ -65,7 +65,7 @@ def test_nothing_selected_means_everything_that_renders(fresh_scene: Any) -> Non
 
 @pytest.mark.parametrize("path", ["//dataset", "//../dataset", "//a/../../dataset", "//\\dataset"])
 def test_folders_of_an_unsaved_file_lie_in_the_extensions_own(fresh_scene: Any, path: str) -> None:
-    unsaved, found = module("addon.unsaved"), module("addon.properties").absolute_folder(path)
+    unsaved, found = module("addon.unsaved"), module("addon.properties.paths").absolute_folder(path)
     assert found.is_relative_to(unsaved.folder()) and unsaved.folder().parent == unsaved.root() and not unsaved.root().exists()
 
 
@@ -85,7 +85,7 @@ def test_an_unsaved_scene_is_captured_and_its_dataset_follows_the_first_save(fre
     assert module("addon.operators.training").problem(fresh_scene) == ""
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     assert fresh_scene.splatwright.captured == "//splatwright/dataset" and not dataset.exists()
-    now = module("addon.properties").dataset_folder(fresh_scene)
+    now = module("addon.properties.datasets").dataset_folder(fresh_scene)
     assert now == tmp_path / "splatwright" / "dataset" and len(list((now / "images").iterdir())) == 3
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
     assert bpy.context.scene.splatwright.captured == "//splatwright/dataset", "the saved file knows"
@@ -100,7 +100,7 @@ def test_undo_after_the_first_save_keeps_the_dataset(fresh_scene: Any, tmp_path:
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     bpy.ops.ed.undo()
     assert len(bpy.data.objects) == 1
-    assert module("addon.properties").dataset_folder(bpy.context.scene) == tmp_path / "splatwright" / "dataset"
+    assert module("addon.properties.datasets").dataset_folder(bpy.context.scene) == tmp_path / "splatwright" / "dataset"
 
 
 def test_a_dataset_that_is_there_is_not_touched(fresh_scene: Any, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_saving_a_copy_leaves_an_open_file_that_works(fresh_scene: Any, tmp_path
     captured_unsaved()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "copy.blend"), copy=True)
     moved = tmp_path / "splatwright" / "dataset"
-    assert fresh_scene.splatwright.captured == str(moved) and module("addon.properties").dataset_folder(fresh_scene) == moved
+    assert fresh_scene.splatwright.captured == str(moved) and module("addon.properties.datasets").dataset_folder(fresh_scene) == moved
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "copy.blend"))
     assert bpy.context.scene.splatwright.captured == "//splatwright/dataset"
 
@@ -167,7 +167,7 @@ def test_one_button_leads_to_the_next_step(desk: Desk, monkeypatch: pytest.Monke
     bpy.ops.splatwright.stop()
     desk.wait(lambda: desk.job.imported)
     assert (step().at, step().operator) == (3, "splatwright.export_splats")
-    module("addon.properties").remember_captured(scene, desk.dataset)
+    module("addon.properties.datasets").remember_captured(scene, desk.dataset)
     assert (step().at, step().operator) == (1, "splatwright.train"), "captured again"
 
 

@@ -29,7 +29,7 @@ def steps(driver: Driver) -> Steps:
     yield from driver.picture("batch-waiting")
     yield from captured(driver, batch)
     yield from trained(driver, batch)
-    driver.module("addon.batch_properties").batch_settings().active = 0
+    driver.module("addon.properties.batch").batch_settings().active = 0
     yield from driver.press("splatwright.show_batch_splats")
     yield from driver.until(lambda: [found for found in bpy.data.objects if found.splatwright.job], "the splats")
     yield 0.7
@@ -96,7 +96,7 @@ def rooms() -> None:
 
 
 def entries(driver: Driver) -> Any:
-    return driver.module("addon.batch_properties").batch_settings().entries
+    return driver.module("addon.properties.batch").batch_settings().entries
 
 
 def show_batch_alone(driver: Driver) -> None:

@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, folder: Path):
         self.folder, self.file = folder, folder / "two scenes – 二.blend"
-        self.batch, self.entries = module("addon.batch.run"), module("addon.batch_properties")
+        self.batch, self.entries = module("addon.batch.run"), module("addon.properties.batch")
         write_file(self.file)
         self.preferences.jobs_folder = str(folder / "jobs")
         for scene in bpy.data.scenes:

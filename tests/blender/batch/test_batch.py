@@ -240,7 +240,7 @@ def test_the_list(desk: Desk) -> None:
 
 
 def test_names_that_no_system_takes_for_a_folder(desk: Desk) -> None:
-    name = module("addon.batch_properties").file_name
+    name = module("addon.properties.batch").file_name
     assert [name(text) for text in ("a/b\\c:d", " dots. ", "..", "日本 – ü")] == ["a-b-c-d", "dots", "entry", "日本 – ü"]
 
 

@@ -129,7 +129,7 @@ def test_while_it_runs_it_is_not_trained_further(desk: Desk) -> None:
 @pytest.mark.parametrize("kind", ["NEW", "EMPTY", "LINK_COPY", "FULL_COPY"])
 def test_a_new_or_copied_scene_starts_clean(desk: Desk, kind: str) -> None:
     name, first = trained(desk), bpy.context.scene
-    module("addon.properties").remember_captured(first, desk.dataset)
+    module("addon.properties.datasets").remember_captured(first, desk.dataset)
     first.splatwright.capture.directory = str(desk.dataset)
     assert bpy.ops.scene.new(type=kind) == {"FINISHED"}
     copied = bpy.context.scene

@@ -146,7 +146,7 @@ def test_before_the_first_training(desk: Desk) -> None:
 
 
 def test_train_takes_the_dataset_that_was_captured_last(desk: Desk, tmp_path: Path) -> None:
-    properties, scene = module("addon.properties"), bpy.context.scene
+    properties, scene = module("addon.properties.datasets"), bpy.context.scene
     scene.splatwright.train.dataset = ""
     properties.remember_captured(scene, desk.dataset)
     assert properties.dataset_folder(scene) == desk.dataset and scene.splatwright.captured == str(desk.dataset)
@@ -365,7 +365,7 @@ def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
     config, preset = module("engine.core.protocol.config").TrainConfig, module("engine.core.protocol.config").PRESETS["preview"]
     assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
     former = module("engine.core.former_names").SETTINGS
-    shown = {former.get(name, name) for name in module("addon.properties").TrainSettings.__annotations__} - {"dataset", "preset"}
+    shown = {former.get(name, name) for name in module("addon.properties.training").TrainSettings.__annotations__} - {"dataset", "preset"}
     assert shown <= {field.name for field in fields(config)}
 
 

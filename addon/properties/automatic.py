@@ -7,8 +7,8 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from .cameras import image_size
-from .typed import cycles, scene_settings, untyped
+from ..cameras import image_size
+from ..typed import cycles, scene_settings, untyped
 
 USUAL_SPLATS, USUAL_MEMORY, USUAL_MINUTES = 100_000, 4.0, 60.0
 """What stands in a number that is no longer automatic."""

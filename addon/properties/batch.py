@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
-from ..engine.core.protocol.config import PRESETS
-from .typed import current_context, scene_settings
+from ...engine.core.protocol.config import PRESETS
+from ..typed import current_context, scene_settings
 
 AS_IN_TRAIN = "SCENE"
 CAMERAS = (

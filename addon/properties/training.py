@@ -1,0 +1,49 @@
+"""Settings of the next training."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+
+from ...engine.core.former_names import SETTINGS
+from ...engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from .defaults import shown
+
+
+def _preset_chosen(settings: "TrainSettings", context: bpy.types.Context) -> None:
+    for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
+        setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
+
+
+class TrainSettings(bpy.types.PropertyGroup):
+    """Settings of the next training. Defaults, limits and descriptions are TrainConfig's."""
+
+    dataset: StringProperty(
+        name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+        description="Folder, file or ZIP with images and cameras: nerfstudio, COLMAP, RealityScan, Metashape and others. "
+                    "Empty: the dataset that was captured last",
+    )
+    preset: EnumProperty(
+        name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",
+        items=tuple((name, preset.label, preset.sentence[0].upper() + preset.sentence[1:]) for name, preset in PRESETS.items()),
+    )
+    max_steps: IntProperty(**shown(TrainConfig, "max_steps"))
+    max_gaussians: IntProperty(**shown(TrainConfig, "max_gaussians"))
+    resolution: IntProperty(subtype="PIXEL", **shown(TrainConfig, "resolution"))
+    sh_degree: IntProperty(**shown(TrainConfig, "sh_degree"))
+    background: EnumProperty(
+        items=(("random", "Random", "Keeps transparent parts free of splats"), ("black", "Black", "Always black"),
+               ("white", "White", "Always white")),
+        **shown(TrainConfig, "background"),
+    )
+    seed: IntProperty(**shown(TrainConfig, "seed"))
+    threads: IntProperty(**shown(TrainConfig, "threads"))
+    image_memory: FloatProperty(**shown(TrainConfig, "image_memory"))
+    max_minutes: FloatProperty(precision=0, **shown(TrainConfig, "max_minutes"))
+    trial: BoolProperty(**shown(TrainConfig, "smoke_test"))
+    pause_when_sick: BoolProperty(**shown(TrainConfig, "pause_on_failure"))
+    anyway: BoolProperty(**shown(TrainConfig, "anyway"))
+
+    def to_config(self) -> TrainConfig:
+        """The training request that these settings make; files keep some under their former names."""
+        names = [name for name in TrainSettings.__annotations__ if name not in ("dataset", "preset")]
+        chosen = {SETTINGS.get(name, name): getattr(self, name) for name in names}
+        return TrainConfig(**(PRESETS[self.preset].settings | chosen)).validate()
