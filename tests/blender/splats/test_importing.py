@@ -93,7 +93,8 @@ def test_escape_leaves_nothing_behind(files: list[Path], monkeypatch: pytest.Mon
     load.assert_nothing_left()
 
 
-def test_a_file_that_came_in_stays_when_the_next_is_stopped(files: list[Path]) -> None:
+def test_a_file_that_came_in_stays_when_the_next_is_stopped(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("addon.operators.load"), "STEP_SECONDS", 0.0)  # a tick takes one step
     load = Load(*files)
     while "one" not in bpy.data.objects:
         load.event(TICK)
