@@ -18,20 +18,26 @@ from bpy.props import BoolProperty
 from .. import viewport
 from ..typed import Context, OperatorMixin, classes_factory, current_context, operators, untyped
 from ..viewport.picking import REACH, Area, Picked, circle_mask, lasso_area, lasso_mask
+from .select_rendered import owner_at
 
 TICK = 1 / 60
 """Seconds between looks at a gesture while the mouse rests."""
 
 
 def is_shown(context: Context) -> bool:
-    """Whether a click can meet splats: in Object Mode, in a viewport, where the add-on draws."""
+    """Whether a click can meet splats: in Object Mode, in a viewport, where Blender has no splats of its own."""
     return (viewport.running is not None and context.mode == "OBJECT" and context.region is not None and context.region.type == "WINDOW"
             and context.space_data is not None and context.space_data.type == "VIEW_3D")
 
 
 def picked(context: Context, area: Area) -> Picked | None:
-    """What of the splats is seen in a part of the region."""
-    return viewport.running.picked(context, area) if viewport.running is not None else None
+    """What of the splats is seen in a part of the region, whoever draws them."""
+    if viewport.running is None:
+        return None
+    if (seen := viewport.running.picked(context, area)) is not None:
+        return seen
+    rendered = viewport.running.footprints(context, area)
+    return rendered.picked if rendered is not None else None
 
 
 def objects_of(context: Context, owners: Iterable[int]) -> list[bpy.types.Object]:
@@ -76,8 +82,8 @@ class SPLATWRIGHT_OT_select(bpy.types.Operator):
 
 def splats_at(context: Context, x: int, y: int) -> bpy.types.Object | None:
     """The object whose splats are in front at a pixel of the region."""
-    seen = picked(context, Area.around(x, y, REACH))
-    owner = seen.at(x, y) if seen is not None else None
+    seen = viewport.running.picked(context, Area.around(x, y, REACH)) if viewport.running is not None else None
+    owner = seen.at(x, y) if seen is not None else owner_at(context, x, y)
     return next(iter(objects_of(context, [owner])), None) if owner is not None else None
 
 
@@ -149,7 +155,7 @@ class FollowsGesture(OperatorMixin):
 
     def invoke(self, context: Context, event: bpy.types.Event) -> set[str]:
         if not self.follow:
-            if picked(context, Area(0, 0, 1, 1)) is not None:
+            if viewport.running is not None and viewport.running.has_splats(context):
                 type(self).following = begun(context, event)
                 bpy.app.timers.register(partial(_follow, type(self)), first_interval=0.0)
             return {"PASS_THROUGH"}

@@ -28,6 +28,10 @@ SLICE = 8 * WIDTH
 """Splats that are packed and uploaded in a step: whole lines of either texture."""
 
 
+SHAPE = ((POSITION, 3), (BASE, 4), (ROTATION, 4), (SCALE, 3))
+"""Attributes without harmonics, and how many numbers a splat has of each."""
+
+
 @dataclass(frozen=True)
 class Source:
     """An object's splats. The key changes with whatever changes them."""
@@ -77,7 +81,7 @@ class Shown:
 
     def layer(self, name: str, width: int) -> np.ndarray:
         """An attribute's rows [count, width]; zeros where it is missing or of another type."""
-        rows = read_layer(self.points, name)
+        rows = read_layer(self.points, name) if self.count else None
         return np.zeros((self.count, width), np.float32) if rows is None or rows.shape[1] != width else rows[:: self.step]
 
 
@@ -181,11 +185,18 @@ def _reading_steps(part: Shown, degree: int) -> Generator[None, None, SourceRows
     """Read one attribute a step."""
     found = []
     names = [HARMONIC.format(index) for index in range((min(part.sh_degree, degree) + 1) ** 2 - 1)]
-    for name, width in ((POSITION, 3), (BASE, 4), (ROTATION, 4), (SCALE, 3), *((name, 3) for name in names)):
-        found.append(part.layer(name, width) if part.count else np.zeros((0, width), np.float32))
+    for name, width in (*SHAPE, *((name, 3) for name in names)):
+        found.append(part.layer(name, width))
         yield
     means, base, quats, scales, *layers = found
     return SourceRows(means, base, quats, scales, tuple(layers))
+
+
+def read_rows(source: Source) -> SourceRows:
+    """What a source shows, without harmonics."""
+    part = _shown(source, MOST_SPLATS)
+    means, base, quats, scales = (part.layer(name, width) for name, width in SHAPE)
+    return SourceRows(means, base, quats, scales, ())
 
 
 class FilledTexture:

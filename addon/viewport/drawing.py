@@ -12,7 +12,8 @@ import numpy as np
 from ..splats.instances import may_show_splats
 from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
-from .cloud import Cloud, CloudLoading
+from .cloud import Cloud, CloudLoading, read_rows
+from .footprints import Footprints, Part, footprints
 from .order import DepthSorter, Order
 from .picking import Area, Picked
 from .selection_box import SelectionBoxes
@@ -94,12 +95,27 @@ class ViewportDrawing:
             stage = self._stage(context)
             self._boxes.draw(context, [found for found in stage.placements if found.is_visible(context.space_data)], stage.sources)
 
+    def has_splats(self, context: Context) -> bool:
+        """Whether there are splats in the viewport of `context`, whoever draws them."""
+        space = context.space_data
+        return space.show_object_viewport_pointcloud and any(found.is_visible(space) for found in self._stage(context).placements)
+
     def picked(self, context: Context, area: Area) -> Picked | None:
         """What of the splats is seen in a part of the region of `context`; None where splats are not drawn. Needs a graphics context."""
         viewport = self.viewports.get(untyped(context).region.as_pointer())
         if viewport is None or self.failure or not shows_splats(context.scene, context.space_data):
             return None
         return viewport.picked(area)
+
+    def footprints(self, context: Context, area: Area) -> Footprints | None:
+        """What of the splats lies in a part of the region of `context`; None where Blender does not draw them with their material."""
+        if not renders_splats(context.scene, context.space_data):
+            return None
+        region, stage = untyped(context.region), self._stage(context)
+        clipped, rows = area.clipped(region.width, region.height), [read_rows(source) for source in stage.sources]
+        parts = [Part(placement, rows[placement.source]) for placement in stage.placements
+                 if placement.is_selectable and placement.is_visible(context.space_data)]
+        return footprints(parts, eye_of(region, context.region_data), clipped) if parts and clipped.width and clipped.height else None
 
     def busy_sorters(self) -> list[DepthSorter]:
         """Those with a sort under way."""
@@ -188,6 +204,11 @@ def shows_splats(scene: bpy.types.Scene, space: bpy.types.SpaceView3D) -> bool:
     """Whether splats are drawn in a viewport: not where EEVEE or Cycles draw them with their material."""
     workbench = scene.render.engine == "BLENDER_WORKBENCH" and space.shading.type == "RENDERED"
     return space.show_object_viewport_pointcloud and (workbench or space.shading.type in ("SOLID", "WIREFRAME"))
+
+
+def renders_splats(scene: bpy.types.Scene, space: bpy.types.SpaceView3D) -> bool:
+    """Whether EEVEE or Cycles draw splats with their material in a viewport."""
+    return space.show_object_viewport_pointcloud and not shows_splats(scene, space)
 
 
 def eye_of(region: bpy.types.Region, view: bpy.types.RegionView3D) -> Eye:

@@ -34,6 +34,7 @@ def steps(driver: Driver) -> Steps:
     yield from right_click(driver)
     yield from industry(driver)
     yield from not_drawn(driver)
+    yield from rendered(driver)
     yield from million(driver)
     driver.answers["failure"] = driver.module("addon.viewport").failure()
     bpy.ops.preferences.addon_disable(module="bl_ext.user_default.splatwright")
@@ -332,6 +333,37 @@ def not_drawn(driver: Driver) -> Steps:
     bpy.data.objects["Other"].hide_select = False
 
 
+def rendered(driver: Driver) -> Steps:
+    """Where EEVEE draws the splats: with a plane before a quarter of the first ball, another behind both, and an empty."""
+    note, space, inside = driver.answers.__setitem__, driver.viewport.spaces.active, OTHER + Vector((0.25, 0, 0.25))
+    bpy.ops.mesh.primitive_plane_add(size=8, location=(0, 3, 0), rotation=(1.5708, 0, 0))
+    bpy.context.object.name = "Wall"
+    axes = bpy.data.objects.new("Axes", None)
+    axes.empty_display_size, axes.location = 0.5, OTHER + Vector((0.1, -1.5, 0.1))
+    bpy.context.collection.objects.link(axes)
+    space.shading.type = "MATERIAL"
+    driver.viewport.tag_redraw()
+    yield 20.0
+    yield from driver.picture("select-material")
+    for name, place in {"ball": BALL + Vector((0.4, 0, 0)), "mesh": PLANE, "other": OTHER + Vector((-0.2, 0, -0.3)),
+                        "wall": EMPTY, "wire": axes.location + Vector((0, 0, 0.3))}.items():
+        choose("Wall")
+        yield from click(driver, place)
+        note(f"rendered_{name}", state())
+    choose("Ball")
+    yield from click(driver, OTHER + Vector((-0.2, 0, -0.3)), **SHIFT)
+    note("rendered_shift", state())
+    bpy.data.objects.remove(axes)
+    bpy.data.objects.remove(bpy.data.objects["Wall"])
+    choose("Plane")
+    yield from key_box(driver, around(inside, 0.12))
+    note("rendered_box", state()[0])
+    yield from driver.picture("select-material-box")
+    space.shading.type = "SOLID"
+    driver.viewport.tag_redraw()
+    yield 0.6
+
+
 def million(driver: Driver) -> Steps:
     """Thread time of the operator's click, all of it, and what finding the object takes of that."""
     select, viewport = driver.module("addon.operators.select"), driver.module("addon.viewport")
@@ -361,6 +393,17 @@ def million(driver: Driver) -> Steps:
         yield from click(driver, Vector((0.1, 0, 0.1)))
         yield 1.0
     select.splats_at, kind.invoke = looking, whole
+    rendered = viewport.running.footprints
+    footprint_times: list[float] = []
+    region = window_region(driver)
+    with bpy.context.temp_override(window=driver.window, area=driver.viewport, region=region):
+        driver.viewport.spaces.active.shading.type = "MATERIAL"
+        picking = driver.module("addon.viewport.picking")
+        for _ in range(3):
+            seen = timed(footprint_times, rendered, bpy.context, picking.Area.around(region.width // 2, region.height // 2, picking.REACH))
+        driver.answers["million_rendered"] = seen.picked.at(region.width // 2, region.height // 2) == made.session_uid
+        driver.viewport.spaces.active.shading.type = "SOLID"
+    driver.answers["million_rendered_ms"] = footprint_times
     driver.answers |= {"million": [made.select_get(), state()[1]], "million_ms": times, "million_look_ms": look_times}
     yield from driver.picture("select-million")
 

@@ -53,10 +53,15 @@ def orthographic(height: float) -> np.ndarray:
 def look(view: Camera, projection: np.ndarray | None = None, wall: float = 1.0) -> np.ndarray:
     """What the viewport shows of the scene: premultiplied display colours [H, W, 4]. `wall` is the depth of everything else, 0 to 1.
 
-    The wall is no object of the scene, so that the drawing is told to look again.
+    The wall is no object of the scene, so that the drawing is told to look again. Where it sorts anew, what it shows then.
     """
-    module("addon.viewport").running.forget_stages()
-    return look_again(view, projection, wall)
+    running = module("addon.viewport").running
+    running.forget_stages()
+    shown = look_again(view, projection, wall)
+    while running.busy_sorters():
+        if any([sorter.take() for sorter in running.busy_sorters()]):
+            shown = look_again(view, projection, wall)
+    return shown
 
 
 def look_again(view: Camera, projection: np.ndarray | None = None, wall: float = 1.0) -> np.ndarray:

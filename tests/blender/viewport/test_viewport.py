@@ -223,18 +223,7 @@ def test_what_moves_is_drawn_where_it_is(viewport: ModuleType) -> None:
     look(view)
     made.location = (0.4, -0.3, 0.2)
     made.rotation_euler = (0, 0, 2)
-    look(view)  # begins the sort
-    wait_for_order(viewport)
     assert psnr(look(view), truth(baked(ball, made), view)) > 48
-
-
-def wait_for_order(viewport: ModuleType) -> None:
-    sorters = viewport.running.busy_sorters()
-    assert sorters or not hasattr(gpu, "init"), "a render, the way to graphics before gpu.init(), calls all geometry changed"
-    for sorter in sorters:
-        sorter._pending.result(timeout=10)
-    viewport.look_at_work()
-    assert not viewport.running.busy_sorters()
 
 
 @pytest.mark.parametrize("hide", [
