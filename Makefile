@@ -19,7 +19,7 @@ PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=t
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui guide-pictures test-gpu test-faults test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
+.PHONY: setup demo test test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -105,6 +105,10 @@ test-faults: setup
 	$(BIN)/python -m tests.faults.lost_seconds
 	SPLATWRIGHT_FUZZ=10 SPLATWRIGHT_SEED=$${SPLATWRIGHT_SEED:-$$(date +%s)} $(BIN)/$(PYTEST) tests/faults/test_hostile_files.py \
 		tests/training/test_checkpoint.py tests/end_to_end/test_endings.py
+
+# Twenty minutes of a server and a long training at work: what they hold must stay flat; ARGS='--minutes 5' for less.
+test-soak: setup
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 # Splat files and datasets as strangers have them, in CASES or CASES/splats and CASES/datasets: read, told or refused as expected.
 # ARGS=--train trains each dataset for a moment and compares it with the plain scene.

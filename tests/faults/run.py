@@ -87,6 +87,11 @@ def go_through(desk: Desk, faults: int | Sequence[Fault], doubles: Doubles, ends
         ends.note(fault, before, count(desk))
         if number % 10 == 9:
             print(f"{number + 1} of {total} faults, {sum(command.done for command in desk.commands)} trainings done", flush=True)
+    finish(desk, doubles)
+
+
+def finish(desk: Desk, doubles: Doubles) -> None:
+    """Wait until all that was begun is done."""
     until = time.monotonic() + PATIENCE
     while any([command.look(more=False) for command in desk.commands]) and time.monotonic() < until:
         doubles.look(desk)
