@@ -63,9 +63,9 @@ def soak(seconds: float) -> list[str]:
             for name, pid in (("server", desk.server.process.pid), ("long training", worker)):
                 looks[name].append(look(pid))
             done = sum(command.done for command in desk.commands)
-            print(f"{passed / 60:5.1f} min  {done} trainings, {answered} answers, folder of the long training {megabytes(job.path):.1f} MB;  "
-                  + ";  ".join(f"{name}: {seen[-1].memory:.1f} MB, {seen[-1].files} files, {seen[-1].threads} threads"
-                               for name, seen in looks.items()), flush=True)
+            print(f"{passed / 60:5.1f} min  {done} trainings, {answered} answers, folder of the long training {megabytes(job.path):.1f} MB;  ",
+                  ";  ".join(f"{name}: {seen[-1].memory:.1f} MB, {seen[-1].files} files, {seen[-1].threads} threads"
+                            for name, seen in looks.items()), flush=True)
         finish(desk, doubles)
         found = [*doubles.found, *losses(desk, dataset), *(grown for name, seen in looks.items() for grown in growth(name, seen))]
         if restarts := sum(command.restarts for command in desk.commands):
