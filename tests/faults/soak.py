@@ -59,12 +59,13 @@ def soak(seconds: float) -> list[str]:
         while (passed := time.monotonic() - begin) < seconds:
             rest(desk, LOOK_SECONDS, doubles)
             answered += ask_for_all(desk, dataset)
-            worker = next(pid for pid, folder in desk.workers().items() if folder == job.path)
+            worker = next((pid for pid, folder in desk.workers().items() if folder == job.path), None)
+            assert worker is not None, desk.folder.joinpath("endless.log").read_text()[-2000:]
             for name, pid in (("server", desk.server.process.pid), ("long training", worker)):
                 looks[name].append(look(pid))
             done = sum(command.done for command in desk.commands)
-            print(f"{passed / 60:5.1f} min  {done} trainings, {answered} answers, folder of the long training {megabytes(job.path):.1f} MB;  ",
-                  ";  ".join(f"{name}: {seen[-1].memory:.1f} MB, {seen[-1].files} files, {seen[-1].threads} threads"
+            print(f"{passed / 60:5.1f} min  {done} trainings, {answered} answers, long training's folder {megabytes(job.path):.1f} MB;",
+                  "; ".join(f"{name} {seen[-1].memory:.1f} MB, {seen[-1].files} files, {seen[-1].threads} threads"
                             for name, seen in looks.items()), flush=True)
         finish(desk, doubles)
         found = [*doubles.found, *losses(desk, dataset), *(grown for name, seen in looks.items() for grown in growth(name, seen))]
@@ -79,8 +80,8 @@ def endless(output: Path, dataset: Path) -> Iterator[JobFolder]:
     """The folder of a training that does not end by itself."""
     command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", "1000000", "--resolution", "128",
                "--max-gaussians", "5000", "--threads", "1", "--preview-seconds", "5"]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SPLATWRIGHT_ENGINE": ""}, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    with output.with_suffix(".log").open("w") as said:
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SPLATWRIGHT_ENGINE": ""}, stdout=subprocess.DEVNULL, stderr=said)
     job = JobFolder(output.with_suffix(".job"))
     try:
         wait(lambda: (job.path / "heartbeat").exists() or process.poll() is not None)
