@@ -115,8 +115,9 @@ test-soak: setup
 test-cases: setup
 	$(BIN)/python -m tests.cases $(CASES) $(ARGS)
 
+# Speed of the built-in engine; ARGS='--before COMMIT' beside another version, by instruction set.
 bench bench-cpu: setup
-	$(BIN)/python -m tests.bench.bench_cpu
+	$(BIN)/python -m tests.bench.bench_cpu $(ARGS)
 
 # Reading and writing every splat format.
 bench-formats: setup

@@ -13,7 +13,7 @@ from ..core.images.png import encode_png
 from ..evaluation.held_out import HeldOut
 from ..evaluation.scene import opened, to_bytes
 from ..training.data.images import area_average
-from ..training.evaluate import ViewScore, compare, compared
+from ..training.evaluate import ViewScore, compared
 
 LONGEST_SIDE = 480
 MOST_STRIPS = 12
@@ -44,7 +44,7 @@ def strips_of(path: Path, held_out: HeldOut, most: int = MOST_STRIPS, tick: Call
             tick()
             if target.mask is None or target.mask.any():
                 degree = scene.gaussians.sh_degree
-                made.append(strip(ViewScore(name, *compare(scene.model, target, degree)), *compared(scene.model, target, degree)))
+                made.append(strip(ViewScore(name, *scene.model.score(target, degree)), *compared(scene.model, target, degree)))
     return sorted(made, key=lambda made_strip: made_strip.score.psnr)
 
 

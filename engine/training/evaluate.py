@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -54,15 +55,6 @@ def mean_score(scores: list[ViewScore]) -> Score | None:
     return Score(float(np.mean([score.psnr for score in scores])), float(np.mean([score.ssim for score in scores])), len(scores))
 
 
-def compare(model: Model, target: Target, sh_degree: int) -> tuple[float, float]:
-    """PSNR and SSIM of what a camera sees over black, computed with numpy."""
-    image, truth = compared(model, target, sh_degree)
-    if target.mask is None:
-        return psnr(image, truth), ssim(image, truth)
-    kept = target.mask >= 128  # [H, W]
-    return psnr(image[kept], truth[kept]), masked_ssim(ssim(image, truth), float(kept.mean()))
-
-
 def compared(model: Model, target: Target, sh_degree: int) -> tuple[np.ndarray, np.ndarray]:
     """What a camera sees over black and the truth, float32 [H, W, 3] in [0, 1]; equal where the target's mask hides the image."""
     image = model.render(target.camera, sh_degree, BLACK).rgb.clip(0.0, 1.0)
@@ -81,8 +73,12 @@ def composed(image: np.ndarray, background: tuple[float, float, float]) -> np.nd
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of images in [0, 1]; 100 for equal ones."""
-    error = float(np.mean((image.astype(np.float64) - truth) ** 2))
-    return min(100.0, -10.0 * np.log10(error)) if error > 0 else 100.0
+    return decibels(float(np.mean((image.astype(np.float64) - truth) ** 2)))
+
+
+def decibels(error: float) -> float:
+    """PSNR in dB of a mean squared error of images in [0, 1]; at most 100, which stands for equal ones."""
+    return min(100.0, -10.0 * math.log10(error)) if error > 0 else 100.0
 
 
 def ssim(image: np.ndarray, truth: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 // What the drawn image is compared with: a photo over a background, without what its mask leaves out.
 #pragma once
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,4 +31,23 @@ static void job_ignore(void* context, int thread, int first, int last) {
     for (size_t i = (size_t)first * c->width; i < (size_t)last * c->width; i++)
         for (int k = 0; k < 3; k++)
             if (!c->mask[i]) c->gradient[k * c->plane + i] = 0;
+}
+
+// What is drawn as it is seen: within [0, 1], and the target itself where the mask is 0.
+typedef struct {
+    float* rgb;
+    const float* target;
+    const uint8_t* mask;  // or NULL
+    int width;
+    size_t plane;
+} Show;
+
+static void job_show(void* context, int thread, int first, int last) {
+    Show* s = context;
+    (void)thread;
+    for (int channel = 0; channel < 3; channel++)
+        for (size_t i = (size_t)first * s->width; i < (size_t)last * s->width; i++) {
+            size_t at = channel * s->plane + i;
+            s->rgb[at] = s->mask && !s->mask[i] ? s->target[at] : fminf(fmaxf(s->rgb[at], 0.f), 1.f);
+        }
 }

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).resolve().parent / "lib"
 OVERRIDE = "SPLATWRIGHT_KERNELS"
 """Environment variable that names another folder of kernels."""
 
-ABI = 4
+ABI = 5
 OUT_OF_MEMORY, TOO_MANY_PAIRS, NOT_FINITE = -1, -2, -3
 
 SYSTEMS = {"linux": ("linux", "so"), "win32": ("windows", "dll"), "darwin": ("macos", "dylib")}
@@ -87,10 +87,14 @@ def host_builds() -> dict[str, int]:
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL:
     """The fastest kernels that this computer runs; UserError in one sentence when there are none."""
+    return _declare(_open(fitting_builds()[-1]))
+
+
+def fitting_builds() -> list[str]:
+    """Names of the libraries that are there and that this computer runs: the plain one first, the fastest last. UserError without any."""
     builds = host_builds()
-    plain = _open(next(iter(builds)))
-    fitting = [name for name, level in builds.items() if level <= plain.splat_x86_level() and (_folder() / name).exists()]
-    return _declare(_open(fitting[-1]))
+    level = _open(next(iter(builds))).splat_x86_level()
+    return [name for name, needed in builds.items() if needed <= level and (_folder() / name).exists()]
 
 
 def _folder() -> Path:
@@ -127,6 +131,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_backward": (integer, [pointer, floats, floats, gradients]),
         "splat_loss": (integer, [pointer, view, pointer, integer, floats, real, floats, doubles]),
         "splat_step": (integer, [pointer, scene, view, ctypes.POINTER(StepInputStruct), doubles]),
+        "splat_score": (long, [pointer, scene, view, pointer, integer, pointer, doubles, doubles]),
         "splat_take_seconds": (integer, [pointer, doubles]),
         "splat_memory": (long, [pointer]),
         "splat_png_unfilter": (integer, [pointer, integer, integer, integer, pointer]),
@@ -259,6 +264,15 @@ class Kernels:
             return None
         _check(code)
         return value.value
+
+    def score(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
+        """Draw and compare with uint8 [H, W, 3 or 4]: mean squared error and mean SSIM over all pixels of images in [0, 1], of which those
+        count as equal where `mask`, uint8 [H, W], is 0."""
+        squares, similarity = ctypes.c_double(), ctypes.c_double()
+        self._frame = None
+        _check(self._library.splat_score(self._handle, drawing.struct(), view, image_pointer(image, view), image.shape[2],
+                                         None if mask is None else mask_pointer(mask, view), squares, similarity))
+        return squares.value, similarity.value
 
 
 def image_pointer(image: np.ndarray, view: ViewStruct) -> int:

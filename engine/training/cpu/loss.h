@@ -18,7 +18,7 @@ typedef struct {
     float* maps;                      // [MAPS, H, W]: derivatives of SSIM by mean, variance and covariance
     float* scratch;                   // per thread
     size_t scratch_size;              // floats of one thread
-    double *ssim, *l1;                // [bands]: sums of each
+    double *ssim, *differences;       // [bands]: sums of SSIM, and of absolute or squared differences
     float lambda, window[WINDOW];
 } Loss;
 
@@ -169,6 +169,21 @@ static void job_loss_gradient(void* context, int thread, int first, int last) {
             }
             sum += sum_lanes(line);
         }
-        l->l1[band] = sum;
+        l->differences[band] = sum;
+    }
+}
+
+// Sums of squared differences.
+static void job_squares(void* context, int thread, int first, int last) {
+    Loss* l = context;
+    (void)thread;
+    for (int band = first; band < last; band++) {
+        size_t end = (size_t)min_int((band + 1) * BAND, l->height) * l->width;
+        double sum = 0;
+        for (size_t at = (size_t)band * BAND * l->width; at < end; at++) {
+            double difference = l->image[at] - l->target[at];
+            sum += difference * difference;
+        }
+        l->differences[band] = sum;
     }
 }

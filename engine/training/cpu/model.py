@@ -11,7 +11,7 @@ from ...core.cameras.camera import Camera
 from ...core.errors import UserError
 from ...core.splats.gaussians import Gaussians
 from ..backend import TRACED, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
-from ..evaluate import compare
+from ..evaluate import BLACK, decibels, masked_ssim
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
 from .library import Kernels, KernelScene, StepInputStruct, ViewStruct
@@ -64,7 +64,11 @@ class CpuModel(Model):
         return Rendering(np.ascontiguousarray(images.rgb.transpose(1, 2, 0)), 1.0 - images.transmittance, images.depth)
 
     def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
-        return compare(self, target, sh_degree)
+        kept = None if target.mask is None else (target.mask >= 128).view(np.uint8)
+        drawing = KernelScene(self._gaussians, sh_degree, self._low_pass)
+        squares, similarity = self._kernels.score(drawing, view_struct(target.camera, BLACK), target.image, kept)
+        share = 1.0 if kept is None else float(kept.mean())
+        return decibels(squares / share), masked_ssim(similarity, share)
 
     def read(self, name: str) -> np.ndarray:
         return self._gaussians.read(name)

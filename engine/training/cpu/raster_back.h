@@ -7,18 +7,17 @@ typedef struct {
     float transmittance[PIXELS], rest[PIXELS], red[PIXELS], green[PIXELS], blue[PIXELS];
 } TileBack;
 
-// Sums over the pixels of one tile.
+// Sums over the pixels of one tile. x, y: from the Gaussian's centre.
 typedef struct {
-    Vec one, across, y, across2, across_y, yy, red, green, blue, absolute_x, absolute_y;
+    Vec one, x, y, xx, xy, yy, red, green, blue, absolute_x, absolute_y;
 } Sums;
 
-// Of one row of pixels, where dy is the same.
+// Of one strip, where dx is the same in all rows.
 typedef struct {
-    Vec one, across, across2;
-} RowSums;
+    Vec one, y, yy, red, green, blue, absolute_x, absolute_y;
+} StripSums;
 
-// `across`: how far the pixels lie from the Gaussian's axis, along the row.
-INLINE void back_vector(TileBack* tile, int at, const Projected* g, Vec across, float dy, Vec alpha, Sums* sums, RowSums* row, int with_absolute) {
+INLINE void back_vector(TileBack* tile, int at, const Projected* g, Vec dx, float dy, Vec alpha, StripSums* sums, int with_absolute) {
     Mask open;
     Vec opaque = visible(alpha), before, weight = light_through(tile->transmittance + at, opaque, &before, &open);
     Vec red = load(tile->red + at), green = load(tile->green + at), blue = load(tile->blue + at);
@@ -30,83 +29,113 @@ INLINE void back_vector(TileBack* tile, int at, const Projected* g, Vec across, 
     sums->red += weight * red;
     sums->green += weight * green;
     sums->blue += weight * blue;
-    Vec moment = gradient * across;
-    row->one += gradient;
-    row->across += moment;
-    row->across2 += moment * across;
+    Vec moment = gradient * dy;
+    sums->one += gradient;
+    sums->y += moment;
+    sums->yy += moment * dy;
     if (!with_absolute) return;
-    Vec by_x = 2.f / LOG2_E * g->half_a * across;  // d log alpha / d x
-    sums->absolute_x += vabs(gradient * by_x);
-    sums->absolute_y += vabs(gradient * (2.f / LOG2_E * g->half_d * dy - g->slope * by_x));
+    Vec by_x = g->half_a * (dx - g->slope * dy), size = vabs(gradient);  // times 2 / log2(e): d log alpha / d x
+    sums->absolute_x += size * vabs(by_x);
+    sums->absolute_y += size * vabs(g->half_d * dy - g->slope * by_x);
 }
 
-INLINE void end_row(Sums* sums, const RowSums* row, float dy) {
-    sums->one += row->one;
-    sums->across += row->across;
-    sums->across2 += row->across2;
-    sums->y += row->one * dy;
-    sums->across_y += row->across * dy;
-    sums->yy += row->one * (dy * dy);
+INLINE void end_strip(Sums* sums, const StripSums* s, Vec dx) {
+    Vec x = s->one * dx;
+    sums->one += s->one;
+    sums->x += x;
+    sums->xx += x * dx;
+    sums->y += s->y;
+    sums->xy += s->y * dx;
+    sums->yy += s->yy;
+    sums->red += s->red;
+    sums->green += s->green;
+    sums->blue += s->blue;
+    sums->absolute_x += s->absolute_x;
+    sums->absolute_y += s->absolute_y;
 }
 
-INLINE void back_rows(TileBack* tile, const Projected* g, const Footprint* p, uint32_t open, Sums* sums, int with_absolute, int smooth, int vectors) {
-    Column columns[VECTORS];
-    for (int i = 0; i < vectors; i++) columns[i].dx = offsets(p, i);
-    float dy = p->dy;
-    for (int y = p->first_row; y <= p->last_row; y++, dy += 1.f) {
-        for (int i = 0; i < vectors && smooth && (y - p->first_row) % RESTART == 0; i++) begin_rows(&columns[i], g, dy);
-        if (open >> y & 1) {
-            RowSums row = {0};
-            for (int i = 0; i < vectors; i++) {
-                Vec across = columns[i].dx - g->slope * dy, alpha = smooth ? columns[i].alpha : row_alpha(g, across, dy);
-                back_vector(tile, y * TILE + (p->first_vector + i) * LANES, g, across, dy, alpha, sums, &row, with_absolute);
-            }
-            end_row(sums, &row, dy);
+INLINE void back_strip(TileBack* tile, const Projected* g, float x, float center_y, int strip, uint32_t rows, int smooth, Sums* sums,
+                       int with_absolute) {
+    if (!rows) return;
+    int y = first_bit(rows), last = last_bit(rows), at = y * TILE + strip * LANES;
+    float dy = y - center_y;
+    Column c = {.dx = lane_numbers() + (strip * LANES - x)};
+    StripSums s = {0};
+    while (smooth && y <= last) {
+        begin_rows(&c, g, dy);
+        for (int stop = min_int(last + 1, y + RESTART); y < stop; y++, at += TILE, dy += 1.f) {
+            back_vector(tile, at, g, c.dx, dy, c.alpha, &s, with_absolute);
+            next_row(&c, g);
         }
-        for (int i = 0; i < vectors && smooth; i++) next_row(&columns[i], g);
     }
+    for (; y <= last; y++, at += TILE, dy += 1.f)
+        back_vector(tile, at, g, c.dx, dy, row_alpha(g, c.dx - g->slope * dy, dy), &s, with_absolute);
+    end_strip(sums, &s, c.dx);
 }
 
-INLINE void back_narrow(TileBack* tile, const Projected* g, const Footprint* p, uint32_t open, Sums* sums, int with_absolute) {
-    float dy = p->dy;
-    for (int y = p->first_row; y <= p->last_row; y++, dy += 1.f) {
-        if (!(open >> y & 1)) continue;
-        RowSums row = {0};
-        float center = p->x + g->slope * dy;
+INLINE void back_narrow(TileBack* tile, const Projected* g, float x, float center_y, uint32_t rows, Sums* sums, int with_absolute) {
+    int last = last_bit(rows);
+    for (int y = first_bit(rows); y <= last; y++) {
+        StripSums s = {0};
+        float dy = y - center_y, center = x + g->slope * dy;
         int start = window_start(center, g->half_width);
-        Vec across = lane_numbers() + (start - center);
-        back_vector(tile, y * TILE + start, g, across, dy, row_alpha(g, across, dy), sums, &row, with_absolute);
-        end_row(sums, &row, dy);
+        Vec dx = lane_numbers() + (start - x);
+        back_vector(tile, y * TILE + start, g, dx, dy, row_alpha(g, lane_numbers() + (start - center), dy), &s, with_absolute);
+        end_strip(sums, &s, dx);
     }
 }
 
-INLINE void store_moments(const Sums* s, Moments* to) {
-    Vec first[8] = {s->one, s->across, s->y, s->across2, s->across_y, s->yy, s->red, s->green};
-    *(UnalignedFloat8*)to = sum_each(first);
+// Sums by dx become sums by across = dx - slope dy, which Moments holds.
+INLINE void store_moments(const Sums* s, const Projected* g, Moments* to) {
+    Vec first[8] = {s->one, s->x, s->y, s->xx, s->xy, s->yy, s->red, s->green};
+    Float8 m = sum_each(first);
+    float slope = g->slope, x = m[1], y = m[2], xx = m[3], xy = m[4], yy = m[5];
+    m[1] = x - slope * y;
+    m[3] = xx - slope * (2 * xy - slope * yy);
+    m[4] = xy - slope * yy;
+    *(UnalignedFloat8*)to = m;
     to->color[2] = sum_lanes(s->blue);
 }
 
-INLINE void back(const Frame* f, TileBack* tile, const Projected* g, const Place* place, uint32_t open, int pair, int with_absolute) {
-    Footprint p = footprint(g, place);
+INLINE void back(const Frame* f, TileBack* tile, const Batch* b, int i, uint32_t open, int pair, int with_absolute) {
+    const Projected* g = b->gaussians[i];
+    uint32_t rows = b->rows[i] & open;
+    if (!rows) {
+        memset(&f->moments[pair], 0, sizeof(Moments));
+        if (with_absolute) memset(&f->absolute[pair], 0, sizeof *f->absolute);
+        return;
+    }
     Sums sums = {0};
-    if (VECTORS == 2 && g->half_width < NARROW) back_narrow(tile, g, &p, open, &sums, with_absolute);
-    else if (is_smooth(g, &p)) p.vectors == 1 ? back_rows(tile, g, &p, open, &sums, with_absolute, 1, 1) : back_rows(tile, g, &p, open, &sums, with_absolute, 1, VECTORS);
-    else p.vectors == 1 ? back_rows(tile, g, &p, open, &sums, with_absolute, 0, 1) : back_rows(tile, g, &p, open, &sums, with_absolute, 0, VECTORS);
-    store_moments(&sums, &f->moments[pair]);
+    if (b->narrow[i]) back_narrow(tile, g, b->x[i], b->y[i], rows_of_strip(rows | rows >> TILE, 0), &sums, with_absolute);
+    else
+        for (int strip = 0; strip < VECTORS; strip++)
+            back_strip(tile, g, b->x[i], b->y[i], strip, rows_of_strip(rows, strip), b->smooth[strip][i], &sums, with_absolute);
+    store_moments(&sums, g, &f->moments[pair]);
     if (!with_absolute) return;
-    f->absolute[pair][0] = sum_lanes(sums.absolute_x);
-    f->absolute[pair][1] = sum_lanes(sums.absolute_y);
+    f->absolute[pair][0] = 2.f / LOG2_E * sum_lanes(sums.absolute_x);
+    f->absolute[pair][1] = 2.f / LOG2_E * sum_lanes(sums.absolute_y);
 }
 
 static void load_tile_back(const Frame* f, TileBack* tile, const Place* place) {
     const View* v = f->lens.view;
     size_t plane = (size_t)v->width * v->height;
     memset(tile, 0, sizeof *tile);
-    for (int at = 0; at < PIXELS; at++) tile->transmittance[at] = -1.f;
+    for (int at = 0; at < PIXELS; at += LANES) store(tile->transmittance + at, (Vec)-1.f);
     for (int y = 0; y < place->height; y++) {
-        for (int x = 0; x < place->width; x++) {
-            size_t from = (size_t)(place->y + y) * v->width + place->x + x;
-            int at = y * TILE + x;
+        size_t from = (size_t)(place->y + y) * v->width + place->x;
+        int at = y * TILE, x = 0;
+        for (; x + LANES <= place->width; x += LANES, from += LANES, at += LANES) {
+            Vec red = load(f->rgb_gradient + from), green = load(f->rgb_gradient + plane + from);
+            Vec blue = load(f->rgb_gradient + 2 * plane + from);
+            Vec rest = red * load(f->rgb + from) + green * load(f->rgb + plane + from) + blue * load(f->rgb + 2 * plane + from);
+            if (f->transmittance_gradient) rest += load(f->transmittance_gradient + from) * load(f->transmittance + from);
+            store(tile->transmittance + at, (Vec)1.f);
+            store(tile->red + at, red);
+            store(tile->green + at, green);
+            store(tile->blue + at, blue);
+            store(tile->rest + at, rest);
+        }
+        for (; x < place->width; x++, from++, at++) {
             tile->transmittance[at] = 1.f;
             tile->red[at] = f->rgb_gradient[from];
             tile->green[at] = f->rgb_gradient[plane + from];
@@ -121,13 +150,15 @@ static void load_tile_back(const Frame* f, TileBack* tile, const Place* place) {
 INLINE void back_pairs(const Frame* f, TileBack* tile, const Place* place, int with_absolute) {
     int pair = f->tile_first[place->number], hidden = f->tile_last[place->number], end = f->tile_first[place->number + 1];
     int look = pair + CHECK_EVERY;
-    uint32_t open = (1u << place->height) - 1;
-    for (; pair < hidden; pair++) {
+    uint32_t open = all_rows(place->height);
+    Batch batch __attribute__((aligned(64)));
+    for (; pair < hidden; pair += BATCH) {
         if (pair == look) {
             look += CHECK_EVERY;
             open = open_rows(tile->transmittance, open);
         }
-        back(f, tile, gaussian_of(f, pair, hidden), place, open, pair, with_absolute);
+        prepare(f, place, pair, end, &batch);
+        for (int i = 0; i < BATCH && pair + i < hidden; i++) back(f, tile, &batch, i, open, pair + i, with_absolute);
     }
     memset(f->moments + hidden, 0, sizeof(Moments) * (end - hidden));
     if (with_absolute) memset(f->absolute + hidden, 0, sizeof *f->absolute * (end - hidden));

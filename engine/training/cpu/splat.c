@@ -19,7 +19,7 @@
 #define API __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 4, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
+enum { ABI = 5, OUT_OF_MEMORY = -1, TOO_MANY_PAIRS = -2, NOT_FINITE = -3 };
 enum { CHUNK = 16 /* blocks that a thread takes at a time, whose share of the pose's gradient is added up together */ };
 
 // Where the time of a step goes; library.py names them.
@@ -243,36 +243,52 @@ API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmi
     return way_back(s, gradients, NULL);
 }
 
-static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, float lambda,
-                       float* gradient, double* loss) {
+// Reserve what a comparison of `rgb` [3, H, W] with an image needs, and lay the image over the background.
+static int begin_comparison(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, Loss* l, Compose* c) {
     int width = view->width, height = view->height;
     size_t plane = (size_t)width * height;
-    Loss l = {.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = (width + LANES - 1) / LANES * LANES + 16, .lambda = lambda};
-    Compose c = {image, mask, width, channels, plane, view->background, rgb, NULL, gradient};
-    memcpy(l.window, s->window, sizeof l.window);
-    l.scratch_size = loss_scratch_size(l.pitch);
-    RESERVE(c.planar, TARGET, 3 * plane);
-    RESERVE(l.maps, MAPS_OF_LOSS, MAPS * plane);
-    RESERVE(l.scratch, LOSS_SCRATCH, l.scratch_size * s->pool.threads);
-    RESERVE(l.ssim, BAND_SUMS, 2 * l.bands);
-    l.l1 = l.ssim + l.bands;
+    *l = (Loss){.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = (width + LANES - 1) / LANES * LANES + 16};
+    *c = (Compose){.image = image, .mask = mask, .width = width, .channels = channels, .plane = plane, .background = view->background, .rgb = rgb};
+    memcpy(l->window, s->window, sizeof l->window);
+    l->scratch_size = loss_scratch_size(l->pitch);
+    RESERVE(c->planar, TARGET, 3 * plane);
+    RESERVE(l->maps, MAPS_OF_LOSS, MAPS * plane);
+    RESERVE(l->scratch, LOSS_SCRATCH, l->scratch_size * s->pool.threads);
+    RESERVE(l->ssim, BAND_SUMS, 2 * l->bands);
+    l->differences = l->ssim + l->bands;
+    double start = now();
+    parallel_for(&s->pool, job_compose, c, height, 16);
+    note(s, COMPOSE, start);
+    return 0;
+}
+
+static double sum_of(const double* values, int count) {
+    double sum = 0;
+    for (int i = 0; i < count; i++) sum += values[i];
+    return sum;
+}
+
+static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, float lambda,
+                       float* gradient, double* loss) {
+    Loss l;
+    Compose c;
+    int error = begin_comparison(s, view, image, channels, mask, rgb, &l, &c);
+    if (error) return error;
     double start = now(), ssim = 0, l1 = 0;
-    parallel_for(&s->pool, job_compose, &c, height, 16);
-    start = note(s, COMPOSE, start);
+    l.lambda = lambda;
+    c.gradient = gradient;
     for (int channel = 0; channel < 3; channel++) {
-        l.image = rgb + channel * plane;
-        l.target = c.planar + channel * plane;
-        l.gradient = gradient + channel * plane;
+        l.image = rgb + channel * c.plane;
+        l.target = c.planar + channel * c.plane;
+        l.gradient = gradient + channel * c.plane;
         parallel_for(&s->pool, job_ssim, &l, l.bands, 1);
         parallel_for(&s->pool, job_loss_gradient, &l, l.bands, 1);
-        for (int i = 0; i < l.bands; i++) {
-            ssim += l.ssim[i];
-            l1 += l.l1[i];
-        }
+        ssim += sum_of(l.ssim, l.bands);
+        l1 += sum_of(l.differences, l.bands);
     }
-    if (mask) parallel_for(&s->pool, job_ignore, &c, height, 16);
+    if (mask) parallel_for(&s->pool, job_ignore, &c, view->height, 16);
     note(s, LOSS, start);
-    *loss = (1 - lambda) * l1 / (3.0 * plane) + lambda * (1 - ssim / (3.0 * plane));
+    *loss = (1 - lambda) * l1 / (3.0 * c.plane) + lambda * (1 - ssim / (3.0 * c.plane));
     return 0;
 }
 
@@ -312,6 +328,36 @@ API int splat_step(Splat* s, const Scene* scene, const View* view, const StepInp
     Seeing seeing = {&s->frame, gradients.absolute, step_input->visibility_stats};
     if (!error && step_input->visibility_stats) parallel_for(&s->pool, job_see, &seeing, (int)scene->count, 4096);
     return error;
+}
+
+// Draw and compare with an image over the view's background, colours beyond white cut off: mean squared error and mean SSIM over all pixels,
+// of which the image's stand in for those that `mask` [H, W] (or NULL) hides with 0. Returns the number of pairs, or a negative error.
+API int64_t splat_score(Splat* s, const Scene* scene, const View* view, const uint8_t* image, int channels, const uint8_t* mask, double* squares,
+                        double* similarity) {
+    size_t plane = (size_t)view->width * view->height;
+    float *rgb, *transmittance;
+    RESERVE(rgb, RGB, 3 * plane);
+    RESERVE(transmittance, TRANSMITTANCE, plane);
+    int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
+    if (pairs < 0) return pairs;
+    Loss l;
+    Compose c;
+    int error = begin_comparison(s, view, image, channels, NULL, rgb, &l, &c);
+    if (error) return error;
+    Show shown = {rgb, c.planar, mask, view->width, plane};
+    parallel_for(&s->pool, job_show, &shown, view->height, 16);
+    double ssim = 0, sum = 0;
+    for (int channel = 0; channel < 3; channel++) {
+        l.image = rgb + channel * plane;
+        l.target = c.planar + channel * plane;
+        parallel_for(&s->pool, job_ssim, &l, l.bands, 1);
+        parallel_for(&s->pool, job_squares, &l, l.bands, 1);
+        ssim += sum_of(l.ssim, l.bands);
+        sum += sum_of(l.differences, l.bands);
+    }
+    *squares = sum / (3.0 * plane);
+    *similarity = ssim / (3.0 * plane);
+    return pairs;
 }
 
 // Returns -1, or the number of the first row with an unknown filter.

@@ -17,6 +17,7 @@ typedef float UnalignedVec __attribute__((ext_vector_type(LANES), aligned(4)));
 typedef int32_t Mask __attribute__((ext_vector_type(LANES)));  // a lane is 0 or -1
 typedef float Float8 __attribute__((ext_vector_type(8)));
 typedef float UnalignedFloat8 __attribute__((ext_vector_type(8), aligned(4)));
+typedef int32_t Int8 __attribute__((ext_vector_type(8)));
 
 #define LOG2_E 1.44269504f
 
@@ -34,6 +35,30 @@ INLINE Vec vsqrt(Vec a) { return __builtin_elementwise_sqrt(a); }
 INLINE Vec vfloor(Vec a) { return __builtin_elementwise_floor(a); }
 INLINE Vec clamp(Vec v, float low, float high) { return vmin(vmax(v, (Vec)low), (Vec)high); }
 INLINE int any(Mask mask) { return __builtin_reduce_or(mask) != 0; }
+
+// By comparison, which costs one instruction: of a NaN they make the other number.
+INLINE Float8 min8(Float8 a, Float8 b) { return a < b ? a : b; }
+INLINE Float8 max8(Float8 a, Float8 b) { return a > b ? a : b; }
+INLINE Float8 abs8(Float8 a) { return __builtin_elementwise_abs(a); }
+INLINE Float8 sqrt8(Float8 a) { return __builtin_elementwise_sqrt(a); }
+
+// Eight rows of eight numbers become eight columns.
+INLINE void transpose8(Float8 r[8]) {
+    Float8 pairs[8], quads[8];
+    for (int i = 0; i < 4; i++) {
+        pairs[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        pairs[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int half = 0; half < 8; half += 4)
+        for (int i = 0; i < 2; i++) {
+            quads[half + 2 * i] = __builtin_shufflevector(pairs[half + i], pairs[half + 2 + i], 0, 1, 8, 9, 4, 5, 12, 13);
+            quads[half + 2 * i + 1] = __builtin_shufflevector(pairs[half + i], pairs[half + 2 + i], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < 4; i++) {
+        r[i] = __builtin_shufflevector(quads[i], quads[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        r[4 + i] = __builtin_shufflevector(quads[i], quads[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
 
 #if LANES == 16
 INLINE Float8 fold(Vec v) { return v.lo + v.hi; }
@@ -93,5 +118,8 @@ INLINE Vec log2_vec(Vec x) {
 }
 
 INLINE int min_int(int a, int b) { return a < b ? a : b; }
+// Numbers of the lowest and the highest bit that is set; there must be one.
+INLINE int first_bit(uint32_t bits) { return __builtin_ctz(bits); }
+INLINE int last_bit(uint32_t bits) { return 31 - __builtin_clz(bits); }
 // Float to int within [low, high]; a NaN becomes low.
 INLINE int clamped_int(float x, int low, int high) { return (int)fminf(fmaxf(x, (float)low), (float)high); }

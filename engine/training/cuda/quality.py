@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from ..evaluate import masked_ssim
+from ..evaluate import decibels, masked_ssim
 from .ssim import ssim
 
 
@@ -19,5 +17,4 @@ def quality(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> tuple[f
         kept = mask >= 0.5
         image, share = torch.where(kept[..., None], image, truth), float(kept.float().mean())
     error = float(((image - truth) ** 2).mean(dtype=torch.float64)) / share
-    psnr = min(100.0, -10.0 * math.log10(error)) if error > 0 else 100.0
-    return psnr, masked_ssim(float(ssim(image, truth)), share)
+    return decibels(error), masked_ssim(float(ssim(image, truth)), share)
