@@ -79,7 +79,7 @@ def soak(seconds: float) -> list[str]:
 def endless(output: Path, dataset: Path) -> Iterator[JobFolder]:
     """The folder of a training that does not end by itself."""
     command = [sys.executable, "-m", "engine", "train", str(dataset), "-o", str(output), "--max-steps", "1000000", "--resolution", "128",
-               "--max-gaussians", "5000", "--threads", "1", "--preview-seconds", "5"]
+               "--max-gaussians", "5000", "--threads", "1", "--preview-seconds", "5", "--no-pause-on-failure"]
     with output.with_suffix(".log").open("w") as said:
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SPLATWRIGHT_ENGINE": ""}, stdout=subprocess.DEVNULL, stderr=said)
     job = JobFolder(output.with_suffix(".job"))
