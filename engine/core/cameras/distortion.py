@@ -205,7 +205,9 @@ class BilinearSamples:
         upper_left += (lower_left - upper_left) * lower
         if self.times == 1:
             return upper_left
-        return upper_left.reshape(height // self.times, self.times, width // self.times, self.times, 4).mean(axis=(1, 3))
+        samples = upper_left.reshape(height // self.times, self.times, width // self.times, self.times, 4)
+        across = sum((samples[:, :, :, column] for column in range(1, self.times)), samples[:, :, :, 0])  # much quicker than mean()
+        return sum((across[:, row] for row in range(1, self.times)), across[:, 0]) * np.float32(1 / self.times**2)
 
 
 @lru_cache(maxsize=2)
