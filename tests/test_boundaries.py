@@ -234,7 +234,7 @@ STARTS_BY_ITSELF = {
     "engine/core/processes.py": "what all others call",
     "engine/server/cluster/node_agent.py": "Ray sends this file alone to other machines, without the rest of the engine",
     "engine/server/cluster/supervised_worker.py": "os.fork: it becomes nobody's child before it starts its worker by spawn()",
-    "engine/server/idle_shutdown.py": "the shell runs what the server's owner wrote, with the server's own output",
+    "engine/server/shutdown.py": "the shell runs what the server's owner wrote",
     "engine/training/cpu/build.py": "compiles the kernels before there is an engine; the compiler speaks to the terminal",
     "engine/worker.py": "os.execv: the worker becomes torchrun, under the number by which its job knows it",
 }

@@ -121,6 +121,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
         if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
+        engine.set_budget(folder.name, spec.config.budget_hours, spec.config.budget_cost)
         spec = replace(spec, config=gone_on(before.config, spec.config))
     else:
         engine.reach()
@@ -137,7 +138,8 @@ def nothing_kept(engine: Engine, folder: JobFolder) -> bool:
     return not any(isinstance(event, begun) for event in engine.events(folder.name)[0])
 
 
-CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway")
+CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",
+              "budget_cost")
 """Settings that may change when a training goes on."""
 
 
