@@ -45,6 +45,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/viewer.py": ({"numpy", "viser", "websockets"}, CORE | {"training/data"}),
     "engine/jobs": (set(), CORE),
     "engine/batch": (set(), CORE | {"jobs"}),
+    "engine/managed": (set(), CORE | {"jobs", "training"}),
     "engine/remote": (set(), CORE | {"jobs"}),
     "engine/server": ({"fastapi", "starlette", "uvicorn"}, CORE | {"jobs", "server/cluster"}),
     "engine/server/cluster": ({"ray"}, CORE | {"jobs", "server"}),
@@ -52,7 +53,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/doctor.py": ({"numpy", "torch"}, CORE | TRAINING | {"environment", "sfm"}),
     "engine/worker.py": (set(), CORE | TRAINING | {"estimate", "jobs", "preflight", "report", "sfm"}),
     "engine/cli": ({"tyro", "numpy", "rich"}, CORE | TRAINING | {
-        "batch", "doctor", "estimate", "evaluation", "jobs", "monocular", "preflight", "remote", "report", "server", "sfm", "viewer"}),
+        "batch", "doctor", "estimate", "evaluation", "jobs", "managed", "monocular", "preflight", "remote", "report", "server", "sfm",
+        "viewer"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), {"core"}),
 }

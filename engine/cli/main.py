@@ -20,6 +20,7 @@ from .estimate import estimate
 from .evaluate import evaluate
 from .frames import frames
 from .instant import instant
+from .job import job
 from .jobs import jobs
 from .photos import poses
 from .render import render
@@ -32,7 +33,7 @@ from .view import view
 
 app = tyro.extras.SubcommandApp()
 VERBS = (check, estimate, frames, capture, poses, train, resume, jobs, evaluate, report, render, view, convert, export_colmap,
-         export_cameras, instant, serve, doctor)
+         export_cameras, instant, serve, job, doctor)
 for verb in VERBS:
     app.command(verb)
 

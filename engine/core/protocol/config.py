@@ -195,6 +195,17 @@ def describe(name: str) -> str:
 LATER = ("anyway", "schedule_steps", "budget_hours", "budget_cost")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
 
+CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",
+              "budget_cost")
+"""Settings that may change when a training goes on."""
+
+
+def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
+    changes = {name: getattr(asked, name) for name in CHANGEABLE}
+    return replace(before.lasting(asked.max_steps), **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
+
+
 FORMER = {current: former for former, current in SETTINGS.items()}
 
 
