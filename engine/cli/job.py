@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.protocol.spending import Price
 from ..managed.parameters import read_parameters
 from ..managed.places import Service, complete, places_of, with_options
-from ..managed.run import Exit, Outcome, run_managed, write_failure
+from ..managed.run import Exit, JobEnding, run_managed, write_failure
 from .terminal import print_error
 
 
@@ -61,7 +61,7 @@ def job(
         asked = read_parameters(places.parameters, settings)
         outcome = run_managed(complete(places), asked, Price(price_per_hour, currency), work, tell)
     except UserError as error:
-        outcome = Outcome(Exit.FAILED if error.code.startswith("disk.full") else Exit.BAD_INPUT, error)
+        outcome = JobEnding(Exit.FAILED if error.code.startswith("disk.full") else Exit.BAD_INPUT, error)
     if outcome.problem:
         print_error(outcome.problem)
         write_failure(places.failure, outcome.problem)

@@ -24,7 +24,7 @@ USUAL_CHANNELS = ("training", "train", "dataset")
 
 
 @dataclass(frozen=True)
-class Places:
+class JobPlaces:
     """Folders and files of one managed training; None where there is none, or not yet."""
 
     service: str
@@ -35,18 +35,18 @@ class Places:
     failure: Path | None = None
 
 
-def places_of(service: Service, environment: Mapping[str, str], root: Path) -> Places:
+def places_of(service: Service, environment: Mapping[str, str], root: Path) -> JobPlaces:
     """What a service provides by itself, below `root`; auto: the service that this looks like."""
     found = likely(environment, root) if service == "auto" else service
     if found == "sagemaker":
         base = root / "opt" / "ml"
-        return Places("SageMaker", base / "input" / "data", base / "input" / "config" / "hyperparameters.json", base / "checkpoints",
+        return JobPlaces("SageMaker", base / "input" / "data", base / "input" / "config" / "hyperparameters.json", base / "checkpoints",
                       base / "model", base / "output" / "failure")
     if found == "vertex":
         model, checkpoints = environment.get("AIP_MODEL_DIR", ""), environment.get("AIP_CHECKPOINT_DIR", "")
-        return Places("Vertex AI", checkpoints=mounted(checkpoints, root) if checkpoints else None,
+        return JobPlaces("Vertex AI", checkpoints=mounted(checkpoints, root) if checkpoints else None,
                       model=mounted(model, root) if model else None)
-    return Places("folders")
+    return JobPlaces("folders")
 
 
 def likely(environment: Mapping[str, str], root: Path) -> Service:
@@ -61,13 +61,13 @@ def mounted(place: str, root: Path) -> Path:
     return root / "gcs" / place.removeprefix(CLOUD_STORAGE) if place.startswith(CLOUD_STORAGE) else Path(place)
 
 
-def with_options(places: Places, root: Path, **chosen: str) -> Places:
+def with_options(places: JobPlaces, root: Path, **chosen: str) -> JobPlaces:
     """The places, with those that options name instead; an empty one leaves what the service provides."""
     return replace(places, **{name: mounted(place, root) for name, place in chosen.items() if place})
 
 
 @dataclass(frozen=True)
-class Complete:
+class RequiredPlaces:
     """The places of a training that has all it needs."""
 
     input: Path
@@ -75,7 +75,7 @@ class Complete:
     model: Path
 
 
-def complete(places: Places) -> Complete:
+def complete(places: JobPlaces) -> RequiredPlaces:
     """The places that a training cannot do without; UserError for the first that is missing."""
     if places.input is None:
         raise UserError("No folder with the images and cameras is given.", "Give it with --input.")
@@ -84,7 +84,7 @@ def complete(places: Places) -> Complete:
     if places.checkpoints is None:
         raise UserError("No folder for checkpoints is given, so a training that is cut off would begin anew.",
                         "Give one that outlives the machine with --checkpoints.")
-    return Complete(places.input, places.checkpoints, places.model)
+    return RequiredPlaces(places.input, places.checkpoints, places.model)
 
 
 def dataset_in(inputs: Path, channel: str) -> Path:

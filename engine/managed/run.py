@@ -29,7 +29,7 @@ from ..jobs.local_engine import LocalEngine
 from ..jobs.processes import worker_of
 from .kept import Kept
 from .parameters import Parameters
-from .places import Complete, dataset_in
+from .places import RequiredPlaces, dataset_in
 
 NAME = "scene"
 POLL_SECONDS = 0.2
@@ -66,14 +66,14 @@ class Exit(IntEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobEnding:
     """How a managed training ended, and why where it is not done."""
 
     status: Exit
     problem: UserError | None = None
 
 
-def run_managed(places: Complete, parameters: Parameters, price: Price, work: Path | None, tell: Tell) -> Outcome:
+def run_managed(places: RequiredPlaces, parameters: Parameters, price: Price, work: Path | None, tell: Tell) -> JobEnding:
     """Train what the places hold, with the settings, in the folder `work` or a temporary one. Listens to SIGTERM and SIGINT meanwhile.
 
     UserError for input and settings that cannot be trained.
@@ -138,7 +138,7 @@ class ManagedFollower:
         self._told = -TELL_SECONDS
         self._trouble = ""
 
-    def follow(self) -> Outcome:
+    def follow(self) -> JobEnding:
         """Until the worker is gone; what came of it."""
         while True:
             alive = self._engine.state(NAME).alive
@@ -153,23 +153,23 @@ class ManagedFollower:
         self._keep()
         return self._outcome()
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> JobEnding:
         match self._progress.end:
             case Finished():
-                return Outcome(Exit.DONE)
+                return JobEnding(Exit.DONE)
             case Failed() as failure:
                 bad = self._progress.started is None and not failure.code.startswith(ENGINES_OWN)
-                return Outcome(Exit.BAD_INPUT if bad else Exit.FAILED, error_of(failure))
+                return JobEnding(Exit.BAD_INPUT if bad else Exit.FAILED, error_of(failure))
             case Paused() as pause:
-                return Outcome(Exit.FAILED, UserError(f"The training paused itself at step {pause.step}. {pause.reason}",
+                return JobEnding(Exit.FAILED, UserError(f"The training paused itself at step {pause.step}. {pause.reason}",
                                                       "Mend the cause, or set pause_on_failure=false to go on anyway."))
         if self._interrupted.is_set():
             return self._interruption()
-        return Outcome(Exit.FAILED, UserError("The engine's worker ended without a word.",
+        return JobEnding(Exit.FAILED, UserError("The engine's worker ended without a word.",
                                               "Start the job again: it goes on from its checkpoint. The log above may say why.\n"
                                               + last_lines(self._folder.log)))
 
-    def _end_early(self) -> Outcome:
+    def _end_early(self) -> JobEnding:
         """Let the worker write a checkpoint, end it, and keep the checkpoint."""
         self._tell("asked to end: writing a checkpoint")
         end = time.monotonic() + PAUSE_SECONDS
@@ -183,10 +183,10 @@ class ManagedFollower:
         self._wait_for_worker()
         self._read()
         self._keep()
-        return Outcome(Exit.DONE) if isinstance(self._progress.end, Finished) else self._interruption()
+        return JobEnding(Exit.DONE) if isinstance(self._progress.end, Finished) else self._interruption()
 
-    def _interruption(self) -> Outcome:
-        return Outcome(Exit.INTERRUPTED, UserError(f"The training was interrupted at step {self._progress.trained}.",
+    def _interruption(self) -> JobEnding:
+        return JobEnding(Exit.INTERRUPTED, UserError(f"The training was interrupted at step {self._progress.trained}.",
                                                    "Start the job again with the same folder of checkpoints: it goes on from there."))
 
     def _wait_for_worker(self) -> None:

@@ -1,4 +1,4 @@
-"""`splatwright job` as a service runs it: its folders, a file of settings in texts, SIGTERM, another machine, and how it says that it ended."""
+"""`splatwright job` as a service runs it: its folders, settings in texts, SIGTERM, another machine, and how it tells its end."""
 
 from __future__ import annotations
 
