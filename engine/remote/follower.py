@@ -48,7 +48,7 @@ class Follower:
         self._closed = threading.Event()
         self._told_at = 0.0
         self._tries = self._sent = 0
-        self._ended = self._engine_ends = False
+        self._ended = False
         self.thread = threading.Thread(target=self._run, name=f"remote {folder.name}", daemon=True)
 
     @property
@@ -94,7 +94,7 @@ class Follower:
                 self._pass_on(line)
                 if self.remote_state.sent and self._listen():
                     self._bring_home(line)
-                    if self._engine_ends:
+                    if self.alarm is not None:
                         self._await_end(line)
                     return
         finally:
@@ -166,7 +166,8 @@ class Follower:
         told = [text for text in lines if event_kind(text)]
         events = events_from_lines(told)
         finished = any(isinstance(event, Finished) for event in events)
-        self._engine_ends |= any(isinstance(event, Finding) and event.code == ENGINE_BUDGET_ENDED for event in events)
+        if any(isinstance(event, Finding) and event.code == ENGINE_BUDGET_ENDED for event in events):
+            self.alarm = ""
         if any(isinstance(event, Preview) for event in events):
             fetch(line, self.remote_state.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
@@ -182,7 +183,7 @@ class Follower:
 
     def _await_end(self, line: Connection) -> None:
         """The engine has stopped the job because its budget is spent: see its machine go, or hear the alarm that it did not."""
-        self.alarm, heard = "", time.monotonic()
+        heard = time.monotonic()
         while asked_control(self.folder) != DELETE:
             try:
                 answer = line.ask("GET", "/v1/engine")

@@ -118,6 +118,17 @@ def test_a_signal_writes_a_checkpoint_and_another_machine_goes_on(tmp_path: Path
     assert no_worker_is_left(first) and no_worker_is_left(second)
 
 
+def test_a_signal_before_the_first_step(tmp_path: Path, dataset: Path) -> None:
+    """While images are read there is nothing to keep, and nothing to wait for."""
+    container = Container(tmp_path, ENDLESS)
+    container.channel("training", dataset)
+    process = container.start()
+    container.wait("dataset:")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 75 and "interrupted at step" in container.failure(), container.log
+    assert no_worker_is_left(container)
+
+
 def test_a_machine_that_is_lost_without_a_word_costs_seconds(tmp_path: Path, dataset: Path) -> None:
     container = Container(tmp_path / "first", ENDLESS)
     container.channel("training", dataset)

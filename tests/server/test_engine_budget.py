@@ -89,17 +89,16 @@ def test_all_jobs_stop_with_checkpoint_and_result_and_the_machine_is_switched_of
         server.close()
 
 
-@pytest.mark.parametrize("status", [3, None])
-def test_a_machine_that_was_not_switched_off_is_an_alarm(tmp_path: Path, dataset: Path, status: int | None) -> None:
+def test_a_machine_that_was_not_switched_off_is_an_alarm(tmp_path: Path, dataset: Path) -> None:
     """For whoever looks: the log, the answer of the engine, the client whose job was stopped, and one whose job waits."""
-    command = [] if status is None else ["--shutdown-command", hook(tmp_path, status)]
-    server = Server(tmp_path / "serve", "--gpus", "cpu", "--price-per-hour", "3600", "--budget-cost", "25", *command)
+    server = Server(tmp_path / "serve", "--gpus", "cpu", "--price-per-hour", "3600", "--budget-cost", "25", "--shutdown-command",
+                    hook(tmp_path, 3))
     engine = RemoteEngine(tmp_path / "copies", server.address())
     try:
         running, waiting = one_after_the_other(engine, dataset)
         wait(lambda: engine.state(running) is JobState.FINISHED, lambda: server.log)
         assert engine.alarm(running) == ""
-        said = "its command failed" if status else "no command for that was given"
+        said = "its command failed"
         wait(lambda: said in (engine.alarm(running) or ""), lambda: server.log)
         wait(lambda: said in (engine.alarm(waiting) or ""), lambda: server.log)
         assert said in ask(server, "GET", "/v1/engine")["alarm"] and "THE MACHINE WAS NOT SWITCHED OFF" in server.log
@@ -156,7 +155,9 @@ def test_a_command_that_lies_is_found_out(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "hook").exists() and any(thread.name == "budget" for thread in threading.enumerate())
 
 
-def test_a_command_that_hangs_or_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_is_missing_hangs_or_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Shutdown("", tmp_path / "shutdown.json")
+    assert not missing.switch_off("a test") and "no command for that was given" in missing.alarm
     monkeypatch.setattr("engine.server.shutdown.COMMAND_SECONDS", 0.5)
     for command in (f'"{sys.executable}" -c "import time; time.sleep(60)"', "no-such-command-here"):
         shutdown = Shutdown(command, tmp_path / "shutdown.json")
