@@ -213,7 +213,7 @@ class ManagedFollower:
         if isinstance(event, Finding):
             self._tell(f"{event.severity}: {event.message} {event.hint}")
         elif event is job.started:
-            self._tell(f"{event.backend}, {event.train_views} views to train on, {event.gaussians} Gaussians, step {event.step}")  # type: ignore[union-attr]
+            self._tell(f"{event.backend}, {event.train_views} views to train on, {event.gaussians} Gaussians, step {event.step}")
         elif job.started and now - self._told >= TELL_SECONDS and job.loss is not None:
             self._told = now
             psnr = f", PSNR {job.psnr:.2f} dB" if job.psnr is not None else ""

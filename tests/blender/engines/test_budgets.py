@@ -88,7 +88,7 @@ def test_a_rented_machine_that_was_not_switched_off_is_a_red_line(desk: Desk, tm
         desk.wait(lambda: desk.job.alarm != "")
         layout = Layout()
         module("addon.panels.base").draw_alarm(layout, desk.job)
-        assert "NOT switched off" in " ".join(layout.texts) and layout.alert
+        assert "NOT switched off" in " ".join(layout.texts) and vars(layout)["alert"]
         sound, sentence = module("addon.engines.remote").ask(entry.address())
         assert not sound and "NOT switched off" in sentence
     finally:
