@@ -19,7 +19,7 @@ from ..core.files import make_folder, write_text
 from ..core.formats.registry import format_of, read_splats, write_splats
 from ..core.processes import end_tree
 from ..core.protocol.config import gone_on
-from ..core.protocol.events import Event, Failed, Finding, Finished, Paused, error_of
+from ..core.protocol.events import Event, Failed, Finding, Finished, Paused, Started, error_of
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.job_progress import JobProgress
 from ..core.protocol.spec import JobSpec
@@ -212,7 +212,7 @@ class ManagedFollower:
         now, job = time.monotonic(), self._progress
         if isinstance(event, Finding):
             self._tell(f"{event.severity}: {event.message} {event.hint}")
-        elif event is job.started:
+        elif isinstance(event, Started):
             self._tell(f"{event.backend}, {event.train_views} views to train on, {event.gaussians} Gaussians, step {event.step}")
         elif job.started and now - self._told >= TELL_SECONDS and job.loss is not None:
             self._told = now
