@@ -45,6 +45,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/viewer.py": ({"numpy", "viser", "websockets"}, CORE | {"training/data"}),
     "engine/jobs": (set(), CORE),
     "engine/batch": (set(), CORE | {"jobs"}),
+    "engine/managed": (set(), CORE | {"jobs", "training"}),
     "engine/remote": (set(), CORE | {"jobs"}),
     "engine/server": ({"fastapi", "starlette", "uvicorn"}, CORE | {"jobs", "server/cluster"}),
     "engine/server/cluster": ({"ray"}, CORE | {"jobs", "server"}),
@@ -52,7 +53,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/doctor.py": ({"numpy", "torch"}, CORE | TRAINING | {"environment", "sfm"}),
     "engine/worker.py": (set(), CORE | TRAINING | {"estimate", "jobs", "preflight", "report", "sfm"}),
     "engine/cli": ({"tyro", "numpy", "rich"}, CORE | TRAINING | {
-        "batch", "doctor", "estimate", "evaluation", "jobs", "monocular", "preflight", "remote", "report", "server", "sfm", "viewer"}),
+        "batch", "doctor", "estimate", "evaluation", "jobs", "managed", "monocular", "preflight", "remote", "report", "server", "sfm",
+        "viewer"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), {"core"}),
 }
@@ -234,7 +236,7 @@ STARTS_BY_ITSELF = {
     "engine/core/processes.py": "what all others call",
     "engine/server/cluster/node_agent.py": "Ray sends this file alone to other machines, without the rest of the engine",
     "engine/server/cluster/supervised_worker.py": "os.fork: it becomes nobody's child before it starts its worker by spawn()",
-    "engine/server/idle_shutdown.py": "the shell runs what the server's owner wrote, with the server's own output",
+    "engine/server/shutdown.py": "the shell runs what the server's owner wrote",
     "engine/training/cpu/build.py": "compiles the kernels before there is an engine; the compiler speaks to the terminal",
     "engine/worker.py": "os.execv: the worker becomes torchrun, under the number by which its job knows it",
 }

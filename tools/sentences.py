@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ON_THE_COMMAND_LINE = ("engine/cli", "engine/evaluation", "engine/monocular.py", "engine/server/auth.py", "engine/server/cluster",
+ON_THE_COMMAND_LINE = ("engine/cli", "engine/evaluation", "engine/managed", "engine/monocular.py", "engine/server/auth.py",
+                       "engine/server/cluster",
                        "engine/server/serving.py", "engine/viewer.py")
 """What speaks English only: nobody meets it in Blender."""
 

@@ -15,7 +15,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.protocol.http_messages import PORT
 from ...engine.remote.engine import RemoteEngine
 from ...engine.remote.http import Address, Connection
-from ..translations import tr
+from ..translations import sentence, tr
 from ..typed import Context, classes_factory
 from ..ui.background import BackgroundTask, ThreadWork
 from .locations import preferences
@@ -109,10 +109,10 @@ def draw(layout: bpy.types.UILayout, preferences: Any) -> None:
             box.prop(entry, name)
         answer = answer_of(entry.number)
         if answer is not None:
-            sound, sentence = answer
+            sound, text = answer
             line = box.row()
             line.alert = not sound
-            line.label(text=sentence, icon="CHECKMARK" if sound else "ERROR")
+            line.label(text=text, icon="CHECKMARK" if sound else "ERROR")
     layout.operator("splatwright.add_engine", icon="ADD")
 
 
@@ -137,6 +137,8 @@ def ask(address: Address) -> tuple[bool, str]:
             found = line.ask("GET", "/v1/engine")
         finally:
             line.close()
+        if found.get("alarm"):
+            return False, sentence("", str(found["alarm"]), ())
         busy = tr("{running} jobs running, {waiting} waiting", running=found["running"], waiting=found["waiting"])
         return True, ". ".join(text for text in (tr("Ready: {devices}; {busy}", devices=", ".join(found["devices"]),
                                                     busy=busy), found["note"]) if text)

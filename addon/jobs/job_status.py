@@ -39,6 +39,8 @@ class WatchedJob(JobProgress):
     state: JobState = JobState.STARTING
     silent: float = 0.0
     remark: str = ""
+    alarm: str = ""
+    """that a remote engine's machine goes on costing money"""
     stopping: bool = False
     cursor: int = 0
     preview_due: bool = False
@@ -60,7 +62,7 @@ class WatchedJob(JobProgress):
     def shown(self) -> Hashable:
         """Changes with what panels show of the job."""
         silent = int(self.silent) if self.lost else 0
-        return (self.cursor, self.state, silent, self.remark, self.stopping, self.has_object, self.imported, self.kept_there)
+        return (self.cursor, self.state, silent, self.remark, self.alarm, self.stopping, self.has_object, self.imported, self.kept_there)
 
     def follow(self, end: float) -> bool:
         """Take in what is new, until the clock says `end`; True when nothing is left unread."""
@@ -69,14 +71,17 @@ class WatchedJob(JobProgress):
         self.state = state
         self.silent = self.engine.silence(self.name) if state.alive else 0.0
         self.remark = self.engine.note(self.name) if state.alive else ""
+        alarm = self.engine.alarm(self.name)
+        self.alarm = alarm or ""
         self.kept_there = self.engine.kept_there(self.name)
-        if state.alive or not read_all:
+        if state.alive or not read_all or alarm is not None:
             self.watch_until = time.monotonic() + LINGER_SECONDS
         return read_all
 
     def begin_again(self) -> None:
         """The job is resumed: what comes is news."""
-        self.failure, self.finished, self.imported, self.stopping, self.stopped = None, None, False, False, False
+        self.failure, self.finished, self.over_budget = None, None, None
+        self.imported, self.stopping, self.stopped = False, False, False
         self.state = JobState.STARTING
         self.watch_until = time.monotonic() + LINGER_SECONDS
 

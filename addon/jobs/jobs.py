@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.core.errors import UserError
+from ...engine.core.protocol.events import BUDGET_ENDED
 from ...engine.core.protocol.spec import JobSpec, Spec, kind_of
 from ...engine.jobs.local_engine import Engine, JobState, LocalEngine
 from ..engines import choice, remote
@@ -149,9 +150,12 @@ def show(scene: bpy.types.Scene, name: str) -> WatchedJob:
     return watch(name)
 
 
-def resume(job: WatchedJob) -> None:
-    """Let a paused, interrupted, failed or stopped job go on."""
+def resume(job: WatchedJob, budget: tuple[float, float] | None = None) -> None:
+    """Let a paused, interrupted, failed or stopped job go on; one that its own budget has stopped with another one, in hours and money."""
     if not job.state.alive:
+        if job.over_budget is not None and job.over_budget.code == BUDGET_ENDED:
+            spec = job.engine.folder(job.name).read_spec()
+            job.engine.set_budget(job.name, *(budget or (spec.config.budget_hours, spec.config.budget_cost)))
         (photo_results.clear_imported if job.photos else clear_imported)(job.name)
         _use_engine_of_now(job)
         job.begin_again()

@@ -101,7 +101,9 @@ class SPLATWRIGHT_OT_resume(bpy.types.Operator):
 
     @reports_user_errors
     def execute(self, context: Context) -> set[str]:
-        jobs.resume(jobs.required(context.scene))
+        settings = scene_settings(context.scene).train
+        budget = (settings.budget_hours, settings.budget_cost)
+        jobs.resume(jobs.required(context.scene), budget if any(budget) else None)
         return {"FINISHED"}
 
 

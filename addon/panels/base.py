@@ -5,6 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ..engines.status import EngineState, want_status
+from ..jobs.job_status import WatchedJob
+from ..translations import sentence
 from ..typed import Context, layout_of, untyped
 from ..ui.text import draw_sentence
 
@@ -31,6 +33,12 @@ class SidebarPanel:
         """The question mark."""
         if self.guide_page:
             layout_of(untyped(self)).operator("splatwright.open_guide", text="", icon="QUESTION", emboss=False).page = self.guide_page
+
+
+def draw_alarm(layout: bpy.types.UILayout, job: WatchedJob) -> None:
+    """That the machine of a remote engine goes on costing money."""
+    if job.alarm:
+        draw_sentence(layout, sentence("", job.alarm, ()), "ERROR", alert=True)
 
 
 def draw_status(layout: bpy.types.UILayout) -> None:

@@ -19,7 +19,7 @@ from ..photos.posed_photos import posed_root
 from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings, splat_settings
 from ..ui.text import draw_sentence
-from .base import BUTTON_HEIGHT, SidebarPanel
+from .base import BUTTON_HEIGHT, SidebarPanel, draw_alarm
 from .engine import draw_installing
 from .train import draw_findings
 
@@ -101,6 +101,7 @@ def _draw_work(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     layout.progress(factor=job.fraction, text=progress_text(job))
     if job.remark:
         draw_sentence(layout, job.remark, "URL")
+    draw_alarm(layout, job)
     if job.lost:
         draw_sentence(layout, tr("The engine has not answered for {time}. Stop ends it.",
                                  time=duration(job.silent)), "ERROR", alert=True)
@@ -126,6 +127,7 @@ def _draw_sources(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup)
 
 
 def _draw_outcome(layout: bpy.types.UILayout, context: Context, job: WatchedJob) -> None:
+    draw_alarm(layout, job)
     match job.state:
         case JobState.FINISHED:
             draw_sentence(layout, outcome_text(job), "CHECKMARK")

@@ -22,7 +22,7 @@ from ..translations import spoken, tr
 from ..typed import Context, classes_factory, layout_of, scene_settings
 from ..ui.text import draw_sentence, short_path
 from ..viewport.stage import is_drawn
-from .base import BUTTON_HEIGHT, SidebarPanel, draw_status
+from .base import BUTTON_HEIGHT, SidebarPanel, draw_alarm, draw_status
 from .earlier import draw_earlier
 from .originals import draw_originals
 
@@ -80,6 +80,9 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         for name in ("threads", "image_memory"):
             draw_automatic(column, context.scene, "train", name)
         column = layout.column(align=True)
+        for name in ("budget_hours", "budget_cost"):
+            draw_automatic(column, context.scene, "train", name)
+        column = layout.column(align=True)
         column.prop(settings, "trial")
         column.prop(settings, "pause_when_sick")
         column.prop(settings, "anyway")
@@ -94,14 +97,15 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
         _draw_figures(layout, job)
     if job.remark:
         draw_sentence(layout, job.remark, "URL")
+    draw_alarm(layout, job)
     if job.lost:
-        sentence = tr("The engine has not answered for {time}. Stop ends it; Resume then goes on from its last checkpoint.",
-                      time=duration(job.silent))
-        draw_sentence(layout, sentence, "ERROR", alert=True)
+        text = tr("The engine has not answered for {time}. Stop ends it; Resume then goes on from its last checkpoint.",
+                  time=duration(job.silent))
+        draw_sentence(layout, text, "ERROR", alert=True)
     if job.state is JobState.PAUSED and job.unhealthy:
-        sentence = tr("The training has paused by itself. {unhealthy} Resume continues anyway, Stop keeps its splats.",
-                      unhealthy=job.unhealthy)
-        draw_sentence(layout, sentence, "CANCEL", alert=True)
+        text = tr("The training has paused by itself. {unhealthy} Resume continues anyway, Stop keeps its splats.",
+                  unhealthy=job.unhealthy)
+        draw_sentence(layout, text, "CANCEL", alert=True)
     row = layout.row(align=True)
     row.scale_y = BUTTON_HEIGHT
     if job.state is JobState.PAUSED:
@@ -113,6 +117,7 @@ def draw_running(layout: bpy.types.UILayout, job: WatchedJob) -> None:
 
 def draw_outcome(layout: bpy.types.UILayout, job: WatchedJob) -> None:
     """How the last training ended, and the way on."""
+    draw_alarm(layout, job)
     match job.state:
         case JobState.FINISHED:
             draw_sentence(layout, finished_text(job), "CHECKMARK")
@@ -165,7 +170,8 @@ def progress_text(job: WatchedJob) -> str:
 def finished_text(job: WatchedJob) -> str:
     """One sentence about a training that has ended."""
     quality = tr(", PSNR {psnr:.1f} dB on held-out views", psnr=job.psnr) if job.psnr is not None else ""
-    return tr("Stopped after {step:,} steps: {gaussians:,} splats{quality}." if job.stopped else
+    return tr("Stopped by its budget after {step:,} steps: {gaussians:,} splats{quality}." if job.stopped and job.over_budget else
+              "Stopped after {step:,} steps: {gaussians:,} splats{quality}." if job.stopped else
               "Finished after {step:,} steps: {gaussians:,} splats{quality}.", step=job.step, gaussians=job.gaussians, quality=quality)
 
 

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty
 from ..cameras import image_size
 from ..typed import cycles, scene_settings, untyped
 
-USUAL_SPLATS, USUAL_MEMORY, USUAL_MINUTES = 100_000, 4.0, 60.0
+USUAL_SPLATS, USUAL_MEMORY, USUAL_MINUTES, USUAL_HOURS, USUAL_COST = 100_000, 4.0, 60.0, 2.0, 5.0
 """What stands in a number that is no longer automatic."""
 
 
@@ -43,6 +43,8 @@ class AutomaticSettings(bpy.types.PropertyGroup):
     train_threads: _switch("train", "threads", "Auto", lambda scene: os.cpu_count() or 1)
     train_image_memory: _switch("train", "image_memory", "Auto", lambda scene: USUAL_MEMORY)
     train_max_minutes: _switch("train", "max_minutes", "No Limit", lambda scene: USUAL_MINUTES)
+    train_budget_hours: _switch("train", "budget_hours", "No Limit", lambda scene: USUAL_HOURS)
+    train_budget_cost: _switch("train", "budget_cost", "No Limit", lambda scene: USUAL_COST)
 
 
 def draw_automatic(layout: bpy.types.UILayout, scene: bpy.types.Scene, group: str, name: str) -> None:

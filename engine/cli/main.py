@@ -9,7 +9,7 @@ import sys
 import tyro
 
 from ..core.errors import UserError
-from ..core.former_names import SETTINGS
+from ..core.former_names import FLAGS, SETTINGS
 from ..core.protocol.config import DEFAULT_PRESET, PRESETS
 from .capture import capture
 from .check import check
@@ -20,6 +20,7 @@ from .estimate import estimate
 from .evaluate import evaluate
 from .frames import frames
 from .instant import instant
+from .job import job
 from .jobs import jobs
 from .photos import poses
 from .render import render
@@ -32,7 +33,7 @@ from .view import view
 
 app = tyro.extras.SubcommandApp()
 VERBS = (check, estimate, frames, capture, poses, train, resume, jobs, evaluate, report, render, view, convert, export_colmap,
-         export_cameras, instant, serve, doctor)
+         export_cameras, instant, serve, job, doctor)
 for verb in VERBS:
     app.command(verb)
 
@@ -59,7 +60,7 @@ def with_current_names(arguments: list[str]) -> list[str]:
 def current_flag(word: str) -> str:
     """One word of a command line; others than flags with a former name stay as they are."""
     parts = re.fullmatch(r"--(no[-_])?([a-z_-]+)(=.*)?", word, re.DOTALL)
-    current = parts and SETTINGS.get(parts[2].replace("-", "_"))
+    current = parts and (SETTINGS | FLAGS).get(parts[2].replace("-", "_"))
     return f"--{parts[1] or ''}{current.replace('_', '-')}{parts[3] or ''}" if parts and current else word
 
 

@@ -25,6 +25,8 @@ def resume(
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
     axes: Axes = "SUPERSPLAT",
     engine: str = "",
+    budget_hours: float | None = None,
+    budget_cost: float | None = None,
 ) -> int:
     """Go on with a training that was stopped, interrupted or has failed, or train one that is finished --further. Ctrl+C stops it.
 
@@ -36,6 +38,9 @@ def resume(
         axes: orientation of the file: SuperSplat's (Y down, as trainers write), OpenGL's (Y up) or Blender's own (Z up)
         engine: address of the engine on another computer that trained it, also read from SPLATWRIGHT_ENGINE, its token from
             SPLATWRIGHT_TOKEN
+        budget_hours: another budget in hours, with those that it has taken already; 0: no limit. A training that its budget has stopped
+            needs a larger one
+        budget_cost: another budget in money, by the price per hour of the engine; 0: no limit
     """
     folder = JobFolder(job.resolve())
     folder.read_spec()
@@ -47,6 +52,10 @@ def resume(
                         path=folder.path)
     place = chosen_engine(folder.path.parent, engine)
     cursor = place.events(folder.name)[1]
+    config = folder.read_spec().config
+    if not place.state(folder.name).alive:
+        place.set_budget(folder.name, config.budget_hours if budget_hours is None else budget_hours,
+                         config.budget_cost if budget_cost is None else budget_cost)
     go_on(place, folder, further)
     return conclude(place, folder, follow(place, folder.name, cursor), output, axes)
 

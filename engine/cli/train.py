@@ -13,7 +13,7 @@ import tyro
 from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
-from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig
+from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig, gone_on
 from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, error_of
 from ..core.protocol.folder import FolderGone, JobFolder, JobSpec
 from ..core.splats.axes import Axes
@@ -121,6 +121,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
         if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
+        engine.set_budget(folder.name, spec.config.budget_hours, spec.config.budget_cost)
         spec = replace(spec, config=gone_on(before.config, spec.config))
     else:
         engine.reach()
@@ -135,16 +136,6 @@ def nothing_kept(engine: Engine, folder: JobFolder) -> bool:
         return False
     begun = (Finished, Paused, *((Progress,) if engine.kept_there(folder.name) else ()))  # a remote engine may keep a checkpoint
     return not any(isinstance(event, begun) for event in engine.events(folder.name)[0])
-
-
-CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway")
-"""Settings that may change when a training goes on."""
-
-
-def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
-    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
-    changes = {name: getattr(asked, name) for name in CHANGEABLE}
-    return replace(before.lasting(asked.max_steps), **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
 
 
 def alike(asked: TrainConfig, running: TrainConfig) -> bool:

@@ -8,6 +8,9 @@ SETTINGS: dict[str, str] = {
 """Settings of a training. Files and Blender's registered properties keep the former name, which the first version of the engine reads;
 the command line knows both."""
 
+FLAGS: dict[str, str] = {"on_idle": "shutdown_command"}
+"""Flags of the command line that are no settings of a training."""
+
 OPERATORS: dict[str, str] = {
     "ask_engine": "test_remote_engine",
     "copy_diagnosis": "copy_self_check",

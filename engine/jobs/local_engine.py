@@ -23,7 +23,7 @@ from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
 from ..core.images import environment as image_variables
 from ..core.processes import Process, clean_environment, end_tree, spawn
-from ..core.protocol.events import Event, Failed, Finished, Paused
+from ..core.protocol.events import BUDGET_ENDED, Event, Failed, Finished, Paused
 from ..core.protocol.folder import Control, JobFolder, find_jobs
 from ..core.protocol.job_progress import JobProgress, told
 from ..core.protocol.spec import JobSpec, Spec
@@ -83,6 +83,16 @@ class Engine(ABC):
         self.resume(job)
         return end
 
+    def set_budget(self, job: str, hours: float, cost: float) -> None:
+        """Give a training that does not run another budget, 0: no limit. UserError when it is the one that is spent already."""
+        folder, ended = self.folder(job), self.told(job).over_budget
+        spent = dict(ended.values) if ended and ended.code == BUDGET_ENDED else {}
+        if spent and (hours, cost) == (spent.get("hours"), spent.get("cost")):
+            raise UserError("The training's budget is spent.", "Raise the budget, then resume.", "budget.spent")
+        spec = folder.read_spec()
+        if (hours, cost) != (spec.config.budget_hours, spec.config.budget_cost):
+            folder.write_spec(replace(spec, config=replace(spec.config, budget_hours=hours, budget_cost=cost).validate()))
+
     def jobs(self) -> list[str]:
         """Every known job, oldest first."""
         return [folder.name for folder in find_jobs(self.root)]
@@ -134,6 +144,11 @@ class Engine(ABC):
     def kept_there(self, job: str) -> bool:
         """Whether a job takes room at a remote engine, which delete() would free."""
         return False
+
+    def alarm(self, job: str) -> str | None:
+        """That the machine where the job was goes on costing money although the engine's budget is spent; empty while that may still
+        come, None where it may not."""
+        return None
 
     def note(self, job: str) -> str:
         """A sentence about the job that its events do not tell, as its place in a queue; mostly empty."""

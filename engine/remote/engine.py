@@ -103,6 +103,10 @@ class RemoteEngine(Engine):
         follower = self._followers.get(job)
         return follower.note if follower else ""
 
+    def alarm(self, job: str) -> str | None:
+        follower = self._followers.get(job)
+        return (follower.alarm or follower.status.alarm or follower.alarm) if follower else None
+
     def close(self) -> None:
         """Follow no job any more; they go on."""
         for follower in self._followers.values():

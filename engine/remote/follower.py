@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..core.errors import UserError
 from ..core.protocol.event_lines import event_kind
-from ..core.protocol.events import Finished, Preview, events_from_lines, failed
+from ..core.protocol.events import ENGINE_BUDGET_ENDED, Finding, Finished, Preview, events_from_lines, failed
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobStatus, checked_path, status_from_json
 from ..core.protocol.spec import kind_of, output_of
@@ -25,6 +25,11 @@ PATIENCE = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the next try when the engine does not answer; the last one for ever."""
 
 TELL_SECONDS = 0.5
+ALARM_SECONDS = 5.0
+"""Between two questions whether the machine of an engine with a spent budget was switched off."""
+
+GONE_SECONDS = 60.0
+"""An engine that does not answer for so long is gone with its machine."""
 LONGEST_LINE = 1024**2
 
 
@@ -37,6 +42,8 @@ class Follower:
         self.folder, self.address, self.priority, self.remote_state = folder, address, priority, remote_state
         self.status = JobStatus(remote_state.job, remote_state.state.value)
         self.trouble = ""
+        self.alarm: str | None = None
+        """that the engine's machine should be switched off and is not; None while nobody asks"""
         self._parcel: UploadManifest | None = None
         self._closed = threading.Event()
         self._told_at = 0.0
@@ -87,6 +94,8 @@ class Follower:
                 self._pass_on(line)
                 if self.remote_state.sent and self._listen():
                     self._bring_home(line)
+                    if self.alarm is not None:
+                        self._await_end(line)
                     return
         finally:
             line.close()
@@ -157,6 +166,8 @@ class Follower:
         told = [text for text in lines if event_kind(text)]
         events = events_from_lines(told)
         finished = any(isinstance(event, Finished) for event in events)
+        if any(isinstance(event, Finding) and event.code == ENGINE_BUDGET_ENDED for event in events):
+            self.alarm = ""
         if any(isinstance(event, Preview) for event in events):
             fetch(line, self.remote_state.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
@@ -169,6 +180,22 @@ class Follower:
         """The job has ended there; now here too."""
         fetch(line, self.remote_state.job, self.folder.log.name, self.folder.log)
         self._note_state(JobState(self.status.state))
+
+    def _await_end(self, line: Connection) -> None:
+        """The engine has stopped the job because its budget is spent: see its machine go, or hear the alarm that it did not."""
+        heard = time.monotonic()
+        while asked_control(self.folder) != DELETE:
+            try:
+                answer = line.ask("GET", "/v1/engine")
+                self.alarm, heard = str(answer.get("alarm", "")) if isinstance(answer, dict) else "", time.monotonic()
+            except UserError:
+                if time.monotonic() - heard > GONE_SECONDS:
+                    break
+            if self._closed.wait(ALARM_SECONDS):
+                return
+        self.alarm = None
+        if asked_control(self.folder) == DELETE:
+            self._delete(line)
 
     def _results(self, line: Connection) -> list[str]:
         """Names of the files that the job was for."""

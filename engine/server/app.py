@@ -30,6 +30,7 @@ from ..core.protocol.http_messages import (
 )
 from ..jobs.local_engine import JobState, said_last_word
 from .checking import check
+from .engine_budget import EngineBudget
 from .estimating import Estimates
 from .event_stream import event_stream
 from .executors import Job
@@ -54,11 +55,17 @@ class Service:
     store: Store
     queue: Queue
     meter: CostMeter
+    budget: EngineBudget
     turns: Turns = field(default_factory=Turns)
     estimates: Estimates = field(init=False)
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(self.queue, self.meter, self.turns)
+
+    @property
+    def note(self) -> str:
+        """What the machine costs and how much of its budget is spent."""
+        return ", ".join(text for text in (self.meter.sentence(), self.budget.sentence()) if text)
 
     def sized(self, job: Job, positions: dict[Job, int]) -> JobStatus:
         """How a job stands, and how much of the disk it takes."""
@@ -69,16 +76,19 @@ class Service:
         position = (self.queue.positions() if positions is None else positions).get(job)
         if position is not None:
             waits = f"{position} jobs wait before this one" if position else "next in the queue"
-            return JobStatus(job.name, "queued", position, note=waits)
+            if self.budget.ended:
+                waits = f"the engine's budget is spent ({self.budget.spent()}): the job waits until it is started with a larger one"
+            return JobStatus(job.name, "queued", position, note=waits, alarm=self.budget.shutdown.alarm)
         state = self.queue.state(job)
         silence = job.client.engine.silence(job.name) if self.queue.has(job) else 0.0
-        return JobStatus(job.name, state.value, 0, silence, self.meter.sentence() if state.alive else "")
+        return JobStatus(job.name, state.value, 0, silence, self.note if state.alive else "", alarm=self.budget.shutdown.alarm)
 
     def submit(self, client: Client, name: str, submission: Submission) -> Response:
         """Take a job in once all its files are there; else say which are missing.
 
         One that waits or runs is left as it is, unless its worker has said its last word: then it runs once more, with these settings.
         """
+        self.budget.check()
         room_for(client, submission)
         with client.changing:
             missing = client.uploads.missing(submission.files)
@@ -100,6 +110,8 @@ class Service:
             folder.set_control("run")  # when it is resumed
             return self.status(job)
         wakes = control == "run" or (control == "stop" and self.queue.state(job) is JobState.PAUSED)
+        if wakes:
+            self.budget.check()
         folder.set_control(control)  # type: ignore[arg-type]
         if wakes:
             folder.read_any()
@@ -146,8 +158,10 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.queue.restore)
+        service.budget.run()
         thread = service.queue.run()
         yield
+        service.budget.close()
         service.queue.close()
         await run_in_threadpool(thread.join, 5)
 
@@ -178,8 +192,8 @@ def add_routes(app: FastAPI) -> None:
 def engine(service: Served, client: Asking) -> Any:
     """What this engine is, what it costs, and how many bytes more the client may store."""
     return {"protocol": PROTOCOL, "version": version(), "devices": service.queue.executor.devices, "waiting": len(service.queue.waiting),
-            "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.meter.sentence(),
-            "room": client.uploads.room()}
+            "running": len(service.queue.running), "cost": round(service.meter.cost, 4), "note": service.note,
+            "room": client.uploads.room(), "budget": service.budget.answer(), "alarm": service.budget.shutdown.alarm}
 
 
 def jobs(client: Asking, service: Served, sizes: bool = False) -> Any:
@@ -213,6 +227,7 @@ async def check_files(request: Request, client: Asking, service: Served) -> Resp
 @takes(JOB_BODY)
 async def estimate(request: Request, client: Asking, service: Served) -> Response:
     """What a training would take here, by trying it for some seconds: server-sent events. 409 with the files that are missing."""
+    service.budget.check()
     submission = submission_from_json(await json_body(request))
     room_for(client, submission)
     return await service.estimates.answer(client, submission)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .shutdown import Shutdown
+
 log = logging.getLogger("splatwright.server")
 
 LOOK_SECONDS = 1.0
 TELL_SECONDS = 600.0
+RETRY_SECONDS = 600.0
+"""Before a machine that could not be switched off is tried again, and its alarm is said again."""
 
 
 @dataclass
@@ -35,19 +38,29 @@ class CostMeter:
 
 @dataclass
 class IdleShutdown:
-    """Ends the engine after so many minutes in which no job ran and no client asked for anything; 0: never."""
+    """Ends the engine after so many minutes in which no job ran and no client asked for anything; 0: never.
+
+    Where the machine could not be switched off it stays, so that somebody hears of it, and tries again.
+    """
 
     minutes: float
-    command: str
+    shutdown: Shutdown
     busy: Callable[[], bool]
     end: Callable[[], None]
     meter: CostMeter
     last: float = field(default_factory=time.monotonic)
+    """when there was something to do, by the monotonic clock"""
+    asked: float = field(default_factory=time.monotonic)
+    """when a client last asked for something"""
     _told: float = field(default_factory=time.monotonic)
 
     def seen(self) -> None:
-        """A client asked for something."""
-        self.last = time.monotonic()
+        """A client asked for something, or takes in what it has asked for."""
+        self.last = self.asked = time.monotonic()
+
+    def quiet(self) -> float:
+        """Seconds since then."""
+        return time.monotonic() - self.asked
 
     def run(self) -> None:
         """Look now and then, in a thread of its own."""
@@ -64,10 +77,15 @@ class IdleShutdown:
         return self.minutes > 0 and now - self.last > self.minutes * 60
 
     def _loop(self) -> None:
-        while not self.look():
-            time.sleep(min(LOOK_SECONDS, self.minutes * 60 or LOOK_SECONDS))
-        log.info("nothing to do for %g minutes: the engine ends", self.minutes)
-        if self.command:
-            done = subprocess.run(self.command, shell=True, check=False, stdin=subprocess.DEVNULL)
-            log.info("%s: exit status %d", self.command, done.returncode)
-        self.end()
+        tried = -RETRY_SECONDS
+        while True:
+            if not self.look():
+                time.sleep(min(LOOK_SECONDS, self.minutes * 60 or LOOK_SECONDS))
+            elif time.monotonic() - tried < RETRY_SECONDS:
+                time.sleep(LOOK_SECONDS)
+            else:
+                tried = time.monotonic()
+                log.info("nothing to do for %g minutes: the engine ends", self.minutes)
+                if not self.shutdown.command or self.shutdown.switch_off(f"idle for {self.minutes:g} minutes"):
+                    self.end()
+                    return

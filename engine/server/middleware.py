@@ -23,6 +23,9 @@ from .http_errors import Refused
 
 log = logging.getLogger("splatwright.server")
 
+QUESTION = "/v1/engine"
+"""Where clients ask what the engine is: nobody needs the machine for that."""
+
 SMALL_BODY = 4096
 JOB_BODY = 16 * 1024**2
 """A job with a hundred thousand files."""
@@ -73,8 +76,17 @@ class Guard:
         except Refused as refused:
             await refusal(refused, scope)(scope, receive, send)
             return
-        self.seen()
-        await self.app(scope, Body(receive, limit), send)
+        if scope["path"] != QUESTION:
+            self.seen()
+        await self.app(scope, Body(receive, limit), self._seen_sending(send) if "/files/" in scope["path"] else send)
+
+    def _seen_sending(self, send: Send) -> Send:
+        """A client that takes in a file is there as long as that lasts."""
+        async def sending(message: Message) -> None:
+            self.seen()
+            await send(message)
+
+        return sending
 
     def _admit(self, scope: Scope) -> int:
         """Most bytes that the request may bring; Refused when it may not come in."""

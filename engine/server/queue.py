@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.errors import UserError
 from ..core.protocol.events import Event, Progress, Stage, Started, failed
+from ..core.protocol.spending import Price, write_price
 from ..jobs.local_engine import JobState, rests, said_last_word
 from .executors import Executor, Job
 from .http_errors import Refused
@@ -38,6 +39,10 @@ class Queue:
 
     store: Store
     executor: Executor
+    price: Price = field(default_factory=Price)
+    """of the machine with all its devices"""
+    halted: bool = False
+    """no job is started any more; those that wait stay in their order for the next start of the engine"""
     waiting: dict[Job, Ticket] = field(default_factory=dict)
     running: dict[Job, Ticket] = field(default_factory=dict)
     _again: set[Job] = field(default_factory=set)
@@ -131,7 +136,7 @@ class Queue:
         with self._lock:
             for job in list(self.running):
                 self._guarded(job, self._look_after)
-            for job in self.order():
+            for job in () if self.halted else self.order():
                 mine = self.executor.choose(job.client.devices_needed(job.name), self._free())
                 if not mine:
                     break  # those behind wait as well, or a job for many cards would never have its turn
@@ -158,10 +163,15 @@ class Queue:
         taken = [device for ticket in self.running.values() for device in ticket.devices]
         return tuple(device for device in self.executor.devices if device not in taken)
 
+    def _share(self, devices: tuple[str, ...]) -> Price:
+        """What an hour of some of the devices costs."""
+        return replace(self.price, per_hour=self.price.per_hour * len(devices) / max(len(devices), len(self.executor.devices)))
+
     def _start(self, job: Job, devices: tuple[str, ...]) -> None:
         ticket = replace(self.waiting[job], devices=devices)
         job.client.engine.spec(job.name)
         self._note(job, ticket)
+        write_price(job.client.job(job.name).price, self._share(devices))
         self.executor.start(job, devices)
         self.running[job] = ticket
         del self.waiting[job]

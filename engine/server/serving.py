@@ -14,19 +14,25 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..core.errors import UserError
 from ..core.files import disk_error, make_folder
+from ..core.protocol.spending import SpentTime
 from .app import Service, create_app
 from .auth import checked_tokens, is_loopback, kept_token
+from .engine_budget import EngineBudget
 from .executors import Executor, LocalExecutor, find_devices
 from .idle_shutdown import CostMeter, IdleShutdown
 from .middleware import Guard
 from .options import GIGABYTE, TOKEN_VARIABLE, ServeOptions, tunnel
 from .queue import Queue
+from .shutdown import Shutdown
 from .store import Store
 from .uploads import Limits
 
 MOST_CONNECTIONS = 512
 MOST_STRANGERS = 64
 IDLE_SECONDS = 15
+SPENT_FILE, SHUTDOWN_FILE = "spent.json", "shutdown.json"
+"""In the engine's folder: the hours that count, and what the command answered that switches the machine off."""
+
 PRIVATE = 0o077
 """What others may not do with files and folders of the engine, those of its workers included."""
 
@@ -78,16 +84,38 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
                       (options.file_gigabytes, options.client_gigabytes, options.keep_free_gigabytes)))
     store = Store(private_folder(options.folder.resolve()), limits)
     listener = listen(options)
-    queue = Queue(store, executor_of(options))
+    queue = Queue(store, executor_of(options), options.price)
     meter = CostMeter(options.price_per_hour, options.currency)
-    watchman = IdleShutdown(options.stop_when_idle, options.on_idle, lambda: not queue.idle, lambda: stop(server), meter)
-    guarded = Guard(create_app(Service(store, queue, meter)), tokens, limits.file, watchman.seen, known)
+    shutdown = Shutdown(options.shutdown_command, store.root / SHUTDOWN_FILE)
+    watchman = IdleShutdown(options.stop_when_idle, shutdown, lambda: not queue.idle, lambda: stop(server), meter)
+    budget = budget_of(options, queue, shutdown, watchman)
+    guarded = Guard(create_app(Service(store, queue, meter, budget)), tokens, limits.file, watchman.seen, known)
     server = uvicorn.Server(configured(guarded, options))
-    for line in greeting(options, listener.getsockname()[1], queue):
+    for line in (*greeting(options, listener.getsockname()[1], queue), *budget_lines(options, budget)):
         tell(line)
     watchman.run()
     server.run(sockets=[listener])
     return 0
+
+
+def budget_of(options: ServeOptions, queue: Queue, shutdown: Shutdown, watchman: IdleShutdown) -> EngineBudget:
+    """The budget of the machine, with what earlier starts with the same folder have spent; UserError when that is not known."""
+    budget = options.budget
+    spent = SpentTime(options.folder.resolve() / SPENT_FILE) if budget else None
+    return EngineBudget(budget, options.price, spent, queue, shutdown, watchman.quiet)
+
+
+def budget_lines(options: ServeOptions, budget: EngineBudget) -> list[str]:
+    """What there is to know of the budget; nothing without one."""
+    if not options.budget:
+        return []
+    lines = [f"Budget: {budget.spent()}."]
+    if budget.share >= 1:
+        lines += ["It is spent: no job is taken, and the machine is switched off in ten minutes. To go on, give a larger --budget-hours or",
+                  f"--budget-cost, or delete {options.folder / SPENT_FILE} to count from the beginning."]
+    if not options.shutdown_command:
+        lines.append("At its end the machine is NOT switched off by itself: give --shutdown-command, for instance 'sudo poweroff'.")
+    return lines
 
 
 def executor_of(options: ServeOptions) -> Executor:

@@ -24,6 +24,12 @@ SHARE = 0.1
 MARGIN = 1.5
 """A busy disk takes so many times as long as the last time."""
 
+FADE = 0.8
+"""Of the slowest write of late that the next one is expected to take: a machine that was busy once may be so again."""
+
+FIRST_SHARE = 0.1
+"""Of the interval that is wanted: so much the first checkpoint is expected to take at least, for the sample tells of the disk alone."""
+
 PRUDENCE = 0.9
 """Of the interval that is promised: steps and disks may be slower than they ever were."""
 
@@ -41,6 +47,7 @@ class CheckpointWriter:
         self.folder, self.wanted = folder, seconds
         self.took = expected_seconds(folder.parent, gaussians)
         """seconds from the copy of a state until it lay on the disk, the last time or as the disk's speed suggests"""
+        self._slow = max(self.took, FIRST_SHARE * seconds)
         self.saved_step = -1
         """the step of the newest state that lies on the disk"""
         self._copied = self._asked = time.monotonic()
@@ -58,7 +65,7 @@ class CheckpointWriter:
         self._gap, self._asked = max(now - self._asked, 0.9 * self._gap), now
         if self.writing:
             return False
-        latest = PRUDENCE * self.interval(gaussians) - MARGIN * self.took - self._gap
+        latest = PRUDENCE * self.interval(gaussians) - MARGIN * max(self.took, self._slow) - self._gap
         return now - self._copied >= max(latest, min(self.wanted, self.took))
 
     @property
@@ -102,6 +109,7 @@ class CheckpointWriter:
             return
         self.saved_step = checkpoint.step
         self.took = time.monotonic() - copied
+        self._slow = max(self.took, FADE * self._slow)
 
 
 def interval(wanted: float, took: float, gaussians: int) -> float:

@@ -30,6 +30,7 @@ from .health.monitor import Health
 from .host_memory import free_memory
 from .init.depth_start import DepthTargets
 from .init.initialize import initial_gaussians, starts_from_depth
+from .job_budget import JobBudget
 from .progress import Progression
 from .requirements import check_demands, settled
 from .strategies import Strategy, create_strategy
@@ -80,6 +81,7 @@ class Run:
     health: Health
     emit: Emit
     checkpoints: CheckpointWriter
+    budget: JobBudget
     group: Group = SOLO
     look: Callable[[], None] = lambda: None
     memory_limited: bool = False
@@ -108,6 +110,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
         look()
 
     spec = job.read_spec()
+    budget = JobBudget(job, spec.config)
     dataset = read_dataset_of(job)
     dataset, sources = checked_sources(dataset, spec.config, group, tick, emit, checks)
     choice = choose_backend(spec.config, tick)
@@ -126,13 +129,14 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     if checkpoint:
         restore(model, checkpoint, config)
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
+    budget.count_earlier(seconds)
     photos, held_out = sources.filled(tick)
     context = SceneContext(focus_point(steady_cameras(cameras)), scale, config)
     health = Health(context, photos, model.count, job.read_events()[0] if checkpoint else ())
     most = max(model.count, config.max_gaussians)
     checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most)
     run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
-              Progression(step, config.max_steps), health, emit, checkpoints, group, look, offset=dataset.offset,
+              Progression(step, config.max_steps), health, emit, checkpoints, budget, group, look, offset=dataset.offset,
               named_interval=checkpoints.interval(most))
     emit(started(run))
     return run

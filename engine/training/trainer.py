@@ -62,16 +62,31 @@ def train(job: JobFolder, emit: Emit, control: AskControl, group: Group = SOLO, 
         emit(UNMEASURED)
     try:
         with device_errors(run.engine):
-            stopped = loop(run, SharedControl(control, group))
+            stopped = loop(run, SharedControl(within_budget(run, control), group))
             if group.leads:
+                if stopped and run.budget.over():
+                    emit(run.budget.ended())
                 finish(run, stopped, control, make_model)
     except KeyboardInterrupt:
         if group.leads:
             save_in_haste(run)
         raise
     finally:
+        if group.leads:
+            run.budget.keep()
         run.checkpoints.wait()
         close(run)
+
+
+def within_budget(run: Run, control: AskControl) -> AskControl:
+    """The control, which says stop when the training's budget is spent; a word before that is emitted here."""
+    def ask() -> Control:
+        near = run.budget.near()
+        if near:
+            run.emit(near)
+        return "stop" if run.budget.over() else control()
+
+    return ask
 
 
 def loop(run: Run, ask: AskControl) -> bool:
@@ -275,7 +290,7 @@ def pause_or_stop(run: Run, control: AskControl) -> bool:
         saved = run.group.leads and save_state(run)
         run.emit(paused(run, saved))
         run.unhealthy = None
-        with run.clock.stopped(), run.progress.beside():
+        with run.clock.stopped(), run.budget.stopped(), run.progress.beside():
             while control() == "pause":
                 run.heartbeat()
                 time.sleep(0.1)

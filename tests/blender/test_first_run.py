@@ -197,7 +197,8 @@ def test_files_of_splats_alone_are_exported(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("group", "name"), [("capture", "resolution"), ("capture", "samples"), ("train", "max_gaussians"),
-                                             ("train", "threads"), ("train", "image_memory"), ("train", "max_minutes")])
+                                             ("train", "threads"), ("train", "image_memory"), ("train", "max_minutes"),
+                                             ("train", "budget_hours"), ("train", "budget_cost")])
 def test_numbers_of_which_0_is_automatic_have_a_switch(fresh_scene: Any, group: str, name: str) -> None:
     settings, switches = getattr(fresh_scene.splatwright, group), fresh_scene.splatwright.automatic
     assert getattr(switches, f"{group}_{name}") and getattr(settings, name) == 0

@@ -24,6 +24,7 @@ from engine.core.protocol.folder import JobFolder
 from engine.core.protocol.job_progress import told
 from engine.core.protocol.spec import JobSpec
 from engine.jobs.local_engine import LocalEngine
+from engine.training.checkpoint import NEWEST, PREVIOUS
 from tests.scenes import colored_ball, write_ball_dataset
 
 POLL_SECONDS = 0.1
@@ -72,10 +73,16 @@ def worst_age(job: JobFolder, seconds: float) -> tuple[float, float]:
             named, end = told(events).checkpoint_interval, now + seconds
             done.append((0, now))
         if done:
-            saved = step_of(job.checkpoint / "state.npz")
+            saved = kept_step(job.checkpoint)
             worst = max(worst, now - max(when for step, when in done if step <= saved))
         time.sleep(POLL_SECONDS)
     return worst, named
+
+
+def kept_step(folder: Path) -> int:
+    """The step that a training cut off now would go on from. While one checkpoint takes the place of another there is only the one before
+    it under its new name."""
+    return step_of(folder / NEWEST) or step_of(folder / PREVIOUS) or step_of(folder / NEWEST)
 
 
 def step_of(path: Path) -> int:

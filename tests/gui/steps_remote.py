@@ -36,6 +36,13 @@ def steps(driver: Driver) -> Steps:
             ("cut", "running", {**figures, "remark": "The engine at http://127.0.0.1:8787 does not answer: timed out. Trying again."})):
         yield from driver.show_job(state, f"remote-{name}", **changes)
     yield from driver.show_job("finished", "remote-ended", step=30_000, gaussians=1_234_567, psnr=27.9, kept_there=True)
+    finding = driver.module("engine.core.protocol.events").Finding(
+        "warning", "The job was stopped because its engine's budget is spent: 3 / 3 h, 2.37 / 10 $.",
+        "Its checkpoint is kept. To go on, start the engine with a larger budget, then resume.", code="budget.engine_ended",
+        values=(("spent", "3 / 3 h, 2.37 / 10 $"),))
+    alarm = "The machine was NOT switched off and goes on costing money: its command failed. Switch it off by hand."
+    yield from driver.show_job("finished", "remote-alarm", step=21_000, gaussians=1_234_567, psnr=27.1, stopped=True, over_budget=finding,
+                               findings=[finding], alarm=alarm, dataset=HERE / "dataset")
     bpy.context.preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "Splatwright"
     driver.viewport.type = "PREFERENCES"

@@ -96,7 +96,7 @@ def test_every_state_of_a_training_can_be_drawn(desk: Desktop) -> None:
 @window
 def test_remote_engines_can_be_drawn(desk: Desktop) -> None:
     desk.run("steps_remote")
-    assert len([name for name in desk.seen if name.startswith("remote-")]) == 7
+    assert len([name for name in desk.seen if name.startswith("remote-")]) == 8
 
 
 @pytest.mark.gui

@@ -141,3 +141,19 @@ def test_a_slow_write_begins_early_enough(tmp_path: Path) -> None:
     assert writer.interval(10) == 1.25
     time.sleep(0.55)
     assert writer.due(10)
+
+
+def test_a_write_that_was_slow_once_is_expected_again(
+        tmp_path: Path, state: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an interval of 1 s, 0.1 s stay in hand, and half as long again as 0.8 of the slow write: 0.36 s."""
+    writer = CheckpointWriter(tmp_path / "checkpoint", 1.0, 10)
+    monkeypatch.setattr("engine.training.checkpoint_writer.save_checkpoint", lambda *_: time.sleep(0.3))
+    writer.save(Checkpoint(1, 1.0, state))
+    monkeypatch.setattr("engine.training.checkpoint_writer.save_checkpoint", lambda *_: None)
+    for _ in range(60):  # steps, so that the longest of them does not count
+        writer.due(10)
+    writer.save(Checkpoint(2, 1.0, state))
+    begin = time.monotonic()
+    while not writer.due(10):
+        time.sleep(0.01)
+    assert writer.took < 0.1 and 0.3 < time.monotonic() - begin < 0.75

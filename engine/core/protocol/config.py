@@ -117,6 +117,13 @@ class TrainConfig:
     max_minutes: float = setting(
         0.0, "Max Minutes",
         "minutes that the training should take at most: estimates warn of more, with the setting that helps; 0: no limit", 0, 100_000)
+    budget_hours: float = setting(
+        0.0, "Budget (Hours)",
+        "hours after which the training stops with a checkpoint and the splats so far; it goes on when the budget is raised; 0: no limit",
+        0, 100_000)
+    budget_cost: float = setting(
+        0.0, "Budget (Cost)",
+        "money that the training may cost at most, by the price per hour of the engine that trains; 0: no limit", 0, 1_000_000)
     gpus: int = setting(1, "Graphics Cards", "graphics cards that learn from different photos at the same time", 1, 64)
     gpu_memory: float = setting(
         0.0, "Card Memory (GB)", "gigabytes of a graphics card's memory that may be used; 0: nearly all that is free", 0, 10_000)
@@ -185,8 +192,19 @@ def describe(name: str) -> str:
     return about(TrainConfig, name).text
 
 
-LATER = ("anyway", "schedule_steps")
+LATER = ("anyway", "schedule_steps", "budget_hours", "budget_cost")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
+
+CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",
+              "budget_cost")
+"""Settings that may change when a training goes on."""
+
+
+def gone_on(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """Settings of a training that goes on: as it began, but for its length, the engine it runs on, and a cap that was asked for."""
+    changes = {name: getattr(asked, name) for name in CHANGEABLE}
+    return replace(before.lasting(asked.max_steps), **changes, max_gaussians=asked.max_gaussians or before.max_gaussians)
+
 
 FORMER = {current: former for former, current in SETTINGS.items()}
 

@@ -31,6 +31,12 @@ CHECKPOINTS = "training.checkpoints"
 SLOW_CHECKPOINTS = "training.slow_checkpoints"
 """Code of the finding that checkpoints take longer, and come less often, than that begin says."""
 
+BUDGET_ENDED = "budget.job_ended"
+"""Code of the finding that a training was stopped because its own budget is spent; its values `hours` and `cost` are that budget."""
+
+ENGINE_BUDGET_ENDED = "budget.engine_ended"
+"""Code of the finding that a job was stopped because the budget of its engine is spent."""
+
 CODED = '{"event": "Coded"'
 """How the line begins that holds code and values of the event on the next line."""
 

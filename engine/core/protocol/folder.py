@@ -1,8 +1,9 @@
 """The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), lock (held by the worker), heartbeat (it gets on),
-preview.ply, thumbnail.png, checkpoint/, result.ply, report.json, report.html, engine.log; for photos dataset/ in place of splats. A
-worker needs nothing else. title is what people call the job, where they have given it a name of its own.
+preview.ply, thumbnail.png, checkpoint/, result.ply, report.json, report.html, engine.log, price.json and spent.json for a budget; for
+photos dataset/ in place of splats. A worker needs nothing else. title is what people call the job, where they have given it a name
+of its own.
 """
 
 from __future__ import annotations
@@ -83,6 +84,16 @@ class JobFolder:
     @property
     def events_file(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def spent(self) -> Path:
+        """How much time of its budget a training has taken."""
+        return self.path / "spent.json"
+
+    @property
+    def price(self) -> Path:
+        """What an hour of the job costs, where whoever runs it has said so."""
+        return self.path / "price.json"
 
     @property
     def name(self) -> str:

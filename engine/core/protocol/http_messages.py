@@ -62,7 +62,8 @@ class Missing:
 class JobStatus:
     """How a job stands; `position` counts the jobs before it in the queue, `silence` is in seconds, `note` is one for people.
 
-    `size`: bytes of its folder with its files, where it was asked for; files that several jobs share count for each.
+    `alarm`: that the engine's machine should be switched off by now and is not. `size`: bytes of its folder with its files, where it was
+    asked for; files that several jobs share count for each.
     """
 
     id: str
@@ -71,6 +72,7 @@ class JobStatus:
     silence: float = 0.0
     note: str = ""
     size: int = 0
+    alarm: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def status_from_json(values: Any) -> JobStatus:
     """How a job stands, from the engine's answer. ValueError for what is none."""
     try:
         return JobStatus(str(values["id"]), str(values["state"]), int(values["position"]), float(values["silence"]), str(values["note"]),
-                         int(values.get("size", 0)))
+                         int(values.get("size", 0)), str(values.get("alarm", "")))
     except (KeyError, TypeError) as error:
         raise ValueError("no status") from error
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from .events import (
+    BUDGET_ENDED,
     CHECKPOINTS,
+    ENGINE_BUDGET_ENDED,
     SLOW_CHECKPOINTS,
     Estimated,
     Evaluated,
@@ -62,6 +64,8 @@ class JobProgress:
     finished: Finished | None = None
     stopped: bool = False
     """ended early, because somebody asked"""
+    over_budget: Finding | None = None
+    """that the job was stopped because its own budget, or its engine's, is spent"""
     failure: Failed | None = None
 
     @property
@@ -107,6 +111,8 @@ class JobProgress:
             case Finding():
                 self.findings = [*(found for found in self.findings if found != event), event][-MOST_FINDINGS:]
                 self._take_interval(event, SLOW_CHECKPOINTS)
+                if event.code in (BUDGET_ENDED, ENGINE_BUDGET_ENDED):
+                    self.over_budget = event
             case Estimated():
                 self.estimated = event
             case Evaluated():
@@ -128,7 +134,7 @@ class JobProgress:
         self._take_interval(event, CHECKPOINTS)
         self.step, self.max_steps, self.gaussians = event.step, event.max_steps, event.gaussians
         self.rate, self.eta, self.stage, self.unhealthy = 0.0, None, "", ""
-        self.failure, self.finished, self.stopped = None, None, False
+        self.failure, self.finished, self.stopped, self.over_budget = None, None, False, None
 
     def _take_interval(self, event: Started | Finding, code: str) -> None:
         every = dict(event.values).get("every")
