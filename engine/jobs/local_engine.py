@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder
+from ..core.files import disk_error, make_folder, remove_folder
 from ..core.images import environment as image_variables
 from ..core.processes import Process, clean_environment, end_tree, spawn
 from ..core.protocol.events import Event, Failed, Finished, Paused
@@ -209,7 +208,7 @@ class LocalEngine(Engine):
         self.kill(job)
         path = self.folder(job).path
         try:
-            shutil.rmtree(path)
+            remove_folder(path)
         except OSError as error:
             raise disk_error(path, error) from error
 

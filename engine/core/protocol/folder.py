@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import UserError
-from ..files import disk_error, make_folder, write_text
+from ..files import disk_error, make_folder, open_shared, read_shared, remove_file, write_text
 from ..parsing import parse_json, parse_object, process_number
 from .events import CODED, Event, event_to_json, events_from_lines
 from .spec import JobSpec, Spec, kind_of, source_of, spec_from_json, spec_to_json
@@ -106,7 +106,7 @@ class JobFolder:
         """What job.json asks for; UserError when it is missing, damaged, or of another protocol."""
         path = self.path / "job.json"
         try:
-            values = parse_object(path.read_text(encoding="utf-8"))
+            values = parse_object(read_shared(path))
             check_protocol(values["protocol"])
             return spec_from_json(values)
         except FileNotFoundError:
@@ -122,7 +122,7 @@ class JobFolder:
         """What people call the job: the name that they gave it, else the folder's without the time in it."""
         first = STAMP.sub("", self.name)
         try:
-            return (self.path / "title").read_text(encoding="utf-8").strip() or first
+            return read_shared(self.path / "title").strip() or first
         except (OSError, ValueError):
             return first
 
@@ -167,7 +167,7 @@ class JobFolder:
         A file that is shorter than `offset` was cut, and is read from its beginning.
         """
         try:
-            with open(self.events_file, "rb") as file:
+            with open_shared(self.events_file) as file:
                 offset = offset if offset <= os.fstat(file.fileno()).st_size else 0
                 file.seek(offset)
                 data = file.read(limit)
@@ -197,7 +197,7 @@ class JobFolder:
     def control(self, known: Control = "run") -> Control:
         """What the worker is asked to do; what is `known` already while that cannot be read."""
         try:
-            text = (self.path / "control").read_text(encoding="utf-8").strip()
+            text = read_shared(self.path / "control").strip()
         except (OSError, ValueError):
             return known
         return text if text in ("run", "pause", "stop") else known
@@ -224,14 +224,14 @@ class JobFolder:
 
     def clear_heartbeat(self) -> None:
         """Remove the heartbeat: no process works on the job any more."""
-        (self.path / "heartbeat").unlink(missing_ok=True)
+        remove_file(self.path / "heartbeat")
 
     def clear_away(self) -> None:
         """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
         written = (self.preview, self.thumbnail, self.result, self.report, self.page, self.checkpoint / "*", self.path / "speed")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
-                path.unlink()
+                remove_file(path)
 
     def worker_pid(self) -> int | None:
         """Process id of the worker that beat last; None without a heartbeat, or with one that was never readable."""
@@ -253,7 +253,7 @@ class JobFolder:
     def _heartbeat(self) -> Beat | None:
         """What the heartbeat says; while it cannot be read, what it said when this process read it last. None without one."""
         try:
-            values = parse_json((self.path / "heartbeat").read_text(encoding="utf-8"))
+            values = parse_json(read_shared(self.path / "heartbeat"))
             beat = Beat(process_number(values["pid"]), str(values.get("host", platform.node())))
         except (FileNotFoundError, NotADirectoryError):
             _beats.pop(self.path, None)

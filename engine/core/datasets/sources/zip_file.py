@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ...confinement import admitted, is_confined
 from ...errors import UserError
-from ...files import disk_error, make_folder
+from ...files import discard_folder, disk_error, make_folder, rename
 
 CACHE = "SPLATWRIGHT_CACHE"
 """The variable that names another folder for what is unpacked."""
@@ -58,7 +58,7 @@ def unpacked(archive: Path) -> Path:
             for member in members:
                 _write(opened, member, part / _inside(member.filename, archive))
         make_folder(part)
-        part.rename(folder)
+        rename(part, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{archive} cannot be unpacked: {error}.", MEND, "zip.damaged", path=archive, problem=error) from None
     except OSError as error:
@@ -66,7 +66,7 @@ def unpacked(archive: Path) -> Path:
             return folder
         raise disk_error(folder, error) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        discard_folder(part)
     return folder
 
 
