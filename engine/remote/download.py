@@ -47,7 +47,10 @@ def _take_in(response: http.client.HTTPResponse, target: Path, begun: Path | Non
         raise disk_error(part, error) from error
     if left:
         raise Unreachable("The connection to the engine was cut.", "It is tried again.")
-    rename(part, target)
+    try:
+        rename(part, target)
+    except OSError as error:
+        raise disk_error(target, error) from error
     for other in target.parent.glob(f".{target.name}.*.part"):
         with suppress(OSError):
             remove_file(other)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..core.file_names import plain_stem
 from ..core.files import read_shared, write_text
 from ..core.parsing import parse_object
 from ..core.protocol.folder import JobFolder
@@ -35,8 +35,7 @@ class RemoteJobState:
 
 def new_remote_state(folder: JobFolder) -> RemoteJobState:
     """The state of a job that is not sent yet, with a name that no other job of any client has."""
-    stem = re.sub(r"[^\w-]+", "-", folder.name)[:60].strip("-") or "job"
-    return RemoteJobState(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+    return RemoteJobState(f"{plain_stem(folder.name)}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
 
 
 def read_remote_state(folder: JobFolder) -> RemoteJobState | None:

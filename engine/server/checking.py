@@ -61,7 +61,7 @@ async def findings_of(client: Client, folder: JobFolder, gone: Gone) -> list[Fin
     """What a process of its own finds: images that take all its memory do not harm the server, and it ends with the server, with the client
     and after LONGEST_SECONDS. UserError for what is no dataset."""
     command, environment = client.engine.worker_command("--check", str(folder.path))
-    process = await run_in_threadpool(lambda: spawn(command, environment=environment, folder=folder.path, output=folder.log,
+    process = await run_in_threadpool(lambda: spawn(command, environment=environment, folder=folder.path.parent, output=folder.log,
                                                     what="The engine", tied=True))
     try:
         code = await _ended(process, gone)

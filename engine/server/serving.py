@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -150,7 +151,9 @@ def listen(options: ServeOptions) -> socket.socket:
     """The socket to listen at; UserError when it is taken."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What lets a server come back at once elsewhere lets two programs share the port on Windows, which has an option of its own against it.
+    option = socket.SO_EXCLUSIVEADDRUSE if sys.platform == "win32" else socket.SO_REUSEADDR
+    listener.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         listener.bind((options.host, options.port))
     except (OSError, OverflowError) as error:

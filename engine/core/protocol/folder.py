@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..computer import is_this_computer, this_computer
 from ..errors import UserError
 from ..files import disk_error, make_folder, open_shared, read_shared, remove_file, write_text
 from ..parsing import parse_json, parse_object, process_number
@@ -220,7 +220,7 @@ class JobFolder:
             if self.worker_pid() == pid and self.is_local():
                 os.utime(path)
             else:
-                write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
+                write_text(path, json.dumps({"pid": pid, "host": this_computer()}))
 
     def clear_heartbeat(self) -> None:
         """Remove the heartbeat: no process works on the job any more."""
@@ -241,7 +241,7 @@ class JobFolder:
     def is_local(self) -> bool:
         """Whether the worker that beat last works on this computer; its number means nothing on another one."""
         beat = self._heartbeat()
-        return beat is None or beat.host == platform.node()
+        return beat is None or is_this_computer(beat.host)
 
     def heartbeat_age(self) -> float | None:
         """Seconds since the worker's last beat, by the file's own clock; None without a heartbeat."""
@@ -254,7 +254,7 @@ class JobFolder:
         """What the heartbeat says; while it cannot be read, what it said when this process read it last. None without one."""
         try:
             values = parse_json(read_shared(self.path / "heartbeat"))
-            beat = Beat(process_number(values["pid"]), str(values.get("host", platform.node())))
+            beat = Beat(process_number(values["pid"]), str(values.get("host", this_computer())))
         except (FileNotFoundError, NotADirectoryError):
             _beats.pop(self.path, None)
             return None

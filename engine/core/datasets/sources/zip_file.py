@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from ...confinement import admitted, is_confined
 from ...errors import UserError
+from ...file_names import windows_takes
 from ...files import discard_folder, disk_error, make_folder, rename
 
 CACHE = "SPLATWRIGHT_CACHE"
@@ -114,6 +115,9 @@ def _inside(name: str, archive: Path) -> Path:
     if plain.is_absolute() or not plain.parts or any(part == ".." or ":" in part or "\0" in part for part in plain.parts):
         raise UserError(f"{archive} names a file outside of itself, {name}; it is not unpacked.", MEND, "zip.outside",
                         path=archive, name=name)
+    if sys.platform == "win32" and not all(map(windows_takes, plain.parts)):
+        raise UserError(f"{archive} holds a file whose name Windows does not take, {name}; it is not unpacked.",
+                        "Rename the file in the archive.", "zip.windows_name", path=archive, name=name)
     return Path(*plain.parts)
 
 
