@@ -55,10 +55,6 @@ _writes = itertools.count()
 class InUse(UserError):
     """Another program has a file open, and Windows keeps it as it is meanwhile."""
 
-    def __init__(self, path: Path):
-        super().__init__(f"{path} is in use by another program.", "Close the program that has it open, then try again.", "disk.in_use",
-                         path=path)
-
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -259,11 +255,11 @@ def disk_error(path: Path, error: OSError) -> UserError:
     """The sentence for an operating-system error about `path`."""
     number = _windows_error(error)
     named = [Path(name) for name in (error.filename, error.filename2) if isinstance(name, str)] or [path]
-    if number in _IN_USE:
-        return InUse(named[0])
-    used = next((used for place in named if number == windows.ACCESS_DENIED and (used := windows.first_in_use(place))), None)
+    used = named[0] if number in _IN_USE else None
+    if number == windows.ACCESS_DENIED:
+        used = next(filter(None, map(windows.first_in_use, named)), None)
     if used is not None:
-        return InUse(used)
+        return InUse(f"{used} is in use by another program.", "Close the program that has it open, then try again.", "disk.in_use", path=used)
     if error.errno == errno.ENAMETOOLONG or (number in _TOO_LONG and len(os.path.abspath(path)) > WINDOWS_LONGEST):
         return UserError(f"The name {path} is too long for this system.", "Choose a shorter name, or a folder nearer to the disk's root.",
                          "disk.too_long", path=path)
