@@ -259,7 +259,8 @@ def disk_error(path: Path, error: OSError) -> UserError:
     if number == windows.ACCESS_DENIED:
         used = next(filter(None, map(windows.first_in_use, named)), None)
     if used is not None:
-        return InUse(f"{used} is in use by another program.", "Close the program that has it open, then try again.", "disk.in_use", path=used)
+        return InUse(f"{used} is in use by another program.", "Close the program that has it open, then try again.", "disk.in_use",
+                     path=used)
     if error.errno == errno.ENAMETOOLONG or (number in _TOO_LONG and len(os.path.abspath(path)) > WINDOWS_LONGEST):
         return UserError(f"The name {path} is too long for this system.", "Choose a shorter name, or a folder nearer to the disk's root.",
                          "disk.too_long", path=path)
