@@ -24,9 +24,6 @@ OUT = ROOT / "out" / "windows"
 KERNELS = ROOT / "engine" / "training" / "cpu" / "lib"
 COPIED = ("addon", "engine", "help", "tests", "tools", "__init__.py", "blender_manifest.toml", "pyproject.toml")
 PYTEST = ("-m", "pytest", "-rsfE", "-p", "no:cacheprovider", "-m", "not gpu", "--timeout", "120", "--durations", "5")
-CODEC = "tests/server/test_client_files.py"
-"""Reads videos: the codecs' libraries need what Wine 8 lacks."""
-
 
 @dataclass(frozen=True)
 class Part:
@@ -44,7 +41,7 @@ SOME = (
 ALL = (
     Part("core", ("tests/core",)),
     Part("jobs", ("tests/jobs",)),
-    Part("server and client", ("tests/server", "--ignore", CODEC)),
+    Part("server and client", ("tests/server",)),
     Part("extension", ("tests/blender/jobs",), blender=True),
 )
 
