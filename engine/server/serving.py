@@ -71,6 +71,7 @@ def known(client: tuple[str, int] | None) -> None:
 def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     """Serve until Ctrl+C, SIGTERM, or idleness ends it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    logging.getLogger("asyncio").addFilter(is_no_hang_up)
     tokens = checked_tokens(tokens_of(options))
     os.environ.pop(TOKEN_VARIABLE, None)  # nothing that is started from here gets it
     os.umask(PRIVATE)
@@ -89,6 +90,11 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     watchman.run()
     server.run(sockets=[listener])
     return 0
+
+
+def is_no_hang_up(record: logging.LogRecord) -> bool:
+    """Whether a message is worth writing: on Windows asyncio takes a client that hangs up for an error, with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ConnectionError))
 
 
 def executor_of(options: ServeOptions) -> Executor:

@@ -27,7 +27,7 @@ NUMPY = "numpy==1.26.4"
 """What Blender 4.5 brings; the C library of Wine 8 lacks what later ones need."""
 
 PACKAGES = ("plyfile", "zstandard", "Pillow", "tyro", "rich", "pytest", "pytest-timeout", "hypothesis", "psutil", "fastapi", "uvicorn",
-            "av", "pillow-heif")
+            "av", "pillow-heif", "scipy")
 ON_WINDOWS_ONLY = ("colorama", "tzdata", "click>=8", "h11>=0.14")
 """What others need there, whose markers pip takes for this computer's."""
 
