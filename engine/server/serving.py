@@ -48,6 +48,10 @@ class PatientProtocol(H11Protocol):
             self.strangers.pop(next(iter(self.strangers))).transport.close()
         self.strangers[self.client] = self
 
+    def data_received(self, data: bytes) -> None:
+        if not self.transport.is_closing():  # on Windows what was read already comes after the answer that closes the connection
+            super().data_received(data)
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self.strangers.get(self.client) is self:
             del self.strangers[self.client]
