@@ -33,13 +33,13 @@ NO_NUMBERS = re.compile(r"(?<=[\s\[:,])[+-]?(nan(\([a-z]*\))?|inf(inity)?|1\.#[a
 LONGEST_TEMPORARY = 100
 """Letters of a name that its temporary name keeps: systems take 255 bytes."""
 
-PATIENCE_SECONDS = 1.5
+PATIENCE_SECONDS = 2.0
 """So long a file that another program has open is tried again."""
 
 READ_PATIENCE_SECONDS = 0.25
 """The same for reading, which people wait for."""
 
-LONGEST_PAUSE = 0.05
+LONGEST_PAUSE = 0.01
 WINDOWS_LONGEST = 259
 """Letters of a path that Windows takes, unless it was told to take longer ones."""
 

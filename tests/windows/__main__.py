@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "out" / "windows"
 KERNELS = ROOT / "engine" / "training" / "cpu" / "lib"
 COPIED = ("addon", "engine", "help", "tests", "tools", "__init__.py", "blender_manifest.toml", "pyproject.toml")
-PYTEST = ("-m", "pytest", "-rsfE", "-p", "no:cacheprovider", "-m", "not gpu", "--timeout", "120", "--durations", "5")
+PYTEST = ("-m", "pytest", "-rsfE", "-p", "no:cacheprovider", "-m", "not gpu", "--timeout", "300", "--durations", "5")
 
 @dataclass(frozen=True)
 class Part:
