@@ -16,10 +16,11 @@ PYTEST := python -m pytest -rsfE --durations=10
 SERVICES := tests/server tests/environment tests/faults tests/sfm
 PYTHON_PARTS := 'Python=$(BIN)/$(PYTEST) tests --ignore=tests/blender --ignore=tests/end_to_end $(SERVICES:%=--ignore=%) -m "not gpu"' \
 	'Blender 4.5=$(BIN)/$(PYTEST) tests/blender' 'services=$(BIN)/$(PYTEST) $(SERVICES) -m "not gpu"' 'end to end=$(BIN)/$(PYTEST) tests/end_to_end'
+WINDOWS_PART := 'Windows=$(BIN)/python -m tests.windows'
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
+.PHONY: setup demo test test-all test-windows test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -57,10 +58,17 @@ demo: setup
 
 # Three parts at a time, for many tests wait for processes of their own; how long each took and what was skipped and why is printed at the end.
 test: setup extension $(BLENDERS)
-	$(BIN)/python -m tests.parts --together 3 'lint=make --no-print-directory lint' $(PYTHON_PARTS) $(BLENDER_PARTS) 'types=make --no-print-directory types'
+	$(BIN)/python -m tests.parts --together 3 'lint=make --no-print-directory lint' $(PYTHON_PARTS) $(BLENDER_PARTS) $(WINDOWS_PART) 'types=make --no-print-directory types'
 ifeq ($(PY313),)
 	@echo 'bpy 5.2 not tested: no Python 3.13 found'
 endif
+
+test-all: test test-windows
+
+# Core, jobs, server, training and the extension in Blender for Windows, under Wine; set up in out/windows from packages alone. Skips with
+# the reason where Wine is missing or fails.
+test-windows: setup extension
+	$(BIN)/python -m tests.windows --all
 
 # Everything on bpy 4.5; bpy stays in a process of its own, away from torch.
 test-python: setup extension

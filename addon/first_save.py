@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import bpy
 
 from ..engine.core.errors import UserError
-from ..engine.core.files import make_folder
+from ..engine.core.files import make_folder, move_folder
 from ..engine.core.protocol.spec import JobSpec
 from . import unsaved
 from .batch.run import busy
@@ -43,7 +42,7 @@ def move_datasets(beside: Path) -> dict[Path, Path]:
         target = _free(beside.joinpath(*dataset.relative_to(unsaved.root()).parts[1:]))
         with suppress(OSError, UserError):
             make_folder(target.parent)
-            shutil.move(dataset, target)
+            move_folder(dataset, target)
             moved[dataset] = target
     _follow_in_jobs(moved)
     jobs.datasets_moved(moved)

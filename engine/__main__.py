@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ def main() -> None:
     Ctrl+C, a request to end and a closed terminal end it without a traceback too, also while Python still imports, with all that it
     started.
     """
+    write_any_name()
     handle(signal.SIGINT, signal.SIG_DFL)  # an import that is interrupted would be a traceback
     try:
         from .cli.main import run
@@ -33,7 +35,9 @@ def main() -> None:
         sys.exit(f"The command line needs the package {error.name}. Install it with: pip install splatwright")
     try:
         handle(signal.SIGTERM, ask_to_end)
-        if sys.platform != "win32":
+        if sys.platform == "win32":
+            handle(signal.SIGBREAK, ask_to_end)
+        else:
             handle(signal.SIGHUP, hang_up)
         handle(signal.SIGINT, signal.default_int_handler)
         status = run(sys.argv[1:])
@@ -50,6 +54,15 @@ def main() -> None:
     handle(signal.SIGINT, signal.SIG_DFL)  # Python's own end would be a traceback too
     flush()
     sys.exit(status)
+
+
+def write_any_name() -> None:
+    """Let names in every script be written: into files and pipes as UTF-8 on Windows, where they would have the code page of the country,
+    and with ? for letters that a terminal lacks. PYTHONIOENCODING goes first."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not os.environ.get("PYTHONIOENCODING"):
+            as_utf8 = sys.platform == "win32" and not stream.isatty()
+            stream.reconfigure(encoding="utf-8" if as_utf8 else None, errors="replace")
 
 
 def handle(number: int, handler: object) -> None:

@@ -338,9 +338,9 @@ def log(text: str) -> None:
 
 
 def listen_for_signals() -> threading.Event:
-    """An event that is set by SIGTERM and SIGINT."""
+    """An event that is set by SIGTERM and SIGINT, and on Windows by Ctrl+Break."""
     event = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGBREAK", signal.SIGINT)):
         signal.signal(number, lambda *_: event.set())
     return event
 

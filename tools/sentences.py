@@ -17,7 +17,7 @@ ON_THE_COMMAND_LINE = ("engine/cli", "engine/evaluation", "engine/managed", "eng
                        "engine/server/serving.py", "engine/viewer.py")
 """What speaks English only: nobody meets it in Blender."""
 
-MESSAGES = {"UserError": 0, "Failed": 0, "Finding": 1, "Paused": 1, "BackendChoice": 1}
+MESSAGES = {"UserError": 0, "InUse": 0, "Failed": 0, "Finding": 1, "Paused": 1, "BackendChoice": 1}
 """Where the message stands among the arguments; the hint comes after it, the code of an error after that."""
 
 WORDS = re.compile(r"[A-Z][^\n]* [^\n]*|[A-Z][^\n]*[.…!?]")
@@ -163,7 +163,7 @@ def _called(node: ast.AST) -> str:
 def _code_and_values(call: ast.Call, name: str) -> tuple[str | None, dict[str, str]]:
     """The code of a sentence, and expression -> name of its values."""
     keywords = {keyword.arg: keyword.value for keyword in call.keywords}
-    code = keywords.get("code") or (call.args[2] if name == "UserError" and len(call.args) > 2 else None)
+    code = keywords.get("code") or (call.args[2] if name in ("UserError", "InUse") and len(call.args) > 2 else None)
     said = keywords.get("values")
     named = said.keywords if isinstance(said, ast.Call) else [each for each in call.keywords if each.arg != "code"]
     values = {ast.unparse(each.value): each.arg for each in named if each.arg}

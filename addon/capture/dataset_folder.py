@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from ...engine.core.datasets.dataset import Dataset, View
 from ...engine.core.datasets.excluded import EXCLUDED
 from ...engine.core.datasets.transforms_json import write_transforms
 from ...engine.core.errors import UserError
-from ...engine.core.files import disk_error, make_folder
+from ...engine.core.files import disk_error, make_folder, remove_file, rename
 from ...engine.core.parsing import parse_object
 
 TRANSFORMS = "transforms.json"
@@ -42,7 +41,7 @@ class DatasetFolder:
         new = _dataset_files(self.work)
         for path in new - {Path(TRANSFORMS)}:
             make_folder((self.target / path).parent)
-            os.replace(self.work / path, self.target / path)
+            rename(self.work / path, self.target / path)
         _remove(self.target, old - new)
         _remove(self.work, new)
         return _written(moved, complete=True)
@@ -142,7 +141,7 @@ def _remove_dataset(folder: Path) -> None:
 def _remove(folder: Path, paths: set[Path]) -> None:
     """Delete files, and the folders that they leave empty."""
     for path in paths:
-        (folder / path).unlink(missing_ok=True)
+        remove_file(folder / path)
     parents = {folder / path.parent for path in paths} | {folder / "images", folder}
     for parent in sorted(parents, key=lambda parent: len(parent.parts), reverse=True):
         if parent.is_dir() and not any(parent.iterdir()):

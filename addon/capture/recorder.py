@@ -14,7 +14,7 @@ from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.dataset import Dataset, PointCloud, View, held_out_names
 from ...engine.core.datasets.transforms_json import add_view, write_transforms
 from ...engine.core.errors import UserError
-from ...engine.core.files import make_folder, replacing
+from ...engine.core.files import make_folder, remove_file, replacing
 from .render_passes import Passes, passes_steps, read_pixels
 from .request import CaptureRequest
 from .start_points import join, sample_points
@@ -72,7 +72,7 @@ class Recorder:
             raise
         except GeneratorExit:
             with suppress(OSError):
-                self.next_image().unlink(missing_ok=True)  # rendered, but not recorded
+                remove_file(self.next_image())  # rendered, but not recorded
             self.write()
             raise
         self.write()

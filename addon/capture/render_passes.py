@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ...engine.core.errors import UserError
-from ...engine.core.files import disk_error
+from ...engine.core.files import disk_error, remove_file
 from ..typed import active_camera, current_context, operators, untyped
 from ..ui.steps import run_to_end
 from .exr import read_channels
@@ -66,7 +66,7 @@ def render_as_job(scene: bpy.types.Scene) -> Iterator[None]:
 def rendered(scene: bpy.types.Scene, image: Path, render: Render) -> Iterator[None]:
     """Render the scene to `image`, waiting as `render` does; UserError when no image came of it."""
     try:
-        image.unlink(missing_ok=True)
+        remove_file(image)
     except OSError as error:
         raise disk_error(image, error) from error
     scene.render.filepath = str(image)

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import write_text
+from ..core.files import read_shared, remove_file, write_text
 from ..core.parsing import parse_object
 from ..core.protocol.config import TrainConfig, config_to_json
 from ..core.protocol.events import Event, Stage, Started
@@ -180,7 +180,7 @@ def write_record(dataset: Path, asked: str) -> None:
 def read_record(dataset: Path) -> TaskRecord | None:
     """What was captured there by a batch; None where that is not known."""
     try:
-        values = parse_object((dataset / RECORD).read_text(encoding="utf-8"))
+        values = parse_object(read_shared(dataset / RECORD))
         return TaskRecord(str(values["asked"]), str(values["capture"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -188,7 +188,7 @@ def read_record(dataset: Path) -> TaskRecord | None:
 
 def forget(dataset: Path) -> None:
     """Let a dataset be captured, and trained on, once more; it stays until the new one is whole."""
-    (dataset / RECORD).unlink(missing_ok=True)
+    remove_file(dataset / RECORD)
 
 
 def job_spec(task: Task) -> JobSpec:

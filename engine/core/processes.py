@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from . import macos, windows
 from .errors import UserError
 from .files import disk_error
 
@@ -35,6 +36,9 @@ PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")
 Output = Path | int
 """A file that is added to, PIPE or DISCARD."""
 
+_tied: list[Process] = []
+"""Programs whose standard input must stay open, also where whoever started them has forgotten them; on Windows Python would close it."""
+
 
 def spawn(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, folder: Path | None = None,
           output: Output = DISCARD, errors: Output | None = None, what: str = "", tied: bool = False, own_group: bool = True,
@@ -48,16 +52,22 @@ def spawn(command: Sequence[str | Path], *, environment: Mapping[str, str] | Non
     written.
     """
     with _written(output) as where, _written(errors) as where_errors:
-        try:
+        def start(**system: Any) -> Process:
             return subprocess.Popen(
                 [str(word) for word in command], stdin=PIPE if tied else DISCARD, stdout=where, cwd=folder,
                 stderr=subprocess.STDOUT if where_errors is None else where_errors,
                 env=None if environment is None else dict(environment), text=True, encoding="utf-8", errors="replace",
-                preexec_fn=_die_with_parent if killed_with_us else None, **_system_arguments(own_group, keep_open))
+                preexec_fn=_die_with_parent if killed_with_us else None, **system)
+
+        try:
+            process = _started(start, _system_arguments(own_group, keep_open), outlives=own_group and not tied)
         except OSError as error:
             raise UserError(f"{what or command[0]} could not be started: {error.strerror or error}.",
                             f"Check that {command[0]} exists and can run.", "program.not_started", what=what or command[0],
                             strerror=error.strerror or error, command=command[0]) from error
+    if tied:
+        _tied[:] = [process, *(other for other in _tied if other.poll() is None)]
+    return process
 
 
 def run(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, folder: Path | None = None,
@@ -88,6 +98,7 @@ def end_tree(process: Process | int, patience: float = 0.0) -> None:
     pid = process if isinstance(process, int) else process.pid
     if os.name == "nt":
         _end_windows_tree(pid)
+        _wait_for_end(pid, KILL_SECONDS)  # its files are open until then
     else:
         leads = _leads_group(pid)
         if patience > 0:
@@ -111,8 +122,8 @@ def ended_after(process: Process) -> Iterator[Process]:
 
 def process_exists(pid: int) -> bool:
     """Whether a process of this number runs on this computer."""
-    if os.name == "nt":
-        return _windows_process_exists(pid)
+    if sys.platform == "win32":
+        return windows.process_start(pid) is not None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -120,6 +131,11 @@ def process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def process_start(pid: int) -> float | None:
+    """When a process began, in seconds since 1970; None when there is none, or the system does not tell without files of its own."""
+    return windows.process_start(pid) if sys.platform == "win32" else macos.process_start(pid) if sys.platform == "darwin" else None
 
 
 def end_with_parent() -> None:
@@ -137,10 +153,7 @@ def at_end_of_parent(act: Callable[[], object]) -> None:
 def lower_priority() -> None:
     """Leave the processor to others whenever they want it."""
     if sys.platform == "win32":
-        import ctypes
-
-        kernel = ctypes.windll.kernel32
-        kernel.SetPriorityClass(kernel.GetCurrentProcess(), subprocess.BELOW_NORMAL_PRIORITY_CLASS)
+        windows.set_priority(subprocess.BELOW_NORMAL_PRIORITY_CLASS)
     else:
         os.nice(5)
 
@@ -164,6 +177,15 @@ def _written(output: Output | None) -> Iterator[IO[bytes] | int | None]:
         raise disk_error(output, error) from error
     with file:
         yield file
+
+
+def _started(start: Callable[..., Process], arguments: dict[str, Any], outlives: bool) -> Process:
+    """Start a program. One that outlives this process leaves the job of Windows that this one may belong to, with which a terminal or a
+    remote shell ends all that it has started; where that is not allowed, it stays in it."""
+    if sys.platform == "win32" and outlives:
+        with suppress(PermissionError):
+            return start(creationflags=arguments["creationflags"] | subprocess.CREATE_BREAKAWAY_FROM_JOB)
+    return start(**arguments)
 
 
 def _system_arguments(own_group: bool, keep_open: Sequence[int]) -> dict[str, Any]:
@@ -230,22 +252,5 @@ def _die_with_parent() -> None:
 def _wait_for_end_of_windows_pipe() -> None:
     """Look again and again: a thread that waits in a read of standard input lets whoever asks Windows about that handle wait as well,
     as `import numpy` does (numpy issue 24290)."""
-    import ctypes
-    import msvcrt
-
-    kernel, pipe = ctypes.windll.kernel32, ctypes.c_void_p(msvcrt.get_osfhandle(0))  # type: ignore[attr-defined]
-    while kernel.PeekNamedPipe(pipe, None, 0, None, None, None):
+    while windows.pipe_is_open(0):
         time.sleep(PIPE_SECONDS)
-
-
-def _windows_process_exists(pid: int) -> bool:
-    import ctypes
-
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        return False
-    code = ctypes.c_ulong()
-    kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-    kernel.CloseHandle(handle)
-    return code.value == 259  # STILL_ACTIVE

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder, write_text
+from ..core.files import discard_folder, disk_error, make_folder, read_shared, remove_file, write_text
 from .backends import BACKENDS, Backend
 from .own_wheel import engine_files, engine_version
 
@@ -62,7 +61,7 @@ class Environment:
 
     def mark_ready(self) -> None:
         """Mark it as complete; the version comes last."""
-        (self.path / "incomplete").unlink(missing_ok=True)
+        remove_file(self.path / "incomplete")
         write_text(self.path / "version", json.dumps({"version": engine_version(), "backend": self.backend}) + "\n")
 
 
@@ -94,7 +93,7 @@ class EngineFolder:
     def current(self) -> Environment | None:
         """The one in use."""
         try:
-            name = (self.root / "current").read_text(encoding="utf-8").strip()
+            name = read_shared(self.root / "current").strip()
         except OSError:
             return None
         found = Environment(self.root / "environments" / name)
@@ -105,8 +104,8 @@ class EngineFolder:
         write_text(self.root / "current", environment.path.name + "\n")
         for other in self.environments():
             if other != environment:
-                (other.path / "version").unlink(missing_ok=True)
-                shutil.rmtree(other.path, ignore_errors=True)
+                remove_file(other.path / "version")
+                discard_folder(other.path)
 
     def state(self) -> InstallState:
         """What is there."""
@@ -123,11 +122,11 @@ class EngineFolder:
         if not self.root.exists():
             return
         with self.locked():
-            (self.root / "current").unlink(missing_ok=True)
+            remove_file(self.root / "current")
             for name in ("environments", "cache", "uv", "python"):
-                shutil.rmtree(self.root / name, ignore_errors=True)
+                discard_folder(self.root / name)
         for name in ("install.log", "lock"):
-            (self.root / name).unlink(missing_ok=True)
+            remove_file(self.root / name)
         if self.environments():
             raise UserError(f"Some files in {self.root} are in use.", "Stop the trainings that run, then uninstall again.",
                             "install.in_use", root=self.root)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder
+from ..core.files import disk_error, make_folder, remove_file
 from ..core.parsing import parse_object
 from ..core.protocol.progress import OnProgress, Step
 from .backends import LOCKS, Backend
@@ -72,7 +72,7 @@ class Building:
         self._check_graphics()
         self._check_room()
         self.target.begin()
-        self.folder.log.unlink(missing_ok=True)
+        remove_file(self.folder.log)
         uv = self._uv()
         self._make_environment(uv)
         self._fetch_packages(uv)

@@ -10,6 +10,7 @@ from ..core.datasets.dataset import Dataset, View
 from ..core.datasets.read import read_dataset, read_dataset_of
 from ..core.datasets.recentring import offset_of_job
 from ..core.errors import UserError
+from ..core.files import read_shared
 from ..core.formats.registry import stated_offset
 from ..core.parsing import parse_object
 from ..core.protocol.config import TrainConfig
@@ -101,6 +102,6 @@ def trained_images(job: JobFolder) -> set[Path]:
 
 def _reported_names(job: JobFolder) -> set[str] | None:
     try:
-        return {str(name) for name in parse_object(job.report.read_text(encoding="utf-8"))["held_out"]}
+        return {str(name) for name in parse_object(read_shared(job.report))["held_out"]}
     except (OSError, ValueError, LookupError, TypeError):
         return None

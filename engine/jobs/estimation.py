@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -10,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import make_folder
+from ..core.files import discard_folder, make_folder
 from ..core.processes import end_tree, spawn
 from ..core.protocol.events import Estimated, Event, Failed
 from ..core.protocol.folder import JobFolder
@@ -84,7 +83,7 @@ class LocalEstimation(Estimation):
         self._clear()
 
     def _clear(self) -> None:
-        shutil.rmtree(self._job.path, ignore_errors=True)
+        discard_folder(self._job.path)
         if self._job.path.parent.name == FOLDER:
             with suppress(OSError):  # another estimate is being made
                 self._job.path.parent.rmdir()
@@ -102,7 +101,7 @@ def sweep(parent: Path) -> None:
     for folder in parent.iterdir():
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > OLD_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+                discard_folder(folder)
 
 
 def concluded(events: list[Event]) -> bool:

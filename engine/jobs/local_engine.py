@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder
+from ..core.file_names import plain_stem
+from ..core.files import disk_error, make_folder, remove_folder
 from ..core.images import environment as image_variables
 from ..core.processes import Process, clean_environment, end_tree, spawn
 from ..core.protocol.events import BUDGET_ENDED, Event, Failed, Finished, Paused
@@ -190,8 +189,9 @@ class LocalEngine(Engine):
     def start(self, job: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         """Start a worker on a job folder that is there, with more variables in its environment."""
         folder = self.folder(job)
-        command, variables = self.worker_command(str(folder.path))
-        self._processes[job] = spawn(command, environment={**variables, **environment}, folder=folder.path, output=folder.log,
+        command, variables = self.worker_command(str(folder.path.absolute()))
+        # Not in the job's own folder, which Windows would keep as long as the worker or one of its children runs.
+        self._processes[job] = spawn(command, environment={**variables, **environment}, folder=self.root, output=folder.log,
                                      what="The engine", tied=self.tied)
         folder.heartbeat(self._processes[job].pid)
 
@@ -224,7 +224,7 @@ class LocalEngine(Engine):
         self.kill(job)
         path = self.folder(job).path
         try:
-            shutil.rmtree(path)
+            remove_folder(path)
         except OSError as error:
             raise disk_error(path, error) from error
 
@@ -253,7 +253,7 @@ class LocalEngine(Engine):
 def new_job_folder(root: Path, name: str) -> JobFolder:
     """An empty folder below `root`, named after the job and the time; UserError when it cannot be made."""
     make_folder(root)
-    stem = re.sub(r"[^\w-]+", "-", name).strip("-") or "job"
+    stem = plain_stem(name)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for number in range(1000):
         path = root / (f"{stem}-{stamp}" + (f"-{number}" if number else ""))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-from ..core.processes import process_exists
+from ..core.processes import process_exists, process_start
 from ..core.protocol.folder import HEARTBEAT_LOST_SECONDS, JobFolder
 from ..core.protocol.lock import holder
+
+CLOCK_SECONDS = 2.0
+"""As exactly as disks keep the time of a file."""
 
 
 def worker_of(folder: JobFolder) -> int | None:
@@ -23,7 +27,7 @@ def worker_of(folder: JobFolder) -> int | None:
     if pid is None or age is None or not folder.is_local():
         return pid if works_elsewhere(folder) else None
     ended = lock.held is False and lock.pid == pid
-    if ended or not process_exists(pid):
+    if ended or not process_exists(pid) or _began_after(pid, time.time() - age):
         return None
     known = _works_on(pid, folder)
     return pid if known or (known is None and age < HEARTBEAT_LOST_SECONDS) else None
@@ -38,6 +42,12 @@ def works_elsewhere(folder: JobFolder) -> bool:
     """Whether a worker on another computer has beaten lately; its process number says nothing here."""
     age = folder.heartbeat_age()
     return not folder.is_local() and age is not None and age < HEARTBEAT_LOST_SECONDS
+
+
+def _began_after(pid: int, beat: float) -> bool:
+    """Whether a process began after a heartbeat, and so got the number of the one that beat; False where the system does not tell."""
+    start = process_start(pid)
+    return start is not None and start > beat + CLOCK_SECONDS
 
 
 def _works_on(pid: int, folder: JobFolder) -> bool | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder, replacing
+from ..core.files import disk_error, make_folder, rename, replacing
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.spec import JobSpec
 from ..training.checkpoint import NEWEST, PREVIOUS
@@ -86,7 +86,7 @@ class Kept:
         with replacing(self.folder / NEWEST) as temporary:
             self._linked = same_file(newest, temporary)
             if (self.folder / NEWEST).exists():
-                os.replace(self.folder / NEWEST, self.folder / PREVIOUS)
+                rename(self.folder / NEWEST, self.folder / PREVIOUS)
 
 
 def same_file(source: Path, target: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.datasets.read import read_dataset
 from ..core.errors import UserError
-from ..core.files import make_folder, write_text
+from ..core.files import discard_folder, make_folder, remove_file, write_text
 from ..core.formats.registry import format_of, read_splats, write_splats
 from ..core.processes import end_tree
 from ..core.protocol.config import gone_on
@@ -109,7 +109,7 @@ def listen() -> threading.Event:
 def folder_for(path: Path | None) -> Iterator[Path]:
     """A folder to work in: a given one, which stays, or a temporary one, which goes."""
     if path is not None:
-        shutil.rmtree(path / NAME, ignore_errors=True)
+        discard_folder(path / NAME)
         yield make_folder(path).absolute()
         return
     with tempfile.TemporaryDirectory(prefix="splatwright-", ignore_cleanup_errors=True) as made:
@@ -242,7 +242,7 @@ def write_failure(path: Path | None, problem: UserError | None) -> None:
         return
     with suppress(UserError, OSError):
         if problem is None:
-            path.unlink(missing_ok=True)
+            remove_file(path)
         else:
             make_folder(path.parent)
             write_text(path, f"{problem.message} {problem.hint}".strip()[:MOST_LETTERS])

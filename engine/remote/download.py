@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
 
-from ..core.files import disk_error, make_folder
+from ..core.files import disk_error, make_folder, remove_file, rename
 from .http import BLOCK, Connection, Rejected, Unreachable
 from .local_copy import part_of
 
@@ -25,7 +24,7 @@ def fetch(line: Connection, job: str, name: str, target: Path) -> bool:
             _take_in(response, target, begun[0] if begun and response.status == 206 else None)
     except Rejected as refusal:
         if refusal.status == 416 and begun:
-            begun[0].unlink(missing_ok=True)
+            remove_file(begun[0])
             return fetch(line, job, name, target)
         if refusal.status == 404:
             return False
@@ -48,10 +47,13 @@ def _take_in(response: http.client.HTTPResponse, target: Path, begun: Path | Non
         raise disk_error(part, error) from error
     if left:
         raise Unreachable("The connection to the engine was cut.", "It is tried again.")
-    os.replace(part, target)
+    try:
+        rename(part, target)
+    except OSError as error:
+        raise disk_error(target, error) from error
     for other in target.parent.glob(f".{target.name}.*.part"):
         with suppress(OSError):
-            other.unlink()
+            remove_file(other)
 
 
 def _length(response: http.client.HTTPResponse) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..core.errors import UserError
+from ..core.files import InUse
 from ..core.protocol.event_lines import event_kind
 from ..core.protocol.events import ENGINE_BUDGET_ENDED, Finding, Finished, Preview, events_from_lines, failed
 from ..core.protocol.folder import JobFolder
@@ -48,7 +49,7 @@ class Follower:
         self._closed = threading.Event()
         self._told_at = 0.0
         self._tries = self._sent = 0
-        self._ended = False
+        self._ended = self._unsaved = False
         self.thread = threading.Thread(target=self._run, name=f"remote {folder.name}", daemon=True)
 
     @property
@@ -73,7 +74,7 @@ class Follower:
             try:
                 self._follow()
                 return
-            except Unreachable as error:
+            except (Unreachable, InUse) as error:
                 self.trouble = f"{error.message} Trying again."
                 self._closed.wait(PATIENCE[min(self._tries, len(PATIENCE) - 1)])
                 self._tries += 1
@@ -86,6 +87,8 @@ class Follower:
                 return
 
     def _follow(self) -> None:
+        if self._unsaved:
+            self._keep()
         line = Connection(self.address)
         try:
             if not self.remote_state.sent:
@@ -238,7 +241,9 @@ class Follower:
 
     def _keep(self, **changes: object) -> None:
         self.remote_state = replace(self.remote_state, **changes)  # type: ignore[arg-type]
+        self._unsaved = True
         write_remote_state(self.folder, self.remote_state)
+        self._unsaved = False
 
 
 def messages(response: http.client.HTTPResponse) -> Iterator[tuple[str, int, list[str]]]:

@@ -89,7 +89,7 @@ class Connection:
         try:
             try:
                 self.connection.request(method, quote(path, safe="/?=&"), body, head)
-            except (BrokenPipeError, ConnectionResetError):
+            except (BrokenPipeError, ConnectionResetError, ConnectionAbortedError):
                 if self.connection.sock is None:
                     raise
             # an engine that refuses a long body answers before it has read it

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..core.files import write_text
+from ..core.file_names import plain_stem
+from ..core.files import read_shared, write_text
 from ..core.parsing import parse_object
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.spec import Spec, spec_to_json
@@ -35,14 +35,13 @@ class RemoteJobState:
 
 def new_remote_state(folder: JobFolder) -> RemoteJobState:
     """The state of a job that is not sent yet, with a name that no other job of any client has."""
-    stem = re.sub(r"[^\w-]+", "-", folder.name)[:60].strip("-") or "job"
-    return RemoteJobState(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+    return RemoteJobState(f"{plain_stem(folder.name)}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
 
 
 def read_remote_state(folder: JobFolder) -> RemoteJobState | None:
     """What ties a job folder to a remote job; None when it is no copy, or its file cannot be read."""
     try:
-        values = parse_object((folder.path / FILE).read_text(encoding="utf-8"))
+        values = parse_object(read_shared(folder.path / FILE))
         state = JobState(values["state"])
         return RemoteJobState(str(values["job"]), state, int(values["cursor"]), str(values["sent"]), str(values["told"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
@@ -62,7 +61,7 @@ def fingerprint(spec: Spec) -> str:
 def asked_control(folder: JobFolder) -> str:
     """What the job was last asked to do."""
     try:
-        return (folder.path / "control").read_text(encoding="utf-8").strip() or "run"
+        return read_shared(folder.path / "control").strip() or "run"
     except OSError:
         return "run"
 

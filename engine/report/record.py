@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.files import read_shared
 from ..core.parsing import parse_object
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Evaluated, Failed, Finding, Finished, Progress, Started
@@ -65,6 +66,6 @@ def _curve(events: list[Any], name: str) -> Curve:
 
 def _report(job: JobFolder) -> dict[str, Any]:
     try:
-        return parse_object(job.report.read_text(encoding="utf-8"))
+        return parse_object(read_shared(job.report))
     except (OSError, ValueError):
         return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from ..core.errors import UserError
-from ..core.files import make_folder
+from ..core.files import discard_folder, make_folder
 from ..core.processes import Process, end_tree, spawn
 from ..core.protocol.events import Failed, Finding, error_of
 from ..core.protocol.folder import JobFolder
@@ -39,7 +38,7 @@ async def check(client: Client, submission: Submission, turns: Turns, gone: Gone
             try:
                 return JSONResponse(findings_to_json(await findings_of(client, folder, gone)))
             finally:
-                await run_in_threadpool(shutil.rmtree, folder.path, True)
+                await run_in_threadpool(discard_folder, folder.path)
     finally:
         turns.leave(client)
 
@@ -53,7 +52,7 @@ def prepared(client: Client, submission: Submission) -> JobFolder:
         folder = JobFolder(path)
         folder.write_spec(replace(submission.spec, dataset=root / source_of(submission.spec)))
     except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
+        discard_folder(path)
         raise
     return folder
 
@@ -62,7 +61,7 @@ async def findings_of(client: Client, folder: JobFolder, gone: Gone) -> list[Fin
     """What a process of its own finds: images that take all its memory do not harm the server, and it ends with the server, with the client
     and after LONGEST_SECONDS. UserError for what is no dataset."""
     command, environment = client.engine.worker_command("--check", str(folder.path))
-    process = await run_in_threadpool(lambda: spawn(command, environment=environment, folder=folder.path, output=folder.log,
+    process = await run_in_threadpool(lambda: spawn(command, environment=environment, folder=folder.path.parent, output=folder.log,
                                                     what="The engine", tied=True))
     try:
         code = await _ended(process, gone)

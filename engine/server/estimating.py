@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from ..core.errors import values
-from ..core.files import make_folder
+from ..core.files import discard_folder, make_folder
 from ..core.protocol.events import Estimated, Event, Failed, Finding, event_to_json
 from ..core.protocol.http_messages import Submission
 from ..core.protocol.spec import JobSpec, source_of, with_source
@@ -66,7 +65,7 @@ class Estimates:
             finally:  # also when the client has hung up, and nothing may be awaited
                 if making is not None:
                     making.stop()
-                shutil.rmtree(folder, ignore_errors=True)
+                discard_folder(folder)
 
     def _begin(self, client: Client, submission: Submission, folder: Path) -> Estimation:
         with client.changing:

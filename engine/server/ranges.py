@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from fastapi.responses import Response, StreamingResponse
 
-from ..core.files import disk_error
+from ..core.files import disk_error, open_shared
 from .http_errors import Refused
 
 BLOCK = 256 * 1024
@@ -23,7 +23,7 @@ def file_response(path: Path, wanted: str | None, only_if: str | None) -> Respon
     The file is opened once: a preview that is replaced meanwhile does not mix with this one.
     """
     try:
-        file = open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)), "rb")  # noqa: SIM115
+        file = open_shared(path, follow_links=False)
     except OSError as error:
         raise disk_error(path, error) from error
     status = os.fstat(file.fileno())

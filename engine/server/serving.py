@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -53,6 +54,10 @@ class PatientProtocol(H11Protocol):
             self.strangers.pop(next(iter(self.strangers))).transport.close()
         self.strangers[self.client] = self
 
+    def data_received(self, data: bytes) -> None:
+        if not self.transport.is_closing():  # on Windows what was read already comes after the answer that closes the connection
+            super().data_received(data)
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self.strangers.get(self.client) is self:
             del self.strangers[self.client]
@@ -76,6 +81,7 @@ def known(client: tuple[str, int] | None) -> None:
 def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     """Serve until Ctrl+C, SIGTERM, or idleness ends it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    logging.getLogger("asyncio").addFilter(is_no_hang_up)
     tokens = checked_tokens(tokens_of(options))
     os.environ.pop(TOKEN_VARIABLE, None)  # nothing that is started from here gets it
     os.umask(PRIVATE)
@@ -116,6 +122,11 @@ def budget_lines(options: ServeOptions, budget: EngineBudget) -> list[str]:
     if not options.shutdown_command:
         lines.append("At its end the machine is NOT switched off by itself: give --shutdown-command, for instance 'sudo poweroff'.")
     return lines
+
+
+def is_no_hang_up(record: logging.LogRecord) -> bool:
+    """Whether a message is worth writing: on Windows asyncio takes a client that hangs up for an error, with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ConnectionError))
 
 
 def executor_of(options: ServeOptions) -> Executor:
@@ -178,7 +189,9 @@ def listen(options: ServeOptions) -> socket.socket:
     """The socket to listen at; UserError when it is taken."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What lets a server come back at once elsewhere lets two programs share the port on Windows, which has an option of its own against it.
+    option = socket.SO_EXCLUSIVEADDRUSE if sys.platform == "win32" else socket.SO_REUSEADDR
+    listener.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         listener.bind((options.host, options.port))
     except (OSError, OverflowError) as error:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder, write_text
+from ..core.files import discard_folder, disk_error, make_folder, read_shared, rename, write_text
 from ..core.parsing import parse_object
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobFile, Submission
@@ -82,17 +82,17 @@ class Client:
         """Remove a job whose worker is gone, and those of its files that no other job holds."""
         path = self.job(job).path
         held = inodes(path / INPUT)
-        shutil.rmtree(path, ignore_errors=True)
+        discard_folder(path)
         self.uploads.sweep(held)
         self.quota.forget()
 
     def clear_away(self) -> None:
         """Remove what a server that was killed left half-done: checks, estimates, and jobs that were never told."""
-        shutil.rmtree(self.folder / CHECKS, ignore_errors=True)
+        discard_folder(self.folder / CHECKS)
         for job in folders(self.engine.root):
-            shutil.rmtree(job / f".{INPUT}.part", ignore_errors=True)
+            discard_folder(job / f".{INPUT}.part")
             if not (job / "job.json").exists():
-                shutil.rmtree(job, ignore_errors=True)
+                discard_folder(job)
         self.uploads.sweep()
 
     def size(self, job: str) -> int:
@@ -123,7 +123,7 @@ class Client:
     def ticket(self, job: str) -> Ticket | None:
         """The job's place in the queue; None when it has none, or when its file is damaged."""
         try:
-            values = parse_object((self.engine.folder(job).path / QUEUE_FILE).read_text(encoding="utf-8"))
+            values = parse_object(read_shared(self.engine.folder(job).path / QUEUE_FILE))
             return Ticket(int(values["priority"]), int(values["number"]), values["wanted"] is True, tuple(map(str, values["devices"])))
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
@@ -186,15 +186,15 @@ def inodes(folder: Path) -> set[int]:
 def link_files(uploads: Uploads, folder: Path, submission: Submission) -> Path:
     """The files of a job under their names; `folder` appears when it is whole, in place of an earlier one."""
     growing = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(growing, ignore_errors=True)
+    discard_folder(growing)
     make_folder(growing)
     try:
         for entry in submission.files:
             path = growing / entry.path
             path.parent.mkdir(parents=True, exist_ok=True)
             _link(uploads.path(entry.sha256), path)
-        shutil.rmtree(folder, ignore_errors=True)
-        return growing.rename(folder)
+        discard_folder(folder)
+        return rename(growing, folder)
     except OSError as error:
         raise disk_error(folder, error) from error
 

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from starlette.requests import ClientDisconnect
 
-from ..core.files import disk_error, make_folder
+from ..core.files import disk_error, make_folder, remove_file, rename
 from ..core.protocol.http_messages import FileEntry, Missing
 from .http_errors import Refused
 from .quota import Quota
@@ -101,10 +101,10 @@ class Uploads:
         """
         for found in os.scandir(self.folder) if self.folder.is_dir() else ():
             with suppress(FileNotFoundError):
-                status = found.stat()
+                status = os.stat(found.path)  # on Windows what found.stat() tells lacks links and number
                 given_up = time.time() - status.st_ctime > PART_SECONDS or status.st_ino in held
                 if given_up and (found.name.endswith(".part") or status.st_nlink == 1):
-                    os.unlink(found.path)
+                    remove_file(Path(found.path))
         self._used = None
 
     def make_room(self, more: int, path: Path | None = None) -> None:
@@ -216,7 +216,7 @@ class Uploads:
 
     def _discard(self, sha256: str) -> None:
         """Nothing is kept of a file that cannot be right."""
-        self.partial(sha256).unlink(missing_ok=True)
+        remove_file(self.partial(sha256))
         self._used = None
 
     def _close(self, sha256: str, growing: Growing, part: UploadPart) -> int:
@@ -229,7 +229,7 @@ class Uploads:
             self._discard(sha256)
             raise Refused(422, "The content does not have the hash that names it.", "The file changed while it was sent: send it again.")
         os.chmod(path, 0o444)
-        os.replace(path, self.path(sha256))
+        rename(path, self.path(sha256))
         return growing.size
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from ..core.datasets.file_types import MASKS
 from ..core.datasets.poses_report import FILE
 from ..core.datasets.transforms_json import FILE as TRANSFORMS
 from ..core.datasets.transforms_json import write_transforms
-from ..core.files import make_folder, replacing
+from ..core.files import discard_folder, make_folder, remove_file, replacing
 from ..core.protocol.progress import OnProgress, Step
 from .photos import Photo, open_mask, open_photo
 from .pool import threads
@@ -54,9 +53,9 @@ def write_dataset(shots: Sequence[RegisteredPhoto], points: PointCloud | None, f
 def _clear(folder: Path) -> None:
     """Remove an earlier dataset: first the files that mark it as complete, then its images and masks."""
     for name in (FILE, TRANSFORMS):
-        (folder / name).unlink(missing_ok=True)
+        remove_file(folder / name)
     for name in (IMAGES, MASKS):
-        shutil.rmtree(folder / name, ignore_errors=True)
+        discard_folder(folder / name)
 
 
 def file_names(photos: Sequence[Photo]) -> dict[str, str]:

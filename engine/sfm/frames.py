@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from ..core.errors import UserError
-from ..core.files import disk_error, make_folder, replacing
+from ..core.files import discard_folder, disk_error, make_folder, remove_file, rename, replacing
 from ..core.protocol.progress import OnProgress, Step, ignore_progress
 from ..core.protocol.sfm_options import FrameOptions
 from .video import Timeline, decoded, display_matrix, grey, hdr, opened, picture, timeline
@@ -89,7 +88,7 @@ def extract_frames(video: Path, folder: Path, options: FrameOptions = FrameOptio
     except OSError as error:
         raise disk_error(folder, error) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        discard_folder(part)
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
@@ -187,6 +186,6 @@ def _moved(report: FramesReport, part: Path, folder: Path, stem: str) -> FramesR
     earlier = re.compile(re.escape(stem) + r"_\d{5}\.jpg")
     for path in folder.iterdir():
         if earlier.fullmatch(path.name):
-            path.unlink()
-    moved = [path.rename(folder / path.name) for path in report.pictures]
+            remove_file(path)
+    moved = [rename(path, folder / path.name) for path in report.pictures]
     return FramesReport(**{**vars(report), "pictures": tuple(moved)})

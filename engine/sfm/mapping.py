@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from ..core.files import make_folder
+from ..core.files import discard_folder, make_folder
 from ..core.protocol.progress import OnProgress, Step
 from .consistency import MatchedPair, inconsistent_cameras
 from .exchange import ImageOutcome, Link, Outcome, SearchRequest
@@ -52,7 +51,7 @@ def map_photos(request: SearchRequest, work: Path, focals: tuple[float | None, .
 def save(model: pycolmap.Reconstruction | None, work: Path) -> None:
     """Write the model to sparse/0; without one that folder is empty."""
     folder = work / MODEL
-    shutil.rmtree(folder, ignore_errors=True)
+    discard_folder(folder)
     make_folder(folder)
     if model:
         model.write_binary(folder)
@@ -108,7 +107,7 @@ def _global(request: SearchRequest, work: Path, _: Callable[[], None], narrow: b
 def _scratch(work: Path) -> Path:
     """An empty folder for all models that COLMAP finds."""
     folder = work / "models"
-    shutil.rmtree(folder, ignore_errors=True)
+    discard_folder(folder)
     return make_folder(folder)
 
 

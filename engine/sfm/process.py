@@ -14,7 +14,7 @@ from threading import Thread
 from typing import IO
 
 from ..core.errors import UserError
-from ..core.files import write_text
+from ..core.files import remove_file, write_text
 from ..core.parsing import parse_object
 from ..core.processes import PIPE, Process, ended_after, spawn
 from ..core.protocol.progress import OnProgress, Step
@@ -32,7 +32,7 @@ def reconstruct(request: SearchRequest, work: Path, on_progress: OnProgress) -> 
     `on_progress` gets the child's last step again every half second, so that it can cancel while COLMAP is silent.
     """
     write_request(request, work)
-    (work / OUTCOME).unlink(missing_ok=True)
+    remove_file(work / OUTCOME)
     with ended_after(_child(work)) as child:
         assert child.stdout
         for step in _steps(child.stdout):

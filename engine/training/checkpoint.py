@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.files import disk_error, replacing
+from ..core.files import disk_error, remove_file, remove_folder, rename, replacing
 from ..core.formats.npy import read_npz
 from ..core.parsing import finite, parse_object
 
@@ -50,7 +49,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         if (folder / PREVIOUS).is_dir():
             _remove(folder / PREVIOUS)
         if (folder / NEWEST).exists():
-            os.replace(folder / NEWEST, folder / PREVIOUS)
+            rename(folder / NEWEST, folder / PREVIOUS)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
@@ -116,4 +115,4 @@ def check_whole(state: dict[str, np.ndarray]) -> None:
 def _remove(path: Path) -> None:
     """Remove what lies there, a file or a folder; what cannot be removed stays."""
     with suppress(OSError):
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        remove_folder(path) if path.is_dir() and not path.is_symlink() else remove_file(path)

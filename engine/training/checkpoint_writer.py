@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 from ..core.errors import UserError
+from ..core.files import remove_file
 from .checkpoint import Checkpoint, save_checkpoint
 
 SURE_GAUSSIANS = 200_000
@@ -129,5 +130,5 @@ def expected_seconds(folder: Path, gaussians: int) -> float:
                 os.fsync(file.fileno())
             return (time.monotonic() - begin) * gaussians * NUMBERS_A_GAUSSIAN * 4 / SAMPLE_BYTES
         finally:
-            path.unlink(missing_ok=True)
+            remove_file(path)
     return 0.0

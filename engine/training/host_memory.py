@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from ..core import macos
+
 UNKNOWN = 4e9
 """Bytes taken as free where the system does not report them."""
 
@@ -24,7 +26,7 @@ def free_memory() -> float:
             return min(_linux_free(), container_free(CONTAINER))
         if sys.platform == "win32":
             return _windows_free()
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+        return macos.free_memory() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
     except (OSError, ValueError, StopIteration):
         return UNKNOWN
 
@@ -43,6 +45,8 @@ def used_memory() -> float:
     """Bytes of memory that this process holds, or its peak on systems that report no more."""
     if sys.platform == "win32":
         return _windows_used()
+    if sys.platform == "darwin" and (used := macos.used_memory()):
+        return used
     try:
         return float(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

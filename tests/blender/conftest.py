@@ -1,9 +1,10 @@
-"""Blender for tests: the repository linked as an extension into a temporary user folder, one empty scene for each test."""
+"""Blender for tests: the repository as an extension in a temporary user folder, one empty scene for each test."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,16 +18,21 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 EXTENSION = "bl_ext.user_default.splatwright"
 
 
-def _link_extension() -> None:
-    """Must happen before bpy is imported: it reads the user folder once."""
+def _place_extension() -> None:
+    """A link to the repository, or a copy on Windows, where not everybody may make links. Before bpy is imported: it reads the user folder
+    once."""
     resources = Path(tempfile.mkdtemp(prefix="splatwright-blender-"))
     extensions = resources / "extensions" / "user_default"
     extensions.mkdir(parents=True)
-    (extensions / "splatwright").symlink_to(REPOSITORY, target_is_directory=True)
+    if os.name == "nt":
+        ignored = shutil.ignore_patterns(".*", "tests", "docs", "out", "dist", "build", "__pycache__")
+        shutil.copytree(REPOSITORY, extensions / "splatwright", ignore=ignored)
+    else:
+        (extensions / "splatwright").symlink_to(REPOSITORY, target_is_directory=True)
     os.environ["BLENDER_USER_RESOURCES"] = str(resources)
 
 
-_link_extension()
+_place_extension()
 
 import bpy as blender  # noqa: E402
 from mathutils import Vector  # noqa: E402

@@ -21,12 +21,14 @@ from engine.core.processes import (
     end_tree,
     ended_after,
     process_exists,
+    process_start,
     run,
     spawn,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and groups of POSIX")
+on_windows = pytest.mark.skipif(os.name != "nt", reason="what Windows alone has")
 SLEEP = "import time; time.sleep(600)"
 WITH_CHILD = f"""
 import subprocess, sys
@@ -239,6 +241,54 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
 def test_lower_priority() -> None:
     code = "import os; from engine.core.processes import lower_priority; before = os.nice(0); lower_priority(); print(os.nice(0) - before)"
     assert int(run(python(code), environment={**os.environ, "PYTHONPATH": str(ROOT)}).stdout) == min(5, 19 - os.nice(0))
+
+
+@on_windows
+def test_lower_priority_on_windows() -> None:
+    code = """
+import ctypes
+from engine.core.processes import lower_priority
+lower_priority()
+kernel = ctypes.windll.kernel32
+kernel.GetCurrentProcess.restype = ctypes.c_void_p
+print(kernel.GetPriorityClass(ctypes.c_void_p(kernel.GetCurrentProcess())))
+"""
+    assert int(run(python(code), environment={**os.environ, "PYTHONPATH": str(ROOT)}).stdout) == 0x4000  # BELOW_NORMAL_PRIORITY_CLASS
+
+
+@on_windows
+def test_no_program_opens_a_console() -> None:
+    code = "import ctypes; print(ctypes.windll.kernel32.GetConsoleWindow())"
+    assert run(python(code)).stdout.strip() == "0"
+
+
+def test_when_a_process_began() -> None:
+    process = spawn(python(SLEEP))
+    try:
+        start = process_start(process.pid)
+        assert start is None if sys.platform.startswith("linux") else abs(start - time.time()) < 60
+    finally:
+        end_tree(process)
+    assert process_start(process.pid) is None
+
+
+def test_a_program_leaves_the_job_of_a_terminal_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Windows' Python would be given: first the flag that leaves the job, then, where that is refused, none."""
+    from engine.core import processes
+
+    given: list[int] = []
+
+    def start(creationflags: int) -> str:
+        given.append(creationflags)
+        if creationflags & 0x01000000:
+            raise PermissionError(13, "Access is denied")
+        return "started"
+
+    monkeypatch.setattr(processes.sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0x01000000, raising=False)
+    assert processes._started(start, {"creationflags": 0x200}, outlives=True) == "started"  # type: ignore[arg-type]
+    assert processes._started(start, {"creationflags": 0x200}, outlives=False) == "started"  # type: ignore[arg-type]
+    assert given == [0x01000200, 0x200, 0x200]
 
 
 @posix

@@ -21,8 +21,10 @@ from engine.cli.main import run
 from engine.core.formats.ply import read_ply, write_ply
 from engine.core.formats.registry import read_splats
 from engine.core.processes import end_tree
+from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Progress
 from engine.core.protocol.folder import JobFolder
+from engine.core.protocol.spec import JobSpec
 from engine.training.checkpoint import load_checkpoint
 from tests.data import real
 from tests.scenes import colored_ball, write_ball_dataset
@@ -367,3 +369,13 @@ def test_an_estimate_can_be_stopped(dataset: Path, tmp_path: Path) -> None:
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130 and "Stopped." in said and "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_in_every_script_are_written_into_any_pipe(tmp_path: Path) -> None:
+    """On Windows as UTF-8, whatever the code page of the country; elsewhere in the terminal's own, with ? for letters that it lacks."""
+    JobFolder(tmp_path / "仕事").write_spec(JobSpec(tmp_path, TrainConfig(), "仕事"))
+    plain = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUTF8")}
+    found = subprocess.run([sys.executable, "-m", "engine", "jobs", str(tmp_path)], cwd=ROOT, capture_output=True,
+                           env={**plain, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
+    assert found.returncode == 0, found.stderr
+    assert ("仕事" if os.name == "nt" else "??") in found.stdout.decode("utf-8")

@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.core.errors import UserError
+from engine.core.file_names import windows_takes
 from engine.core.formats.ply import read_ply
 from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Failed, Finished, Progress, Started
 from engine.core.protocol.folder import JobSpec
-from engine.jobs.local_engine import JobState, LocalEngine
-from engine.jobs.processes import process_exists
+from engine.jobs.local_engine import JobState, LocalEngine, new_job_folder
+from engine.jobs.processes import process_exists, process_start
 from engine.training.checkpoint import load_checkpoint
 from engine.worker import GONE_EXIT
 from tests.processes import ended, suspended
@@ -217,6 +219,43 @@ def test_a_number_that_another_process_got_is_no_worker(engine: LocalEngine, dat
     engine.kill(job)
     engine.folder(job).heartbeat(os.getppid())
     assert LocalEngine(engine.root).state(job) is JobState.INTERRUPTED
+
+
+@pytest.mark.skipif(sys.platform.startswith("linux"), reason="here the system tells what a process does")
+def test_a_process_that_began_after_the_heartbeat_is_no_worker(engine: LocalEngine, dataset: Path) -> None:
+    folder = engine.folder("old")
+    folder.write_spec(JobSpec(dataset, ENDLESS))
+    folder.heartbeat(os.getpid())
+    assert engine.state("old").alive
+    os.utime(folder.path / "heartbeat", (process_start(os.getpid()) - 10,) * 2)
+    assert not engine.state("old").alive
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "con", "aux.txt", "nul", "a. ", "../../a", "仕事 ü"])
+def test_every_name_makes_a_folder(tmp_path: Path, name: str) -> None:
+    folder = new_job_folder(tmp_path / "jobs", name)
+    folder.write_spec(JobSpec(tmp_path, SHORT, name))
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [folder.name] and len(folder.name) < 90
+    assert LocalEngine(tmp_path / "jobs").jobs() == [folder.name] and windows_takes(folder.name)
+
+
+def test_a_worker_does_not_stand_in_its_jobs_folder(engine: LocalEngine, dataset: Path) -> None:
+    """Windows would keep the folder as long as the worker, or what it has started, runs."""
+    job = engine.submit(JobSpec(dataset, ENDLESS))
+    wait(engine, job, lambda: steps(engine, job) > 0)
+    assert Path(psutil.Process(engine.folder(job).worker_pid()).cwd()).resolve() == engine.root.resolve()
+
+
+@pytest.mark.skipif(os.name != "nt", reason="elsewhere a file that is open may be removed")
+def test_a_job_with_a_file_that_is_open_is_told_and_kept_whole(engine: LocalEngine, dataset: Path) -> None:
+    job = engine.submit(JobSpec(dataset, SHORT))
+    finished(engine, job)
+    before = sorted(engine.folder(job).path.rglob("*"))
+    with open(engine.folder(job).log), pytest.raises(UserError, match=r"engine.log is in use by another program"):
+        engine.delete(job)
+    assert sorted(engine.folder(job).path.rglob("*")) == before and engine.jobs() == [job]
+    engine.delete(job)
+    assert engine.jobs() == []
 
 
 def test_a_second_worker_leaves_the_job_alone(engine: LocalEngine, dataset: Path) -> None:

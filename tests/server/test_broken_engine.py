@@ -8,19 +8,24 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from engine.core import files, windows
 from engine.core.errors import UserError
 from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Failed, Finished, event_to_json
+from engine.core.protocol.folder import JobFolder
 from engine.core.protocol.spec import JobSpec
 from engine.jobs.local_engine import JobState
 from engine.remote.download import fetch
 from engine.remote.engine import RemoteEngine
 from engine.remote.examine import examine
+from engine.remote.follower import Follower
 from engine.remote.http import Address, Connection, Unreachable
+from engine.remote.local_copy import new_remote_state, read_remote_state, write_remote_state
 from engine.remote.upload import check_remotely, pack
 from tests.scenes import write_ball_dataset
 from tests.server.serving import TOKEN, wait
@@ -181,6 +186,39 @@ def test_a_file_without_a_length_replaces_nothing(fake: Callable[[Answer], FakeE
     line = Connection(fake(lambda _: http(b"5\r\nhello\r\n0\r\n\r\n", 200, False, "Transfer-Encoding: chunked")).address)
     assert fetch(line, "a", "result.ply", target) and target.read_bytes() == b"hello"
     line.close()
+
+
+def test_a_file_that_another_program_keeps_is_waited_for(fake: Callable[[Answer], FakeEngine], ball: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """The follower goes on where Windows refuses to replace the file with its state, and writes it as soon as it can."""
+    monkeypatch.setattr(files, "PATIENCE_SECONDS", 0.0)
+    status = {"id": "job", "state": "finished", "position": 0, "silence": 0.0, "note": ""}
+    listened = f"event: status\ndata: {json.dumps(status)}\n\n".encode()
+    address = fake(lambda line: http(listened if "/events" in line else b"said")).address
+    folder = JobFolder(tmp_path / "job")
+    folder.write_spec(JobSpec(ball, TrainConfig()))
+    write_remote_state(folder, replace(new_remote_state(folder), sent="{}", state=JobState.RUNNING))
+    refused, real = list[int](), files.rename
+
+    def rename(source: Path, target: Path) -> Path:
+        if target.name == "remote.json" and len(refused) < 3:
+            refused.append(1)
+            raise in_use(target)
+        return real(source, target)
+
+    monkeypatch.setattr(files, "rename", rename)
+    follower = Follower(folder, address).start()
+    wait(lambda: not follower.thread.is_alive())
+    written = read_remote_state(folder)
+    assert len(refused) == 3 and written is not None and written.state is JobState.FINISHED
+    assert not any(isinstance(event, Failed) for event in folder.read_events()[0])
+
+
+def in_use(path: Path) -> OSError:
+    """What Windows says."""
+    error = PermissionError(13, "The process cannot access the file", str(path))
+    error.winerror = windows.SHARING_VIOLATION  # type: ignore[attr-defined]
+    return error
 
 
 def test_a_tag_is_no_path(fake: Callable[[Answer], FakeEngine], tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def sent(job: JobFolder) -> list[tuple[str, int, list[str]]]:
 def test_the_server_passes_on_what_it_does_not_know(tmp_path: Path) -> None:
     job = JobFolder(tmp_path)
     text = "\n".join([FUTURE, progress(1), *BAD[:-1], RICHER, progress(2)]) + "\n"
-    job.events_file.write_text(text, encoding="utf-8")
+    job.events_file.write_text(text, encoding="utf-8", newline="\n")
     (kind, cursor, lines), status = sent(job)
     assert (kind, cursor, lines) == ("events", len(text.encode()), [FUTURE, RICHER, progress(2)])
     assert status[0] == "status"

@@ -24,6 +24,7 @@ from engine.jobs.processes import process_exists
 from engine.remote.engine import RemoteEngine
 from engine.remote.http import Address
 from engine.remote.local_copy import read_remote_state
+from tests.links import needs_links
 from tests.processes import kill
 from tests.scenes import write_ball_dataset
 from tests.server.proxy import CuttingProxy
@@ -304,8 +305,9 @@ def test_refusals_fail_with_the_sentence(server: Server, tmp_path: Path, dataset
 def test_what_cannot_be_sent_fails_here(engine: RemoteEngine, dataset: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(dataset, moved)
-    text = (moved / "transforms.json").read_text()
-    (moved / "transforms.json").write_text(text.replace("images/view_001.png", f"{dataset.as_posix()}/images/view_001.png"))
+    text = (moved / "transforms.json").read_text(encoding="utf-8")
+    changed = text.replace("images/view_001.png", f"{dataset.as_posix()}/images/view_001.png")
+    (moved / "transforms.json").write_text(changed, encoding="utf-8")
     too_many = dataclasses.replace(SHORT, gpus=8)
     for spec, word in ((JobSpec(tmp_path / "nothing", SHORT), "does not exist"), (JobSpec(moved, SHORT), "outside"),
                        (JobSpec(dataset, too_many), "graphics cards")):
@@ -346,6 +348,7 @@ def test_pictures_of_a_video_come_home(engine: RemoteEngine, tmp_path: Path) -> 
     assert not list(engine.folder(job).path.glob("input*")) and engine.spec(job) == FramesSpec(video, FrameOptions(count=4), "Flur")
 
 
+@needs_links
 def test_a_linked_dataset_folder_is_sent(engine: RemoteEngine, tmp_path: Path, dataset: Path) -> None:
     (tmp_path / "link").symlink_to(dataset, target_is_directory=True)
     job = engine.submit(JobSpec(tmp_path / "link", dataclasses.replace(SHORT, max_steps=20)))

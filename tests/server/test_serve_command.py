@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.errors import UserError
 from engine.core.formats.ply import read_ply
 from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Estimated, Failed, Stage
 from engine.core.protocol.spec import JobSpec
 from engine.remote.estimation import RemoteEstimation
 from engine.remote.http import Address
+from engine.server.options import ServeOptions
+from engine.server.serving import is_no_hang_up, listen
 from tests.fakes.programs import program
 from tests.preflight.planting import sound_dataset
 from tests.scenes import write_ball_dataset
@@ -45,6 +49,23 @@ def test_what_serve_refuses(server: Server, tmp_path: Path) -> None:
                                (("--certificate", "x", "--key", "x"), "", "cannot be used")):
         done = serve(*folder, *flags, token=token)
         assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_port_belongs_to_one_program() -> None:
+    with listen(ServeOptions(port=0)) as first:
+        first.listen()
+        port = first.getsockname()[1]
+        with pytest.raises(UserError, match=f"cannot listen at 127.0.0.1:{port}"):
+            listen(ServeOptions(port=port))
+
+
+def test_a_client_that_hangs_up_is_no_error_of_the_server() -> None:
+    def record(error: BaseException | None) -> logging.LogRecord:
+        told = None if error is None else (type(error), error, None)
+        return logging.LogRecord("asyncio", logging.ERROR, "events.py", 1, "Exception in callback", (), told)
+
+    assert not any(is_no_hang_up(record(error)) for error in (ConnectionResetError(), ConnectionAbortedError(), BrokenPipeError()))
+    assert is_no_hang_up(record(None)) and is_no_hang_up(record(ValueError()))
 
 
 def test_an_idle_engine_ends_and_runs_the_hook(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..confinement import admitted
-from ..files import disk_error
+from ..files import disk_error, remove_file
 from ..parsing import parse_json
 
 JOURNAL = "frames.jsonl"
@@ -49,7 +49,7 @@ def forget_journal(folder: Path) -> None:
     """Remove a journal whose frames transforms.json holds."""
     path = folder / JOURNAL
     try:
-        path.unlink(missing_ok=True)
+        remove_file(path)
     except OSError as error:
         raise disk_error(path, error) from error
 

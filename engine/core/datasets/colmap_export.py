@@ -11,7 +11,7 @@ import numpy as np
 from ..cameras.camera import Camera
 from ..cameras.lenses import MODELS, trimmed
 from ..errors import UserError
-from ..files import disk_error, make_folder, replacing
+from ..files import discard_folder, disk_error, make_folder, rename, replacing
 from ..protocol.progress import OnProgress, Step, ignore_progress
 from ..splats.transform import PLY_TO_BLENDER, quat_from_matrix
 from .colmap_files import CAMERA, COUNT, IMAGE, POINT
@@ -34,17 +34,17 @@ def export_colmap(dataset: Dataset, folder: Path, on_progress: OnProgress = igno
         raise UserError(f"{folder} exists already and holds other things.", "Choose a folder that is not there yet.", "colmap.folder_used",
                         folder=folder)
     part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    discard_folder(part)
     try:
         _copy_images(dataset, part, on_progress)
         write_colmap(dataset, part)
         if folder.exists():
             folder.rmdir()
-        part.rename(folder)
+        rename(part, folder)
     except OSError as error:
         raise disk_error(folder, error) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        discard_folder(part)
     return folder / MODEL
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..confinement import admitted
 from ..errors import UserError
-from ..files import disk_error, write_text
+from ..files import disk_error, remove_file, write_text
 from ..text import named
 from .dataset import Dataset, View
 from .name_spelling import plain_name
@@ -50,7 +50,7 @@ def stray_names(dataset: Dataset) -> tuple[str, ...]:
 def include_all(folder: Path) -> None:
     """Leave nothing out any more."""
     try:
-        (folder / EXCLUDED).unlink(missing_ok=True)
+        remove_file(folder / EXCLUDED)
     except OSError as error:
         raise disk_error(folder / EXCLUDED, error) from error
 

@@ -191,7 +191,9 @@ def _held_out(values: dict[str, Any], paths: list[str]) -> set[str]:
 
 
 def _names(images: list[Path]) -> list[str]:
-    """Short names of the images: their paths below the folder that they share."""
+    """Short names of the images: their paths below the folder that they share, or with the letter of their drive on Windows."""
+    if len({image.absolute().drive for image in images}) > 1:
+        return [str(image.absolute()).replace(":", "").replace("\\", "/").strip("/") for image in images]
     shared = os.path.commonpath([image.parent.absolute() for image in images])
     return [image.absolute().relative_to(shared).as_posix() for image in images]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..files import disk_error, replacing
+from ..files import disk_error, open_shared, replacing
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians, rgb_to_sh0, sh0_to_rgb
 from .quantization import logits_of_bytes, opacity, whole
@@ -58,7 +58,8 @@ def _records(path: Path) -> np.ndarray:
         if not size or size % RECORD.itemsize:
             raise UserError(f"{path.name} does not hold whole splats: {size} bytes are no multiple of {RECORD.itemsize}.", AGAIN,
                             "dot_splat.whole", file=path.name, size=size, itemsize=RECORD.itemsize)
-        records = np.fromfile(path, RECORD)
+        with open_shared(path) as file:
+            records = np.fromfile(file, RECORD)
     except OSError as error:
         raise disk_error(path, error) from error
     if (records["scales"] < 0).any():

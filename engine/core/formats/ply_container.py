@@ -18,7 +18,7 @@ from plyfile import PlyData, PlyHeaderParseError, PlyListProperty
 
 from ..confinement import admitted
 from ..errors import UserError
-from ..files import disk_error, replacing
+from ..files import disk_error, open_shared, replacing
 
 LONGEST_HEADER = 128 * 1024
 LONGEST_TAIL = 1024
@@ -69,7 +69,7 @@ def read_ply_header(path: Path) -> PlyHeader:
     """Read and check a PLY's header and size, without its data. UserError in one sentence when it cannot be read."""
     path = Path(path)
     try:
-        with open(admitted(path), "rb") as file:
+        with open_shared(admitted(path)) as file:
             head = file.read(LONGEST_HEADER)
         size = path.stat().st_size
     except OSError as error:
@@ -94,7 +94,10 @@ def read_part(path: Path, header: PlyHeader, part: PlyPart) -> np.ndarray:
     if not part.count:
         return np.empty(0, part.dtype)
     try:
-        return _read_text(path, part) if header.text else np.fromfile(admitted(path), part.dtype, part.count, offset=part.start)
+        if header.text:
+            return _read_text(path, part)
+        with open_shared(admitted(path)) as file:
+            return np.fromfile(file, part.dtype, part.count, offset=part.start)
     except OSError as error:
         raise disk_error(path, error) from error
 
@@ -180,7 +183,7 @@ def _ends_blank(path: Path, count: int) -> bool:
     """Whether the last `count` bytes of a file are few and white space."""
     if count > LONGEST_TAIL:
         return False
-    with open(admitted(path), "rb") as file:
+    with open_shared(admitted(path)) as file:
         file.seek(-count, io.SEEK_END)
         return not file.read().strip()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..files import open_shared
 from ..splats.axes import Axes, AxesOrAuto
 from ..splats.gaussians import Gaussians
 from ..splats.offset import NO_OFFSET, Offset, read_offset_file, turned_offset, write_offset_file
@@ -168,7 +169,7 @@ def _with_offset_beside(path: Path, found: SplatFile) -> SplatFile:
 def _refuse_misnamed(path: Path, chosen: Format) -> None:
     """Refuse a file whose first bytes are those of another format."""
     try:
-        with open(path, "rb") as file:
+        with open_shared(path) as file:
             head = file.read(4)
     except OSError:
         return  # the reader says what is wrong

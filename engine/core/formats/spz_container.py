@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from ..files import disk_error, replacing
+from ..files import disk_error, open_shared, replacing
 from ..splats.axes import LETTERS
 from . import zstd
 
@@ -84,7 +84,8 @@ class SpzHeader:
 def unpack_spz(path: Path) -> SpzStreams:
     """Read an SPZ file; UserError in one sentence when it is no SPZ, of another version, cut off or damaged."""
     try:
-        data = path.read_bytes()
+        with open_shared(path) as file:
+            data = file.read()
     except OSError as error:
         raise disk_error(path, error) from error
     if data[:2] == GZIP:

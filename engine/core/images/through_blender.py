@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..files import remove_file
 from ..processes import DISCARD, PIPE, Process, end_tree, spawn
 from .decoding import MOST_PIXELS, display_values
 from .environment import READER
@@ -99,7 +100,7 @@ class BlenderReader:
 
     def _taken(self, path: Path) -> np.ndarray:
         pixels = np.load(path)
-        path.unlink()
+        remove_file(path)
         return pixels
 
     def _end(self) -> None:

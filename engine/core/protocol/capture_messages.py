@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..files import write_text
+from ..files import open_shared, read_shared, write_text
 from ..parsing import parse_object
 
 ORDER, NEWS = "order.json", "news.jsonl"
@@ -52,7 +52,7 @@ def write_order(order: CaptureOrder, work: Path) -> None:
 
 def read_order(work: Path) -> CaptureOrder:
     """The order in a work folder that the command line made."""
-    values = parse_object((work / ORDER).read_text(encoding="utf-8"))
+    values = parse_object(read_shared(work / ORDER))
     return CaptureOrder(**{**values, "scenes": tuple(values["scenes"]), "cameras": tuple(values["cameras"])})
 
 
@@ -65,7 +65,8 @@ def report_update(news: CaptureUpdate, work: Path) -> None:
 def read_updates(work: Path, after: int) -> tuple[list[CaptureUpdate], int]:
     """News after a byte, and the byte to ask from next time; a line still being written waits."""
     try:
-        data = (work / NEWS).read_bytes()[after:]
+        with open_shared(work / NEWS) as file:
+            data = file.read()[after:]
     except FileNotFoundError:
         return [], after
     whole = data[: data.rfind(b"\n") + 1]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Sequence
@@ -20,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..computer import is_this_computer, this_computer
 from ..errors import UserError
-from ..files import disk_error, make_folder, write_text
+from ..files import disk_error, make_folder, open_shared, read_shared, remove_file, write_text
 from ..parsing import parse_json, parse_object, process_number
 from .events import CODED, Event, event_to_json, events_from_lines
 from .spec import JobSpec, Spec, kind_of, source_of, spec_from_json, spec_to_json
@@ -117,7 +117,7 @@ class JobFolder:
         """What job.json asks for; UserError when it is missing, damaged, or of another protocol."""
         path = self.path / "job.json"
         try:
-            values = parse_object(path.read_text(encoding="utf-8"))
+            values = parse_object(read_shared(path))
             check_protocol(values["protocol"])
             return spec_from_json(values)
         except FileNotFoundError:
@@ -133,7 +133,7 @@ class JobFolder:
         """What people call the job: the name that they gave it, else the folder's without the time in it."""
         first = STAMP.sub("", self.name)
         try:
-            return (self.path / "title").read_text(encoding="utf-8").strip() or first
+            return read_shared(self.path / "title").strip() or first
         except (OSError, ValueError):
             return first
 
@@ -178,7 +178,7 @@ class JobFolder:
         A file that is shorter than `offset` was cut, and is read from its beginning.
         """
         try:
-            with open(self.events_file, "rb") as file:
+            with open_shared(self.events_file) as file:
                 offset = offset if offset <= os.fstat(file.fileno()).st_size else 0
                 file.seek(offset)
                 data = file.read(limit)
@@ -208,7 +208,7 @@ class JobFolder:
     def control(self, known: Control = "run") -> Control:
         """What the worker is asked to do; what is `known` already while that cannot be read."""
         try:
-            text = (self.path / "control").read_text(encoding="utf-8").strip()
+            text = read_shared(self.path / "control").strip()
         except (OSError, ValueError):
             return known
         return text if text in ("run", "pause", "stop") else known
@@ -231,18 +231,18 @@ class JobFolder:
             if self.worker_pid() == pid and self.is_local():
                 os.utime(path)
             else:
-                write_text(path, json.dumps({"pid": pid, "host": platform.node()}))
+                write_text(path, json.dumps({"pid": pid, "host": this_computer()}))
 
     def clear_heartbeat(self) -> None:
         """Remove the heartbeat: no process works on the job any more."""
-        (self.path / "heartbeat").unlink(missing_ok=True)
+        remove_file(self.path / "heartbeat")
 
     def clear_away(self) -> None:
         """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
         written = (self.preview, self.thumbnail, self.result, self.report, self.page, self.checkpoint / "*", self.path / "speed")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
-                path.unlink()
+                remove_file(path)
 
     def worker_pid(self) -> int | None:
         """Process id of the worker that beat last; None without a heartbeat, or with one that was never readable."""
@@ -252,7 +252,7 @@ class JobFolder:
     def is_local(self) -> bool:
         """Whether the worker that beat last works on this computer; its number means nothing on another one."""
         beat = self._heartbeat()
-        return beat is None or beat.host == platform.node()
+        return beat is None or is_this_computer(beat.host)
 
     def heartbeat_age(self) -> float | None:
         """Seconds since the worker's last beat, by the file's own clock; None without a heartbeat."""
@@ -264,8 +264,8 @@ class JobFolder:
     def _heartbeat(self) -> Beat | None:
         """What the heartbeat says; while it cannot be read, what it said when this process read it last. None without one."""
         try:
-            values = parse_json((self.path / "heartbeat").read_text(encoding="utf-8"))
-            beat = Beat(process_number(values["pid"]), str(values.get("host", platform.node())))
+            values = parse_json(read_shared(self.path / "heartbeat"))
+            beat = Beat(process_number(values["pid"]), str(values.get("host", this_computer())))
         except (FileNotFoundError, NotADirectoryError):
             _beats.pop(self.path, None)
             return None

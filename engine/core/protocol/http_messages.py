@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import UserError
+from ..file_names import FORBIDDEN, RESERVED, windows_takes
 from .events import Finding, event_from_json
 from .folder import PROTOCOL, check_protocol
 from .spec import Spec, source_of, spec_from_json, spec_to_json, with_source
@@ -24,7 +26,6 @@ MOST_FILES = 100_000
 PRIORITIES = (-100, 100)
 _HASH = re.compile(r"[0-9a-f]{64}")
 _JOB = re.compile(r"[\w-]{1,120}")
-_FORBIDDEN = re.compile(r'[\x00-\x1f\\:*?"<>|]')
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def status_to_json(status: JobStatus) -> dict[str, Any]:
 
 def checked_job(name: str) -> str:
     """The name of a job, if it is one; UserError else."""
-    if not _JOB.fullmatch(name):
+    if not _JOB.fullmatch(name) or RESERVED.fullmatch(name):
         raise UserError("This is no name of a job.", "Use letters, digits, - and _, at most 120.", "request.job_name")
     return name
 
@@ -150,9 +151,12 @@ def checked_hash(text: str) -> str:
 def checked_path(text: str) -> str:
     """A relative path that stays below its folder on every system; UserError else."""
     parts = text.split("/")
-    if len(text) > 1000 or _FORBIDDEN.search(text) or any(part in ("", ".", "..") or part != part.rstrip(" .") for part in parts):
+    if len(text) > 1000 or any(part in ("", ".", "..") or FORBIDDEN.search(part) or part != part.rstrip(" .") for part in parts):
         raise UserError(f"{text[:200]!r} is no path below the dataset's folder.", "Use relative paths with / between their parts.",
                         "request.path", what=text[:200])
+    if sys.platform == "win32" and not all(map(windows_takes, parts)):
+        raise UserError(f"{text[:200]!r} is the name of a device on the engine's computer, which runs Windows.", "Rename the file.",
+                        "request.device", what=text[:200])
     return str(PurePosixPath(text))
 
 

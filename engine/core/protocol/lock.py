@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ..files import open_shared
 from ..parsing import process_number
 
 NAME = "lock"
@@ -22,18 +23,16 @@ PATIENCE_SECONDS = 1.0
 """Whoever looks at a lock has it for an instant, which a worker that begins must wait out."""
 
 if sys.platform == "win32":
-    import msvcrt
+    from .. import windows
 
     FAR = 1 << 30
     """What is locked cannot be read either: the lock lies beyond the number of the process."""
 
     def _lock(file: BinaryIO, shared: bool) -> None:
-        file.seek(FAR)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBRLCK if shared else msvcrt.LK_NBLCK, 1)
+        windows.lock(file.fileno(), FAR, shared)
 
     def _unlock(file: BinaryIO) -> None:
-        file.seek(FAR)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        windows.unlock(file.fileno(), FAR)
 else:
     import fcntl
 
@@ -74,7 +73,7 @@ def holding(folder: Path) -> Iterator[bool | None]:
 def holder(folder: Path) -> Holder:
     """Who locks a job's folder at this moment."""
     try:
-        with open(folder / NAME, "rb", buffering=0) as file:
+        with open_shared(folder / NAME) as file:
             pid = _signature(file)
             held = _try(file, shared=True)
             if held:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import disk_error, write_text
+from ..files import disk_error, remove_file, write_text
 from ..parsing import finite, parse_object
 
 NEAR = 0.8
@@ -113,7 +113,7 @@ def write_price(path: Path, price: Price) -> None:
     if price.per_hour > 0:
         write_text(path, json.dumps(asdict(price), ensure_ascii=False))
     else:
-        path.unlink(missing_ok=True)
+        remove_file(path)
 
 
 def read_price(path: Path) -> Price:

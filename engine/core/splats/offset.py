@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import write_text
+from ..files import remove_file, write_text
 from .axes import axes_matrix
 
 Offset = tuple[float, float, float]
@@ -77,7 +77,7 @@ def write_offset_file(path: Path, offset: Offset) -> None:
     if offset != NO_OFFSET:
         write_text(beside, offset_words(offset) + "\n")
     elif read_offset_file(path) is not None:
-        beside.unlink(missing_ok=True)
+        remove_file(beside)
 
 
 def read_offset_file(path: Path) -> Offset | None:

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from ...core.errors import UserError
-from ...core.files import make_folder, write_text
+from ...core.files import make_folder, remove_file, write_text
 from . import node_agent
 from .messages import ClusterSnapshot, Code, Kill, Node, Problem, Start
 
@@ -199,7 +199,7 @@ class Cluster:
         self._looked[node.id] = time.monotonic()
         del self._looks[node.id]
         for ending in ("ask", "answer"):
-            (self.place / f"{look.token}.{ending}").unlink(missing_ok=True)
+            remove_file(self.place / f"{look.token}.{ending}")
 
     def _verdict(self, node: Node, look: NodeProbe) -> tuple[str, str]:
         """What a machine says of itself, and what this computer sees of it."""

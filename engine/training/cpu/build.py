@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.files import remove_file, rename
 from .library import FOLDER, file_name, host_builds
 
 HERE = Path(__file__).resolve().parent
@@ -83,9 +84,9 @@ def compile_kernels(build: Build) -> Build:
         compiled = Path(folder) / "splat.o"
         for command in (build.compile_command(compiled), build.link_command(compiled, temporary)):
             subprocess.run(command, check=True, env=environment)
-    os.replace(temporary, build.output)
+    rename(temporary, build.output)
     for leftover in [*FOLDER.glob("*.lib"), *FOLDER.glob("*.pdb")]:  # what zig adds to a Windows library
-        leftover.unlink(missing_ok=True)
+        remove_file(leftover)
     return build
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import UserError
+from ...core.files import make_folder, replacing
 from ..low_pass import CLASSIC, LowPass
 from .blocks import Blocks
 
@@ -109,7 +112,7 @@ def _open(name: str) -> ctypes.CDLL:
         raise UserError(f"The engine's kernel library for this computer cannot be found: {what}.", REINSTALL, "engine.no_kernels",
                         what=what)
     try:
-        library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(_copied(path) if sys.platform == "win32" else path))
         version = library.splat_abi()
     except (OSError, AttributeError) as error:
         raise UserError(f"The engine's kernel library {name} cannot be loaded: it is damaged or made for another computer ({error}).",
@@ -118,6 +121,20 @@ def _open(name: str) -> ctypes.CDLL:
         raise UserError(f"The engine's kernel library {name} is of version {version}, this engine needs {ABI}.", REINSTALL,
                         "engine.kernel_version", name=name, version=version)
     return library
+
+
+def _copied(path: Path) -> Path:
+    """A copy outside of the extension, which Windows would keep from being updated or removed while a training has its library loaded."""
+    data = path.read_bytes()
+    copy = Path(tempfile.gettempdir()) / "splatwright-kernels" / f"{hashlib.sha256(data).hexdigest()[:16]}-{path.name}"
+    try:
+        if not copy.exists() or copy.read_bytes() != data:
+            make_folder(copy.parent)
+            with replacing(copy) as temporary:
+                temporary.write_bytes(data)
+    except (OSError, UserError):
+        return path
+    return copy
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:

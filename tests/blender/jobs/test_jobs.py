@@ -199,9 +199,11 @@ def test_a_reopened_file_finds_its_training_again(desk: Desk, tmp_path: Path) ->
 
 def test_a_training_outlives_the_blender_that_began_it(desk: Desk, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.blender.jobs.leave_training", str(tmp_path / "other")]
-    process = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=100)
-    assert process.returncode == 0, process.stderr
-    name, step = process.stdout.split("LEFT ")[1].split()
+    said = tmp_path / "said.txt"
+    with open(said, "wb") as file:  # no pipe: whatever goes on might keep it open
+        status = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, cwd=REPOSITORY, timeout=100).returncode
+    assert status == 0, said.read_text(errors="replace")
+    name, step = said.read_text(errors="replace").split("LEFT ")[1].split()[:2]
     desk.preferences.jobs_folder = str(tmp_path / "other" / JOBS)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "other" / "scene.blend"))
     assert desk.name == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def test_names_that_lead_elsewhere(tmp_path: Path, cache: Path, name: str) -> No
     with pytest.raises(UserError, match="names a file outside of itself"):
         read_dataset(archive(tmp_path / "bad.zip", {"transforms.json": b"{}", name: b"x"}))
     assert not list(cache.glob("*")) and not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="names that Windows alone does not take")
+@pytest.mark.parametrize("name", ["images/aux.png", "nul", "a./b.png"])
+def test_names_that_windows_does_not_take(tmp_path: Path, cache: Path, name: str) -> None:
+    with pytest.raises(UserError, match="whose name Windows does not take"):
+        read_dataset(archive(tmp_path / "bad.zip", {"transforms.json": b"{}", name: b"x"}))
+    assert not list(cache.glob("*"))
 
 
 def test_links_are_refused(tmp_path: Path, cache: Path) -> None:

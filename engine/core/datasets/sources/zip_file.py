@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from ...confinement import admitted, is_confined
 from ...errors import UserError
-from ...files import disk_error, make_folder
+from ...file_names import windows_takes
+from ...files import discard_folder, disk_error, make_folder, rename
 
 CACHE = "SPLATWRIGHT_CACHE"
 """The variable that names another folder for what is unpacked."""
@@ -58,7 +59,7 @@ def unpacked(archive: Path) -> Path:
             for member in members:
                 _write(opened, member, part / _inside(member.filename, archive))
         make_folder(part)
-        part.rename(folder)
+        rename(part, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{archive} cannot be unpacked: {error}.", MEND, "zip.damaged", path=archive, problem=error) from None
     except OSError as error:
@@ -66,7 +67,7 @@ def unpacked(archive: Path) -> Path:
             return folder
         raise disk_error(folder, error) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        discard_folder(part)
     return folder
 
 
@@ -114,6 +115,9 @@ def _inside(name: str, archive: Path) -> Path:
     if plain.is_absolute() or not plain.parts or any(part == ".." or ":" in part or "\0" in part for part in plain.parts):
         raise UserError(f"{archive} names a file outside of itself, {name}; it is not unpacked.", MEND, "zip.outside",
                         path=archive, name=name)
+    if sys.platform == "win32" and not all(map(windows_takes, plain.parts)):
+        raise UserError(f"{archive} holds a file whose name Windows does not take, {name}; it is not unpacked.",
+                        "Rename the file in the archive.", "zip.windows_name", path=archive, name=name)
     return Path(*plain.parts)
 
 
