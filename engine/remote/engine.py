@@ -46,6 +46,8 @@ class RemoteEngine(Engine):
         ask_control(folder, "run")
         if follower and follower.thread.is_alive() and follower.state.alive:
             return
+        if follower:
+            follower.close()  # from now on what it knows is on the disk, and stays as it is there
         remote_state = read_remote_state(folder) or new_remote_state(folder)
         sent = remote_state.sent if remote_state.sent == fingerprint(spec) else ""
         write_remote_state(folder, replace(remote_state, state=JobState.STARTING, sent=sent, told=""))

@@ -47,6 +47,8 @@ class Follower:
         """that the engine's machine should be switched off and is not; None while nobody asks"""
         self._parcel: UploadManifest | None = None
         self._closed = threading.Event()
+        self._writing = threading.RLock()
+        """held while the copy is written; once closed nothing is written, for another follower may have begun"""
         self._told_at = 0.0
         self._tries = self._sent = 0
         self._ended = self._unsaved = False
@@ -66,8 +68,9 @@ class Follower:
         return self
 
     def close(self) -> None:
-        """Follow no longer; the job goes on."""
-        self._closed.set()
+        """Follow no longer; the job goes on. The copy is as it is from now on."""
+        with self._writing:
+            self._closed.set()
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -143,6 +146,8 @@ class Follower:
             with line.open("GET", f"/v1/jobs/{self.remote_state.job}/events?after={self.remote_state.cursor}") as response:
                 for kind, cursor, lines in messages(response):
                     self._answered()
+                    if self._closed.is_set():
+                        return False
                     if kind == "events":
                         self._take_in(aside, lines, cursor)
                     elif kind == "status":
@@ -175,9 +180,12 @@ class Follower:
             fetch(line, self.remote_state.job, self.folder.preview.name, self.folder.preview)
         for name in self._results(line) if finished else ():
             fetch(line, self.remote_state.job, name, self.folder.path / name)
-        self.folder.append_lines(told)
-        self._ended = bool(events) and isinstance(events[-1], Finished)
-        self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.remote_state.state)
+        with self._writing:
+            if self._closed.is_set():
+                return
+            self.folder.append_lines(told)
+            self._ended = bool(events) and isinstance(events[-1], Finished)
+            self._keep(cursor=cursor, state=JobState.FINISHED if self._ended else self.remote_state.state)
 
     def _bring_home(self, line: Connection) -> None:
         """The job has ended there; now here too."""
@@ -220,7 +228,9 @@ class Follower:
         if now - self._told_at < TELL_SECONDS and done < total:
             return
         self._told_at = now
-        self.folder.append_event(stage_of(stage, done, total))
+        with self._writing:
+            if not self._closed.is_set():
+                self.folder.append_event(stage_of(stage, done, total))
 
     def _fail(self, error: UserError) -> None:
         """The job cannot go on: because of a refusal, or of our own disk."""
@@ -228,22 +238,28 @@ class Follower:
         if gone:
             error = UserError("The engine does not know this job any more.", "Resume sends it again.", "remote.unknown_job")
             self._keep(sent="", cursor=0)
-        try:
-            self.folder.append_event(failed(error))
-            self._note_state(JobState.FAILED)
-        except UserError as disk:
-            self.trouble = str(disk)
-            self.remote_state = replace(self.remote_state, state=JobState.FAILED)
+        with self._writing:
+            if self._closed.is_set():
+                return
+            try:
+                self.folder.append_event(failed(error))
+                self._note_state(JobState.FAILED)
+            except UserError as disk:
+                self.trouble = str(disk)
+                self.remote_state = replace(self.remote_state, state=JobState.FAILED)
 
     def _note_state(self, state: JobState) -> None:
         if state is not self.remote_state.state:
             self._keep(state=state)
 
     def _keep(self, **changes: object) -> None:
-        self.remote_state = replace(self.remote_state, **changes)  # type: ignore[arg-type]
-        self._unsaved = True
-        write_remote_state(self.folder, self.remote_state)
-        self._unsaved = False
+        with self._writing:
+            if self._closed.is_set():
+                return
+            self.remote_state = replace(self.remote_state, **changes)  # type: ignore[arg-type]
+            self._unsaved = True
+            write_remote_state(self.folder, self.remote_state)
+            self._unsaved = False
 
 
 def messages(response: http.client.HTTPResponse) -> Iterator[tuple[str, int, list[str]]]:
