@@ -16,7 +16,7 @@ import pytest
 from engine.core import files, windows
 from engine.core.errors import UserError
 from engine.core.protocol.config import TrainConfig
-from engine.core.protocol.events import Failed, Finished, event_to_json
+from engine.core.protocol.events import Failed, Finished, Stage, event_to_json
 from engine.core.protocol.folder import JobFolder
 from engine.core.protocol.spec import JobSpec
 from engine.jobs.local_engine import JobState
@@ -25,7 +25,7 @@ from engine.remote.engine import RemoteEngine
 from engine.remote.examine import examine
 from engine.remote.follower import Follower
 from engine.remote.http import Address, Connection, Unreachable
-from engine.remote.local_copy import new_remote_state, read_remote_state, write_remote_state
+from engine.remote.local_copy import RemoteJobState, new_remote_state, read_remote_state, write_remote_state
 from engine.remote.upload import check_remotely, pack
 from tests.scenes import write_ball_dataset
 from tests.server.serving import TOKEN, wait
@@ -244,3 +244,16 @@ def test_a_broken_engine_that_claims_an_end(fake: Callable[[Answer], FakeEngine]
     wait(lambda: "how long" in engine.note(job) or not engine.state(job).alive, seconds=10)
     assert not (engine.folder(job).path / "result.ply").exists()
     engine.close()
+
+
+def test_a_closed_follower_writes_nothing_more(tmp_path: Path) -> None:
+    """Another one may have begun: what the closed one still hears is heard by that one too."""
+    folder = JobFolder(tmp_path / "job")
+    folder.path.mkdir()
+    write_remote_state(folder, RemoteJobState("job", cursor=7, sent="as it is"))
+    follower = Follower(folder, Address("http://127.0.0.1:9", TOKEN))
+    follower.close()
+    follower._take_in(Connection(follower.address), [event_to_json(Stage("reading", 1, 2, None))], 9)
+    follower._fail(UserError("It broke."))
+    follower._tell("sending", 1, 2)
+    assert read_remote_state(folder) == RemoteJobState("job", cursor=7, sent="as it is") and folder.read_events()[0] == []
