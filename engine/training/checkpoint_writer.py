@@ -31,7 +31,7 @@ FADE = 0.8
 FIRST_SHARE = 0.1
 """Of the interval that is wanted: so much the first checkpoint is expected to take at least, for the sample tells of the disk alone."""
 
-PRUDENCE = 0.9
+PRUDENCE = 0.8
 """Of the interval that is promised: steps and disks may be slower than they ever were."""
 
 NUMBERS_A_GAUSSIAN = 3 * (14 + 45)
