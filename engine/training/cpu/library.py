@@ -117,9 +117,10 @@ def _open(name: str) -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise UserError(f"The engine's kernel library {name} cannot be loaded: it is damaged or made for another computer ({error}).",
                         REINSTALL, "engine.kernel_damaged", name=name, error=error) from None
-    if version != ABI:
-        raise UserError(f"The engine's kernel library {name} is of version {version}, this engine needs {ABI}.", REINSTALL,
-                        "engine.kernel_version", name=name, version=version)
+    needed = ABI
+    if version != needed:
+        raise UserError(f"The engine's kernel library {name} is of version {version}, this engine needs {needed}.", REINSTALL,
+                        "engine.kernel_version", name=name, version=version, needed=needed)
     return library
 
 
