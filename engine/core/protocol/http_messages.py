@@ -130,8 +130,8 @@ def status_from_json(values: Any) -> JobStatus:
 
 
 def status_to_json(status: JobStatus) -> dict[str, Any]:
-    """Plain values."""
-    return asdict(status)
+    """Plain values; an alarm only where there is one."""
+    return {name: value for name, value in asdict(status).items() if name != "alarm" or value}
 
 
 def checked_job(name: str) -> str:
