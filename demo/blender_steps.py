@@ -64,7 +64,7 @@ def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
     extension("addon.engines.locations").preferences().jobs_folder = str(jobs_folder)
     start = time.monotonic()
     operators.splatwright.train()
-    engine, job = jobs.engine(), context.scene.splatwright.job
+    engine, job = extension("addon.engines.choice").engine(), context.scene.splatwright.job
     folder = JobFolder(jobs_folder / job)
     first_preview = 0.0
     said = 0.0
@@ -79,7 +79,9 @@ def train(dataset: Path, jobs_folder: Path, steps: int) -> Outcome:
         if time.monotonic() - start > LIMIT_SECONDS:
             raise SystemExit("The training takes too long.")
         time.sleep(0.1)
-    jobs.poll()
+    while jobs.poll() is not None and any(found.name == job and not found.imported for found in jobs.watched()):
+        time.sleep(0.01)  # the result is shown in steps
+    events = folder.read_events()[0]
     last = next((event for event in reversed(events) if isinstance(event, Finished)), None)
     splats = splat_object(job)
     if last is None or last.psnr is None or last.ssim is None or splats is None:
