@@ -133,6 +133,7 @@ def draw_pictures(outcome: Outcome, out: Path) -> list[Path]:
 def render_in_scene(splats: bpy.types.Object, path: Path) -> Path:
     """Cycles sees the meshes on the left and the moved splats on the right."""
     scene = context.scene
+    scene.splatwright.show_originals = True
     camera = bpy.data.objects.new("Demo camera", bpy.data.cameras.new("Demo camera"))
     scene.collection.objects.link(camera)
     camera_data: Any = camera.data

@@ -24,4 +24,5 @@ def test_it_trains_and_shows_the_splats(fresh_scene: bpy.types.Scene, tmp_path: 
     finally:
         preferences.jobs_folder = before
     assert len(read_ply(outcome.result).gaussians) == outcome.gaussians and outcome.psnr > 5
-    assert outcome.splats.type == "POINTCLOUD" and len(outcome.splats.data.points) == outcome.gaussians
+    shown = module("addon.splats.splat_object").gaussians_from_object(outcome.splats)
+    assert len(shown) == outcome.gaussians
