@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...engine.core.splats.transform import rotation_matrices
 from .canvas import Eye
 from .cloud import SourceRows
 from .picking import Area, Picked
+from .shaders import ALPHA_MAX, ALPHA_MIN, LOW_PASS
 from .stage import Placement
-
-LOW_PASS, ALPHA_MIN, ALPHA_MAX = 0.3, 1.0 / 255.0, 0.999
-"""As in the shaders."""
 
 PLACES = 24
 """Along each side of an area, at most."""
@@ -154,7 +153,7 @@ class Sight:
         if eye.perspective:
             slopes = np.clip(local[:, :2] / depths[:, None], eye.limits[:2], eye.limits[2:])
             jacobian[:, :, 2] = slopes * eye.focal / depths[:, None]
-        axes = jacobian @ self._matrix[:3, :3] @ (_rotations(rows.quats[near]) * rows.scales[near, None, :])
+        axes = jacobian @ self._matrix[:3, :3] @ (rotation_matrices(rows.quats[near]) * rows.scales[near, None, :])
         plain = axes @ axes.transpose(0, 2, 1)
         covariances = np.stack([plain[:, 0, 0] + LOW_PASS, plain[:, 0, 1], plain[:, 1, 1] + LOW_PASS], axis=1)
         if self._part.placement.antialiased:  # what the low-pass widens pales (Yu et al. 2024)
@@ -163,14 +162,6 @@ class Sight:
         found = Projected(np.full(len(near), number), depths, centers, covariances, opacities)
         sound = (opacities >= ALPHA_MIN) & np.isfinite(covariances).all(axis=1) & np.isfinite(centers).all(axis=1)
         return found.chosen(np.flatnonzero(sound))
-
-
-def _rotations(quats: np.ndarray) -> np.ndarray:
-    """Matrices [n, 3, 3] of quaternions [n, 4] w x y z of any length."""
-    w, x, y, z = (quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-12)).astype(np.float64).T
-    return np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-                     2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-                     2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1).reshape(-1, 3, 3)
 
 
 def _determinants(covariances: np.ndarray) -> np.ndarray:

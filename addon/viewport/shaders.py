@@ -11,8 +11,10 @@ from ..typed import untyped
 WIDTH = 8192
 """Of the textures that hold rows of numbers; every computer that runs Blender allows twice of it."""
 
-# As in the trainer's kernels: what training saw is what is drawn.
-DEFINES = {"WIDTH": str(WIDTH), "LOW_PASS": "0.3", "ALPHA_MIN": "(1.0 / 255.0)", "ALPHA_MAX": "0.999"}
+LOW_PASS, ALPHA_MIN, ALPHA_MAX = 0.3, 1.0 / 255.0, 0.999
+"""As in the trainer's kernels: what training saw is what is drawn."""
+
+DEFINES = {"WIDTH": str(WIDTH), "LOW_PASS": str(LOW_PASS), "ALPHA_MIN": str(ALPHA_MIN), "ALPHA_MAX": str(ALPHA_MAX)}
 
 SPLAT_VERTEX = """
 #define FETCH(rows, index) texelFetch(rows, ivec2((index) % WIDTH, (index) / WIDTH), 0)

@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from ..core.errors import UserError
+from ..core.files import disk_error
 from ..core.protocol.spending import Price
 from ..managed.parameters import read_parameters
 from ..managed.places import Service, complete, places_of, with_options
@@ -62,6 +63,8 @@ def job(
         outcome = run_managed(complete(places), asked, Price(price_per_hour, currency), work, tell)
     except UserError as error:
         outcome = JobEnding(Exit.FAILED if error.code.startswith("disk.full") else Exit.BAD_INPUT, error)
+    except OSError as error:
+        outcome = JobEnding(Exit.FAILED, disk_error(Path(error.filename or root), error))
     if outcome.problem:
         print_error(outcome.problem)
         write_failure(places.failure, outcome.problem)

@@ -59,8 +59,7 @@ def kernel32() -> Any:
 
 def open_for_reading(path: str, flags: int) -> int:
     """An `opener` of open(): a descriptor of a file that others may write, replace and delete meanwhile."""
-    if sys.platform != "win32":
-        raise NotImplementedError
+    assert sys.platform == "win32"
     import msvcrt
 
     handle = _open(path, _GENERIC_READ, _SHARE_ALL, _ATTRIBUTE_NORMAL)
@@ -150,8 +149,7 @@ def _open(path: str, access: int, share: int, flags: int) -> int:
 
 
 def _handle_of(descriptor: int) -> int:
-    if sys.platform != "win32":
-        raise NotImplementedError
+    assert sys.platform == "win32"
     import msvcrt
 
     return msvcrt.get_osfhandle(descriptor)

@@ -41,11 +41,11 @@ def places_of(service: Service, environment: Mapping[str, str], root: Path) -> J
     if found == "sagemaker":
         base = root / "opt" / "ml"
         return JobPlaces("SageMaker", base / "input" / "data", base / "input" / "config" / "hyperparameters.json", base / "checkpoints",
-                      base / "model", base / "output" / "failure")
+                         base / "model", base / "output" / "failure")
     if found == "vertex":
         model, checkpoints = environment.get("AIP_MODEL_DIR", ""), environment.get("AIP_CHECKPOINT_DIR", "")
         return JobPlaces("Vertex AI", checkpoints=mounted(checkpoints, root) if checkpoints else None,
-                      model=mounted(model, root) if model else None)
+                         model=mounted(model, root) if model else None)
     return JobPlaces("folders")
 
 

@@ -100,7 +100,7 @@ class Estimates:
     def _priced(self, event: Event) -> Event:
         if not isinstance(event, Estimated):
             return event
-        return replace(event, price_per_hour=self._meter.price_per_hour, currency=self._meter.currency)
+        return replace(event, price_per_hour=self._meter.price.per_hour, currency=self._meter.price.currency)
 
 
 def message(event: Event) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..core.protocol.spending import Price
 from .shutdown import Shutdown
 
 log = logging.getLogger("splatwright.server")
@@ -22,18 +23,18 @@ RETRY_SECONDS = 600.0
 class CostMeter:
     """Hours since the engine was started, and their price."""
 
-    price_per_hour: float = 0.0
-    currency: str = "$"
+    price: Price = field(default_factory=Price)
     begin: float = field(default_factory=time.monotonic)
 
     @property
     def cost(self) -> float:
         """What the machine has cost since the engine was started."""
-        return self.price_per_hour * (time.monotonic() - self.begin) / 3600
+        return self.price.cost(time.monotonic() - self.begin)
 
     def sentence(self) -> str:
         """The cost in words; empty without a price."""
-        return f"{self.cost:.2f} {self.currency} so far, {self.price_per_hour:g} {self.currency} an hour" if self.price_per_hour else ""
+        price = self.price
+        return f"{self.cost:.2f} {price.currency} so far, {price.per_hour:g} {price.currency} an hour" if price.per_hour else ""
 
 
 @dataclass
@@ -71,7 +72,7 @@ class IdleShutdown:
         now = time.monotonic()
         if self.busy():
             self.last = now
-        if self.meter.price_per_hour and now - self._told > TELL_SECONDS:
+        if self.meter.price.per_hour and now - self._told > TELL_SECONDS:
             self._told = now
             log.info("%s", self.meter.sentence())
         return self.minutes > 0 and now - self.last > self.minutes * 60

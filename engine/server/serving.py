@@ -91,7 +91,7 @@ def run_server(options: ServeOptions, tell: Callable[[str], None]) -> int:
     store = Store(private_folder(options.folder.resolve()), limits)
     listener = listen(options)
     queue = Queue(store, executor_of(options), options.price)
-    meter = CostMeter(options.price_per_hour, options.currency)
+    meter = CostMeter(options.price)
     shutdown = Shutdown(options.shutdown_command, store.root / SHUTDOWN_FILE)
     watchman = IdleShutdown(options.stop_when_idle, shutdown, lambda: not queue.idle, lambda: stop(server), meter)
     budget = budget_of(options, queue, shutdown, watchman)

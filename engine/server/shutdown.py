@@ -6,12 +6,14 @@ import json
 import logging
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ..core.errors import UserError
 from ..core.files import write_text
+from ..core.processes import end_tree
 from ..core.text import phrase
 
 log = logging.getLogger("splatwright.server")
@@ -73,11 +75,21 @@ class Shutdown:
         return False
 
     def _run(self, why: str) -> Answer:
-        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        """Its output goes into a file, for what it leaves at work in the background would hold a pipe open; on a full disk nowhere."""
+        now, output = time.strftime("%Y-%m-%d %H:%M:%S"), self.record.with_suffix(".log")
+        with ExitStack() as files:
+            told: int | BinaryIO = subprocess.DEVNULL
+            with suppress(OSError):
+                told = files.enter_context(open(output, "wb"))
+            process = subprocess.Popen(self.command, shell=True, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
         try:
-            done = subprocess.run(self.command, shell=True, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, timeout=COMMAND_SECONDS)
+            status = process.wait(COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
+            end_tree(process.pid)
             return Answer(now, why, self.command, HANGS, f"it did not end within {COMMAND_SECONDS:g} seconds")
-        output = done.stdout.decode("utf-8", "replace").strip()
-        return Answer(now, why, self.command, done.returncode, output[-MOST_OUTPUT:])
+        try:
+            said = output.read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            said = ""
+        return Answer(now, why, self.command, status, said[-MOST_OUTPUT:])

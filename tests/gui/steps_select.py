@@ -353,6 +353,21 @@ def rendered(driver: Driver) -> Steps:
     choose("Ball")
     yield from click(driver, OTHER + Vector((-0.2, 0, -0.3)), **SHIFT)
     note("rendered_shift", state())
+    choose("Wall")
+    bpy.ops.ed.undo_push(message="Wall")
+    yield from click(driver, BALL + Vector((0.4, 0, 0)))
+    yield from undo(driver)
+    note("rendered_undone", state())
+    yield from instance(driver)
+    space.shading.type = "RENDERED"
+    driver.viewport.tag_redraw()
+    yield 15.0
+    choose("Wall")
+    yield from click(driver, BALL + Vector((0.4, 0, 0)))
+    note("rendered_by_engine", state())
+    yield from driver.picture("select-rendered")
+    space.shading.type = "MATERIAL"
+    axes = bpy.data.objects["Axes"]  # undo has made another of it
     bpy.data.objects.remove(axes)
     bpy.data.objects.remove(bpy.data.objects["Wall"])
     choose("Plane")
@@ -362,6 +377,25 @@ def rendered(driver: Driver) -> Steps:
     space.shading.type = "SOLID"
     driver.viewport.tag_redraw()
     yield 0.6
+
+
+def instance(driver: Driver) -> Steps:
+    """A collection with splats that an empty shows above the balls: the empty is selected."""
+    group = bpy.data.collections.new("Group")
+    small = bpy.data.objects["Ball"].copy()
+    group.objects.link(small)
+    small.location, small.scale = (0, 0, 0), (0.3, 0.3, 0.3)
+    shows = bpy.data.objects.new("Shows", None)
+    shows.instance_type, shows.instance_collection, shows.location = "COLLECTION", group, EMPTY
+    shows.empty_display_size = 0.05
+    bpy.context.collection.objects.link(shows)
+    driver.viewport.tag_redraw()
+    yield 3.0
+    choose("Wall")
+    yield from click(driver, EMPTY + Vector((0.15, 0, 0.1)))
+    driver.answers["rendered_instance"] = state()
+    yield from driver.picture("select-material-instance")
+    bpy.data.objects.remove(shows)
 
 
 def million(driver: Driver) -> Steps:

@@ -402,7 +402,8 @@ def test_splats_are_selected_by_what_is_seen_of_them(desk: Desktop) -> None:
     assert found["rendered_ball"] == ball and found["rendered_mesh"] == plane and found["rendered_other"] == other
     assert found["rendered_wall"] == [["Wall"], "Wall"] and found["rendered_wire"] == [["Axes"], "Axes"]
     assert found["rendered_shift"] == [both, "Other"] and found["rendered_box"] == ["Other", "Plane"]
-    assert found["million_rendered"]
+    assert found["rendered_undone"] == [["Wall"], "Wall"] and found["rendered_instance"] == [["Shows"], "Shows"]
+    assert found["rendered_by_engine"] == ball and found["million_rendered"]
     print(f"finding it where EEVEE draws: {found['million_rendered_ms']} ms")
     assert found["million"] == [True, "Million"] and len(found["million_look_ms"]) >= 3
     print(f"a click at a million splats: {found['million_ms']} ms, of which finding the object {found['million_look_ms']} ms")

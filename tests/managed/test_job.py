@@ -97,6 +97,14 @@ def test_a_training_from_start_to_end(tmp_path: Path, dataset: Path) -> None:
     assert spec.config.refine_every == 50 and not spec.config.smoke_test
 
 
+def test_a_result_that_cannot_be_handed_over_is_a_failure_with_a_sentence(tmp_path: Path, dataset: Path) -> None:
+    container = Container(tmp_path, {**SHORT, "smoke_test": "false"})
+    container.channel("training", dataset)
+    (container.ml / "model" / "report.json").mkdir()
+    assert container.run() == 1 and "Traceback" not in container.log, container.log
+    assert "report.json" in container.failure() and kept_step(container.ml / "checkpoints") == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_writes_a_checkpoint_and_another_machine_goes_on(tmp_path: Path, dataset: Path, number: int) -> None:
     first = Container(tmp_path / "first", ENDLESS)

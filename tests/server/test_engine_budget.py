@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import threading
 import time
@@ -163,6 +164,21 @@ def test_a_command_that_is_missing_hangs_or_fails(tmp_path: Path, monkeypatch: p
         shutdown = Shutdown(command, tmp_path / "shutdown.json")
         assert not shutdown.switch_off("a test") and "its command failed" in shutdown.alarm
         assert json.loads((tmp_path / "shutdown.json").read_text())["status"] != 0
+
+
+def test_a_disk_that_takes_nothing_keeps_no_machine_on(tmp_path: Path) -> None:
+    """Neither answer nor output can be kept."""
+    shutdown = Shutdown(hook(tmp_path, 0), tmp_path / "gone" / "shutdown.json")
+    assert shutdown.switch_off("a test") and (tmp_path / "hook").exists() and not shutdown.alarm
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sleep and & are a shell's of other systems")
+def test_a_command_may_leave_something_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that switches the machine off a moment later."""
+    monkeypatch.setattr("engine.server.shutdown.COMMAND_SECONDS", 5.0)
+    shutdown = Shutdown(f"echo soon; (sleep 20; touch '{tmp_path / 'late'}') &", tmp_path / "shutdown.json")
+    assert shutdown.switch_off("a test") and not shutdown.alarm
+    assert json.loads((tmp_path / "shutdown.json").read_text())["output"] == "soon"
 
 
 def test_an_idle_machine_that_was_not_switched_off_stays_and_says_so(tmp_path: Path) -> None:
