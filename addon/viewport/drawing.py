@@ -13,7 +13,7 @@ from ..splats.instances import may_show_splats
 from ..typed import Context, untyped
 from .canvas import Canvas, Eye, Outline, Painter, Scenery, depth_texture, entries_texture, marked
 from .cloud import Cloud, CloudLoading, read_rows
-from .footprints import Footprints, Part, footprints
+from .footprints import Footprints, PlacedSplats, footprints
 from .order import DepthSorter, Order
 from .picking import Area, Picked
 from .selection_box import SelectionBoxes
@@ -113,7 +113,7 @@ class ViewportDrawing:
             return None
         region, stage = untyped(context.region), self._stage(context)
         clipped, rows = area.clipped(region.width, region.height), [read_rows(source) for source in stage.sources]
-        parts = [Part(placement, rows[placement.source]) for placement in stage.placements
+        parts = [PlacedSplats(placement, rows[placement.source]) for placement in stage.placements
                  if placement.is_selectable and placement.is_visible(context.space_data)]
         return footprints(parts, eye_of(region, context.region_data), clipped) if parts and clipped.width and clipped.height else None
 

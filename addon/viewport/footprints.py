@@ -37,7 +37,7 @@ REACH = 3.4
 
 
 @dataclass(frozen=True)
-class Part:
+class PlacedSplats:
     """The splats of one placement."""
 
     placement: Placement
@@ -76,30 +76,30 @@ class Footprints:
         return float(self.depths[mine][order][np.searchsorted(shares, 0.5 * shares[-1])]) if len(shares) else float("inf")
 
 
-def footprints(parts: Sequence[Part], eye: Eye, area: Area) -> Footprints:
+def footprints(placed: Sequence[PlacedSplats], eye: Eye, area: Area) -> Footprints:
     """What of the placements is seen in an area of the region, with nothing before them."""
     step = max(1, -(-max(area.width, area.height) // PLACES))
     columns, rows = (np.minimum(np.arange(0, size, step) + step // 2, size - 1) for size in (area.width, area.height))
     with np.errstate(all="ignore"):  # modifiers may write anything; what is no number is not seen
-        sights = [Sight(part, eye, area, step) for part in parts]
-        found = _joined([sight.projected(number) for number, sight in enumerate(sights, start=1)])
+        candidates = [Candidates(part, eye, area, step) for part in placed]
+        found = _joined([each.projected(number) for number, each in enumerate(candidates, start=1)])
     splats, places, alphas = _pairs(found, columns + area.x + 0.5, rows + area.y + 0.5)
-    weights, numbers, kinds = alphas * _transmittances(places, alphas), found.numbers[splats], len(parts) + 1
+    weights, numbers, kinds = alphas * _transmittances(places, alphas), found.numbers[splats], len(placed) + 1
     shares = np.bincount(kinds * places + numbers, weights, kinds * len(rows) * len(columns)).reshape(-1, kinds)
     shares[:, 0] = 1.0 - shares.sum(axis=1)
     seen = shares.argmax(axis=1).reshape(len(rows), len(columns))
     seen = seen.repeat(step, axis=0).repeat(step, axis=1)[: area.height, : area.width]
     if step > 1:
-        for number, sight in sorted(enumerate(sights, start=1), key=lambda entry: -entry[1].middle_depth):
-            seen[sight.middles] = number
-    owners = tuple(part.placement.owner.session_uid for part in parts)
+        for number, each in sorted(enumerate(candidates, start=1), key=lambda entry: -entry[1].middle_depth):
+            seen[each.middles] = number
+    owners = tuple(part.placement.owner.session_uid for part in placed)
     return Footprints(Picked(owners, area, seen), numbers, found.depths[splats], weights)
 
 
-class Sight:
+class Candidates:
     """The splats of a placement that may be seen in an area: by a bound on their size, in slices that stay in the processor's cache."""
 
-    def __init__(self, part: Part, eye: Eye, area: Area, step: int):
+    def __init__(self, part: PlacedSplats, eye: Eye, area: Area, step: int):
         self._part, self._eye, self._area, self._step = part, eye, area, step
         self._matrix = eye.view @ part.placement.matrix
         slope = max(map(abs, eye.limits)) if eye.perspective else 0.0
