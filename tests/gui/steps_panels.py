@@ -23,3 +23,18 @@ def steps(driver: Driver) -> Steps:
     bpy.context.scene.splatwright.capture.source = "DOME"
     yield 0.5
     yield from driver.picture("panels-wide")
+    yield from only_more(driver)
+    yield from driver.picture("panels-train-more")
+
+
+def only_more(driver: Driver) -> Steps:
+    """The settings of Train that are mostly closed, open and alone."""
+    more = driver.module("addon.panels.train").SPLATWRIGHT_PT_train_more
+    panels = [found for found in bpy.types.Panel.__subclasses__() if found.bl_rna.identifier.startswith("SPLATWRIGHT_PT")]
+    for kind in sorted(panels, key=lambda found: not getattr(found, "bl_parent_id", "")):  # those within others first
+        bpy.utils.unregister_class(kind)
+    more.bl_options, more.bl_parent_id = set(), ""
+    bpy.utils.register_class(more)
+    bpy.context.scene.splatwright.train.budget_hours = 2.5
+    driver.viewport.tag_redraw()
+    yield 0.5

@@ -31,9 +31,9 @@ def watched(job: JobFolder, until: str = "", make_model: Callable[..., Any] | No
 
 
 def told(events: list[Event]) -> list[Finding]:
-    """What was found after the training began."""
+    """What was found of the training after it began; that the computer is busy is none of it."""
     began = next(index for index, event in enumerate(events) if isinstance(event, Started))
-    return [event for event in events[began:] if isinstance(event, Finding)]
+    return [event for event in events[began:] if isinstance(event, Finding) and event.kind != "speed"]
 
 
 def found(events: list[Event], kind: str) -> Finding:
