@@ -92,7 +92,7 @@ def create_model(gaussians: Gaussians, config: TrainConfig, engine: BackendName 
             if group.size > 1:
                 raise UserError("Several processes train together on graphics cards alone.", "Start one process, or set backend to cuda.",
                                 "training.processes")
-            return CpuModel(gaussians, config.threads, config.antialiased)
+            return CpuModel(gaussians, config.threads, config.antialiased, cameras)
         case "cuda":
             from .cuda.model import cuda_model
 

@@ -58,13 +58,21 @@ class GradientsStruct(ctypes.Structure):
     _fields_ = [(name, FloatPointer) for name in ("values", "absolute", "pose")]
 
 
+class TermWeightsStruct(ctypes.Structure):
+    """TermWeights in terms.h."""
+
+    _fields_ = [(name, ctypes.c_float) for name in ("alpha", "transmittance", "depth", "distortion", "normals")]
+
+
 class StepInputStruct(ctypes.Structure):
     """StepInput in splat.c."""
 
     _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
-                *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "noise")),
-                ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer), ("second", FloatPointer),
-                ("mask", ctypes.c_void_p), ("visibility_stats", FloatPointer)]
+                *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "needle_weight", "noise")),
+                ("weights", TermWeightsStruct), ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer),
+                ("second", FloatPointer), ("mask", ctypes.c_void_p),
+                *((name, FloatPointer) for name in ("depth", "normals", "exposure", "exposure_gradient", "pose_gradient")),
+                ("visibility_stats", FloatPointer)]
 
 
 def file_name(system: str, machine: str, variant: str = "") -> str:
@@ -204,6 +212,28 @@ class Gradients:
     absolute: np.ndarray | None  # [N, 2], sums over pixels of the absolute gradient by the centre on the image
 
 
+@dataclass(frozen=True)
+class BesideImage:
+    """What a step may know, learn and count beside the image. Nothing is learned where the mask is 0, nor from maps where they are 0."""
+
+    mask: np.ndarray | None = None  # [H, W] uint8
+    depth: np.ndarray | None = None  # [H, W]
+    normals: np.ndarray | None = None  # [H, W, 3]
+    exposure: np.ndarray | None = None  # [3, 4], of this photo
+    by_exposure: np.ndarray | None = None  # [3, 4], the gradient by it, which is written
+    by_pose: np.ndarray | None = None  # [12], the gradient by rotation [3, 3] and translation [3] of the view, which is written
+    visibility_stats: np.ndarray | None = None  # [N, 3], of visibility_stats.h, which are updated
+
+    def point(self, step_input: StepInputStruct, view: ViewStruct, count: int) -> None:
+        """Put the arrays' addresses into a step's input; ValueError for other shapes or types."""
+        size = view.height, view.width
+        step_input.mask = None if self.mask is None else mask_pointer(self.mask, view)
+        step_input.depth, step_input.normals = floats(self.depth, *size), floats(self.normals, *size, 3)
+        step_input.exposure, step_input.exposure_gradient = floats(self.exposure, 3, 4), floats(self.by_exposure, 3, 4)
+        step_input.pose_gradient = floats(self.by_pose, 12)
+        step_input.visibility_stats = floats(self.visibility_stats, count, 3)
+
+
 class Kernels:
     """One rasterizer with its threads and memory. Use from one Python thread at a time."""
 
@@ -265,18 +295,16 @@ class Kernels:
         return value.value
 
     def step(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
-             mask: np.ndarray | None = None, visibility_stats: np.ndarray | None = None) -> float | None:
+             beside: BesideImage = BesideImage()) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 
-        Nothing is learned where `mask`, uint8 [H, W], is 0. `visibility_stats` [N, 3], of visibility_stats.h, are updated.
         Returns the loss before the update; None, and nothing is changed, when it is not a finite number.
         """
         value, shape = ctypes.c_double(), drawing.gaussians.values.shape
         self._frame = None
         step_input.image, step_input.channels = image_pointer(image, view), image.shape[2]
-        step_input.mask = None if mask is None else mask_pointer(mask, view)
-        step_input.visibility_stats = floats(visibility_stats, drawing.gaussians.count, 3)
         step_input.first, step_input.second = (floats(moment.values, *shape) for moment in moments)
+        beside.point(step_input, view, drawing.gaussians.count)
         code = self._library.splat_step(self._handle, drawing.struct(), view, step_input, value)
         if code == NOT_FINITE:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from ..backend import TRACED, Model, ParameterHealth, Rendering, Statistics, Ste
 from ..evaluate import BLACK, decibels, masked_ssim
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, Blocks
-from .library import Kernels, KernelScene, StepInputStruct, ViewStruct
+from .library import BesideImage, Kernels, KernelScene, StepInputStruct, TermWeightsStruct, ViewStruct
+from .photo_terms import PhotoTerms
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 8
@@ -24,15 +26,17 @@ FEWEST_GAUSSIANS = 10_000
 class CpuModel(Model):
     """Gaussians under training on the CPU; see backend.Model for what each method does.
 
+    `cameras` are those of the photos, for exposures and poses of their own.
     Images lie in memory already, so nothing is fetched ahead; and rows keep their order: the kernels sort by depth and tile anyway, and
     measured, an order gains nothing that is worth the copy.
     """
 
-    def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False):
+    def __init__(self, gaussians: Gaussians, threads: int = 0, antialiased: bool = False, cameras: Sequence[Camera] = ()):
         self._gaussians = checked(gaussians.arrays())
         self._kernels = Kernels(threads or default_threads())
         self._low_pass = ANTIALIASED if antialiased else CLASSIC
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
+        self._photos = PhotoTerms(cameras)
         self._steps = 0
         self._visibility_stats: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
 
@@ -43,19 +47,31 @@ class CpuModel(Model):
     def step(self, target: Target, settings: StepSettings) -> float:
         step_input = StepInputStruct(
             ssim_lambda=settings.ssim_lambda, opacity_regularisation=settings.opacity_regularisation,
-            scale_regularisation=settings.scale_regularisation, noise=settings.noise, seed=settings.noise_seed & 0xFFFFFFFF,
-            step=self._steps + 1)
+            scale_regularisation=settings.scale_regularisation, needle_weight=settings.needle_weight, noise=settings.noise,
+            weights=weights_struct(settings), seed=settings.noise_seed & 0xFFFFFFFF, step=self._steps + 1)
         step_input.rates[:] = [settings.learning_rates[name] for name in NAMES]
-        view = view_struct(target.camera, settings.background)
+        view, photos = view_struct(target.camera, settings.background), self._photos
+        exposure, correction = photos.exposure_of(target, settings), photos.correction_of(target, settings)
+        if correction is not None:
+            place(view, photos.posed(target.camera.viewmat, correction))
         drawing = KernelScene(self._gaussians, settings.sh_degree, self._low_pass.reduced(settings.reduction))
-        if settings.gather and self._visibility_stats is None:
-            self._visibility_stats = np.zeros((self.count, 3), np.float32)
-        loss = self._kernels.step(drawing, view, target.image, step_input, (self._first, self._second), target.mask,
-                                  self._visibility_stats if settings.gather else None)
+        beside = BesideImage(target.mask, target.depth, target.normals, exposure, like(exposure, 3, 4), like(correction, 12),
+                             self._visibility(settings))
+        loss = self._kernels.step(drawing, view, target.image, step_input, (self._first, self._second), beside)
         if loss is None:
             raise self._not_finite()
         self._steps += 1
+        if beside.by_exposure is not None:
+            photos.learn_exposure(target, beside.by_exposure, settings, self._steps)
+        if beside.by_pose is not None:
+            photos.learn_pose(target, beside.by_pose, settings, self._steps)
         return loss
+
+    def _visibility(self, settings: StepSettings) -> np.ndarray | None:
+        """What a step counts in, [N, 3]; None where it gathers nothing."""
+        if settings.gather and self._visibility_stats is None:
+            self._visibility_stats = np.zeros((self.count, 3), np.float32)
+        return self._visibility_stats if settings.gather else None
 
     def render(self, camera: Camera, sh_degree: int, background: tuple[float, float, float], reduction: int = 1) -> Rendering:
         drawing = KernelScene(self._gaussians, sh_degree, self._low_pass.reduced(reduction))
@@ -122,11 +138,12 @@ class CpuModel(Model):
         moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))
                    for name, array in blocks.unpack().items()}
         visibility_stats = {} if self._visibility_stats is None else {"sights": self._visibility_stats.copy()}
-        return {**self._gaussians.unpack(), **moments, **visibility_stats, "steps": np.array(self._steps)}
+        return {**self._gaussians.unpack(), **moments, **self._photos.state(), **visibility_stats, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self._gaussians = checked({name: state[name] for name in NAMES})
         self._first, self._second = (Blocks.pack({name: state[f"{prefix}_{name}"] for name in NAMES}) for prefix in ("first", "second"))
+        self._photos.load_state(state)
         self._visibility_stats = state["sights"].copy() if "sights" in state else None
         self._steps = int(state["steps"])
 
@@ -192,9 +209,7 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
         raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or the full engine on a GPU.",
                         "engine.orthographic_camera")
     view = ViewStruct(camera.width, camera.height, camera.fl_x, camera.fl_y, camera.cx, camera.cy)
-    viewmat = world_to_camera(camera)
-    view.rotation[:] = viewmat[:3, :3].ravel().tolist()
-    view.translation[:] = viewmat[:3, 3].tolist()
+    place(view, world_to_camera(camera))
     view.background[:] = background
     view.nearest = camera.near
     values = (view.fl_x, view.fl_y, view.cx, view.cy, *view.rotation, *view.translation)  # as C reads them, in 32 bits
@@ -202,6 +217,23 @@ def view_struct(camera: Camera, background: tuple[float, float, float]) -> ViewS
         raise UserError("A camera's focal length, centre or pose is not a usable number.", "Check the dataset's poses and intrinsics.",
                         "training.camera")
     return view
+
+
+def place(view: ViewStruct, viewmat: np.ndarray) -> None:
+    """Put the view's camera where a world-to-camera matrix [4, 4] says."""
+    view.rotation[:] = viewmat[:3, :3].ravel().tolist()
+    view.translation[:] = viewmat[:3, 3].tolist()
+
+
+def like(learned: np.ndarray | None, *shape: int) -> np.ndarray | None:
+    """Room for the gradient by what is learned of a photo, where something is."""
+    return None if learned is None else np.zeros(shape, np.float32)
+
+
+def weights_struct(settings: StepSettings) -> TermWeightsStruct:
+    """Weights of the terms beyond colour."""
+    return TermWeightsStruct(settings.alpha_weight, settings.transmittance_weight, settings.depth_weight, settings.distortion_weight,
+                             settings.normal_weight)
 
 
 def world_to_camera(camera: Camera) -> np.ndarray:

@@ -13,7 +13,7 @@ typedef struct {
     float *values, *first, *second;  // parameters and Adam's moments, laid out as Scene.values
     float rates[MAX_COMPONENTS];     // learning rate over 1 - beta1^step
     float second_scale;              // 1 / sqrt(1 - beta2^step)
-    float opacity_penalty, scale_penalty;  // regularisation, already divided by the number of values
+    float opacity_penalty, scale_penalty, needle_penalty;  // regularisation, already divided by the number of values
     float noise;
     uint32_t seed;
 } Learning;
@@ -78,9 +78,26 @@ INLINE void explore(const Learning* l, float* block, int first_row, int count) {
     for (int i = 0; i < 3; i++) store(block + i * BLOCK, component(block, MEAN + i) + keep(moved, shift[i] * gate * l->noise));
 }
 
+#define NEEDLE 2.30258509f /* log of how many times the middle axis the longest may be */
+
+// Shorten the longest axis where it makes a needle (after the anisotropy term of PhysGaussian, Xie et al. 2024, equation 9); disks are free.
+INLINE void shorten_needles(const Learning* l, const float* block, Vec* gradient) {
+    Vec a = component(block, SCALE), b = component(block, SCALE + 1), c = component(block, SCALE + 2);
+    Vec longest = vmax(vmax(a, b), c), middle = vmax(vmin(a, b), vmin(vmax(a, b), c));
+    Vec pull = keep(longest - middle > NEEDLE, (Vec)l->needle_penalty);
+    Mask found = 0;  // the middle axis, once
+    for (int i = 0; i < 3; i++) {
+        Vec axis = component(block, SCALE + i);
+        Mask is_middle = (axis == middle) & ~found;
+        gradient[SCALE + i] += keep(axis == longest, pull) - keep(is_middle, pull);
+        found |= is_middle;
+    }
+}
+
 // `at` leads to the first of LANES Gaussians, which is number `row`; the first `active` components have gradients.
 INLINE void learn(const Learning* l, size_t at, int row, int count, int active, Vec* gradient) {
     regularise(l, l->values + at, gradient);
+    if (l->needle_penalty > 0) shorten_needles(l, l->values + at, gradient);
     for (int i = 0; i < active; i++) adam(l, at + i * BLOCK, gradient[i], l->rates[i]);
     if (l->noise > 0) explore(l, l->values + at, row, count);
 }

@@ -1,6 +1,6 @@
 // From a Gaussian's sums over its pixels back to its parameters, and to the camera's pose.
 #pragma once
-#include "tiles.h"
+#include "depth_normals.h"
 
 // The moments of LANES Gaussians, added over their tiles.
 typedef struct {
@@ -105,8 +105,8 @@ INLINE void quat_back(const Shape* s, const Vec* r, Vec* out) {
 }
 
 // Through the axes to scales and rotation; by_image: gradient of Jacobian times camera rotation.
-INLINE void shape_back(const Shape* s, const Vec by_axes[2][3], Vec* gradient, Vec by_image[2][3]) {
-    Vec by_rotation[9];
+// by_rotation: gradient of the rotation matrices.
+INLINE void shape_back(const Shape* s, const Vec by_axes[2][3], Vec* gradient, Vec by_image[2][3], Vec* by_rotation) {
     for (int a = 0; a < 2; a++)
         for (int i = 0; i < 3; i++) by_image[a][i] = 0;
     for (int k = 0; k < 3; k++) {
@@ -118,7 +118,6 @@ INLINE void shape_back(const Shape* s, const Vec by_axes[2][3], Vec* gradient, V
             by_image[1][i] += s->rotation[3 * i + k] * second;
         }
     }
-    quat_back(s, by_rotation, gradient + QUAT);
 }
 
 // Through the Jacobian, whose centre stops moving sideways outside the field of view, and the projected centre.
@@ -175,21 +174,28 @@ INLINE void pose_back(const Lens* lens, const float* block, const Shape* s, Mask
 }
 
 // Gradients of LANES Gaussians, [components] in `gradient`; coefficients beyond the active degree are left alone.
-INLINE void project_back_lanes(const Frame* f, const float* block, int row, const MomentLanes* m, Vec* gradient, PoseLanes* pose) {
+// by_feature [FEATURES] may be NULL.
+INLINE void project_back_lanes(const Frame* f, const float* block, int row, const MomentLanes* m, const Vec* by_feature, Vec* gradient,
+                               PoseLanes* pose) {
     const Scene* scene = f->scene;
     const float* R = f->lens.view->rotation;
     Shape s;
     find_shape(scene, &f->lens, block, &s);
     Mask seen;
-    Vec by_axes[2][3], by_image[2][3], by_local[3], color[3], by_direction[3];
+    Vec by_axes[2][3], by_image[2][3], by_rotation[9], by_local[3], color[3], by_direction[3];
     for (int lane = 0; lane < LANES; lane++) {
         const Projected* g = &f->projected[row + lane];
         seen[lane] = g->tiles[1] ? -1 : 0;
         for (int c = 0; c < 3; c++) color[c][lane] = seen[lane] && g->color[c] > 0 ? m->color[c][lane] : 0;
     }
     covariance_back(scene, &s, m, by_axes);
-    shape_back(&s, by_axes, gradient, by_image);
+    shape_back(&s, by_axes, gradient, by_image, by_rotation);
     center_back(&f->lens, &s, m, by_image, by_local);
+    if (by_feature) {
+        by_local[2] += depth_back(by_feature, s.local[2]);
+        normal_back(&f->lens, block, s.rotation, by_feature, by_rotation);
+    }
+    quat_back(&s, by_rotation, gradient + QUAT);
     shade_back(scene, &f->lens, block, color, gradient, by_direction);
     gradient[OPACITY] = m->one * (1.f - s.opacity);
     for (int i = 0; i < 3; i++)

@@ -1,6 +1,8 @@
 // Compositing front to back within a tile.
 #pragma once
-#include "tiles.h"
+#include <stddef.h>
+
+#include "depth_normals.h"
 
 #define ALPHA_MIN (1.f / 255.f)
 #define ALPHA_MAX 0.999f
@@ -16,7 +18,7 @@ _Static_assert(CHECK_EVERY % BATCH == 0, "rows are looked at between batches");
 
 // The pixels of a tile while Gaussians are laid over each other. A negative transmittance marks a finished pixel.
 typedef struct {
-    float transmittance[PIXELS], red[PIXELS], green[PIXELS], blue[PIXELS], depth[PIXELS];
+    float transmittance[PIXELS], red[PIXELS], green[PIXELS], blue[PIXELS], features[FEATURES][PIXELS];
 } Tile;
 
 typedef struct {
@@ -146,16 +148,17 @@ INLINE Vec light_through(float* transmittance, Vec alpha, Vec* before, Mask* ope
     return keep(*open, alpha * *before);
 }
 
-INLINE void blend_vector(Tile* tile, int at, const Projected* g, Vec alpha, int with_depth) {
+INLINE void blend_vector(Tile* tile, int at, const Projected* g, Vec alpha, const float* values, int features) {
     Mask open;
     Vec before, weight = light_through(tile->transmittance + at, visible(alpha), &before, &open);
     store(tile->red + at, load(tile->red + at) + weight * g->color[0]);
     store(tile->green + at, load(tile->green + at) + weight * g->color[1]);
     store(tile->blue + at, load(tile->blue + at) + weight * g->color[2]);
-    if (with_depth) store(tile->depth + at, load(tile->depth + at) + weight * g->depth);
+    for (int k = 0; k < features; k++) store(tile->features[k] + at, load(tile->features[k] + at) + weight * values[k]);
 }
 
-INLINE void blend_strip(Tile* tile, const Projected* g, float x, float center_y, int strip, uint32_t rows, int smooth, int with_depth) {
+INLINE void blend_strip(Tile* tile, const Projected* g, float x, float center_y, int strip, uint32_t rows, int smooth, const float* values,
+                        int features) {
     if (!rows) return;
     int y = first_bit(rows), last = last_bit(rows), at = y * TILE + strip * LANES;
     float dy = y - center_y;
@@ -163,34 +166,36 @@ INLINE void blend_strip(Tile* tile, const Projected* g, float x, float center_y,
     while (smooth && y <= last) {
         begin_rows(&c, g, dy);
         for (int stop = min_int(last + 1, y + RESTART); y < stop; y++, at += TILE, dy += 1.f) {
-            blend_vector(tile, at, g, c.alpha, with_depth);
+            blend_vector(tile, at, g, c.alpha, values, features);
             next_row(&c, g);
         }
     }
-    for (; y <= last; y++, at += TILE, dy += 1.f) blend_vector(tile, at, g, row_alpha(g, c.dx - g->slope * dy, dy), with_depth);
+    for (; y <= last; y++, at += TILE, dy += 1.f) blend_vector(tile, at, g, row_alpha(g, c.dx - g->slope * dy, dy), values, features);
 }
 
-INLINE void blend_narrow(Tile* tile, const Projected* g, float x, float center_y, uint32_t rows, int with_depth) {
+INLINE void blend_narrow(Tile* tile, const Projected* g, float x, float center_y, uint32_t rows, const float* values, int features) {
     int last = last_bit(rows);
     for (int y = first_bit(rows); y <= last; y++) {
         float dy = y - center_y, center = x + g->slope * dy;
         int start = window_start(center, g->half_width);
-        blend_vector(tile, y * TILE + start, g, row_alpha(g, lane_numbers() + (start - center), dy), with_depth);
+        blend_vector(tile, y * TILE + start, g, row_alpha(g, lane_numbers() + (start - center), dy), values, features);
     }
 }
 
-INLINE void blend(Tile* tile, const Batch* b, int i, uint32_t open, int with_depth) {
+INLINE void blend(const Frame* f, Tile* tile, const Batch* b, int i, uint32_t open, int features) {
     const Projected* g = b->gaussians[i];
     uint32_t rows = b->rows[i] & open;
     if (!rows) return;
-    if (b->narrow[i]) blend_narrow(tile, g, b->x[i], b->y[i], rows_of_strip(rows | rows >> TILE, 0), with_depth);
+    float values[FEATURES];
+    features_of(f, g, features, values);
+    if (b->narrow[i]) blend_narrow(tile, g, b->x[i], b->y[i], rows_of_strip(rows | rows >> TILE, 0), values, features);
     else
         for (int strip = 0; strip < VECTORS; strip++)
-            blend_strip(tile, g, b->x[i], b->y[i], strip, rows_of_strip(rows, strip), b->smooth[strip][i], with_depth);
+            blend_strip(tile, g, b->x[i], b->y[i], strip, rows_of_strip(rows, strip), b->smooth[strip][i], values, features);
 }
 
-static void clear_tile(Tile* tile, const Place* place) {
-    memset(tile, 0, sizeof *tile);
+static void clear_tile(Tile* tile, const Place* place, int features) {
+    memset(tile, 0, offsetof(Tile, features) + features * sizeof *tile->features);
     if (place->width == TILE && place->height == TILE) {
         for (int at = 0; at < PIXELS; at += LANES) store(tile->transmittance + at, (Vec)1.f);
         return;
@@ -199,33 +204,33 @@ static void clear_tile(Tile* tile, const Place* place) {
         for (int x = 0; x < TILE; x++) tile->transmittance[y * TILE + x] = y < place->height && x < place->width ? 1.f : -1.f;
 }
 
-static void store_tile(const Frame* f, const Tile* tile, const Place* place) {
+static void store_tile(const Frame* f, const Tile* tile, const Place* place, int features) {
     const View* v = f->lens.view;
     size_t plane = (size_t)v->width * v->height;
     for (int y = 0; y < place->height; y++) {
         size_t to = (size_t)(place->y + y) * v->width + place->x;
         int at = y * TILE, x = 0;
         for (; x + LANES <= place->width; x += LANES, to += LANES, at += LANES) {
-            Vec rest = vabs(load(tile->transmittance + at)), alpha = 1.f - rest;
+            Vec rest = vabs(load(tile->transmittance + at));
             store(f->transmittance + to, rest);
             store(f->rgb + to, load(tile->red + at) + rest * v->background[0]);
             store(f->rgb + plane + to, load(tile->green + at) + rest * v->background[1]);
             store(f->rgb + 2 * plane + to, load(tile->blue + at) + rest * v->background[2]);
-            if (f->depth) store(f->depth + to, keep(alpha > 0.f, load(tile->depth + at) / alpha));
+            for (int k = 0; k < features; k++) store(f->feature_sums + k * plane + to, load(tile->features[k] + at));
         }
         for (; x < place->width; x++, to++, at++) {
-            float rest = fabsf(tile->transmittance[at]), alpha = 1.f - rest;
+            float rest = fabsf(tile->transmittance[at]);
             f->transmittance[to] = rest;
             f->rgb[to] = tile->red[at] + rest * v->background[0];
             f->rgb[plane + to] = tile->green[at] + rest * v->background[1];
             f->rgb[2 * plane + to] = tile->blue[at] + rest * v->background[2];
-            if (f->depth) f->depth[to] = alpha > 0 ? tile->depth[at] / alpha : 0;
+            for (int k = 0; k < features; k++) f->feature_sums[k * plane + to] = tile->features[k][at];
         }
     }
 }
 
 // Returns the first pair that nothing of is seen any more.
-INLINE int blend_pairs(const Frame* f, Tile* tile, const Place* place, int with_depth) {
+INLINE int blend_pairs(const Frame* f, Tile* tile, const Place* place, int features) {
     int pair = f->tile_first[place->number], end = f->tile_first[place->number + 1], look = pair + CHECK_EVERY;
     uint32_t open = all_rows(place->height);
     Batch batch __attribute__((aligned(64)));
@@ -236,7 +241,7 @@ INLINE int blend_pairs(const Frame* f, Tile* tile, const Place* place, int with_
             if (!open) break;
         }
         prepare(f, place, pair, end, &batch);
-        for (int i = 0; i < BATCH && pair + i < end; i++) blend(tile, &batch, i, open, with_depth);
+        for (int i = 0; i < BATCH && pair + i < end; i++) blend(f, tile, &batch, i, open, features);
     }
     return min_int(pair, end);
 }
@@ -247,8 +252,10 @@ static void job_raster(void* context, int thread, int first, int last) {
     Tile tile __attribute__((aligned(64)));
     for (int number = first; number < last; number++) {
         Place place = place_of(f, number);
-        clear_tile(&tile, &place);
-        f->tile_last[number] = f->depth ? blend_pairs(f, &tile, &place, 1) : blend_pairs(f, &tile, &place, 0);
-        store_tile(f, &tile, &place);
+        clear_tile(&tile, &place, f->features);
+        f->tile_last[number] = !f->features                ? blend_pairs(f, &tile, &place, 0)
+                               : f->features == ONLY_DEPTH ? blend_pairs(f, &tile, &place, ONLY_DEPTH)
+                                                           : blend_pairs(f, &tile, &place, FEATURES);
+        store_tile(f, &tile, &place, f->features);
     }
 }

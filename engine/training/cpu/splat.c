@@ -2,11 +2,13 @@
 // Nothing here reads or writes outside the arrays it is given, allocates per step once sizes are settled, or depends on
 // the number of threads. Compile without -ffast-math: rounding tricks and NaN tests rely on IEEE arithmetic.
 #include "compose.h"
+#include "exposure.h"
 #include "loss.h"
 #include "optimise.h"
 #include "png.h"
 #include "projection_back.h"
 #include "raster_back.h"
+#include "terms.h"
 #include "visibility_stats.h"
 
 #if defined(__x86_64__)
@@ -27,7 +29,8 @@ enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BAC
 
 enum Memory {
     PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
-    ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, MEMORIES
+    ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, NORMALS, FEATURE_SUMS,
+    FEATURE_GRADIENT, FEATURE_MOMENTS, TRANSMITTANCE_GRADIENT, ROW_SUMS, EXPOSED, EXPOSURE_SUMS, MEMORIES
 };
 
 typedef struct {
@@ -54,11 +57,15 @@ typedef struct {
     int32_t channels;
     float ssim_lambda;
     float rates[6];        // means, quats, scales, opacities, constant and other harmonics
-    float opacity_regularisation, scale_regularisation, noise;
+    float opacity_regularisation, scale_regularisation, needle_weight, noise;
+    TermWeights weights;   // of the terms beyond colour; 0: left out
     uint32_t seed;         // of the noise
     int64_t step;          // counts from 1
     float *first, *second; // Adam's moments, laid out as Scene.values, which are updated
     const uint8_t* mask;   // [H, W], 0 where nothing is to be learned; or NULL
+    const float *depth, *normals;  // true ones [H, W], [H, W, 3], 0 where unknown; or NULL
+    const float* exposure; // [EXPOSURE] of the photo; or NULL
+    float *exposure_gradient, *pose_gradient;  // [EXPOSURE], [12], which are overwritten; or NULL
     VisibilityStats* visibility_stats;  // [count], which are updated; or NULL
 } StepInput;
 
@@ -147,17 +154,25 @@ static int reserve_for_pairs(Splat* s) {
     return 0;
 }
 
-// Draw. rgb [3, H, W], transmittance [H, W], depth [H, W] (expected depth) or NULL. Returns the number of pairs of Gaussian
-// and tile, or a negative error. The arrays of `scene` and the images must stay until splat_backward.
-API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float* rgb, float* transmittance, float* depth) {
+// Images that are drawn: rgb [3, H, W], transmittance [H, W], and sums [features, H, W] of none, the first or all features.
+typedef struct {
+    float *rgb, *transmittance, *feature_sums;
+    int features;
+} Drawing;
+
+// Returns the number of pairs of Gaussian and tile, or a negative error. The arrays of `scene` and the images must stay until the way back.
+static int64_t draw(Splat* s, const Scene* scene, const View* view, const Drawing* to) {
     Frame* f = &s->frame;
     s->scene = *scene;
     s->view = *view;
-    *f = (Frame){.scene = &s->scene, .lens = make_lens(&s->view), .parts = s->pool.threads, .rgb = rgb, .transmittance = transmittance, .depth = depth};
+    *f = (Frame){.scene = &s->scene, .lens = make_lens(&s->view), .parts = s->pool.threads, .rgb = to->rgb, .transmittance = to->transmittance,
+                 .feature_sums = to->feature_sums, .features = to->features};
     int error = reserve_for_gaussians(s);
     if (error) return error;
+    if (f->features > NORMAL) RESERVE(f->normals, NORMALS, (int64_t)block_count(scene) * BLOCK);
     double start = now();
     parallel_for(&s->pool, job_project, f, block_count(scene), CHUNK);
+    if (f->normals) parallel_for(&s->pool, job_normals, f, block_count(scene), CHUNK);
     start = note(s, PROJECT, start);
     sort_by_depth(&s->pool, f);
     start = note(s, SORT, start);
@@ -171,6 +186,14 @@ API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float*
     parallel_for(&s->pool, job_raster, f, f->lens.columns * f->lens.rows, 4);
     note(s, RASTER, start);
     return s->pairs;
+}
+
+// Draw. depth [H, W] (expected depth) may be NULL. Returns as draw(), for splat_backward.
+API int64_t splat_forward(Splat* s, const Scene* scene, const View* view, float* rgb, float* transmittance, float* depth) {
+    Drawing drawing = {rgb, transmittance, depth, depth ? ONLY_DEPTH : 0};
+    int64_t pairs = draw(s, scene, view, &drawing);
+    if (pairs >= 0 && depth) parallel_for(&s->pool, job_expected_depth, &s->frame, view->height, 16);
+    return pairs;
 }
 
 // The way back from moments to parameters, and at once to their update when there is something to learn.
@@ -194,10 +217,13 @@ static int any_seen(const Projected* g) {
 
 static void back_lanes(const WayBack* b, int row, size_t at, PoseLanes* pose) {
     const Scene* scene = b->frame->scene;
-    Vec gradient[MAX_COMPONENTS];
+    Vec gradient[MAX_COMPONENTS], by_feature[FEATURES];
     MomentLanes moments;
+    int features = b->frame->feature_gradient != NULL;
     add_moments(b->frame, row, block_count(scene) * BLOCK, &moments, b->gradients->absolute);
-    if (any_seen(&b->frame->projected[row])) project_back_lanes(b->frame, scene->values + at, row, &moments, gradient, pose);
+    if (features) add_feature_moments(b->frame, row, by_feature);
+    if (any_seen(&b->frame->projected[row]))
+        project_back_lanes(b->frame, scene->values + at, row, &moments, features ? by_feature : NULL, gradient, pose);
     else memset(gradient, 0, sizeof gradient);
     if (b->gradients->values) store_gradient(scene, b->gradients->values + at, gradient);
     if (b->learning) learn(b->learning, at, row, (int)scene->count, SH + 3 * active_sh(scene), gradient);
@@ -223,6 +249,7 @@ static int way_back(Splat* s, const Gradients* gradients, const Learning* learni
     RESERVE(f->moments, MOMENTS, s->room);
     if (gradients->absolute) RESERVE(f->absolute, ABSOLUTE, s->room);
     if (gradients->pose) RESERVE(b.pose_sums, POSE_SUMS, chunks);
+    if (f->feature_gradient) RESERVE(f->feature_moments, FEATURE_MOMENTS, s->room);
     double start = now();
     parallel_for(&s->pool, job_raster_back, f, f->lens.columns * f->lens.rows, 4);
     start = note(s, RASTER_BACK, start);
@@ -305,23 +332,85 @@ static Learning learning_of(const Scene* scene, const StepInput* step_input) {
     l.second_scale = (float)(1 / sqrt(1 - pow(BETA2, (double)step_input->step)));
     l.opacity_penalty = step_input->opacity_regularisation / scene->count;
     l.scale_penalty = step_input->scale_regularisation / (3 * scene->count);
+    l.needle_penalty = step_input->needle_weight / scene->count;
     return l;
+}
+
+static int needs_features(const TermWeights* w) { return w->depth > 0 || w->distortion > 0 || w->normals > 0; }
+
+static int needs_terms(const TermWeights* w) { return w->alpha > 0 || w->transmittance > 0 || needs_features(w); }
+
+// Adds the terms beyond colour to the loss; their gradients go to the frame.
+static int add_terms(Splat* s, const View* view, const StepInput* step_input, const Drawing* d, float* by_transmittance, double* loss) {
+    size_t plane = (size_t)view->width * view->height;
+    const TermWeights* w = &step_input->weights;
+    float share = 1.f / plane;
+    Terms t = {.transmittance = d->transmittance, .sums = d->feature_sums, .image = step_input->image, .mask = step_input->mask,
+               .depth = step_input->depth, .normals = step_input->normals, .width = view->width, .channels = step_input->channels,
+               .plane = plane, .by_transmittance = by_transmittance,
+               .weights = {w->alpha * share, w->transmittance * share, w->depth * share, w->distortion * share, w->normals * share}};
+    RESERVE(t.row_sums, ROW_SUMS, view->height);
+    if (t.sums) RESERVE(t.by_sums, FEATURE_GRADIENT, FEATURES * plane);
+    parallel_for(&s->pool, job_terms, &t, view->height, 16);
+    *loss += sum_of(t.row_sums, view->height);
+    s->frame.feature_gradient = t.by_sums;
+    return 0;
+}
+
+// From the gradient by what the photo's exposure makes to that by what is drawn, and by the exposure.
+static int exposure_back(Splat* s, Exposure* e, int height, float* gradient, float* by_transmittance, float* by_values) {
+    e->gradient = gradient;
+    e->by_transmittance = by_transmittance;
+    RESERVE(e->row_sums, EXPOSURE_SUMS, height);
+    parallel_for(&s->pool, job_exposure_back, e, height, 16);
+    for (int k = 0; k < EXPOSURE; k++) {
+        double sum = 0;
+        for (int row = 0; row < height; row++) sum += e->row_sums[row][k];
+        by_values[k] = (float)sum;
+    }
+    return 0;
+}
+
+// The loss of what is drawn against the photo, and its gradients: by the colours into `gradient`, all others into the frame.
+static int view_loss(Splat* s, const View* view, const StepInput* step_input, const Drawing* d, float* gradient, double* loss) {
+    size_t plane = (size_t)view->width * view->height;
+    int exposed = step_input->exposure != NULL, terms = needs_terms(&step_input->weights), error = 0;
+    float* by_transmittance = NULL;
+    Exposure e = {.rgb = d->rgb, .transmittance = d->transmittance, .background = view->background, .values = step_input->exposure,
+                  .width = view->width, .plane = plane};
+    if (exposed) {
+        RESERVE(e.exposed, EXPOSED, 3 * plane);
+        parallel_for(&s->pool, job_expose, &e, view->height, 16);
+    }
+    error = masked_loss(s, view, step_input->image, step_input->channels, step_input->mask, exposed ? e.exposed : d->rgb,
+                        step_input->ssim_lambda, gradient, loss);
+    if (error) return error;
+    double start = now();
+    if (exposed || terms) RESERVE(by_transmittance, TRANSMITTANCE_GRADIENT, plane);
+    if (terms) error = add_terms(s, view, step_input, d, by_transmittance, loss);
+    else if (exposed) memset(by_transmittance, 0, sizeof(float) * plane);
+    if (!error && exposed) error = exposure_back(s, &e, view->height, gradient, by_transmittance, step_input->exposure_gradient);
+    s->frame.transmittance_gradient = by_transmittance;
+    note(s, LOSS, start);
+    return error;
 }
 
 // A whole step of training: draw, compare, go back, update. The loss before the update, or an error, in which case nothing changes.
 API int splat_step(Splat* s, const Scene* scene, const View* view, const StepInput* step_input, double* loss) {
     size_t plane = (size_t)view->width * view->height;
-    float *rgb, *transmittance, *gradient;
-    RESERVE(rgb, RGB, 3 * plane);
-    RESERVE(transmittance, TRANSMITTANCE, plane);
+    Drawing d = {.features = needs_features(&step_input->weights) ? FEATURES : 0};
+    float* gradient;
+    RESERVE(d.rgb, RGB, 3 * plane);
+    RESERVE(d.transmittance, TRANSMITTANCE, plane);
+    if (d.features) RESERVE(d.feature_sums, FEATURE_SUMS, FEATURES * plane);
     RESERVE(gradient, TARGET, 3 * plane);  // which the loss reads pixel by pixel before it writes
-    int64_t pairs = splat_forward(s, scene, view, rgb, transmittance, NULL);
+    int64_t pairs = draw(s, scene, view, &d);
     if (pairs < 0) return (int)pairs;
-    int error = masked_loss(s, view, step_input->image, step_input->channels, step_input->mask, rgb, step_input->ssim_lambda, gradient, loss);
+    int error = view_loss(s, view, step_input, &d, gradient, loss);
     if (error) return error;
     if (!isfinite(*loss)) return NOT_FINITE;
     Learning learning = learning_of(scene, step_input);
-    Gradients gradients = {0};
+    Gradients gradients = {.pose = step_input->pose_gradient};
     s->frame.rgb_gradient = gradient;
     if (step_input->visibility_stats) RESERVE(gradients.absolute, ABSOLUTE_SUMS, scene->count);
     error = way_back(s, &gradients, &learning);

@@ -10,6 +10,9 @@ typedef struct {
     float one, across, y, across2, across_y, yy, color[3];
 } Moments;
 
+// What is drawn of a Gaussian beside its colour: sums over a ray, weighted like the colours.
+enum { DEPTH, SQUARED_DEPTH, NORMAL, FEATURES = NORMAL + 3, ONLY_DEPTH = 1 /* of them */ };
+
 // Everything of one frame between projection and the image. A pair is a Gaussian and a tile that it touches.
 typedef struct {
     const Scene* scene;
@@ -28,8 +31,13 @@ typedef struct {
     int32_t* slots;             // [pairs]: the pairs of a Gaussian
     Moments* moments;           // [pairs]
     float (*absolute)[2];       // [pairs]: sums of the absolute gradient of each pixel by the centre, or NULL
-    float *rgb, *transmittance, *depth;  // planar [3, H, W], [H, W], [H, W] or NULL
+    float *rgb, *transmittance;  // planar [3, H, W], [H, W]
     const float *rgb_gradient, *transmittance_gradient;
+    int features;               // that are drawn: none, ONLY_DEPTH or all
+    float (*normals)[4];        // [rows]: unit, facing the camera; or NULL, which counts as 0
+    float* feature_sums;        // [features, H, W]
+    const float* feature_gradient;      // [features, H, W], or NULL
+    float (*feature_moments)[FEATURES]; // [pairs]: sums of feature_gradient over a Gaussian's pixels in one tile, or NULL
 } Frame;
 
 static void job_project(void* context, int thread, int first, int last) {

@@ -13,7 +13,17 @@ from engine.core.cameras.camera import Camera
 from engine.core.errors import UserError
 from engine.core.splats.gaussians import Gaussians
 from engine.training.cpu.blocks import NAMES, Blocks
-from engine.training.cpu.library import Gradients, Images, Kernels, KernelScene, StepInputStruct, ViewStruct, png_unfilter
+from engine.training.cpu.library import (
+    BesideImage,
+    Gradients,
+    Images,
+    Kernels,
+    KernelScene,
+    StepInputStruct,
+    TermWeightsStruct,
+    ViewStruct,
+    png_unfilter,
+)
 from engine.training.cpu.model import packed, view_struct
 from engine.training.low_pass import ANTIALIASED, CLASSIC, LowPass
 from tests.scenes import colored_ball, ring_cameras
@@ -48,6 +58,16 @@ class Outcome:
         return [*frame, *back, *self.learned.unpack().values()]
 
 
+def beside_image(view: ViewStruct, count: int) -> BesideImage:
+    """Everything that a step may be given, of ones."""
+    def ones(*shape: int) -> np.ndarray:
+        return np.ones(shape, np.float32)
+
+    height, width = view.height, view.width
+    return BesideImage(np.ones((height, width), np.uint8), ones(height, width), ones(height, width, 3), ones(3, 4), ones(3, 4), ones(12),
+                       ones(count, 3))
+
+
 def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, low_pass: LowPass = CLASSIC) -> Outcome:
     """Everything that the kernels do, once."""
     kernels, learned = Kernels(threads), packed(gaussians.arrays())
@@ -57,7 +77,11 @@ def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, low_pass: Low
     step_input = StepInputStruct(ssim_lambda=0.2, opacity_regularisation=0.01, scale_regularisation=0.01, noise=1.0, seed=7, step=1)
     step_input.rates[:] = [0.1] * len(NAMES)
     moments = (Blocks.zeros(learned.count, learned.rest), Blocks.zeros(learned.count, learned.rest))
-    loss = kernels.step(drawing, view, np.zeros((view.height, view.width, 4), np.uint8), step_input, moments)
+    image = np.zeros((view.height, view.width, 4), np.uint8)
+    loss = kernels.step(drawing, view, image, step_input, moments)
+    step_input.step, step_input.needle_weight = 2, 1.0
+    step_input.weights = TermWeightsStruct(1.0, 1.0, 1.0, 1.0, 1.0)
+    kernels.step(drawing, view, image, step_input, moments, beside_image(view, learned.count))
     kernels.close()
     return Outcome(images, gradients, loss, learned, moments)
 
