@@ -21,7 +21,7 @@ THUMBNAIL = 128
 """Longest side of the small copies that the contact sheet shows and that start points are compared with."""
 
 MEASURED = 640
-"""Images are averaged down to this longest side, or a little more, before sharpness is measured: what a training sees."""
+"""Images are averaged down to this longest side, or a little more, before they are measured: what a training sees."""
 
 SAMPLE = 40_000
 """Pixels of an image that its colours are measured from."""
@@ -31,6 +31,7 @@ CLIPPED = 252
 WEAKEST_STEP = 1.0
 """Mean squared difference of neighbours, in grey levels, from which on sharpness means anything."""
 
+THIRDS = np.full(3, 1 / 3, np.float32)
 _LINEAR = (np.arange(256) / 255.0) ** 2.2
 
 
@@ -50,7 +51,7 @@ class ImageStats:
     size: tuple[int, int]
     """width and height in pixels"""
     digest: bytes
-    """equal for equal pixels"""
+    """equal for equal pixels, at the size that they are measured at"""
     thumbnail: np.ndarray  # [h, w, 4] uint8, straight alpha
     profile: str
     """colour space that the file names; empty for none or sRGB"""
@@ -129,15 +130,20 @@ def measured(view: View, image: np.ndarray) -> ImageStats:
     small = _reduced(image, MEASURED)
     solid = small[..., 3] >= OPAQUE if small.shape[2] == 4 else np.ones(small.shape[:2], bool)
     colors = _sample(small, solid)
-    grey = colors.mean(axis=1)
+    grey = colors @ THIRDS
     return ImageStats(
-        view=view, size=(image.shape[1], image.shape[0]), digest=hashlib.blake2b(image.tobytes(), digest_size=16).digest(),
+        view=view, size=(image.shape[1], image.shape[0]), digest=hashlib.blake2b(small.tobytes(), digest_size=16).digest(),
         thumbnail=_thumbnail(small), profile=color_profile(view.image),
         transparent=image.shape[2] == 4 and bool((image[..., 3] < 255).any()), opaque=float(solid.mean()),
         mean=float(grey.mean()), contrast=float(grey.std()),
         clipped=float((colors >= CLIPPED).all(axis=1).mean()), color=float(np.abs(colors - grey[:, None]).mean()),
-        light=linear(colors).mean(axis=0), sharpness=_sharpness(small[..., 1].astype(np.float32), solid),
+        light=_mean_light(colors), sharpness=_sharpness(small[..., 1].astype(np.float32), solid),
     )
+
+
+def _mean_light(colors: np.ndarray) -> np.ndarray:
+    """Mean linear red, green and blue [3] of display values uint8 [N, 3]."""
+    return np.array([np.bincount(channel, minlength=256) @ _LINEAR for channel in colors.T]) / len(colors)
 
 
 def _reduced(image: np.ndarray, longest: int) -> np.ndarray:
@@ -145,12 +151,8 @@ def _reduced(image: np.ndarray, longest: int) -> np.ndarray:
     block = max(image.shape[:2]) // longest
     if block < 2:
         return image
-    height, width = max(1, image.shape[0] // block), max(1, image.shape[1] // block)
-    sums = np.zeros((height, width, image.shape[2]), np.uint32)
-    for row in range(block):
-        for column in range(block):
-            sums += image[row : height * block : block, column : width * block : block]
-    return (sums // (block * block)).astype(np.uint8)
+    height, width = (max(1, side // block) for side in image.shape[:2])
+    return (area_average(image[: height * block, : width * block], width, height) + 0.5).astype(np.uint8)
 
 
 def _sample(image: np.ndarray, solid: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..core.cameras.camera import Camera
 from ..core.cameras.distortion import forget_samples, undistort_image, undistorted_camera
+from ..core.cameras.sampling import premultiplied
 from ..core.datasets.dataset import Dataset, PointCloud, View, held_out_names
 from ..core.datasets.file_types import MASKS
 from ..core.datasets.poses_report import FILE
@@ -83,8 +84,7 @@ def _undistorted(image: np.ndarray, camera: Camera, target: Camera) -> np.ndarra
     """uint8 [H, W, C] -> uint8 [h, w, C]; the colour of transparent pixels does not bleed."""
     if image.shape[2] < 4:
         return np.rint(undistort_image(image, camera, target)).astype(np.uint8)
-    alpha = image[..., 3:].astype(np.uint16)
-    seen = undistort_image(np.concatenate([image[..., :3] * alpha, alpha * np.uint16(255)], axis=2), camera, target)
+    seen = undistort_image(premultiplied(image), camera, target)
     opacity = seen[..., 3:] / 255
     return np.rint(np.concatenate([seen[..., :3] / np.maximum(opacity, 1e-6), opacity], axis=2)).clip(0, 255).astype(np.uint8)
 

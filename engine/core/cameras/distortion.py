@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 
 from ..errors import UserError
 from .camera import Camera
+from .sampling import IN_NUMPY, BilinearSamples, Sampling
 
 ANGLES, RADII = 512, 256
 """Directions and steps in which the border of the photo is searched."""
@@ -25,8 +26,9 @@ MARGIN = 1e-3
 """Share by which the undistorted view is narrower than it could be, so that no rounding reaches beyond the photo."""
 
 NEWTON_STEPS = 30
-BAND_PIXELS = 1 << 16
-"""Samples that are resampled at a time: what fits into a processor's cache."""
+
+_sampling = Lock()
+"""Photos are read in several threads, which need the same samples at the same time."""
 
 Coefficients = tuple[float, ...]
 
@@ -73,22 +75,17 @@ def undistorted_camera(camera: Camera) -> Camera:
     return replace(camera, fl_x=camera.fl_x * zoom, fl_y=camera.fl_y * zoom, distortion=())
 
 
-def undistort_image(image: np.ndarray, camera: Camera, target: Camera) -> np.ndarray:
+def undistort_image(image: np.ndarray, camera: Camera, target: Camera, sampling: Sampling = IN_NUMPY) -> np.ndarray:
     """Resample an image uint8 or uint16 [H, W, C ≤ 4] of `camera` to what `target` sees: float32 [h, w, C], values in the image's units.
 
     `camera` has the size of `image`; `target` is an undistorted camera of any size. Bilinear; a smaller target averages over the
     area of its pixels.
     """
-    image, camera = _prereduced(image, camera, target)
-    height, width, channels = image.shape
-    packed = np.zeros((height, width, 4), image.dtype)
-    packed[..., :channels] = image
-    flat = packed.view(f"u{4 * image.itemsize}").ravel()  # a pixel is one number, so that one look-up fetches it
-    samples = _samples(_lens(camera), _lens(target), max(1, math.ceil(camera.width / target.width - 0.3)))
-    out = np.empty((target.height, target.width, channels), np.float32)
-    for rows, band in samples.bands():
-        out[rows] = band.averages(flat, image.dtype)[..., :channels]
-    return out
+    image, camera = _prereduced(image, camera, target, sampling)
+    times = max(1, math.ceil(camera.width / target.width - 0.3))
+    with _sampling:
+        samples = _samples(_lens(camera), _lens(target), times)
+    return sampling.bilinear(image, samples)
 
 
 _Lens = tuple[int, int, float, float, float, float, Coefficients]
@@ -157,59 +154,15 @@ def _border(lens: _Lens, directions: np.ndarray, farthest: np.ndarray) -> np.nda
     return near
 
 
-def _prereduced(image: np.ndarray, camera: Camera, target: Camera) -> tuple[np.ndarray, Camera]:
+def _prereduced(image: np.ndarray, camera: Camera, target: Camera, sampling: Sampling) -> tuple[np.ndarray, Camera]:
     """Average whole blocks of a photo that is much larger than the target, to three pixels or more for each of the target's."""
     block = int(min(camera.width / target.width, camera.height / target.height) / 3)
     if block < 2:
         return image, camera
     height, width = image.shape[0] // block, image.shape[1] // block
-    sums = np.zeros((height, width, image.shape[2]), np.uint32)
-    for row in range(block):
-        for column in range(block):
-            sums += image[row : height * block : block, column : width * block : block]
-    means = ((sums + block * block // 2) // (block * block)).astype(image.dtype)
+    means = sampling.area_average(image[: height * block, : width * block], width, height)
     lens = {name: getattr(camera, name) / block for name in ("fl_x", "fl_y", "cx", "cy")}
-    return means, replace(camera, width=width, height=height, **lens)
-
-
-@dataclass(frozen=True)
-class BilinearSamples:
-    """Where the pixels of a target lie in a photo: `times` x `times` samples for each, row by row."""
-
-    times: int
-    step: int  # pixels in a row of the photo
-    corner: np.ndarray  # [h * times, w * times] int32, index of the upper left of four pixels
-    right: np.ndarray  # [h * times, w * times] float32, share of the right ones
-    lower: np.ndarray  # [h * times, w * times] float32, share of the lower ones
-
-    def bands(self) -> Iterator[tuple[slice, BilinearSamples]]:
-        """Cut into bands of rows: those of the target, and their samples."""
-        height, width = self.corner.shape
-        count = max(1, BAND_PIXELS // (width * self.times))
-        for first in range(0, height // self.times, count):
-            rows = slice(first, min(first + count, height // self.times))
-            fine = slice(rows.start * self.times, rows.stop * self.times)
-            yield rows, BilinearSamples(self.times, self.step, self.corner[fine], self.right[fine], self.lower[fine])
-
-    def averages(self, flat: np.ndarray, kind: np.dtype) -> np.ndarray:
-        """Bilinear samples of the packed pixels [H * W], averaged: float32 [h, w, 4]."""
-        height, width = self.corner.shape
-        right, lower = self.right[..., None], self.lower[..., None]
-
-        def fetch(offset: int) -> np.ndarray:
-            return flat.take(self.corner + offset, mode="clip").view(kind).reshape(height, width, 4).astype(np.float32)
-
-        upper_left, lower_left = fetch(0), fetch(self.step)
-        upper_left += (fetch(1) - upper_left) * right
-        lower_left += (fetch(self.step + 1) - lower_left) * right
-        upper_left += (lower_left - upper_left) * lower
-        if self.times == 1:
-            return upper_left
-        samples = upper_left.reshape(height // self.times, self.times, width // self.times, self.times, 4)
-        across = np.zeros((height // self.times, self.times, width // self.times, 4), np.float32)
-        for column in range(self.times):  # much quicker than mean()
-            across += samples[:, :, :, column]
-        return across.sum(axis=1) * np.float32(1 / self.times**2)
+    return (means + 0.5).astype(image.dtype), replace(camera, width=width, height=height, **lens)
 
 
 @lru_cache(maxsize=2)
@@ -223,8 +176,8 @@ def _samples(lens: _Lens, target: _Lens, times: int) -> BilinearSamples:
     source = distort(points, coefficients) * [fl_x, fl_y] + [cx - 0.5, cy - 0.5]
     source = source.reshape(len(y), len(x), 2).clip(0, [width - 1, height - 1])
     corner = np.minimum(source.astype(np.int32), [width - 2, height - 2]).clip(0)
-    share = (source - corner).astype(np.float32)
-    return BilinearSamples(times, width, (corner[..., 1] * width + corner[..., 0]).astype(np.int32), share[..., 0], share[..., 1])
+    right, lower = (np.ascontiguousarray(share, np.float32) for share in np.moveaxis(source - corner, 2, 0))
+    return BilinearSamples(times, (corner[..., 1] * width + corner[..., 0]).astype(np.int32), right, lower)
 
 
 def forget_samples() -> None:

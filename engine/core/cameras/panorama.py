@@ -13,7 +13,7 @@ from math import pi
 import numpy as np
 
 from .camera import Camera
-from .distortion import BilinearSamples
+from .sampling import IN_NUMPY, BilinearSamples, Sampling
 
 
 def _about(axis: int, degrees: float) -> np.ndarray:
@@ -58,19 +58,13 @@ def face_name(name: str, face: str) -> str:
     return f"{stem}_{face}{dot}{ending}" if stem and "/" not in ending else f"{name}_{face}"
 
 
-def cut_face(image: np.ndarray, face: str) -> np.ndarray:
+def cut_face(image: np.ndarray, face: str, sampling: Sampling = IN_NUMPY) -> np.ndarray:
     """A cut of a panorama uint8 [H, W, C ≤ 4], bilinear across its seam: uint8 [S, S, C], S = W / 4."""
-    height, width, channels = image.shape
+    height, width, _ = image.shape
     if face in QUARTERS and width % 4 == 0:  # the same as the front of a turned panorama, whose samples are known
-        return cut_face(np.roll(image, -QUARTERS[face] * (width // 4), axis=1), "front")
-    packed = np.zeros((height, width + 2, 4), np.uint8)  # a pixel is one number; the borders are there twice
-    packed[:, 1:-1, :channels] = image
-    packed[:, 0], packed[:, -1] = packed[:, -2], packed[:, 1]
-    flat = packed.view("u4").ravel()
-    out = np.empty((face_size(width), face_size(width), channels), np.uint8)
-    for rows, band in _samples(face, width, height).bands():
-        out[rows] = (band.averages(flat, image.dtype)[..., :channels] + 0.5).astype(np.uint8)
-    return out
+        return cut_face(np.roll(image, -QUARTERS[face] * (width // 4), axis=1), "front", sampling)
+    seamless = np.pad(image, ((0, 0), (1, 1), (0, 0)), "wrap")
+    return (sampling.bilinear(seamless, _samples(face, width, height)) + 0.5).astype(np.uint8)
 
 
 def cut_mask(mask: np.ndarray, face: str) -> np.ndarray:
@@ -87,7 +81,7 @@ def _samples(face: str, width: int, height: int) -> BilinearSamples:
     row = row.clip(0, height - 1)
     left, top = np.floor(column), np.minimum(np.floor(row), height - 2).clip(0)
     corner = (top * (width + 2) + left + 1).astype(np.int32)
-    return BilinearSamples(1, width + 2, corner, (column - left).astype(np.float32), (row - top).astype(np.float32))
+    return BilinearSamples(1, corner, (column - left).astype(np.float32), (row - top).astype(np.float32))
 
 
 def _places(face: str, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:

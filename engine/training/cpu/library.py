@@ -75,6 +75,20 @@ class StepInputStruct(ctypes.Structure):
                 ("visibility_stats", FloatPointer)]
 
 
+class PictureStruct(ctypes.Structure):
+    """Picture in sampling.h."""
+
+    _fields_ = [("values", ctypes.c_void_p), ("row", ctypes.c_int64),
+                *((name, ctypes.c_int32) for name in ("height", "width", "channels", "pixel", "bytes"))]
+
+
+class SamplesStruct(ctypes.Structure):
+    """Samples in sampling.h."""
+
+    _fields_ = [("corner", ctypes.c_void_p), *((name, FloatPointer) for name in ("right", "lower")),
+                *((name, ctypes.c_int32) for name in ("height", "width", "times"))]
+
+
 def file_name(system: str, machine: str, variant: str = "") -> str:
     """Name of a kernel library: splat-linux-x86_64-avx2.so."""
     ending = {name: ending for name, ending in SYSTEMS.values()}[system]
@@ -161,6 +175,9 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_take_seconds": (integer, [pointer, doubles]),
         "splat_memory": (long, [pointer]),
         "splat_png_unfilter": (integer, [pointer, integer, integer, integer, pointer]),
+        "splat_area_average": (None, [ctypes.POINTER(PictureStruct), integer, integer, floats, floats]),
+        "splat_average_samples": (integer, [ctypes.POINTER(PictureStruct), ctypes.POINTER(SamplesStruct), floats]),
+        "splat_premultiply": (None, [pointer, long, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

@@ -8,6 +8,7 @@
 #include "png.h"
 #include "projection_back.h"
 #include "raster_back.h"
+#include "sampling.h"
 #include "terms.h"
 #include "visibility_stats.h"
 
@@ -453,3 +454,12 @@ API int64_t splat_score(Splat* s, const Scene* scene, const View* view, const ui
 API int splat_png_unfilter(const uint8_t* raw, int height, int stride, int pixel, uint8_t* out) {
     return png_unfilter(raw, height, stride, pixel, out);
 }
+
+// The area average of a picture at another size, [height, width, channels]; `sums` has room for width * pixel + 4 numbers of `from`.
+API void splat_area_average(const Picture* from, int height, int width, float* sums, float* out) { area_average(from, height, width, sums, out); }
+
+// Averages of bilinear samples, [height, width, channels]. Returns 0, or -1 for pixels of another size than 1, 3 or 4 bytes or words.
+API int splat_average_samples(const Picture* from, const Samples* samples, float* out) { return average_samples(from, samples, out); }
+
+// Bytes of straight alpha [count, 4] -> words times alpha.
+API void splat_premultiply(const uint8_t* straight, int64_t count, uint16_t* out) { premultiply(straight, count, out); }

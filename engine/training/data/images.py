@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from ...core.cameras.camera import Camera
+from ...core.cameras.sampling import IN_NUMPY, Sampling
 from ...core.confinement import admitted
 from ...core.datasets.dataset import View
 from ...core.errors import UserError
@@ -162,13 +163,30 @@ def _kind(path: Path, data: bytes) -> str:
 
 def fast_unfilter() -> Unfilter | None:
     """The kernels' PNG unfilter; None (plain Python) where there are no kernels."""
+    if not _kernels_are_there():
+        return None
+    from ..cpu.library import png_unfilter
+
+    return png_unfilter
+
+
+def fast_sampling() -> Sampling:
+    """What averages and samples images: the kernels, or numpy where there are none."""
+    if not _kernels_are_there():
+        return IN_NUMPY
+    from ..cpu.sampling import KERNELS
+
+    return KERNELS
+
+
+def _kernels_are_there() -> bool:
     try:
-        from ..cpu.library import load, png_unfilter
+        from ..cpu.library import load
 
         load()
     except (ImportError, UserError):
-        return None
-    return png_unfilter
+        return False
+    return True
 
 
 def fitted_camera(view: View, image: np.ndarray) -> Camera:
@@ -187,20 +205,4 @@ def fitted_camera(view: View, image: np.ndarray) -> Camera:
 
 def area_average(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Average [H, W, C] over the area of each pixel of a smaller size, fractions of pixels included: float32 [height, width, C]."""
-    rows = _average_rows(image, height)
-    return np.ascontiguousarray(_average_rows(np.ascontiguousarray(rows.swapaxes(0, 1)), width).swapaxes(0, 1))
-
-
-def _average_rows(image: np.ndarray, count: int) -> np.ndarray:
-    """Area average along the first axis. Sizes that grow repeat pixels."""
-    length = len(image)
-    borders = np.arange(count + 1) * (length / count)
-    first = np.minimum(borders.astype(int), length - 1)
-    share = (borders - first).astype(np.float32).reshape(-1, *(1,) * (image.ndim - 1))  # of pixel `first` that lies before the border
-    split = image[first] * share  # [count + 1, ...] float32
-    if count >= length:
-        return image[first[:-1]].astype(np.float32)
-    sums = np.add.reduceat(image, first[:-1], axis=0, dtype=np.float32)  # the last one also counts the last pixel
-    sums += split[1:] - split[:-1]
-    sums[-1] -= split[-1]
-    return sums * np.float32(count / length)
+    return fast_sampling().area_average(image, width, height)

@@ -16,7 +16,7 @@ from ...core.files import disk_error
 from ...core.formats.npy import parse_npy
 from ...core.images.png import decode_deep_png
 from ...core.protocol.config import MaskMeaning, TrainConfig
-from .images import DAMAGED, area_average, fast_unfilter, read_image
+from .images import DAMAGED, area_average, fast_sampling, fast_unfilter, read_image
 
 METRES = 1e-3
 """Depth maps are in millimetres, as nerfstudio reads them by default."""
@@ -69,7 +69,7 @@ class Maps:
         if self.mask is None:
             return self
         kept = reduced_mask(self.mask, camera.width, camera.height)[..., None]
-        return Maps(undistort_image(kept, camera, pinhole)[..., 0] >= 127.5)
+        return Maps(undistort_image(kept, camera, pinhole, fast_sampling())[..., 0] >= 127.5)
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from ...core.cameras.camera import Camera
 from ...core.cameras.distortion import forget_samples, undistort_image, undistorted_camera
 from ...core.datasets.dataset import View
 from ..backend import Target
-from .images import area_average, each_in_threads, fitted_camera
+from .images import area_average, each_in_threads, fast_sampling, fitted_camera
 from .maps import Maps, MapSelection, check_size, emptied
 from .view_files import ViewFiles
 
@@ -69,7 +69,8 @@ def pyramid_of(files: ViewFiles, resolution: int, wanted: MapSelection = ONLY_MA
     maps = maps.undistorted(camera, pinhole)
     cameras = [pinhole.resized(*size) for size in sizes(pinhole, resolution)]
     largest = cameras[0]
-    full = undistort_image(pixels, camera, largest) if camera.distortion else area_average(pixels, largest.width, largest.height)
+    full = (undistort_image(pixels, camera, largest, fast_sampling()) if camera.distortion
+            else area_average(pixels, largest.width, largest.height))
     return TargetPyramid(*(Target(to, _straight(area_average(full, to.width, to.height)), number, **maps.reduced(to.width, to.height))
                            for to in cameras))
 
@@ -92,11 +93,10 @@ def sizes(camera: Camera, resolution: int) -> list[tuple[int, int]]:
 
 
 def _premultiplied(image: np.ndarray) -> np.ndarray:
-    """Straight alpha uint8 -> uint16 times alpha, so that averages are right and nothing is rounded. Opaque images lose their alpha."""
+    """An image uint8 as uint16 times its alpha. Opaque images stay as they are, without their alpha."""
     if image.shape[2] < 4 or (image[..., 3] == 255).all():
         return image[..., :3]
-    alpha = image[..., 3:].astype(np.uint16)
-    return np.concatenate([image[..., :3] * alpha, alpha * np.uint16(255)], axis=2)
+    return fast_sampling().premultiplied(image)
 
 
 def _straight(image: np.ndarray) -> np.ndarray:

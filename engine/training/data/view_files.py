@@ -10,7 +10,7 @@ import numpy as np
 from ...core.cameras.panorama import cut_face, cut_mask
 from ...core.datasets.dataset import View
 from ...core.images.orientation import as_seen
-from .images import read_image
+from .images import fast_sampling, read_image
 from .maps import read_depth, read_mask, read_normals
 
 
@@ -27,7 +27,7 @@ class ViewFiles:
     def image(self) -> np.ndarray:
         """uint8 [H, W, 3 or 4]."""
         image = read_image(self.view.image)
-        return cut_face(image, self.view.face) if self.view.face else self._turned(image)
+        return cut_face(image, self.view.face, fast_sampling()) if self.view.face else self._turned(image)
 
     @cached_property
     def mask(self) -> np.ndarray | None:

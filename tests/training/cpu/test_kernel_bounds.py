@@ -15,7 +15,7 @@ from engine.training.cpu import build, library
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).parent
 GUARDED = HERE / "guarded.c"
-TESTS, LIMITS = str(HERE / "test_kernels.py"), str(HERE / "test_kernel_limits.py")
+TESTS, LIMITS, SAMPLING = (str(HERE / f"test_{name}.py") for name in ("kernels", "kernel_limits", "sampling"))
 BUILDS = {each.output.name: each for each in build.BUILDS}
 PLAIN, *FASTER = library.host_builds()
 
@@ -78,12 +78,12 @@ def test_the_guard_catches_an_access_beyond_an_array(guarded: tuple[Path, dict[s
 
 def test_no_access_leaves_its_array(guarded: tuple[Path, dict[str, str]]) -> None:
     folder, environment = guarded
-    done = in_child(["-m", "pytest", "-x", "-s", "-p", "no:cacheprovider", LIMITS], folder, **environment)
+    done = in_child(["-m", "pytest", "-x", "-s", "-p", "no:cacheprovider", LIMITS, SAMPLING], folder, **environment)
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-6000:] + done.stderr[-6000:]
 
 
 @pytest.mark.skipif(not FASTER, reason="only x86-64 has a plainer build")
 def test_the_plainest_build_passes_all_the_same(tmp_path: Path) -> None:
     shutil.copy(library.FOLDER / PLAIN, tmp_path)
-    done = in_child(["-m", "pytest", "-x", "-p", "no:cacheprovider", TESTS], tmp_path)
+    done = in_child(["-m", "pytest", "-x", "-p", "no:cacheprovider", TESTS, SAMPLING], tmp_path)
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-6000:]
