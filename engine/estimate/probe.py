@@ -230,7 +230,7 @@ class ProbeRun:
         kinds = [self._kind(model, 4, 0)] + [self._kind(model, reduction, degree) for reduction in reversed(REDUCTIONS)]
         count = model.count
         preview = self._timed(lambda: write_ply(self.folder / "preview.ply", model.sample(PREVIEW_GAUSSIANS)))
-        saving = self._timed(lambda: save_checkpoint(self.folder, Checkpoint(0, 0.0, model.state())))
+        saving = self._timed(lambda: save_checkpoint(self.folder, Checkpoint(0, 0.0, model.snapshot(copy=True))))
         write_ply(self.folder / "result.ply", model.gaussians())
         refining = self._timed(lambda: self._refine(model))
         checkpoint, result = ((self.folder / name).stat().st_size for name in (NEWEST, "result.ply"))

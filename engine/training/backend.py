@@ -6,6 +6,7 @@ inside the backend; what crosses is numpy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -95,6 +96,17 @@ class Loss(Protocol):
     def __add__(self, other: Any, /) -> Any: ...
 
 
+class LiveRows(Protocol):
+    """An array of a model, copied some rows at a time when it is read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """Its rows in their order, float32, contiguous."""
+        ...
+
+
 class Model(Protocol):
     """Gaussians under training, behind one backend, which inherits from this and may leave out the hints."""
 
@@ -158,6 +170,14 @@ class Model(Protocol):
 
     def state(self) -> dict[str, np.ndarray]:
         """Parameters, moments and step counts: all that load_state needs to go on as if never interrupted."""
+        ...
+
+    def snapshot(self, copy: bool) -> Mapping[str, np.ndarray | LiveRows]:
+        """The same as quickly as it can be had; without a copy it may be the model's own memory, and hold until the next step."""
+        return self.state()
+
+    def broken(self) -> list[str]:
+        """Names of those arrays of state() that hold values that are no numbers."""
         ...
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import UserError
 from ..core.files import disk_error, remove_file, remove_folder, rename, replacing
-from ..core.formats.npy import read_npz
+from ..core.formats.npy import read_npz, write_npz
 from ..core.parsing import finite, parse_object
+from .backend import LiveRows
 
 NEWEST, PREVIOUS = "state.npz", "previous.npz"
 
@@ -24,15 +26,25 @@ PARAMETERS: dict[str, tuple[int | None, ...]] = {"means": (3,), "quats": (4,), "
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training: `step` steps are done, `state` is what Model.state() returns."""
+    """The state of a training: `step` steps are done, `state` is what Model.state() or snapshot() returns.
+
+    One that is `live` is the model's own memory, which must not change until it has been read.
+    """
 
     step: int
     seconds: float
-    state: dict[str, np.ndarray]
+    state: Mapping[str, np.ndarray | LiveRows]
+    live: bool = False
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The state of one that was loaded."""
+        return {name: array for name, array in self.state.items() if isinstance(array, np.ndarray)}
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint under a temporary name, flush it to the disk, keep the last one as previous, rename.
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, read: Callable[[], None] = lambda: None) -> None:
+    """Write the checkpoint under a temporary name, flush it to the disk, keep the last one as previous, rename. `read` is called when the
+    state has been read to its end, and may change.
 
     UserError when the disk refuses, and when the folder above is gone: a job folder that was deleted does not come back.
     """
@@ -40,16 +52,26 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise disk_error(folder, error) from error
-    head = {key: value for key, value in asdict(checkpoint).items() if key != "state"}
+    head = {"step": checkpoint.step, "seconds": checkpoint.seconds}
     with replacing(folder / NEWEST) as temporary:
         with open(temporary, "wb") as file:
-            np.savez(file, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **checkpoint.state)  # type: ignore[arg-type]
+            state = {"head": np.frombuffer(json.dumps(head).encode(), np.uint8), **checkpoint.state}
+            write_npz(file, {name: (array.shape, parts_of(array)) for name, array in state.items()})
             file.flush()
+            read()
             os.fsync(file.fileno())
         if (folder / PREVIOUS).is_dir():
             _remove(folder / PREVIOUS)
         if (folder / NEWEST).exists():
             rename(folder / NEWEST, folder / PREVIOUS)
+
+
+def parts_of(array: np.ndarray | LiveRows) -> Iterator[np.ndarray]:
+    """The rows of an array, some at a time."""
+    if isinstance(array, np.ndarray):
+        yield np.ascontiguousarray(array)
+    else:
+        yield from array.parts()
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:

@@ -1,16 +1,18 @@
 """Writes checkpoints beside the training, in a thread, so that what is lost when it is cut off stays within an interval that is known.
 
-A state is copied between two steps and written while the training goes on. What a cut costs is the time since the copy of the last state
-that lies on the disk whole: the time between two copies, and that of writing one.
+A state is copied between two steps and written while the training goes on; one that is too large for a second one beside it is handed to
+the system between two steps, and flushed to the disk while the training goes on. What a cut costs is the time since the copy of the last
+state that lies on the disk whole: the time between two copies, and that of writing one.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from ..core.errors import UserError
 from ..core.files import remove_file
@@ -21,6 +23,9 @@ SURE_GAUSSIANS = 200_000
 
 SHARE = 0.1
 """Of the time in which a checkpoint is being written at most, for more Gaussians."""
+
+PAUSE_SHARE = 0.02
+"""Of the time in which the training stands still for a checkpoint at most, for more Gaussians."""
 
 MARGIN = 1.5
 """A busy disk takes so many times as long as the last time."""
@@ -44,10 +49,12 @@ SAMPLE_BYTES = 4 << 20
 class CheckpointWriter:
     """When the next checkpoint is due, and the thread that writes it."""
 
-    def __init__(self, folder: Path, seconds: float, gaussians: int):
+    def __init__(self, folder: Path, seconds: float, gaussians: int, live: bool = False):
         self.folder, self.wanted = folder, seconds
         self.took = expected_seconds(folder.parent, gaussians)
         """seconds from the copy of a state until it lay on the disk, the last time or as the disk's speed suggests"""
+        self.paused = self.took if live and gaussians > SURE_GAUSSIANS else 0.0
+        """seconds that the training stood still for it; as long as it takes to write where large states are `live`, until one has"""
         self._slow = max(self.took, FIRST_SHARE * seconds)
         self.saved_step = -1
         """the step of the newest state that lies on the disk"""
@@ -58,7 +65,7 @@ class CheckpointWriter:
 
     def interval(self, gaussians: int) -> float:
         """Seconds of training at most that a cut costs."""
-        return interval(self.wanted, self.took, gaussians)
+        return interval(self.wanted, self.took, gaussians, self.paused)
 
     def due(self, gaussians: int) -> bool:
         """Whether it is time to copy a state, and none is being written. Asked between steps, of which the longest of late counts too."""
@@ -67,25 +74,32 @@ class CheckpointWriter:
         if self.writing:
             return False
         latest = PRUDENCE * self.interval(gaussians) - MARGIN * max(self.took, self._slow) - self._gap
-        return now - self._copied >= max(latest, min(self.wanted, self.took))
+        return now - self._copied >= max(latest, min(self.wanted, self.took), rest(self.paused, gaussians))
 
     @property
     def writing(self) -> bool:
         """Whether a checkpoint is being written at the moment."""
         return self._thread is not None and self._thread.is_alive()
 
-    def begin(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in the thread, after the one that is being written. problem() tells what came of it."""
+    def begin(self, copy: Callable[[], Checkpoint]) -> None:
+        """Write a checkpoint in the thread, after the one that is being written. problem() tells what came of it.
+
+        Comes back when the state may change.
+        """
         self.wait()
         self._copied = time.monotonic()
-        self._thread = Thread(target=self._write, args=(checkpoint, self._copied), name="checkpoint")
+        checkpoint, read = copy(), Event()
+        self._thread = Thread(target=self._write, args=(checkpoint, self._copied, read), name="checkpoint")
         self._thread.start()
+        if checkpoint.live:
+            read.wait()
+        self.paused = time.monotonic() - self._copied
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and wait for it. UserError when the disk refuses."""
         self.wait()
         self._problem, self._copied = None, time.monotonic()
-        self._write(checkpoint, self._copied)
+        self._write(checkpoint, self._copied, Event())
         problem = self.problem()
         if problem:
             raise problem
@@ -102,20 +116,29 @@ class CheckpointWriter:
             raise problem
         return problem
 
-    def _write(self, checkpoint: Checkpoint, copied: float) -> None:
+    def _write(self, checkpoint: Checkpoint, copied: float, read: Event) -> None:
         try:
-            save_checkpoint(self.folder, checkpoint)
+            save_checkpoint(self.folder, checkpoint, read.set)
         except Exception as error:
             self._problem = error
             return
+        finally:
+            read.set()
         self.saved_step = checkpoint.step
         self.took = time.monotonic() - copied
         self._slow = max(self.took, FADE * self._slow)
 
 
-def interval(wanted: float, took: float, gaussians: int) -> float:
-    """Seconds of training at most that a cut costs, where so many are wanted and a checkpoint takes so long to write."""
-    return max(wanted, (MARGIN + 1) * took if gaussians <= SURE_GAUSSIANS else (MARGIN + 1 + 1 / SHARE) * took)
+def interval(wanted: float, took: float, gaussians: int, paused: float = 0.0) -> float:
+    """Seconds of training at most that a cut costs, where so many are wanted, a checkpoint takes so long to write, and stops it so long."""
+    if gaussians <= SURE_GAUSSIANS:
+        return max(wanted, (MARGIN + 1) * took)
+    return max(wanted, (MARGIN + 1 + 1 / SHARE) * took, (rest(paused, gaussians) + MARGIN * took) / PRUDENCE)
+
+
+def rest(paused: float, gaussians: int) -> float:
+    """Seconds between two checkpoints at least that stop the training so long."""
+    return paused / PAUSE_SHARE if gaussians > SURE_GAUSSIANS else 0.0
 
 
 def expected_seconds(folder: Path, gaussians: int) -> float:

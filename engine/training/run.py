@@ -134,7 +134,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     context = SceneContext(focus_point(steady_cameras(cameras)), scale, config)
     health = Health(context, photos, model.count, job.read_events()[0] if checkpoint else ())
     most = max(model.count, config.max_gaussians)
-    checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most)
+    checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most, live=choice.engine == "cpu")
     run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
               Progression(step, config.max_steps), health, emit, checkpoints, budget, group, look, offset=dataset.offset,
               named_interval=checkpoints.interval(most))
@@ -222,4 +222,4 @@ def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
     if checkpoint.state["shN"].shape[1:] != (coefficients, 3):
         raise UserError("The job's SH degree was changed after its training began.",
                         "Set sh_degree back to its first value, or start a new training.", "training.sh_degree_changed")
-    model.load_state(checkpoint.state)
+    model.load_state(checkpoint.arrays)

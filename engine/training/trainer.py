@@ -22,6 +22,7 @@ from ..core.splats.offset import NO_OFFSET
 from ..core.text import duration
 from .backend import Loss, OutOfMemory
 from .checkpoint import Checkpoint
+from .checkpoint_writer import SURE_GAUSSIANS
 from .clocks import Every
 from .data.image_store import AHEAD
 from .engines import create_model, device_errors
@@ -237,7 +238,7 @@ def save_when_due(run: Run) -> None:
     if problem:
         tell_trouble(run, problem)
     if run.group.leads and run.checkpoints.due(run.model.count):
-        run.checkpoints.begin(checkpoint_of(run))
+        run.checkpoints.begin(lambda: checkpoint_of(run))
     name_interval(run)
 
 
@@ -254,19 +255,15 @@ def name_interval(run: Run) -> None:
 
 
 def checkpoint_of(run: Run) -> Checkpoint:
-    """A copy of the training's state; UserError when it has values that are no numbers."""
+    """The training's state, of many Gaussians no copy. UserError when it holds values that are no numbers: the last sound one stays."""
     run.progress.settle()
-    return Checkpoint(run.step, run.clock.seconds, sound(run.model.state()))
-
-
-def sound(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The state; UserError when it holds values that are no numbers, so that the last sound checkpoint stays."""
-    broken = [name for name, array in state.items() if not np.isfinite(array).all()]
+    broken = run.model.broken()
     if broken:
         raise UserError(f"The training has values that are no numbers: {', '.join(broken)}.",
                         "Resume from the checkpoint with lower learning rates, or check images and poses.",
                         "training.not_finite", parameters=', '.join(broken))
-    return state
+    copy = run.model.count <= SURE_GAUSSIANS
+    return Checkpoint(run.step, run.clock.seconds, run.model.snapshot(copy), live=not copy)
 
 
 def without_disk_trouble(run: Run, write: Callable[[], object]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_whatever_is_wrong_with_the_newest_the_previous_is_taken(folder: Path, s
         found = load_checkpoint(folder)
         assert found is not None, f"{mutation.__name__}, number {number}"
         if found.step == 20:  # what was changed is read by nobody, as a date of the archive
-            assert all(np.array_equal(found.state[name], array) for name, array in state.items()), f"{mutation.__name__}, number {number}"
+            assert all(np.array_equal(found.arrays[name], array) for name, array in state.items()), f"{mutation.__name__}, number {number}"
         else:
             assert found.step == 10 and not (folder / NEWEST).exists()
             fell_back += 1
@@ -95,17 +96,62 @@ def test_a_checkpoint_is_written_beside_the_training(tmp_path: Path, state: dict
     writer = CheckpointWriter(tmp_path / "checkpoint", 0.2, 300)
     time.sleep(0.2)
     assert writer.due(300)
-    writer.begin(Checkpoint(7, 1.0, state))
+    writer.begin(lambda: Checkpoint(7, 1.0, state))
     writer.wait()
     assert writer.saved_step == 7 and writer.problem() is None
     found = load_checkpoint(tmp_path / "checkpoint")
     assert found is not None and found.step == 7
 
 
+@pytest.fixture
+def model() -> Iterator[CpuModel]:
+    """As after some steps, of more Gaussians than are copied at a time."""
+    made, chance = CpuModel(colored_ball(17_000, sh_degree=1), 1), np.random.default_rng(0)
+    for blocks in made._arrays.values():
+        blocks.values[:] = chance.random(blocks.values.shape, np.float32)
+    yield made
+    made.close()
+
+
+def test_whatever_a_state_is_made_of_the_file_is_the_same(tmp_path: Path, model: CpuModel) -> None:
+    for name, state in (("live", model.snapshot(copy=False)), ("copied", model.snapshot(copy=True)), ("arrays", model.state())):
+        save_checkpoint(tmp_path / name, Checkpoint(7, 1.0, state))
+        found = load_checkpoint(tmp_path / name)
+        assert found is not None and found.arrays.keys() == model.state().keys()
+        assert all(np.array_equal(found.arrays[name], array) for name, array in model.state().items())
+    assert len({(tmp_path / name / NEWEST).stat().st_size for name in ("live", "copied", "arrays")}) == 1
+
+
+def test_numpy_reads_them(tmp_path: Path, model: CpuModel) -> None:
+    save_checkpoint(tmp_path / "checkpoint", Checkpoint(7, 1.0, model.snapshot(copy=False)))
+    with np.load(tmp_path / "checkpoint" / NEWEST) as archive:
+        assert all(np.array_equal(archive[name], array) for name, array in model.state().items())
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_what_changes_afterwards_is_not_saved(tmp_path: Path, model: CpuModel, copy: bool) -> None:
+    """The thread writes it, or flushes it to the disk alone, while the training goes on."""
+    before, writer = model.state(), CheckpointWriter(tmp_path / "checkpoint", 0.1, SURE_GAUSSIANS + 1, live=True)
+    writer.begin(lambda: Checkpoint(7, 1.0, model.snapshot(copy), live=not copy))
+    for blocks in model._arrays.values():
+        blocks.values[:] = 0
+    writer.wait()
+    found = load_checkpoint(tmp_path / "checkpoint")
+    assert found is not None and all(np.array_equal(found.arrays[name], array) for name, array in before.items())
+    assert 0 < writer.paused <= writer.took
+
+
+def test_names_what_is_no_number(model: CpuModel) -> None:
+    assert model.broken() == []
+    model.write("sh0", np.array([16_999]), np.full((1, 1, 3), np.nan, np.float32))
+    model._second.write(np.array([5]), np.full((1, 3), np.inf, np.float32), "means")
+    assert model.broken() == ["sh0", "second_means"]
+
+
 def test_why_it_was_not_written_is_told_once(tmp_path: Path, state: dict[str, np.ndarray]) -> None:
     (tmp_path / "checkpoint").write_text("no folder")
     writer = CheckpointWriter(tmp_path / "checkpoint", 0.1, 300)
-    writer.begin(Checkpoint(7, 1.0, state))
+    writer.begin(lambda: Checkpoint(7, 1.0, state))
     writer.wait()
     assert isinstance(writer.problem(), UserError) and writer.problem() is None and writer.saved_step == -1
     with pytest.raises(UserError):
@@ -120,7 +166,7 @@ def test_what_else_goes_wrong_ends_the_training(
 
     monkeypatch.setattr("engine.training.checkpoint_writer.save_checkpoint", fail)
     writer = CheckpointWriter(tmp_path / "checkpoint", 0.1, 300)
-    writer.begin(Checkpoint(7, 1.0, state))
+    writer.begin(lambda: Checkpoint(7, 1.0, state))
     writer.wait()
     with pytest.raises(MemoryError):
         writer.problem()
@@ -132,6 +178,21 @@ def test_what_else_goes_wrong_ends_the_training(
     (0.0, 10, 10.0), (2.0, SURE_GAUSSIANS, 10.0), (4.0, SURE_GAUSSIANS, 10.0), (2.0, SURE_GAUSSIANS + 1, 25.0), (0.5, 10**6, 10.0)])
 def test_what_a_cut_costs(took: float, gaussians: int, expected: float) -> None:
     assert interval(10.0, took, gaussians) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("paused", "gaussians", "expected"), [
+    (1.0, SURE_GAUSSIANS, 10.0), (0.1, SURE_GAUSSIANS + 1, 10.0), (1.0, SURE_GAUSSIANS + 1, 62.5)])
+def test_large_ones_stop_the_training_for_two_hundredths_of_it(paused: float, gaussians: int, expected: float) -> None:
+    assert interval(10.0, 0.0, gaussians, paused) == pytest.approx(expected)
+
+
+def test_a_pause_comes_no_earlier(tmp_path: Path) -> None:
+    writer = CheckpointWriter(tmp_path, 0.01, 10)
+    writer.took, writer._slow, writer.paused = 0.0, 0.0, 0.01
+    time.sleep(0.1)
+    assert writer.due(SURE_GAUSSIANS) and not writer.due(SURE_GAUSSIANS + 1)
+    time.sleep(0.45)
+    assert writer.due(SURE_GAUSSIANS + 1)
 
 
 def test_a_slow_write_begins_early_enough(tmp_path: Path) -> None:

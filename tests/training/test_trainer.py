@@ -85,8 +85,11 @@ def test_same_seed_same_result(tmp_path: Path, dataset: Path, strategy: str) -> 
     assert jobs[0].result.read_bytes() == jobs[1].result.read_bytes()
 
 
-@pytest.mark.parametrize("strategy", ["mcmc", "default"])
-def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path, strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "copied"), [("mcmc", 10**6), ("default", 10**6), ("mcmc", 0)])
+def test_interrupted_at_any_step_ends_the_same(tmp_path: Path, dataset: Path, strategy: str, copied: int,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether states are copied or, as those of more Gaussians than that, written while the training waits."""
+    monkeypatch.setattr("engine.training.trainer.SURE_GAUSSIANS", copied)
     whole, cut = (make_job(tmp_path / name, dataset, strategy=strategy) for name in ("whole", "cut"))
     run(whole)
     for after in (1, 37, 61):

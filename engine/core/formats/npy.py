@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -32,6 +34,18 @@ def parse_npy(data: bytes) -> np.ndarray:
     if not count:
         return np.zeros(shape, kind)
     return np.frombuffer(data, kind, count, file.tell()).reshape(shape, order="F" if fortran_order else "C")
+
+
+def write_npz(file: BinaryIO, arrays: Mapping[str, tuple[tuple[int, ...], Iterable[np.ndarray]]]) -> None:
+    """A NumPy archive that is not compressed, of arrays by their shapes and their rows, which come in contiguous parts of one type."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, (shape, parts) in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                for number, part in enumerate(parts):
+                    if not number:
+                        header = {"descr": np.lib.format.dtype_to_descr(part.dtype), "fortran_order": False, "shape": shape}
+                        np.lib.format.write_array_header_1_0(entry, header)
+                    entry.write(part.reshape(-1).view(np.uint8))
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -11,13 +11,13 @@ import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from ...core.errors import UserError
 from ...core.files import make_folder, replacing
 from ..low_pass import CLASSIC, LowPass
-from .blocks import Blocks
 
 FOLDER = Path(__file__).resolve().parent / "lib"
 OVERRIDE = "SPLATWRIGHT_KERNELS"
@@ -73,6 +73,13 @@ class StepInputStruct(ctypes.Structure):
                 ("second", FloatPointer), ("mask", ctypes.c_void_p),
                 *((name, FloatPointer) for name in ("depth", "normals", "exposure", "exposure_gradient", "pose_gradient")),
                 ("visibility_stats", FloatPointer)]
+
+
+class RowsStruct(ctypes.Structure):
+    """Rows in rows.h."""
+
+    _fields_ = [("values", FloatPointer), *((name, ctypes.c_int32) for name in ("components", "first", "width")),
+                ("rows", ctypes.c_void_p), ("count", ctypes.c_int64)]
 
 
 class PictureStruct(ctypes.Structure):
@@ -178,6 +185,10 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_area_average": (None, [ctypes.POINTER(PictureStruct), integer, integer, floats, floats]),
         "splat_average_samples": (integer, [ctypes.POINTER(PictureStruct), ctypes.POINTER(SamplesStruct), floats]),
         "splat_premultiply": (None, [pointer, long, pointer]),
+        "splat_gather_rows": (None, [ctypes.POINTER(RowsStruct), floats]),
+        "splat_scatter_rows": (None, [ctypes.POINTER(RowsStruct), floats]),
+        "splat_move_rows": (None, [ctypes.POINTER(RowsStruct), ctypes.POINTER(RowsStruct)]),
+        "splat_all_finite": (integer, [floats, long]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
@@ -194,6 +205,25 @@ def floats(array: np.ndarray | None, *shape: int) -> ctypes._Pointer | None:
     return array.ctypes.data_as(FloatPointer)
 
 
+class BlockArrays(Protocol):
+    """What the kernels see of Blocks."""
+
+    @property
+    def values(self) -> np.ndarray: ...  # [blocks, components, BLOCK] float32, contiguous
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def rest(self) -> int: ...
+
+    def zeros_like(self) -> BlockArrays: ...
+
+    def read(self, name: str) -> np.ndarray: ...
+
+    def unpack(self) -> dict[str, np.ndarray]: ...
+
+
 @dataclass(frozen=True)
 class Images:
     """A rendered frame, planar."""
@@ -207,7 +237,7 @@ class Images:
 class KernelScene:
     """Gaussians, SH degree and low-pass filter, as the kernels take them."""
 
-    gaussians: Blocks
+    gaussians: BlockArrays
     sh_degree: int
     low_pass: LowPass = CLASSIC
 
@@ -224,7 +254,7 @@ class KernelScene:
 class Gradients:
     """Gradients of a frame's loss."""
 
-    gaussians: Blocks
+    gaussians: BlockArrays
     pose: np.ndarray  # [3, 4], by the world-to-camera matrix
     absolute: np.ndarray | None  # [N, 2], sums over pixels of the absolute gradient by the centre on the image
 
@@ -294,7 +324,7 @@ class Kernels:
             raise ValueError("backward() follows forward()")
         drawing, images = self._frame
         gaussians = drawing.gaussians
-        made = Gradients(Blocks.zeros(gaussians.count, gaussians.rest), np.zeros((3, 4), np.float32),
+        made = Gradients(gaussians.zeros_like(), np.zeros((3, 4), np.float32),
                          np.zeros((gaussians.count, 2), np.float32) if absolute else None)
         pose = np.zeros(12, np.float32)
         struct = GradientsStruct(floats(made.gaussians.values, *gaussians.values.shape), floats(made.absolute, gaussians.count, 2),
@@ -311,7 +341,8 @@ class Kernels:
                                         floats(gradient, *shape), value))
         return value.value
 
-    def step(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct, moments: tuple[Blocks, Blocks],
+    def step(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct,
+             moments: tuple[BlockArrays, BlockArrays],
              beside: BesideImage = BesideImage()) -> float | None:
         """Draw, compare with uint8 [H, W, 3 or 4], go back and update the Gaussians and Adam's moments in place.
 

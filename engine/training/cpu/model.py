@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from ...core.cameras.camera import Camera
 from ...core.errors import UserError
 from ...core.splats.gaussians import Gaussians
-from ..backend import TRACED, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import TRACED, LiveRows, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..evaluate import BLACK, decibels, masked_ssim
 from ..low_pass import ANTIALIASED, CLASSIC
-from .blocks import COLUMNS, NAMES, Blocks
+from .blocks import COLUMNS, NAMES, BlockRows, Blocks
 from .library import BesideImage, Kernels, KernelScene, StepInputStruct, TermWeightsStruct, ViewStruct
 from .photo_terms import PhotoTerms
 
@@ -93,14 +94,11 @@ class CpuModel(Model):
         self._gaussians.write(rows, values, name)
 
     def rebuild(self, source_rows: np.ndarray, reset_rows: np.ndarray) -> None:
-        moved = np.flatnonzero(source_rows != np.arange(len(source_rows)))
-        made = []
-        for blocks in (self._gaussians, self._first, self._second):
-            copies = blocks.rows(source_rows[moved])
-            blocks = blocks.resized(len(source_rows))
-            blocks.write(moved, copies)
-            made.append(blocks)
-        self._gaussians, self._first, self._second = made
+        self._gaussians = self._gaussians.with_room(len(source_rows))  # one by one: when memory ends in between, nothing has changed
+        self._first = self._first.with_room(len(source_rows))
+        self._second = self._second.with_room(len(source_rows))
+        self._gaussians, self._first, self._second = (
+            blocks.rebuilt(source_rows) for blocks in (self._gaussians, self._first, self._second))
         self._gaussians.hide_padding()
         self._visibility_stats = None
         for blocks in (self._first, self._second):
@@ -132,13 +130,34 @@ class CpuModel(Model):
     def sample(self, most: int) -> Gaussians:
         rows = sampled_rows(self.count, most)
         none = np.zeros((len(rows), 0, 3), np.float32)
-        return Gaussians(**{name: self._gaussians.read(name)[rows] for name in NAMES if name != "shN"}, shN=none)
+        return Gaussians(**{name: self._gaussians.read(name, rows) for name in NAMES if name != "shN"}, shN=none)
 
     def state(self) -> dict[str, np.ndarray]:
-        moments = {f"{prefix}_{name}": array for prefix, blocks in (("first", self._first), ("second", self._second))
-                   for name, array in blocks.unpack().items()}
-        visibility_stats = {} if self._visibility_stats is None else {"sights": self._visibility_stats.copy()}
-        return {**self._gaussians.unpack(), **moments, **self._photos.state(), **visibility_stats, "steps": np.array(self._steps)}
+        arrays = {prefix + name: array for prefix, blocks in self._arrays.items() for name, array in blocks.unpack().items()}
+        return {**arrays, **{name: array.copy() for name, array in self._beside().items()}}
+
+    def snapshot(self, copy: bool) -> dict[str, np.ndarray | LiveRows]:
+        arrays, beside = self._arrays, self._beside()
+        if copy:  # as it lies in memory: it is turned into rows by whoever reads it
+            with ThreadPoolExecutor(len(arrays)) as threads:
+                arrays = dict(zip(arrays, threads.map(Blocks.copy, arrays.values()), strict=True))
+            beside = {name: array.copy() for name, array in beside.items()}
+        return {**{prefix + name: BlockRows(blocks, name) for prefix, blocks in arrays.items() for name in NAMES}, **beside}
+
+    def broken(self) -> list[str]:
+        found = [prefix + name for prefix, blocks in self._arrays.items() if not blocks.finite
+                 for name in NAMES if not np.isfinite(blocks.read(name)).all()]
+        return [*found, *(name for name, array in self._beside().items() if not np.isfinite(array).all())]
+
+    @property
+    def _arrays(self) -> dict[str, Blocks]:
+        """All that is learned about Gaussians, by what stands before the names of its parameters in a state."""
+        return {"": self._gaussians, "first_": self._first, "second_": self._second}
+
+    def _beside(self) -> dict[str, np.ndarray]:
+        """What a state holds beside them."""
+        visibility_stats = {} if self._visibility_stats is None else {"sights": self._visibility_stats}
+        return {**self._photos.state(), **visibility_stats, "steps": np.array(self._steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         self._gaussians = checked({name: state[name] for name in NAMES})

@@ -8,6 +8,7 @@
 #include "png.h"
 #include "projection_back.h"
 #include "raster_back.h"
+#include "rows.h"
 #include "sampling.h"
 #include "terms.h"
 #include "visibility_stats.h"
@@ -463,3 +464,13 @@ API int splat_average_samples(const Picture* from, const Samples* samples, float
 
 // Bytes of straight alpha [count, 4] -> words times alpha.
 API void splat_premultiply(const uint8_t* straight, int64_t count, uint16_t* out) { premultiply(straight, count, out); }
+
+// Rows of blocks to `out`, [count, width], and from `in`.
+API void splat_gather_rows(const Rows* rows, float* out) { gather_rows(rows, out); }
+API void splat_scatter_rows(const Rows* rows, const float* in) { scatter_rows(rows, in); }
+
+// Rows of blocks to others, one after the other, of which there must be as many.
+API void splat_move_rows(const Rows* from, const Rows* to) { move_rows(from, to); }
+
+// 1 where all values are numbers, else 0.
+API int splat_all_finite(const float* values, int64_t count) { return all_finite(values, count); }

@@ -142,6 +142,10 @@ class TorchModel(Model):
             visibility_stats = {} if self._gathered is None else {"sights": self._gathered.visibility_stats()}
             return {**self._learned.state(), **visibility_stats}
 
+    def broken(self) -> list[str]:
+        with plain_errors():
+            return self._learned.broken()
+
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         with plain_errors():
             self._learned.load_state(state, NAMES + PHOTO_NAMES, self._device)

@@ -121,6 +121,12 @@ class Adam:
                 found[f"{prefix}_{name}"] = to_numpy(moments[name]) if name in moments else np.zeros(tensor.shape, np.float32)
         return found
 
+    def broken(self) -> list[str]:
+        """Names of the tensors and moments, as in state(), that hold values that are no numbers; waits for the device."""
+        found = {prefix + name: torch.isfinite(tensor).all() for prefix, tensors in
+                 (("", self.tensors), ("first_", self._first), ("second_", self._second)) for name, tensor in tensors.items()}
+        return [name for name, finite in found.items() if not bool(finite)]
+
     def load_state(self, state: dict[str, np.ndarray], names: tuple[str, ...], device: torch.device) -> None:
         """Go back to a state, as far as it knows the names."""
         self.steps = int(state["steps"])

@@ -388,9 +388,18 @@ def test_blocks_hold_what_is_packed_through_every_change(count: int, later: int,
     gaussians = scene(count, seed, degree=degree)
     model = CpuModel(gaussians, 1)
     assert all(np.array_equal(model.read(name), array) for name, array in gaussians.arrays().items())
-    rows = rng.integers(0, max(1, count), later if count else 0)
-    model.rebuild(rows, rows[:0])
-    assert all(np.array_equal(model.read(name), array[rows]) for name, array in gaussians.arrays().items())
+    rows = np.arange(count)
+    for change in range(3):  # copies, holes that close up, more of them and fewer
+        chosen = rng.integers(0, max(1, len(rows)), later if count else 0)
+        taken = chosen if change == 0 else np.concatenate([np.flatnonzero(rng.random(len(rows)) < 0.8), chosen])
+        model.rebuild(taken, taken[:0])
+        rows = rows[taken]
+        assert all(np.array_equal(model.read(name), array[rows]) for name, array in gaussians.arrays().items())
+    if len(rows):
+        some = rng.integers(0, len(rows), 5)
+        assert np.array_equal(model._gaussians.read("shN", some), gaussians.shN[rows][some])
+    with pytest.raises(IndexError):
+        model.write("means", np.array([len(model._gaussians.values) * 16]), np.zeros((1, 3), np.float32))
     values = np.asarray(model._gaussians.values)
     assert (values[:, 10].reshape(-1)[len(rows):] < -50).all()
     model.close()

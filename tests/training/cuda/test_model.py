@@ -91,7 +91,7 @@ def test_a_training_changes_engines_by_its_checkpoint(tmp_path: Path) -> None:
         save_checkpoint(tmp_path / "checkpoint", Checkpoint(number, 0.0, model.state()))
         checkpoint = load_checkpoint(tmp_path / "checkpoint")
         assert checkpoint is not None
-        following.load_state(checkpoint.state)
+        following.load_state(checkpoint.arrays)
     assert_same(stayed, last, tolerance=2e-5)
 
 
@@ -308,3 +308,12 @@ def test_other_errors_are_not_hidden() -> None:
 
     with pytest.raises(RuntimeError, match="shapes"):
         TorchModel(scene(10, 9), CPU, wrong).step(target(), SETTINGS)
+
+
+def test_names_what_is_no_number() -> None:
+    model = torch_model(scene(50, 4))
+    model.step(target(0), SETTINGS)
+    assert model.broken() == []
+    model.write("sh0", np.array([3]), np.full((1, 1, 3), np.nan, np.float32))
+    model._learned._second["means"][0, 0] = float("inf")
+    assert model.broken() == ["sh0", "second_means"]
