@@ -34,8 +34,8 @@ def scenes() -> dict[str, Scene]:
     }
 
 
-def main(name: str, folder: Path, cameras: int) -> int:
-    """Build and capture; seconds a view on two cores."""
+def main(name: str, folder: Path, cameras: int, maps: bool) -> int:
+    """Build and capture, with depth and normals where `maps` says so; seconds a view on two cores."""
     from tools.session import start_extension
 
     start_extension(Path(tempfile.mkdtemp(prefix="splatwright-scene-")))
@@ -46,8 +46,9 @@ def main(name: str, folder: Path, cameras: int) -> int:
     scene = scenes()[name]
     new_scene(scene.build)
     operators: Any = bpy.ops  # the stubs know none of ours
+    settings = {**scene.capture, **({"depth": True, "normals": True} if maps else {})}
     done = operators.splatwright.capture_dataset(directory=str(folder.resolve()), source="DOME", count=cameras or scene.cameras,
-                                                 transparent=True, **scene.capture)
+                                                 transparent=True, **settings)
     print(f"{cameras or scene.cameras} views in {folder}" if "FINISHED" in done else "The capture did not finish.", flush=True)
     return 0 if "FINISHED" in done else 1
 
@@ -57,7 +58,8 @@ if __name__ == "__main__":
     parser.add_argument("scene", choices=["sample", "still-life", "thicket"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cameras", type=int, default=0)
+    parser.add_argument("--maps", action="store_true", help="depth and normals too")
     options = parser.parse_args()
-    status = main(options.scene, options.folder, options.cameras)
+    status = main(options.scene, options.folder, options.cameras, options.maps)
     sys.stdout.flush()
     os._exit(status)  # the bpy module may hang at interpreter exit while an extension is registered

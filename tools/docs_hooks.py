@@ -75,8 +75,7 @@ def settings_table(kind: type[Settings]) -> str:
     rows = []
     for name, field in kind.__dataclass_fields__.items():
         known = about(kind, name)
-        only = " (Graphics cards only.)" if known.gpu_only else ""
-        rows.append((f"`--{name.replace('_', '-')}`", known.label, known.text + only, allowed(known, field.default), shown(field.default)))
+        rows.append((f"`--{name.replace('_', '-')}`", known.label, known.text, allowed(known, field.default), shown(field.default)))
     return table(("Flag", "Label", "What it does", "May be", "Default"), rows)
 
 

@@ -11,10 +11,12 @@ from ..core.datasets.dataset import Dataset
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Finding
 from ..training.data.view_files import Seen
+from ..training.requirements import guided
 from .contact_sheet import contact_sheet
 from .image_checks import check_images
 from .image_stats import ImageStats, Unreadable, measure_images
 from .left_out import check_left_out, maps_wanted, unusable_maps, without_unusable
+from .map_checks import MapMeaning
 from .mask_checks import check_masks
 from .neighbour_checks import check_neighbours
 from .point_checks import check_points, sampled
@@ -54,8 +56,8 @@ def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen 
     Reads every image, which takes as long as loading them; `tick` is called for each, `seen` with the decoded files. What cannot be used
     is left out of `usable`, which is what is looked at further, and what a training goes on with.
     """
-    wanted = maps_wanted(dataset, config)
-    found = measure_images(dataset.views, tick, seen, lambda files: unusable_maps(files, wanted))
+    wanted, meaning = maps_wanted(dataset, guided(config, dataset)), MapMeaning.of(dataset)
+    found = measure_images(dataset.views, tick, seen, lambda files: unusable_maps(files, wanted, meaning))
     all_stats, unreadable = found.all_stats, found.unreadable
     usable = without_unsound(without_unusable(dataset, unreadable, found.masks, found.maps))
     findings = [*check_left_out(usable, unreadable, config.anyway), *check_completeness(usable, config.anyway),

@@ -15,6 +15,7 @@ from ..training.data.view_files import ViewFiles
 from ..training.init.initialize import starts_from_depth
 from . import thresholds as limit
 from .image_stats import Unreadable
+from .map_checks import MapMeaning, with_spoiled
 from .mask_checks import UNUSABLE
 
 ANYWAY = "Mend them, or go on with what is left: Train Anyway (--anyway)."
@@ -38,11 +39,15 @@ def maps_wanted(dataset: Dataset, config: TrainConfig) -> MapsWanted:
     return MapsWanted(selected_maps(config), config.start != "points" and starts_from_depth(dataset, config))
 
 
-def unusable_maps(files: ViewFiles, wanted: MapsWanted) -> list[LeftOut]:
-    """Depth and normal maps of a view that a training wants and that are damaged or do not fit."""
+def unusable_maps(files: ViewFiles, wanted: MapsWanted, meaning: MapMeaning) -> list[LeftOut]:
+    """Depth and normal maps of a view that a training wants and that are damaged, do not fit, or mean something else."""
     depth = wanted.learned.depth or (wanted.starts_from_depth and not files.view.held_out)
     parts: list[tuple[Part, bool]] = [("depth", depth), ("normals", wanted.learned.normals)]
-    return [LeftOut(files.view.name, problem, part) for part, asked in parts if asked and (problem := _problem(files, part))]
+    asked: list[Part] = [part for part, wish in parts if wish]
+    damaged = [LeftOut(files.view.name, problem, part) for part in asked if (problem := _problem(files, part))]
+    sound: list[Part] = [part for part in asked if part not in {each.part for each in damaged}]
+    misread = [LeftOut(files.view.name, problem, part, misread=True) for part in sound if (problem := meaning.trouble(files, part))]
+    return [*damaged, *misread]
 
 
 def _problem(files: ViewFiles, part: Part) -> str:
@@ -63,6 +68,7 @@ def without_unusable(dataset: Dataset, unreadable: Sequence[Unreadable], masks: 
     `masks` are the codes of what is wrong with each mask by the view's name, `maps` what is wrong with other maps.
     """
     gone = {id(found.view) for found in unreadable}
+    maps = with_spoiled(dataset, maps)
     lost: set[tuple[str, Part]] = {(each.name, each.part) for each in maps}
     lost |= {(name, "mask") for name, code in masks.items() if code in UNUSABLE}
     if not gone and not lost:

@@ -48,6 +48,24 @@ def evaluate_each(model: Model, named: Iterable[tuple[str, Target]], sh_degree: 
     return scores
 
 
+def exposure_corrected(model: Model, target: Target, sh_degree: int) -> float | None:
+    """PSNR in dB of the right half of what a camera sees, after an affine map of its colours that is fitted on the left half alone.
+
+    For trainings that gave each photo an exposure: a held-out photo has none. None where the mask leaves nothing of a half.
+    """
+    image, truth = compared(model, target, sh_degree)
+    kept = np.ones(image.shape[:2], bool) if target.mask is None else target.mask >= 128
+    half = image.shape[1] // 2
+    left, right = (np.arange(image.shape[1]) < half) & kept, (np.arange(image.shape[1]) >= half) & kept
+    if not (left.any() and right.any()):
+        return None
+    def affine(pixels: np.ndarray) -> np.ndarray:
+        return np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
+
+    change, *_ = np.linalg.lstsq(affine(image[left].astype(float)), truth[left].astype(float), rcond=None)
+    return psnr((affine(image[right].astype(float)) @ change).clip(0, 1), truth[right])
+
+
 def mean_score(scores: list[ViewScore]) -> Score | None:
     """The mean of PSNR and of SSIM over the views; None without any."""
     if not scores:

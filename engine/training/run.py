@@ -32,7 +32,7 @@ from .init.depth_start import DepthTargets
 from .init.initialize import initial_gaussians, starts_from_depth
 from .job_budget import JobBudget
 from .progress import Progression
-from .requirements import check_demands, settled
+from .requirements import check_demands, guided, settled
 from .strategies import Strategy, create_strategy
 
 START_SHARE = 0.1
@@ -111,10 +111,11 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
 
     spec = job.read_spec()
     budget = JobBudget(job, spec.config)
-    dataset = read_dataset_of(job)
-    dataset, sources = checked_sources(dataset, spec.config, group, tick, emit, checks)
-    choice = choose_backend(spec.config, tick)
-    config = settled(spec.config, dataset, choice.engine)
+    dataset, checkpoint = read_dataset_of(job), load_checkpoint(job.checkpoint)
+    asked = replace(spec.config, guides=False) if checkpoint else guided(spec.config, dataset)  # what goes on goes on as it began
+    dataset, sources = checked_sources(dataset, asked, group, tick, emit, checks)
+    choice = choose_backend(asked, tick)
+    config = settled(asked if checkpoint else spec.config, dataset, choice.engine)  # the check may have left out maps
     if group.leads:
         job.write_spec(replace(spec, config=config))
         remember_offset(job, dataset.offset)
@@ -123,7 +124,6 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     emit(choice.finding)
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
-    checkpoint = load_checkpoint(job.checkpoint)
     cameras = [undistorted_camera(view.camera) for view in dataset.train_views]
     model = make_model(initial_gaussians(dataset, config, sources.start), config, choice.engine, cameras, group)
     if checkpoint:

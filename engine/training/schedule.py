@@ -25,6 +25,10 @@ WEIGHTS = tuple(name for name in StepSettings.__dataclass_fields__ if name.endsw
 """Of loss terms, as they stand in the settings."""
 
 
+GUIDES = ("depth_weight", "normal_weight")
+"""Weights of the terms that maps of the dataset guide: they shape what colours leave open, and then only cost time."""
+
+
 def view_at(step: int, views: int, seed: int) -> int:
     """Index of the view to learn from: every view once in each round, in a new order each round."""
     return int(_round(step // views, views, seed)[step % views])
@@ -113,7 +117,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
         reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
         gather=exploring and not sampling,
-        **{name: getattr(config, name) for name in WEIGHTS},
+        **{name: getattr(config, name) for name in WEIGHTS if name not in GUIDES or step < config.guide_until * config.planned_steps},
         exposure_rate=config.lr_exposure * decay,
         pose_rate=config.lr_poses * decay,
     )

@@ -20,13 +20,13 @@ from ..core.protocol.folder import Control, JobFolder
 from ..core.splats.gaussians import Gaussians
 from ..core.splats.offset import NO_OFFSET
 from ..core.text import duration
-from .backend import Loss, OutOfMemory
+from .backend import Loss, Model, OutOfMemory
 from .checkpoint import Checkpoint
 from .checkpoint_writer import SURE_GAUSSIANS
 from .clocks import Every
 from .data.image_store import AHEAD
 from .engines import create_model, device_errors
-from .evaluate import Score, ViewScore, evaluate, evaluate_each, mean_score
+from .evaluate import Score, ViewScore, evaluate, evaluate_each, exposure_corrected, mean_score
 from .group import SOLO, Group, SharedControl
 from .run import Checks, Emit, MakeModel, Run, close, prepare, started
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
@@ -311,13 +311,13 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
                         "training.result_not_written")
     run.model.close()
     started = time.monotonic()
-    scores = scores_of_file(run.job.result, run, make_model)
+    scores, corrected = scores_of_file(run.job.result, run, make_model)
     score = mean_score(scores)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
     finished = Finished(run.step, len(result), score.psnr if score else None, score.ssim if score else None,
                         round(run.clock.seconds, 2), stopped)
-    said = report(run, finished, scores, time.monotonic() - started)
+    said = {**report(run, finished, scores, time.monotonic() - started), **corrected}
     insist(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)), control)
     run.emit(finished)
 
@@ -332,17 +332,26 @@ def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
     return True
 
 
-def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> list[ViewScore]:
-    """Quality of a PLY as it lies on the disk, view by view; and the thumbnail is drawn from it."""
+def scores_of_file(path: Path, run: Run, make_model: MakeModel) -> tuple[list[ViewScore], dict[str, object]]:
+    """Quality of a PLY as it lies on the disk, view by view, and with corrected exposure; and the thumbnail is drawn from it."""
     gaussians = read_ply(path).gaussians
     model = make_model(gaussians, replace(run.config, max_gaussians=len(gaussians)), run.engine)
     try:
         write = partial(write_thumbnail, run.job.thumbnail, model, run.config.sh_degree, run.held_out, run.train)
         without_disk_trouble(run, write)
         named = zip(run.held_out.names, run.held_out.each(), strict=True)
-        return evaluate_each(model, named, run.config.sh_degree, tick=run.heartbeat)
+        scores = evaluate_each(model, named, run.config.sh_degree, tick=run.heartbeat)
+        return scores, corrected_figure(run, model) if run.config.lr_exposure else {}
     finally:
         model.close()
+
+
+def corrected_figure(run: Run, model: Model) -> dict[str, object]:
+    """What report.json adds where photos have exposures of their own: beside the plain PSNR, under a name of its own."""
+    found = [exposure_corrected(model, target, run.config.sh_degree) for target in run.held_out.each()]
+    figures = [figure for figure in found if figure is not None]
+    return {"psnr_exposure_corrected": sum(figures) / len(figures), "exposure_fitted_on": "left half",
+            "exposure_measured_on": "right half"} if figures else {}
 
 
 def exportable(gaussians: Gaussians) -> Gaussians:

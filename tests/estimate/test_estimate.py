@@ -144,7 +144,7 @@ def test_datasets_that_cannot_train_are_one_sentence(dataset: Dataset, tmp_path:
     lost = tuple(replace(view, camera=replace(view.camera, camera_to_world=np.full((4, 4), np.nan))) for view in dataset.views[3:8])
     with pytest.raises(UserError, match=r"5 of 8 views cannot be used, more than half. Of the first: .* without a valid pose"):
         estimate(replace(dataset, views=(*dataset.views[:3], *lost)), CONFIG, tmp_path)
-    with pytest.raises(UserError, match="does not learn from depth maps"):
+    with pytest.raises(UserError, match="has no depth maps"):
         estimate(dataset, replace(CONFIG, depth_weight=0.1), tmp_path)
     assert not list(tmp_path.rglob("*.npz"))
 

@@ -21,6 +21,7 @@ from engine.training.init.initialize import starts_from_depth
 from engine.training.trainer import train
 from engine.worker import Preflight
 from tests.preflight.planting import sound_dataset
+from tests.scenes import write_ball_dataset
 
 CONFIG = TrainConfig(max_steps=20, max_gaussians=200, resolution=32, smoke_test=False, threads=1)
 
@@ -123,6 +124,61 @@ def test_bad_maps_cost_those_maps(sound: Dataset, tmp_path: Path) -> None:
     assert isinstance(training(dataset, tmp_path / "job")[-1], Finished)
     assert not any(each.part == "depth" and "no array" in each.reason
                    for each in check(dataset, config=replace(CONFIG, start="points")).usable.left_out), "what nobody wants is not read"
+
+
+def with_true_maps(dataset: Dataset, unit: float = 1000.0, to_camera: bool = False) -> Dataset:
+    """With depth, in `unit`ths, and normals of the ball, in the world's axes or in the cameras'."""
+    views = []
+    for view in dataset.views:
+        camera = view.camera
+        pixels = np.stack(np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5), axis=2).reshape(-1, 2)
+        rays = camera.unproject(pixels, np.ones(len(pixels))) - camera.position
+        along, far, square = rays @ camera.position, camera.position @ camera.position - 1, (rays**2).sum(axis=1)
+        inside = np.maximum(along**2 - square * far, 0)
+        depth = np.where(inside > 0, (-along - np.sqrt(inside)) / square, 0)
+        normals = np.where(inside[:, None] > 0, camera.position + depth[:, None] * rays, 0)
+        normals = normals @ camera.camera_to_world[:3, :3] if to_camera else normals
+        paths = [dataset.folder / f"{view.image.stem} {kind}.npy" for kind in ("depth", "normals")]
+        shape = camera.height, camera.width
+        np.save(paths[0], (depth * unit).astype(np.float32).reshape(shape))
+        np.save(paths[1], normals.astype(np.float32).reshape(*shape, 3))
+        views.append(replace(view, depth=paths[0], normals=paths[1]))
+    return replace(dataset, views=tuple(views))
+
+
+@pytest.fixture
+def ball(tmp_path: Path) -> Dataset:
+    return write_ball_dataset(tmp_path / "ball", views=9, size=48)
+
+
+def test_maps_that_mean_what_they_should_are_used(ball: Dataset) -> None:
+    checked = check(with_true_maps(ball), config=CONFIG)
+    assert not checked.usable.left_out and all(view.depth and view.normals for view in checked.usable.views)
+
+
+@pytest.mark.parametrize(("spoiled", "part", "words"), [
+    ({"unit": 1.0}, "depth", "thousandths of the scene's unit"), ({"unit": 25_400.0}, "depth", "thousandths"),
+    ({"to_camera": True}, "normals", "world's axes")])
+def test_maps_that_mean_something_else_are_not_used(ball: Dataset, tmp_path: Path, spoiled: dict, part: str, words: str) -> None:
+    """Metres instead of millimetres, another unit, normals in the cameras' axes: said, and the training goes on without any of them."""
+    dataset = with_true_maps(ball, **spoiled)
+    checked = check(dataset, config=CONFIG)
+    assert not checked.pointless and all(getattr(view, part) is None for view in checked.usable.views)  # also what looks right by chance
+    assert any(words in sentence for sentence in sentences(list(checked.findings)))
+    write_transforms(dataset)
+    events = training(dataset, tmp_path / "job")
+    assert isinstance(events[-1], Finished) and any(words in sentence for sentence in sentences(events))
+
+
+def test_a_single_misread_map_costs_that_map(tmp_path: Path) -> None:
+    ball = write_ball_dataset(tmp_path / "ball", views=12, size=48)
+    good = with_true_maps(ball)
+    other = tmp_path / "other"
+    other.mkdir()
+    bad = with_true_maps(replace(ball, folder=other), unit=1.0)
+    mixed = replace(good, views=(*good.views[:-1], bad.views[-1]))
+    lost = [view.name for view in check(mixed, config=CONFIG).usable.views if view.depth is None]
+    assert lost == [mixed.views[-1].name]
 
 
 def test_masks_of_which_none_fits_are_said(sound: Dataset) -> None:

@@ -60,6 +60,7 @@ class LeftOut:
     name: str  # of the view, or of the file
     reason: str
     part: Part = "view"
+    misread: bool = False  # the map can be read, and means something else than a training takes it for
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,14 @@ class Dataset:
     @property
     def eval_views(self) -> tuple[View, ...]:
         return tuple(view for view in self.views if view.held_out)
+
+    def mapped(self, part: Literal["depth", "normals"]) -> bool:
+        """Whether the views trained on have depth or normal maps: all of them, or half where some were lost, and no distorted lens, whose
+        maps could not be undistorted."""
+        views = self.train_views
+        known = sum(getattr(view, part) is not None for view in views)
+        lost = any(each.part == part for each in self.left_out)
+        return 0 < known >= (len(views) / 2 if lost else len(views)) and not any(view.camera.distortion for view in views)
 
 
 def held_out_names(names: list[str], every: int = EVAL_EVERY) -> set[str]:

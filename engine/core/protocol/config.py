@@ -75,33 +75,29 @@ class TrainConfig:
     mask_meaning: MaskMeaning = setting(
         "ignore", "Masks", "what masks hide: ignore leaves those pixels out, empty says that nothing is there",
         choices=MaskMeaning)
+    guides: bool = setting(
+        True, "Depth and Normals",
+        "learn from the dataset's depth and normal maps where every image has them; weights that are set are kept either way")
+    guide_until: float = setting(0.6, "Guide Until", "share of the run during which depth and normal maps are learned from", 0, 1)
     alpha_weight: float = setting(
         0.0, "Transparency Weight", "weight of the difference to the images' transparency, beside what the random background teaches",
-        0, 100,
-        gpu_only="compare transparency directly; it learns it through the random background")
+        0, 100)
     depth_weight: float = setting(
-        0.0, "Depth Weight", "weight of the relative difference to the dataset's depth maps", 0, 100,
-        gpu_only="learn from depth maps")
+        0.0, "Depth Weight", "weight of the relative difference to the dataset's depth maps", 0, 100)
     normal_weight: float = setting(
-        0.0, "Normal Weight", "weight of the angle between the depth's slope and the dataset's normal maps", 0, 100,
-        gpu_only="learn from normal maps")
+        0.0, "Normal Weight", "weight of the angle between the splats' normals and the dataset's normal maps", 0, 100)
     distortion_weight: float = setting(
-        0.0, "Distortion Weight", "pressure against floaters: the spread of depth along each ray", 0, 100,
-        gpu_only="measure the spread of depth")
+        0.0, "Distortion Weight", "pressure against floaters: the spread of depth along each ray", 0, 100)
     transmittance_weight: float = setting(
-        0.0, "Transmittance Weight", "pressure against haze: every pixel is either covered or empty", 0, 100,
-        gpu_only="push the opacity of pixels to 0 or 1")
+        0.0, "Transmittance Weight", "pressure against haze: every pixel is either covered or empty", 0, 100)
     needle_weight: float = setting(
-        0.0, "Needle Weight", "pressure against Gaussians whose largest axis is more than ten times the middle one", 0, 100,
-        gpu_only="penalise needles")
+        0.0, "Needle Weight", "pressure against Gaussians whose largest axis is more than ten times the middle one", 0, 100)
     lr_exposure: float = setting(
         0.0, "Exposure Rate", "learning rate of a brightness and tint of its own for each photo; 0: all photos have the same exposure",
-        0, 1,
-        gpu_only="correct the photos' exposure")
+        0, 1)
     lr_poses: float = setting(
         0.0, "Pose Rate", "learning rate of small corrections to the photos' poses, in units of the scene's scale; 0: the poses are right",
-        0, 1,
-        gpu_only="correct the photos' poses")
+        0, 1)
 
     smoke_test: bool = setting(True, "Smoke Test", "stop when the first hundred steps make nothing better")
     pause_on_failure: bool = setting(True, "Pause on Failure", "pause, with a checkpoint, when the training turns out to be unhealthy")
@@ -163,19 +159,21 @@ DEFAULT_PRESET: PresetName = "preview"
 
 LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_opacities": 5e-2, "lr_quats": 1e-3, "lr_sh0": 2.5e-3,
         "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500}
-"""What trainings for a graphics card share: many steps, so the learning rates and the regularisation of the papers."""
+"""What long trainings share: many steps, so the learning rates and the regularisation of the papers."""
 
 PRESETS: dict[PresetName, Preset] = {
     "quick-look": Preset("Quick Look", "a first impression within seconds",
                          {"max_steps": 1000, "resolution": 320, "refine_every": 50, "strategy": "default"}),
     "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {"strategy": "default"}),
-    "gpu-preview": Preset("GPU Preview", "a few minutes on a graphics card", {**LONG, "max_steps": 7_000, "max_gaussians": 500_000}),
-    "standard": Preset("Standard", "for most scenes, on a graphics card", {**LONG, "max_steps": 15_000, "max_gaussians": 1_000_000}),
-    "full": Preset("Full", "all detail that the images hold, on a graphics card",
+    "gpu-preview": Preset("GPU Preview", "a few minutes on a graphics card, about an hour on a processor",
+                          {**LONG, "max_steps": 7_000, "max_gaussians": 500_000}),
+    "standard": Preset("Standard", "for most scenes; hours on a processor, minutes on a graphics card",
+                       {**LONG, "max_steps": 15_000, "max_gaussians": 1_000_000}),
+    "full": Preset("Full", "all detail that the images hold; on a graphics card, or overnight",
                    {**LONG, "max_steps": 30_000, "max_gaussians": 2_000_000, "resolution": 3200}),
-    "outdoor": Preset("Outdoor", "photos of large places with sky and changing light, on a graphics card",
+    "outdoor": Preset("Outdoor", "photos of large places with sky and changing light; on a graphics card, or overnight",
                       {**LONG, "max_steps": 30_000, "max_gaussians": 3_000_000, "sky": 50_000, "lr_exposure": 1e-3, "lr_poses": 1e-5}),
-    "object": Preset("Object", "one thing before white or before nothing, on a graphics card",
+    "object": Preset("Object", "one thing before white or before nothing; hours on a processor, minutes on a graphics card",
                      {**LONG, "max_steps": 15_000, "max_gaussians": 500_000, "background": "white", "alpha_weight": 0.1}),
 }
 
@@ -192,7 +190,7 @@ def describe(name: str) -> str:
     return about(TrainConfig, name).text
 
 
-LATER = ("anyway", "schedule_steps", "budget_hours", "budget_cost")
+LATER = ("guides", "guide_until", "anyway", "schedule_steps", "budget_hours", "budget_cost")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
 
 CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",

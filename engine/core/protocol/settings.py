@@ -30,14 +30,11 @@ class About:
     low: float | None
     high: float | None
     choices: tuple[str, ...]
-    gpu_only: str = ""
-    """what the built-in engine does not do where the setting is not 0, as in "The built-in engine does not …"; empty where it does"""
 
 
-def setting(default: Any, label: str, text: str, low: float | None = None, high: float | None = None, choices: Any = None,
-            gpu_only: str = "") -> Any:
+def setting(default: Any, label: str, text: str, low: float | None = None, high: float | None = None, choices: Any = None) -> Any:
     """A field of a dataclass of settings. Numbers have a range, words their `choices`, a Literal. tyro reads `help`."""
-    return field(default=default, metadata={"help": text, "about": About(label, text, low, high, get_args(choices), gpu_only)})
+    return field(default=default, metadata={"help": text, "about": About(label, text, low, high, get_args(choices))})
 
 
 def about(kind: type[Settings], name: str) -> About:

@@ -50,11 +50,7 @@ def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
     if config.start == "depth" and not any(view.depth for view in dataset.train_views):
         raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.",
                         "training.no_depth")
-    known = [view for view in dataset.train_views if view.depth]
-    lost = any(each.part == "depth" for each in dataset.left_out)
-    enough = 2 * len(known) >= len(dataset.train_views) if lost else len(known) == len(dataset.train_views)
-    usable = enough and not any(view.camera.distortion for view in dataset.train_views)
-    return config.start == "depth" or (config.start == "auto" and usable)
+    return config.start == "depth" or (config.start == "auto" and dataset.mapped("depth"))
 
 
 def _depth_fits(made: Gaussians, dataset: Dataset, config: TrainConfig) -> bool:

@@ -32,7 +32,7 @@ from engine.training.data.maps import (
 )
 from engine.training.data.targets import load_pyramid, load_targets
 from engine.training.engines import create_model
-from engine.training.requirements import check_demands
+from engine.training.requirements import check_demands, guided
 from tests.scenes import look_at, write_ball_dataset
 from tests.training.test_trainer import finished, make_job, run
 
@@ -210,18 +210,33 @@ def test_settings_decide_what_is_read() -> None:
     assert selected_maps(TrainConfig(depth_weight=0.1, mask_meaning="empty")) == MapSelection("empty", depth=True)
 
 
-def test_what_the_built_in_engine_cannot_do_is_said_before_training(tmp_path: Path) -> None:
+def test_what_settings_and_datasets_cannot_do_is_said_before_training(tmp_path: Path) -> None:
     dataset = write_ball_dataset(tmp_path / "data", views=4, size=16)
-    for setting in ("depth_weight", "normal_weight", "distortion_weight", "needle_weight", "lr_exposure", "lr_poses", "alpha_weight"):
-        with pytest.raises(UserError, match="built-in engine does not") as caught:
-            run(make_job(tmp_path / setting, dataset.folder, backend="cpu", **{setting: 0.1}))
-        assert setting in caught.value.hint
     flat = replace(dataset, views=tuple(replace(view, camera=replace(view.camera, orthographic=True)) for view in dataset.views))
     with pytest.raises(UserError, match="orthographic"):
         check_demands(TrainConfig(), flat, "cpu")
-    with pytest.raises(UserError, match="no depth maps"):
-        check_demands(TrainConfig(depth_weight=0.1), dataset, "cuda")
-    check_demands(TrainConfig(lr_poses=0.1, needle_weight=1.0), dataset, "cuda")
+    for setting in ("depth_weight", "normal_weight"):
+        with pytest.raises(UserError, match="maps") as caught:
+            run(make_job(tmp_path / setting, dataset.folder, backend="cpu", **{setting: 0.1}))
+        assert setting in caught.value.hint
+    for setting, views in (("lr_exposure", 1), ("lr_poses", 2)):
+        few = replace(dataset, views=dataset.train_views[:views])
+        with pytest.raises(UserError, match=f"{views} photos"):
+            check_demands(TrainConfig(**{setting: 0.1}), few, "cpu")
+    check_demands(TrainConfig(lr_poses=0.1, needle_weight=1.0), dataset, "cpu")
+
+
+def test_maps_of_every_image_are_learned_from(tmp_path: Path) -> None:
+    shown = view(tmp_path, depth=tmp_path / "a.npy", normals=tmp_path / "b.npy")
+    mapped, half = (Dataset(tmp_path, views) for views in ((shown, shown), (shown, replace(shown, depth=None))))
+    found = guided(TrainConfig(), mapped)
+    assert found.depth_weight > 0 and found.normal_weight > 0 and found.alpha_weight > 0
+    assert guided(TrainConfig(), half).depth_weight == 0 and guided(TrainConfig(), half).normal_weight > 0
+    assert guided(TrainConfig(depth_weight=3.0), mapped).depth_weight == 3.0
+    distorted = replace(shown, camera=replace(shown.camera, distortion=(0.1, 0.0)))
+    for settings, dataset in ((TrainConfig(guides=False), mapped), (TrainConfig(), Dataset(tmp_path, (distorted,)))):
+        assert guided(settings, dataset) == replace(settings, guides=False)
+    assert guided(found, mapped) == found, "decided once"
 
 
 def test_what_masks_call_empty_becomes_empty(tmp_path: Path) -> None:

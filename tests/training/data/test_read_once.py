@@ -38,7 +38,7 @@ def dataset(tmp_path: Path) -> Dataset:
             path.parent.mkdir(exist_ok=True)
         write_png(beside["mask"], np.pad(np.full((64, 60), 255, np.uint8), ((0, 0), (4, 0))))
         np.save(beside["depth"], np.full((64, 64), 4000, np.float32))
-        np.save(beside["normals"], np.broadcast_to(np.array([0, 0, 1], np.float32), (64, 64, 3)))
+        np.save(beside["normals"], np.broadcast_to(view.camera.camera_to_world[:3, 2].astype(np.float32), (64, 64, 3)))
         views.append(replace(view, **beside))
     write_transforms(replace(made, views=tuple(views)))
     return read_dataset(made.folder)
@@ -69,7 +69,7 @@ def test_a_training_decodes_every_file_once(tmp_path: Path, dataset: Dataset, de
     job.write_spec(JobSpec(dataset.folder, replace(SHORT, start="depth", mask_meaning="empty")))
     train(job, lambda event: None, lambda: "run", checks=Preflight())
     assert job.result.exists()
-    once = [*files(dataset, "image", "mask"), *(view.depth for view in dataset.train_views)]
+    once = files(dataset, "image", "mask", "depth", "normals")
     assert decoded == Counter(dict.fromkeys(once, 1))
 
 

@@ -1,0 +1,65 @@
+"""Every preset trains on the built-in engine, on photos of every kind of background, and ends with a result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.core.datasets.dataset import Dataset
+from engine.core.protocol.config import PRESETS, PresetName
+from engine.training.backend import Target
+from engine.training.checkpoint import load_checkpoint
+from engine.training.cpu.model import CpuModel
+from engine.training.evaluate import exposure_corrected, psnr
+from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
+from tests.training.test_trainer import finished, make_job, run
+
+
+@pytest.fixture(scope="module")
+def ball(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_ball_dataset(tmp_path_factory.mktemp("ball"), views=12, size=48)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_trains_on_the_built_in_engine(name: PresetName, ball: Dataset, tmp_path: Path) -> None:
+    small = {"max_steps": 120, "max_gaussians": 900, "resolution": 48, "eval_every": 60,
+             "sky": min(200, PRESETS[name].settings.get("sky", 0))}
+    job = make_job(tmp_path, ball.folder, **{**PRESETS[name].settings, **small, "backend": "cpu", "smoke_test": False})
+    end = finished(run(job))
+    assert end.step == 120 and end.psnr is not None and end.psnr > 12 and job.result.exists()
+
+
+def test_the_outdoor_preset_learns_exposures_poses_and_a_sky(ball: Dataset, tmp_path: Path) -> None:
+    settings = {**PRESETS["outdoor"].settings, "max_steps": 60, "max_gaussians": 900, "resolution": 48, "sky": 200, "backend": "cpu"}
+    job = make_job(tmp_path, ball.folder, **settings)
+    run(job)
+    state = load_checkpoint(job.checkpoint)
+    assert state is not None and state.state["exposure"].any() and state.state["poses"].any()
+    assert len(state.state["means"]) >= 600
+
+
+def test_exposure_corrected_figures_have_a_name_of_their_own(ball: Dataset, tmp_path: Path) -> None:
+    plain, exposed = (make_job(tmp_path / name, ball.folder, backend="cpu", max_steps=40, lr_exposure=rate)
+                      for name, rate in (("plain", 0.0), ("exposed", 1e-3)))
+    reports = []
+    for job in (plain, exposed):
+        run(job)
+        reports.append(json.loads(job.report.read_text()))
+    assert "psnr_exposure_corrected" not in reports[0]
+    assert list(reports[1]).index("psnr") < list(reports[1]).index("psnr_exposure_corrected"), "the plain one stands first"
+    assert (reports[1]["exposure_fitted_on"], reports[1]["exposure_measured_on"]) == ("left half", "right half")
+
+
+def test_the_measured_half_teaches_the_correction_nothing() -> None:
+    """A photo that is darker by half than the scene: corrected it is right; what is only wrong on the right stays wrong."""
+    model, (camera, *_) = CpuModel(colored_ball(), 1), ring_cameras(4, 48)
+    seen = (model.render(camera, 0, (0.0, 0.0, 0.0)).rgb.clip(0, 1) * 255).astype(np.uint8)
+    dark = Target(camera, seen // 2)
+    half_dark = Target(camera, np.concatenate([seen[:, :24], seen[:, 24:] // 2], axis=1))
+    corrected, fooled = (exposure_corrected(model, target, 0) for target in (dark, half_dark))
+    assert corrected is not None and fooled is not None
+    assert corrected > 40 and fooled == pytest.approx(psnr(seen[:, 24:] / 255.0, half_dark.image[:, 24:] / 255.0), abs=0.5)
+    assert exposure_corrected(model, Target(camera, seen, mask=np.zeros((48, 48), np.uint8)), 0) is None
