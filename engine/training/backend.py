@@ -6,7 +6,7 @@ inside the backend; what crosses is numpy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -73,6 +73,15 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Contribution:
+    """What each Gaussian adds to images: its weights (alpha times transmittance) over their pixels. All 0: nothing sees it."""
+
+    weight: np.ndarray  # [N] float32, summed over pixels and images
+    largest: np.ndarray | None  # [N] float32, the largest weight in any pixel; None where the rasterizer does not tell
+    channels: np.ndarray  # [N, K] float32, sums of weight times each buffer of the images
+
+
+@dataclass(frozen=True)
 class ParameterHealth:
     """Sums over the values and moments of one parameter of all Gaussians."""
 
@@ -131,6 +140,10 @@ class Model(Protocol):
 
     def score(self, target: Target, sh_degree: int) -> tuple[float, float]:
         """PSNR in dB and SSIM of what a camera sees over black against its image."""
+        ...
+
+    def contribution(self, views: Iterable[tuple[Camera, np.ndarray]], channels: int = 0, reduction: int = 1) -> Contribution:
+        """What each Gaussian adds to images of some cameras, each with buffers float32 [channels, H, W]; `reduction` as in StepSettings."""
         ...
 
     def read(self, name: str) -> np.ndarray:

@@ -179,6 +179,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_loss": (integer, [pointer, view, pointer, integer, floats, real, floats, doubles]),
         "splat_step": (integer, [pointer, scene, view, ctypes.POINTER(StepInputStruct), doubles]),
         "splat_score": (long, [pointer, scene, view, pointer, integer, pointer, doubles, doubles]),
+        "splat_contribution": (long, [pointer, scene, view, floats, integer, floats, floats]),
         "splat_take_seconds": (integer, [pointer, doubles]),
         "splat_memory": (long, [pointer]),
         "splat_png_unfilter": (integer, [pointer, integer, integer, integer, pointer]),
@@ -358,6 +359,14 @@ class Kernels:
             return None
         _check(code)
         return value.value
+
+    def contribution(self, drawing: KernelScene, view: ViewStruct, buffers: np.ndarray, sums: np.ndarray, largest: np.ndarray) -> None:
+        """Add what each Gaussian adds to an image: to `sums` [N, 1 + K] its weights, alpha times transmittance, summed over the pixels, and
+        the same times each of the `buffers` [K, H, W]; `largest` [N] is raised to its largest weight."""
+        count, channels = drawing.gaussians.count, len(buffers)
+        self._frame = None
+        _check(self._library.splat_contribution(self._handle, drawing.struct(), view, floats(buffers, channels, view.height, view.width),
+                                                channels, floats(sums, count, 1 + channels), floats(largest, count)))
 
     def score(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, mask: np.ndarray | None) -> tuple[float, float]:
         """Draw and compare with uint8 [H, W, 3 or 4]: mean squared error and mean SSIM over all pixels of images in [0, 1], of which those

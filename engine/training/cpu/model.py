@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ...core.cameras.camera import Camera
 from ...core.errors import UserError
 from ...core.splats.gaussians import Gaussians
-from ..backend import TRACED, LiveRows, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import TRACED, Contribution, LiveRows, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..evaluate import BLACK, decibels, masked_ssim
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, BlockRows, Blocks
@@ -86,6 +86,13 @@ class CpuModel(Model):
         squares, similarity = self._kernels.score(drawing, view_struct(target.camera, BLACK), target.image, kept)
         share = 1.0 if kept is None else float(kept.mean())
         return decibels(squares / share), masked_ssim(similarity, share)
+
+    def contribution(self, views: Iterable[tuple[Camera, np.ndarray]], channels: int = 0, reduction: int = 1) -> Contribution:
+        drawing = KernelScene(self._gaussians, 0, self._low_pass.reduced(reduction))
+        sums, largest = np.zeros((self.count, 1 + channels), np.float32), np.zeros(self.count, np.float32)
+        for camera, buffers in views:
+            self._kernels.contribution(drawing, view_struct(camera, BLACK), buffers, sums, largest)
+        return Contribution(sums[:, 0], largest, sums[:, 1:])
 
     def read(self, name: str) -> np.ndarray:
         return self._gaussians.read(name)

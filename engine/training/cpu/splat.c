@@ -2,6 +2,7 @@
 // Nothing here reads or writes outside the arrays it is given, allocates per step once sizes are settled, or depends on
 // the number of threads. Compile without -ffast-math: rounding tricks and NaN tests rely on IEEE arithmetic.
 #include "compose.h"
+#include "contribution.h"
 #include "exposure.h"
 #include "loss.h"
 #include "optimise.h"
@@ -32,7 +33,7 @@ enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BAC
 enum Memory {
     PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
     ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, NORMALS, FEATURE_SUMS,
-    FEATURE_GRADIENT, FEATURE_MOMENTS, TRANSMITTANCE_GRADIENT, ROW_SUMS, EXPOSED, EXPOSURE_SUMS, MEMORIES
+    FEATURE_GRADIENT, FEATURE_MOMENTS, TRANSMITTANCE_GRADIENT, ROW_SUMS, EXPOSED, EXPOSURE_SUMS, SHARES, MEMORIES
 };
 
 typedef struct {
@@ -162,8 +163,8 @@ typedef struct {
     int features;
 } Drawing;
 
-// Returns the number of pairs of Gaussian and tile, or a negative error. The arrays of `scene` and the images must stay until the way back.
-static int64_t draw(Splat* s, const Scene* scene, const View* view, const Drawing* to) {
+// Which Gaussians lie on which tiles. Returns the number of pairs of both, or a negative error. The arrays of `scene` must stay.
+static int64_t list_pairs(Splat* s, const Scene* scene, const View* view, const Drawing* to) {
     Frame* f = &s->frame;
     s->scene = *scene;
     s->view = *view;
@@ -184,10 +185,17 @@ static int64_t draw(Splat* s, const Scene* scene, const View* view, const Drawin
     error = reserve_for_pairs(s);
     if (error) return error;
     parallel_for(&s->pool, job_fill_pairs, f, f->parts, 1);
-    start = note(s, BIN, start);
-    parallel_for(&s->pool, job_raster, f, f->lens.columns * f->lens.rows, 4);
-    note(s, RASTER, start);
+    note(s, BIN, start);
     return s->pairs;
+}
+
+// Returns as list_pairs(). The images must stay until the way back, too.
+static int64_t draw(Splat* s, const Scene* scene, const View* view, const Drawing* to) {
+    int64_t pairs = list_pairs(s, scene, view, to);
+    double start = now();
+    if (pairs >= 0) parallel_for(&s->pool, job_raster, &s->frame, s->frame.lens.columns * s->frame.lens.rows, 4);
+    note(s, RASTER, start);
+    return pairs;
 }
 
 // Draw. depth [H, W] (expected depth) may be NULL. Returns as draw(), for splat_backward.
@@ -448,6 +456,20 @@ API int64_t splat_score(Splat* s, const Scene* scene, const View* view, const ui
     }
     *squares = sum / (3.0 * plane);
     *similarity = ssim / (3.0 * plane);
+    return pairs;
+}
+
+// What each Gaussian adds to an image: `sums` [count, 1 + channels] of its weights (alpha times transmittance) and of weights times the
+// `buffers` [channels, H, W] are added to, `largest` [count] weights raised. Returns the number of pairs, or a negative error.
+API int64_t splat_contribution(Splat* s, const Scene* scene, const View* view, const float* buffers, int channels, float* sums, float* largest) {
+    int64_t pairs = list_pairs(s, scene, view, &(Drawing){0});
+    if (pairs < 0) return pairs;
+    Contribution c = {.frame = &s->frame, .buffers = buffers, .channels = channels, .sums = sums, .largest = largest};
+    RESERVE(c.shares, SHARES, s->room);
+    for (c.first = 0; c.first == 0 || c.first < channels; c.first += CHANNELS) {
+        parallel_for(&s->pool, job_share, &c, s->frame.lens.columns * s->frame.lens.rows, 4);
+        parallel_for(&s->pool, job_add_shares, &c, (int)scene->count, 4096);
+    }
     return pairs;
 }
 

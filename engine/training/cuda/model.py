@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.cameras.camera import Camera
 from ...core.protocol.config import TrainConfig
 from ...core.splats.gaussians import Gaussians
-from ..backend import Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
+from ..backend import Contribution, Model, ParameterHealth, Rendering, Statistics, StepSettings, Target, sampled_rows
 from ..group import SOLO, Group
 from ..low_pass import ANTIALIASED, CLASSIC
 from .compose import RenderedFeatures, compose, features
@@ -20,7 +20,7 @@ from .failures import plain_errors
 from .geometry import explore_, order_of_places
 from .losses import shape_loss, view_loss
 from .memory import GIGABYTE, plan_memory
-from .optimise import Adam, to_numpy
+from .optimise import Adam, from_numpy, to_numpy
 from .photo_terms import PHOTO_NAMES, PhotoTerms, photo_rates
 from .quality import quality
 from .residency import DevicePhotos, ground_truth
@@ -91,6 +91,19 @@ class TorchModel(Model):
             drawn = self._draw(tensor_camera(target.camera, self._device), sh_degree, RenderedFeatures())
             truth = ground_truth(self._photos.get(target), torch.zeros(3, device=self._device))
             return quality(drawn.rgb, truth.image, truth.mask)
+
+    def contribution(self, views: Iterable[tuple[Camera, np.ndarray]], channels: int = 0, reduction: int = 1) -> Contribution:
+        """See backend.Model: the sums are the gradient of drawn features by the features."""
+        features = torch.zeros(self.count, 1 + channels, device=self._device, requires_grad=True)
+        still = {name: tensor.detach() for name, tensor in self.parameters.items()}
+        with plain_errors():
+            for camera, buffers in views:
+                request = RenderRequest(0, self._low_pass.reduced(reduction), features)
+                drawn = self._rasterize(still, tensor_camera(camera, self._device), request).features  # [H, W, 1 + K]
+                weights = torch.cat([torch.ones_like(drawn[..., :1]), from_numpy(buffers, self._device).permute(1, 2, 0)], dim=2)
+                (drawn * weights).sum().backward()
+        sums = torch.zeros_like(features) if features.grad is None else features.grad
+        return Contribution(to_numpy(sums[:, 0]), None, to_numpy(sums[:, 1:]))
 
     def read(self, name: str) -> np.ndarray:
         with plain_errors():

@@ -82,6 +82,8 @@ def draw(gaussians: Gaussians, view: ViewStruct, threads: int = 2, low_pass: Low
     step_input.step, step_input.needle_weight = 2, 1.0
     step_input.weights = TermWeightsStruct(1.0, 1.0, 1.0, 1.0, 1.0)
     kernels.step(drawing, view, image, step_input, moments, beside_image(view, learned.count))
+    kernels.contribution(drawing, view, np.ones((7, view.height, view.width), np.float32), np.zeros((learned.count, 8), np.float32),
+                         np.zeros(learned.count, np.float32))
     kernels.close()
     return Outcome(images, gradients, loss, learned, moments)
 
