@@ -83,6 +83,7 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         for name in ("budget_hours", "budget_cost"):
             draw_automatic(column, context.scene, "train", name)
         column = layout.column(align=True)
+        column.prop(settings, "guides")
         column.prop(settings, "trial")
         column.prop(settings, "pause_when_sick")
         column.prop(settings, "anyway")

@@ -40,6 +40,7 @@ class TrainSettings(bpy.types.PropertyGroup):
     max_minutes: FloatProperty(precision=0, **shown(TrainConfig, "max_minutes"))
     budget_hours: FloatProperty(precision=1, **shown(TrainConfig, "budget_hours"))
     budget_cost: FloatProperty(precision=2, **shown(TrainConfig, "budget_cost"))
+    guides: BoolProperty(**shown(TrainConfig, "guides"))
     trial: BoolProperty(**shown(TrainConfig, "smoke_test"))
     pause_when_sick: BoolProperty(**shown(TrainConfig, "pause_on_failure"))
     anyway: BoolProperty(**shown(TrainConfig, "anyway"))
