@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from engine.core.datasets.dataset import Dataset
+from engine.core.datasets.transforms_json import write_transforms
 from engine.core.protocol.config import PRESETS, PresetName
 from engine.training.backend import Target
 from engine.training.checkpoint import load_checkpoint
 from engine.training.cpu.model import CpuModel
 from engine.training.evaluate import exposure_corrected, psnr
+from tests.preflight.test_left_out import with_true_maps
 from tests.scenes import colored_ball, ring_cameras, write_ball_dataset
 from tests.training.test_trainer import finished, make_job, run
 
@@ -63,3 +66,26 @@ def test_the_measured_half_teaches_the_correction_nothing() -> None:
     assert corrected is not None and fooled is not None
     assert corrected > 40 and fooled == pytest.approx(psnr(seen[:, 24:] / 255.0, half_dark.image[:, 24:] / 255.0), abs=0.5)
     assert exposure_corrected(model, Target(camera, seen, mask=np.zeros((48, 48), np.uint8)), 0) is None
+
+
+TERMS = {"guides": True, "guide_until": 0.9, "transmittance_weight": 0.01, "distortion_weight": 0.01, "needle_weight": 0.1,
+         "lr_exposure": 1e-3, "lr_poses": 1e-5, "alpha_weight": 0.2, "max_steps": 60, "refine_every": 10}
+
+
+@pytest.mark.parametrize("strategy", ["mcmc", "default"])
+def test_interrupted_with_every_term_it_ends_the_same(strategy: str, tmp_path: Path) -> None:
+    dataset = with_true_maps(write_ball_dataset(tmp_path / "ball", views=12, size=48))
+    write_transforms(dataset)
+    whole, cut = (make_job(tmp_path / name, dataset.folder, backend="cpu", strategy=strategy, **TERMS) for name in ("whole", "cut"))
+    run(whole)
+    for stop_at in (13, 37):
+        step = [0]
+
+        def control(step: list[int] = step, stop_at: int = stop_at) -> Literal["run", "stop"]:
+            step[0] += 1
+            return "stop" if step[0] > stop_at else "run"
+
+        run(cut, control)
+    run(cut)
+    assert cut.read_spec().config == whole.read_spec().config and whole.read_spec().config.depth_weight > 0
+    assert cut.result.read_bytes() == whole.result.read_bytes()
