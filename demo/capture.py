@@ -26,12 +26,20 @@ def scenes() -> dict[str, Scene]:
     from demo.sample_scene import build_sample_scene
     from demo.still_life import build_still_life
     from demo.thicket_scene import build_thicket
+    from demo.tuning_scenes import build_foliage, build_interior, build_object
 
     return {
         "sample": Scene(build_sample_scene, 64),
         "still-life": Scene(build_still_life, 64),
         "thicket": Scene(build_thicket, 100, {"depth": True, "normals": True, "points": 50_000}),
+        "interior": Scene(build_interior, 56, {"source": "WALK", "transparent": False}),
+        "object": Scene(build_object, 48),
+        "foliage": Scene(build_foliage, 48, {"transparent": False}),
     }
+
+
+NAMES = ("sample", "still-life", "thicket", "interior", "object", "foliage")
+"""Of scenes(), which Blender alone can list."""
 
 
 def main(name: str, folder: Path, cameras: int, maps: bool) -> int:
@@ -46,16 +54,16 @@ def main(name: str, folder: Path, cameras: int, maps: bool) -> int:
     scene = scenes()[name]
     new_scene(scene.build)
     operators: Any = bpy.ops  # the stubs know none of ours
-    settings = {**scene.capture, **({"depth": True, "normals": True} if maps else {})}
-    done = operators.splatwright.capture_dataset(directory=str(folder.resolve()), source="DOME", count=cameras or scene.cameras,
-                                                 transparent=True, **settings)
+    usual = {"source": "DOME", "transparent": True}
+    settings = {**usual, **scene.capture, **({"depth": True, "normals": True} if maps else {})}
+    done = operators.splatwright.capture_dataset(directory=str(folder.resolve()), count=cameras or scene.cameras, **settings)
     print(f"{cameras or scene.cameras} views in {folder}" if "FINISHED" in done else "The capture did not finish.", flush=True)
     return 0 if "FINISHED" in done else 1
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scene", choices=["sample", "still-life", "thicket"])
+    parser.add_argument("scene", choices=NAMES)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cameras", type=int, default=0)
     parser.add_argument("--maps", action="store_true", help="depth and normals too")

@@ -34,6 +34,7 @@ from .core.text import phrase
 
 if TYPE_CHECKING:
     from .core.datasets.dataset import Dataset
+    from .estimate.timetable import Timetable
     from .training.data.view_files import Seen
 
 Emit = Callable[[Event], None]
@@ -262,6 +263,15 @@ class Preflight:
 
         checked = check(dataset, tick, seen, config)
         return checked.usable, list(checked.findings)
+
+    def timetable(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path,
+                  tick: Callable[[], None]) -> Timetable:
+        """Settings that fit into their minutes; those of a plan that was made already stay."""
+        from .estimate.timetable import probed_timetable, usual_timetable
+
+        if config.course:
+            return usual_timetable(dataset, config, engine)
+        return probed_timetable(dataset, config, engine, folder, tick)
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: Literal["cuda", "cpu"], folder: Path) -> list[Finding]:
         """Findings about memory, disk and time."""

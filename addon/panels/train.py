@@ -181,9 +181,14 @@ def _draw_settings(layout: bpy.types.UILayout, scene: bpy.types.Scene) -> None:
     layout.prop(settings, "dataset", placeholder=short_path(usual_dataset(scene)))
     layout.prop(settings, "preset")
     column = layout.column(align=True)
-    column.prop(settings, "max_steps")
+    column.prop(settings, "time")
+    if settings.time == "OTHER":
+        column.prop(settings, "minutes")
+    if not settings.minutes:
+        column.prop(settings, "max_steps")
     draw_automatic(column, scene, "train", "max_gaussians")
-    column.prop(settings, "resolution")
+    if not settings.minutes:
+        column.prop(settings, "resolution")
 
 
 def _draw_train_button(layout: bpy.types.UILayout, scene: bpy.types.Scene, job: WatchedJob | None) -> None:

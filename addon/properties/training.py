@@ -1,16 +1,31 @@
 """Settings of the next training."""
 
+from typing import Any
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ...engine.core.former_names import SETTINGS
-from ...engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TrainConfig
+from ...engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TIMES, TrainConfig
 from .defaults import shown
 
 
 def _preset_chosen(settings: "TrainSettings", context: bpy.types.Context) -> None:
     for name in {name for preset in PRESETS.values() for name in preset.settings} & set(TrainSettings.__annotations__):
         setattr(settings, name, PRESETS[settings.preset].settings.get(name, getattr(TrainConfig, name)))
+
+
+_TIME_ITEMS = tuple((name, label, "As many steps as are set" if not minutes else "Steps, resolution and splats are fitted into the time")
+                    for name, (label, minutes) in TIMES.items())
+
+
+def _time_of(settings: Any) -> int:
+    near = (number for number, (_, minutes) in enumerate(TIMES.values()) if abs(settings.minutes - minutes) < 1e-3)
+    return next(near, len(TIMES))
+
+
+def _choose_time(settings: Any, number: int) -> None:
+    settings.minutes = tuple(TIMES.values())[number][1] if number < len(TIMES) else 5.0
 
 
 class TrainSettings(bpy.types.PropertyGroup):
@@ -25,6 +40,13 @@ class TrainSettings(bpy.types.PropertyGroup):
         name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",
         items=tuple((name, preset.label, preset.sentence[0].upper() + preset.sentence[1:]) for name, preset in PRESETS.items()),
     )
+    minutes: FloatProperty(precision=1, **shown(TrainConfig, "minutes"))
+    time: EnumProperty(
+        name="Time", items=(*_TIME_ITEMS, ("OTHER", "Other", "So many minutes")), get=_time_of, set=_choose_time,
+        options={"SKIP_SAVE"}, description="How long the training shall take; steps, resolution and splats are fitted into it",
+    )
+    """What panels show in the place of `minutes`."""
+
     max_steps: IntProperty(**shown(TrainConfig, "max_steps"))
     max_gaussians: IntProperty(**shown(TrainConfig, "max_gaussians"))
     resolution: IntProperty(subtype="PIXEL", **shown(TrainConfig, "resolution"))
@@ -47,6 +69,6 @@ class TrainSettings(bpy.types.PropertyGroup):
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make; files keep some under their former names."""
-        names = [name for name in TrainSettings.__annotations__ if name not in ("dataset", "preset")]
+        names = [name for name in TrainSettings.__annotations__ if name not in ("dataset", "preset", "time")]
         chosen = {SETTINGS.get(name, name): getattr(self, name) for name in names}
         return TrainConfig(**(PRESETS[self.preset].settings | chosen)).validate()

@@ -10,12 +10,15 @@ from typing import Annotated
 
 import tyro
 
+from ..core.datasets.fingerprint import fingerprint
+from ..core.datasets.read import read_dataset
 from ..core.errors import UserError
 from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, read_splats, write_splats
 from ..core.protocol.config import DEFAULT_PRESET, PresetName, TrainConfig, gone_on
 from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, error_of
 from ..core.protocol.folder import FolderGone, JobFolder, JobSpec
+from ..core.protocol.plan import read_plan, repeated
 from ..core.splats.axes import Axes
 from ..jobs.local_engine import Engine
 from .chosen_engine import chosen_engine
@@ -36,6 +39,7 @@ def train(
     engine: str = "",
     leave_out_strays: bool = False,
     exclude: tuple[str, ...] = (),
+    plan: Path | None = None,
 ) -> int:
     """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
@@ -51,6 +55,8 @@ def train(
             SPLATWRIGHT_TOKEN, and from SPLATWRIGHT_CERTIFICATE a certificate file that no authority has signed
         leave_out_strays: leave out the few views whose cameras stand far away from all others, from now on: excluded.txt names them
         exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
+        plan: plan.json of another training's folder, to repeat it on the same dataset: its settings, and the steps that its minutes came
+            to, count in place of those given here
     """
     format_of(output)
     make_folder(output.parent)
@@ -59,6 +65,8 @@ def train(
         print_left_out(dataset)
     folder = JobFolder((job or output.with_suffix(".job")).resolve())
     place = chosen_engine(folder.path.parent, engine)
+    if plan:
+        config = repeated(read_plan(plan), fingerprint(read_dataset(dataset, exclude)), config)
     spec = JobSpec(dataset.resolve(), config.validate(), output.stem, exclude)
     last = None if output.exists() else finished_alone(place, folder, spec)
     if last is None:
@@ -100,7 +108,8 @@ def finished_alone(engine: Engine, folder: JobFolder, spec: JobSpec) -> Finished
     if folder.read_spec().dataset != spec.dataset:
         return None
     ends = [event for event in engine.events(folder.name)[0] if isinstance(event, Finished)]
-    return ends[-1] if ends and ends[-1].step >= spec.config.max_steps and folder.result.exists() else None
+    asked = lasting_as(folder.read_spec().config, spec.config).max_steps
+    return ends[-1] if ends and ends[-1].step >= asked and folder.result.exists() else None
 
 
 def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
@@ -108,6 +117,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
     if (folder.path / "job.json").exists():
         before = folder.read_spec()
         if engine.state(folder.name).alive:
+            spec = replace(spec, config=lasting_as(before.config, spec.config))
             same = (before.dataset, before.exclude) == (spec.dataset, spec.exclude)
             if same and alike(gone_on(before.config, spec.config), before.config):
                 return False
@@ -118,6 +128,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
             return True
         if before.dataset != spec.dataset:
             raise UserError(f"{folder.path} holds a training of {before.dataset}.", "Name another --job folder, or delete this one.")
+        spec = replace(spec, config=lasting_as(before.config, spec.config))
         if steps_done(engine, folder.name) >= spec.config.max_steps:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
@@ -128,6 +139,11 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
     folder.write_spec(spec)
     engine.resume(folder.name)
     return True
+
+
+def lasting_as(before: TrainConfig, asked: TrainConfig) -> TrainConfig:
+    """The settings with the end that a training was given for its minutes, where the same minutes are asked for again."""
+    return replace(asked, max_steps=before.max_steps) if asked.minutes and asked.minutes == before.minutes else asked
 
 
 def nothing_kept(engine: Engine, folder: JobFolder) -> bool:

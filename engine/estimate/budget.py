@@ -20,6 +20,7 @@ from ..training.engines import likely_backend
 from ..training.requirements import settled
 from .fit import Fitting
 from .forecast import Forecast
+from .timetable import usual_timetable
 from .usual_probe import usual_probe
 
 LONG_HOURS = 4.0
@@ -57,7 +58,7 @@ class Needs:
 def budget_here(dataset: Dataset, config: TrainConfig) -> tuple[Needs, list[Finding]]:
     """What a training will take on this computer, and the findings about it; settings may leave open what it decides."""
     engine = likely_backend(config)
-    decided = settled(config, dataset, engine)
+    decided = usual_timetable(dataset, config, engine).config if config.minutes else settled(config, dataset, engine)
     return needs(dataset, decided, engine), check_budget(dataset, decided, engine, dataset.folder)
 
 

@@ -14,11 +14,12 @@ from ..preflight.left_out import check_left_out
 from ..preflight.pose_checks import check_completeness, without_unsound
 from ..training.backend import BackendName, Model
 from ..training.engines import BackendChoice, choose_backend, create_model, device_errors
-from ..training.requirements import check_demands, settled
+from ..training.requirements import check_demands
 from .budget import free_disk
 from .fit import Fitting, misfit
 from .forecast import Forecast
 from .probe import Tick, probe
+from .timetable import timetable, tried_settings
 
 CROWDED = 1.5
 """Load average a core from which on a computer counts as busy: what the estimate itself adds in a few seconds is less."""
@@ -37,10 +38,13 @@ def estimate(dataset: Dataset, config: TrainConfig, folder: Path, on_progress: O
             raise error_of(finding)
     choice = choice or choose_backend(config, tick)
     check_demands(config, dataset, choice.engine)
-    decided = settled(config, dataset, choice.engine)
+    decided = tried_settings(config, dataset, choice.engine)
     with device_errors(choice.engine):
         forecast = Forecast(probe(dataset, decided, choice.engine, folder, on_progress, tick, make_model), free_disk(folder))
     findings = [*crowded(choice.engine), *([choice.finding] if choice.hint else [])]
+    if config.minutes:
+        fitted = timetable(dataset, config, forecast, choice.engine)
+        decided, findings = fitted.config, [*findings, fitted.finding]
     return forecast.estimate(decided), [*findings, *misfit(Fitting(forecast), forecast, decided)]
 
 

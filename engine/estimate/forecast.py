@@ -5,7 +5,7 @@ Where nothing was tried, usual_probe.py stands in for measurements.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from ..core.protocol.config import TrainConfig
@@ -73,27 +73,49 @@ class Forecast:
 
     def seconds(self, config: TrainConfig, growth: float) -> float:
         """From the start of the engine to the result."""
-        probe, length = self._probe, max(1, config.max_steps // BLOCKS, config.refine_every)
-        count, steps, refining = float(self._start(config)), 0.0, 0.0
-        missing = self._missing_photos(config) * probe.photo_seconds
-        cards = config.gpus if probe.engine == "cuda" else 1  # as if they did not wait for one another
+        steps, refining, count = 0.0, 0.0, 0.0
+        for begin, done, count in self._blocks(config, growth):
+            steps += done * self._trained_seconds(config, begin + done // 2, count)
+            refining += refinements_between(config, begin, begin + done) * self._line(lambda size: size.refining, count)
+        return self._with_the_rest(config, steps + refining, count)
+
+    def costs(self, config: TrainConfig) -> list[float]:
+        """Seconds of a step in equal parts of the training."""
+        return [self._trained_seconds(config, begin + done // 2, count) for begin, done, count in self._blocks(config, self._probe.growth)]
+
+    def _blocks(self, config: TrainConfig, growth: float) -> Iterator[tuple[int, int, float]]:
+        """Parts of the training: the first step, how many there are, and the Gaussians at the beginning of the part."""
+        length, count = max(1, config.max_steps // BLOCKS, config.refine_every), float(self._start(config))
         for begin in range(0, config.max_steps, length):
             done = min(length, config.max_steps - begin)
-            steps += done / cards * (TRAINED * self.step_seconds(config, begin + done // 2, count) + missing)
-            refinements = refinements_between(config, begin, begin + done)
-            refining += refinements * self._line(lambda size: size.refining, count)
-            count = min(config.max_gaussians, count * (1 + min(1.0, growth)) ** refinements)
-        return self._with_the_rest(config, steps + refining, count)
+            yield begin, done, count
+            count = min(config.max_gaussians, count * (1 + min(1.0, growth)) ** refinements_between(config, begin, begin + done))
+
+    def _trained_seconds(self, config: TrainConfig, step: int, count: float) -> float:
+        """Of a step of a real training, with the photos that it has to read."""
+        cards = config.gpus if self._probe.engine == "cuda" else 1  # as if they did not wait for one another
+        missing = self._missing_photos(config) * self._probe.photo_seconds
+        return (TRAINED * self.step_seconds(config, step, count) + missing) / cards
 
     def _with_the_rest(self, config: TrainConfig, learning: float, count: float) -> float:
         """Seconds of learning and of all that is done beside it: photos, measurements, previews, checkpoints, the result."""
-        probe, grown = self._probe, self._pixels(config) / self._probe_pixels()
-        score = probe.held_out * self._line(lambda size: size.score, count) * grown
+        probe = self._probe
+        score = self._score_seconds(config, count)
         saving, preview = (self._line(choose, count) for choose in (lambda size: size.saving, lambda size: size.preview))
         beside = min(CHECKPOINT_SHARE, saving / config.checkpoint_seconds) + preview / (config.preview_seconds + preview)
         measured = (config.max_steps - 1) // config.eval_every
-        ending = 2 * saving + score + PAGE_SCORES * score * min(1.0, MOST_STRIPS / max(1, probe.held_out))
-        return (probe.views + probe.held_out) * probe.photo_seconds + (learning + measured * score) * (1 + beside) + ending
+        return ((probe.views + probe.held_out) * probe.photo_seconds + (learning + measured * score) * (1 + beside)
+                + self.ending(config, count))
+
+    def ending(self, config: TrainConfig, count: float) -> float:
+        """Seconds from the last step to the result and its report."""
+        score = self._score_seconds(config, count)
+        pages = PAGE_SCORES * score * min(1.0, MOST_STRIPS / max(1, self._probe.held_out))
+        return 2 * self._line(lambda size: size.saving, count) + score + pages
+
+    def _score_seconds(self, config: TrainConfig, count: float) -> float:
+        """To measure every held-out view."""
+        return self._probe.held_out * self._line(lambda size: size.score, count) * self._pixels(config) / self._probe_pixels()
 
     def step_seconds(self, config: TrainConfig, step: int, count: float) -> float:
         """Of one step, with so many Gaussians."""

@@ -39,14 +39,8 @@ from .peak_memory import card_memory, watched
 from .probe_result import Kind, Probe, Size
 
 STAGE = "trying steps"
-VIEWS = 12
-"""Photos that are read for the probe, spread evenly over those trained on."""
-
-SETTLING = 24
-"""Steps at a quarter of the size in which start points become a picture, before anything is timed."""
-
-ROUNDS, STEPS = 4, 3
-"""Rounds of so many steps that are timed for each kind of step."""
+STEPS = 3
+"""That are timed in one round."""
 
 UNSURE = 0.2
 """Relative error of what was timed once."""
@@ -59,6 +53,21 @@ MOST_GAUSSIANS: dict[BackendName, int] = {"cpu": 120_000, "cuda": 500_000}
 
 BYTES_A_PIXEL = 1000
 """Of memory that measuring a view takes, roughly: pictures for which a quarter of the free memory does not suffice are tried smaller."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thorough a probe is."""
+
+    views: int = 12
+    """photos that are read for it, spread evenly over those trained on"""
+    settling: int = 24
+    """steps at a quarter of the size in which start points become a picture, before anything is timed"""
+    rounds: int = 4
+    """of STEPS steps that are timed for each kind of step"""
+
+
+THOROUGH, BRIEF = Effort(), Effort(4, 12, 1)
 
 
 @dataclass(frozen=True)
@@ -77,18 +86,19 @@ Tick = Callable[[], None]
 
 
 def probe(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, on_progress: OnProgress, tick: Tick = lambda: None,
-          make_model: Callable[..., Model] = create_model) -> Probe:
+          make_model: Callable[..., Model] = create_model, effort: Effort = THOROUGH) -> Probe:
     """Try a training of `dataset` with settled settings; checkpoints go into `folder`. Takes some seconds."""
     begin, idle, free = time.monotonic(), used_memory(), free_memory()
     free_card = card_memory(config, engine)
     config = bearable(dataset, config, free, free_card)
-    photos = read_photos(chosen_views(dataset), config, tick)
+    photos = read_photos(chosen_views(dataset, effort.views), config, tick)
     start = initial_gaussians(dataset, config)
     held = used_memory()
-    run = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model, Counter(on_progress, tick))
+    run = ProbeRun(dataset, config, engine, folder, photos.pyramids, scene_scale(dataset), make_model,
+                   Counter(on_progress, tick, effort), effort)
     small, large = sizes(len(start), config, engine, free_card)
-    first, settled, growth = run.size(resized(start, small, config.seed), SETTLING)
-    second, _, _ = run.size(resized(settled, large, config.seed), SETTLING // 2)
+    first, settled, growth = run.size(resized(start, small, config.seed), effort.settling)
+    second, _, _ = run.size(resized(settled, large, config.seed), effort.settling // 2)
     run.counter.end()
     return Probe(
         engine=engine, config=config, start=len(start), growth=growth, views=len(dataset.train_views), held_out=len(dataset.eval_views),
@@ -126,10 +136,10 @@ def sizes(start: int, config: TrainConfig, engine: BackendName, free_card: float
     return max(1, min(start, large // 2)), large
 
 
-def chosen_views(dataset: Dataset) -> tuple[View, ...]:
-    """At most VIEWS of those trained on, spread evenly."""
+def chosen_views(dataset: Dataset, most: int) -> tuple[View, ...]:
+    """At most so many of those trained on, spread evenly."""
     views = dataset.train_views
-    return tuple(views[row] for row in np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).astype(int)))
+    return tuple(views[row] for row in np.unique(np.linspace(0, len(views) - 1, min(most, len(views))).astype(int)))
 
 
 def read_photos(views: tuple[View, ...], config: TrainConfig, tick: Tick) -> ProbePhoto:
@@ -174,8 +184,13 @@ class Counter:
 
     on_progress: OnProgress
     tick: Tick
+    effort: Effort
     done: int = 0
-    total: int = SETTLING + SETTLING // 2 + 2 * (4 * (ROUNDS * STEPS + 1) + 4)
+
+    @property
+    def total(self) -> int:
+        """Of what is counted."""
+        return self.effort.settling + self.effort.settling // 2 + 2 * (4 * (self.effort.rounds * STEPS + 1) + 4)
 
     def count(self) -> None:
         """Before a step, or something that takes as long."""
@@ -200,6 +215,7 @@ class ProbeRun:
     scene_scale: float
     make_model: Callable[..., Model]
     counter: Counter
+    effort: Effort
 
     def size(self, gaussians: Gaussians, settling: int) -> tuple[Size, Gaussians, float]:
         """What a model of these Gaussians takes; they after some steps; the share that the strategy default would add."""
@@ -240,7 +256,7 @@ class ProbeRun:
         """Time one kind of step; the first of them makes room and is not counted."""
         begin, slow = time.perf_counter(), self._learn(model, reduction, degree, 1) > LONGEST_KIND / STEPS / 2
         rounds, steps = [], 1 if slow else STEPS
-        while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - begin < LONGEST_KIND):
+        while len(rounds) < self.effort.rounds and (not rounds or time.perf_counter() - begin < LONGEST_KIND):
             rounds.append(self._learn(model, reduction, degree, steps, len(rounds) * steps) / steps)
         error = float(np.std(rounds, ddof=1) / np.sqrt(len(rounds))) if len(rounds) > 1 else UNSURE * rounds[0]
         pixels = [pyramid.at(reduction).image[..., 0].size for pyramid in self.pyramids]

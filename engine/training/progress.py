@@ -47,6 +47,10 @@ class Progression:
         self._step = step
         self._mean = loss if self._mean is None else MEMORY * self._mean + (1 - MEMORY) * loss
 
+    def end_at(self, max_steps: int) -> None:
+        """The training ends elsewhere than it was planned."""
+        self._max_steps = max_steps
+
     def settle(self) -> float:
         """The running mean of the loss; UserError when a loss since the beginning was not a number. Waits for the device."""
         mean = 0.0 if self._mean is None else float(self._mean)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Protocol
 
 from ..core.cameras.distortion import undistorted_camera
 from ..core.datasets.dataset import Dataset
+from ..core.datasets.fingerprint import fingerprint
 from ..core.datasets.read import read_dataset_of
 from ..core.datasets.recentring import remember_offset
 from ..core.datasets.spread import focus_point, scene_scale, steady_cameras
@@ -16,6 +19,7 @@ from ..core.errors import UserError, values
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import CHECKPOINTS, Event, Finding, Started, error_of
 from ..core.protocol.folder import JobFolder
+from ..core.protocol.plan import Plan, write_plan
 from ..core.splats.offset import NO_OFFSET, Offset
 from .backend import BackendName, Model
 from .checkpoint import Checkpoint, load_checkpoint
@@ -23,7 +27,7 @@ from .checkpoint_writer import CheckpointWriter
 from .clocks import Clock
 from .data.image_store import Photos, empty_store
 from .data.view_files import Seen, ViewFiles
-from .engines import choose_backend
+from .engines import choose_backend, device_errors
 from .group import SOLO, Group
 from .health.checks import SceneContext
 from .health.monitor import Health
@@ -31,6 +35,7 @@ from .host_memory import free_memory
 from .init.depth_start import DepthTargets
 from .init.initialize import initial_gaussians, starts_from_depth
 from .job_budget import JobBudget
+from .pace import Costs, TimeKeeper, planned_anew
 from .progress import Progression
 from .requirements import check_demands, guided, settled
 from .strategies import Strategy, create_strategy
@@ -45,12 +50,42 @@ Emit = Callable[[Event], None]
 MakeModel = Callable[..., Model]
 
 
+class TimedSettings(Protocol):
+    """Settings that fit into their minutes."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings."""
+        ...
+
+    @property
+    def costs(self) -> Costs:
+        """Seconds of a step in equal parts of the schedule."""
+        ...
+
+    @property
+    def ending(self) -> float:
+        """Seconds that it takes from the last step to the result."""
+        ...
+
+    @property
+    def finding(self) -> Finding:
+        """What was chosen, in words."""
+        ...
+
+
 class Checks(Protocol):
     """What looks for trouble before a training begins; a finding of severity "error" ends it before it has begun."""
 
     def dataset(self, dataset: Dataset, config: TrainConfig, tick: Callable[[], None], seen: Seen, /) -> tuple[Dataset, list[Finding]]:
         """What of the dataset can be used, and findings about images, poses and points; `tick` is called for each image, `seen` with the
         files that are decoded for it."""
+        ...
+
+    def timetable(self, dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, tick: Callable[[], None],
+                  /) -> TimedSettings:
+        """Settings that fit into the minutes which they name, found by trying some steps with files in `folder` for a moment; those of a
+        plan that was made already stay."""
         ...
 
     def settings(self, dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path, /) -> list[Finding]:
@@ -64,7 +99,7 @@ class Run:
 
     `memory_limited`: memory did not suffice for all Gaussians. `named_interval`: seconds that a cut costs at most, as was said.
     `unhealthy`: why the training pauses by itself. `offset`: what was taken from the dataset's coordinates. `look` may end the work by
-    raising.
+    raising. `pace`: of a training that has minutes. `fingerprint`: of the dataset.
     """
 
     job: JobFolder
@@ -88,11 +123,22 @@ class Run:
     named_interval: float = 0.0
     unhealthy: Finding | None = None
     offset: Offset = NO_OFFSET
+    pace: TimeKeeper | None = None
+    fingerprint: str = ""
 
     @property
     def stride(self) -> int:
         """Photos learned from in one iteration."""
         return self.group.size
+
+    def plan_anew(self, end: int) -> None:
+        """Let the training end elsewhere. That is written down before a step follows it, so that a resumed training does as this one;
+        UserError where the disk refuses."""
+        config = planned_anew(self.config, self.step, end)
+        write_plan(self.job.plan, Plan(self.fingerprint, config))
+        self.job.write_spec(replace(self.job.read_spec(), config=config))
+        self.config = config
+        self.progress.end_at(end)
 
     def heartbeat(self) -> None:
         """Say that the job is alive, and look whether it shall end."""
@@ -109,19 +155,24 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
             job.heartbeat()
         look()
 
-    spec = job.read_spec()
+    begin, spec = time.monotonic(), job.read_spec()
     budget = JobBudget(job, spec.config)
     dataset, checkpoint = read_dataset_of(job), load_checkpoint(job.checkpoint)
-    asked = replace(spec.config, guides=False) if checkpoint else guided(spec.config, dataset)  # what goes on goes on as it began
+    timed, known = timetable(job, dataset, spec.config, group, tick, checks), fingerprint(dataset)
+    wished = timed.config if timed else spec.config
+    asked = replace(wished, guides=False) if checkpoint else guided(wished, dataset)  # what goes on goes on as it began
     dataset, sources = checked_sources(dataset, asked, group, tick, emit, checks)
     choice = choose_backend(asked, tick)
-    config = settled(asked if checkpoint else spec.config, dataset, choice.engine)  # the check may have left out maps
+    config = settled(asked if checkpoint else wished, dataset, choice.engine)  # the check may have left out maps
     if group.leads:
         job.write_spec(replace(spec, config=config))
+        write_plan(job.plan, Plan(known, config))
         remember_offset(job, dataset.offset)
     if checks and group.leads:
         report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
     emit(choice.finding)
+    if timed:
+        emit(timed.finding)
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
     cameras = [undistorted_camera(view.camera) for view in dataset.train_views]
@@ -137,9 +188,26 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most, live=choice.engine == "cpu")
     run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
               Progression(step, config.max_steps), health, emit, checkpoints, budget, group, look, offset=dataset.offset,
-              named_interval=checkpoints.interval(most))
+              named_interval=checkpoints.interval(most), fingerprint=known)
+    if timed and group.size == 1:
+        known_speed = None if spec.config.course else 1.0
+        run.pace = TimeKeeper(60 * config.minutes - (time.monotonic() - begin) - timed.ending, timed.costs, known_speed)
     emit(started(run))
     return run
+
+
+def timetable(job: JobFolder, dataset: Dataset, config: TrainConfig, group: Group, tick: Callable[[], None],
+              checks: Checks | None) -> TimedSettings | None:
+    """Settings that fit into the minutes which they name, the same in every process of the group; None without minutes."""
+    if not config.minutes or checks is None:
+        return None
+    choice = choose_backend(config, tick)
+    check_demands(config, dataset, choice.engine)
+    found = None
+    if group.leads:
+        with tempfile.TemporaryDirectory(dir=job.path) as folder, device_errors(choice.engine):
+            found = checks.timetable(dataset, config, choice.engine, Path(folder), tick)
+    return group.shared(found)
 
 
 def started(run: Run) -> Started:

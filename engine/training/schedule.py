@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.datasets.spread import unit_of
 from ..core.protocol.config import TrainConfig
+from ..core.protocol.course import stretches_of
 from .backend import StepSettings
 
 MEANS_DECAY = 0.01
@@ -39,17 +40,37 @@ def _round(number: int, views: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, 0, number]).permutation(views)
 
 
+def share_at(step: float, config: TrainConfig) -> float:
+    """The part of the schedule that lies before a step; beyond 1 past its end.
+
+    Where the steps were planned anew on the way, each stretch goes from where the one before was left towards its own end.
+    """
+    begun, share, planned = _stretch(step, config)
+    return share + (1 - share) * (step - begun) / max(1, planned - begun)
+
+
+def _stretch(step: float, config: TrainConfig) -> tuple[int, float, int]:
+    """Of the stretch of the plan that a step lies in: its first step, the share done until there, and the step of its end."""
+    (begun, planned), *others = stretches_of(config.course) or ((0, config.planned_steps),)
+    share = 0.0
+    for next_begun, next_planned in others:
+        if next_begun > step:
+            break
+        share += (1 - share) * (next_begun - begun) / max(1, planned - begun)
+        begun, planned = next_begun, next_planned
+    return begun, share, planned
+
+
 def reduction_at(step: int, config: TrainConfig) -> int:
     """How much smaller than full size the images are: 4, 2 or 1."""
-    if step < config.quarter_until * config.planned_steps:
-        return 4
-    return 2 if step < config.half_until * config.planned_steps else 1
+    share = share_at(step, config)
+    return 4 if share < config.quarter_until else 2 if share < config.half_until else 1
 
 
 def sh_degree_at(step: int, config: TrainConfig) -> int:
     """The active SH degree: grows by equal stretches until `full_sh_at`."""
-    stretch = config.full_sh_at * config.planned_steps / max(1, config.sh_degree)
-    return min(config.sh_degree, int(step / max(1.0, stretch)))
+    stretch = max(config.full_sh_at / max(1, config.sh_degree), 1 / config.planned_steps)
+    return min(config.sh_degree, int(share_at(step, config) / stretch))
 
 
 def multiple_within(start: int, count: int, every: int) -> int | None:
@@ -61,13 +82,12 @@ def multiple_within(start: int, count: int, every: int) -> int | None:
 def refinement_at(step: int, config: TrainConfig, stride: int = 1) -> int | None:
     """The step at which the densification strategy acts after an iteration that begins at `step` and takes `stride` steps at once."""
     due = multiple_within(step, stride, config.refine_every)
-    inside = config.refine_from * config.planned_steps <= step < config.refine_until * config.planned_steps
-    return due if inside and due else None
+    return due if due and config.refine_from <= share_at(step, config) < config.refine_until else None
 
 
 def decay_at(step: int, config: TrainConfig) -> float:
     """What is left of the learning rates that decay: 1 at the beginning, MEANS_DECAY at the schedule's end and from there on."""
-    return MEANS_DECAY ** min(1.0, step / config.planned_steps)
+    return MEANS_DECAY ** min(1.0, share_at(step, config))
 
 
 def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dict[str, float]:
@@ -105,7 +125,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
     unit = unit_of(scene_scale)
     rates = learning_rates_at(step, config, scene_scale)
     decay = decay_at(step, config)
-    exploring, sampling = step < config.refine_until * config.planned_steps, config.strategy == "mcmc"
+    exploring, sampling = share_at(step, config) < config.refine_until, config.strategy == "mcmc"
     return StepSettings(
         learning_rates=rates,
         sh_degree=sh_degree_at(step, config),
@@ -117,7 +137,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
         reduction=reduction_at(step, config),
         noise_seed=config.seed * 1_000_003 + step,
         gather=exploring and not sampling,
-        **{name: getattr(config, name) for name in WEIGHTS if name not in GUIDES or step < config.guide_until * config.planned_steps},
+        **{name: getattr(config, name) for name in WEIGHTS if name not in GUIDES or share_at(step, config) < config.guide_until},
         exposure_rate=config.lr_exposure * decay,
         pose_rate=config.lr_poses * decay,
     )

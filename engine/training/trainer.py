@@ -105,9 +105,17 @@ def loop(run: Run, ask: AskControl) -> bool:
             smoke_test = None
         with run.progress.beside():
             save_when_due(run)
+        keep_time(run)
         if pause_or_stop(run, ask):
             return True
     return False
+
+
+def keep_time(run: Run) -> None:
+    """Let a training that has minutes end earlier or later, when its steps take longer or shorter than expected."""
+    end = run.pace.end(run.step, run.clock.seconds, run.config) if run.pace else None
+    if end is not None:
+        without_disk_trouble(run, lambda: run.plan_anew(end))
 
 
 def shortage(run: Run, act: Callable[[], None]) -> OutOfMemory | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..former_names import SETTINGS
+from .course import COURSE
 from .settings import about, checked, setting, settings_from_json
 
 Backend = Literal["auto", "cuda", "cpu"]
@@ -58,6 +59,8 @@ class TrainConfig:
         4e-4, "Grow Gradient", "mean absolute gradient on the image beyond which the strategy default makes two Gaussians of one", 0, 1)
     max_radius_2d: float = setting(
         0.0, "Max Radius", "reach of a Gaussian as a share of the image beyond which the strategy default splits it; 0: no limit", 0, 1)
+    start_share: float = setting(
+        1.0, "Start Share", "most of the cap that start points take where Gaussians are added later; the rest is left for those", 0.05, 1)
     reset_every: int = setting(3000, "Reset Every", "steps between the strategy default's resets of all opacities", 1, 1_000_000)
     refine_every: int = setting(100, "Refine Every", "steps between refinements", 1, 1_000_000)
     refine_from: float = setting(0.05, "Refine From", "share of the run after which refinement starts", 0, 1)
@@ -110,6 +113,12 @@ class TrainConfig:
         0, "Schedule Steps",
         "steps over which learning rates, image size and refinement run their course; those beyond go on as the last of them; 0: all steps",
         0, 1_000_000)
+    minutes: float = setting(
+        0.0, "Time",
+        "minutes that the training shall take: resolution, steps and splats are fitted into them as this computer is found to be fast; "
+        "0: as long as the steps take", 0, 100_000)
+    course: str = setting(
+        "", "Course", "steps and the end that was planned at each, as a training with minutes has written them; to repeat it", form=COURSE)
     max_minutes: float = setting(
         0.0, "Max Minutes",
         "minutes that the training should take at most: estimates warn of more, with the setting that helps; 0: no limit", 0, 100_000)
@@ -140,8 +149,11 @@ class TrainConfig:
     def lasting(self, max_steps: int) -> TrainConfig:
         """The same training with another length. A longer one keeps its schedule and goes on beyond it as it ended; in a shorter one the
         schedule ends with the training."""
+        if max_steps == self.max_steps:
+            return self
         planned = self.planned_steps
-        return replace(self, max_steps=max_steps, schedule_steps=planned if planned < max_steps else 0)
+        kept = {"schedule_steps": planned} if planned < max_steps else {"schedule_steps": 0, "course": ""}
+        return replace(self, max_steps=max_steps, minutes=0.0, **kept)
 
 
 @dataclass(frozen=True)
@@ -178,6 +190,12 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 
+TIMES: dict[str, tuple[str, float]] = {
+    "STEPS": ("By Steps", 0.0), "SECONDS_20": ("20 Seconds", 1 / 3), "MINUTES_2": ("2 Minutes", 2.0), "MINUTES_10": ("10 Minutes", 10.0),
+    "HOUR": ("1 Hour", 60.0), "NIGHT": ("Overnight", 480.0)}
+"""Choices of `minutes`, with their labels."""
+
+
 def limits(name: str) -> tuple[float, float]:
     """Smallest and largest value of a setting of TrainConfig that is a number."""
     known = about(TrainConfig, name)
@@ -190,7 +208,7 @@ def describe(name: str) -> str:
     return about(TrainConfig, name).text
 
 
-LATER = ("guides", "guide_until", "anyway", "schedule_steps", "budget_hours", "budget_cost")
+LATER = ("guides", "guide_until", "anyway", "schedule_steps", "budget_hours", "budget_cost", "start_share", "minutes", "course")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
 
 CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",

@@ -1,9 +1,9 @@
 """The job folder: the one interface between whoever asks for a training, or for the cameras of photos, and the worker.
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), lock (held by the worker), heartbeat (it gets on),
-preview.ply, thumbnail.png, checkpoint/, result.ply, report.json, report.html, engine.log, price.json and spent.json for a budget; for
-photos dataset/ in place of splats. A worker needs nothing else. title is what people call the job, where they have given it a name
-of its own.
+preview.ply, thumbnail.png, checkpoint/, plan.json (what the result depends on), result.ply, report.json, report.html, engine.log,
+price.json and spent.json for a budget; for photos dataset/ in place of splats. A worker needs nothing else. title is what people call
+the job, where they have given it a name of its own.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ class JobFolder:
     def sheet(self) -> Path:
         """The contact sheet of the dataset, where a check was asked for."""
         return self.path / "contact_sheet.png"
+
+    @property
+    def plan(self) -> Path:
+        """What the result of a training depends on, to repeat it."""
+        return self.path / "plan.json"
 
     @property
     def page(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, get_args
@@ -30,11 +31,14 @@ class About:
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    form: str = ""
+    """regular expression of a text"""
 
 
-def setting(default: Any, label: str, text: str, low: float | None = None, high: float | None = None, choices: Any = None) -> Any:
-    """A field of a dataclass of settings. Numbers have a range, words their `choices`, a Literal. tyro reads `help`."""
-    return field(default=default, metadata={"help": text, "about": About(label, text, low, high, get_args(choices))})
+def setting(default: Any, label: str, text: str, low: float | None = None, high: float | None = None, choices: Any = None,
+            form: str = "") -> Any:
+    """A field of a dataclass of settings. Numbers have a range, words their `choices`, a Literal, texts a `form`. tyro reads `help`."""
+    return field(default=default, metadata={"help": text, "about": About(label, text, low, high, get_args(choices), form)})
 
 
 def about(kind: type[Settings], name: str) -> About:
@@ -54,6 +58,10 @@ def _check(name: str, value: Any, default: Any, known: About) -> None:
         if value not in known.choices:
             raise UserError(f"{name} is {value!r}.", f"Choose one of: {', '.join(known.choices)}.", "settings.choice", name=name,
                             value=value, choices=", ".join(known.choices))
+    elif known.form:
+        if not (isinstance(value, str) and re.fullmatch(known.form, value)):
+            raise UserError(f"{name} is {value!r}.", "Leave it away, or take it unchanged from where it was written.", "settings.form",
+                            name=name, value=value)
     elif isinstance(default, bool):
         if not isinstance(value, bool):
             raise UserError(f"{name} is {value!r}.", "Set it to true or false.", "settings.flag", name=name, value=value)

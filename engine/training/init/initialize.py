@@ -13,6 +13,7 @@ from ..strategies.mcmc import logit
 from .depth_start import DepthTargets, depth_gaussians
 from .knn import neighbour_distance
 from .sky import sky_points
+from .start_points import chosen_points
 
 RANDOM_POINTS = 10_000
 """Start points where the dataset has none."""
@@ -40,7 +41,8 @@ def initial_gaussians(dataset: Dataset, config: TrainConfig, targets: DepthTarge
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
     far = sky_points(cameras, points.positions, sky)
-    near = subset(points, config.max_gaussians - len(far), rng)
+    most = max(1, int(config.start_share * (config.max_gaussians - len(far))))
+    near = chosen_points(points, most, [view.camera for view in dataset.train_views], rng)
     return concatenate([round_gaussians(near, config, unit), round_gaussians(far, config, unit)])
 
 
@@ -87,14 +89,6 @@ def round_gaussians(points: PointCloud, config: TrainConfig, unit: float = 1.0) 
         sh0=rgb_to_sh0(points.colors.astype(np.float32) / 255.0)[:, None],
         shN=np.zeros((count, (config.sh_degree + 1) ** 2 - 1, 3), np.float32),
     )
-
-
-def subset(points: PointCloud, most: int, rng: np.random.Generator) -> PointCloud:
-    """At most `most` of the points, chosen evenly at random, without non-finite ones."""
-    rows = np.flatnonzero(np.isfinite(points.positions).all(axis=1))
-    if len(rows) > most:
-        rows = np.sort(rng.choice(rows, most, replace=False))
-    return PointCloud(points.positions[rows], points.colors[rows])
 
 
 def random_points(dataset: Dataset, rng: np.random.Generator) -> PointCloud:

@@ -139,7 +139,7 @@ def test_the_panel_says_what_came_of_a_capture(desk: Desk, tmp_path: Path) -> No
 
 def test_before_the_first_training(desk: Desk) -> None:
     layout = drawn("train")
-    assert layout.properties == ["dataset", "preset", "max_steps", "train_max_gaussians", "resolution"]
+    assert layout.properties == ["dataset", "preset", "time", "max_steps", "train_max_gaussians", "resolution"]
     assert layout.operators == ["train", "check_engine"] and layout.progress_factor is None
     bpy.context.scene.splatwright.train.dataset = str(desk.root / "nowhere")
     assert "There is no dataset yet" in drawn("train").text
@@ -365,8 +365,20 @@ def test_untouched_settings_make_the_default_request(desk: Desk) -> None:
     config, preset = module("engine.core.protocol.config").TrainConfig, module("engine.core.protocol.config").PRESETS["preview"]
     assert bpy.context.scene.splatwright.train.to_config() == config(**preset.settings)
     former = module("engine.core.former_names").SETTINGS
-    shown = {former.get(name, name) for name in module("addon.properties.training").TrainSettings.__annotations__} - {"dataset", "preset"}
+    shown = {former.get(name, name) for name in module("addon.properties.training").TrainSettings.__annotations__} \
+        - {"dataset", "preset", "time"}
     assert shown <= {field.name for field in fields(config)}
+
+
+def test_a_time_takes_the_place_of_steps_and_resolution(desk: Desk) -> None:
+    settings = bpy.context.scene.splatwright.train
+    assert settings.time == "STEPS" and not settings.minutes
+    settings.time = "MINUTES_10"
+    assert settings.to_config().minutes == 10 and drawn("train").properties == ["dataset", "preset", "time", "train_max_gaussians"]
+    settings.minutes = 7
+    assert settings.time == "OTHER" and "minutes" in drawn("train").properties
+    settings.time = "STEPS"
+    assert settings.to_config().minutes == 0 and "max_steps" in drawn("train").properties
 
 
 def test_every_operator_explains_itself() -> None:
