@@ -20,7 +20,7 @@ WINDOWS_PART := 'Windows=$(BIN)/python -m tests.windows'
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-all test-windows test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate kernels wheel extension release docs lint types hooks locks clean
+.PHONY: setup demo test test-all test-windows test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate sweep kernels wheel extension release docs lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -122,6 +122,11 @@ test-soak: setup
 # ARGS=--train trains each dataset for a moment and compares it with the plain scene.
 test-cases: setup
 	$(BIN)/python -m tests.cases $(CASES) $(ARGS)
+
+# Recipes of trainings on the scenes made for that, three seeds each; ARGS="--preset quick-look 'max_gaussians=30000 lr_scales=1e-2' ''" for
+# others than the preset as it is.
+sweep: setup
+	$(BIN)/python -m tests.bench.sweep $(ARGS)
 
 # Speed of the built-in engine; ARGS='--before COMMIT' beside another version, by instruction set.
 bench bench-cpu: setup

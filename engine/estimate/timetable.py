@@ -16,7 +16,7 @@ from ..core.protocol.progress import ignore_progress
 from ..training.backend import BackendName, Model
 from ..training.engines import create_model
 from ..training.pace import Costs
-from ..training.requirements import settled
+from ..training.requirements import GUIDES, settled
 from .fit import Fitting, bisected
 from .forecast import Forecast
 from .probe import BRIEF, THOROUGH, Tick, probe
@@ -99,7 +99,8 @@ def largest(dataset: Dataset, config: TrainConfig, forecast: Forecast, engine: B
         return settled(sized(config, math.exp(power), forecast.longest_side), dataset, engine)
 
     chosen = of_size(bisected(lambda power: not fitting.shortfalls(replace(of_size(power), max_minutes=minutes)), *map(math.log, SIZES)))
-    return replace(chosen, course=turned("", 0, 0, chosen.max_steps))
+    as_asked = {name: getattr(config, name) for name in ("guides", *GUIDES, "alpha_weight")}  # maps may turn out to be unusable
+    return replace(chosen, course=turned("", 0, 0, chosen.max_steps), **as_asked)
 
 
 def sized(config: TrainConfig, size: float, longest_side: int) -> TrainConfig:
