@@ -6,7 +6,7 @@ estimate.py tries the training and knows better; both reckon with the same forec
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.datasets.dataset import Dataset
@@ -18,13 +18,16 @@ from ..core.text import phrase
 from ..training.backend import BackendName
 from ..training.engines import likely_backend
 from ..training.requirements import settled
-from .fit import Fitting
+from .fit import Fitting, misfit
 from .forecast import Forecast
 from .timetable import usual_timetable
 from .usual_probe import usual_probe
 
 LONG_HOURS = 4.0
 """Say how long it takes when it takes longer."""
+
+HOPELESS = 1.5
+"""A training that needs so many times the memory that it may use does not begin: figures by sizes alone are less wrong than that."""
 
 HELP = {
     "memory": "Lower the resolution or the number of Gaussians, or close other programs.",
@@ -69,10 +72,12 @@ def needs(dataset: Dataset, config: TrainConfig, engine: BackendName) -> Needs:
 
 
 def check_budget(dataset: Dataset, config: TrainConfig, engine: BackendName, folder: Path) -> list[Finding]:
-    """Whether memory, the disk of the job's `folder` and patience suffice."""
+    """Whether memory, the disk of the job's `folder` and patience suffice; an error, with the settings that fit, where memory never can."""
     forecast = Forecast(usual_probe(dataset, config, engine), free_disk(folder))
-    told = set(HELP) if engine == "cpu" else set(HELP) - {"time"}
-    lacks = [lack for lack in Fitting(forecast).shortfalls(config) if lack.kind in told]
+    fitting, told = Fitting(forecast), set(HELP) if engine == "cpu" else set(HELP) - {"time"}
+    lacks = [lack for lack in fitting.shortfalls(config) if lack.kind in told]
+    if engine == "cpu" and any(lack.kind == "memory" and lack.needed > HOPELESS * lack.there for lack in lacks):
+        return [replace(finding, severity="error") for finding in misfit(fitting, forecast, config)]
     findings = [Finding("warning", phrase(f"The training {lack.sentence}."), HELP[lack.kind], lack.kind, lack.needed,
                         code=f"estimate.{lack.kind}",
                         values=values(needed=lack.needed, there=lack.there)) for lack in lacks]

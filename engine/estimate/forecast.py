@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Estimated
+from ..training.checkpoint_writer import SURE_GAUSSIANS
 from ..training.cuda.memory import ALWAYS, least_memory
 from ..training.data.image_store import GIGABYTE
 from ..training.schedule import reduction_at, sh_degree_at
@@ -127,14 +128,20 @@ class Forecast:
         """Bytes of the computer's memory at the highest."""
         probe = self._probe
         photos = self.all_photos(config) * (1 - self._missing_photos(config))
-        working = max(self._working(config, lambda size: size.memory), self._saved_copies(config))
+        working = max(self._working(config, lambda size: size.memory) - self._spared(config), self._saved_copies(config))
         return probe.idle + photos + max(probe.reading, probe.left + working)
 
     def _saved_copies(self, config: TrainConfig) -> float:
         """Bytes that a model takes at least while it is saved. Where a system tells the most alone that a process ever held, reading
         photos may hide what models take."""
         held = 2 if self._probe.engine == "cpu" else 1
-        return self.most_gaussians(config) * held * STATE * (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
+        return self.most_gaussians(config) * held * STATE * bytes_of_parameters(config) - self._spared(config)
+
+    def _spared(self, config: TrainConfig) -> float:
+        """Bytes that many Gaussians take less than so many times what few take: of those beyond SURE_GAUSSIANS the processor's
+        checkpoints are no copies. Rebuilding and the result still need a third of one."""
+        beyond = max(0, self.most_gaussians(config) - SURE_GAUSSIANS) if self._probe.engine == "cpu" else 0
+        return beyond * (STATE - 1) * bytes_of_parameters(config)
 
     def card(self, config: TrainConfig) -> float:
         """Bytes of the graphics card's memory, without photos, which take what is left; 0 on the processor."""
@@ -194,6 +201,11 @@ class Forecast:
         """Relative, of all kinds of steps together."""
         kinds = (*self._probe.small.kinds, *self._probe.large.kinds)
         return (sum((kind.error / kind.seconds) ** 2 for kind in kinds) / len(kinds)) ** 0.5 / len(kinds) ** 0.5
+
+
+def bytes_of_parameters(config: TrainConfig) -> int:
+    """Of one Gaussian."""
+    return (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
 
 
 def kind_seconds(kinds: tuple[Kind, ...], pixels: float, harmonics: int) -> float:

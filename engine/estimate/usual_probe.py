@@ -10,15 +10,12 @@ from ..training.backend import BackendName
 from ..training.data.targets import REDUCTIONS
 from ..training.host_memory import free_memory
 from ..training.init.initialize import DEPTH_SHARE, RANDOM_POINTS
-from .forecast import FLOAT, STATE, TRAINED
+from .forecast import STATE, TRAINED, bytes_of_parameters
 from .probe_result import Kind, Probe, Size
 
 PYRAMID = 1 + 1 / 4 + 1 / 16
-COPIES = 4
-"""Each parameter has a gradient and two moments."""
-
-SCRATCH = 60
-"""Bytes a pixel of one image that a step needs: images, their gradients, the lists of Gaussians of tiles."""
+SCRATCH, SCRATCH_A_GAUSSIAN = 60, 300
+"""Bytes a pixel of one image that a step needs, and a Gaussian: images, their gradients, the lists of Gaussians of tiles."""
 
 IDLE: dict[BackendName, float] = {"cpu": 120e6, "cuda": 3e9}
 """Bytes of the engine itself; torch and the driver's libraries are most of it."""
@@ -56,8 +53,9 @@ def usual_start(dataset: Dataset, config: TrainConfig) -> int:
 
 def usual_size(count: int, pixels: float, largest: float, config: TrainConfig, engine: BackendName) -> Size:
     """What a model of `count` Gaussians takes, with images of `pixels` pixels on average and of `largest` at most."""
-    model = count * (11 + 3 * (config.sh_degree + 1) ** 2) * FLOAT
-    memory = model * COPIES + largest * SCRATCH if engine == "cpu" else model * STATE  # on a card: what a checkpoint copies
+    model = count * bytes_of_parameters(config)
+    working = count * SCRATCH_A_GAUSSIAN + largest * SCRATCH
+    memory = model * 2 * STATE + working if engine == "cpu" else model * STATE  # beside the model, or a card's, what a checkpoint copies
     kinds = [Kind(reduction, part, (config.sh_degree + 1) ** 2, _step_seconds(part, count, config), 0.0)
              for reduction in reversed(REDUCTIONS) for part in (pixels / reduction**2,)]
     return Size(count, (kinds[0], *kinds), 0.0, 0.0, 0.0, 0.0, memory, 0.0, model * STATE, model)

@@ -112,7 +112,7 @@ class LiveRows(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def parts(self) -> Iterator[np.ndarray]:
-        """Its rows in their order, float32, contiguous."""
+        """Its rows in their order, float32, contiguous; each holds until the next is asked for."""
         ...
 
 

@@ -291,16 +291,17 @@ def tell_trouble(run: Run, error: UserError) -> None:
 
 def pause_or_stop(run: Run, control: AskControl) -> bool:
     """Wait as long as control says pause. True when it says stop."""
-    if control() == "pause":
+    asked = control()
+    if asked == "pause":
         saved = run.group.leads and save_state(run)
         run.emit(paused(run, saved))
         run.unhealthy = None
         with run.clock.stopped(), run.budget.stopped(), run.progress.beside():
-            while control() == "pause":
+            while (asked := control()) == "pause":
                 run.heartbeat()
                 time.sleep(0.1)
         run.emit(started(run))
-    return control() == "stop"
+    return asked == "stop"
 
 
 def paused(run: Run, saved: bool) -> Paused:
@@ -313,21 +314,28 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     """Checkpoint, write the result, measure the very file that was written, and report."""
     run.progress.settle()
     without_disk_trouble(run, lambda: save_state(run))
-    result = exportable(run.model.gaussians())
-    if not insist(run, lambda: write_splats(run.job.result, result, antialiased=run.config.antialiased, offset=run.offset), control):
-        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
-                        "training.result_not_written")
-    run.model.close()
+    count = write_result(run, control)
     started = time.monotonic()
     scores, corrected = scores_of_file(run.job.result, run, make_model)
     score = mean_score(scores)
     if score:
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
-    finished = Finished(run.step, len(result), score.psnr if score else None, score.ssim if score else None,
+    finished = Finished(run.step, count, score.psnr if score else None, score.ssim if score else None,
                         round(run.clock.seconds, 2), stopped)
     said = {**report(run, finished, scores, time.monotonic() - started), **corrected}
     insist(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)), control)
     run.emit(finished)
+
+
+def write_result(run: Run, control: AskControl) -> int:
+    """Close the model and write what it has learned: so many Gaussians. UserError when the disk refuses and somebody asks to stop."""
+    learned = run.model.gaussians()
+    run.model.close()  # what it took is needed to write a large result
+    result = exportable(learned)
+    if not insist(run, lambda: write_splats(run.job.result, result, antialiased=run.config.antialiased, offset=run.offset), control):
+        raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
+                        "training.result_not_written")
+    return len(result)
 
 
 def insist(run: Run, write: Callable[[], object], control: AskControl) -> bool:
@@ -364,7 +372,8 @@ def corrected_figure(run: Run, model: Model) -> dict[str, object]:
 
 def exportable(gaussians: Gaussians) -> Gaussians:
     """Without rows that no viewer can draw."""
-    return gaussians.take(gaussians.finite_rows())
+    rows = gaussians.finite_rows()
+    return gaussians if rows.all() else gaussians.take(rows)
 
 
 def report(run: Run, finished: Finished, scores: list[ViewScore], measuring: float) -> dict[str, object]:

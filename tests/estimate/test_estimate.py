@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from engine.core.datasets.read import read_dataset
 from engine.core.errors import UserError
 from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.estimate_text import sentence
-from engine.core.protocol.events import Estimated, Failed, Finding, Finished, Stage
+from engine.core.protocol.events import Estimated, Failed, Finding, Finished, Stage, Started
+from engine.core.protocol.folder import JobFolder
 from engine.core.protocol.progress import Step
 from engine.core.protocol.spec import JobSpec
+from engine.estimate.budget import check_budget
 from engine.estimate.estimate import estimate
 from engine.estimate.fit import Fitting, misfit
 from engine.estimate.forecast import Forecast
@@ -28,6 +31,8 @@ from engine.estimate.probe_result import Kind, Probe, Size
 from engine.jobs.local_engine import LocalEngine
 from engine.training.cuda.memory import plan_memory
 from engine.training.engines import BackendChoice
+from engine.training.trainer import train
+from engine.worker import Preflight
 from tests.bench.bench_estimate import most_resident
 from tests.scenes import colored_ball, write_ball_dataset
 
@@ -93,6 +98,21 @@ def test_too_little_memory_names_a_setting_that_fits(dataset: Dataset, tmp_path:
     again, findings = estimate(dataset, replace(wish, max_gaussians=most), tmp_path)
     allowed = 1.1 * again.free_memory
     assert again.memory < allowed and not [other for other in findings if other.measure and other.measure > allowed]
+
+
+def test_ten_million_gaussians_on_four_gigabytes_are_refused_with_what_fits(
+        dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.estimate.usual_probe.free_memory", lambda: 4e9)
+    wish = TrainConfig(backend="cpu", max_gaussians=10_000_000, max_steps=100_000, sh_degree=3, strategy="mcmc")
+    job, said = JobFolder(tmp_path / "job"), []
+    job.write_spec(JobSpec(dataset.folder, wish))
+    with pytest.raises(UserError, match=r"needs about 1\d\.\d GB of memory, and 3\.6 GB may be used") as refused:
+        train(job, said.append, lambda: "stop", checks=Preflight())
+    assert not any(isinstance(event, Started) for event in said)
+    most = int(re.fullmatch(r"Set max_gaussians to ([\d,]+) instead of 10,000,000: .*", refused.value.hint)[1].replace(",", ""))
+    assert 1_000_000 < most < 4_000_000
+    fitting = check_budget(dataset, replace(wish, max_gaussians=most), "cpu", tmp_path)
+    assert not [finding for finding in fitting if finding.kind in ("memory", "fit")]
 
 
 def test_too_little_disk(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,13 +219,13 @@ def test_the_forecast_goes_on_along_the_lines() -> None:
     assert forecast.step_seconds(TRIED, early, 20_000) == pytest.approx(2e-3 + 0.02 / 16 + 20_000 * 1.1e-7)
     assert forecast.step_seconds(replace(TRIED, resolution=500), late, 1e6) == pytest.approx(2e-3 + 0.005 + 1e6 * 1.9e-7)
     assert forecast.most_gaussians(TRIED) == 1_000_000 and forecast.most_gaussians(replace(TRIED, max_steps=600)) < 200_000
-    assert forecast.memory(TRIED) == pytest.approx(5e7 + 100 * 4e6 + 5e7 + 5e8 + 2e9)
+    assert forecast.memory(TRIED) == pytest.approx(5e7 + 100 * 4e6 + 5e7 + 5e8 + 2e9 - 0.8e6 * 2 * 38 * 4)
     assert forecast.disk(TRIED) == pytest.approx(3 * 4e8 + 1.4e8 * 1.2, rel=0.01)
 
 
 def test_memory_that_the_system_hides_is_counted() -> None:
     blind = replace(MEASURED, small=replace(MEASURED.small, memory=0.0), large=replace(MEASURED.large, memory=0.0))
-    assert Forecast(blind).memory(TRIED) == pytest.approx(5e7 + 100 * 4e6 + 5e7 + 1e6 * 6 * 38 * 4)
+    assert Forecast(blind).memory(TRIED) == pytest.approx(5e7 + 100 * 4e6 + 5e7 + (1e6 * 4 + 0.2e6 * 2) * 38 * 4)
 
 
 def test_photos_that_do_not_fit_take_time_instead_of_memory() -> None:

@@ -159,7 +159,7 @@ def test_cut_off_past_the_end_it_ends_the_same(tmp_path: Path, dataset: Path) ->
 def test_a_thumbnail_shows_what_was_trained(tmp_path: Path, dataset: Path) -> None:
     job = make_job(tmp_path / "job", dataset, resolution=1000)
     with pytest.raises(KeyboardInterrupt):
-        run(job, interrupt_after(140))
+        run(job, interrupt_after(70))
     assert job.thumbnail.exists(), "measured once, so there is one although the training was cut off"
     run(job)
     picture = decode_png(job.thumbnail.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Camera:
     orthographic: bool = False
     near: float = NEAREST
 
-    @property
+    @cached_property
     def viewmat(self) -> np.ndarray:
         """World to OpenCV camera, [4, 4] float64: what rasterizers take."""
         return FLIP_YZ @ np.linalg.inv(self.camera_to_world)

@@ -45,7 +45,7 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, tuple[tuple[int, ...], Iterab
                     if not number:
                         header = {"descr": np.lib.format.dtype_to_descr(part.dtype), "fortran_order": False, "shape": shape}
                         np.lib.format.write_array_header_1_0(entry, header)
-                    entry.write(part.reshape(-1).view(np.uint8))
+                    entry.write(part.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

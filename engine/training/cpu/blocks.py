@@ -90,10 +90,10 @@ class Blocks:
         """Whether every value is a number."""
         return bool(load().splat_all_finite(floats(self.values, *self.values.shape), self.values.size))
 
-    def _gather(self, rows: np.ndarray | None, columns: slice) -> np.ndarray:
-        """Copies [M, width] of some components of Gaussians: of `rows` [M], or of all."""
+    def _gather(self, rows: np.ndarray | None, columns: slice, memory: np.ndarray | None = None) -> np.ndarray:
+        """Copies [M, width] of some components of Gaussians, of `rows` [M] or of all; in `memory` [M or more, width] where it is given."""
         struct, _kept = self._struct(rows, columns)
-        out = np.empty((struct.count, struct.width), np.float32)
+        out = np.empty((struct.count, struct.width), np.float32) if memory is None else memory[: struct.count]
         load().splat_gather_rows(struct, floats(out, *out.shape))
         return out
 
@@ -175,7 +175,9 @@ class BlockRows:
         return parameter_shapes(self.blocks.count, self.blocks.rest)[self.name]
 
     def parts(self) -> Iterator[np.ndarray]:
-        """Its rows in their order."""
-        for first in range(0, max(1, len(self.blocks.values)), PART_BLOCKS):
-            count = min(PART_BLOCKS * BLOCK, self.blocks.count - first * BLOCK)
-            yield Blocks(self.blocks.values[first : first + PART_BLOCKS], count).read(self.name)
+        """Its rows in their order, all in the same memory."""
+        columns, part = COLUMNS[self.name], PART_BLOCKS * BLOCK
+        memory = np.empty((min(part, self.blocks.count), self.blocks.values[:, columns].shape[1]), np.float32)
+        for first in range(0, max(1, self.blocks.count), part):
+            rows = Blocks(self.blocks.values[first // BLOCK : (first + part) // BLOCK], min(part, self.blocks.count - first))
+            yield rows._gather(None, columns, memory)

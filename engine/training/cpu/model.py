@@ -183,6 +183,7 @@ class CpuModel(Model):
 
     def close(self) -> None:
         self._kernels.close()
+        self._gaussians = self._first = self._second = Blocks.zeros(0, self._gaussians.rest)
 
     def _not_finite(self) -> UserError:
         """UserError naming the parameter with NaN or infinite values."""
