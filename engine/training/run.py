@@ -287,7 +287,7 @@ def report_findings(findings: list[Finding], emit: Emit) -> None:
 def restore(model: Model, checkpoint: Checkpoint, config: TrainConfig) -> None:
     """Put the checkpoint's state into the model; UserError when the job was changed so that it does not fit."""
     coefficients = (config.sh_degree + 1) ** 2 - 1
-    if checkpoint.state["shN"].shape[1:] != (coefficients, 3):
+    if checkpoint.arrays["shN"].shape[1:] != (coefficients, 3):
         raise UserError("The job's SH degree was changed after its training began.",
                         "Set sh_degree back to its first value, or start a new training.", "training.sh_degree_changed")
     model.load_state(checkpoint.arrays)

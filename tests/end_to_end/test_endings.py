@@ -85,7 +85,7 @@ def test_a_training_of_many_gaussians_ends_also_during_an_evaluation_and_goes_on
         ends_with_all(process, number, tmp_path)
         events = job.read_events(cursor)[0]
         checkpoint = load_checkpoint(job.checkpoint)
-        assert checkpoint is not None and len(checkpoint.state["means"]) == MANY
+        assert checkpoint is not None and len(checkpoint.arrays["means"]) == MANY
         begun = next(event for event in events if isinstance(event, Started))
         assert dict(begun.values)["every"] == 10
         assert checkpoint.step >= max(event.step for event in events if isinstance(event, (Progress, Started)))

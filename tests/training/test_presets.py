@@ -40,8 +40,8 @@ def test_the_outdoor_preset_learns_exposures_poses_and_a_sky(ball: Dataset, tmp_
     job = make_job(tmp_path, ball.folder, **settings)
     run(job)
     state = load_checkpoint(job.checkpoint)
-    assert state is not None and state.state["exposure"].any() and state.state["poses"].any()
-    assert len(state.state["means"]) >= 600
+    assert state is not None and state.arrays["exposure"].any() and state.arrays["poses"].any()
+    assert len(state.arrays["means"]) >= 600
 
 
 def test_exposure_corrected_figures_have_a_name_of_their_own(ball: Dataset, tmp_path: Path) -> None:

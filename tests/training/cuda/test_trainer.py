@@ -148,7 +148,7 @@ def test_memory_that_never_suffices_is_a_sentence_with_the_setting(tmp_path: Pat
         run(job, make_model=on_a_small_card(70))
     assert "max_gaussians" in caught.value.hint and "cpu" in caught.value.hint
     kept = load_checkpoint(job.checkpoint)
-    assert kept is not None and len(kept.state["means"]) == 80
+    assert kept is not None and len(kept.arrays["means"]) == 80
 
 
 def test_memory_that_ends_twice_keeps_the_training_so_far(tmp_path: Path, dataset: Path) -> None:
