@@ -20,7 +20,7 @@ WINDOWS_PART := 'Windows=$(BIN)/python -m tests.windows'
 BLENDERS := .venv-bpy50/.ready $(if $(PY313),.venv-bpy52/.ready)
 BLENDER_PARTS := 'Blender 5.0=.venv-bpy50/bin/$(PYTEST) tests/blender' $(if $(PY313),'Blender 5.2=.venv-bpy52/bin/$(PYTEST) tests/blender')
 
-.PHONY: setup demo test test-all test-windows test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-blender bench-sfm bench-serve bench-estimate sweep kernels wheel extension release docs lint types hooks locks clean
+.PHONY: setup demo test test-all test-windows test-python test-blender test-gui guide-pictures test-gpu test-faults test-soak test-cases bench bench-cpu bench-formats bench-check bench-gpu bench-health bench-start bench-blender bench-sfm bench-serve bench-estimate sweep kernels wheel extension release docs lint types hooks locks clean
 
 setup: .venv/.ready $(KERNELS)
 
@@ -154,6 +154,10 @@ bench-check: setup
 
 bench-health: setup
 	$(BIN)/python -m tests.bench.bench_health $(ARGS)
+
+# A worker's start, processor seconds before step 1 by part, how long checkpoints stop a training; ARGS='--counts 10000000' for others.
+bench-start: setup
+	$(BIN)/python -m tests.bench.bench_start $(ARGS)
 
 # Estimates of minutes, memory and disk beside whole trainings; ARGS='FOLDER --presets standard --backend cuda' for others.
 bench-estimate: setup
