@@ -40,9 +40,12 @@ def distort(points: np.ndarray, coefficients: Coefficients) -> np.ndarray:
     (OpenCV, calib3d, "Detailed description"; COLMAP's SIMPLE_RADIAL to FULL_OPENCV).
     """
     _, _, p1, p2, *_ = _eight(coefficients)
-    x, y = points[:, 0], points[:, 1]
+    x, y = np.ascontiguousarray(points.T)
     r2 = x * x + y * y
-    radial = _radial(r2, coefficients)[0]
+    above, below = _polynomials(r2, coefficients)
+    radial = above / below
+    if p1 == p2 == 0:
+        return np.stack([x * radial, y * radial], axis=1)
     return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=1)
 
 
@@ -103,9 +106,16 @@ def _eight(coefficients: Coefficients) -> Coefficients:
 def _radial(r2: np.ndarray, coefficients: Coefficients) -> tuple[np.ndarray, np.ndarray]:
     """The radial factor [N], and its derivative by r² [N]."""
     k1, k2, _, _, k3, k4, k5, k6 = _eight(coefficients)
-    above, below = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    above, below = _polynomials(r2, coefficients)
     above_slope, below_slope = k1 + r2 * (2 * k2 + r2 * 3 * k3), k4 + r2 * (2 * k5 + r2 * 3 * k6)
     return above / below, (above_slope * below - above * below_slope) / (below * below)
+
+
+def _polynomials(r2: np.ndarray, coefficients: Coefficients) -> tuple[np.ndarray, np.ndarray | float]:
+    """Numerator and denominator of the radial factor [N]; most lenses have no denominator, and fewer than three coefficients."""
+    k1, k2, _, _, k3, k4, k5, k6 = _eight(coefficients)
+    above = 1 + r2 * (k1 + r2 * (k2 + r2 * k3) if k2 or k3 else k1)
+    return above, 1 + r2 * (k4 + r2 * (k5 + r2 * k6)) if k4 or k5 or k6 else 1.0
 
 
 def _jacobian(points: np.ndarray, coefficients: Coefficients) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:

@@ -20,6 +20,9 @@ AVERAGE, PAETH = 3, 4
 LARGEST_SIDE = 1 << 16
 """Most pixels in a row; a header with more counts as damaged."""
 
+EFFORT = 4
+"""Of zlib, in whose usual 6 a photo takes three times as long and becomes 4 % smaller."""
+
 MOST_PIXELS = 179_000_000
 """As Pillow has it; a file of some kilobytes can claim to hold any number."""
 
@@ -64,7 +67,7 @@ def encode_png(image: np.ndarray) -> bytes:
     rows[:, 1:] = image.reshape(height, -1)
     rows[1:, 1:] -= rows[:-1, 1:].copy()
     rows[1:, 0] = 2  # every row but the first as the difference to the one above
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 6)), (b"IEND", b""))
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), EFFORT)), (b"IEND", b""))
     return SIGNATURE + b"".join(struct.pack(">I", len(body)) + name + body + _checksum(name, body) for name, body in parts)
 
 
