@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from engine.core.errors import UserError
+from engine.training.checkpoint import NEWEST, Checkpoint, save_checkpoint
 from engine.training.cpu.blocks import Blocks
 from engine.training.cpu.library import Kernels, KernelScene, StepInputStruct
-from engine.training.cpu.model import packed, view_struct
+from engine.training.cpu.model import CpuModel, packed, view_struct
 from tests.scenes import colored_ball, ring_cameras
 
 view = view_struct(ring_cameras(1, 64)[0], (0.1, 0.5, 0.9))
@@ -137,7 +139,17 @@ def all_covering(megabytes: int) -> None:
     print(np.isfinite(kernels.forward(small, view).rgb).all())
 
 
-CASES = {case.__name__: case for case in (million, large_image, step, way_back, loss, threads, picture, all_covering)}
+def saving(megabytes: int) -> None:
+    """A checkpoint of 300,000 Gaussians with so much memory beside them: whether it was written, and refused as a copy."""
+    model = CpuModel(colored_ball(300_000, sh_degree=3), 1)
+    with TemporaryDirectory() as folder:
+        allow(megabytes)
+        save_checkpoint(Path(folder) / "checkpoint", Checkpoint(1, 1.0, model.snapshot(copy=False), live=True))
+        print((Path(folder) / "checkpoint" / NEWEST).stat().st_size > 300_000 * 59 * 3 * 4)
+    print(refused(lambda: model.snapshot(copy=True)))
+
+
+CASES = {case.__name__: case for case in (saving, million, large_image, step, way_back, loss, threads, picture, all_covering)}
 
 if __name__ == "__main__":
     CASES[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -35,6 +35,12 @@ def test_a_large_image_takes_60_bytes_a_pixel() -> None:
 
 
 @linux_only
+def test_many_gaussians_are_saved_with_a_tenth_of_their_memory_beside_them() -> None:
+    written, answer = child("saving", 300_000 * 59 * 3 * 4 // 10 // 2**20)
+    assert written == "True" and answer != "not refused"
+
+
+@linux_only
 @pytest.mark.parametrize("megabytes", [0, 60, 100, 160, 240])
 def test_a_step_without_memory_is_a_sentence_and_changes_nothing(megabytes: int) -> None:
     answer, unchanged, lives_on = child("step", megabytes)
