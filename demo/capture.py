@@ -34,7 +34,7 @@ def scenes() -> dict[str, Scene]:
         "thicket": Scene(build_thicket, 100, {"depth": True, "normals": True, "points": 50_000}),
         "interior": Scene(build_interior, 56, {"source": "WALK", "transparent": False}),
         "object": Scene(build_object, 48),
-        "foliage": Scene(build_foliage, 48, {"transparent": False}),
+        "foliage": Scene(build_foliage, 48),
     }
 
 

@@ -52,7 +52,7 @@ def build_object() -> list[bpy.types.Object]:
 
 
 def build_foliage() -> list[bpy.types.Object]:
-    """Hedges, flowers and a path of bricks under the sky."""
+    """Hedges, flowers and a path of bricks."""
     rng = np.random.default_rng(33)
     bpy.ops.mesh.primitive_circle_add(vertices=96, radius=3.0, fill_type="NGON")
     ground = named("Ground")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..core.datasets.dataset import Dataset
 from ..core.errors import values
-from ..core.protocol.config import LONG, TrainConfig
+from ..core.protocol.config import LONG, SHORT, TrainConfig
 from ..core.protocol.course import turned
 from ..core.protocol.events import Finding
 from ..core.protocol.progress import ignore_progress
@@ -30,9 +30,10 @@ ten times as long, pixels become three and a half times as many, and steps three
 SIZES = (0.02, 50_000.0)
 """The smallest and the largest training."""
 
-RATES = ("lr_means", "lr_scales", "lr_opacities", "lr_quats", "lr_sh0", "sh_degree")
-LONG_STEPS = 10_000
-"""From so many steps on what trainings for a graphics card share holds of RATES, where the settings have not chosen others."""
+RATES = ("lr_means", "lr_scales", "lr_opacities", "lr_quats", "lr_sh0")
+SHORT_STEPS, LONG_STEPS = 1_500, 15_000
+"""Up to so many steps the RATES of short trainings hold, from so many on those of long ones, between them their weighted geometric mean;
+others that were chosen stay."""
 
 MEASURED = 6
 """Times that a training is measured on its way."""
@@ -106,6 +107,14 @@ def largest(dataset: Dataset, config: TrainConfig, forecast: Forecast, engine: B
 def sized(config: TrainConfig, size: float, longest_side: int) -> TrainConfig:
     """The training of a size; photos of `longest_side` pixels are never enlarged."""
     steps = max(100, round(STEPS * size**STEPS_GROW))
-    long = {name: LONG[name] for name in RATES if steps >= LONG_STEPS and getattr(config, name) == getattr(TrainConfig, name)}
     return replace(config, resolution=max(16, min(longest_side, round(SIDE * size**SIDE_GROWS))), max_steps=steps, schedule_steps=0,
-                   refine_every=max(25, min(100, steps // 20)), eval_every=max(500, steps // MEASURED), **long)
+                   refine_every=max(25, min(100, steps // 10)), eval_every=max(500, steps // MEASURED), **rates(config, steps))
+
+
+def rates(config: TrainConfig, steps: int) -> dict[str, float]:
+    """Learning rates for so many steps, and the SH degree of long trainings, where the settings have none of their own."""
+    short = {name: SHORT.get(name, getattr(TrainConfig, name)) for name in RATES}
+    usual = [name for name in RATES if getattr(config, name) in (short[name], getattr(TrainConfig, name))]
+    weight = min(1.0, max(0.0, math.log(steps / SHORT_STEPS) / math.log(LONG_STEPS / SHORT_STEPS)))
+    found = {name: short[name] ** (1 - weight) * LONG[name] ** weight for name in usual}
+    return found | ({"sh_degree": LONG["sh_degree"]} if weight == 1 and config.sh_degree == TrainConfig.sh_degree else {})

@@ -48,7 +48,7 @@ def usual_start(dataset: Dataset, config: TrainConfig) -> int:
     """About how many Gaussians a training begins with."""
     if config.start != "points" and all(view.depth for view in dataset.train_views):
         return max(1, int(DEPTH_SHARE * config.max_gaussians))
-    return max(1, min(len(dataset.points or ()) or RANDOM_POINTS, config.max_gaussians))
+    return max(1, min(len(dataset.points or ()) or RANDOM_POINTS, int(config.start_share * config.max_gaussians)))
 
 
 def usual_size(count: int, pixels: float, largest: float, config: TrainConfig, engine: BackendName) -> Size:

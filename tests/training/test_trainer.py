@@ -65,7 +65,7 @@ def test_learns_and_reports(tmp_path: Path, dataset: Path) -> None:
 
 
 def test_a_cap_that_is_left_open_suits_cores_and_pixels_and_is_written_down(tmp_path: Path, dataset: Path) -> None:
-    assert affordable_gaussians(400 * 400, 2) == 40_000 and affordable_gaussians(400 * 400, 64) == 400 * 400
+    assert affordable_gaussians(400 * 400, 2) == 64_000 and affordable_gaussians(400 * 400, 64) == 400 * 400
     assert affordable_gaussians(64 * 64, 1) == 10_000
     job = make_job(tmp_path / "job", dataset, max_gaussians=0, resolution=10_000, threads=3, max_steps=10)
     run(job)

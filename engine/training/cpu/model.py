@@ -20,7 +20,7 @@ from .library import BesideImage, Kernels, KernelScene, StepInputStruct, TermWei
 from .photo_terms import PhotoTerms
 
 LARGEST_SIDE = 32_768
-PIXELS_A_GAUSSIAN = 8
+PIXELS_A_GAUSSIAN = 5
 FEWEST_GAUSSIANS = 10_000
 
 
@@ -223,7 +223,7 @@ def default_threads() -> int:
 
 
 def affordable_gaussians(pixels: int, threads: int) -> int:
-    """One Gaussian for every eight pixels and thread, at most one a pixel: a step takes about the same time on any computer."""
+    """One Gaussian for every five pixels and thread, at most one a pixel: a step takes about the same time on any computer."""
     return max(FEWEST_GAUSSIANS, min(pixels, pixels * threads // PIXELS_A_GAUSSIAN))
 
 

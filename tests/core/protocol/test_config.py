@@ -19,7 +19,10 @@ CHOICES = {"guides", "backend", "background", "strategy", "mask_meaning", "antia
 @pytest.mark.parametrize("name", [field.name for field in fields(TrainConfig)])
 def test_every_setting_has_a_sentence_and_a_range(name: str) -> None:
     assert len(describe(name)) > 10 and not describe(name).endswith(".")
-    if name not in CHOICES:
+    if name == "course":
+        with pytest.raises(UserError, match="course"):
+            TrainConfig(course="0:10 5").validate()
+    elif name not in CHOICES:
         low, high = limits(name)
         assert low <= getattr(TrainConfig, name) <= high
         with pytest.raises(UserError, match=name):
