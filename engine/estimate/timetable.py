@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..core.datasets.dataset import Dataset
 from ..core.errors import values
-from ..core.protocol.config import LONG, SHORT, TrainConfig
+from ..core.protocol.config import LONG, SHORTEST, TrainConfig
 from ..core.protocol.course import turned
 from ..core.protocol.events import Finding
 from ..core.protocol.progress import ignore_progress
@@ -31,12 +33,14 @@ SIZES = (0.02, 50_000.0)
 """The smallest and the largest training."""
 
 RATES = ("lr_means", "lr_scales", "lr_opacities", "lr_quats", "lr_sh0")
-SHORT_STEPS, LONG_STEPS = 1_500, 15_000
-"""Up to so many steps the RATES of short trainings hold, from so many on those of long ones, between them their weighted geometric mean;
-others that were chosen stay."""
+COURSE_OF_RATES: tuple[tuple[float, dict[str, float]], ...] = ((600, SHORTEST), (3_000, {}), (15_000, LONG))
+"""Steps for which the RATES of the presets were chosen, beside the usual ones; between them their weighted geometric mean holds."""
 
 MEASURED = 6
 """Times that a training is measured on its way."""
+
+LATE = 1.2
+"""Times the minutes from which on a training counts as not to be fitted into them."""
 
 PROBED_SIDE = 640
 """Pixels of the largest pictures that are tried."""
@@ -52,11 +56,18 @@ class Timetable:
     config: TrainConfig
     costs: Costs
     ending: float
+    seconds: float
+    """that it takes by the forecast, from the start of the engine to the result"""
 
     @property
     def finding(self) -> Finding:
         """What was chosen, in words."""
         config = self.config
+        if self.seconds > LATE * 60 * config.minutes:
+            seconds, minutes = self.seconds, config.minutes
+            return Finding("warning", f"Even the smallest training takes about {seconds:.0f} s here, more than the {minutes:.2g} min.",
+                           "Allow more minutes, or train on a faster computer.", "time", seconds,
+                           code="estimate.short_time", values=values(seconds=seconds, minutes=minutes))
         minutes, steps, pixels, splats = config.minutes, config.max_steps, config.resolution, config.max_gaussians
         return Finding("info", f"Within {minutes:.1f} min: {steps} steps, images of {pixels} pixels, at most {splats} splats.",
                        "The steps change on the way when the computer is slower or faster than it was found to be.",
@@ -89,7 +100,8 @@ def timetable(dataset: Dataset, config: TrainConfig, forecast: Forecast, engine:
     """The largest training that by the forecast ends within the minutes, of which some seconds are gone, and within memory; else the
     smallest. A plan that was made already stays."""
     chosen = config if config.course else largest(dataset, config, forecast, engine, gone)
-    return Timetable(chosen, tuple(forecast.costs(chosen)), forecast.ending(chosen, float(forecast.most_gaussians(chosen))))
+    ending = forecast.ending(chosen, float(forecast.most_gaussians(chosen)))
+    return Timetable(chosen, tuple(forecast.costs(chosen)), ending, forecast.estimate(chosen).seconds)
 
 
 def largest(dataset: Dataset, config: TrainConfig, forecast: Forecast, engine: BackendName, gone: float) -> TrainConfig:
@@ -112,9 +124,14 @@ def sized(config: TrainConfig, size: float, longest_side: int) -> TrainConfig:
 
 
 def rates(config: TrainConfig, steps: int) -> dict[str, float]:
-    """Learning rates for so many steps, and the SH degree of long trainings, where the settings have none of their own."""
-    short = {name: SHORT.get(name, getattr(TrainConfig, name)) for name in RATES}
-    usual = [name for name in RATES if getattr(config, name) in (short[name], getattr(TrainConfig, name))]
-    weight = min(1.0, max(0.0, math.log(steps / SHORT_STEPS) / math.log(LONG_STEPS / SHORT_STEPS)))
-    found = {name: short[name] ** (1 - weight) * LONG[name] ** weight for name in usual}
-    return found | ({"sh_degree": LONG["sh_degree"]} if weight == 1 and config.sh_degree == TrainConfig.sh_degree else {})
+    """Learning rates for so many steps, and the SH degree of long trainings; what the settings have of their own stays."""
+    usual = [name for name in RATES if getattr(config, name) in [_rate(name, known) for _, known in COURSE_OF_RATES]]
+    places = [math.log(place) for place, _ in COURSE_OF_RATES]
+    found = {name: math.exp(np.interp(math.log(steps), places, [math.log(_rate(name, known)) for _, known in COURSE_OF_RATES]))
+             for name in usual}
+    long = steps >= COURSE_OF_RATES[-1][0] and config.sh_degree == TrainConfig.sh_degree
+    return found | ({"sh_degree": LONG["sh_degree"]} if long else {})
+
+
+def _rate(name: str, known: dict[str, float]) -> float:
+    return known.get(name, getattr(TrainConfig, name))

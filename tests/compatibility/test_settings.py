@@ -18,7 +18,7 @@ from engine.core.datasets.excluded import read_excluded
 from engine.core.datasets.poses_report import read_report
 from engine.core.errors import UserError
 from engine.core.former_names import SETTINGS
-from engine.core.protocol.config import PRESETS, SHORT, TrainConfig, config_from_json, config_to_json
+from engine.core.protocol.config import PRESETS, SHORTEST, TrainConfig, config_from_json, config_to_json
 from engine.core.protocol.folder import JobFolder
 from engine.core.protocol.sfm_options import FrameOptions, PosesOptions
 from engine.core.protocol.spec import FramesSpec, PosesSpec
@@ -31,7 +31,7 @@ NAMES: dict[str, Any] = json.loads((FIXTURES / "names.json").read_text(encoding=
 STORED: dict[str, Any] = json.loads((FIXTURES / "settings.json").read_text(encoding="utf-8"))
 
 
-RECIPE = {*SHORT, "refine_every"} - {"strategy"}
+RECIPE = {*SHORTEST, "refine_every", "max_steps"} - {"strategy"}
 """What short trainings learn by may be chosen anew; what people count on in presets stays."""
 
 

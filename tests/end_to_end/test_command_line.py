@@ -103,12 +103,24 @@ def test_trained_file_measures_as_it_was_reported(trained: Path, dataset: Path) 
 def test_a_preset_sets_what_no_flag_sets(dataset: Path, tmp_path: Path) -> None:
     last_json(splatwright("train", dataset, "-o", tmp_path / "a.ply", "--preset", "quick-look", "--resolution", 48, "--max-steps", 30))
     config = json.loads((tmp_path / "a.job" / "job.json").read_text())["config"]
-    assert (config["refine_every"], config["resolution"], config["max_steps"]) == (50, 48, 30) and config["max_gaussians"] == 10_000
+    assert (config["start_share"], config["resolution"], config["max_steps"]) == (0.6, 48, 30) and config["max_gaussians"] == 10_000
     assert config["strategy"] == "default"
     refused = splatwright("train", dataset, "--preset", "instant")
     assert refused.returncode == 2 and "quick-look" in refused.stdout + refused.stderr
     nameless = splatwright("train", dataset, "--preset")
     assert nameless.returncode == 2 and "Traceback" not in nameless.stderr and "--preset" in nameless.stdout + nameless.stderr
+
+
+def test_a_training_with_minutes_is_repeated_by_its_plan(dataset: Path, tmp_path: Path) -> None:
+    timed = last_json(splatwright("train", dataset, "-o", tmp_path / "timed.ply", "--minutes", 0.06))
+    plan = tmp_path / "timed.job" / "plan.json"
+    again = last_json(splatwright("train", dataset, "-o", tmp_path / "again.ply", "--plan", plan, "--threads", 1))
+    assert again["steps"] == timed["steps"]
+    assert (tmp_path / "again.ply").read_bytes() == (tmp_path / "timed.ply").read_bytes()
+    other = write_ball_dataset(tmp_path / "other", views=10).folder
+    assert_sentence(splatwright("train", other, "-o", tmp_path / "c.ply", "--plan", plan), "made for another dataset")
+    plan.write_text(plan.read_text()[:100])
+    assert_sentence(splatwright("train", dataset, "-o", tmp_path / "c.ply", "--plan", plan), "plan", "is damaged")
 
 
 def test_goes_on_past_its_end_and_refuses_without_more_steps(trained: Path, dataset: Path) -> None:

@@ -279,3 +279,18 @@ def test_what_is_suggested_fits(memory: float, disk: float, minutes: float, engi
         assert fitting.shortfalls(mended) == []
         assert mended.max_gaussians <= wish.max_gaussians and mended.resolution <= wish.resolution and mended.max_steps <= wish.max_steps
         mended.validate()
+
+
+def test_minutes_are_fitted_and_said(dataset: Dataset, tmp_path: Path) -> None:
+    wish = replace(CONFIG, minutes=0.5, max_gaussians=0, strategy="default")
+    found, findings = estimate(dataset, wish, tmp_path)
+    (said,) = [finding for finding in findings if finding.code == "estimate.timetable"]
+    assert 10 < found.seconds < 31 and dict(said.values)["steps"] != CONFIG.max_steps and "steps, images of 96 pixels" in said.message
+    longer, _ = estimate(dataset, replace(wish, minutes=2.0), tmp_path)
+    assert 60 < longer.seconds < 121
+
+
+def test_less_time_than_the_smallest_training_takes_is_said(dataset: Dataset, tmp_path: Path) -> None:
+    _, findings = estimate(dataset, replace(CONFIG, minutes=0.0005), tmp_path)
+    (short,) = [finding for finding in findings if finding.code == "estimate.short_time"]
+    assert short.severity == "warning" and "Even the smallest training takes about" in short.message

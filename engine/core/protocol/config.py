@@ -173,11 +173,14 @@ LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-
         "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500}
 """What long trainings share: many steps, so the learning rates and the regularisation of the papers."""
 
-SHORT = {"strategy": "default", "lr_means": 6e-4, "lr_scales": 2.5e-2, "start_share": 0.6}
-"""What trainings of a few thousand steps share: Gaussians have little time to take their shape. Chosen by `make sweep`."""
+SHORT = {"strategy": "default", "start_share": 0.6}
+"""What trainings of a few thousand steps share."""
+
+SHORTEST = {**SHORT, "lr_means": 6e-4, "lr_scales": 2.5e-2}
+"""What those of hundreds of steps have: Gaussians have little time to take their place and shape. Chosen by `make sweep`."""
 
 PRESETS: dict[PresetName, Preset] = {
-    "quick-look": Preset("Quick Look", "a first impression within seconds", {**SHORT, "max_steps": 1000, "resolution": 320}),
+    "quick-look": Preset("Quick Look", "a first impression within seconds", {**SHORTEST, "max_steps": 600, "resolution": 320}),
     "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", SHORT),
     "gpu-preview": Preset("GPU Preview", "a few minutes on a graphics card, about an hour on a processor",
                           {**LONG, "max_steps": 7_000, "max_gaussians": 500_000}),
