@@ -26,6 +26,7 @@ MODULES = (
     "panels.splats",
     "viewport",
     "viewport.rig_preview",
+    "viewport.region_box",
     "panels.layout",
     "jobs.jobs",
     "jobs.earlier",

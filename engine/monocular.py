@@ -46,7 +46,7 @@ class DepthModel:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """What the network says about uint8 [H, W, 3], resampled to its size: float32 [H, W]. UserError for answers of another shape."""
-        height, width = self._size(image)
+        height, width = fitting_size(image, self.height, self.width)
         small = resampled(image.astype(np.float32) / 255, width, height)
         fed = ((small - np.array(MEAN)) / np.array(DEVIATION)).transpose(2, 0, 1)[None]
         answer = np.squeeze(np.asarray(self.network(np.ascontiguousarray(fed, np.float32)), np.float32))
@@ -55,10 +55,12 @@ class DepthModel:
                             "Use a model for monocular depth, for example Depth Anything V2 exported to ONNX.")
         return resampled(answer[..., None], image.shape[1], image.shape[0])[..., 0]
 
-    def _size(self, image: np.ndarray) -> tuple[int, int]:
-        factor = USUAL_SIDE / max(image.shape[:2])
-        height, width = (max(PATCH, round(side * factor / PATCH) * PATCH) for side in image.shape[:2])
-        return self.height or height, self.width or width
+
+def fitting_size(image: np.ndarray, height: int | None, width: int | None) -> tuple[int, int]:
+    """Height and width that an image [H, W, C] is fed at: those that a network asks for, else what suits most."""
+    factor = USUAL_SIDE / max(image.shape[:2])
+    usual_height, usual_width = (max(PATCH, round(side * factor / PATCH) * PATCH) for side in image.shape[:2])
+    return height or usual_height, width or usual_width
 
 
 def load_depth_model(path: Path) -> DepthModel:
@@ -70,17 +72,33 @@ def load_depth_model(path: Path) -> DepthModel:
     return _onnx(path) if path.suffix.lower() == ".onnx" else _torchscript(path)
 
 
-def _onnx(path: Path) -> DepthModel:
+def open_onnx(path: Path) -> Any:
+    """A session of onnxruntime; UserError when it cannot be loaded, or the package is not installed."""
     try:
         import onnxruntime
     except ImportError:
         raise _missing("onnxruntime") from None
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a family of its own
         raise _damaged(path) from error
-    wanted = session.get_inputs()[0]
-    height, width = (side if isinstance(side, int) else None for side in (list(wanted.shape) + [None] * 4)[2:4])
+
+
+def network_size(session: Any, image: np.ndarray) -> tuple[int, int]:
+    """Height and width that a session takes an image [H, W, C] at."""
+    return fitting_size(image, *_asked_size(session))
+
+
+def _asked_size(session: Any) -> tuple[int | None, int | None]:
+    """Height and width of the first input with four sides; None where it takes any."""
+    shape = next((found.shape for found in session.get_inputs() if len(found.shape) == 4), [None] * 4)
+    height, width = (side if isinstance(side, int) else None for side in shape[2:])
+    return height, width
+
+
+def _onnx(path: Path) -> DepthModel:
+    session = open_onnx(path)
+    wanted, (height, width) = session.get_inputs()[0], _asked_size(session)
     return DepthModel(_told(path, lambda fed: np.asarray(session.run(None, {wanted.name: fed})[0])), height, width)
 
 

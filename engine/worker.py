@@ -157,14 +157,18 @@ def check(job: JobFolder) -> int:
         from .core.images.png import write_png
         from .estimate.budget import budget_here
         from .preflight import check as look_for_trouble
+        from .training.init.region_start import check_region
+        from .training.init.splat_start import read_start, start_findings
 
         spec = job.read_spec()
         dataset = read_dataset_of(job)
+        start = read_start(dataset)
+        check_region(dataset)
         checked = look_for_trouble(dataset, config=spec.config)
         needed, findings = budget_here(dataset, spec.config)
         told = Finding("info", needed.sentence, kind=NEEDS, code="estimate.needs",
                        values=values(memory=needed.memory, disk=needed.disk, seconds=needed.seconds or 0.0))
-        for finding in (*checked.findings, *findings, told):
+        for finding in (*checked.findings, *start_findings(start, spec.config), *findings, told):
             writer.emit(finding)
         write_png(job.sheet, checked.sheet())
 

@@ -41,6 +41,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/evaluation": ({"numpy", "av", "torch"}, CORE | TRAINING),
     "engine/report": ({"numpy"}, CORE | TRAINING | {"evaluation"}),
     "engine/sfm": ({"numpy", "av", "PIL", "pillow_heif", "pycolmap", "matplotlib"}, CORE | {PILLOW}),
+    "engine/feed_forward.py": ({"numpy"}, CORE | {"monocular"}),
     "engine/monocular.py": ({"numpy", "onnxruntime", "torch", "PIL"}, CORE | {PILLOW, "training/data"}),
     "engine/viewer.py": ({"numpy", "viser", "websockets"}, CORE | {"training/data"}),
     "engine/jobs": (set(), CORE),
@@ -53,8 +54,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/doctor.py": ({"numpy", "torch"}, CORE | TRAINING | {"environment", "sfm"}),
     "engine/worker.py": (set(), CORE | TRAINING | {"estimate", "jobs", "preflight", "report", "sfm"}),
     "engine/cli": ({"tyro", "numpy", "rich"}, CORE | TRAINING | {
-        "batch", "doctor", "estimate", "evaluation", "jobs", "managed", "monocular", "preflight", "remote", "report", "server", "sfm",
-        "viewer"}),
+        "batch", "doctor", "estimate", "evaluation", "feed_forward", "jobs", "managed", "monocular", "preflight", "remote", "report",
+        "server", "sfm", "viewer"}),
     "engine/__main__.py": (set(), {"cli"}),
     "engine/__init__.py": (set(), {"core"}),
 }
@@ -68,7 +69,7 @@ ADDON: dict[str, set[str]] = {
     "addon/cameras.py": set(),
     "addon/scene_collections.py": set(),
     "addon/splats": {"scene_collections", "ui"},
-    "addon/viewport": {"capture", "splats", "ui"},
+    "addon/viewport": {"capture", "jobs", "splats", "ui"},
     "addon/capture": {"cameras", "scene_collections", "splats", "ui"},
     "addon/photos": {"cameras", "scene_collections", "splats"},
     "addon/placement.py": {"photos", "splats"},

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bpy
 
 from ...engine.core.processes import Process, end_tree, spawn
 from ...engine.core.protocol.events import NEEDS, Failed, Finding
-from ...engine.core.protocol.folder import JobFolder, JobSpec
+from ...engine.core.protocol.folder import JobFolder
 from ..engines import choice
-from ..typed import scene_settings
 from .latest import Latest, existing_dataset
+from .training_spec import spec_of
 
 
 @dataclass
@@ -62,7 +62,7 @@ def start(scene: bpy.types.Scene) -> DatasetCheck:
     folder = existing_dataset(scene)
     forget()
     job = JobFolder(Path(tempfile.mkdtemp(prefix="check-", dir=bpy.app.tempdir)))
-    job.write_spec(JobSpec(folder, scene_settings(scene).train.to_config()))
+    job.write_spec(replace(spec_of(scene), name="", dataset=folder))
     command, environment = choice.local_engine().worker_command("--check", str(job.path))
     return _latest.start(DatasetCheck(folder, job, spawn(command, environment=environment, output=job.log, what="The engine", tied=True)))
 

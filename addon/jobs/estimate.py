@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from ...engine.core.protocol.events import Estimated, Failed, Finding, Stage
 from ...engine.core.protocol.spec import JobSpec
 from ...engine.jobs.estimation import Estimation
 from ..engines import choice
-from ..properties.datasets import dataset_folder
 from ..typed import scene_settings
 from .latest import Latest, existing_dataset
+from .training_spec import spec_of
 
 
 @dataclass
@@ -59,7 +59,7 @@ def last(events: list[Any], kind: type) -> Any:
 
 def wanted(scene: bpy.types.Scene) -> JobSpec:
     """The training that Train would begin; UserError where that cannot be said."""
-    return JobSpec(dataset_folder(scene), scene_settings(scene).train.to_config())
+    return replace(spec_of(scene), name="")
 
 
 def found(scene: bpy.types.Scene) -> bool:

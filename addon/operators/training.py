@@ -9,13 +9,13 @@ from bpy.props import EnumProperty, IntProperty
 
 from ...engine.core.datasets.read import read_dataset
 from ...engine.core.errors import UserError
-from ...engine.core.protocol.folder import JobSpec
 from ...engine.jobs.local_engine import JobState
 from ..engines import choice
 from ..jobs import jobs
 from ..jobs.jobs import WatchedJob
 from ..jobs.photo_results import works_on_photos
-from ..properties.datasets import captured_by_another, dataset_folder, training_name
+from ..jobs.training_spec import training_spec
+from ..properties.datasets import captured_by_another, dataset_folder
 from ..translations import tr
 from ..typed import Context, classes_factory, scene_settings
 from .reporting import reports_user_errors
@@ -25,9 +25,9 @@ from .starting import Obstructed, StartsJob
 def start_training(scene: bpy.types.Scene) -> WatchedJob:
     """Look at the scene's dataset and start a training on it; UserError before anything is written when it cannot work."""
     folder = dataset_folder(scene)
-    config = scene_settings(scene).train.to_config()
     read_dataset(folder)
-    job = jobs.submit(scene, JobSpec(folder, config, training_name(scene)))
+    with training_spec(scene) as spec:
+        job = jobs.submit(scene, spec)
     scene_settings(scene).untrained = False
     return job
 

@@ -80,6 +80,12 @@ class SPLATWRIGHT_PT_train_more(SidebarPanel, bpy.types.Panel):
         for name in ("threads", "image_memory"):
             draw_automatic(column, context.scene, "train", name)
         column = layout.column(align=True)
+        column.prop(settings, "start_object")
+        row = column.row()
+        row.active = settings.start_object is None
+        row.prop(settings, "start_file")
+        layout.prop(settings, "region")
+        column = layout.column(align=True)
         for name in ("budget_hours", "budget_cost"):
             draw_automatic(column, context.scene, "train", name)
         column = layout.column(align=True)

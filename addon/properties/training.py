@@ -3,10 +3,11 @@
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ...engine.core.former_names import SETTINGS
 from ...engine.core.protocol.config import DEFAULT_PRESET, PRESETS, TIMES, TrainConfig
+from ..typed import splat_settings
 from .defaults import shown
 
 
@@ -28,6 +29,14 @@ def _choose_time(settings: Any, number: int) -> None:
     settings.minutes = tuple(TIMES.values())[number][1] if number < len(TIMES) else 5.0
 
 
+def _is_splats(settings: "TrainSettings", item: bpy.types.Object) -> bool:
+    return splat_settings(item).is_splat
+
+
+NO_SETTINGS = ("dataset", "preset", "time", "start_file", "start_object", "region")
+"""What belongs to a training beside TrainConfig."""
+
+
 class TrainSettings(bpy.types.PropertyGroup):
     """Settings of the next training. Defaults, limits and descriptions are TrainConfig's."""
 
@@ -35,6 +44,20 @@ class TrainSettings(bpy.types.PropertyGroup):
         name="Dataset", subtype="DIR_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
         description="Folder, file or ZIP with images and cameras: nerfstudio, COLMAP, RealityScan, Metashape and others. "
                     "Empty: the dataset that was captured last",
+    )
+    start_file: StringProperty(
+        name="Start From", subtype="FILE_PATH", options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+        description="Splats to begin with: a file in the dataset's place and size, or the folder of a finished training, also of fewer "
+                    "photos. Empty: start points or depth maps",
+    )
+    start_object: PointerProperty(
+        type=bpy.types.Object, name="Splat Object", poll=_is_splats,
+        description="Splats of this file to begin with, as they stand in the scene, instead of a file",
+    )
+    region: PointerProperty(
+        type=bpy.types.Object, name="Region",
+        description="The object around which the training does its best: outside of its box only the background grows, "
+                    "of a tenth of the splats. Empty: everywhere alike",
     )
     preset: EnumProperty(
         name="Preset", default=DEFAULT_PRESET, update=_preset_chosen, description="Settings that go together; each can be changed after",
@@ -69,6 +92,6 @@ class TrainSettings(bpy.types.PropertyGroup):
 
     def to_config(self) -> TrainConfig:
         """The training request that these settings make; files keep some under their former names."""
-        names = [name for name in TrainSettings.__annotations__ if name not in ("dataset", "preset", "time")]
+        names = [name for name in TrainSettings.__annotations__ if name not in NO_SETTINGS]
         chosen = {SETTINGS.get(name, name): getattr(self, name) for name in names}
         return TrainConfig(**(PRESETS[self.preset].settings | chosen)).validate()

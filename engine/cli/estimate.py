@@ -13,7 +13,9 @@ from ..core.protocol.estimate_text import sentence
 from ..core.protocol.events import Estimated, Failed, Finding, Stage, error_of
 from ..core.protocol.progress import Step
 from ..core.protocol.spec import JobSpec
+from ..core.splats.region import region_from_words
 from ..jobs.estimation import POLL_SECONDS, Estimation
+from ..jobs.start_file import start_of
 from .chosen_engine import chosen_engine
 from .terminal import print_findings, progress_bar
 
@@ -24,6 +26,8 @@ def estimate(
     preset: PresetName = DEFAULT_PRESET,
     engine: str = "",
     exclude: tuple[str, ...] = (),
+    start_file: Path | None = None,
+    region: str = "",
 ) -> int:
     """Estimate minutes, memory and disk of a training by running about fifty steps of it. Exit status 1 when it does
     not fit, with the setting that would make it fit.
@@ -33,9 +37,13 @@ def estimate(
         preset: settings that go together, as of train; flags that are given beside it count more
         engine: address of an engine on another computer, which tries it there, and keeps the images for the training
         exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
+        start_file: splats to begin with, as of train
+        region: a box outside of which only the background grows, as of train
     """
     place = chosen_engine(Path.cwd(), engine)
-    making = place.estimate(JobSpec(dataset.resolve(), config.validate(), exclude=exclude))
+    making = place.estimate(JobSpec(dataset.resolve(), config.validate(), exclude=exclude,
+                                    start_file=start_of(start_file) if start_file else None,
+                                    region=region_from_words(region).matrix if region else None))
     try:
         follow(making)
         events = making.events()

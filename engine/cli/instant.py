@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,12 +14,18 @@ from ..core.files import make_folder
 from ..core.formats.registry import format_of, lost_in, write_splats
 from ..core.splats.axes import Axes
 from ..core.splats.from_depth import MOST, gaussians_from_depth
+from ..core.splats.gaussians import concatenate
 from ..core.splats.offset import NO_OFFSET, Offset
+from ..feed_forward import PATIENCE_SECONDS, GaussianModel, gaussians_by_command, load_gaussian_model, scaled_to, strongest
 
 if TYPE_CHECKING:
+    from ..core.cameras.camera import Camera
+    from ..core.datasets.dataset import Dataset
     from ..core.splats.gaussians import Gaussians
 
 USUAL_FIELD_OF_VIEW = 55.0
+FED_SIDE = 1024
+"""Longest side in pixels that photos of a dataset are read at for a network, which has a size of its own."""
 
 
 def instant(
@@ -34,13 +39,17 @@ def instant(
     field_of_view: float | None = None,
     most: int = MOST,
     axes: Axes = "SUPERSPLAT",
+    command: str = "",
+    command_seconds: float = PATIENCE_SECONDS,
 ) -> int:
-    """Make splats of one image and its depth map, or of a whole dataset whose images have depth maps, without training.
+    """Make splats of one image by its depth map, a model or a command, or of a whole dataset whose images have depth maps or by a model
+    that gives Gaussians, without training. They can be the --start of a training.
 
     Args:
         image: an image, or a dataset's folder
         output: where the splats go: .ply, .compressed.ply, .spz or .splat
-        model: a depth model in ONNX or TorchScript, for example Depth Anything V2
+        model: a depth model in ONNX or TorchScript, for example Depth Anything V2, or one in ONNX that gives Gaussians
+            (docs/command_line.md names its tensors)
         depth: the image's depth map: NumPy file or 16-bit PNG, millimetres along the camera's axis
         meaning: what the model answers: inverse depth without unit, or metres
         near: metres to the nearest surface, where the model gives no unit
@@ -48,12 +57,21 @@ def instant(
         field_of_view: degrees across the image's longer side; default: from its EXIF, else 55
         most: Gaussians at most
         axes: orientation of the file
+        command: another program that makes a PLY of the image: "tool {image} {output}"
+        command_seconds: how long it may take
     """
     chosen = format_of(output)
     if not (0 < near < far and most > 0 and (field_of_view is None or 0 < field_of_view < 180)):
         raise UserError("near, far, most or field of view cannot be.", "Give 0 < near < far, and a field of view below 180 degrees.")
-    gaussians, offset = _of_dataset(image, most) if image.is_dir() else (
-        _of_picture(image, model, depth, meaning, (near, far), field_of_view, most), NO_OFFSET)
+    network = load_gaussian_model(model) if model else None
+    if command:
+        gaussians, offset = gaussians_by_command(command, existing(image), command_seconds), NO_OFFSET
+    elif image.is_dir():
+        gaussians, offset = _of_dataset(image, most, network)
+    elif network:
+        gaussians, offset = strongest(_by_network(image, network, field_of_view), most), NO_OFFSET
+    else:
+        gaussians, offset = _of_picture(image, model, depth, meaning, (near, far), field_of_view, most), NO_OFFSET
     if not len(gaussians):
         raise UserError("No pixel has both colour and depth.", "Check that image and depth map belong together.")
     make_folder(output.parent)
@@ -64,13 +82,49 @@ def instant(
     return 0
 
 
-def _of_dataset(folder: Path, most: int) -> tuple[Gaussians, Offset]:
+def existing(image: Path) -> Path:
+    """The image's path; UserError where there is no file."""
+    if not image.is_file():
+        raise UserError(f"{image} does not exist.", "Name an image.", "instant.no_image", path=image)
+    return image
+
+
+def camera_of(path: Path, width: int, height: int, field_of_view: float | None) -> Camera:
+    """The camera of a photo by itself; `field_of_view` in degrees."""
+    from ..monocular import photo_camera, told_field_of_view
+
+    return photo_camera(width, height, math.radians(field_of_view) if field_of_view else
+                        told_field_of_view(path) or math.radians(USUAL_FIELD_OF_VIEW))
+
+
+def _by_network(path: Path, network: GaussianModel, field_of_view: float | None) -> Gaussians:
+    from ..training.data.images import read_image
+
+    picture = read_image(path)
+    return network(picture[..., :3], camera_of(path, picture.shape[1], picture.shape[0], field_of_view))
+
+
+def _of_views(dataset: Dataset, network: GaussianModel, most: int) -> Gaussians:
+    """As many of every view that is trained on, where its camera is, at the scale that the start points say."""
+    from ..training.data.targets import load_targets
+
+    views = dataset.train_views
+    found = []
+    for view in views:
+        target = load_targets((view,), FED_SIDE)[0].full
+        found.append(strongest(scaled_to(network(target.image[..., :3], target.camera), target.camera, dataset.points), most // len(views)))
+    return concatenate(found)
+
+
+def _of_dataset(folder: Path, most: int, network: GaussianModel | None = None) -> tuple[Gaussians, Offset]:
     """The splats, and the offset of their coordinates."""
     from ..core.datasets.read import read_dataset
     from ..core.datasets.spread import scene_scale, unit_of
     from ..training.init.depth_start import depth_gaussians
 
     dataset = read_dataset(folder)
+    if network:
+        return _of_views(dataset, network, most), dataset.offset
     made = depth_gaussians(dataset.views, most, unit=unit_of(scene_scale(dataset)))
     if made is None:
         raise UserError(f"The images of {folder} have no depth maps.",
@@ -80,20 +134,19 @@ def _of_dataset(folder: Path, most: int) -> tuple[Gaussians, Offset]:
 
 def _of_picture(path: Path, model: Path | None, depth: Path | None, meaning: Literal["inverse", "metres"], span: tuple[float, float],
                 field_of_view: float | None, most: int) -> Gaussians:
-    from ..monocular import depth_of, load_depth_model, photo_camera, told_field_of_view
+    from ..monocular import depth_of, load_depth_model
     from ..training.data.images import read_image
     from ..training.data.maps import read_depth
 
     if (model is None) == (depth is None):
-        raise UserError("A single image holds no depth.", "Name a depth model with --model, or a depth map with --depth.")
+        raise UserError("A single image holds no depth.", "Name a model (--model), a depth map (--depth) or a program (--command).")
     guess = load_depth_model(model) if model else None
     picture = read_image(path)
     metres = depth_of(guess(picture[..., :3]), meaning, *span) if guess else read_depth(depth or path)
     if metres.shape != picture.shape[:2]:
         picture = _fitting(picture, metres, path)
-    angle = math.radians(field_of_view) if field_of_view else told_field_of_view(path) or math.radians(USUAL_FIELD_OF_VIEW)
-    camera = photo_camera(picture.shape[1], picture.shape[0], angle)
-    return gaussians_from_depth(replace(camera), metres, picture.astype(np.float32) / 255, most)
+    camera = camera_of(path, picture.shape[1], picture.shape[0], field_of_view)
+    return gaussians_from_depth(camera, metres, picture.astype(np.float32) / 255, most)
 
 
 def _fitting(picture: np.ndarray, depth: np.ndarray, path: Path) -> np.ndarray:

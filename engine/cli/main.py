@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from typing import get_args
 
 import tyro
 
 from ..core.errors import UserError
 from ..core.former_names import FLAGS, SETTINGS
-from ..core.protocol.config import DEFAULT_PRESET, PRESETS
+from ..core.protocol.config import DEFAULT_PRESET, PRESETS, Start
 from .capture import capture
 from .check import check
 from .convert import convert
@@ -64,10 +65,22 @@ def current_flag(word: str) -> str:
     return f"--{parts[1] or ''}{current.replace('_', '-')}{parts[3] or ''}" if parts and current else word
 
 
+def with_start_file(arguments: list[str]) -> list[str]:
+    """--start takes files of splats and folders of trainings too, beside the words of the setting: those are flags of another name."""
+    def renamed(index: int, word: str) -> str:
+        flag, _, value = word.partition("=")
+        following = value or next(iter(arguments[index + 1 :]), "")
+        return word if flag != "--start" or following in get_args(Start) or following.startswith("--") else word.replace(
+            "--start", "--start-file", 1)
+
+    return [renamed(index, word) for index, word in enumerate(arguments)] if arguments[:1] in (["train"], ["estimate"]) else arguments
+
+
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
     try:
-        return app.cli(args=with_preset(with_current_names(arguments)), prog="splatwright", description="Trains 3D Gaussian splats.") or 0
+        words = with_preset(with_start_file(with_current_names(arguments)))
+        return app.cli(args=words, prog="splatwright", description="Trains 3D Gaussian splats.") or 0
     except UserError as error:
         print_error(error)
         return 1

@@ -20,7 +20,9 @@ from ..core.protocol.events import Event, Failed, Finished, Paused, Progress, er
 from ..core.protocol.folder import FolderGone, JobFolder, JobSpec
 from ..core.protocol.plan import read_plan, repeated
 from ..core.splats.axes import Axes
+from ..core.splats.region import region_from_words
 from ..jobs.local_engine import Engine
+from ..jobs.start_file import start_of, with_own_start
 from .chosen_engine import chosen_engine
 from .evaluate import exported_quality
 from .photos import posed
@@ -40,6 +42,8 @@ def train(
     leave_out_strays: bool = False,
     exclude: tuple[str, ...] = (),
     plan: Path | None = None,
+    start_file: Path | None = None,
+    region: str = "",
 ) -> int:
     """Train splats from posed images, or from photos, whose cameras are found first. Ctrl+C stops and keeps the result.
 
@@ -57,6 +61,10 @@ def train(
         exclude: images to leave out, by name or path, * for any letters; which views are held out stays as it is
         plan: plan.json of another training's folder, to repeat it on the same dataset: its settings, and the steps that its minutes came
             to, count in place of those given here
+        start_file: splats to begin with, in the dataset's place and size, or the folder of a finished training, also of fewer photos;
+            --start takes them too
+        region: a box "x y z  sx sy sz" (middle and sides, in the dataset's axes, Z up), with a quaternion "w x y z" after them where it
+            is turned: outside of it only the background grows, a tenth of the splats
     """
     format_of(output)
     make_folder(output.parent)
@@ -67,7 +75,8 @@ def train(
     place = chosen_engine(folder.path.parent, engine)
     if plan:
         config = repeated(read_plan(plan), fingerprint(read_dataset(dataset, exclude)), config)
-    spec = JobSpec(dataset.resolve(), config.validate(), output.stem, exclude)
+    spec = JobSpec(dataset.resolve(), config.validate(), output.stem, exclude, start_of(start_file) if start_file else None,
+                   region_from_words(region).matrix if region else None)
     last = None if output.exists() else finished_alone(place, folder, spec)
     if last is None:
         cursor = place.events(folder.name)[1]
@@ -123,7 +132,7 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
                 return False
             raise UserError(f"{folder.path} is being trained already, with other settings.", "Wait for it, or name another --job folder.")
         if nothing_kept(engine, folder):
-            folder.write_spec(spec)
+            folder.write_spec(with_own_start(folder, spec))
             engine.resume(folder.name)
             return True
         if before.dataset != spec.dataset:
@@ -133,10 +142,10 @@ def start(engine: Engine, folder: JobFolder, spec: JobSpec) -> bool:
             raise UserError(f"{folder.path} is trained to its end.",
                             f"Give more than --max-steps {before.config.max_steps} to go on, or delete the folder to begin anew.")
         engine.set_budget(folder.name, spec.config.budget_hours, spec.config.budget_cost)
-        spec = replace(spec, config=gone_on(before.config, spec.config))
+        spec = replace(spec, config=gone_on(before.config, spec.config), start_file=before.start_file, region=before.region)
     else:
         engine.reach()
-    folder.write_spec(spec)
+    folder.write_spec(with_own_start(folder, spec))
     engine.resume(folder.name)
     return True
 

@@ -28,6 +28,7 @@ from ..core.protocol.job_progress import JobProgress, told
 from ..core.protocol.spec import JobSpec, Spec
 from .estimation import Estimation, LocalEstimation, estimate_folder
 from .processes import at_work, worker_of
+from .start_file import with_own_start
 
 SECRETS = ("SPLATWRIGHT_TOKEN",)
 """Variables that are no business of workers."""
@@ -175,7 +176,7 @@ class LocalEngine(Engine):
 
     def submit(self, spec: Spec) -> str:
         folder = new_job_folder(self.root, spec.name)
-        folder.write_spec(spec)
+        folder.write_spec(with_own_start(folder, spec))
         self.start(folder.name)
         return folder.name
 

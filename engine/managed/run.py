@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def prepare(folder: JobFolder, kept: Kept, spec: JobSpec, price: Price, tell: Te
     if kept.restore(folder):
         before = kept.earlier(folder)
         if before is not None:
-            spec = JobSpec(spec.dataset, gone_on(before.config, spec.config), spec.name, spec.exclude)
+            spec = replace(spec, config=gone_on(before.config, spec.config))
         tell("going on from the checkpoint that is kept")
     folder.write_spec(spec)
     write_price(folder.price, price)

@@ -13,6 +13,7 @@ from ..core.protocol.folder import Control
 from ..core.protocol.spec import JobSpec, Spec, source_of, with_source
 from ..jobs.estimation import Estimation
 from ..jobs.local_engine import Engine, JobState, new_job_folder
+from ..jobs.start_file import with_own_start
 from .estimation import RemoteEstimation
 from .follower import PATIENCE, Follower
 from .http import Address, Connection, Unreachable
@@ -34,7 +35,7 @@ class RemoteEngine(Engine):
         """Begin to send a job and what it reads; its events tell how far that is."""
         self.address.check()
         folder = new_job_folder(self.root, spec.name)
-        folder.write_spec(with_source(spec, source_of(spec).absolute()))
+        folder.write_spec(with_own_start(folder, with_source(spec, source_of(spec).absolute())))
         self.resume(folder.name)
         return folder.name
 

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from ..core.datasets.read import opened, read_dataset
 from ..core.errors import UserError
 from ..core.files import disk_error
+from ..core.formats.registry import format_of
 from ..core.protocol.events import Finding, Stage
 from ..core.protocol.http_messages import (
     FileEntry,
@@ -23,8 +24,12 @@ from ..core.protocol.http_messages import (
     findings_from_json,
     submission_to_json,
 )
-from ..core.protocol.spec import Spec, kind_of, source_of, with_source
+from ..core.protocol.spec import JobSpec, Spec, kind_of, source_of, with_source
+from ..jobs.start_file import start_files, start_of
 from .http import Address, Connection, Rejected, Unreachable, no_engine
+
+START_FOLDER = "start-of-training"
+"""Beside the dataset's files on the engine: the splats that the training begins with."""
 
 READING, SENDING = "reading the dataset", "sending the dataset"
 ANSWER_SECONDS = 600.0
@@ -72,7 +77,20 @@ def pack(spec: Spec, priority: int, tell: Tell) -> UploadManifest:
     entries = tuple(hashed(root, files, tell))
     inside = with_source(spec, Path(source.name) if source.is_file() else Path("."))
     paths = {entry.sha256: path for entry, path in zip(entries, files, strict=True)}
+    if isinstance(inside, JobSpec) and inside.start_file is not None:
+        beside, inside = _start_entries(inside, inside.start_file, tell)
+        entries, paths = (*entries, *beside), {**paths, **{entry.sha256: path for entry, path in beside.items()}}
     return UploadManifest(Submission(inside, entries, priority), paths, {entry.sha256: entry.size for entry in entries})
+
+
+def _start_entries(spec: JobSpec, path: Path, tell: Tell) -> tuple[dict[FileEntry, Path], JobSpec]:
+    """The files of the splats that a training begins with, each with where it lies here, and the training that reads them there."""
+    start = start_of(path)
+    there = Path(START_FOLDER, f"start{format_of(start).suffix}")
+    named = {original: name for original, name in zip(start_files(start), start_files(there), strict=True) if original.is_file()}
+    found = hashed(start.parent, list(named), tell)
+    entries = {replace(entry, path=name.as_posix()): original for entry, (original, name) in zip(found, named.items(), strict=True)}
+    return entries, replace(spec, start_file=there)
 
 
 def files_below(root: Path) -> Iterator[Path]:

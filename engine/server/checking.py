@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from fastapi.responses import JSONResponse, Response
@@ -17,7 +17,7 @@ from ..core.processes import Process, end_tree, spawn
 from ..core.protocol.events import Failed, Finding, error_of
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import Submission, findings_to_json
-from ..core.protocol.spec import JobSpec, source_of
+from ..core.protocol.spec import JobSpec, kept_below
 from .http_errors import Refused
 from .quota import INPUT
 from .store import CHECKS, Client, link_files
@@ -50,7 +50,7 @@ def prepared(client: Client, submission: Submission) -> JobFolder:
         with client.changing:
             root = link_files(client.uploads, path / INPUT, submission)
         folder = JobFolder(path)
-        folder.write_spec(replace(submission.spec, dataset=root / source_of(submission.spec)))
+        folder.write_spec(kept_below(submission.spec, root))
     except BaseException:
         discard_folder(path)
         raise

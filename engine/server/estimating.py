@@ -16,7 +16,7 @@ from ..core.errors import values
 from ..core.files import discard_folder, make_folder
 from ..core.protocol.events import Estimated, Event, Failed, Finding, event_to_json
 from ..core.protocol.http_messages import Submission
-from ..core.protocol.spec import JobSpec, source_of, with_source
+from ..core.protocol.spec import JobSpec, kept_below
 from ..jobs.estimation import Estimation
 from .event_stream import POLL_SECONDS, STATUS_SECONDS, data_lines
 from .executors import CPU
@@ -70,7 +70,7 @@ class Estimates:
     def _begin(self, client: Client, submission: Submission, folder: Path) -> Estimation:
         with client.changing:
             root = link_files(client.uploads, folder / INPUT, submission)
-        spec = with_source(submission.spec, root / source_of(submission.spec))
+        spec = kept_below(submission.spec, root)
         assert isinstance(spec, JobSpec)
         cards = [device for device in self._queue.executor.devices if device != CPU][: spec.config.gpus]
         return client.engine.estimate(spec, {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {}, folder)

@@ -16,7 +16,7 @@ from ..core.files import discard_folder, disk_error, make_folder, read_shared, r
 from ..core.parsing import parse_object
 from ..core.protocol.folder import JobFolder
 from ..core.protocol.http_messages import JobFile, Submission
-from ..core.protocol.spec import kind_of, source_of, with_source
+from ..core.protocol.spec import kept_below, kind_of, source_of
 from ..jobs.local_engine import JobState, LocalEngine, rests, state_of
 from .http_errors import Refused
 from .quota import INPUT, Quota, folders, size_of
@@ -70,7 +70,7 @@ class Client:
     def place(self, job: str, submission: Submission) -> None:
         """Make the folder of a new job, or give one that is there other settings. All its files must be there."""
         folder = self.engine.folder(job)
-        spec = with_source(submission.spec, (folder.path / INPUT / source_of(submission.spec)).resolve())
+        spec = kept_below(submission.spec, (folder.path / INPUT).resolve())
         if (folder.path / "job.json").exists() and source_of(folder.read_any()) != source_of(spec):
             raise Refused(409, "There is another job of this name.", "Choose another name.")
         make_folder(folder.path)

@@ -12,6 +12,8 @@ from ..core.errors import UserError
 from ..core.protocol.config import TrainConfig
 from .backend import BackendName
 from .engines import affordable_gaussians
+from .init.region_start import check_region
+from .init.splat_start import warmed
 
 MAPS: dict[str, tuple[str, Callable[[View], object]]] = {
     "depth_weight": ("depth", lambda view: view.depth),
@@ -39,10 +41,11 @@ def guided(config: TrainConfig, dataset: Dataset) -> TrainConfig:
 
 
 def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) -> None:
-    """UserError for cameras that `engine` does not draw, and for the first setting for which the dataset lacks the maps."""
+    """UserError for cameras that `engine` does not draw, a region that none sees, and the first setting whose maps the dataset lacks."""
     if engine == "cpu" and any(view.camera.orthographic for view in dataset.views):
         raise UserError("The built-in engine does not draw orthographic cameras.", "Use perspective cameras, or train on an NVIDIA GPU.",
                         "engine.orthographic")
+    check_region(dataset)
     views = len(dataset.train_views)
     for name, fewest in FEWEST_PHOTOS.items():
         if getattr(config, name) and views < fewest:
@@ -58,7 +61,7 @@ def check_demands(config: TrainConfig, dataset: Dataset, engine: BackendName) ->
 
 def settled(config: TrainConfig, dataset: Dataset, engine: BackendName) -> TrainConfig:
     """The settings with every `auto` decided, so that a job that is resumed elsewhere continues in the same way."""
-    config = guided(config, dataset)
+    config = guided(config if dataset.start_file is None else warmed(config), dataset)
     if config.max_gaussians:
         return config
     sides = np.array([(view.camera.width, view.camera.height) for view in dataset.train_views], float)  # [V, 2]

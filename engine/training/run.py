@@ -34,6 +34,8 @@ from .health.monitor import Health
 from .host_memory import free_memory
 from .init.depth_start import DepthTargets
 from .init.initialize import initial_gaussians, starts_from_depth
+from .init.region_start import check_region
+from .init.splat_start import read_start, start_findings
 from .job_budget import JobBudget
 from .pace import Costs, TimeKeeper, planned_anew
 from .progress import Progression
@@ -158,6 +160,10 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     begin, spec = time.monotonic(), job.read_spec()
     budget = JobBudget(job, spec.config)
     dataset, checkpoint = read_dataset_of(job), load_checkpoint(job.checkpoint)
+    if checkpoint:
+        dataset = replace(dataset, start_file=None)
+    start = read_start(dataset)
+    check_region(dataset)
     timed, known = timetable(job, dataset, spec.config, group, tick, checks), fingerprint(dataset)
     wished = timed.config if timed else spec.config
     asked = replace(wished, guides=False) if checkpoint else guided(wished, dataset)  # what goes on goes on as it began
@@ -170,13 +176,14 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
         remember_offset(job, dataset.offset)
     if checks and group.leads:
         report_findings(checks.settings(dataset, config, choice.engine, job.path), emit)
+    report_findings(start_findings(start, config), emit)
     emit(choice.finding)
     if timed:
         emit(timed.finding)
     scale = scene_scale(dataset)
     check_demands(config, dataset, choice.engine)
     cameras = [undistorted_camera(view.camera) for view in dataset.train_views]
-    model = make_model(initial_gaussians(dataset, config, sources.start), config, choice.engine, cameras, group)
+    model = make_model(initial_gaussians(dataset, config, sources.start, start), config, choice.engine, cameras, group)
     if checkpoint:
         restore(model, checkpoint, config)
     step, seconds = (checkpoint.step, checkpoint.seconds) if checkpoint else (0, 0.0)
@@ -186,8 +193,8 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     health = Health(context, photos, model.count, job.read_events()[0] if checkpoint else ())
     most = max(model.count, config.max_gaussians)
     checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most, live=choice.engine == "cpu")
-    run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale), step, Clock(seconds),
-              Progression(step, config.max_steps), health, emit, checkpoints, budget, group, look, offset=dataset.offset,
+    run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale, dataset.region), step,
+              Clock(seconds), Progression(step, config.max_steps), health, emit, checkpoints, budget, group, look, offset=dataset.offset,
               named_interval=checkpoints.interval(most), fingerprint=known)
     if timed and group.size == 1:
         known_speed = None if spec.config.course else 1.0

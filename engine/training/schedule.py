@@ -69,6 +69,8 @@ def reduction_at(step: int, config: TrainConfig) -> int:
 
 def sh_degree_at(step: int, config: TrainConfig) -> int:
     """The active SH degree: grows by equal stretches until `full_sh_at`."""
+    if not config.full_sh_at:
+        return config.sh_degree
     stretch = max(config.full_sh_at / max(1, config.sh_degree), 1 / config.planned_steps)
     return min(config.sh_degree, int(share_at(step, config) / stretch))
 

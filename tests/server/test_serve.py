@@ -13,12 +13,14 @@ import pytest
 
 from engine.core.errors import UserError
 from engine.core.formats.ply import read_ply
+from engine.core.formats.registry import read_splats, write_splats
 from engine.core.images.png import write_png
 from engine.core.protocol.config import TrainConfig
-from engine.core.protocol.events import Failed, Finished, Preview, Progress, Stage, Started
+from engine.core.protocol.events import Estimated, Failed, Finding, Finished, Preview, Progress, Stage, Started
 from engine.core.protocol.folder import JobFolder, JobSpec
 from engine.core.protocol.sfm_options import FrameOptions
 from engine.core.protocol.spec import FramesSpec
+from engine.core.splats.region import region_from_words
 from engine.jobs.local_engine import JobState
 from engine.jobs.processes import process_exists
 from engine.remote.engine import RemoteEngine
@@ -26,7 +28,7 @@ from engine.remote.http import Address
 from engine.remote.local_copy import read_remote_state
 from tests.links import needs_links
 from tests.processes import kill
-from tests.scenes import write_ball_dataset
+from tests.scenes import colored_ball, write_ball_dataset
 from tests.server.proxy import CuttingProxy
 from tests.server.serving import OTHER, TOKEN, Server, ask, wait, wait_for
 
@@ -353,3 +355,22 @@ def test_a_linked_dataset_folder_is_sent(engine: RemoteEngine, tmp_path: Path, d
     (tmp_path / "link").symlink_to(dataset, target_is_directory=True)
     job = engine.submit(JobSpec(tmp_path / "link", dataclasses.replace(SHORT, max_steps=20)))
     wait_for(engine, job, JobState.FINISHED)
+
+
+def test_a_start_file_and_a_region_travel_with_the_job(server: Server, engine: RemoteEngine, dataset: Path, tmp_path: Path) -> None:
+    """An SPZ with its offset beside it; each engine keeps it in the job's own folder."""
+    start = tmp_path / "begun with ü.spz"
+    write_splats(start, colored_ball(), offset=(0.0, 0.0, 0.5))
+    region = region_from_words("0 0 0  2.5 2.5 2.5").matrix
+    spec = JobSpec(dataset, dataclasses.replace(SHORT, max_steps=20, max_gaussians=300), "ball", start_file=start, region=region)
+    job = engine.submit(spec)
+    start.unlink()
+    wait(lambda: not engine.state(job).alive, lambda: engine.note(job))
+    found = [event for event in engine.events(job)[0] if isinstance(event, Finding) and event.code == "training.start_cut"]
+    assert engine.state(job) is JobState.FINISHED and len(found) == 1
+    there = far_folder(server, engine, job)
+    asked = there.read_spec()
+    assert asked.region == region and asked.start_file and asked.start_file.is_relative_to(there.path)
+    assert read_splats(asked.start_file).offset == (0.0, 0.0, 0.5)
+    estimation = engine.estimate(dataclasses.replace(spec, start_file=engine.folder(job).path / "start.spz"))
+    assert any(isinstance(event, Estimated) for event in estimation.wait())

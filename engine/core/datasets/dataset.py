@@ -12,6 +12,7 @@ import numpy as np
 from ..cameras.camera import Camera
 from ..errors import UserError
 from ..splats.offset import NO_OFFSET, Offset
+from ..splats.region import Region
 
 EVAL_EVERY = 8
 """Every eighth view by file name is held out, as the field does."""
@@ -81,6 +82,8 @@ class Dataset:
     unpacked_to: Path | None = None
     offset: Offset = NO_OFFSET
     rendered: bool = False
+    start_file: Path | None = None  # splats that a training of it begins with
+    region: Region | None = None  # outside of it, in these coordinates, only the background grows
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""

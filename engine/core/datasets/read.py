@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..confinement import confined
 from ..errors import UserError
 from ..files import disk_error
 from ..protocol.folder import JobFolder
 from ..splats.offset import Offset
+from ..splats.region import region_of
 from .colmap import find_model, read_colmap
 from .dataset import Dataset
 from .excluded import exclude as leave_out
@@ -192,4 +195,6 @@ def read_dataset_of(job: JobFolder) -> Dataset:
     """The dataset of a training. One that was sent by a client may use nothing that lies elsewhere than in the job's folder."""
     spec = job.read_spec()
     with confined(job.path if job.was_sent(spec) else None):
-        return read_dataset(spec.dataset, spec.exclude, offset_of_job(job))
+        dataset = read_dataset(spec.dataset, spec.exclude, offset_of_job(job))
+    region = region_of(spec.region).moved(np.negative(dataset.offset)) if spec.region else None
+    return replace(dataset, start_file=spec.start_file, region=region)

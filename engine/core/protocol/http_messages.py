@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..file_names import FORBIDDEN, RESERVED, windows_takes
 from .events import Finding, event_from_json
 from .folder import PROTOCOL, check_protocol
-from .spec import Spec, source_of, spec_from_json, spec_to_json, with_source
+from .spec import JobSpec, Spec, source_of, spec_from_json, spec_to_json, with_source
 
 PROTOCOL_HEADER = "Splatwright-Protocol"
 OFFSET_HEADER = "Upload-Offset"
@@ -99,7 +99,10 @@ def submission_from_json(values: Any) -> Submission:
             raise UserError(f"The job has {len(rows)} files.", f"Send at most {MOST_FILES}.", "request.files", count=len(rows))
         files = tuple(_entry(row) for row in rows)
         spec = spec_from_json(values["spec"])
-        return Submission(with_source(spec, Path(_relative(str(source_of(spec))))), _each_once(files), _priority(values.get("priority", 0)))
+        spec = with_source(spec, Path(_relative(str(source_of(spec)))))
+        if isinstance(spec, JobSpec) and spec.start_file is not None:
+            spec = replace(spec, start_file=Path(checked_path(spec.start_file.as_posix())))
+        return Submission(spec, _each_once(files), _priority(values.get("priority", 0)))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UserError("The request describes no job.", "Use the same version of Splatwright on both sides.", "request.no_job") from None
 

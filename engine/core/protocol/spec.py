@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from ..errors import UserError
-from ..parsing import plain_path
+from ..parsing import finite, plain_path
 from .config import TrainConfig, config_from_json, config_to_json
 from .sfm_options import FrameOptions, PosesOptions, frame_options_from_json, options_from_json
+
+Rows = tuple[tuple[float, ...], ...]
+"""A matrix [4, 4] by rows."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class JobSpec:
     name: str = ""
     exclude: tuple[str, ...] = ()
     """names of images that this training leaves out, * for any letters; others are in the dataset's excluded.txt"""
+    start_file: Path | None = None
+    """splats that it begins with, in the dataset's axes; its settings' start tells what it begins with otherwise"""
+    region: Rows | None = None
+    """the matrix of a box, outside of which only the background grows; where the dataset's source has it, whatever offset is taken from its
+    coordinates (core/splats/region.py)"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,15 @@ Spec = Union[JobSpec, PosesSpec, FramesSpec]
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A field of a spec that may be None, and is in job.json where it is not."""
+
+    name: str
+    to_json: Callable[[Any], Any]
+    from_json: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
 class JobKind:
     """All that is particular to one kind of job.
 
@@ -77,6 +94,7 @@ class JobKind:
     names: str = ""
     cards: Callable[[Any], int] = lambda spec: 1
     """how many graphics cards it asks for"""
+    extras: tuple[Extra, ...] = ()
 
     @property
     def reads_dataset(self) -> bool:
@@ -84,9 +102,18 @@ class JobKind:
         return self.source == "dataset"
 
 
+def rows_from_json(values: Any) -> Rows:
+    """A matrix [4, 4] of plain values. TypeError or ValueError for anything else."""
+    rows = tuple(tuple(finite(value) for value in row) for row in values)
+    if [len(row) for row in rows] != [4] * 4:
+        raise ValueError
+    return rows
+
+
 KINDS: dict[str, JobKind] = {kind.name: kind for kind in (
     JobKind("train", "a training", JobSpec, "worker:run_training", "dataset", "config", config_to_json, config_from_json, "splats",
-            results=("result.ply", "thumbnail.png", "report.json", "report.html"), names="exclude", cards=lambda spec: spec.config.gpus),
+            results=("result.ply", "thumbnail.png", "report.json", "report.html"), names="exclude", cards=lambda spec: spec.config.gpus,
+            extras=(Extra("start_file", str, plain_path), Extra("region", list, rows_from_json))),
     JobKind("poses", "a search for the cameras of photos", PosesSpec, "sfm.job:run_poses", "photos", "options", asdict, options_from_json,
             "photos", output="dataset"),
     JobKind("frames", "frames from a video", FramesSpec, "sfm.frames_job:run_frames", "video", "options", asdict, frame_options_from_json,
@@ -120,12 +147,22 @@ def with_source(spec: Spec, source: Path) -> Spec:
     return replace(spec, **{kind.source: source, **into})
 
 
+def kept_below(spec: Spec, root: Path) -> Spec:
+    """A job as it was sent, whose paths are relative, with its files below `root`."""
+    placed = with_source(spec, root / source_of(spec))
+    if not isinstance(placed, JobSpec) or placed.start_file is None:
+        return placed
+    return replace(placed, start_file=root / placed.start_file)
+
+
 def spec_to_json(spec: Spec) -> dict[str, Any]:
     """Plain values for job.json, without the protocol's number."""
     kind = kind_of(spec)
     paths = {name: str(getattr(spec, name)) for name in (kind.source, kind.output) if name}
     names = {kind.names: list(getattr(spec, kind.names))} if kind.names and getattr(spec, kind.names) else {}
-    return {"kind": kind.name, "name": spec.name, **paths, **names, kind.settings: kind.settings_to_json(getattr(spec, kind.settings))}
+    extras = {extra.name: extra.to_json(value) for extra in kind.extras if (value := getattr(spec, extra.name)) is not None}
+    return {"kind": kind.name, "name": spec.name, **paths, **names, **extras,
+            kind.settings: kind.settings_to_json(getattr(spec, kind.settings))}
 
 
 def spec_from_json(values: dict[str, Any]) -> Spec:
@@ -147,4 +184,5 @@ def spec_from_json(values: dict[str, Any]) -> Spec:
         raise ValueError
     listed = {kind.names: tuple(names)} if names else {}
     found = {field: plain_path(path) for field, path in paths.items()}
-    return kind.spec(**found, **listed, **{kind.settings: kind.settings_from_json(settings)}, name=str(values.get("name", "")))
+    extras = {extra.name: extra.from_json(values[extra.name]) for extra in kind.extras if values.get(extra.name) is not None}
+    return kind.spec(**found, **listed, **extras, **{kind.settings: kind.settings_from_json(settings)}, name=str(values.get("name", "")))

@@ -12,7 +12,9 @@ from ...core.splats.gaussians import Gaussians, concatenate, rgb_to_sh0
 from ..strategies.mcmc import logit
 from .depth_start import DepthTargets, depth_gaussians
 from .knn import neighbour_distance
+from .region_start import thinned_gaussians, thinned_points
 from .sky import sky_points
+from .splat_start import fitted_start, read_start
 from .start_points import chosen_points
 
 RANDOM_POINTS = 10_000
@@ -26,29 +28,37 @@ FARTHEST = 3.0
 """Times that splats of depth maps may be farther from the cameras than start points, or nearer: wrong units are off by a thousand."""
 
 
-def initial_gaussians(dataset: Dataset, config: TrainConfig, targets: DepthTargets | None = None) -> Gaussians:
-    """What a training begins with: splats of depth maps, or start points, and the sky. UserError for depth maps that are not there.
+def initial_gaussians(dataset: Dataset, config: TrainConfig, targets: DepthTargets | None = None,
+                      start: Gaussians | None = None) -> Gaussians:
+    """What a training begins with: splats of a file, or of depth maps, or start points, and the sky. UserError for what is not there.
 
-    `targets`: what of the depth maps is decoded already.
+    `targets`: what of the depth maps is decoded already. `start`: the file's splats, where they have been read.
     """
+    start = start or read_start(dataset)
+    if start is not None:
+        return fitted_start(start, config)
     cameras, sky = steady(dataset.views), min(config.sky, config.max_gaussians // 2)
     unit = unit_of(scene_scale(dataset))
     if starts_from_depth(dataset, config):
         made = depth_gaussians(dataset.train_views, int(DEPTH_SHARE * (config.max_gaussians - sky)), config.seed, targets=targets,
                                unit=unit)
         if made is not None and len(made) and _depth_fits(made, dataset, config):
+            made = thinned_gaussians(made, dataset.region, config.max_gaussians, np.random.default_rng([config.seed, 5]))
             return concatenate([made, round_gaussians(sky_points(cameras, made.means, sky), config, unit)])
     rng = np.random.default_rng([config.seed, 2])
     points = dataset.points if dataset.points is not None and len(dataset.points) else random_points(dataset, rng)
     far = sky_points(cameras, points.positions, sky)
+    points = thinned_points(points, dataset.region, config.max_gaussians, rng)
     most = max(1, int(config.start_share * (config.max_gaussians - len(far))))
     near = chosen_points(points, most, [view.camera for view in dataset.train_views], rng)
     return concatenate([round_gaussians(near, config, unit), round_gaussians(far, config, unit)])
 
 
 def starts_from_depth(dataset: Dataset, config: TrainConfig) -> bool:
-    """Whether depth maps are begun with: where the settings leave it open, every image trained on has one, or
-    half where some are lost, and no distorted lens."""
+    """Whether depth maps are begun with: where there is no file of splats and the settings leave it open, every image trained on has
+    one, or half where some are lost, and no distorted lens."""
+    if dataset.start_file is not None:
+        return False
     if config.start == "depth" and not any(view.depth for view in dataset.train_views):
         raise UserError("The images have no depth maps to start from.", "Capture the dataset again with Depth, or set start to points.",
                         "training.no_depth")

@@ -9,6 +9,7 @@ import numpy as np
 from ...core.splats.transform import rotation_matrices
 from ..backend import Model, Statistics
 from .mcmc import DEAD_OPACITY, logit, sigmoid
+from .region import Growth
 
 HUGE = 0.1
 """Gaussians larger than this share of the scene are given up once opacities were reset for the first time."""
@@ -48,6 +49,7 @@ class DefaultStrategy:
     max_radius_2d: float = 0.0
     reset_every: int = 3000
     refine_every: int = 100
+    growth: Growth | None = None
 
     def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
         """Grow, prune, and now and then reset opacities. Returns how many Gaussians were added or removed."""
@@ -66,7 +68,10 @@ class DefaultStrategy:
             wanted |= statistics.radius > self.max_radius_2d
         rows = np.flatnonzero(wanted)
         room = max(0, self.max_gaussians - model.count)
-        return np.sort(rows[np.argsort(-mean[rows], kind="stable")[:room]])
+        rows = rows[np.argsort(-mean[rows], kind="stable")]
+        if self.growth:
+            rows = rows[self.growth.allowed(model.read("means"), model.read("scales"), rows)]
+        return np.sort(rows[:room])
 
     def _doomed(self, model: Model, statistics: Statistics, step: int) -> np.ndarray:
         """Mask [N] of the rows to prune: transparent ones, and after the first opacity reset also those huge in space or on the image."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Model
+from .region import Growth
 
 DEAD_OPACITY = 0.005
 """A Gaussian below this opacity contributes nothing and may be moved (3DGS-MCMC, section 3.3)."""
@@ -28,6 +29,7 @@ class MCMCStrategy:
 
     max_gaussians: int
     grow_rate: float
+    growth: Growth | None = None
 
     def refine(self, model: Model, rng: np.random.Generator, step: int) -> int:
         """Relocate dead Gaussians and add new ones. Returns how many were moved or added."""
@@ -38,6 +40,8 @@ class MCMCStrategy:
         moved = len(dead) + added
         if not moved or not len(alive):
             return 0
+        allowed = self.growth.sources(model.read("means")[alive]) if self.growth else None
+        alive = alive if allowed is None else alive[allowed]
         weights = opacity[alive].astype(np.float64)
         sources = rng.choice(alive, moved, p=weights / weights.sum())
         self._share(model, opacity, sources)
