@@ -391,3 +391,28 @@ def test_names_in_every_script_are_written_into_any_pipe(tmp_path: Path) -> None
                            env={**plain, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})
     assert found.returncode == 0, found.stderr
     assert ("仕事" if os.name == "nt" else "??") in found.stdout.decode("utf-8")
+
+
+def test_a_training_begins_with_an_earlier_one_and_keeps_to_a_region(dataset: Path, trained: Path, tmp_path: Path) -> None:
+    """The whole way by --start, with a file and with a job's folder, and every sentence for starts and regions that cannot be."""
+    before = JobFolder(trained.with_suffix(".job"))
+    for name, start in (("file", trained), ("folder", before.path)):
+        output = tmp_path / f"{name}.ply"
+        figures = last_json(splatwright("train", dataset, "-o", output, *QUICK, "--start", start, "--region", "0 0 0 2.5 2.5 2.5"))
+        first = json.loads(before.report.read_text())["psnr"]
+        assert figures["psnr"] > first and figures["steps"] == 150
+        spec = JobFolder(output.with_suffix(".job")).read_spec()
+        assert spec.start_file == output.with_suffix(".job").resolve() / "start.ply" and spec.region
+    assert said_by(splatwright("estimate", dataset, *QUICK, f"--start={trained}"))
+    far = tmp_path / "far.ply"
+    write_ply(far, dataclasses.replace(colored_ball(), means=colored_ball().means + np.float32(1e4)))
+    for flags, words in ((["--start", far], ("far.ply lie elsewhere",)), (["--start", tmp_path], ("no finished training",)),
+                         (["--start", tmp_path / "gone.ply"], ("does not exist",)), (["--region", "1 2 3"], ("is no region",)),
+                         (["--region", "0 0 0 1 1 0"], ("no room",)), (["--region", "0 0 5000 1 1 1"], ("No camera sees the region",))):
+        assert_sentence(splatwright("train", dataset, "-o", tmp_path / "none.ply", *QUICK, *flags), *words)
+
+
+def said_by(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that succeeded has said."""
+    assert done.returncode == 0, done.stderr
+    return done.stdout
