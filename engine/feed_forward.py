@@ -42,8 +42,6 @@ CELLS, FEWEST = 32, 8
 PATIENCE_SECONDS = 600.0
 """That a command may take for an image."""
 
-NAMED = "Its outputs are means or depth, scales and opacities, and as it likes quats and sh0 or colors; its inputs image and intrinsics."
-
 
 @dataclass(frozen=True)
 class GaussianModel:
@@ -62,8 +60,7 @@ class GaussianModel:
             answers = self.session.run(None, given)
         except Exception as error:  # onnxruntime has a family of its own
             raise UserError(f"The model {self.path.name} failed on an image of {width} x {height} pixels: {error}.",
-                            "Use a model that takes image, [1, 3, height, width].", "instant.model_failed", file=self.path.name,
-                            width=width, height=height, problem=error) from error
+                            "Use a model that takes image, [1, 3, height, width].") from error
         named = {found.name: np.asarray(answer, np.float32) for found, answer in zip(self.session.get_outputs(), answers, strict=True)}
         return gaussians_of(named, small, fed, self.path.name)
 
@@ -81,7 +78,7 @@ def load_gaussian_model(path: Path) -> GaussianModel | None:
     strange = sorted(inputs - {IMAGE, INTRINSICS}) + [name for name in [IMAGE] if name not in inputs]
     if lacking or strange:
         what = f"the outputs {', '.join(lacking)} are missing" if lacking else f"the inputs are {', '.join(sorted(inputs))}"
-        raise UserError(f"The model {path.name} gives no Gaussians: {what}.", NAMED, "instant.model_names", file=path.name, what=what)
+        raise _unfit(f"The model {path.name} gives no Gaussians: {what}.")
     return GaussianModel(path, session)
 
 
@@ -107,7 +104,7 @@ def gaussians_of(answers: Mapping[str, np.ndarray], image: np.ndarray, camera: C
             sh0=rows["sh0"][:, None] if "sh0" in rows else rgb_to_sh0(colors)[:, None], shN=np.zeros((count, 0, 3), np.float32))
     sound = drawable(made.take(means[:, 2] > 0))
     if not len(sound):
-        raise UserError(f"The model {name} gives no Gaussian before the camera.", NAMED, "instant.model_empty", file=name)
+        raise _unfit(f"The model {name} gives no Gaussian before the camera.")
     return transform_gaussians(sound, camera.camera_to_world @ FLIP_YZ)
 
 
@@ -129,7 +126,12 @@ def _unprojected(depth: np.ndarray, camera: Camera, name: str) -> np.ndarray:
 
 
 def _odd(name: str, what: str) -> UserError:
-    return UserError(f"The model {name} answers with {what}.", NAMED, "instant.model_shapes", file=name, what=what)
+    return _unfit(f"The model {name} answers with {what}.")
+
+
+def _unfit(message: str) -> UserError:
+    return UserError(message, "Its outputs are means or depth, scales and opacities, and as it likes quats and sh0 or colors; "
+                     "its inputs image and intrinsics.")
 
 
 def strongest(gaussians: Gaussians, most: int) -> Gaussians:
@@ -171,17 +173,14 @@ def gaussians_by_command(command: str, image: Path, seconds: float = PATIENCE_SE
     """
     words = shlex.split(command)
     if not any("{output}" in word for word in words) or not any("{image}" in word for word in words):
-        raise UserError("The command does not say where image and output go.", "Write it like this: \"tool {image} {output}\".",
-                        "instant.command_places")
+        raise UserError("The command does not say where image and output go.", "Write it like this: \"tool {image} {output}\".")
     with tempfile.TemporaryDirectory(prefix="splatwright-") as folder:
         output = Path(folder, "output.ply")
         filled = [word.replace("{image}", str(image.resolve())).replace("{output}", str(output)) for word in words]
         done = run(filled, seconds=seconds, what=words[0])
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip() or "it says nothing").splitlines()[-1][:200]
-            raise UserError(f"{words[0]} failed with exit status {done.returncode}: {said}.", "Try the command by itself.",
-                            "instant.command_failed", what=words[0], status=done.returncode, said=said)
+            raise UserError(f"{words[0]} failed with exit status {done.returncode}: {said}.", "Try the command by itself.")
         if not output.is_file():
-            raise UserError(f"{words[0]} wrote no {output.suffix[1:].upper()}.", "It must write splats to the path that {output} becomes.",
-                            "instant.command_silent", what=words[0])
+            raise UserError(f"{words[0]} wrote no PLY.", "It must write splats to the path that {output} becomes.")
         return drawable(read_splats(output).gaussians)

@@ -85,7 +85,7 @@ def instant(
 def existing(image: Path) -> Path:
     """The image's path; UserError where there is no file."""
     if not image.is_file():
-        raise UserError(f"{image} does not exist.", "Name an image.", "instant.no_image", path=image)
+        raise UserError(f"{image} does not exist.", "Name an image.")
     return image
 
 

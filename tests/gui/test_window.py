@@ -120,6 +120,14 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
 
 @pytest.mark.gui
 @window
+def test_the_region_of_a_training_is_drawn(desk: Desktop) -> None:
+    desk.run("steps_region")
+    none, box = (np.asarray(Image.open(desk.pictures / f"region-{name}.png").convert("RGB"), int) for name in ("none", "box"))
+    assert (np.abs(none - box).sum(axis=2) > 60).sum() > 300
+
+
+@pytest.mark.gui
+@window
 def test_photos_of_a_phone_train_by_pressing_train(desk: Desktop) -> None:
     """JPEG, WebP and TIFF, also in a Blender without OpenImageIO for Python."""
     made = read_dataset(desk.folder / "dataset")
