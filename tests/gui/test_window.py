@@ -122,7 +122,7 @@ def test_training_from_the_button_to_the_result(desk: Desktop) -> None:
 @window
 def test_the_region_of_a_training_is_drawn(desk: Desktop) -> None:
     desk.run("steps_region")
-    none, box = (np.asarray(Image.open(desk.pictures / f"region-{name}.png").convert("RGB"), int) for name in ("none", "box"))
+    none, box = (np.asarray(Image.open(desk.picture(f"region-{name}")).convert("RGB"), int) for name in ("none", "box"))
     assert (np.abs(none - box).sum(axis=2) > 60).sum() > 300
 
 

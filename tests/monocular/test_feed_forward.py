@@ -105,7 +105,7 @@ def test_a_command_writes_the_splats(tmp_path: Path, photo: Path) -> None:
 @pytest.mark.parametrize(("code", "words"), [("import sys; sys.exit('no card')", "failed with exit status 1: no card"),
                                              ("pass", "wrote no PLY"),
                                              ("import time; time.sleep(60)", "did not end within 1 seconds"),
-                                             ("import sys; open(sys.argv[2], 'w').write('x')", "")])
+                                             ("import sys; open(sys.argv[2], 'w').write('x')", "PLY")])
 def test_a_command_that_makes_nothing_is_a_sentence(photo: Path, code: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         gaussians_by_command(command(code), photo, seconds=1 if "sleep" in code else 60)
