@@ -55,7 +55,7 @@ def commands(text: str) -> Iterator[str]:
 def test_the_command_line_understands_every_command(guide: Path) -> None:
     for command in commands(guide.read_text(encoding="utf-8")):
         words = shlex.split(command.replace("*.blend", "a.blend"))[1:]
-        understood(main.with_preset(words))
+        understood(main.with_preset(main.with_start_file(words)))
 
 
 def understood(words: list[str]) -> None:

@@ -406,7 +406,7 @@ def test_a_training_begins_with_an_earlier_one_and_keeps_to_a_region(dataset: Pa
     assert said_by(splatwright("estimate", dataset, *QUICK, f"--start={trained}"))
     far = tmp_path / "far.ply"
     write_ply(far, dataclasses.replace(colored_ball(), means=colored_ball().means + np.float32(1e4)))
-    for flags, words in ((["--start", far], ("lie elsewhere than what the cameras see",)), (["--start", tmp_path], ("no finished training",)),
+    for flags, words in ((["--start", far], ("lie elsewhere",)), (["--start", tmp_path], ("no finished training",)),
                          (["--start", tmp_path / "gone.ply"], ("does not exist",)), (["--region", "1 2 3"], ("is no region",)),
                          (["--region", "0 0 0 1 1 0"], ("no room",)), (["--region", "0 0 5000 1 1 1"], ("No camera sees the region",))):
         assert_sentence(splatwright("train", dataset, "-o", tmp_path / "none.ply", *QUICK, *flags), *words)
