@@ -17,7 +17,7 @@ from ..evaluate import BLACK, decibels, masked_ssim
 from ..low_pass import ANTIALIASED, CLASSIC
 from .blocks import COLUMNS, NAMES, BlockRows, Blocks
 from .library import BesideImage, Kernels, KernelScene, StepInputStruct, TermWeightsStruct, ViewStruct
-from .photo_terms import PhotoTerms
+from .photo_parameters import PhotoParameters
 
 LARGEST_SIDE = 32_768
 PIXELS_A_GAUSSIAN = 5
@@ -37,7 +37,7 @@ class CpuModel(Model):
         self._kernels = Kernels(threads or default_threads())
         self._low_pass = ANTIALIASED if antialiased else CLASSIC
         self._first, self._second = (Blocks.zeros(self.count, self._gaussians.rest) for _ in range(2))
-        self._photos = PhotoTerms(cameras)
+        self._photos = PhotoParameters(cameras)
         self._steps = 0
         self._visibility_stats: np.ndarray | None = None  # [N, 3], what take_statistics returns, since a step first gathered
 

@@ -12,7 +12,7 @@ from engine.core.protocol.config import TrainConfig
 from engine.core.splats.gaussians import Gaussians
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu.model import CpuModel
-from engine.training.cpu.photo_terms import PhotoTerms, rotation_matrix, rotation_slopes
+from engine.training.cpu.photo_parameters import PhotoParameters, rotation_matrix, rotation_slopes
 from tests.scenes import ring_cameras
 from tests.training.cpu.test_kernels import RATES, camera, scene
 
@@ -144,7 +144,7 @@ def test_turns_and_their_slopes(size: float) -> None:
 def test_cameras_on_one_spot_and_single_photos_have_a_unit() -> None:
     same = [camera(*SIZE)] * 2
     for cameras in (same, same[:1], ring_cameras(3)):
-        terms = PhotoTerms(cameras)
+        terms = PhotoParameters(cameras)
         correction = terms.correction_of(target_of(cameras[0]), TERMS["poses"])
         assert correction is not None
         assert np.isfinite(terms.posed(cameras[0].viewmat, correction + np.float32(0.01))).all()

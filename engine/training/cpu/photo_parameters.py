@@ -44,7 +44,7 @@ class Learned:
         self.values -= rate / (1 - BETA1**number) * self.first / size
 
 
-class PhotoTerms:
+class PhotoParameters:
     """Exposures and pose corrections of the photos that `cameras` took; each is made when a step first asks for it."""
 
     def __init__(self, cameras: Sequence[Camera]):
