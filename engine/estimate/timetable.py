@@ -134,4 +134,4 @@ def rates(config: TrainConfig, steps: int) -> dict[str, float]:
 
 
 def _rate(name: str, known: dict[str, float]) -> float:
-    return known.get(name, getattr(TrainConfig, name))
+    return known[name] if name in known else getattr(TrainConfig, name)
