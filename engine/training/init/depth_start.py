@@ -20,8 +20,11 @@ from ..data.targets import pyramid_of
 from ..data.view_files import ViewFiles
 from .knn import neighbour_distance
 
-SIDE = 800
+SIDE = 400
 """Longest side in pixels that pictures are read at: a view gives far fewer Gaussians than it has pixels."""
+
+CANDIDATES = 16
+"""Cells of a view that are looked at for each Gaussian that it gives: each has the mean colour of its pixels."""
 
 THINNEST = 0.3
 """Size across the surface as a share of that along it: thinner ones vanish seen from the side, where depth is least sure."""
@@ -78,10 +81,10 @@ def depth_gaussians(views: Sequence[View], most: int, seed: int = 0, tick: Calla
 
 
 def _of_target(target: Target, most: int, rng: np.random.Generator) -> Gaussians:
-    """Some of the pixels of a view."""
+    """Some of the cells of a view."""
     assert target.depth is not None
     depth = target.depth if target.mask is None else np.where(target.mask >= 128, target.depth, 0)
-    found = gaussians_from_depth(target.camera, depth, target.image.astype(np.float32) / 255, depth.size)
+    found = gaussians_from_depth(target.camera, depth, target.image.astype(np.float32) / 255, CANDIDATES * most)
     return found.take(np.sort(rng.choice(len(found), min(most, len(found)), replace=False)))
 
 
