@@ -408,12 +408,14 @@ def test_the_operator_submits_what_the_function_does(desk: Desk) -> None:
 
 
 def test_a_preset_sets_what_the_panel_shows_and_what_it_does_not(desk: Desk) -> None:
-    settings = bpy.context.scene.splatwright.train
+    protocol, settings = module("engine.core.protocol.config"), bpy.context.scene.splatwright.train
+    quick, preview = (protocol.PRESETS[name].settings for name in ("quick-look", "preview"))
     settings.max_steps, settings.seed = 5, 6
     settings.preset = "quick-look"
-    assert (settings.max_steps, settings.resolution, settings.seed) == (1000, 320, 6) and settings.to_config().refine_every == 50
+    assert (settings.max_steps, settings.resolution, settings.seed) == (quick["max_steps"], quick["resolution"], 6)
+    assert settings.to_config() == protocol.TrainConfig(seed=6, **quick), "also what the panel does not show"
     settings.max_steps = 700
     assert settings.to_config().max_steps == 700
     settings.preset = "preview"
-    assert settings.to_config() == module("engine.core.protocol.config").TrainConfig(seed=6, strategy="default")
+    assert settings.to_config() == protocol.TrainConfig(seed=6, **preview)
 
