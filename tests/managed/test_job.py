@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from engine.core.formats.registry import read_splats
+from engine.core.protocol.config import PRESETS
 from engine.core.protocol.folder import JobFolder
 from engine.training.checkpoint import load_checkpoint
 from tests.scenes import write_ball_dataset
@@ -94,7 +95,8 @@ def test_a_training_from_start_to_end(tmp_path: Path, dataset: Path) -> None:
     assert json.loads((container.ml / "model" / "report.json").read_text())["step"] == 200
     assert not (container.ml / "output" / "failure").exists() and "SageMaker: input" in container.log and "done:" in container.log
     spec = JobFolder(container.ml / "checkpoints").read_spec()
-    assert spec.config.refine_every == 50 and not spec.config.smoke_test
+    asked = {name: value for name, value in PRESETS["quick-look"].settings.items() if name not in SHORT}
+    assert {name: getattr(spec.config, name) for name in asked} == asked and not spec.config.smoke_test
 
 
 def test_a_result_that_cannot_be_handed_over_is_a_failure_with_a_sentence(tmp_path: Path, dataset: Path) -> None:
