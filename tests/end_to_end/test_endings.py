@@ -77,7 +77,7 @@ def test_a_training_of_many_gaussians_ends_also_during_an_evaluation_and_goes_on
     """Each time it is begun again it goes on from the step at which it was ended, or from at most ten seconds before."""
     job = JobFolder(tmp_path / "out.job")
     flags = ["--max-steps", 100_000, "--max-gaussians", MANY, "--resolution", 200, "--eval-every", 10, "--no-smoke-test", "--sh-degree", 3,
-             "--no-pause-on-failure", "--quarter-until", 0, "--half-until", 0]
+             "--no-pause-on-failure", "--quarter-until", 0, "--half-until", 0, "--start-share", 1]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
         cursor = job.read_events()[1]
         process = command("train", large, "-o", tmp_path / "out.ply", *flags)
