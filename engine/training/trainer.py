@@ -246,6 +246,7 @@ def save_when_due(run: Run) -> None:
     if problem:
         tell_trouble(run, problem)
     if run.group.leads and run.checkpoints.due(run.model.count):
+        run.look()  # a folder that has taken the job's place gets no checkpoint
         run.checkpoints.begin(lambda: checkpoint_of(run))
     name_interval(run)
 

@@ -21,9 +21,10 @@ QUICK = {"train": ["--max-steps", "60", "--resolution", "48", "--max-gaussians",
 
 @pytest.mark.timeout(600)
 def test_the_commands_of_the_guide_work_in_their_order(tmp_path: Path) -> None:
-    write_ball_dataset(tmp_path / "photos")
-    [block] = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    for line in block.splitlines():
+    for name in ("photos", "more_photos"):
+        write_ball_dataset(tmp_path / name)
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for line in "".join(blocks).splitlines():
         verb, *words = shlex.split(line)[1:]
         command = [sys.executable, "-m", "engine", verb, *words, *QUICK.get(verb, [])]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}

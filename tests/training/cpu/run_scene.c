@@ -52,7 +52,7 @@ static void* read_or_exit(FILE* file, size_t size) {
 static void write_floats(FILE* file, const float* values, size_t count) { fwrite(values, sizeof(float), count, file); }
 
 // Images, and the gradients of the loss.
-static int draw(Splat* s, const Task* t, const Scene* scene, const uint8_t* target, size_t size, FILE* output) {
+static int draw_scene(Splat* s, const Task* t, const Scene* scene, const uint8_t* target, size_t size, FILE* output) {
     size_t plane = (size_t)t->view.width * t->view.height;
     float *images = zeros(5 * plane * sizeof(float)), *upstream = zeros(3 * plane * sizeof(float)), *values = zeros(size), pose[12];
     float(*absolute)[2] = zeros(sizeof *absolute * t->count);
@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
     scene.values = read_or_exit(input, size);
     const uint8_t* target = read_or_exit(input, (size_t)4 * t->view.width * t->view.height);
     Splat* s = KERNEL(splat_new)(t->threads);
-    int error = draw(s, t, &scene, target, size, output);
+    int error = draw_scene(s, t, &scene, target, size, output);
     if (!error) error = train(s, t, &scene, target, size, output);
     KERNEL(splat_free)(s);
     return fclose(output) ? 2 : error;

@@ -61,7 +61,7 @@ def test_replicas_stay_equal_and_learn_as_much_as_one(tmp_path: Path, dataset: P
 
 
 def test_the_first_process_stops_all(tmp_path: Path, dataset: Path) -> None:
-    events = train_together(tmp_path / "stopped", dataset, 2, "5", strategy="default")
+    events = train_together(tmp_path / "stopped", dataset, 2, "2", strategy="default")
     last = events[-1]
     assert isinstance(last, Finished) and last.stopped and 0 < last.step < SHORT.max_steps
     first, second = states(tmp_path / "stopped", 2)
