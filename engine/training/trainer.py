@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import UserError, values
-from ..core.files import write_text
+from ..core.files import remove_file, write_text
 from ..core.formats.ply import read_ply, write_ply
 from ..core.formats.registry import write_splats
 from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, error_of
@@ -333,7 +334,16 @@ def write_result(run: Run, control: AskControl) -> int:
     learned = run.model.gaussians()
     run.model.close()  # what it took is needed to write a large result
     result = exportable(learned)
-    if not insist(run, lambda: write_splats(run.job.result, result, antialiased=run.config.antialiased, offset=run.offset), control):
+
+    def write() -> None:
+        try:
+            write_splats(run.job.result, result, antialiased=run.config.antialiased, offset=run.offset)
+        except UserError:
+            with suppress(OSError):
+                remove_file(run.job.preview)  # where the disk is full, the result needs its room
+            raise
+
+    if not insist(run, write, control):
         raise UserError("The result could not be written.", "Free some space and resume the job: its checkpoint is kept.",
                         "training.result_not_written")
     return len(result)
