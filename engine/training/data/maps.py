@@ -90,16 +90,20 @@ def read_normals(path: Path) -> np.ndarray:
     """Unit vectors in Blender's world, float32 [H, W, 3], 0 where unknown; from NumPy files, or images that store (n + 1) / 2."""
     if path.suffix == ".npy":
         return unit_or_zero(_array(path, 3))
-    image = read_image(path).astype(np.float32)
-    normals = unit_or_zero(image[..., :3] / 127.5 - 1)
+    image = read_image(path)
+    normals = unit_or_zero(image[..., :3] * np.float32(1 / 127.5) - np.float32(1))
     return normals * (image[..., 3:] >= 128) if image.shape[2] == 4 else normals
 
 
 def unit_or_zero(vectors: np.ndarray) -> np.ndarray:
     """Vectors [..., 3] of length one; those that are short or not finite become 0."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    good = np.isfinite(length) & (length >= SHORTEST_NORMAL)
-    return np.where(good, vectors / np.where(good, length, 1), 0).astype(np.float32)
+    vectors = np.asarray(vectors, np.float32)
+    with np.errstate(all="ignore"):
+        square = np.einsum("...i,...i->...", vectors, vectors)
+        bad = ~((square >= SHORTEST_NORMAL**2) & (square < np.inf))
+        unit = vectors * (1 / np.sqrt(square))[..., None]
+    unit[bad] = 0
+    return unit
 
 
 def reduced_mask(mask: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -109,6 +113,8 @@ def reduced_mask(mask: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def reduced_depth(depth: np.ndarray, width: int, height: int) -> np.ndarray:
     """Mean of what is known, float32 [height, width]; 0 where less than half of the area is."""
+    if depth.shape == (height, width):
+        return depth
     known = (depth > 0).astype(np.float32)
     sums, share = np.moveaxis(area_average(np.stack([depth, known], axis=2), width, height), 2, 0)
     return np.where(share >= HALF, sums / np.maximum(share, HALF), 0).astype(np.float32)
@@ -116,6 +122,8 @@ def reduced_depth(depth: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def reduced_normals(normals: np.ndarray, width: int, height: int) -> np.ndarray:
     """Mean directions of unit length, float32 [height, width, 3]; 0 where they are unknown or cancel out."""
+    if normals.shape[:2] == (height, width):
+        return normals
     return unit_or_zero(area_average(normals, width, height))
 
 
