@@ -61,6 +61,7 @@ class StepSettings:
     needle_weight: float = 0.0  # against needles: the ratio of the largest axis to the middle one
     exposure_rate: float = 0.0  # learning rate of each photo's exposure
     pose_rate: float = 0.0  # learning rate of each photo's pose
+    ssim_stride: int = 1  # SSIM's windows stand on every so many rows, other ones at each step; the full engine's stand on all
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ MEANS_DECAY = 0.01
 SHN_RATE = 1 / 20
 """View-dependent colour learns at this share of the base colour's rate."""
 
+SSIM_STRIDE = 2
+"""Windows of SSIM stand on every so many rows: together they see each pixel as all windows do, to 2e-4 of the weight (cpu/loss.h)."""
+
 WEIGHTS = tuple(name for name in StepSettings.__dataclass_fields__ if name.endswith("_weight"))
 """Of loss terms, as they stand in the settings."""
 
@@ -133,6 +136,7 @@ def settings_at(step: int, config: TrainConfig, scene_scale: float, transparent:
         sh_degree=sh_degree_at(step, config),
         background=background_at(step, config, transparent),
         ssim_lambda=config.ssim_lambda,
+        ssim_stride=SSIM_STRIDE,
         opacity_regularisation=config.opacity_regularisation,
         scale_regularisation=0.0 if config.sky else config.scale_regularisation / unit,  # a sky of small Gaussians has holes
         noise=config.noise * rates["means"] / unit**2 if sampling and exploring else 0.0,

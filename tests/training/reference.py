@@ -143,8 +143,11 @@ def render(p: Parameters, camera: Camera, degree: int, background: torch.Tensor,
                  projected, weight, seen.covariance[rows])
 
 
-def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Mean structural similarity of [3, H, W]: Gaussian window of 11 and sigma 1.5, zeros beyond the border (Wang et al. 2004)."""
+def ssim(a: torch.Tensor, b: torch.Tensor, stride: int = 1, phase: int = 0) -> torch.Tensor:
+    """Mean structural similarity of [3, H, W]: Gaussian window of 11 and sigma 1.5, zeros beyond the border (Wang et al. 2004).
+
+    Windows stand on every `stride`-th row from row `phase` on.
+    """
     offsets = torch.arange(11, dtype=a.dtype) - 5
     line = torch.exp(-(offsets**2) / (2 * 1.5**2))
     line = line / line.sum()
@@ -157,9 +160,9 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     variance_a, variance_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
     covariance = blur(a * b) - mean_a * mean_b
     top = (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4)
-    return (top / ((mean_a**2 + mean_b**2 + 1e-4) * (variance_a + variance_b + 9e-4))).mean()
+    return (top / ((mean_a**2 + mean_b**2 + 1e-4) * (variance_a + variance_b + 9e-4)))[:, phase::stride].mean()
 
 
-def loss(image: torch.Tensor, target: torch.Tensor, ssim_lambda: float) -> torch.Tensor:
+def loss(image: torch.Tensor, target: torch.Tensor, ssim_lambda: float, stride: int = 1, phase: int = 0) -> torch.Tensor:
     """(1 - λ) L1 + λ (1 - SSIM)."""
-    return (1 - ssim_lambda) * (image - target).abs().mean() + ssim_lambda * (1 - ssim(image, target))
+    return (1 - ssim_lambda) * (image - target).abs().mean() + ssim_lambda * (1 - ssim(image, target, stride, phase))

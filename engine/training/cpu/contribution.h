@@ -92,9 +92,9 @@ INLINE void share_pairs(const Contribution* c, TileShare* tile, const Place* pla
             open = open_rows(tile->transmittance, open);
         }
         prepare(f, place, pair, end, &batch);
-        for (int i = 0; i < BATCH && pair + i < end; i++) share(tile, &batch, i, open, &c->shares[pair + i], channels);
+        for (int i = 0; i < BATCH && pair + i < end; i++) share(tile, &batch, i, open, &c->shares[f->pairs[pair + i].slot], channels);
     }
-    if (pair < end) memset(c->shares + pair, 0, sizeof(Share) * (end - pair));
+    for (; pair < end; pair++) memset(c->shares + f->pairs[pair].slot, 0, sizeof *c->shares);
 }
 
 static void job_share(void* context, int thread, int first, int last) {
@@ -118,7 +118,7 @@ static void job_add_shares(void* context, int thread, int first, int last) {
     for (int row = first; row < last; row++) {
         float* sums = c->sums + (size_t)row * (1 + c->channels);
         for (int i = f->slot_first[row]; i < f->slot_first[row + 1]; i++) {
-            const Share* share = &c->shares[f->slots[i]];
+            const Share* share = &c->shares[i];
             if (!c->first) sums[0] += share->sum;
             c->largest[row] = fmaxf(c->largest[row], share->largest);
             for (int k = 0; k < carried; k++) sums[1 + c->first + k] += share->channels[k];

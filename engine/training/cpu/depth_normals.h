@@ -57,7 +57,7 @@ static void add_feature_moments(const Frame* f, int first_row, Vec* out) {
     for (int lane = 0; lane < LANES; lane++) {
         float sums[FEATURES] = {0};
         for (int i = f->slot_first[first_row + lane]; i < f->slot_first[first_row + lane + 1]; i++)
-            for (int k = 0; k < FEATURES; k++) sums[k] += f->feature_moments[f->slots[i]][k];
+            for (int k = 0; k < FEATURES; k++) sums[k] += f->feature_moments[i][k];
         for (int k = 0; k < FEATURES; k++) to[k * LANES + lane] = sums[k];
     }
 }

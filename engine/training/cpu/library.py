@@ -67,7 +67,8 @@ class TermWeightsStruct(ctypes.Structure):
 class StepInputStruct(ctypes.Structure):
     """StepInput in splat.c."""
 
-    _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("rates", ctypes.c_float * 6),
+    _fields_ = [("image", ctypes.c_void_p), ("channels", ctypes.c_int32), ("ssim_lambda", ctypes.c_float), ("ssim_stride", ctypes.c_int32),
+                ("rates", ctypes.c_float * 6),
                 *((name, ctypes.c_float) for name in ("opacity_regularisation", "scale_regularisation", "needle_weight", "noise")),
                 ("weights", TermWeightsStruct), ("seed", ctypes.c_uint32), ("step", ctypes.c_int64), ("first", FloatPointer),
                 ("second", FloatPointer), ("mask", ctypes.c_void_p),
@@ -176,7 +177,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "splat_free": (None, [pointer]),
         "splat_forward": (long, [pointer, scene, view, floats, floats, floats]),
         "splat_backward": (integer, [pointer, floats, floats, gradients]),
-        "splat_loss": (integer, [pointer, view, pointer, integer, floats, real, floats, doubles]),
+        "splat_loss": (integer, [pointer, view, pointer, integer, floats, real, integer, integer, floats, doubles]),
         "splat_step": (integer, [pointer, scene, view, ctypes.POINTER(StepInputStruct), doubles]),
         "splat_score": (long, [pointer, scene, view, pointer, integer, pointer, doubles, doubles]),
         "splat_contribution": (long, [pointer, scene, view, floats, integer, floats, floats]),
@@ -335,11 +336,15 @@ class Kernels:
         made.pose[:, :3], made.pose[:, 3] = pose[:9].reshape(3, 3), pose[9:]
         return made
 
-    def loss(self, view: ViewStruct, image: np.ndarray, rgb: np.ndarray, ssim_lambda: float, gradient: np.ndarray) -> float:
-        """(1 - λ) L1 + λ (1 - SSIM) of planar rgb [3, H, W] against uint8 [H, W, 3 or 4]; the gradient is written."""
+    def loss(self, view: ViewStruct, image: np.ndarray, rgb: np.ndarray, ssim_lambda: float, gradient: np.ndarray,
+             stride: int = 1, phase: int = 0) -> float:
+        """(1 - λ) L1 + λ (1 - SSIM) of planar rgb [3, H, W] against uint8 [H, W, 3 or 4]; the gradient is written.
+
+        SSIM's windows stand on every `stride`-th row, from row `phase` on.
+        """
         value, shape = ctypes.c_double(), (3, view.height, view.width)
         _check(self._library.splat_loss(self._handle, view, image_pointer(image, view), image.shape[2], floats(rgb, *shape), ssim_lambda,
-                                        floats(gradient, *shape), value))
+                                        stride, phase, floats(gradient, *shape), value))
         return value.value
 
     def step(self, drawing: KernelScene, view: ViewStruct, image: np.ndarray, step_input: StepInputStruct,

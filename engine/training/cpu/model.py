@@ -47,7 +47,7 @@ class CpuModel(Model):
 
     def step(self, target: Target, settings: StepSettings) -> float:
         step_input = StepInputStruct(
-            ssim_lambda=settings.ssim_lambda, opacity_regularisation=settings.opacity_regularisation,
+            ssim_lambda=settings.ssim_lambda, ssim_stride=settings.ssim_stride, opacity_regularisation=settings.opacity_regularisation,
             scale_regularisation=settings.scale_regularisation, needle_weight=settings.needle_weight, noise=settings.noise,
             weights=weights_struct(settings), seed=settings.noise_seed & 0xFFFFFFFF, step=self._steps + 1)
         step_input.rates[:] = [settings.learning_rates[name] for name in NAMES]

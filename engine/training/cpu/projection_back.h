@@ -40,29 +40,20 @@ INLINE void sh_direction_gradient(int degree, const Vec* d, const Vec* q, Vec* o
     out[2] = gz;
 }
 
-// Memory that is needed a few Gaussians later: the slots lie scattered, and waiting for each would cost half of the time.
-INLINE void fetch_ahead(const Frame* f, int row, int rows) {
-    if (row + 16 < rows) __builtin_prefetch(f->slots + f->slot_first[row + 16]);
-    if (row + 8 >= rows) return;
-    for (int i = f->slot_first[row + 8]; i < f->slot_first[row + 9]; i++) __builtin_prefetch(f->moments + f->slots[i]);
-}
-
 // A Gaussian's moments lie in as many slots as it touches tiles; adding them in that order needs no atomics and gives the
 // same sum for any number of threads.
-static void add_moments(const Frame* f, int first_row, int rows, MomentLanes* out, float (*absolute)[2]) {
+static void add_moments(const Frame* f, int first_row, MomentLanes* out, float (*absolute)[2]) {
     float* to = (float*)out;
     for (int lane = 0; lane < LANES; lane++) {
         int row = first_row + lane;
-        fetch_ahead(f, row, rows);
         Float8 sum = 0;
         float last = 0, absolute_x = 0, absolute_y = 0;
-        for (int i = f->slot_first[row]; i < f->slot_first[row + 1]; i++) {
-            const Moments* from = &f->moments[f->slots[i]];
-            sum += *(const UnalignedFloat8*)from;
-            last += from->color[2];
+        for (int slot = f->slot_first[row]; slot < f->slot_first[row + 1]; slot++) {
+            sum += *(const UnalignedFloat8*)&f->moments[slot];
+            last += f->moments[slot].color[2];
             if (!absolute) continue;
-            absolute_x += f->absolute[f->slots[i]][0];
-            absolute_y += f->absolute[f->slots[i]][1];
+            absolute_x += f->absolute[slot][0];
+            absolute_y += f->absolute[slot][1];
         }
         for (int k = 0; k < 8; k++) to[k * LANES + lane] = sum[k];
         to[8 * LANES + lane] = last;

@@ -93,9 +93,9 @@ INLINE Int8 is_smooth(const Ellipses* e, Float8 left, Float8 right, Float8 first
 static __attribute__((noinline)) void prepare(const Frame* f, const Place* tile, int pair, int end, Batch* b) {
     Float8 parts[BATCH];
     for (int i = 0; i < BATCH; i++) {
-        b->gaussians[i] = &f->projected[f->pair_row[min_int(pair + i, end - 1)]];
+        b->gaussians[i] = &f->projected[f->pairs[min_int(pair + i, end - 1)].row];
         parts[i] = *(const UnalignedFloat8*)b->gaussians[i];
-        __builtin_prefetch(&f->projected[f->pair_row[min_int(pair + BATCH + i, end - 1)]]);
+        __builtin_prefetch(&f->projected[f->pairs[min_int(pair + BATCH + i, end - 1)].row]);
     }
     transpose8(parts);  // in the order of Projected
     Float8 x = parts[0] - (tile->x + 0.5f);

@@ -112,14 +112,18 @@ INLINE void store_moments(const Sums* s, const Projected* g, Moments* to) {
 
 // Nothing of a pair is seen.
 INLINE void clear_pairs(const Frame* f, int first, int last, Wanted wanted) {
-    memset(f->moments + first, 0, sizeof(Moments) * (last - first));
-    if (wanted.absolute) memset(f->absolute + first, 0, sizeof *f->absolute * (last - first));
-    if (wanted.features) memset(f->feature_moments + first, 0, sizeof *f->feature_moments * (last - first));
+    for (int pair = first; pair < last; pair++) {
+        int slot = f->pairs[pair].slot;
+        memset(f->moments + slot, 0, sizeof *f->moments);
+        if (wanted.absolute) memset(f->absolute + slot, 0, sizeof *f->absolute);
+        if (wanted.features) memset(f->feature_moments + slot, 0, sizeof *f->feature_moments);
+    }
 }
 
 INLINE void back(const Frame* f, TileBack* tile, const Batch* b, int i, uint32_t open, int pair, Wanted wanted) {
     const Projected* g = b->gaussians[i];
     uint32_t rows = b->rows[i] & open;
+    int slot = f->pairs[pair].slot;
     if (!rows) {
         clear_pairs(f, pair, pair + 1, wanted);
         return;
@@ -131,11 +135,11 @@ INLINE void back(const Frame* f, TileBack* tile, const Batch* b, int i, uint32_t
     else
         for (int strip = 0; strip < VECTORS; strip++)
             back_strip(tile, g, values, b->x[i], b->y[i], strip, rows_of_strip(rows, strip), b->smooth[strip][i], &sums, wanted);
-    store_moments(&sums, g, &f->moments[pair]);
-    for (int k = 0; k < wanted.features; k++) f->feature_moments[pair][k] = sum_lanes(sums.features[k]);
+    store_moments(&sums, g, &f->moments[slot]);
+    for (int k = 0; k < wanted.features; k++) f->feature_moments[slot][k] = sum_lanes(sums.features[k]);
     if (!wanted.absolute) return;
-    f->absolute[pair][0] = 2.f / LOG2_E * sum_lanes(sums.absolute_x);
-    f->absolute[pair][1] = 2.f / LOG2_E * sum_lanes(sums.absolute_y);
+    f->absolute[slot][0] = 2.f / LOG2_E * sum_lanes(sums.absolute_x);
+    f->absolute[slot][1] = 2.f / LOG2_E * sum_lanes(sums.absolute_y);
 }
 
 static void load_tile_back(const Frame* f, TileBack* tile, const Place* place, int features) {
@@ -178,6 +182,15 @@ static void load_tile_back(const Frame* f, TileBack* tile, const Place* place, i
     }
 }
 
+// Slots lie scattered: fetch those that are written a little later.
+INLINE void fetch_slots(const Frame* f, int pair, int end) {
+    for (int last = min_int(pair + BATCH, end); pair < last; pair++) {
+        const char* slot = (const char*)&f->moments[f->pairs[pair].slot];
+        __builtin_prefetch(slot, 1);
+        __builtin_prefetch(slot + sizeof(Moments) - 1, 1);
+    }
+}
+
 INLINE void back_pairs(const Frame* f, TileBack* tile, const Place* place, Wanted wanted) {
     int pair = f->tile_first[place->number], hidden = f->tile_last[place->number], end = f->tile_first[place->number + 1];
     int look = pair + CHECK_EVERY;
@@ -189,6 +202,7 @@ INLINE void back_pairs(const Frame* f, TileBack* tile, const Place* place, Wante
             open = open_rows(tile->transmittance, open);
         }
         prepare(f, place, pair, end, &batch);
+        fetch_slots(f, pair + BATCH, hidden);
         for (int i = 0; i < BATCH && pair + i < hidden; i++) back(f, tile, &batch, i, open, pair + i, wanted);
     }
     clear_pairs(f, hidden, end, wanted);

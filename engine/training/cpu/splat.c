@@ -31,7 +31,7 @@ enum { CHUNK = 16 /* blocks that a thread takes at a time, whose share of the po
 enum Stage { COMPOSE, PROJECT, SORT, BIN, RASTER, LOSS, RASTER_BACK, PROJECT_BACK, STAGES };
 
 enum Memory {
-    PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIR_ROW, SLOT_FIRST, SLOTS, MOMENTS,
+    PROJECTED, KEYS, KEYS_OTHER, ORDER, ORDER_OTHER, DIGIT_PLACES, TILE_PLACES, TILE_FIRST, TILE_LAST, PAIRS, FOOTPRINTS, SLOT_FIRST, MOMENTS,
     ABSOLUTE, ABSOLUTE_SUMS, POSE_SUMS, RGB, TRANSMITTANCE, TARGET, MAPS_OF_LOSS, LOSS_SCRATCH, BAND_SUMS, NORMALS, FEATURE_SUMS,
     FEATURE_GRADIENT, FEATURE_MOMENTS, TRANSMITTANCE_GRADIENT, ROW_SUMS, EXPOSED, EXPOSURE_SUMS, SHARES, MEMORIES
 };
@@ -59,6 +59,7 @@ typedef struct {
     const uint8_t* image;  // [H, W, channels], straight alpha in the fourth
     int32_t channels;
     float ssim_lambda;
+    int32_t ssim_stride;   // SSIM's windows stand on every so many rows, other ones at each step; 0 and 1: on all
     float rates[6];        // means, quats, scales, opacities, constant and other harmonics
     float opacity_regularisation, scale_regularisation, needle_weight, noise;
     TermWeights weights;   // of the terms beyond colour; 0: left out
@@ -141,6 +142,7 @@ static int reserve_for_gaussians(Splat* s) {
     RESERVE(f->keys_other, KEYS_OTHER, rows);
     RESERVE(f->order, ORDER, rows);
     RESERVE(f->order_other, ORDER_OTHER, rows);
+    RESERVE(f->footprints, FOOTPRINTS, rows);
     RESERVE(f->slot_first, SLOT_FIRST, rows + 1);
     RESERVE(f->digit_places, DIGIT_PLACES, DIGITS * f->parts);
     RESERVE(f->tile_places, TILE_PLACES, (int64_t)tiles * f->parts);
@@ -152,8 +154,7 @@ static int reserve_for_gaussians(Splat* s) {
 static int reserve_for_pairs(Splat* s) {
     Frame* f = &s->frame;
     if (s->pairs > s->room) s->room = with_spare(s->pairs);
-    RESERVE(f->pair_row, PAIR_ROW, s->room);
-    RESERVE(f->slots, SLOTS, s->room);
+    RESERVE(f->pairs, PAIRS, s->room);
     return 0;
 }
 
@@ -230,7 +231,7 @@ static void back_lanes(const WayBack* b, int row, size_t at, PoseLanes* pose) {
     Vec gradient[MAX_COMPONENTS], by_feature[FEATURES];
     MomentLanes moments;
     int features = b->frame->feature_gradient != NULL;
-    add_moments(b->frame, row, block_count(scene) * BLOCK, &moments, b->gradients->absolute);
+    add_moments(b->frame, row, &moments, b->gradients->absolute);
     if (features) add_feature_moments(b->frame, row, by_feature);
     if (any_seen(&b->frame->projected[row]))
         project_back_lanes(b->frame, scene->values + at, row, &moments, features ? by_feature : NULL, gradient, pose);
@@ -284,12 +285,12 @@ API int splat_backward(Splat* s, const float* rgb_gradient, const float* transmi
 static int begin_comparison(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, Loss* l, Compose* c) {
     int width = view->width, height = view->height;
     size_t plane = (size_t)width * height;
-    *l = (Loss){.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = (width + LANES - 1) / LANES * LANES + 16};
+    *l = (Loss){.width = width, .height = height, .bands = (height + BAND - 1) / BAND, .pitch = padded(width), .stride = 1};
     *c = (Compose){.image = image, .mask = mask, .width = width, .channels = channels, .plane = plane, .background = view->background, .rgb = rgb};
     memcpy(l->window, s->window, sizeof l->window);
     l->scratch_size = loss_scratch_size(l->pitch);
     RESERVE(c->planar, TARGET, 3 * plane);
-    RESERVE(l->maps, MAPS_OF_LOSS, MAPS * plane);
+    RESERVE(l->maps, MAPS_OF_LOSS, (size_t)MAPS * l->pitch * height);
     RESERVE(l->scratch, LOSS_SCRATCH, l->scratch_size * s->pool.threads);
     RESERVE(l->ssim, BAND_SUMS, 2 * l->bands);
     l->differences = l->ssim + l->bands;
@@ -305,14 +306,22 @@ static double sum_of(const double* values, int count) {
     return sum;
 }
 
-static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb, float lambda,
-                       float* gradient, double* loss) {
+// How an image is compared with another: the share of SSIM in the loss, and the rows of its windows.
+typedef struct {
+    float lambda;
+    int32_t stride, phase;
+} Comparison;
+
+static int masked_loss(Splat* s, const View* view, const uint8_t* image, int channels, const uint8_t* mask, const float* rgb,
+                       const Comparison* how, float* gradient, double* loss) {
     Loss l;
     Compose c;
     int error = begin_comparison(s, view, image, channels, mask, rgb, &l, &c);
     if (error) return error;
     double start = now(), ssim = 0, l1 = 0;
-    l.lambda = lambda;
+    l.lambda = how->lambda;
+    l.stride = min_int(how->stride, view->height);
+    l.phase = how->phase % l.stride;
     c.gradient = gradient;
     for (int channel = 0; channel < 3; channel++) {
         l.image = rgb + channel * c.plane;
@@ -325,13 +334,16 @@ static int masked_loss(Splat* s, const View* view, const uint8_t* image, int cha
     }
     if (mask) parallel_for(&s->pool, job_ignore, &c, view->height, 16);
     note(s, LOSS, start);
-    *loss = (1 - lambda) * l1 / (3.0 * c.plane) + lambda * (1 - ssim / (3.0 * c.plane));
+    double windows = 3.0 * view->width * window_row(&l, view->height);
+    *loss = (1 - l.lambda) * l1 / (3.0 * c.plane) + l.lambda * (1 - ssim / windows);
     return 0;
 }
 
-// Loss of `rgb` [3, H, W] against an image over the view's background, and its gradient.
-API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channels, const float* rgb, float lambda, float* gradient, double* loss) {
-    return masked_loss(s, view, image, channels, NULL, rgb, lambda, gradient, loss);
+// Loss of `rgb` [3, H, W] against an image over the view's background, and its gradient. SSIM's windows stand on every `stride`-th row.
+API int splat_loss(Splat* s, const View* view, const uint8_t* image, int channels, const float* rgb, float lambda, int stride, int phase,
+                   float* gradient, double* loss) {
+    Comparison how = {lambda, stride, phase};
+    return masked_loss(s, view, image, channels, NULL, rgb, &how, gradient, loss);
 }
 
 static Learning learning_of(const Scene* scene, const StepInput* step_input) {
@@ -392,8 +404,10 @@ static int view_loss(Splat* s, const View* view, const StepInput* step_input, co
         RESERVE(e.exposed, EXPOSED, 3 * plane);
         parallel_for(&s->pool, job_expose, &e, view->height, 16);
     }
-    error = masked_loss(s, view, step_input->image, step_input->channels, step_input->mask, exposed ? e.exposed : d->rgb,
-                        step_input->ssim_lambda, gradient, loss);
+    int stride = step_input->ssim_stride > 1 ? step_input->ssim_stride : 1;
+    Comparison how = {step_input->ssim_lambda, stride, (int32_t)(step_input->step % stride)};
+    error = masked_loss(s, view, step_input->image, step_input->channels, step_input->mask, exposed ? e.exposed : d->rgb, &how, gradient,
+                        loss);
     if (error) return error;
     double start = now();
     if (exposed || terms) RESERVE(by_transmittance, TRANSMITTANCE_GRADIENT, plane);

@@ -13,7 +13,23 @@ typedef struct {
 // What is drawn of a Gaussian beside its colour: sums over a ray, weighted like the colours.
 enum { DEPTH, SQUARED_DEPTH, NORMAL, FEATURES = NORMAL + 3, ONLY_DEPTH = 1 /* of them */ };
 
-// Everything of one frame between projection and the image. A pair is a Gaussian and a tile that it touches.
+// A Gaussian and a tile that it touches. What is summed over the tile's pixels lies at `slot`, where a Gaussian's tiles follow each other.
+typedef struct {
+    int32_t row, slot;
+} Pair;
+
+enum { SPANS = 5 };
+
+// The tiles that a Gaussian touches: columns [begin, end) of each row of tiles, counted from `column`.
+typedef struct {
+    int16_t column, row;
+    int16_t rows;  // 0: not seen; below 0: so many, with columns that touched_columns() knows
+    uint8_t begin[SPANS], end[SPANS];
+} Footprint;
+
+_Static_assert(sizeof(Footprint) == 16, "four Footprints are a cache line");
+
+// Everything of one frame between projection and the image.
 typedef struct {
     const Scene* scene;
     Lens lens;
@@ -26,33 +42,19 @@ typedef struct {
     int32_t* tile_places;       // [parts, tiles]
     int32_t* tile_first;        // [tiles + 1]: where a tile's pairs begin
     int32_t* tile_last;         // [tiles]: pairs from here on were hidden
-    int32_t* pair_row;          // [pairs]: the Gaussian, tile by tile
+    Pair* pairs;                // tile by tile
+    Footprint* footprints;      // [rows]
     int32_t* slot_first;        // [rows + 1]: where a Gaussian's slots begin
-    int32_t* slots;             // [pairs]: the pairs of a Gaussian
-    Moments* moments;           // [pairs]
-    float (*absolute)[2];       // [pairs]: sums of the absolute gradient of each pixel by the centre, or NULL
+    Moments* moments;           // [slots]
+    float (*absolute)[2];       // [slots]: sums of the absolute gradient of each pixel by the centre, or NULL
     float *rgb, *transmittance;  // planar [3, H, W], [H, W]
     const float *rgb_gradient, *transmittance_gradient;
     int features;               // that are drawn: none, ONLY_DEPTH or all
     float (*normals)[4];        // [rows]: unit, facing the camera; or NULL, which counts as 0
     float* feature_sums;        // [features, H, W]
     const float* feature_gradient;      // [features, H, W], or NULL
-    float (*feature_moments)[FEATURES]; // [pairs]: sums of feature_gradient over a Gaussian's pixels in one tile, or NULL
+    float (*feature_moments)[FEATURES]; // [slots]: sums of feature_gradient over a Gaussian's pixels in one tile, or NULL
 } Frame;
-
-static void job_project(void* context, int thread, int first, int last) {
-    Frame* f = context;
-    (void)thread;
-    size_t stride = (size_t)components(f->scene) * BLOCK;
-    for (int block = first; block < last; block++)
-        for (int lane = 0; lane < BLOCK; lane += LANES) {
-            ProjectedLanes lanes;
-            int row = block * BLOCK + lane;
-            project_lanes(f->scene, &f->lens, f->scene->values + block * stride + lane, &lanes);
-            store_projected(&lanes, f->projected + row, f->keys + row);
-            memset(f->slot_first + row + 1, 0, sizeof(int32_t) * LANES);
-        }
-}
 
 static void part_range(int count, int parts, int part, int* first, int* last) {
     *first = (int)((int64_t)count * part / parts);
@@ -151,10 +153,95 @@ INLINE void touched_columns(const Projected* g, int tile_row, int* first, int* l
     *last = clamped_int(floorf((g->x + reach[1] - 0.5f) / TILE + 1e-4f) + 1, *first, g->tiles[1]);
 }
 
+// As touched_columns(), of the n-th row of tiles of LANES Gaussians, counted from their first columns.
+INLINE void touched_columns_lanes(const ProjectedLanes* g, int n, Vec* begin, Vec* end) {
+    Vec columns = g->tiles[1] - g->tiles[0], top = (g->tiles[2] + (float)n) * TILE + 0.5f - g->y;
+    Vec bottom = vmin(top + (TILE - 1), g->extent_y), rightmost = g->slope * g->extent_y * g->extent_y / g->extent_x;
+    Vec inverse = 1.f / g->half_a, reach[2];
+    top = vmax(top, -g->extent_y);
+    for (int side = 0; side < 2; side++) {
+        Vec dy = vmin(vmax(side ? rightmost : -rightmost, top), bottom);
+        Vec half = vsqrt(vmax((g->log2_opacity + LOG2_255 - g->half_d * dy * dy) * inverse, (Vec)0.f));
+        reach[side] = g->slope * dy + (side ? half : -half);
+    }
+    Vec from_first = g->x - 0.5f - g->tiles[0] * TILE;
+    Vec first = vmin(vmax(vfloor((from_first + reach[0]) * (1.f / TILE) - 1e-4f), (Vec)0.f), columns);
+    Vec last = vmin(vmax(vfloor((from_first + reach[1]) * (1.f / TILE) + 1e-4f) + 1.f, first), columns);
+    Mask whole = (columns == 1.f) | (g->tiles[3] - g->tiles[2] == 1.f);
+    *begin = choose(whole, (Vec)0.f, first);
+    *end = choose(whole, columns, last);
+}
+
+// The tiles of one Gaussian whose rows or columns are too many for a Footprint. Returns their number.
+static int mark_large(const Projected* g, Footprint* to) {
+    int pairs = 0;
+    for (int row = g->tiles[2]; row < g->tiles[3]; row++) {
+        int first, last;
+        touched_columns(g, row, &first, &last);
+        pairs += last - first;
+    }
+    to->rows = (int16_t)(g->tiles[2] - g->tiles[3]);
+    return pairs;
+}
+
+// Footprints of LANES Gaussians, which lie in `projected`, too, and how many tiles each touches.
+static void store_footprints(const ProjectedLanes* g, const Projected* projected, Footprint* to, int32_t* pairs) {
+    float begin[SPANS][LANES], end[SPANS][LANES];
+    int rows = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        const int16_t* tiles = projected[lane].tiles;
+        to[lane] = (Footprint){.column = tiles[0], .row = tiles[2], .rows = tiles[3] - tiles[2]};
+        pairs[lane] = 0;
+        if (to[lane].rows > rows) rows = to[lane].rows;
+    }
+    for (int n = 0; n < min_int(rows, SPANS); n++) {
+        Vec first, last;
+        touched_columns_lanes(g, n, &first, &last);
+        store(begin[n], first);
+        store(end[n], last);
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        if (to[lane].rows > SPANS || projected[lane].tiles[1] - to[lane].column > UINT8_MAX) {
+            pairs[lane] = mark_large(&projected[lane], &to[lane]);
+            continue;
+        }
+        for (int n = 0; n < to[lane].rows; n++) {
+            to[lane].begin[n] = (uint8_t)begin[n][lane];
+            to[lane].end[n] = (uint8_t)end[n][lane];
+            pairs[lane] += to[lane].end[n] - to[lane].begin[n];
+        }
+    }
+}
+
+static void job_project(void* context, int thread, int first, int last) {
+    Frame* f = context;
+    (void)thread;
+    size_t stride = (size_t)components(f->scene) * BLOCK;
+    for (int block = first; block < last; block++)
+        for (int lane = 0; lane < BLOCK; lane += LANES) {
+            ProjectedLanes lanes;
+            int row = block * BLOCK + lane;
+            project_lanes(f->scene, &f->lens, f->scene->values + block * stride + lane, &lanes);
+            store_projected(&lanes, f->projected + row, f->keys + row);
+            store_footprints(&lanes, f->projected + row, f->footprints + row, f->slot_first + row + 1);
+        }
+}
+
+// The n-th row of tiles of a Gaussian: which it is, and its columns.
+INLINE void tile_row(const Frame* f, int row, const Footprint* g, int n, int* tiles, int* first, int* last) {
+    *tiles = (g->row + n) * f->lens.columns;
+    if (g->rows < 0) {
+        touched_columns(&f->projected[row], g->row + n, first, last);
+        return;
+    }
+    *first = g->column + g->begin[n];
+    *last = g->column + g->end[n];
+}
+
 // The Gaussians lie scattered: fetch those that come a little later.
-INLINE const Projected* in_order(const Frame* f, int i, int last) {
-    if (i + 8 < last) __builtin_prefetch(&f->projected[f->order[i + 8]]);
-    return &f->projected[f->order[i]];
+INLINE const Footprint* in_order(const Frame* f, int i, int last) {
+    if (i + 8 < last) __builtin_prefetch(&f->footprints[f->order[i + 8]]);
+    return &f->footprints[f->order[i]];
 }
 
 static void job_count_pairs(void* context, int thread, int first_part, int last_part) {
@@ -167,15 +254,12 @@ static void job_count_pairs(void* context, int thread, int first_part, int last_
         int32_t* counts = f->tile_places + (size_t)part * tiles;
         memset(counts, 0, tiles * sizeof *counts);
         for (int i = begin; i < end; i++) {
-            const Projected* g = in_order(f, i, end);
-            int total = 0;
-            for (int row = g->tiles[2]; row < g->tiles[3]; row++) {
-                int first, last;
-                touched_columns(g, row, &first, &last);
-                for (int column = first; column < last; column++) counts[row * f->lens.columns + column]++;
-                total += last - first;
+            const Footprint* g = in_order(f, i, end);
+            for (int n = 0; n < abs(g->rows); n++) {
+                int row, first, last;
+                tile_row(f, f->order[i], g, n, &row, &first, &last);
+                for (int column = first; column < last; column++) counts[row + column]++;
             }
-            f->slot_first[f->order[i] + 1] = total;
         }
     }
 }
@@ -199,16 +283,12 @@ static void job_fill_pairs(void* context, int thread, int first_part, int last_p
         part_range(f->seen, f->parts, part, &begin, &end);
         int32_t* places = f->tile_places + (size_t)part * tiles;
         for (int i = begin; i < end; i++) {
-            const Projected* g = in_order(f, i, end);
-            int32_t* slot = f->slots + f->slot_first[f->order[i]];
-            for (int row = g->tiles[2]; row < g->tiles[3]; row++) {
-                int first, last;
-                touched_columns(g, row, &first, &last);
-                for (int column = first; column < last; column++) {
-                    int32_t place = places[row * f->lens.columns + column]++;
-                    f->pair_row[place] = f->order[i];
-                    *slot++ = place;
-                }
+            const Footprint* g = in_order(f, i, end);
+            int32_t gaussian = f->order[i], slot = f->slot_first[gaussian];
+            for (int n = 0; n < abs(g->rows); n++) {
+                int row, first, last;
+                tile_row(f, gaussian, g, n, &row, &first, &last);
+                for (int column = first; column < last; column++) f->pairs[places[row + column]++] = (Pair){gaussian, slot++};
             }
         }
     }

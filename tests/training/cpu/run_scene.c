@@ -58,7 +58,7 @@ static int draw_scene(Splat* s, const Task* t, const Scene* scene, const uint8_t
     float(*absolute)[2] = zeros(sizeof *absolute * t->count);
     double loss;
     if (KERNEL(splat_forward)(s, scene, &t->view, images, images + 3 * plane, images + 4 * plane) < 0) return 5;
-    if (KERNEL(splat_loss)(s, &t->view, target, 4, images, t->ssim_lambda, upstream, &loss) < 0) return 5;
+    if (KERNEL(splat_loss)(s, &t->view, target, 4, images, t->ssim_lambda, 1, 0, upstream, &loss) < 0) return 5;
     if (KERNEL(splat_backward)(s, upstream, NULL, &(Gradients){values, absolute, pose}) < 0) return 5;
     write_floats(output, images, 5 * plane);
     write_floats(output, values, size / sizeof(float));

@@ -23,7 +23,7 @@ SHORT_ARRAYS = """
 import ctypes, numpy as np
 from engine.training.cpu.library import Kernels, ViewStruct, floats
 kernels, short, value = Kernels(1), np.zeros(8, np.float32), ctypes.c_double()
-kernels._library.splat_loss(kernels._handle, ViewStruct(40, 30), short.ctypes.data, 3, floats(short, 8), 0.2, floats(short, 8), value)
+kernels._library.splat_loss(kernels._handle, ViewStruct(40, 30), short.ctypes.data, 3, floats(short, 8), 0.2, 1, 0, floats(short, 8), value)
 """
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.core.cameras.camera import Camera
 from engine.core.errors import UserError
-from engine.core.splats.gaussians import Gaussians
+from engine.core.splats.gaussians import Gaussians, concatenate
 from engine.training.backend import StepSettings, Target
 from engine.training.cpu import library
 from engine.training.cpu.blocks import Blocks
@@ -183,6 +183,15 @@ def test_hard_cases_agree(name: str) -> None:
     assert_agree(hard_cases()[name], camera(), 3, tolerance=1e-4 if name == "at the near plane" else IMAGE_TOLERANCE)
 
 
+@pytest.mark.parametrize(("width", "height"), [(24, 300), (4300, 20), (160, 130)])
+def test_gaussians_over_very_many_tiles_agree(width: int, height: int) -> None:
+    """More rows or columns of tiles than are kept for each Gaussian, and just as many."""
+    wide, small = scene(4, 3, scale=1.5, opacity=2.0), scene(6, 4, scale=0.2)
+    pose = look_at(np.array([0.0, -8.0, 0.0]))
+    view = Camera(width, height, 0.3 * max(width, height), 0.3 * max(width, height), width / 2, height / 2, pose)
+    assert_agree(concatenate([wide, small]), view, 0)
+
+
 def test_gradients_agree_with_finite_differences() -> None:
     gaussians, view = scene(8, 5, scale=0.3), camera(24, 20)
     weights = np.random.default_rng(0).standard_normal((4, 20, 24)).astype(np.float32)
@@ -213,19 +222,49 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(41, 35), (8, 8), (5, 3), (64, 33), (17, 90), (1, 1)])
-@pytest.mark.parametrize("channels", [3, 4])
-def test_loss_and_its_gradient_agree(width: int, height: int, channels: int) -> None:
+@pytest.mark.parametrize(("channels", "stride", "phase"), [(3, 1, 0), (4, 1, 0), (3, 2, 0), (3, 2, 1), (4, 3, 2)])
+def test_loss_and_its_gradient_agree(width: int, height: int, channels: int, stride: int, phase: int) -> None:
     rng = np.random.default_rng(width)
     rgb, image = rng.random((3, height, width), np.float32), rng.integers(0, 256, (height, width, channels), np.uint8)
     gradient = np.empty_like(rgb)
     kernels = Kernels(2)
-    value = kernels.loss(view_struct(camera(width, height), BACKGROUND), image, rgb, 0.2, gradient)
+    value = kernels.loss(view_struct(camera(width, height), BACKGROUND), image, rgb, 0.2, gradient, stride, phase)
     kernels.close()
     variable = torch.from_numpy(rgb).double().requires_grad_()
-    truth = reference.loss(variable, composed(image), 0.2)
+    stride = min(stride, height)
+    truth = reference.loss(variable, composed(image), 0.2, stride, phase % stride)
     truth.backward()
     assert value == pytest.approx(truth.item(), rel=1e-5)
     np.testing.assert_allclose(gradient, variable.grad.numpy(), atol=1e-5 * np.abs(variable.grad.numpy()).max())
+
+
+def test_windows_of_every_second_row_ask_for_the_same() -> None:
+    """Their gradients, over both phases, are those of all windows; those of one phase are close to them where images are like photos."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:80, :96]
+    photo = 127 + 80 * np.stack([np.sin(x / 7 + y / 11), np.cos(x / 5), np.sin(y / 9)], -1) + rng.normal(0, 6, (80, 96, 3))
+    image = photo.clip(0, 255).astype(np.uint8)
+    rgb = (image.transpose(2, 0, 1) / 255 + rng.normal(0, 0.05, (3, 80, 96))).astype(np.float32)
+    kernels, view, gradients = Kernels(1), view_struct(camera(96, 80), BACKGROUND), np.empty((3, *rgb.shape), np.float32)
+    for gradient, (stride, phase) in zip(gradients, ((1, 0), (2, 0), (2, 1)), strict=True):
+        kernels.loss(view, image, rgb, 1.0, gradient, stride, phase)
+    kernels.close()
+    every, even, odd = gradients
+    np.testing.assert_allclose((even + odd) / 2, every, atol=1e-5 * np.abs(every).max())
+    assert np.linalg.norm(even - every) < 0.15 * np.linalg.norm(every)
+
+
+def test_steps_take_other_rows_each_time() -> None:
+    """The loss of a step is that of its own rows: which they are goes on with the number of steps, over checkpoints, too."""
+    image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    still = replace(SETTINGS, learning_rates=dict.fromkeys(RATES, 0.0), ssim_stride=2, opacity_regularisation=0.0, scale_regularisation=0.0)
+    model = CpuModel(colored_ball(), 1)
+    losses = [model.step(Target(camera(48, 40), image), still) for _ in range(3)]
+    again = CpuModel(colored_ball(), 1)
+    again.load_state(model.state())
+    assert losses[0] == losses[2] != losses[1] == again.step(Target(camera(48, 40), image), still)
+    model.close()
+    again.close()
 
 
 def composed(image: np.ndarray) -> torch.Tensor:
