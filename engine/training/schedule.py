@@ -19,6 +19,9 @@ from .backend import StepSettings
 MEANS_DECAY = 0.01
 """The learning rate of the means decays exponentially to this share of its start (3D Gaussian Splatting, section 7.1)."""
 
+SETTLED = 0.1
+"""Learning rates that settle sink to this share."""
+
 SHN_RATE = 1 / 20
 """View-dependent colour learns at this share of the base colour's rate."""
 
@@ -95,15 +98,27 @@ def decay_at(step: int, config: TrainConfig) -> float:
     return MEANS_DECAY ** min(1.0, share_at(step, config))
 
 
+def settled_at(step: int, config: TrainConfig) -> float:
+    """What is left of the other learning rates: 1 until `settle_from`, then ever less, SETTLED at the schedule's end and from there on.
+
+    Each step learns from one image: at full rates the end of a training shows what its last images asked for.
+    """
+    if config.settle_from >= 1:
+        return 1.0
+    share = (min(1.0, share_at(step, config)) - config.settle_from) / (1 - config.settle_from)
+    return 1 - (1 - SETTLED) * max(0.0, share)
+
+
 def learning_rates_at(step: int, config: TrainConfig, scene_scale: float) -> dict[str, float]:
     """Learning rate of every parameter."""
+    settled = settled_at(step, config)
     return {
         "means": config.lr_means * scene_scale * decay_at(step, config),
-        "scales": config.lr_scales,
-        "quats": config.lr_quats,
-        "opacities": config.lr_opacities,
-        "sh0": config.lr_sh0,
-        "shN": config.lr_sh0 * SHN_RATE,
+        "scales": config.lr_scales * settled,
+        "quats": config.lr_quats * settled,
+        "opacities": config.lr_opacities * settled,
+        "sh0": config.lr_sh0 * settled,
+        "shN": config.lr_sh0 * SHN_RATE * settled,
     }
 
 

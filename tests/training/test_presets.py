@@ -35,6 +35,13 @@ def test_every_preset_trains_on_the_built_in_engine(name: PresetName, ball: Data
     assert end.step == 120 and end.psnr is not None and end.psnr > 12 and job.result.exists()
 
 
+def test_more_steps_than_the_preset_has_are_no_worse(ball: Dataset, tmp_path: Path) -> None:
+    """Also where they go past 3,000, at which trainings of tens of thousands of steps reset all opacities for the first time."""
+    small = {**PRESETS["preview"].settings, "max_gaussians": 500, "resolution": 32, "backend": "cpu", "eval_every": 10_000, "sh_degree": 0}
+    short, long = (finished(run(make_job(tmp_path / str(steps), ball.folder, **small, max_steps=steps))).psnr for steps in (1_000, 3_900))
+    assert short is not None and long is not None and long > short - 0.2
+
+
 def test_the_outdoor_preset_learns_exposures_poses_and_a_sky(ball: Dataset, tmp_path: Path) -> None:
     settings = {**PRESETS["outdoor"].settings, "max_steps": 60, "max_gaussians": 900, "resolution": 48, "sky": 200, "backend": "cpu"}
     job = make_job(tmp_path, ball.folder, **settings)

@@ -30,6 +30,16 @@ def test_schedule_grows_to_full() -> None:
     assert learning_rates_at(1000, config, 2.0)["means"] == config.lr_means * 2.0 * 0.01
 
 
+def test_learning_rates_settle_at_the_end_where_they_may() -> None:
+    settling, plain = TrainConfig(max_steps=1000, settle_from=0.7), TrainConfig(max_steps=1000)
+    for name in ("quats", "scales", "opacities", "sh0", "shN"):
+        rates = [learning_rates_at(step, settling, 1.0)[name] / learning_rates_at(step, plain, 1.0)[name]
+                 for step in (0, 700, 850, 1000, 2000)]
+        assert np.allclose(rates, [1, 1, 0.55, 0.1, 0.1]), name
+    assert learning_rates_at(900, settling, 1.0)["means"] == learning_rates_at(900, plain, 1.0)["means"]
+    assert learning_rates_at(10, replace(settling, settle_from=0.0), 1.0)["sh0"] < settling.lr_sh0
+
+
 def test_random_background_depends_on_step_and_seed_alone() -> None:
     config = TrainConfig()
     assert background_at(5, config, True) == background_at(5, config, True) != background_at(6, config, True)

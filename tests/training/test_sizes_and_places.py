@@ -28,7 +28,8 @@ from engine.worker import Preflight
 from tests.core.datasets.test_survey_coordinates import OFFSET, scaled
 from tests.scenes import write_ball_dataset
 
-SETTINGS = TrainConfig(max_steps=150, max_gaussians=600, resolution=48, sh_degree=0, refine_every=10, eval_every=150, threads=1)
+SETTINGS = TrainConfig(max_steps=150, max_gaussians=600, resolution=48, sh_degree=0, refine_every=10, eval_every=150, threads=1,
+                       settle_from=0.6)
 NEAR = 0.3
 """dB by which results may differ."""
 

@@ -67,6 +67,9 @@ class TrainConfig:
     refine_until: float = setting(0.8, "Refine Until", "share of the run after which refinement ends", 0, 1)
     quarter_until: float = setting(0.15, "Quarter Size Until", "share of the run that trains at a quarter of the resolution", 0, 1)
     half_until: float = setting(0.6, "Half Size Until", "share of the run that trains at no more than half of the resolution", 0, 1)
+    settle_from: float = setting(
+        1.0, "Settle From", "share of the run after which all learning rates sink, to a tenth at its end; 1: those of positions alone",
+        0, 1)
     full_sh_at: float = setting(0.5, "Full View Dependence At", "share of the run after which every SH degree is active", 0, 1)
     start: Start = setting(
         "auto", "Start",
@@ -173,8 +176,8 @@ LONG = {"sh_degree": 3, "resolution": 1600, "lr_means": 1.6e-4, "lr_scales": 5e-
         "opacity_regularisation": 0.01, "scale_regularisation": 0.01, "eval_every": 2500}
 """What long trainings share: many steps, so the learning rates and the regularisation of the papers."""
 
-SHORT = {"strategy": "default", "start_share": 0.6}
-"""What trainings of a few thousand steps share."""
+SHORT = {"strategy": "default", "start_share": 0.6, "reset_every": 1_000_000, "settle_from": 0.7}
+"""What trainings of a few thousand steps share. They never reset opacities: what a reset spoils takes thousands of steps to come back."""
 
 SHORTEST = {**SHORT, "lr_means": 6e-4, "lr_scales": 2.5e-2}
 """What those of hundreds of steps have: Gaussians have little time to take their place and shape. Chosen by `make sweep`."""
@@ -213,7 +216,8 @@ def describe(name: str) -> str:
     return about(TrainConfig, name).text
 
 
-LATER = ("guides", "guide_until", "anyway", "schedule_steps", "budget_hours", "budget_cost", "start_share", "minutes", "course")
+LATER = ("guides", "guide_until", "anyway", "schedule_steps", "budget_hours", "budget_cost", "start_share", "minutes", "course",
+         "settle_from")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
 
 CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",
