@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -46,6 +47,7 @@ class UnreadableError(Exception):
     """A sentence that is put together in a way that no template can say."""
 
 
+@lru_cache
 def read_sentences(repository: Path = REPOSITORY) -> Sentences:
     """All sentences of the engine and the add-on that somebody can meet in Blender."""
     found = Sentences()
