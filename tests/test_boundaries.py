@@ -18,7 +18,8 @@ BLENDER = {"bpy", "bmesh", "gpu", "mathutils", "bpy_extras", "addon_utils", "blf
 # room -> (third-party packages, other rooms) that it may import. A room is a folder, or a file that lies beside folders.
 CORE = {"core", "core/cameras", "core/datasets", "core/formats", "core/images", "core/protocol", "core/splats"}
 PILLOW = "core/images/pillow"
-TRAINING = {"training", "training/cpu", "training/cuda", "training/data", "training/health", "training/init", "training/strategies"}
+TRAINING = {"training", "training/cpu", "training/cuda", "training/data", "training/health", "training/init", "training/strategies",
+            "training/surfaces"}
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/core": (set(), set()),
     "engine/core/splats": ({"numpy"}, {"core", "core/cameras"}),
@@ -35,6 +36,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine/training/strategies": ({"numpy"}, CORE | {"training"}),
     "engine/training/data": ({"numpy", "PIL", "pillow_heif"}, CORE | {PILLOW, "training", "training/cpu"}),
     "engine/training/init": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
+    "engine/training/surfaces": ({"numpy"}, CORE | {"training", "training/data", "training/init"}),
     "engine/training/health": ({"numpy"}, CORE | {"training", "training/data", "training/strategies"}),
     "engine/preflight": ({"numpy"}, CORE | {"training", "training/data", "training/init"}),
     "engine/estimate": ({"numpy"}, CORE | TRAINING | {"preflight"}),

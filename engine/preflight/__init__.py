@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.datasets.dataset import Dataset
+from ..core.datasets.dataset import Dataset, LeftOut
 from ..core.protocol.config import TrainConfig
 from ..core.protocol.events import Finding
-from ..training.data.view_files import Seen
+from ..training.data.view_files import Seen, ViewFiles
 from ..training.requirements import guided
 from .contact_sheet import contact_sheet
 from .image_checks import check_images
 from .image_stats import ImageStats, Unreadable, measure_images
+from .label_checks import LabelCover, check_labels
 from .left_out import check_left_out, maps_wanted, unusable_maps, without_unusable
 from .map_checks import MapMeaning
 from .mask_checks import check_masks
@@ -57,11 +58,20 @@ def check(dataset: Dataset, tick: Callable[[], None] = lambda: None, seen: Seen 
     is left out of `usable`, which is what is looked at further, and what a training goes on with.
     """
     wanted, meaning = maps_wanted(dataset, guided(config, dataset)), MapMeaning.of(dataset)
-    found = measure_images(dataset.views, tick, seen, lambda files: unusable_maps(files, wanted, meaning))
+    cover = LabelCover()
+
+    def bad_maps(files: ViewFiles) -> list[LeftOut]:
+        lost = unusable_maps(files, wanted, meaning)
+        if wanted.surfaces and not any(each.part == "labels" for each in lost):
+            cover.look(files)
+        return lost
+
+    found = measure_images(dataset.views, tick, seen, bad_maps)
     all_stats, unreadable = found.all_stats, found.unreadable
     usable = without_unsound(without_unusable(dataset, unreadable, found.masks, found.maps))
     findings = [*check_left_out(usable, unreadable, config.anyway), *check_completeness(usable, config.anyway),
-                *check_images(all_stats, unreadable), *check_masks(dataset.views, found.masks)]
+                *check_images(all_stats, unreadable), *check_masks(dataset.views, found.masks),
+                *check_labels(dataset, cover)]
     if usable.views:
         used = {view.name for view in usable.views}
         findings += _check_geometry(usable, [stats for stats in all_stats if stats.view.name in used])

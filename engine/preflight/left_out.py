@@ -23,6 +23,8 @@ LOST_MAPS: dict[Part, tuple[str, str]] = {
     "mask": ("Images whose mask is not used; they are trained on whole", "Mend the masks, or remove these images."),
     "depth": ("Images whose depth map is not used", "Make the depth maps again; the images themselves are trained on."),
     "normals": ("Images whose normal map is not used", "Make the normal maps again; the images themselves are trained on."),
+    "labels": ("Images whose label map is not used", "Make the label maps again; the splats take their labels from the other images."),
+    "albedo": ("Images whose albedo map is not used", "Make the albedo maps again; the splats take their albedo from the other images."),
 }
 
 
@@ -32,17 +34,20 @@ class MapsWanted:
 
     learned: MapSelection
     starts_from_depth: bool
+    surfaces: bool  # labels, albedo and normals of all views trained on
 
 
 def maps_wanted(dataset: Dataset, config: TrainConfig) -> MapsWanted:
     """What a training with these settings reads."""
-    return MapsWanted(selected_maps(config), config.start != "points" and starts_from_depth(dataset, config))
+    return MapsWanted(selected_maps(config), config.start != "points" and starts_from_depth(dataset, config), config.surfaces)
 
 
 def unusable_maps(files: ViewFiles, wanted: MapsWanted, meaning: MapMeaning) -> list[LeftOut]:
-    """Depth and normal maps of a view that a training wants and that are damaged, do not fit, or mean something else."""
+    """Maps of a view, beside its mask, that a training wants and that are damaged, do not fit, or mean something else."""
     depth = wanted.learned.depth or (wanted.starts_from_depth and not files.view.held_out)
-    parts: list[tuple[Part, bool]] = [("depth", depth), ("normals", wanted.learned.normals)]
+    surfaces = wanted.surfaces and not files.view.held_out
+    normals = wanted.learned.normals or (surfaces and not files.view.camera.distortion)
+    parts: list[tuple[Part, bool]] = [("depth", depth), ("normals", normals), ("labels", surfaces), ("albedo", surfaces)]
     asked: list[Part] = [part for part, wish in parts if wish]
     damaged = [LeftOut(files.view.name, problem, part) for part in asked if (problem := _problem(files, part))]
     sound: list[Part] = [part for part in asked if part not in {each.part for each in damaged}]
@@ -52,9 +57,9 @@ def unusable_maps(files: ViewFiles, wanted: MapsWanted, meaning: MapMeaning) -> 
 
 def _problem(files: ViewFiles, part: Part) -> str:
     """What is wrong with a map of a view; empty when nothing is, or it has none."""
-    path, view = files.view.depth if part == "depth" else files.view.normals, files.view
+    path, view = getattr(files.view, part), files.view
     try:
-        array = files.depth if part == "depth" else files.normals
+        array = getattr(files, part)
         if path is not None and array is not None:
             check_size(path, array, view.camera, view.image.name)
     except UserError as error:
@@ -79,7 +84,7 @@ def without_unusable(dataset: Dataset, unreadable: Sequence[Unreadable], masks: 
 
 
 def _without_maps(view: View, lost: set[tuple[str, Part]]) -> View:
-    gone = {part: None for part in ("mask", "depth", "normals") if (view.name, part) in lost}
+    gone = {part: None for part in ("mask", "depth", "normals", "labels", "albedo") if (view.name, part) in lost}
     return replace(view, **gone) if gone else view
 
 

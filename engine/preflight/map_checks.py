@@ -9,6 +9,8 @@ import numpy as np
 
 from ..core.cameras.camera import Camera
 from ..core.datasets.dataset import Dataset, LeftOut, Part
+from ..core.datasets.labels import read_labels
+from ..core.errors import UserError
 from ..core.text import phrase
 from ..training.data.view_files import ViewFiles
 from .point_checks import sampled
@@ -34,11 +36,13 @@ class MapMeaning:
     """Compares the maps of a view with start points, [N, 3], and with its camera."""
 
     points: np.ndarray
+    numbers: frozenset[int] | None = None
+    """labels that the dataset names; None where it names none"""
 
     @staticmethod
     def of(dataset: Dataset) -> MapMeaning:
         """With a sample of the dataset's start points, where it has some."""
-        return MapMeaning(sampled(dataset.points).positions if dataset.points else np.zeros((0, 3)))
+        return MapMeaning(sampled(dataset.points).positions if dataset.points else np.zeros((0, 3)), _named_numbers(dataset))
 
     def trouble(self, files: ViewFiles, part: Part) -> str:
         """Half a sentence about what a readable map means; empty where nothing is wrong."""
@@ -46,7 +50,15 @@ class MapMeaning:
             return self._depth_trouble(files.depth, files.view.camera)
         if part == "normals" and files.normals is not None:
             return normals_trouble(files.normals, files.view.camera)
+        if part == "labels" and files.labels is not None:
+            return self._labels_trouble(files.labels)
         return ""
+
+    def _labels_trouble(self, labels: np.ndarray) -> str:
+        unknown = sorted({*np.unique(labels).tolist()} - {0} - self.numbers) if self.numbers is not None else []
+        if not unknown:
+            return ""
+        return phrase(f"its labels have numbers that labels.json does not name: {', '.join(map(str, unknown[:5]))}")
 
     def _depth_trouble(self, depth: np.ndarray, camera: Camera) -> str:
         step = max(1, min(depth.shape) // SAMPLES)
@@ -60,6 +72,14 @@ class MapMeaning:
         if known / FARTHEST < said < known * FARTHEST:
             return ""
         return phrase(f"its depth says {said:.3g}, the start points {known:.3g}: depth maps hold thousandths of the scene's unit")
+
+
+def _named_numbers(dataset: Dataset) -> frozenset[int] | None:
+    """Numbers that labels.json names; None where there is none, or it is damaged, which check_labels() says."""
+    try:
+        return frozenset(label.number for label in read_labels(dataset.labels_file)) if dataset.labels_file else None
+    except UserError:
+        return None
 
 
 def normals_trouble(normals: np.ndarray, camera: Camera) -> str:

@@ -101,7 +101,8 @@ class Run:
 
     `memory_limited`: memory did not suffice for all Gaussians. `named_interval`: seconds that a cut costs at most, as was said.
     `unhealthy`: why the training pauses by itself. `offset`: what was taken from the dataset's coordinates. `look` may end the work by
-    raising. `pace`: of a training that has minutes. `fingerprint`: of the dataset.
+    raising. `pace`: of a training that has minutes. `fingerprint`: of the dataset. `labels_file`: says what
+    the numbers of its label maps are.
     """
 
     job: JobFolder
@@ -127,6 +128,7 @@ class Run:
     offset: Offset = NO_OFFSET
     pace: TimeKeeper | None = None
     fingerprint: str = ""
+    labels_file: Path | None = None
 
     @property
     def stride(self) -> int:
@@ -195,7 +197,7 @@ def prepare(job: JobFolder, emit: Emit, group: Group, make_model: MakeModel, che
     checkpoints = CheckpointWriter(job.checkpoint, config.checkpoint_seconds, most, live=choice.engine == "cpu")
     run = Run(job, config, choice.engine, model, photos, held_out, scale, create_strategy(config, scale, dataset.region), step,
               Clock(seconds), Progression(step, config.max_steps), health, emit, checkpoints, budget, group, look, offset=dataset.offset,
-              named_interval=checkpoints.interval(most), fingerprint=known)
+              named_interval=checkpoints.interval(most), fingerprint=known, labels_file=dataset.labels_file)
     if timed and group.size == 1:
         known_speed = None if spec.config.course else 1.0
         run.pace = TimeKeeper(60 * config.minutes - (time.monotonic() - begin) - timed.ending, timed.costs, known_speed)

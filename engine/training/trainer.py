@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.datasets.labels import read_labels, write_labels
 from ..core.errors import UserError, values
 from ..core.files import remove_file, write_text
 from ..core.formats.ply import read_ply, write_ply
 from ..core.formats.registry import write_splats
-from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, error_of
+from ..core.protocol.events import Evaluated, Finding, Finished, Paused, Preview, Stage, error_of
 from ..core.protocol.folder import Control, JobFolder
-from ..core.splats.gaussians import Gaussians
 from ..core.splats.offset import NO_OFFSET
 from ..core.text import duration
 from .backend import Loss, Model, OutOfMemory
@@ -33,11 +33,13 @@ from .run import Checks, Emit, MakeModel, Run, close, prepare, started
 from .schedule import multiple_within, reduction_at, refinement_at, settings_at, sh_degree_at, view_at
 from .shrink import make_room
 from .smoke_test import STEPS, begun
+from .surfaces.surfaces import Surfaces, SurfacesStopped, find_surfaces
 from .thumbnail import write_thumbnail
 from .versions import checksum, versions
 
 PREVIEW_GAUSSIANS = 200_000
 RETRY_SECONDS = 2.0
+SURFACE_SECONDS = 0.5
 HASTE_SECONDS = 1.0
 """Whoever ends a training waits for its last checkpoint; one that takes longer to write is left out, and the one before it holds."""
 
@@ -316,7 +318,8 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
     """Checkpoint, write the result, measure the very file that was written, and report."""
     run.progress.settle()
     without_disk_trouble(run, lambda: save_state(run))
-    count = write_result(run, control)
+    surfaces = found_surfaces(run, control, stopped)
+    count = write_result(run, control, surfaces)
     started = time.monotonic()
     scores, corrected = scores_of_file(run.job.result, run, make_model)
     score = mean_score(scores)
@@ -324,20 +327,49 @@ def finish(run: Run, stopped: bool, control: AskControl, make_model: MakeModel) 
         run.emit(Evaluated(run.step, score.psnr, score.ssim, score.views))
     finished = Finished(run.step, count, score.psnr if score else None, score.ssim if score else None,
                         round(run.clock.seconds, 2), stopped)
-    said = {**report(run, finished, scores, time.monotonic() - started), **corrected}
+    said = {**report(run, finished, scores, time.monotonic() - started), **corrected, **surfaces_report(surfaces)}
     insist(run, lambda: write_text(run.job.report, json.dumps(said, indent=2)), control)
     run.emit(finished)
 
 
-def write_result(run: Run, control: AskControl) -> int:
+def found_surfaces(run: Run, control: AskControl, stopped: bool) -> Surfaces:
+    """What the dataset's maps say about the Gaussians. Nothing where the settings say so, or the budget is spent; who asks to stop
+    meanwhile gets what is found already."""
+    if not run.config.surfaces or run.budget.over():
+        return Surfaces()
+
+    def tick(done: int, total: int) -> None:
+        run.heartbeat()
+        if not stopped and control() == "stop":
+            raise SurfacesStopped
+        if told.due() or done + 1 == total:
+            run.emit(Stage("surfaces", done, total, None))
+
+    told = Every(SURFACE_SECONDS)
+    found = find_surfaces(run.model, run.train, tick)
+    for problem in found.problems:
+        tell_trouble(run, problem)
+    return found
+
+
+def surfaces_report(surfaces: Surfaces) -> dict[str, object]:
+    """What report.json says about them: how many objects, which properties, and what it took."""
+    if not surfaces.columns:
+        return {}
+    return {"surfaces": {"labels": surfaces.label_count, "properties": list(surfaces.columns), "seconds": round(surfaces.seconds, 2)}}
+
+
+def write_result(run: Run, control: AskControl, surfaces: Surfaces) -> int:
     """Close the model and write what it has learned: so many Gaussians. UserError when the disk refuses and somebody asks to stop."""
     learned = run.model.gaussians()
     run.model.close()  # what it took is needed to write a large result
-    result = exportable(learned)
+    rows = learned.finite_rows()  # the others no viewer can draw
+    result, extra = (learned if rows.all() else learned.take(rows)), surfaces.rows(rows)
 
     def write() -> None:
         try:
-            write_splats(run.job.result, result, antialiased=run.config.antialiased, offset=run.offset)
+            write_splats(run.job.result, result, antialiased=run.config.antialiased, extra=extra, offset=run.offset)
+            copy_labels(run)
         except UserError:
             with suppress(OSError):
                 remove_file(run.job.preview)  # where the disk is full, the result needs its room
@@ -381,10 +413,16 @@ def corrected_figure(run: Run, model: Model) -> dict[str, object]:
             "exposure_measured_on": "right half"} if figures else {}
 
 
-def exportable(gaussians: Gaussians) -> Gaussians:
-    """Without rows that no viewer can draw."""
-    rows = gaussians.finite_rows()
-    return gaussians if rows.all() else gaussians.take(rows)
+def copy_labels(run: Run) -> None:
+    """Leave beside the result what its labels are, where the dataset says that and it can be read."""
+    if run.labels_file is None or not run.config.surfaces:
+        return
+    try:
+        labels = read_labels(run.labels_file)
+    except UserError as error:
+        tell_trouble(run, error)
+        return
+    write_labels(run.job.labels, labels)
 
 
 def report(run: Run, finished: Finished, scores: list[ViewScore], measuring: float) -> dict[str, object]:

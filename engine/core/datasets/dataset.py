@@ -17,7 +17,7 @@ from ..splats.region import Region
 EVAL_EVERY = 8
 """Every eighth view by file name is held out, as the field does."""
 
-Part = Literal["view", "mask", "depth", "normals", "points"]
+Part = Literal["view", "mask", "depth", "normals", "labels", "albedo", "weights", "points"]
 """What is left out of a dataset: a view, or one of the files beside the images."""
 
 
@@ -26,7 +26,9 @@ class View:
     """One image and the camera that took it. `held_out` views are for evaluation only and never trained on.
 
     Beside it there may be a mask (white: learn from it, black: see TrainConfig.mask_meaning), a depth map (millimetres along the
-    camera's axis, 0: unknown) and a normal map (unit vectors in Blender's world, 0: unknown); training.maps reads them.
+    camera's axis, 0: unknown), a normal map (unit vectors in Blender's world, 0: unknown), labels (the number of the object that each
+    pixel shows, 0: none), albedo (display values of the surface's colour without light) and weights (white: learn from it in full);
+    training.data.maps reads them.
     """
 
     name: str
@@ -36,8 +38,17 @@ class View:
     depth: Path | None = None
     mask: Path | None = None
     normals: Path | None = None
+    labels: Path | None = None
+    albedo: Path | None = None
+    weights: Path | None = None
     face: str = ""
     """of an equirectangular `image` the cut that the view is, one of cameras.panorama.FACES; empty: the whole image"""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Image and maps."""
+        paths = (self.image, self.depth, self.mask, self.normals, self.labels, self.albedo, self.weights)
+        return tuple(path for path in paths if path is not None)
 
 
 @dataclass(frozen=True)
@@ -84,12 +95,13 @@ class Dataset:
     rendered: bool = False
     start_file: Path | None = None  # splats that a training of it begins with
     region: Region | None = None  # outside of it, in these coordinates, only the background grows
+    labels_file: Path | None = None  # says what the numbers of label maps are: datasets.labels reads it
 
     def check_inside(self, root: Path) -> None:
         """UserError when it uses a file that does not lie below `root`, the folder that is sent or was sent as a whole."""
         for view in self.views:
-            for path in (view.image, view.depth, view.mask, view.normals):
-                if path is not None and not Path(os.path.abspath(path)).is_relative_to(root):
+            for path in view.files:
+                if not Path(os.path.abspath(path)).is_relative_to(root):
                     raise UserError(f"{path} lies outside of the dataset's folder {root}.", "Copy the images into the dataset's folder.",
                                     "dataset.image_outside", path=path, root=root)
 

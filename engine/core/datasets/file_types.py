@@ -10,7 +10,7 @@ VIDEOS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mts", ".m
 MASKS = "masks"
 """Folder with a mask for each photo, under the photo's name."""
 MASK_FOLDERS = (MASKS, "mask")
-MAPS = frozenset({*MASK_FOLDERS, "depth", "depths", "depth_maps", "normal", "normals"})
+MAPS = frozenset({*MASK_FOLDERS, "depth", "depths", "depth_maps", "normal", "normals", "labels", "albedo", "weights"})
 """Folders whose images are no photos, in lower case."""
 TELL_CAMERAS = ("transforms.json", "sparse", "cameras.bin", "cameras.txt", "images.bin", "images.txt")
 

@@ -1,4 +1,4 @@
-"""Masks, depth and normal maps that a dataset's file names, or that lie beside its images."""
+"""Masks, depth, normals and other maps that a dataset's file names, or that lie beside its images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from .folder_index import FolderIndex
 from .mask_search import find_masks
 from .name_spelling import plain_name, readable
 
-MapKind = Literal["mask", "depth", "normals"]
-WORDS: dict[MapKind, str] = {"mask": "mask", "depth": "depth map", "normals": "normal map"}
+MapKind = Literal["mask", "depth", "normals", "labels", "albedo", "weights"]
+WORDS: dict[MapKind, str] = {"mask": "mask", "depth": "depth map", "normals": "normal map", "labels": "label map", "albedo": "albedo map",
+                             "weights": "weight map"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def find_maps(index: FolderIndex, images: Mapping[str, Path], maps: Mapping[str,
 
     One that is not there costs its image nothing but that map. Where no image has a named mask, masks are looked for beside the images.
     """
-    paths: dict[MapKind, dict[str, Path]] = {"mask": {}, "depth": {}, "normals": {}}
+    paths: dict[MapKind, dict[str, Path]] = {kind: {} for kind in WORDS}
     notes: list[LeftOut] = []
     for image, named in maps.items():
         for kind, name in named.items():

@@ -37,7 +37,9 @@ FISHEYE = "OPENCV_FISHEYE"
 FISHEYE_DISTORTION = ("k1", "k2", "k3", "k4")
 MODELS = (FISHEYE, "OPENCV", "FULL_OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE", ORTHOGRAPHIC,
           EQUIRECTANGULAR)
-MAP_KEYS: dict[MapKind, str] = {"mask": "mask_path", "depth": "depth_file_path", "normals": "normal_file_path"}
+MAP_KEYS: dict[MapKind, str] = {"depth": "depth_file_path", "mask": "mask_path", "normals": "normal_file_path", "labels": "label_path",
+                                "albedo": "albedo_path", "weights": "weight_path"}
+"""Where a frame names its maps, by the field of View that has them."""
 MEND = "Fix transforms.json, or make the dataset again."
 
 
@@ -125,7 +127,7 @@ class RawFrame:
 
     def views(self, name: str, held_out: bool, maps: Mapping[MapKind, Path]) -> tuple[View, ...]:
         """The view of the frame with the maps beside it, or the six of a panorama."""
-        view = View(name, self.image, self.camera(), held_out, maps.get("depth"), maps.get("mask"), maps.get("normals"))
+        view = View(name, self.image, self.camera(), held_out, **maps)
         return views_of_panorama(view) if self.model == EQUIRECTANGULAR else (view,)
 
     def camera(self) -> Camera:

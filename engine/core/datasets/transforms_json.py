@@ -26,12 +26,13 @@ from .photo_search import FoundPhotos, find_photos
 from .points_ply import read_points, write_points
 from .recentring import recentred, restored
 from .start_points import points_beside
-from .transforms_frame import DISTORTION, MEND, ORTHOGRAPHIC, RawFrame
+from .transforms_frame import DISTORTION, MAP_KEYS, MEND, ORTHOGRAPHIC, RawFrame
 
 FILE = "transforms.json"
 POINTS = "points3d.ply"
 EVAL_LISTS = ("val_filenames", "test_filenames")
 TRAIN_LIST = "train_filenames"
+LABELS_KEY = "labels_path"
 
 
 def write_transforms(dataset: Dataset) -> Path:
@@ -49,6 +50,8 @@ def write_transforms(dataset: Dataset) -> Path:
     if dataset.points is not None:
         write_points(dataset.folder / POINTS, dataset.points)
         values["ply_file_path"] = POINTS
+    if dataset.labels_file is not None:
+        values[LABELS_KEY] = _relative(dataset.labels_file, dataset.folder)
     values[TRAIN_LIST] = [_relative(view.image, dataset.folder) for view in dataset.train_views]
     for name in EVAL_LISTS:
         values[name] = [_relative(view.image, dataset.folder) for view in dataset.eval_views]
@@ -71,12 +74,7 @@ def _frame(view: View, folder: Path) -> dict[str, Any]:
     frame |= {name: float(value) for name, value in zip(DISTORTION, camera.distortion, strict=False)}
     if camera.orthographic:
         frame["camera_model"] = ORTHOGRAPHIC
-    if view.depth:
-        frame["depth_file_path"] = _relative(view.depth, folder)
-    if view.mask:
-        frame["mask_path"] = _relative(view.mask, folder)
-    if view.normals:
-        frame["normal_file_path"] = _relative(view.normals, folder)
+    frame |= {key: _relative(path, folder) for kind, key in MAP_KEYS.items() if (path := getattr(view, kind)) is not None}
     frame["transform_matrix"] = np.asarray(camera.camera_to_world, float).tolist()
     return frame
 
@@ -117,7 +115,7 @@ def read_values(values: dict[str, Any], file: Path) -> Dataset:
                   for view in frame.views(name, frame.path in held_out, maps.of(frame.path)))
     points, notes = _points(values, file.parent, views)
     dataset = Dataset(file.parent, views, points, _complete(values), tuple(map(readable, found.missing)), (*unsound, *maps.notes, *notes),
-                      rendered=_own(values).get("rendered") is True)
+                      rendered=_own(values).get("rendered") is True, labels_file=_labels_file(values, file.parent))
     noted = _noted_offset(values)
     return dataset if noted is None else recentred(dataset, noted)
 
@@ -215,6 +213,13 @@ def _points(values: dict[str, Any], folder: Path, views: Sequence[View]) -> tupl
     if points is None:
         points, problem = points_of_model(folder, {view.name: view.camera for view in views})
     return points, [*notes, *([LeftOut("sparse", problem, "points")] if problem else [])]
+
+
+def _labels_file(values: dict[str, Any], folder: Path) -> Path | None:
+    """The file that says what labels are, where the dataset names one that is there."""
+    name = values.get(LABELS_KEY)
+    path = folder / plain_name(name) if isinstance(name, str) and name else None
+    return path if path is not None and may_open(path) else None
 
 
 def _complete(values: dict[str, Any]) -> bool:

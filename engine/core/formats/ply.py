@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..splats.axes import Axes, AxesOrAuto
+from ..splats.axes import Axes, AxesOrAuto, axes_matrix
 from ..splats.gaussians import Gaussians, drawable_rows, rgb_to_sh0, sh0_to_rgb
 from ..splats.offset import NO_OFFSET, Offset, offset_from_words, offset_of, offset_words, turned_offset
-from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns, with_doubles
+from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns, turned_normals, with_doubles
 from .ply_container import POSITION, PlyHeader, PlyPart, read_part, read_ply_header, vertices, write_parts
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
 from .strange_values import offset_note, rounding_note
@@ -76,12 +76,14 @@ def write_ply(
     extra: np.ndarray | None = None, offset: Offset = NO_OFFSET, whole: bool = False,
 ) -> None:
     """Write a splat PLY in one piece, with the extra properties [N] in their types. Rows that no viewer can draw are left out.
+    Normals among the extra properties are in Blender's world, as the Gaussians are.
 
     An `offset` (in Blender's axes) becomes a comment; with `whole` it is added, and places are doubles.
     """
     written = from_blender(gaussians, axes)
     if extra is not None and len(written) < len(gaussians):
         extra = extra[drawable_rows(gaussians)]
+    extra = turned_normals(extra, axes_matrix(axes)[:3, :3].T)
     own = turned_offset(offset, axes, into_blender=False)
     table = to_columns(written, extra)
     if whole:

@@ -96,13 +96,28 @@ def from_columns(table: np.ndarray, found: SplatColumns) -> tuple[Gaussians, tup
 
 def extra_columns(table: np.ndarray, found: SplatColumns) -> np.ndarray | None:
     """A copy of the properties that splats do not have, in native byte order; None when there are none."""
-    names = [name for name in table.dtype.names or () if name not in found.used]
+    names = [name for name in table.dtype.names or () if name not in found.used or (name in NORMAL and _has_normals(table))]
     if not names:
         return None
     extra = np.empty(len(table), [(name, table.dtype[name].newbyteorder("=")) for name in names])
     for name in names:
         extra[name] = table[name]
     return extra
+
+
+def _has_normals(table: np.ndarray) -> bool:
+    """Whether the normals are more than the zeros that trainers write."""
+    return {*NORMAL} <= {*(table.dtype.names or ())} and any(table[name].any() for name in NORMAL)
+
+
+def turned_normals(extra: np.ndarray | None, turn: np.ndarray) -> np.ndarray | None:
+    """Extra properties [N] whose normals, where they have some, are turned by a matrix [3, 3]."""
+    if extra is None or not {*NORMAL} <= {*(extra.dtype.names or ())}:
+        return extra
+    turned, normals = extra.copy(), columns(extra, NORMAL) @ turn.T
+    for name, values in zip(NORMAL, normals.T, strict=True):
+        turned[name] = values
+    return turned
 
 
 def to_columns(gaussians: Gaussians, extra: np.ndarray | None = None) -> np.ndarray:
@@ -131,6 +146,8 @@ def with_doubles(table: np.ndarray, offset: tuple[float, float, float]) -> np.nd
 
 
 def _beside(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    for name in {*NORMAL} & {*(extra.dtype.names or ())}:
+        own[name] = extra[name]
     names = [name for name in extra.dtype.names or () if name not in (own.dtype.names or ())]
     wide = np.empty(len(own), own.dtype.descr + [(name, extra.dtype[name].newbyteorder("<")) for name in names])
     for source, chosen in ((own, own.dtype.names or ()), (extra, names)):

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..splats.axes import AxesOrAuto, into_blender, out_of_blender, turn_upright, upright_turn
+from ..splats.axes import AxesOrAuto, axes_matrix, into_blender, out_of_blender, turn_upright, upright_turn
 from ..splats.gaussians import Gaussians, drawable, drawable_rows
 from ..splats.offset import NO_OFFSET, Offset, turned_offset
+from .ply_columns import turned_normals
 from .strange_values import as_linear, huge_note, notes_about
 
 GUESSED = ("The file does not name its axes: its format's own were taken, which some programs ignore. "
@@ -23,7 +24,7 @@ class SplatFile:
     dropped: int  # rows left out because of a NaN or an infinity
     axes: str  # in which the file was read: a name or the letters of axes.py
     antialiased: bool = False  # trained with an antialiased rasterizer (Mip-Splatting)
-    extra: np.ndarray | None = None  # [N] with a field for each property that splats do not have
+    extra: np.ndarray | None = None  # [N] with a field for each property that splats do not have; normals in Blender's world
     notes: tuple[str, ...] = ()  # sentences about what was left behind, or is strange
     comments: tuple[str, ...] = ()
     axes_guessed: bool = False  # nothing says which axes these are, and programs disagree
@@ -58,6 +59,7 @@ def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
     dropped = len(stored.gaussians) - len(gaussians)
     if extra is not None and dropped:
         extra = extra[drawable_rows(stored.gaussians)]
+    extra = turned_normals(extra, axes_matrix(chosen)[:3, :3])
     gaussians, trusted = into_blender(gaussians, chosen), axes == "AUTO"
     guessed = stored.axes_guessed and trusted
     notes = (*stored.notes, *([GUESSED] if guessed else []), *huge_note(stored.gaussians.scales), *notes_about(gaussians))
@@ -75,8 +77,9 @@ def turned_upright(found: SplatFile) -> SplatFile:
     named = ", ".join(f"{value:.3g}" for value in found.up)
     note = (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they lie, "
             "beside cameras of the same photos.")
-    x, y, z = (upright_turn(found.up, found.axes)[:3, :3] @ np.array(found.offset)).tolist()
-    return replace(found, gaussians=turned, notes=(note, *found.notes), offset=(x, y, z))
+    turn = upright_turn(found.up, found.axes)[:3, :3]
+    x, y, z = (turn @ np.array(found.offset)).tolist()
+    return replace(found, gaussians=turned, extra=turned_normals(found.extra, turn), notes=(note, *found.notes), offset=(x, y, z))
 
 
 def with_linear_scales(found: SplatFile) -> SplatFile:

@@ -1,4 +1,4 @@
-"""PNG without any package: reading 8 and 16 bits of every colour type, writing grey, RGB and RGBA of 8 bits."""
+"""PNG without any package: reading and writing 8 and 16 bits, reading every colour type, writing grey, RGB and RGBA."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ def decode_deep_png(data: bytes, unfilter: Unfilter | None = None) -> np.ndarray
     return wide[..., 0] if pixels.shape[3] == 1 else wide[..., 0] << 8 | wide[..., 1]
 
 
+def decode_png_shares(data: bytes, unfilter: Unfilter | None = None) -> np.ndarray:
+    """PNG bytes -> float32 [H, W, channels as stored] in 0 to 1, of the largest value that the bits hold. Errors as in decode_png."""
+    pixels, file = _pixels(data, unfilter)
+    wide = pixels.astype(np.float32)
+    return wide[..., 0] / 255 if file.depth == 8 else (256 * wide[..., 0] + wide[..., 1]) / 65535
+
+
 def _pixels(data: bytes, unfilter: Unfilter | None) -> tuple[np.ndarray, _PngFile]:
     """uint8 [H, W, channels, bytes of a channel], and what the file says about them."""
     file = _PngFile.parse(data)
@@ -57,14 +64,14 @@ def _pixels(data: bytes, unfilter: Unfilter | None) -> tuple[np.ndarray, _PngFil
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """uint8 [H, W] or [H, W, 1, 3 or 4] -> PNG bytes."""
+    """uint8 or uint16 [H, W] or [H, W, 1, 3 or 4] -> PNG bytes."""
     image = np.ascontiguousarray(image if image.ndim == 3 else image[..., None])
     height, width, channels = image.shape
-    if image.dtype != np.uint8 or not image.size or channels not in (1, 3, 4):
-        raise ValueError(f"expected uint8 [H, W, 1, 3 or 4], got {image.dtype} {image.shape}")
-    header = struct.pack(">IIBBBBB", width, height, 8, {1: GREY, 3: RGB, 4: RGBA}[channels], 0, 0, 0)
-    rows = np.zeros((height, 1 + width * channels), np.uint8)
-    rows[:, 1:] = image.reshape(height, -1)
+    if image.dtype not in (np.uint8, np.uint16) or not image.size or channels not in (1, 3, 4):
+        raise ValueError(f"expected uint8 or uint16 [H, W, 1, 3 or 4], got {image.dtype} {image.shape}")
+    header = struct.pack(">IIBBBBB", width, height, 8 * image.itemsize, {1: GREY, 3: RGB, 4: RGBA}[channels], 0, 0, 0)
+    rows = np.zeros((height, 1 + width * channels * image.itemsize), np.uint8)
+    rows[:, 1:] = image.astype(np.dtype(image.dtype).newbyteorder(">")).view(np.uint8).reshape(height, -1)
     rows[1:, 1:] -= rows[:-1, 1:].copy()
     rows[1:, 0] = 2  # every row but the first as the difference to the one above
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), EFFORT)), (b"IEND", b""))
@@ -72,7 +79,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write uint8 [H, W] or [H, W, 1, 3 or 4] in one piece."""
+    """Write uint8 or uint16 [H, W] or [H, W, 1, 3 or 4] in one piece."""
     with replacing(path) as temporary:
         temporary.write_bytes(encode_png(image))
 

@@ -105,6 +105,9 @@ class TrainConfig:
         0.0, "Pose Rate", "learning rate of small corrections to the photos' poses, in units of the scene's scale; 0: the poses are right",
         0, 1)
 
+    surfaces: bool = setting(
+        True, "Surfaces", "give each splat the object, the colour without light and the normal that the dataset's maps show")
+
     smoke_test: bool = setting(True, "Smoke Test", "stop when the first hundred steps make nothing better")
     pause_on_failure: bool = setting(True, "Pause on Failure", "pause, with a checkpoint, when the training turns out to be unhealthy")
     anyway: bool = setting(
@@ -217,7 +220,7 @@ def describe(name: str) -> str:
 
 
 LATER = ("guides", "guide_until", "anyway", "schedule_steps", "budget_hours", "budget_cost", "start_share", "minutes", "course",
-         "settle_from")
+         "settle_from", "surfaces")
 """Settings that files of 0.1.0 do not know: left away at their default, so that it reads them and what is derived from them stays."""
 
 CHANGEABLE = ("backend", "gpus", "gpu_memory", "image_memory", "threads", "smoke_test", "pause_on_failure", "anyway", "budget_hours",

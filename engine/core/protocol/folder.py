@@ -2,8 +2,8 @@
 
 job.json (what to do), events.jsonl (what happened), control (run, pause, stop), lock (held by the worker), heartbeat (it gets on),
 preview.ply, thumbnail.png, checkpoint/, plan.json (what the result depends on), result.ply, report.json, report.html, engine.log,
-price.json and spent.json for a budget; for photos dataset/ in place of splats. A worker needs nothing else. title is what people call
-the job, where they have given it a name of its own.
+labels.json, price.json and spent.json for a budget; for photos dataset/ in place of splats. A worker needs nothing else. title is what
+people call the job, where they have given it a name of its own.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class JobFolder:
     @property
     def result(self) -> Path:
         return self.path / "result.ply"
+
+    @property
+    def labels(self) -> Path:
+        """What the labels of the result's splats are, where the dataset has labels."""
+        return self.path / "labels.json"
 
     @property
     def thumbnail(self) -> Path:
@@ -244,7 +249,8 @@ class JobFolder:
 
     def clear_away(self) -> None:
         """Remove what a worker that was cut off left half-written. Only the job's worker writes these files."""
-        written = (self.preview, self.thumbnail, self.result, self.report, self.page, self.checkpoint / "*", self.path / "speed")
+        written = (self.preview, self.thumbnail, self.result, self.labels, self.report, self.page, self.checkpoint / "*",
+                   self.path / "speed")
         for path in (left for name in written for left in name.parent.glob(f".{name.name}.*.tmp")):
             with suppress(OSError):
                 remove_file(path)

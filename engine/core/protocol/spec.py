@@ -112,7 +112,8 @@ def rows_from_json(values: Any) -> Rows:
 
 KINDS: dict[str, JobKind] = {kind.name: kind for kind in (
     JobKind("train", "a training", JobSpec, "worker:run_training", "dataset", "config", config_to_json, config_from_json, "splats",
-            results=("result.ply", "thumbnail.png", "report.json", "report.html"), names="exclude", cards=lambda spec: spec.config.gpus,
+            results=("result.ply", "labels.json", "thumbnail.png", "report.json", "report.html"), names="exclude",
+            cards=lambda spec: spec.config.gpus,
             extras=(Extra("start_file", str, plain_path), Extra("region", list, rows_from_json))),
     JobKind("poses", "a search for the cameras of photos", PosesSpec, "sfm.job:run_poses", "photos", "options", asdict, options_from_json,
             "photos", output="dataset"),

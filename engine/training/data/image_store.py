@@ -48,6 +48,11 @@ class Photos:
         return len(self._views)
 
     @property
+    def views(self) -> Sequence[View]:
+        """In their order."""
+        return self._views
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the views, in their order."""
         return tuple(view.name for view in self._views)

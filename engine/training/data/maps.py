@@ -1,4 +1,4 @@
-"""Masks, depth and normals that lie beside images: read, checked, and reduced to the sizes that are trained on."""
+"""Masks, depth, normals and other maps that lie beside images: read, checked, and reduced to the sizes that are trained on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ...core.confinement import admitted
 from ...core.errors import UserError
 from ...core.files import disk_error
 from ...core.formats.npy import parse_npy
-from ...core.images.png import decode_deep_png
+from ...core.images.png import decode_deep_png, decode_png_shares
+from ...core.images.srgb import linear_from_display
 from ...core.protocol.config import MaskMeaning, TrainConfig
 from .images import DAMAGED, area_average, fast_sampling, fast_unfilter, read_image
 
@@ -93,6 +94,24 @@ def read_normals(path: Path) -> np.ndarray:
     image = read_image(path)
     normals = unit_or_zero(image[..., :3] * np.float32(1 / 127.5) - np.float32(1))
     return normals * (image[..., 3:] >= 128) if image.shape[2] == 4 else normals
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """The number of the object that each pixel shows, uint16 [H, W], 0: none; from a grey PNG of 8 or 16 bits, or one with a palette."""
+    labels = _deep_png(path)
+    if labels.shape[2] != 1:
+        raise UserError(f"{path.name} is a coloured image, no map of labels.", "Save label maps as grey PNG with 16 bits: each pixel holds "
+                        "the number of its object.", "maps.labels_colored", path=path.name)
+    return labels[..., 0]
+
+
+def read_albedo(path: Path) -> np.ndarray:
+    """Linear Rec.709 colour of the surface without light, float32 [H, W, 3]; from an RGB PNG of 8 or 16 bits with sRGB's display values."""
+    shares = _decoded(path, lambda data: decode_png_shares(data, fast_unfilter()))
+    if shares.shape[2] < 3:
+        raise UserError(f"{path.name} is a grey image, no map of albedo.", "Save albedo maps as RGB PNG.", "maps.albedo_grey",
+                        path=path.name)
+    return linear_from_display(shares[..., :3])
 
 
 def unit_or_zero(vectors: np.ndarray) -> np.ndarray:

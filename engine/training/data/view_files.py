@@ -11,7 +11,7 @@ from ...core.cameras.panorama import cut_face, cut_mask
 from ...core.datasets.dataset import View
 from ...core.images.orientation import as_seen
 from .images import fast_sampling, read_image
-from .maps import read_depth, read_mask, read_normals
+from .maps import read_albedo, read_depth, read_labels, read_mask, read_normals
 
 
 class ViewFiles:
@@ -46,6 +46,16 @@ class ViewFiles:
     def normals(self) -> np.ndarray | None:
         """float32 [h, w, 3]; None where the view has no normals."""
         return self._turned(read_normals(self.view.normals)) if self.view.normals else None
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """uint16 [h, w], 0 where nothing is; None where the view has no labels."""
+        return self._turned(read_labels(self.view.labels)) if self.view.labels else None
+
+    @cached_property
+    def albedo(self) -> np.ndarray | None:
+        """float32 [h, w, 3], linear; None where the view has no albedo."""
+        return self._turned(read_albedo(self.view.albedo)) if self.view.albedo else None
 
     def _turned(self, pixels: np.ndarray) -> np.ndarray:
         return as_seen(pixels, self.view.camera.width, self.view.camera.height, self.view.image)

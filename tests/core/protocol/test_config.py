@@ -12,7 +12,7 @@ from engine.core.errors import UserError
 from engine.core.protocol.config import PRESETS, PresetName, TrainConfig, config_from_json, config_to_json, describe, limits
 from engine.core.protocol.spec import JobSpec, spec_to_json
 
-CHOICES = {"guides", "course", "backend", "background", "strategy", "mask_meaning", "antialiased", "start", "smoke_test",
+CHOICES = {"guides", "course", "backend", "background", "strategy", "mask_meaning", "antialiased", "start", "smoke_test", "surfaces",
            "pause_on_failure", "anyway"}
 
 
