@@ -24,6 +24,7 @@ from ..photos.posed_photos import adopt, root_of
 from ..properties.datasets import captured_datasets, is_copy
 from ..scene_collections import writable_collection
 from ..splats.display import schema
+from ..splats.extras import write_extras
 from ..splats.originals import hide_originals_of
 from ..splats.packing import Layers, Schema, pack, size_of
 from ..splats.splat_object import filling_steps, place_points, take_points, write_packed
@@ -89,7 +90,10 @@ def result_steps(job: WatchedJob) -> Steps[None]:
         job.findings.append(Finding("error", error.message, "Resume the training to write it again.",
                                     code=error.code, values=error.values))
         return
-    settings = splat_settings((yield from _showing_steps(job, found, layers)))
+    made = yield from _showing_steps(job, found, layers)
+    if found.extra is not None:
+        write_extras(made, found.extra)
+    settings = splat_settings(made)
     settings.source, settings.checksum, job.imported = str(path), "", True
     for scene in scenes_of(job.name):
         scene_settings(scene).imported_job = job.name

@@ -7,9 +7,11 @@ import numpy as np
 from mathutils import Matrix
 
 from ...engine.core.errors import UserError
+from ...engine.core.splats.surface_normals import turned_normals
 from ...engine.core.splats.transform import rebase_gaussians
 from ..typed import current_context, point_cloud
 from .display import draws_natively, show
+from .extras import read_extras, write_extras
 from .instances import SMALLEST_VOLUME
 from .material import is_ours
 from .packing import RADIUS, TURN
@@ -33,6 +35,8 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
     moved = target.matrix_basis.inverted_safe() @ before
     stands = np.array(stood, float) @ np.linalg.inv(np.array(moved, float))
     update_splat_object(target, rebase_gaussians(gaussians_from_object(target), np.array(stood, float), stands))
+    if (extra := turned_normals(read_extras(target), np.linalg.inv(stands) @ np.array(stood, float))) is not None:
+        write_extras(target, extra)
     for child in target.children:
         if child.parent_type == "OBJECT":
             child.matrix_parent_inverse = moved @ child.matrix_parent_inverse

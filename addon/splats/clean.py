@@ -9,13 +9,15 @@ import numpy as np
 
 from ...engine.core.errors import UserError
 from ...engine.core.splats.floaters import FloaterLimits, floaters
-from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable
+from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
+from ...engine.core.splats.surface_normals import turned_normals
 from ...engine.core.splats.transform import rebase_gaussians
 from ..scene_collections import writable_collections
 from ..typed import current_context, point_cloud, splat_settings
 from . import display
 from .attributes import new_points
-from .instances import splat_instances
+from .extras import join_extras, write_extras
+from .instances import SplatInstance, splat_instances
 from .splat_object import gaussians_from_object, update_splat_object
 from .subsets import copy_points, keep_points, select_points, selected_points
 from .unapplied_transform import fix_if_needed
@@ -55,7 +57,8 @@ def remove_floaters(target: bpy.types.Object, limits: FloaterLimits) -> int:
 def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.types.Object:
     """Bring the splats of all into one of the objects, which stays where it is; the others are removed. What modifiers hide is lost.
 
-    Attributes that are not the splats' own are lost too. UserError for fewer than two objects, or when nothing is there.
+    Properties of PLYs stay, other attributes that are not the splats' own are lost too. UserError for fewer than two objects, or when
+    nothing is there.
     """
     if len(targets) < 2:
         raise UserError("There is nothing to merge.", "Select two splat objects or more.", "clean.nothing_to_merge")
@@ -65,11 +68,21 @@ def merge(targets: Sequence[bpy.types.Object], into: bpy.types.Object) -> bpy.ty
     depsgraph = current_context().evaluated_depsgraph_get()
     placed = splat_instances([into, *others], depsgraph)
     parts = [rebase_gaussians(drawable(part.gaussians), part.matrix, placed[0].matrix) for part in placed]
+    extra = join_extras([(len(part), _rebased_extra(found, placed[0].matrix)) for part, found in zip(parts, placed, strict=True)])
     _replace_points(into, concatenate(parts))
+    if extra is not None:
+        write_extras(into, extra)
     into.modifiers.clear()
     for target in others:
         _remove(target)
     return into
+
+
+def _rebased_extra(part: SplatInstance, after: np.ndarray) -> np.ndarray | None:
+    """The properties of the rows that can be drawn, in the frame of an object at a matrix [4, 4]."""
+    if part.extra is None:
+        return None
+    return turned_normals(part.extra[drawable_rows(part.gaussians)], np.linalg.inv(after) @ part.matrix)
 
 
 def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:

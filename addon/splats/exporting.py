@@ -15,6 +15,7 @@ from ...engine.core.formats.registry import PLY, Format, write_splats
 from ...engine.core.splats.axes import Axes
 from ...engine.core.splats.gaussians import Gaussians, concatenate, drawable, drawable_rows
 from ...engine.core.splats.offset import NO_OFFSET, Offset
+from ...engine.core.splats.surface_normals import turned_normals
 from ...engine.core.splats.transform import transform_gaussians
 from ...engine.core.text import phrase
 from ..typed import Context, current_context, splat_settings
@@ -78,8 +79,11 @@ def export_splats(
 
 
 def _kept_extra(part: SplatInstance, kept: Gaussians) -> np.ndarray | None:
-    """The properties of the rows that can be drawn."""
-    return part.extra if part.extra is None or len(kept) == len(part.gaussians) else part.extra[drawable_rows(part.gaussians)]
+    """The properties of the rows that can be drawn, in the scene's frame."""
+    extra = part.extra
+    if extra is not None and len(kept) < len(part.gaussians):
+        extra = extra[drawable_rows(part.gaussians)]
+    return turned_normals(extra, part.matrix)
 
 
 def selected_to_export(context: Context) -> list[bpy.types.Object]:

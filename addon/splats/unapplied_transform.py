@@ -14,12 +14,14 @@ import numpy as np
 from ...engine.core.errors import UserError
 from ...engine.core.splats.gaussians import Gaussians
 from ...engine.core.splats.moved_points import MovedGroup, MovedPoints, moved_points
+from ...engine.core.splats.surface_normals import turned_normals
 from ...engine.core.splats.transform import rebase_gaussians
 from ..translations import tr
 from ..typed import current_context, point_cloud, untyped
 from ..ui.handlers import add_handlers, remove_handlers
 from . import display
 from .attributes import Layer, read_layer, write_layers
+from .extras import read_extras, write_extras
 from .packing import POSITION, REST
 from .splat_object import gaussians_from_object, is_splat_object, write_gaussians
 
@@ -106,11 +108,15 @@ def fix_unapplied_transform(target: bpy.types.Object) -> Fix:
     if not sound:
         raise UserError(*_nothing_fixed(target, left))
     arrays, stands = gaussians_from_object(target).arrays(), _linear(target)
+    extra = read_extras(target)
     for group in sound:
+        extra = turned_normals(extra, group.matrix, group.rows)
         turned = rebase_gaussians(Gaussians(**arrays).take(group.rows), stands @ group.matrix, stands).arrays()
         for name in ("quats", "scales", "shN"):
             arrays[name][group.rows] = turned[name]
     _write(target, Gaussians(**arrays), _untouched(moved))
+    if extra is not None:
+        write_extras(target, extra)
     return Fix(sum(len(group.rows) for group in sound), left)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from ..splats.axes import Axes, AxesOrAuto, axes_matrix
 from ..splats.gaussians import Gaussians, drawable_rows, rgb_to_sh0, sh0_to_rgb
 from ..splats.offset import NO_OFFSET, Offset, offset_from_words, offset_of, offset_words, turned_offset
-from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns, turned_normals, with_doubles
+from ..splats.surface_normals import turned_normals
+from .ply_columns import SplatColumns, extra_columns, from_columns, own_names, splat_columns, to_columns, with_doubles
 from .ply_container import POSITION, PlyHeader, PlyPart, read_part, read_ply_header, vertices, write_parts
 from .splat_file import SplatFile, StoredSplats, from_blender, to_blender
 from .strange_values import offset_note, rounding_note
@@ -83,7 +84,7 @@ def write_ply(
     written = from_blender(gaussians, axes)
     if extra is not None and len(written) < len(gaussians):
         extra = extra[drawable_rows(gaussians)]
-    extra = turned_normals(extra, axes_matrix(axes)[:3, :3].T)
+    extra = turned_normals(extra, axes_matrix(axes).T)
     own = turned_offset(offset, axes, into_blender=False)
     table = to_columns(written, extra)
     if whole:

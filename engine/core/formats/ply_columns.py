@@ -10,12 +10,13 @@ import numpy as np
 
 from ..errors import UserError
 from ..splats.gaussians import Gaussians, rgb_to_sh0
+from ..splats.surface_normals import NORMAL
 from .ply_container import POSITION, PlyHeader, PlyPart, columns
 from .quantization import opacity
 
 REST_COUNTS = (0, 9, 24, 45, 72)
 MOST_HARMONICS = 15
-NORMAL, SCALE = ("nx", "ny", "nz"), ("scale_0", "scale_1", "scale_2")
+SCALE = ("scale_0", "scale_1", "scale_2")
 ROTATION, BASE = ("rot_0", "rot_1", "rot_2", "rot_3"), ("f_dc_0", "f_dc_1", "f_dc_2")
 REQUIRED = (*POSITION, *BASE, "opacity", *SCALE, *ROTATION)
 FILTER = "filter_3D"
@@ -95,8 +96,12 @@ def from_columns(table: np.ndarray, found: SplatColumns) -> tuple[Gaussians, tup
 
 
 def extra_columns(table: np.ndarray, found: SplatColumns) -> np.ndarray | None:
-    """A copy of the properties that splats do not have, in native byte order; None when there are none."""
-    names = [name for name in table.dtype.names or () if name not in found.used or (name in NORMAL and _has_normals(table))]
+    """A copy of the properties that splats do not have, in native byte order; None when there are none.
+
+    Normals are among them where they are not all zero, as trainers write them.
+    """
+    known = {*found.used} - {*(NORMAL if _has_normals(table) else ())}
+    names = [name for name in table.dtype.names or () if name not in known]
     if not names:
         return None
     extra = np.empty(len(table), [(name, table.dtype[name].newbyteorder("=")) for name in names])
@@ -110,18 +115,9 @@ def _has_normals(table: np.ndarray) -> bool:
     return {*NORMAL} <= {*(table.dtype.names or ())} and any(table[name].any() for name in NORMAL)
 
 
-def turned_normals(extra: np.ndarray | None, turn: np.ndarray) -> np.ndarray | None:
-    """Extra properties [N] whose normals, where they have some, are turned by a matrix [3, 3]."""
-    if extra is None or not {*NORMAL} <= {*(extra.dtype.names or ())}:
-        return extra
-    turned, normals = extra.copy(), columns(extra, NORMAL) @ turn.T
-    for name, values in zip(NORMAL, normals.T, strict=True):
-        turned[name] = values
-    return turned
-
-
 def to_columns(gaussians: Gaussians, extra: np.ndarray | None = None) -> np.ndarray:
-    """The table [N] that other programs read; extra properties [N] stand behind the splats' own, in their own types."""
+    """The table [N] that other programs read; extra properties [N] stand behind the splats' own, in their own types, and normals in the
+    place that they always have."""
     count, rest = len(gaussians), 3 * gaussians.shN.shape[1]
     names = (*POSITION, *NORMAL, *BASE, *(f"f_rest_{index}" for index in range(rest)), "opacity", *SCALE, *ROTATION)
     raw = np.zeros((count, len(names)), "<f4")
@@ -146,11 +142,10 @@ def with_doubles(table: np.ndarray, offset: tuple[float, float, float]) -> np.nd
 
 
 def _beside(own: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    for name in {*NORMAL} & {*(extra.dtype.names or ())}:
-        own[name] = extra[name]
     names = [name for name in extra.dtype.names or () if name not in (own.dtype.names or ())]
     wide = np.empty(len(own), own.dtype.descr + [(name, extra.dtype[name].newbyteorder("<")) for name in names])
-    for source, chosen in ((own, own.dtype.names or ()), (extra, names)):
+    normals = [name for name in NORMAL if name in (extra.dtype.names or ())]
+    for source, chosen in ((own, own.dtype.names or ()), (extra, [*normals, *names])):
         for name in chosen:
             wide[name] = source[name]
     return wide

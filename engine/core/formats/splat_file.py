@@ -9,7 +9,7 @@ import numpy as np
 from ..splats.axes import AxesOrAuto, axes_matrix, into_blender, out_of_blender, turn_upright, upright_turn
 from ..splats.gaussians import Gaussians, drawable, drawable_rows
 from ..splats.offset import NO_OFFSET, Offset, turned_offset
-from .ply_columns import turned_normals
+from ..splats.surface_normals import turned_normals
 from .strange_values import as_linear, huge_note, notes_about
 
 GUESSED = ("The file does not name its axes: its format's own were taken, which some programs ignore. "
@@ -59,7 +59,7 @@ def to_blender(stored: StoredSplats, axes: AxesOrAuto) -> SplatFile:
     dropped = len(stored.gaussians) - len(gaussians)
     if extra is not None and dropped:
         extra = extra[drawable_rows(stored.gaussians)]
-    extra = turned_normals(extra, axes_matrix(chosen)[:3, :3])
+    extra = turned_normals(extra, axes_matrix(chosen))
     gaussians, trusted = into_blender(gaussians, chosen), axes == "AUTO"
     guessed = stored.axes_guessed and trusted
     notes = (*stored.notes, *([GUESSED] if guessed else []), *huge_note(stored.gaussians.scales), *notes_about(gaussians))
@@ -77,8 +77,8 @@ def turned_upright(found: SplatFile) -> SplatFile:
     named = ", ".join(f"{value:.3g}" for value in found.up)
     note = (f"The file says that ({named}) is up: its splats were turned upright. Choose its axes by hand to leave them as they lie, "
             "beside cameras of the same photos.")
-    turn = upright_turn(found.up, found.axes)[:3, :3]
-    x, y, z = (turn @ np.array(found.offset)).tolist()
+    turn = upright_turn(found.up, found.axes)
+    x, y, z = (turn[:3, :3] @ np.array(found.offset)).tolist()
     return replace(found, gaussians=turned, extra=turned_normals(found.extra, turn), notes=(note, *found.notes), offset=(x, y, z))
 
 
