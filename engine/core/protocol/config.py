@@ -187,7 +187,7 @@ SHORTEST = {**SHORT, "lr_means": 6e-4, "lr_scales": 2.5e-2}
 
 PRESETS: dict[PresetName, Preset] = {
     "quick-look": Preset("Quick Look", "a first impression within seconds", {**SHORTEST, "max_steps": 600, "resolution": 320}),
-    "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", SHORT),
+    "preview": Preset("Preview", "good enough to judge views and light, within two minutes on two cores", {**SHORT, "grow_gradient": 8e-4}),
     "gpu-preview": Preset("GPU Preview", "a few minutes on a graphics card, about an hour on a processor",
                           {**LONG, "max_steps": 7_000, "max_gaussians": 500_000}),
     "standard": Preset("Standard", "for most scenes; hours on a processor, minutes on a graphics card",
