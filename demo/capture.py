@@ -43,7 +43,7 @@ NAMES = ("sample", "still-life", "thicket", "interior", "object", "foliage")
 
 
 def main(name: str, folder: Path, cameras: int, maps: bool) -> int:
-    """Build and capture, with depth and normals where `maps` says so; seconds a view on two cores."""
+    """Build and capture, with depth, normals and objects where `maps` says so; seconds a view on two cores."""
     from tools.session import start_extension
 
     start_extension(Path(tempfile.mkdtemp(prefix="splatwright-scene-")))
@@ -55,7 +55,7 @@ def main(name: str, folder: Path, cameras: int, maps: bool) -> int:
     new_scene(scene.build)
     operators: Any = bpy.ops  # the stubs know none of ours
     usual = {"source": "DOME", "transparent": True}
-    settings = {**usual, **scene.capture, **({"depth": True, "normals": True} if maps else {})}
+    settings = {**usual, **scene.capture, **({"depth": True, "normals": True, "objects": True} if maps else {})}
     done = operators.splatwright.capture_dataset(directory=str(folder.resolve()), count=cameras or scene.cameras, **settings)
     print(f"{cameras or scene.cameras} views in {folder}" if "FINISHED" in done else "The capture did not finish.", flush=True)
     return 0 if "FINISHED" in done else 1
@@ -66,7 +66,7 @@ if __name__ == "__main__":
     parser.add_argument("scene", choices=NAMES)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cameras", type=int, default=0)
-    parser.add_argument("--maps", action="store_true", help="depth and normals too")
+    parser.add_argument("--maps", action="store_true", help="depth, normals and objects too")
     options = parser.parse_args()
     status = main(options.scene, options.folder, options.cameras, options.maps)
     sys.stdout.flush()

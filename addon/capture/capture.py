@@ -24,6 +24,7 @@ from ..translations import tr
 from ..typed import Context
 from .dataset_folder import open_dataset_folder
 from .motion import Motion, motion_sentence, moving_objects
+from .object_labels import MATTE_SETTINGS
 from .recorder import Recorder
 from .render_passes import Render, render_blocking, rendered
 from .render_settings import COLOR, PLAIN_OUTPUT, Settings, overriding, png, restored_frame, unbound_markers
@@ -100,7 +101,7 @@ def capture_steps(
         stack.enter_context(_marked_running())
         stack.enter_context(restored_frame(scene))
         stack.enter_context(overriding(scene, scene_settings(scene, request)))
-        stack.enter_context(overriding(view_layer, {"use": True, "use_pass_z": True, "use_pass_normal": request.normals}))
+        stack.enter_context(overriding(view_layer, view_layer_settings(request)))
         shots = stack.enter_context(_planned_shots(context, request, warn))
         stack.enter_context(unbound_markers(scene))
         stack.enter_context(_sharp(shots))
@@ -143,6 +144,11 @@ def scene_settings(scene: bpy.types.Scene, request: CaptureRequest) -> Settings:
     if request.samples:
         settings |= {"cycles.samples": request.samples, "eevee.taa_render_samples": request.samples}
     return settings
+
+
+def view_layer_settings(request: CaptureRequest) -> Settings:
+    """What is set on the view layer while capturing."""
+    return {"use": True, "use_pass_z": True, "use_pass_normal": request.normals, **(MATTE_SETTINGS if request.objects else {})}
 
 
 def _resolution(scene: bpy.types.Scene, longest: int) -> Settings:

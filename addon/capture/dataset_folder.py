@@ -9,6 +9,8 @@ from typing import Any
 from ...engine.core.datasets.capture_journal import JOURNAL, with_journal
 from ...engine.core.datasets.dataset import Dataset, View
 from ...engine.core.datasets.excluded import EXCLUDED
+from ...engine.core.datasets.labels import LABELS
+from ...engine.core.datasets.transforms_frame import MAP_KEYS
 from ...engine.core.datasets.transforms_json import write_transforms
 from ...engine.core.errors import UserError
 from ...engine.core.files import disk_error, make_folder, remove_file, rename
@@ -36,7 +38,8 @@ class DatasetFolder:
 
     def _replace_target(self, dataset: Dataset) -> Dataset:
         old = _dataset_files(self.target)
-        moved = replace(dataset, folder=self.target, views=tuple(self._moved(view) for view in dataset.views))
+        labels = dataset.labels_file and self._moved_path(dataset.labels_file)
+        moved = replace(dataset, folder=self.target, views=tuple(self._moved(view) for view in dataset.views), labels_file=labels)
         _written(moved, complete=False)
         new = _dataset_files(self.work)
         for path in new - {Path(TRANSFORMS)}:
@@ -47,8 +50,11 @@ class DatasetFolder:
         return _written(moved, complete=True)
 
     def _moved(self, view: View) -> View:
-        depth, normals = (path and self.target / path.relative_to(self.work) for path in (view.depth, view.normals))
-        return replace(view, image=self.target / view.image.relative_to(self.work), depth=depth, normals=normals)
+        maps = {kind: path and self._moved_path(path) for kind in MAP_KEYS for path in (getattr(view, kind),)}
+        return replace(view, image=self._moved_path(view.image), **maps)
+
+    def _moved_path(self, path: Path) -> Path:
+        return self.target / path.relative_to(self.work)
 
 
 def check_dataset_folder(target: Path) -> None:
@@ -126,8 +132,8 @@ def _is_complete(values: dict[str, Any]) -> bool:
 def _dataset_files(folder: Path) -> set[Path]:
     """Every existing file of the dataset, relative to its folder; names that lead out of the folder are left alone."""
     frames = with_journal(_our_transforms(folder), folder).get("frames", [])
-    named = [frame[key] for frame in frames for key in ("file_path", "depth_file_path", "normal_file_path") if key in frame]
-    paths = {Path(name) for name in [*named, POINTS, TRANSFORMS, EXCLUDED, JOURNAL]}
+    named = [frame[key] for frame in frames for key in ("file_path", *MAP_KEYS.values()) if key in frame]
+    paths = {Path(name) for name in [*named, POINTS, TRANSFORMS, EXCLUDED, JOURNAL, LABELS]}
     return {path for path in paths if not path.is_absolute() and ".." not in path.parts and (folder / path).is_file()}
 
 

@@ -12,9 +12,13 @@ import numpy as np
 
 from ...engine.core.cameras.camera import Camera
 from ...engine.core.datasets.dataset import Dataset, PointCloud, View, held_out_names
+from ...engine.core.datasets.labels import LABELS, write_labels
 from ...engine.core.datasets.transforms_json import add_view, write_transforms
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder, remove_file, replacing
+from ...engine.core.images.png import write_png
+from .object_labels import label_map
+from .placed_things import DrawnObject, PlacedThings
 from .render_passes import Passes, passes_steps, read_pixels
 from .request import CaptureRequest
 from .start_points import join, sample_points
@@ -34,6 +38,9 @@ class Recorder:
         self._points_a_view = -(-request.points // total)
         self._digits = max(4, len(str(total)))
         self._rng = np.random.default_rng(0)
+        self._things = PlacedThings()
+        self._labels_file: Path | None = None
+        self._drawn: tuple[int, list[DrawnObject]] = (0, [])  # the frame, and what it shows
 
     def next_image(self) -> Path:
         """Where the next view's image belongs."""
@@ -42,20 +49,23 @@ class Recorder:
     def add_steps(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> Iterator[None]:
         """Record the view that was just rendered to next_image(); yields between the parts of the work, recorded with the last one."""
         image, depth, normals = self.next_image(), None, None
-        if self.request.depth or self.request.normals or self.request.points:
+        labels = None
+        if self.request.depth or self.request.normals or self.request.objects or self.request.points:
             passes = yield from passes_steps(scene, view_layer)
             yield from self._add_points(image, camera, passes)
             depth = self._write_depth(image.stem, passes)
             yield
             normals = self._write_normals(image.stem, passes)
-        self.views.append(View(image.name, image, camera, depth=depth, normals=normals))
+            yield
+            labels = self._write_labels(image.stem, view_layer, camera, passes)
+        self.views.append(View(image.name, image, camera, depth=depth, normals=normals, labels=labels))
         add_view(self.views[-1], self.folder)
 
     def dataset(self) -> Dataset:
         """Everything recorded so far, as an incomplete dataset."""
         held_out = held_out_names([view.name for view in self.views])
         views = tuple(replace(view, held_out=view.name in held_out) for view in self.views)
-        return Dataset(self.folder, views, join(self.clouds), complete=False, rendered=True)
+        return Dataset(self.folder, views, join(self.clouds), complete=False, rendered=True, labels_file=self._labels_file)
 
     def write(self) -> None:
         """Write transforms.json and the points."""
@@ -94,6 +104,25 @@ class Recorder:
         if not self.request.normals or passes.normals is None:
             return None
         return self._saved("normals", stem, passes.normals.astype(np.float16))
+
+    def _write_labels(self, stem: str, view_layer: bpy.types.ViewLayer, camera: Camera, passes: Passes) -> Path | None:
+        if not self.request.objects or passes.mattes is None:
+            return None
+        self._look_at_things(view_layer)
+        path = make_folder(self.folder / "labels") / f"{stem}.png"
+        write_png(path, label_map(passes.mattes, self._drawn[1], camera, passes.depth))
+        return path
+
+    def _look_at_things(self, view_layer: bpy.types.ViewLayer) -> None:
+        """List what is drawn, again in each frame, and name new things: beside the first maps, so that a killed capture has them."""
+        frame, known = view_layer.depsgraph.scene.frame_current, len(self._things.labels)
+        if not self._drawn[1] or frame != self._drawn[0]:
+            self._drawn = frame, self._things.drawn(view_layer.depsgraph)
+        if len(self._things.labels) > known:
+            self._labels_file = self.folder / LABELS
+            write_labels(self._labels_file, self._things.labels)
+            if not known:
+                self.write()
 
     def _saved(self, kind: str, stem: str, array: np.ndarray) -> Path:
         path = make_folder(self.folder / kind) / f"{stem}.npy"

@@ -17,6 +17,7 @@ from ...engine.core.files import disk_error, remove_file
 from ..typed import active_camera, current_context, operators, untyped
 from ..ui.steps import run_to_end
 from .exr import read_channels
+from .object_labels import Mattes, mattes_of
 from .render_settings import multilayer_exr, overriding
 from .strip_png import strip_metadata
 
@@ -95,6 +96,7 @@ class Passes:
 
     depth: np.ndarray | None  # [H, W] float32, distance along the view axis, 0 where nothing is
     normals: np.ndarray | None  # [H, W, 3] float32, in the world, mean of the samples, 0 where nothing is
+    mattes: Mattes | None  # which objects
 
 
 def read_passes(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Passes:
@@ -113,7 +115,8 @@ def passes_steps(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Gen
     if depth is not None:
         depth = np.where(np.isfinite(depth) & (depth < FAR * active_camera(scene).clip_end), depth, 0.0).astype(np.float32)
     axes = [channels[name] for name in (f"{view_layer.name}.Normal.{axis}" for axis in "XYZ") if name in channels]
-    return Passes(depth, np.nan_to_num(np.stack(axes, axis=2), posinf=0, neginf=0) if len(axes) == 3 else None)
+    normals = np.nan_to_num(np.stack(axes, axis=2), posinf=0, neginf=0) if len(axes) == 3 else None
+    return Passes(depth, normals, mattes_of(channels, view_layer.name))
 
 
 def _render_passes(scene: bpy.types.Scene, prefix: str) -> Generator[None, None, dict[str, np.ndarray]]:

@@ -45,5 +45,9 @@ class CaptureRequest:
     """depth/*.npy: float32 [H, W], 0 where nothing is"""
     normals: bool = setting(False, "Normals", "also write normal maps (NumPy files, vectors in the world)")
     """normals/*.npy: float16 [H, W, 3], unit vectors, 0 where nothing is"""
+    objects: bool = setting(
+        False, "Objects",
+        "also write which object each pixel shows, so that splats know theirs. Each instance of a collection counts as one")
+    """labels/*.png: uint16 [H, W], 0 where nothing is; labels.json names the numbers"""
     points: int = setting(
         20_000, "Start Points", "how many coloured points of the visible surfaces the training starts from; 0 writes none", 0)

@@ -74,6 +74,7 @@ class SPLATWRIGHT_PT_capture_more(SidebarPanel, bpy.types.Panel):
         column.prop(settings, "transparent")
         column.prop(settings, "depth")
         column.prop(settings, "normals")
+        column.prop(settings, "objects")
         layout.prop(settings, "directory", text="Folder")
 
 

@@ -44,6 +44,7 @@ class CaptureProperties:
     transparent: BoolProperty(**shown(CaptureRequest, "transparent"))
     depth: BoolProperty(**shown(CaptureRequest, "depth"))
     normals: BoolProperty(**shown(CaptureRequest, "normals"))
+    objects: BoolProperty(**shown(CaptureRequest, "objects"))
     points: IntProperty(soft_max=200_000, **shown(CaptureRequest, "points"))
 
 

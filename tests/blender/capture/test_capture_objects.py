@@ -1,0 +1,177 @@
+"""Label maps of a capture: each pixel knows the placed thing that it shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.untyped import bpy
+
+from ..conftest import module
+from .capturing import add_camera, capture, folder_contents, glow, snapshot, steps
+
+
+def cube(name: str, place: tuple[float, float, float], size: float = 1.0) -> Any:
+    bpy.ops.mesh.primitive_cube_add(size=size, location=place)
+    made = bpy.context.object
+    made.name = name
+    glow(made, (0.8, 0.8, 0.8))
+    return made
+
+
+def chairs(source: Any, *places: tuple[float, float, float]) -> list[Any]:
+    """Instances of a collection that holds `source` alone."""
+    group = bpy.data.collections.new("Chair parts")
+    for owner in source.users_collection:
+        owner.objects.unlink(source)
+    group.objects.link(source)
+    made = []
+    for number, place in enumerate(places):
+        empty = bpy.data.objects.new(f"Chair {number}", None)
+        empty.instance_type, empty.instance_collection, empty.location = "COLLECTION", group, place
+        bpy.context.scene.collection.objects.link(empty)
+        made.append(empty)
+    return made
+
+
+def from_the_front(count: int = 1) -> None:
+    bpy.ops.object.select_all(action="DESELECT")
+    for number in range(count):
+        add_camera(bpy.context.scene, (number, -9.0, 0.0), f"Camera {number}")
+
+
+def labels_of(folder: Path) -> dict[str, dict[str, Any]]:
+    return {label["name"]: label for label in json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"]}
+
+
+def shown(folder: Path, stem: str = "0001") -> np.ndarray:
+    return module("engine.core.images.png").decode_deep_png((folder / "labels" / f"{stem}.png").read_bytes())[..., 0]
+
+
+def middle_of(scene: Any, labels: np.ndarray, place: tuple[float, float, float]) -> int:
+    """The label at the pixel that shows a place, from the first camera."""
+    from bpy_extras.object_utils import world_to_camera_view
+    from mathutils import Vector
+
+    x, y, _ = world_to_camera_view(scene, bpy.data.objects["Camera 0"], Vector(place))
+    height, width = labels.shape
+    return int(labels[int((1 - y) * height), int(x * width)])
+
+
+def test_objects_and_instances_have_labels_of_their_own(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Also two instances of one collection, which share the object that is drawn; its matrix is where it stands in the scene."""
+    cube("Würfel 大", (-2.0, 0.0, 0.0))
+    source = cube("Part", (0.0, 0.0, 0.0), 0.8)
+    chairs(source, (0.0, 0.0, 0.0), (2.0, 0.0, 0.0))
+    cube("Hidden", (0.0, 0.0, 2.0)).hide_render = True
+    from_the_front(2)
+    before = snapshot()
+    dataset = capture(tmp_path / "data", objects=True, samples=4)
+    assert snapshot() == before
+    named, labels = labels_of(tmp_path / "data"), shown(tmp_path / "data")
+    assert set(named) == {"Würfel 大", "Chair 0", "Chair 1"}
+    assert [row[3] for row in named["Chair 1"]["matrix"]] == [2.0, 0.0, 0.0, 1.0]
+    for name, place in (("Würfel 大", (-2, 0, 0)), ("Chair 0", (0, 0, 0)), ("Chair 1", (2, 0, 0))):
+        assert middle_of(fresh_scene, labels, place) == named[name]["number"], name
+    assert middle_of(fresh_scene, labels, (0, 0, 2)) == 0 and labels[0, 0] == 0
+    sizes = [(labels == label["number"]).sum() for label in named.values()]
+    assert min(sizes) > 20
+    read = module("engine.core.datasets.transforms_json").read_transforms(tmp_path / "data")
+    assert [view.labels for view in read.views] == [view.labels for view in dataset.views] and read.views[1].labels is not None
+    assert read.labels_file == tmp_path / "data" / "labels.json"
+
+
+def scatter(ground: Any, leaf: Any) -> None:
+    """Geometry nodes that put an instance of the leaf on each vertex."""
+    tree = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    for side in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=side, socket_type="NodeSocketGeometry")
+    names = ("NodeGroupInput", "NodeGroupOutput", "GeometryNodeInstanceOnPoints", "GeometryNodeObjectInfo")
+    start, end, instances, info = (tree.nodes.new(name) for name in names)
+    info.inputs["Object"].default_value, info.inputs["As Instance"].default_value = leaf, True
+    for output, entry in ((start.outputs["Geometry"], instances.inputs["Points"]), (info.outputs["Geometry"], instances.inputs["Instance"]),
+                          (instances.outputs["Instances"], end.inputs["Geometry"])):
+        tree.links.new(output, entry)
+    ground.modifiers.new("Scatter", "NODES").node_group = tree
+
+
+def test_what_is_scattered_belongs_to_its_scatterer(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Two grounds scatter the same leaf: the nearest one has it. The leaf itself, which stands aside, is a thing of its own."""
+    leaf = cube("Leaf", (0.0, 0.0, 2.0), 0.4)
+    for name, x in (("Left", -2.0), ("Right", 2.0)):
+        bpy.ops.mesh.primitive_plane_add(size=1.0, location=(x, 0.0, 0.0))
+        bpy.context.object.name = name
+        scatter(bpy.context.object, leaf)
+    from_the_front()
+    capture(tmp_path, objects=True, samples=4)
+    named, labels = labels_of(tmp_path), shown(tmp_path)
+    assert set(named) == {"Left", "Right", "Leaf"}
+    for name, x in (("Left", -2.5), ("Right", 2.5)):
+        assert middle_of(fresh_scene, labels, (x, -0.5, 0.0)) == named[name]["number"], name
+    assert middle_of(fresh_scene, labels, (0.0, 0.0, 2.0)) == named["Leaf"]["number"]
+
+
+def test_leaves_that_are_cut_out_by_alpha_keep_their_outline(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """A card whose material is transparent on one half shows what is behind there."""
+    bpy.ops.mesh.primitive_plane_add(size=2.0, location=(0.0, 0.0, 0.0), rotation=(1.5708, 0.0, 0.0))
+    card = bpy.context.object
+    card.name = "Card"
+    made = bpy.data.materials.new("Cut")
+    made.use_nodes = True
+    nodes, links = made.node_tree.nodes, made.node_tree.links
+    shader, place, apart = nodes["Principled BSDF"], nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeSeparateXYZ")
+    above = nodes.new("ShaderNodeMath")
+    above.operation, above.inputs[1].default_value = "GREATER_THAN", 0.5
+    links.new(place.outputs["UV"], apart.inputs[0])
+    links.new(apart.outputs["X"], above.inputs[0])
+    links.new(above.outputs[0], shader.inputs["Alpha"])
+    card.data.materials.append(made)
+    cube("Behind", (0.0, 2.0, 0.0), 1.0)
+    from_the_front()
+    fresh_scene.render.engine = "CYCLES"
+    capture(tmp_path, objects=True, samples=16)
+    named, labels = labels_of(tmp_path), shown(tmp_path)
+    assert middle_of(fresh_scene, labels, (0.3, 0.0, 0.0)) == named["Card"]["number"]
+    assert middle_of(fresh_scene, labels, (-0.2, 0.0, 0.0)) == named["Behind"]["number"]
+    assert middle_of(fresh_scene, labels, (-0.9, 0.0, 0.8)) == 0
+
+
+def test_a_dataset_is_replaced_with_its_labels(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    cube("One", (0.0, 0.0, 0.0))
+    from_the_front()
+    capture(tmp_path, objects=True, samples=1)
+    assert {"labels.json", "labels/0001.png"} <= set(folder_contents(tmp_path))
+    bpy.data.objects["One"].name = "Other"
+    capture(tmp_path, objects=True, samples=1)
+    assert set(labels_of(tmp_path)) == {"Other"}
+    capture(tmp_path, samples=1)
+    assert not [path for path in folder_contents(tmp_path) if "labels" in str(path)]
+
+
+def test_a_capture_that_is_cut_off_keeps_its_labels(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    cube("One", (0.0, 0.0, 0.0))
+    from_the_front(3)
+    running = steps(tmp_path, objects=True, samples=1)
+    for progress in running:
+        if progress.done == 2:
+            break
+    read = module("engine.core.datasets.transforms_json").read_transforms(tmp_path)
+    assert read.labels_file == tmp_path / "labels.json" and [view.labels is not None for view in read.views] == [True] * len(read.views)
+    running.close()
+
+
+@pytest.mark.parametrize(("name", "stored"), [("Cube", None), ("", 0), ("äöü 写真 0123456789", None)])
+def test_names_hash_to_numbers_that_a_float_can_hold(name: str, stored: int | None) -> None:
+    made = module("addon.capture.object_labels").name_hash(name)
+    assert np.isfinite(np.array(made, np.uint32).view(np.float32)) and (stored is None or made in (stored, stored | 1 << 23))
+
+
+def test_known_hashes() -> None:
+    """Of the reference implementation of MurmurHash3_x86_32 with seed 0."""
+    made = module("addon.capture.object_labels").name_hash
+    assert [made(text) for text in ("hello", "hello, world", "The quick brown fox jumps over the lazy dog")] == [
+        0x248BFA47, 0x149BBB7F, 0x2E4FF723]
