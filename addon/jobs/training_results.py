@@ -25,6 +25,7 @@ from ..properties.datasets import captured_datasets, is_copy
 from ..scene_collections import writable_collection
 from ..splats.display import schema
 from ..splats.extras import write_extras
+from ..splats.object_labels import keep_names
 from ..splats.originals import hide_originals_of
 from ..splats.packing import Layers, Schema, pack, size_of
 from ..splats.splat_object import filling_steps, place_points, take_points, write_packed
@@ -93,6 +94,7 @@ def result_steps(job: WatchedJob) -> Steps[None]:
     made = yield from _showing_steps(job, found, layers)
     if found.extra is not None:
         write_extras(made, found.extra)
+        keep_names(made, path.parent)
     settings = splat_settings(made)
     settings.source, settings.checksum, job.imported = str(path), "", True
     for scene in scenes_of(job.name):

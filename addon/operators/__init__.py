@@ -18,6 +18,7 @@ from . import (
     instant,
     load,
     next_step,
+    objects,
     photo_jobs,
     photos,
     placing,
@@ -31,7 +32,7 @@ from . import (
 )
 
 SUBJECTS = (capture, checks, estimates, instant, training, earlier, report, load, splats, photos, photo_jobs, export, rendering, placing,
-            cleaning, transforms, next_step, camera_path, engine, install, batch, guide, select, select_keys, former)
+            cleaning, objects, transforms, next_step, camera_path, engine, install, batch, guide, select, select_keys, former)
 
 
 def register() -> None:

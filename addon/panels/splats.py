@@ -9,6 +9,7 @@ from ..operators.load import SPLATWRIGHT_OT_load_splats
 from ..properties.splats import SplatSettings
 from ..splats import renders
 from ..splats.from_mesh import is_mesh_of_splats
+from ..splats.object_labels import counts_of, has_labels
 from ..splats.splat_object import is_splat_object
 from ..splats.survey import offset_of_item
 from ..translations import tr
@@ -18,6 +19,9 @@ from ..viewport import failure
 from .base import SidebarPanel
 from .originals import draw_originals
 from .train import draw_color_button, is_native
+
+MOST_LISTED = 12
+"""Objects that the panel lists."""
 
 
 class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
@@ -32,6 +36,7 @@ class SPLATWRIGHT_PT_splats(SidebarPanel, bpy.types.Panel):
             _draw_splats(layout, active)
             draw_color_button(layout, context, active)
             draw_originals(layout, context.scene, active)
+            _draw_objects(layout, active)
         elif is_mesh_of_splats(active):
             draw_sentence(layout, "The points of this mesh carry the properties of splats.", "INFO")
             layout.operator("splatwright.splats_from_mesh", icon="OUTLINER_OB_POINTCLOUD")
@@ -67,6 +72,24 @@ def _draw_splats(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
     column = layout.column(align=True)
     column.prop(splat_settings(active), "stride")
     column.prop(splat_settings(active), "most_shown")
+
+
+def _draw_objects(layout: bpy.types.UILayout, active: bpy.types.Object) -> None:
+    """The objects that splats show, each with its number of splats, which a click selects."""
+    if not has_labels(active):
+        return
+    found = counts_of(active)
+    column = layout.column(align=True)
+    if len(found) > 1:
+        column.label(text=tr("{count} objects", count=len(found)), icon="OUTLINER")
+    for label, count in found[:MOST_LISTED]:
+        row = column.row(align=True)
+        row.label(text=label.name, icon="BLANK1", translate=False)
+        row.operator("splatwright.select_by_object", text=f"{count:,}", icon="RESTRICT_SELECT_OFF").label = label.number
+    if len(found) > MOST_LISTED:
+        column.label(text=tr("and {count} more", count=len(found) - MOST_LISTED), icon="BLANK1")
+    if len(found) > 1:
+        layout.operator("splatwright.split_by_object", icon="OUTLINER_OB_GROUP_INSTANCE")
 
 
 def _draw_link(layout: bpy.types.UILayout, settings: SplatSettings) -> None:

@@ -43,6 +43,24 @@ def apply_transform(target: bpy.types.Object, location: bool = True, rotation: b
     current_context().view_layer.update()
 
 
+def stand_at(target: bpy.types.Object, stands: np.ndarray) -> None:
+    """Move an object's origin to a matrix [4, 4] in the world; what is seen stays. Pushes no undo step.
+
+    Points must be the object's own. UserError for an object that is flat.
+    """
+    fix_if_needed(target)
+    current_context().view_layer.update()
+    stood = np.array(target.matrix_world, float)
+    if abs(np.linalg.det(stood[:3, :3])) < SMALLEST_VOLUME:
+        raise UserError(f"{target.name} is scaled to nothing.", "Give it a scale other than zero.", "transform.no_size",
+                        target=target.name)
+    update_splat_object(target, rebase_gaussians(gaussians_from_object(target), stood, stands))
+    if (extra := turned_normals(read_extras(target), np.linalg.inv(stands) @ stood)) is not None:
+        write_extras(target, extra)
+    target.matrix_world = Matrix(stands.tolist())
+    current_context().view_layer.update()
+
+
 def upgrade(target: bpy.types.Object) -> None:
     """Make a splat object of a file from before Blender 5.3 a native one. Pushes no undo step.
 

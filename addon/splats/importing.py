@@ -18,6 +18,7 @@ from ..typed import current_context, point_cloud, splat_settings
 from ..ui.steps import Steps, run_to_end
 from .attributes import read_layer
 from .extras import write_extras
+from .object_labels import keep_names
 from .packing import RADIUS, TURN, WIDTHS
 from .source_paths import keep_path
 from .splat_object import creation_steps, update_splat_object
@@ -125,3 +126,4 @@ def _remember_extras(target: bpy.types.Object, found: SplatFile) -> None:
     splat_settings(target).axes_guessed = found.axes_guessed
     if found.extra is not None:
         write_extras(target, found.extra)
+        keep_names(target, Path(bpy.path.abspath(splat_settings(target).source)).parent)

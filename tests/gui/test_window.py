@@ -128,6 +128,15 @@ def test_the_region_of_a_training_is_drawn(desk: Desktop) -> None:
 
 @pytest.mark.gui
 @window
+def test_splats_are_listed_and_split_by_object(desk: Desktop) -> None:
+    found = desk.run("steps_objects")
+    assert found["parts"] == {"Sofa 沙发 Splats": [-1.5, 0, 0], "Lamp Splats": [0, 0, 0.8], "Table Splats": [1.5, 0, 0]}
+    listed, moved = (np.asarray(Image.open(desk.picture(f"objects-{name}")).convert("RGB"), int) for name in ("list", "moved"))
+    assert (np.abs(listed - moved).sum(axis=2) > 60).sum() > 3000
+
+
+@pytest.mark.gui
+@window
 def test_photos_of_a_phone_train_by_pressing_train(desk: Desktop) -> None:
     """JPEG, WebP and TIFF, also in a Blender without OpenImageIO for Python."""
     made = read_dataset(desk.folder / "dataset")

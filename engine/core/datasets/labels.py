@@ -49,13 +49,17 @@ def write_labels(path: Path, labels: Sequence[Label]) -> None:
 def read_labels(path: Path) -> tuple[Label, ...]:
     """The labels of a labels.json in the order of the file, the first of each number; UserError when it is damaged."""
     try:
-        found = parse_object(admitted(path).read_text(encoding="utf-8"))
-        labels = [_label(values) for values in found["labels"]]
+        return labels_from_text(admitted(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise disk_error(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path.name} is damaged and cannot be read.", "Capture the dataset again, or remove it: splats get no names then.",
                         "labels.damaged", path=path.name) from None
+
+
+def labels_from_text(text: str) -> tuple[Label, ...]:
+    """The inverse of labels_to_json, the first label of each number; ValueError and the like for what is none."""
+    labels = [_label(values) for values in parse_object(text)["labels"]]
     return tuple({label.number: label for label in reversed(labels)}.values())[::-1]
 
 

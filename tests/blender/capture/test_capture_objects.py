@@ -175,3 +175,25 @@ def test_known_hashes() -> None:
     made = module("addon.capture.object_labels").name_hash
     assert [made(text) for text in ("hello", "hello, world", "The quick brown fox jumps over the lazy dog")] == [
         0x248BFA47, 0x149BBB7F, 0x2E4FF723]
+
+
+def test_the_whole_way_from_objects_to_splats_of_each(fresh_scene: bpy.types.Scene, layout: Any, tmp_path: Path) -> None:
+    """Captured with Objects, trained, brought back: split, the splats of each object lie where it stands."""
+    places = {"Left": (-1.2, 0.0, 0.0), "Right": (1.2, 0.0, 0.0)}
+    for name, place in places.items():
+        cube(name, place)
+    bpy.ops.object.select_all(action="DESELECT")
+    fresh_scene.render.engine = "CYCLES"
+    folder = module("engine.core.protocol.folder")
+    capture(tmp_path / "data", source="DOME", count=12, resolution=64, samples=4, objects=True, points=600)
+    job, config = folder.JobFolder(tmp_path / "job"), module("engine.core.protocol.config").TrainConfig
+    job.write_spec(folder.JobSpec(tmp_path / "data", config(max_steps=150, max_gaussians=600, resolution=64, sh_degree=0, backend="cpu")))
+    module("engine.training.trainer").train(job, lambda event: None, lambda: "run")
+    ball, _ = module("addon.splats.importing").import_splats(job.result)
+    bpy.context.view_layer.objects.active = ball
+    assert bpy.ops.splatwright.split_by_object() == {"FINISHED"}
+    for name, place in places.items():
+        part = bpy.data.objects[f"{name} Splats"]
+        assert np.allclose(part.location, place, atol=1e-5)
+        means = module("addon.splats.exporting").world_gaussians([part]).gaussians.means
+        assert len(means) > 200 and (np.sign(means[:, 0]) == np.sign(place[0])).mean() > 0.97, name

@@ -1,0 +1,147 @@
+"""Splats that know the object that they show: by their attribute `ply:label`, and the names that the object keeps of its labels."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ...engine.core.datasets.labels import LABELS, Label, labels_from_text, labels_to_json, read_labels
+from ...engine.core.errors import UserError
+from ..scene_collections import writable_collection
+from ..typed import point_cloud
+from .apply_transform import stand_at
+from .clean import split
+from .extras import EXTRA
+from .subsets import read_one, select_points
+
+ATTRIBUTE = EXTRA.format("label")
+
+NAMES = "splatwright_labels"
+"""The custom property of a splat object that says, as labels.json does, what its labels are."""
+
+MOST_SPLIT = 1000
+"""Objects that one split makes; more would take Blender minutes."""
+
+
+def keep_names(target: bpy.types.Object, folder: Path) -> None:
+    """Let an object remember the labels.json that lies beside its splats, if there is one; without it labels have numbers alone."""
+    with suppress(UserError):
+        if (folder / LABELS).exists():
+            target[NAMES] = labels_to_json(read_labels(folder / LABELS))
+
+
+def labels_of(target: bpy.types.Object) -> np.ndarray | None:
+    """The label of each splat, int [N], 0: none; None where splats have no labels."""
+    points = point_cloud(target)
+    attribute = points.attributes.get(ATTRIBUTE)
+    layer = read_one(attribute, len(points.points)) if attribute is not None else None
+    if layer is None or layer.rows.shape[1] != 1:
+        return None
+    return np.nan_to_num(layer.rows[:, 0].astype(np.float64)).round().clip(0, 2**31 - 1).astype(np.int64)
+
+
+def has_labels(target: bpy.types.Object) -> bool:
+    """Whether splats know their object."""
+    return ATTRIBUTE in point_cloud(target).attributes
+
+
+def names_of(target: bpy.types.Object) -> dict[int, Label]:
+    """What the object remembers of its labels, by number."""
+    text = target.get(NAMES)
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        return {label.number: label for label in labels_from_text(text)} if isinstance(text, str) else {}
+    return {}
+
+
+@dataclass
+class _Counted:
+    key: tuple[object, ...] = ()
+    counts: list[tuple[Label, int]] = field(default_factory=list)
+
+
+_last = _Counted()
+
+
+def counts_of(target: bpy.types.Object) -> list[tuple[Label, int]]:
+    """Each label that splats have, and of how many, most first. Remembered for the last object: panels ask at each redraw."""
+    key = (target.session_uid, point_cloud(target).session_uid, len(point_cloud(target).points), target.get(NAMES))
+    if _last.key != key:
+        _last.key, _last.counts = key, _counted(target)
+    return _last.counts
+
+
+def _counted(target: bpy.types.Object) -> list[tuple[Label, int]]:
+    labels = labels_of(target)
+    if labels is None:
+        return []
+    known = names_of(target)
+    numbers, counts = np.unique(labels[labels > 0], return_counts=True)
+    found = [(known.get(int(number)) or unnamed(int(number)), int(count)) for number, count in zip(numbers, counts, strict=True)]
+    return sorted(found, key=lambda each: -each[1])
+
+
+def unnamed(number: int) -> Label:
+    """A label that nothing is known of."""
+    return Label(number, f"Object {number}")
+
+
+def select_label(target: bpy.types.Object, number: int) -> int:
+    """Select in Edit Mode exactly the splats of a label; how many there are. UserError where there are none."""
+    labels = labels_of(target)
+    chosen = labels == number if labels is not None else np.zeros(0, bool)
+    if not chosen.any():
+        raise UserError(f"No splats of {target.name} have the label {number}.", "Choose another object.", "labels.none_of",
+                        target=target.name, number=number)
+    select_points(point_cloud(target), chosen)
+    return int(chosen.sum())
+
+
+def split_by_object(target: bpy.types.Object) -> list[bpy.types.Object]:
+    """A splat object for each label, in a collection of their own: named like its source, with its origin and its turn as they were at
+    capture. Splats without a label stay in `target`, which is one of the parts where all have one. Pushes no undo step.
+
+    UserError where splats have no labels, all have the same, or there are too many.
+    """
+    labels = labels_of(target)
+    if labels is None:
+        raise UserError(f"The splats of {target.name} do not know their object.",
+                        "Capture with Objects switched on, and train on that dataset.", "labels.no_labels", target=target.name)
+    numbers = [int(number) for number in np.unique(labels) if number]
+    if len(numbers) + bool((labels == 0).any()) < 2:
+        raise UserError(f"All splats of {target.name} show one object.", "There is nothing to split.", "labels.one_object",
+                        target=target.name)
+    if len(numbers) > MOST_SPLIT:
+        raise UserError(f"The splats of {target.name} show {len(numbers)} objects, more than {MOST_SPLIT}.",
+                        "Select one in the list of objects, and split the selection.", "labels.too_many", target=target.name,
+                        count=len(numbers), most=MOST_SPLIT)
+    known, stood = names_of(target), np.array(target.matrix_world, float)
+    place = _collection_for(target)
+    last = numbers.pop() if not (labels == 0).any() else None
+    made = []
+    for number in numbers:
+        part = split(target, labels_of(target) == number)
+        made.append(_placed(part, known.get(number) or unnamed(number), stood, place))
+    if last is not None:
+        made.append(_placed(target, known.get(last) or unnamed(last), stood, place))
+    return made
+
+
+def _placed(part: bpy.types.Object, label: Label, stood: np.ndarray, place: bpy.types.Collection) -> bpy.types.Object:
+    part.name = f"{label.name} Splats"
+    for collection in part.users_collection:
+        collection.objects.unlink(part)
+    place.objects.link(part)
+    location, turn, _ = Matrix((stood @ np.array(label.matrix, float)).tolist()).decompose()
+    stand_at(part, np.array(Matrix.LocRotScale(location, turn, None), float))
+    return part
+
+
+def _collection_for(target: bpy.types.Object) -> bpy.types.Collection:
+    made = bpy.data.collections.new(f"{target.name} by Object")
+    writable_collection(target.users_collection[0] if target.users_collection else None).children.link(made)
+    return made
