@@ -12,7 +12,7 @@ import numpy as np
 
 from ...engine.core.datasets.labels import LARGEST, Label
 from ...engine.core.errors import UserError
-from ..typed import shown_by
+from ..typed import shown_by, untyped
 from .rigs import GOLDEN_ANGLE
 
 UNSEEN = ("EMPTY", "LIGHT", "CAMERA", "SPEAKER", "ARMATURE", "LATTICE", "LIGHT_PROBE")
@@ -81,7 +81,7 @@ def _drawn(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[DrawnObject, bpy.ty
         if shown.type in UNSEEN or shown.hide_render:
             continue
         maker = instance.parent if instance.is_instance else None
-        owner = (maker or shown).original
+        owner: bpy.types.Object = untyped(maker or shown).original
         if owner.hide_render:
             continue
         corners = np.array([corner[:] for corner in shown.bound_box])

@@ -17,6 +17,7 @@ from ...engine.core.datasets.transforms_json import add_view, write_transforms
 from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder, remove_file, replacing
 from ...engine.core.images.png import write_png
+from ..typed import untyped
 from .object_labels import label_map
 from .placed_things import DrawnObject, PlacedThings
 from .render_passes import Passes, passes_steps, read_pixels
@@ -57,7 +58,7 @@ class Recorder:
             yield
             normals = self._write_normals(image.stem, passes)
             yield
-            labels = self._write_labels(image.stem, view_layer, camera, passes)
+            labels = self._write_labels(image.stem, scene, view_layer, camera, passes)
         self.views.append(View(image.name, image, camera, depth=depth, normals=normals, labels=labels))
         add_view(self.views[-1], self.folder)
 
@@ -105,19 +106,22 @@ class Recorder:
             return None
         return self._saved("normals", stem, passes.normals.astype(np.float16))
 
-    def _write_labels(self, stem: str, view_layer: bpy.types.ViewLayer, camera: Camera, passes: Passes) -> Path | None:
+    def _write_labels(
+        self, stem: str, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera, passes: Passes,
+    ) -> Path | None:
         if not self.request.objects or passes.mattes is None:
             return None
-        self._look_at_things(view_layer)
+        self._look_at_things(scene, view_layer)
         path = make_folder(self.folder / "labels") / f"{stem}.png"
         write_png(path, label_map(passes.mattes, self._drawn[1], camera, passes.depth))
         return path
 
-    def _look_at_things(self, view_layer: bpy.types.ViewLayer) -> None:
+    def _look_at_things(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> None:
         """List what is drawn, again in each frame, and name new things: beside the first maps, so that a killed capture has them."""
-        frame, known = view_layer.depsgraph.scene.frame_current, len(self._things.labels)
-        if not self._drawn[1] or frame != self._drawn[0]:
-            self._drawn = frame, self._things.drawn(view_layer.depsgraph)
+        known = len(self._things.labels)
+        if not self._drawn[1] or scene.frame_current != self._drawn[0]:
+            view_layer.update()  # makes what it does not have yet
+            self._drawn = scene.frame_current, self._things.drawn(untyped(view_layer).depsgraph)
         if len(self._things.labels) > known:
             self._labels_file = self.folder / LABELS
             write_labels(self._labels_file, self._things.labels)
