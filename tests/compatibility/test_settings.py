@@ -31,7 +31,7 @@ NAMES: dict[str, Any] = json.loads((FIXTURES / "names.json").read_text(encoding=
 STORED: dict[str, Any] = json.loads((FIXTURES / "settings.json").read_text(encoding="utf-8"))
 
 
-RECIPE = {*SHORTEST, "refine_every", "max_steps"} - {"strategy"}
+RECIPE = {*SHORTEST, *PRESETS["preview"].settings, "refine_every", "max_steps"} - {"strategy"}
 """What short trainings learn by may be chosen anew; what people count on in presets stays."""
 
 
