@@ -24,7 +24,8 @@ from engine.training.trainer import train
 from engine.worker import Preflight
 from tests.scenes import write_ball_dataset
 
-SHORT = TrainConfig(max_steps=20, max_gaussians=300, resolution=48, sh_degree=0, threads=2)
+SHORT = TrainConfig(max_steps=20, max_gaussians=300, resolution=48, sh_degree=0, threads=2, surfaces=False)
+"""Without what is read again after the last step, to tell what splats show."""
 
 
 @pytest.fixture
