@@ -18,8 +18,7 @@ PLACING = (("splatwright.place_on_ground", "IMPORT"), ("splatwright.level_ground
            ("splatwright.align_to_points", "ORIENTATION_NORMAL"), ("splatwright.scale_to_distance", "DRIVER_DISTANCE"),
            ("splatwright.apply_transform", "CHECKMARK"))
 CLEANING = (("splatwright.select_floaters", "HIDE_OFF"), ("splatwright.remove_floaters", "TRASH"), ("splatwright.crop", "CUBE"))
-OBJECTS = (("splatwright.merge_splats", "AUTOMERGE_ON"), ("splatwright.split_splats", "MOD_EXPLODE"),
-           ("splatwright.split_by_object", "OUTLINER_OB_GROUP_INSTANCE"))
+OBJECTS = (("splatwright.merge_splats", "AUTOMERGE_ON"), ("splatwright.split_splats", "MOD_EXPLODE"))
 EDITING = (("splatwright.select_floaters", "HIDE_OFF"), ("pointcloud.delete", "TRASH"), ("splatwright.split_splats", "MOD_EXPLODE"))
 
 class SPLATWRIGHT_PT_layout(SidebarPanel, bpy.types.Panel):

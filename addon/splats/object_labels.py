@@ -13,6 +13,7 @@ from mathutils import Matrix
 from ...engine.core.datasets.labels import LABELS, Label, labels_from_text, labels_to_json, read_labels
 from ...engine.core.errors import UserError
 from ..scene_collections import writable_collection
+from ..translations import tr
 from ..typed import point_cloud
 from .apply_transform import stand_at
 from .clean import split
@@ -87,7 +88,7 @@ def _counted(target: bpy.types.Object) -> list[tuple[Label, int]]:
 
 def unnamed(number: int) -> Label:
     """A label that nothing is known of."""
-    return Label(number, f"Object {number}")
+    return Label(number, tr("Object {number}", number=number))
 
 
 def select_label(target: bpy.types.Object, number: int) -> int:
@@ -132,7 +133,7 @@ def split_by_object(target: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def _placed(part: bpy.types.Object, label: Label, stood: np.ndarray, place: bpy.types.Collection) -> bpy.types.Object:
-    part.name = f"{label.name} Splats"
+    part.name = tr("{name} Splats", name=label.name)
     for collection in part.users_collection:
         collection.objects.unlink(part)
     place.objects.link(part)
@@ -142,6 +143,6 @@ def _placed(part: bpy.types.Object, label: Label, stood: np.ndarray, place: bpy.
 
 
 def _collection_for(target: bpy.types.Object) -> bpy.types.Collection:
-    made = bpy.data.collections.new(f"{target.name} by Object")
+    made = bpy.data.collections.new(tr("{name} by Object", name=target.name))
     writable_collection(target.users_collection[0] if target.users_collection else None).children.link(made)
     return made
