@@ -218,7 +218,7 @@ def _sharp(shots: list[Shot]) -> ExitStack:
     return stack
 
 
-def _slices(steps: Iterator[None]) -> Iterator[None]:
+def _slices(steps: Iterator[object]) -> Iterator[None]:
     """Take all steps; yields whenever they have taken the processor for so long that the window waits for it."""
     began = time.thread_time()
     for _ in steps:

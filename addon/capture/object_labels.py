@@ -46,16 +46,13 @@ def label_map(mattes: Mattes, drawn: Sequence[DrawnObject], camera: Camera, dept
     candidates: dict[int, list[DrawnObject]] = defaultdict(list)
     for each in drawn:
         candidates[name_hash(each.name)].append(each)
-    labels = np.zeros(mattes.hashes.shape, np.uint16)
-    for key in np.unique(mattes.hashes):
-        found = candidates.get(int(key))
-        if not found:
-            continue
-        here = mattes.hashes == key
-        if len({each.label for each in found}) == 1 or depth is None:
-            labels[here] = found[0].label
-        else:
-            labels[here] = _nearest(found, here, camera, depth)
+    keys, places = np.unique(mattes.hashes, return_inverse=True)
+    found = [candidates.get(int(key), []) for key in keys]
+    labels = np.array([each[0].label if each else 0 for each in found], np.uint16)[places].reshape(mattes.hashes.shape)
+    for key, alike in zip(keys, found, strict=True):
+        if depth is not None and len({each.label for each in alike}) > 1:
+            here = mattes.hashes == key
+            labels[here] = _nearest(alike, here, camera, depth)
     return _strongest(labels, np.where(mattes.hashes == 0, 0, mattes.shares))
 
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ...engine.core.datasets.labels import LARGEST, Label
 from ...engine.core.errors import UserError
+from ..splats.originals import has_geometry, rendered_objects
 from ..typed import shown_by, untyped
 from .rigs import GOLDEN_ANGLE
-
-UNSEEN = ("EMPTY", "LIGHT", "CAMERA", "SPEAKER", "ARMATURE", "LATTICE", "LIGHT_PROBE")
-"""Kinds of objects that no image shows."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,16 @@ class PlacedThings:
         """What label maps may show, by number."""
         return tuple(self._labels.values())
 
-    def drawn(self, depsgraph: bpy.types.Depsgraph) -> list[DrawnObject]:
-        """All that renders show at this moment, with its label; UserError for more things than a label map can number."""
-        return [replace(made, label=self._number(owner)) for made, owner in _drawn(depsgraph)]
+    def drawn(self, view_layer: bpy.types.ViewLayer, depsgraph: bpy.types.Depsgraph) -> list[DrawnObject]:
+        """All that renders show at this moment, with its label; UserError for more things than a label map can number.
+
+        Objects that viewports alone hide are not in the depsgraph: of them the box is that without modifiers.
+        """
+        found = list(_evaluated(depsgraph))
+        owners = {owner for _, owner in found}
+        found += [(_boxed(item, item.matrix_world), item) for item in rendered_objects(view_layer, depsgraph)
+                  if item not in owners and has_geometry(item)]
+        return [replace(made, label=self._number(owner)) for made, owner in found]
 
     def _number(self, owner: bpy.types.Object) -> int:
         known = self._labels.get(owner.name_full)
@@ -74,15 +80,19 @@ def label_of(owner: bpy.types.Object, number: int) -> Label:
     return Label(number, owner.name, library, collection, matrix, (round(red, 4), round(green, 4), round(blue, 4)))
 
 
-def _drawn(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[DrawnObject, bpy.types.Object]]:
+def _evaluated(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[DrawnObject, bpy.types.Object]]:
     """Each object and instance that renders show, and the object that it belongs to. Blender lists an instance for a moment only."""
     for instance in depsgraph.object_instances:
         shown = shown_by(instance)
-        if shown.type in UNSEEN or shown.hide_render:
+        if not has_geometry(shown) or shown.hide_render:
             continue
         maker = instance.parent if instance.is_instance else None
         owner: bpy.types.Object = untyped(maker or shown).original
         if owner.hide_render:
             continue
-        corners = np.array([corner[:] for corner in shown.bound_box])
-        yield DrawnObject(shown.name, 0, np.array(instance.matrix_world), corners.min(axis=0), corners.max(axis=0)), owner
+        yield _boxed(shown, instance.matrix_world), owner
+
+
+def _boxed(shown: bpy.types.Object, matrix: Matrix) -> DrawnObject:
+    corners = np.array([corner[:] for corner in shown.bound_box])
+    return DrawnObject(shown.name, 0, np.array(matrix), corners.min(axis=0), corners.max(axis=0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -18,6 +19,7 @@ from ...engine.core.errors import UserError
 from ...engine.core.files import make_folder, remove_file, replacing
 from ...engine.core.images.png import write_png
 from ..typed import untyped
+from ..ui.steps import Steps, in_thread
 from .object_labels import label_map
 from .placed_things import DrawnObject, PlacedThings
 from .render_passes import Passes, passes_steps, read_pixels
@@ -47,7 +49,7 @@ class Recorder:
         """Where the next view's image belongs."""
         return self.folder / "images" / f"{len(self.views) + 1:0{self._digits}d}.png"
 
-    def add_steps(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> Iterator[None]:
+    def add_steps(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera) -> Steps[None]:
         """Record the view that was just rendered to next_image(); yields between the parts of the work, recorded with the last one."""
         image, depth, normals = self.next_image(), None, None
         labels = None
@@ -58,7 +60,7 @@ class Recorder:
             yield
             normals = self._write_normals(image.stem, passes)
             yield
-            labels = self._write_labels(image.stem, scene, view_layer, camera, passes)
+            labels = yield from self._labels_steps(image.stem, scene, view_layer, camera, passes)
         self.views.append(View(image.name, image, camera, depth=depth, normals=normals, labels=labels))
         add_view(self.views[-1], self.folder)
 
@@ -106,14 +108,15 @@ class Recorder:
             return None
         return self._saved("normals", stem, passes.normals.astype(np.float16))
 
-    def _write_labels(
+    def _labels_steps(
         self, stem: str, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, camera: Camera, passes: Passes,
-    ) -> Path | None:
+    ) -> Steps[Path | None]:
         if not self.request.objects or passes.mattes is None:
             return None
         self._look_at_things(scene, view_layer)
+        labels = yield from in_thread(partial(label_map, passes.mattes, self._drawn[1], camera, passes.depth))
         path = make_folder(self.folder / "labels") / f"{stem}.png"
-        write_png(path, label_map(passes.mattes, self._drawn[1], camera, passes.depth))
+        write_png(path, labels)
         return path
 
     def _look_at_things(self, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> None:
@@ -121,7 +124,7 @@ class Recorder:
         known = len(self._things.labels)
         if not self._drawn[1] or scene.frame_current != self._drawn[0]:
             view_layer.update()  # makes what it does not have yet
-            self._drawn = scene.frame_current, self._things.drawn(untyped(view_layer).depsgraph)
+            self._drawn = scene.frame_current, self._things.drawn(view_layer, untyped(view_layer).depsgraph)
         if len(self._things.labels) > known:
             self._labels_file = self.folder / LABELS
             write_labels(self._labels_file, self._things.labels)

@@ -93,13 +93,19 @@ def split(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
     if not chosen.any() or chosen.all():
         raise UserError("No splats are selected." if not chosen.any() else "All splats are selected.",
                         "Select some of them in Edit Mode.")
-    made = target.copy()
-    made.data = copy_points(target, chosen, f"{point_cloud(target).name} Part")
-    made.name, splat_settings(made).job = f"{target.name} Part", ""
+    made = copy_part(target, chosen)
     for collection in writable_collections(target.users_collection):
         collection.objects.link(made)
     keep_points(target, ~chosen)
     display.show(made)
+    return made
+
+
+def copy_part(target: bpy.types.Object, chosen: np.ndarray) -> bpy.types.Object:
+    """An object of the points within the mask [N], in no collection yet, that stands in the same place."""
+    made = target.copy()
+    made.data = copy_points(target, chosen, f"{point_cloud(target).name} Part")
+    made.name, splat_settings(made).job = f"{target.name} Part", ""
     return made
 
 

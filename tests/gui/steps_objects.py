@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,23 @@ def made(driver: Driver, folder: Path) -> Path:
     return folder / "room.ply"
 
 
+def captured(folder: Path) -> dict[str, Any]:
+    """What EEVEE says of two cubes, which batch and command line cannot ask without a window."""
+    scene = bpy.context.scene
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(3, 0, 0))
+    bpy.context.object.name = "Other"
+    bpy.ops.object.select_all(action="DESELECT")
+    bpy.ops.splatwright.capture_dataset("EXEC_DEFAULT", directory=str(folder), source="DOME", count=4, resolution=128, objects=True)
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"]
+    return {"engine": scene.render.engine, "labels": {label["name"]: label["number"] for label in labels}, "maps": str(folder / "labels")}
+
+
 def steps(driver: Driver) -> Steps:
     yield from driver.install()
+    found = captured(Path(tempfile.mkdtemp()) / "data")
+    decode = driver.module("engine.core.images.png").decode_deep_png
+    maps = [decode(path.read_bytes()) for path in sorted(Path(found.pop("maps")).glob("*.png"))]
+    driver.answers |= {**found, "shown": [sorted(np.unique(pixels).tolist()) for pixels in maps]}
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
     path = made(driver, Path(tempfile.mkdtemp()))

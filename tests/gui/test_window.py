@@ -130,6 +130,8 @@ def test_the_region_of_a_training_is_drawn(desk: Desktop) -> None:
 @window
 def test_splats_are_listed_and_split_by_object(desk: Desktop) -> None:
     found = desk.run("steps_objects")
+    assert found["engine"] == "BLENDER_EEVEE" and set(found["labels"]) == {"Cube", "Other"}
+    assert found["shown"] == [[0, 1, 2]] * 4
     assert found["parts"] == {"Sofa 沙发 Splats": [-1.5, 0, 0], "Lamp Splats": [0, 0, 0.8], "Table Splats": [1.5, 0, 0]}
     listed, moved = (np.asarray(Image.open(desk.picture(f"objects-{name}")).convert("RGB"), int) for name in ("list", "moved"))
     assert (np.abs(listed - moved).sum(axis=2) > 60).sum() > 3000

@@ -51,6 +51,18 @@ def test_they_read_what_we_write(tmp_path: Path, chosen: Format, degree: int) ->
     assert_close(theirs, read_splats(ours, "SUPERSPLAT").gaussians, DECODING, quats=2e-2 if chosen is SPLAT else 1e-4)
 
 
+def test_they_read_what_knows_its_object(tmp_path: Path) -> None:
+    """Properties of theirs are in their place, and ours come back from their file where they keep them."""
+    names = ("label", "confidence", "albedo_0", "albedo_1", "albedo_2", "nx", "ny", "nz")
+    extra = np.zeros(700, [(name, "f4") for name in names])
+    extra["label"], extra["nz"] = np.arange(700) % 5, 1
+    write_splats(tmp_path / "ours.ply", scene(2), extra=extra)
+    splat_transform(tmp_path / "ours.ply", tmp_path / "theirs.ply")
+    theirs = read_splats(tmp_path / "theirs.ply")
+    assert_close(theirs.gaussians, read_splats(tmp_path / "ours.ply").gaussians, DECODING, quats=1e-4)
+    assert theirs.extra is not None and np.array_equal(theirs.extra["label"], extra["label"])
+
+
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 @pytest.mark.parametrize(("chosen", "options"), [(PLY, ()), (COMPRESSED_PLY, ()), (SPZ, ()), (SPZ_3, ("--spz-version", 3))],
                          ids=["PLY", "COMPRESSED_PLY", "SPZ", "SPZ_3"])

@@ -16,7 +16,7 @@ from engine.core.images.png import write_png
 from engine.core.images.srgb import linear_from_display
 from engine.core.protocol.config import TrainConfig
 from engine.core.protocol.events import Finding, Finished, Stage
-from engine.core.protocol.folder import JobFolder, JobSpec
+from engine.core.protocol.folder import FolderGone, JobFolder, JobSpec
 from engine.preflight import check
 from engine.training.cpu.model import CpuModel
 from engine.training.data.image_store import Photos
@@ -123,6 +123,27 @@ def test_a_bad_map_costs_that_map(scene, photos: Photos, tmp_path: Path) -> None
     store.close()
     assert len(found.problems) == 2 and {"label", "albedo_0", "nx"} <= set(found.columns)
     assert any("bad.png" in problem.message for problem in found.problems)
+
+
+@pytest.mark.parametrize("error", [MemoryError("none left"), RuntimeError("something else")])
+def test_what_fails_costs_its_own_properties_alone(scene, photos: Photos, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("engine.training.surfaces.surfaces.vote", fail)
+    found = find_surfaces(CpuModel(scene[1], 1), photos)
+    assert "label" not in found.columns and "nx" in found.columns
+    assert [str(error) in problem.message for problem in found.problems] == [True]
+
+
+def test_a_folder_that_is_gone_and_an_interrupt_end_the_pass(scene, photos: Photos, tmp_path: Path) -> None:
+    """The folder's place may be another job's by now: nothing is written there."""
+    for error in (FolderGone(tmp_path), KeyboardInterrupt()):
+        def tick(done: int, total: int, error: BaseException = error) -> None:
+            raise error
+
+        with pytest.raises(type(error)):
+            find_surfaces(CpuModel(scene[1], 1), photos, tick)
 
 
 def test_stopping_keeps_what_is_done(scene, photos: Photos) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ...core.datasets.dataset import View
 from ...core.errors import UserError
 from ...core.images.srgb import display_from_linear
+from ...core.protocol.folder import FolderGone
 from ..backend import Model, sampled_rows
 from ..data.image_store import Photos
 from ..data.view_files import ViewFiles
@@ -23,7 +24,7 @@ MOST_VIEWS = 64
 """Of the albedo, which looks at each again in every round; spread evenly over all."""
 
 Tick = Callable[[int, int], None]
-"""Takes how many of how many views are through; may raise SurfacesStopped or KeyboardInterrupt."""
+"""Takes how many of how many views are through; may raise SurfacesStopped, FolderGone or KeyboardInterrupt."""
 
 
 class SurfacesStopped(Exception):
@@ -117,8 +118,10 @@ def _or_nothing(step: Callable[[], dict[str, np.ndarray]], found: Surfaces) -> d
     """The columns of one step; none where it fails, which never ends a training that has succeeded."""
     try:
         columns = step()
-    except (UserError, MemoryError, ValueError) as error:
-        found.problems.append(error if isinstance(error, UserError) else _failure(str(error)))
+    except (SurfacesStopped, FolderGone):
+        raise  # said by the tick
+    except Exception as error:
+        found.problems.append(error if isinstance(error, UserError) else _failure(f"{type(error).__name__}: {error}"))
         return {}
     return {name: column.astype(np.float32) for name, column in columns.items()}
 

@@ -140,6 +140,76 @@ def test_leaves_that_are_cut_out_by_alpha_keep_their_outline(fresh_scene: bpy.ty
     assert middle_of(fresh_scene, labels, (-0.9, 0.0, 0.8)) == 0
 
 
+def test_every_kind_of_object_is_a_thing(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Texts, curves and metaballs, of which Blender makes meshes; and what viewports alone hide, in both ways."""
+    bpy.ops.object.text_add(location=(-3.4, 0.0, 0.0), rotation=(1.5708, 0.0, 0.0))
+    bpy.context.object.name, bpy.context.object.data.body, bpy.context.object.data.extrude = "Text", "II", 0.1
+    bpy.ops.curve.primitive_bezier_circle_add(radius=0.4, location=(-1.0, 0.0, 0.0), rotation=(1.5708, 0.0, 0.0))
+    bpy.context.object.name, bpy.context.object.data.bevel_depth = "Curve", 0.2
+    bpy.ops.object.metaball_add(radius=0.8, location=(1.0, 0.0, 0.0))
+    bpy.context.object.name = "Ball"
+    cube("Disabled", (2.4, 0.0, 0.0), 0.8).hide_viewport = True
+    cube("Eye", (2.4, 0.0, 1.2), 0.8).hide_set(True)
+    from_the_front()
+    capture(tmp_path, objects=True, samples=4)
+    named, labels = labels_of(tmp_path), shown(tmp_path)
+    seen = {name for name, label in named.items() if (labels == label["number"]).sum() > 8}
+    assert seen == set(named) == {"Text", "Curve", "Ball", "Disabled", "Eye"}
+    assert middle_of(fresh_scene, labels, (1.0, 0.0, 0.0)) == named["Ball"]["number"]
+    assert middle_of(fresh_scene, labels, (2.4, 0.0, 0.0)) == named["Disabled"]["number"]
+    assert middle_of(fresh_scene, labels, (2.4, 0.0, 1.2)) == named["Eye"]["number"]
+
+
+def test_particles_and_hair_belong_to_their_emitter(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    leaf = cube("Leaf", (0.0, 0.0, 2.0), 0.5)
+    for name, x, kind in (("Scatters", -2.0, "OBJECT"), ("Hairy", 2.0, "PATH")):
+        bpy.ops.mesh.primitive_plane_add(size=1.0, location=(x, 0.0, -1.0))
+        ground = bpy.context.object
+        ground.name = name
+        settings = ground.modifiers.new("Grass", "PARTICLE_SYSTEM").particle_system.settings
+        settings.type, settings.count, settings.hair_length, settings.render_type = "HAIR", 200, 1.0, kind
+        settings.root_radius, settings.tip_radius, settings.radius_scale = 0.08, 0.08, 1.0
+        if kind == "OBJECT":
+            settings.instance_object, settings.particle_size = leaf, 0.6
+    from_the_front()
+    capture(tmp_path, objects=True, samples=16)
+    named, labels = labels_of(tmp_path), shown(tmp_path)
+    assert set(named) == {"Scatters", "Hairy", "Leaf"}
+    assert middle_of(fresh_scene, labels, (-2.0, 0.0, -0.9)) == named["Scatters"]["number"]
+    assert middle_of(fresh_scene, labels, (2.0, 0.0, -0.5)) == named["Hairy"]["number"]
+    assert middle_of(fresh_scene, labels, (0.0, 0.0, 2.0)) == named["Leaf"]["number"]
+
+
+def test_objects_of_one_name_in_two_files_are_two_things(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """Cryptomatte knows the name alone: the place decides."""
+    cube("Chair", (-1.5, 0.0, 0.0))
+    bpy.data.libraries.write(str(tmp_path / "chairs.blend"), {bpy.data.objects["Chair"]})
+    with bpy.data.libraries.load(str(tmp_path / "chairs.blend"), link=True) as (there, here):
+        here.objects = there.objects
+    fresh_scene.collection.objects.link(here.objects[0])
+    bpy.data.objects["Chair", None].location.x = 1.5
+    from_the_front()
+    capture(tmp_path / "data", objects=True, samples=4)
+    found = json.loads((tmp_path / "data" / "labels.json").read_text(encoding="utf-8"))["labels"]
+    labels = shown(tmp_path / "data")
+    assert sorted((label["name"], bool(label["library"])) for label in found) == [("Chair", False), ("Chair", True)]
+    for label in found:
+        assert middle_of(fresh_scene, labels, (-1.5 if label["library"] else 1.5, 0.0, 0.0)) == label["number"]
+
+
+def test_more_things_than_a_map_can_number_are_one_sentence(
+    fresh_scene: bpy.types.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module("addon.capture.placed_things"), "LARGEST", 2)
+    for number in range(3):
+        cube(f"Cube {number}", (2.0 * number - 2.0, 0.0, 0.0))
+    from_the_front()
+    before = snapshot()
+    with pytest.raises(module("engine.core.errors").UserError, match="more than 2 objects"):
+        capture(tmp_path, objects=True, samples=1)
+    assert snapshot() == before
+
+
 def test_a_dataset_is_replaced_with_its_labels(fresh_scene: bpy.types.Scene, tmp_path: Path) -> None:
     cube("One", (0.0, 0.0, 0.0))
     from_the_front()

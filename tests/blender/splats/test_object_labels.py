@@ -77,6 +77,19 @@ def test_where_all_splats_have_an_object_none_is_left_over(layout: ModuleType, t
     assert ball in list(bpy.context.selected_objects)
 
 
+def test_a_later_result_takes_no_part_s_place(layout: ModuleType, tmp_path: Path) -> None:
+    ball = brought_in(tmp_path, 1 + np.arange(60) % 2)
+    ball.splatwright.job = "a job"
+    assert run("split_by_object") == {"FINISHED"}
+    assert [part.splatwright.job for part in bpy.context.selected_objects] == ["", ""]
+
+
+def test_numbers_that_no_map_can_hold_are_no_labels(layout: ModuleType, tmp_path: Path) -> None:
+    ball = brought_in(tmp_path, np.array([1, 2, -3, 70_000, 3e9, np.inf, 1, 0.4] * 5))
+    counts = module("addon.splats.object_labels").counts_of(ball)
+    assert [(label.number, count) for label, count in counts] == [(1, 10), (2, 5)]
+
+
 def test_select_by_object(layout: ModuleType, tmp_path: Path) -> None:
     ball = brought_in(tmp_path, np.arange(90) % 3, {1: ("One", UPRIGHT)})
     assert run("select_by_object", label=1) == {"FINISHED"} and ball.mode == "EDIT"
